@@ -1,0 +1,68 @@
+# `make demo` runs everything on this machine, `make test` passes the tests; both need Python 3.11 or newer.
+# The rest is listed by `make help`.
+
+PORT ?= 8000
+VAR ?= var
+# How many test processes: a number, or auto for one on each core.
+WORKERS ?= auto
+# More arguments for pytest: make test ARGS="-k reminders"
+ARGS ?=
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
+LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-reset test test-browser lint format
+
+help: ## show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
+		printf '  make %-14s %s\n' "$$target" "$$text"; done
+
+demo: $(VENV)/.installed ## run the whole site with a worker, a Redis, a mail server and a story (PORT=8000)
+	@$(PYTHON) -m spendsync_site.demo --port $(PORT) --var $(VAR)
+
+demo-reset: ## remove the demo's data, so that the next `make demo` starts over
+	@if [ -e $(VAR) ]; then \
+		python=$(PYTHON); [ -x $$python ] || python=python3; $$python -m spendsync_site.demo --reset --var $(VAR); \
+	else echo "There is no $(VAR): nothing to remove."; fi
+
+test: $(VENV)/.installed-dev ## run the tests (TEST_DATABASE_URL=postgres://… for PostgreSQL, ARGS="-k name")
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (needs chromium)
+	$(PYTHON) -m pytest -m browser $(ARGS)
+
+lint: $(VENV)/.installed-dev ## check style, types, imports between layers and migrations
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(LINT_ENVIRONMENT) $(PYTHON) -m mypy jobqueue settlements spendsync_site
+	$(LINT_ENVIRONMENT) $(VENV)/bin/lint-imports
+	$(LINT_ENVIRONMENT) $(PYTHON) manage.py makemigrations --check --dry-run
+
+format: $(VENV)/.installed-dev ## put the code in its standard form
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+$(VENV)/.installed: requirements.txt | $(PYTHON)
+	@echo "Installing what the site needs into $(VENV) …"
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements.txt requirements-dev.txt | $(PYTHON)
+	@echo "Installing what the tests need into $(VENV) …"
+	@$(PIP) install -r requirements-dev.txt
+	@touch $(VENV)/.installed $@
+
+$(PYTHON):
+	@for candidate in python3.12 python3.11 python3.13 python3; do \
+		if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "Creating $(VENV) with $$($$candidate --version) …"; \
+			$$candidate -m venv $(VENV) && exit 0; \
+			rm -rf $(VENV); \
+			echo "$$candidate cannot create a virtual environment. On Debian: apt-get install python3-venv" >&2; \
+			exit 1; \
+		fi; \
+	done; \
+	echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1)." >&2; exit 1

@@ -1,0 +1,20 @@
+"""Wires the job queue when Django starts."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class JobQueueConfig(AppConfig):
+    """The reusable job queue."""
+
+    name = "jobqueue"
+    verbose_name = "Job queue"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the checks and every app's processors."""
+        from jobqueue import checks, metrics
+
+        assert checks  # importing it registers the checks
+        metrics.register()
+        autodiscover_modules("processors")

@@ -1,0 +1,75 @@
+"""System checks: what would lose or double jobs is said at the start, with the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+
+from jobqueue.conf import get_settings
+from jobqueue.registry import all_processors
+
+
+@register("jobqueue")
+def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """JOBQUEUE and RQ_QUEUES are usable."""
+    queues = getattr(django_settings, "RQ_QUEUES", None)
+    if not queues:
+        return [
+            Error("RQ_QUEUES names no queue", hint="Configure django-rq's queues, see its README.", id="jobqueue.E001")
+        ]
+    try:
+        get_settings()
+    except (ImproperlyConfigured, TypeError, ValueError) as error:
+        return [Error(f"JOBQUEUE cannot be used: {error}", id="jobqueue.E002")]
+    return []
+
+
+@register("jobqueue")
+def check_processors(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Every processor's queue is configured, so that a worker can serve it."""
+    queues = getattr(django_settings, "RQ_QUEUES", {})
+    return [
+        Error(
+            f"processor {processor.name!r} uses the queue {processor.queue!r}, which RQ_QUEUES does not have",
+            hint=f"Use one of: {', '.join(queues)}; or add the queue.",
+            id="jobqueue.E003",
+        )
+        for processor in all_processors()
+        if processor.queue not in queues
+    ]
+
+
+@register("jobqueue")
+def check_order_of_apps(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Our rqworker command must win over django-rq's."""
+    apps = [app.rsplit(".apps.", 1)[0] for app in django_settings.INSTALLED_APPS]
+    if "django_rq" not in apps:
+        return [Error("django_rq is not installed", hint="Add it to INSTALLED_APPS.", id="jobqueue.E004")]
+    if apps.index("jobqueue") > apps.index("django_rq"):
+        return [
+            Error(
+                "jobqueue stands behind django_rq in INSTALLED_APPS, so rqworker would be django-rq's",
+                hint="Put jobqueue before django_rq.",
+                id="jobqueue.E005",
+            )
+        ]
+    return []
+
+
+@register("jobqueue")
+def check_admin_link(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """django-rq's own pages let every staff user empty a queue."""
+    if getattr(django_settings, "RQ_SHOW_ADMIN_LINK", True):
+        return [
+            Warning(
+                "django-rq's pages are mounted in the admin, where every staff user can empty a queue",
+                hint="Set RQ_SHOW_ADMIN_LINK = False; the job queue has its own pages.",
+                id="jobqueue.W001",
+            )
+        ]
+    return []

@@ -1,0 +1,29 @@
+"""What happens to jobs, as Django signals. Listeners cannot fail a job: all are sent robustly.
+
+`job_enqueued` is sent after the commit with `jobs` (list[Job]); the others are sent by the
+worker with `job` (Job, as far as claimed) and `outcome` (`jobqueue.execution.Outcome`) where
+one exists. `job_rescued` carries `job_ids` and `worker_name`.
+"""
+
+import logging
+from typing import Any
+
+from django.dispatch import Signal
+
+logger = logging.getLogger("jobqueue.events")
+
+job_enqueued = Signal()
+job_started = Signal()
+job_completed = Signal()
+job_retried = Signal()
+job_failed = Signal()
+job_rescued = Signal()
+
+
+def send(signal: Signal, sender: Any, **details: Any) -> None:
+    """Send `signal`; a listener that raises is logged and otherwise ignored."""
+    if not signal.receivers:
+        return
+    for receiver, answer in signal.send_robust(sender, **details):
+        if isinstance(answer, Exception):
+            logger.error("listener %r failed", receiver, exc_info=answer)

@@ -1,0 +1,71 @@
+"""Every error the job queue raises on its own behalf, named by what is wrong."""
+
+from datetime import timedelta
+
+
+class JobQueueError(Exception):
+    """Base class: catch this to catch everything the job queue raises."""
+
+
+class InvalidJob(JobQueueError, ValueError):
+    """A job cannot be enqueued as asked. Raised by the call, inside the caller's transaction."""
+
+
+class UnknownProcessor(InvalidJob):
+    """No processor of that name is registered."""
+
+
+class DuplicateProcessor(JobQueueError):
+    """Two processors claim one name."""
+
+
+class UnknownQueue(InvalidJob):
+    """The queue is not configured in RQ_QUEUES."""
+
+
+class InvalidPayload(InvalidJob):
+    """The payload is not plain JSON, or is not what the processor takes."""
+
+
+class PayloadTooLarge(InvalidPayload):
+    """The payload is larger than the configured limit."""
+
+
+class InvalidRunAt(InvalidJob):
+    """run_at or delay is of the wrong type, naive, or given twice."""
+
+
+class InvalidUniqueKey(InvalidJob):
+    """The unique key or subject is too long or empty."""
+
+
+class JobTransitionRefused(JobQueueError):
+    """The job's state does not allow what was asked of it."""
+
+
+class JobTimeout(Exception):
+    """Raised inside a processor that ran past its time limit."""
+
+
+class JobInterrupted(JobQueueError):
+    """The worker that ran the job stopped, or was lost, before the job ended."""
+
+
+class BrokerUnavailable(JobQueueError):
+    """Redis cannot be reached, or did not answer in time."""
+
+
+class Discard(Exception):  # noqa: N818 - a word of the domain, not an error of ours
+    """Raised by a processor: end this job as failed now, without retry, for this reason."""
+
+
+class RetryLater(Exception):  # noqa: N818 - a word of the domain, not an error of ours
+    """Raised by a processor: run this job again after `delay`, without counting a failure.
+
+    `delay` is a `timedelta` or a number of seconds.
+    """
+
+    def __init__(self, delay: timedelta | float, reason: str = "") -> None:
+        super().__init__(reason or "asked for another time")
+        self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        self.reason = reason

@@ -1,0 +1,312 @@
+"""The run of a batch of jobs as named steps: claim, perform, settle. Each can be tested alone."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+import uuid
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from django.db import connections, transaction
+from django.db.models.functions import Now
+
+from jobqueue import events, queues
+from jobqueue.conf import get_settings
+from jobqueue.context import current_database, current_job, running
+from jobqueue.counting import count_outcomes
+from jobqueue.exceptions import BrokerUnavailable, JobQueueError, RetryLater, UnknownProcessor
+from jobqueue.models import SKIPPED_PREFIX, Attempt, Job
+from jobqueue.outbox import message_of
+from jobqueue.registry import Processor, Skipped, get_processor
+
+__all__ = ["Outcome", "OutcomeStatus", "claim", "current_database", "current_job", "perform", "settle"]
+
+logger = logging.getLogger("jobqueue.execution")
+
+_LONGEST_MESSAGE = 2_000
+_LONGEST_TRACEBACK = 20_000
+
+
+class OutcomeStatus(StrEnum):
+    """How one run of a job ended; the `status` label of the metrics."""
+
+    COMPLETED = "completed"
+    RETRIED = "retried"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong in one attempt."""
+
+    error_class: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one run of one job ended. `delay` says when a retried one runs again."""
+
+    job: Job
+    database: str
+    status: OutcomeStatus
+    seconds: float
+    reason: str = ""
+    delay: timedelta | None = None
+    failure: Failure | None = None
+
+    @property
+    def processor(self) -> Processor | None:
+        """The job's processor; None if it is not registered here."""
+        try:
+            return get_processor(self.job.processor)
+        except UnknownProcessor:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who claims: the id that guards its claims, its name, and the queues it serves."""
+
+    id: uuid.UUID
+    name: str
+    queues: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that is ours to run, and the database it lives in."""
+
+    job: Job
+    database: str
+
+
+# Claim --------------------------------------------------------------------------------------------
+
+
+def claim(claimant: Claimant, count: int, served: Sequence[str] | None = None) -> list[Claim]:
+    """Take up to `count` due jobs for this worker, queues in order of priority.
+
+    Messages whose row does not answer are stale and are dropped. Raises BrokerUnavailable, or the
+    database's error; then no job was claimed and the relay will publish the messages again.
+    """
+    taken = queues.claim(list(served if served is not None else claimant.queues), count, claimant.id.hex, claimant.name)
+    if not taken.messages:
+        return []
+    by_database: dict[str, list[queues.Message]] = defaultdict(list)
+    for message in taken.messages:
+        by_database[message.database].append(message)
+    claims: list[Claim] = []
+    settled: list[tuple[queues.Message, bool]] = []
+    for database, messages in by_database.items():
+        jobs = _claim_rows(database, messages, claimant.id)
+        claims += [Claim(job, database) for job in jobs]
+        ours = {(job.pk, job.attempt) for job in jobs}
+        settled += [(message, False) for message in messages if (message.job_id, message.attempt) not in ours]
+    if settled:
+        logger.debug("dropped %d stale messages", len(settled))
+        queues.finish(settled, claimant.id.hex)
+    order = {(message.database, message.job_id): index for index, message in enumerate(taken.messages)}
+    return sorted(claims, key=lambda claimed: order[claimed.database, claimed.job.pk])
+
+
+def _claim_rows(database: str, messages: list[queues.Message], worker_id: uuid.UUID) -> list[Job]:
+    if database not in connections:
+        logger.error("dropped %d messages of the unknown database %r", len(messages), database)
+        return []
+    pairs = {message.job_id: message.attempt for message in messages}
+    return Job.objects.db_manager(database).claim(list(pairs.items()), worker_id)
+
+
+# Perform ------------------------------------------------------------------------------------------
+
+
+def perform(claimed: Claim, limit: Callable[[Job], AbstractContextManager[object]] | None = None) -> Outcome:
+    """Run the job's processor; whatever it does becomes an outcome, nothing is raised.
+
+    `limit` guards the call with the job's time limit.
+    """
+    job, database = claimed.job, claimed.database
+    events.send(events.job_started, Job, job=job)
+    started = time.perf_counter()
+    try:
+        with running(job, database), limit(job) if limit else nullcontext():
+            answer = get_processor(job.processor).function(**job.payload)
+    except RetryLater as later:
+        return Outcome(job, database, OutcomeStatus.RETRIED, _since(started), later.reason, later.delay)
+    except BaseException as error:  # also a SystemExit raised by a job ends only the job
+        return _failed_outcome(claimed, error, _since(started))
+    if isinstance(answer, Skipped):
+        return Outcome(job, database, OutcomeStatus.SKIPPED, _since(started), SKIPPED_PREFIX + answer.reason)
+    return Outcome(job, database, OutcomeStatus.COMPLETED, _since(started))
+
+
+def _failed_outcome(claimed: Claim, error: BaseException, seconds: float) -> Outcome:
+    job = claimed.job
+    failure = Failure(
+        type(error).__name__,
+        _clean(str(error), _LONGEST_MESSAGE),
+        _clean("".join(traceback.format_exception(error)), _LONGEST_TRACEBACK),
+    )
+    try:
+        policy = get_processor(job.processor).retry_policy
+    except UnknownProcessor:
+        policy = get_settings().retry
+    delay = policy.next_delay(job.failures + 1, error)
+    status = OutcomeStatus.FAILED if delay is None else OutcomeStatus.RETRIED
+    reason = f"{failure.error_class}: {failure.message}"
+    return Outcome(job, claimed.database, status, seconds, reason, delay, failure)
+
+
+def _since(started: float) -> float:
+    return time.perf_counter() - started
+
+
+def _clean(text: str, longest: int) -> str:
+    """`text` as any database takes it: no NUL, no lone surrogates, the end kept if it is too long."""
+    text = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= longest else "… " + text[-longest:]
+
+
+# Settle -------------------------------------------------------------------------------------------
+
+
+def settle(outcomes: Sequence[Outcome], claimant: Claimant) -> list[Outcome]:
+    """Write the outcomes down, one transaction by database, then tell Redis and the listeners.
+
+    Returns those that counted: an outcome whose claim was taken away meanwhile changes nothing.
+    Raises the database's error if nothing could be written; settling again is safe.
+    """
+    settled: list[Outcome] = []
+    by_database: dict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_database[outcome.database].append(outcome)
+    for database, group in by_database.items():
+        with transaction.atomic(using=database):
+            settled += _settle_rows(group, database, claimant)
+    _forget_messages(outcomes, settled, claimant)
+    for outcome in settled:
+        _announce(outcome)
+    return settled
+
+
+def _settle_rows(outcomes: list[Outcome], database: str, claimant: Claimant) -> list[Outcome]:
+    plain: dict[tuple[int, str], list[Outcome]] = defaultdict(list)
+    settled: list[Outcome] = []
+    for outcome in outcomes:
+        if outcome.status in (OutcomeStatus.COMPLETED, OutcomeStatus.SKIPPED):
+            plain[outcome.job.attempt, outcome.reason].append(outcome)
+        elif _settle_failure(outcome, database, claimant):
+            settled.append(outcome)
+    for (attempt, reason), group in plain.items():
+        settled += _settle_completed(group, attempt, reason, database, claimant.id)
+    return settled
+
+
+def _settle_completed(
+    outcomes: list[Outcome], attempt: int, reason: str, database: str, worker_id: uuid.UUID
+) -> list[Outcome]:
+    ids = [outcome.job.pk for outcome in outcomes]
+    rows = Job.objects.using(database).filter(pk__in=ids, attempt=attempt, worker_id=worker_id)
+    changed = rows.filter(state=Job.State.ACTIVE).update(
+        state=Job.State.COMPLETED, finished_at=Now(), reason=_clean(reason, 498)
+    )
+    if changed == len(ids):
+        return outcomes
+    ours = set(rows.filter(state=Job.State.COMPLETED).values_list("pk", flat=True))
+    return [outcome for outcome in outcomes if outcome.job.pk in ours]
+
+
+def _settle_failure(outcome: Outcome, database: str, claimant: Claimant) -> bool:
+    job = outcome.job
+    row = Job.objects.using(database).filter(
+        pk=job.pk, attempt=job.attempt, worker_id=claimant.id, state=Job.State.ACTIVE
+    )
+    failures = job.failures + (1 if outcome.failure else 0)
+    if outcome.status == OutcomeStatus.FAILED:
+        changed = row.update(
+            state=Job.State.FAILED, failures=failures, finished_at=Now(), reason=_clean(outcome.reason, 498)
+        )
+    else:
+        changed = row.update(
+            state=Job.State.WAITING,
+            failures=failures,
+            attempt=job.attempt + 1,
+            run_at=Now() + (outcome.delay or timedelta(0)),
+            published_at=None,
+            worker=None,
+            reason=_clean(outcome.reason, 498),
+        )
+    if changed and outcome.failure:
+        Attempt.objects.using(database).create(
+            job_id=job.pk,
+            number=job.attempt,
+            error_class=outcome.failure.error_class,
+            message=outcome.failure.message,
+            traceback=outcome.failure.traceback,
+            worker_name=claimant.name,
+            started_at=job.started_at,
+        )
+    return bool(changed)
+
+
+def _forget_messages(outcomes: Sequence[Outcome], settled: list[Outcome], claimant: Claimant) -> None:
+    done = (OutcomeStatus.COMPLETED, OutcomeStatus.SKIPPED)
+    counted = {id(outcome) for outcome in settled}
+    messages = [
+        (message_of(outcome.job, outcome.database), id(outcome) in counted and outcome.status in done)
+        for outcome in outcomes
+    ]
+    _untold.append(_Settled(messages, claimant.id.hex, count_outcomes(settled), uuid.uuid4().hex))
+    tell_redis()
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What Redis has to be told about one settled batch."""
+
+    messages: list[tuple[queues.Message, bool]]
+    worker_id: str
+    counters: dict[str, float]
+    batch_id: str
+
+
+# Batches that Redis did not take yet. The rows are right already; only RQ's registries and the
+# counters wait. Bounded: after hours without Redis the oldest counts are given up.
+_untold: deque[_Settled] = deque(maxlen=10_000)
+
+
+def tell_redis() -> bool:
+    """Tell Redis about settled batches, the oldest first; False if some must wait until it is back."""
+    while _untold:
+        settled = _untold[0]
+        try:
+            queues.finish(settled.messages, settled.worker_id, settled.counters, settled.batch_id)
+        except BrokerUnavailable as error:
+            logger.warning("Redis did not take the outcomes of %d jobs: %s", len(settled.messages), error)
+            return False
+        _untold.popleft()
+    return True
+
+
+def refuse_message(job_id: int, attempt: int) -> None:
+    """What a worker that is not ours would call: it must not run the job, so it only says so."""
+    raise JobQueueError(f"job {job_id} attempt {attempt} runs only in jobqueue's own worker: manage.py rqworker")
+
+
+def _announce(outcome: Outcome) -> None:
+    signal = {
+        OutcomeStatus.COMPLETED: events.job_completed,
+        OutcomeStatus.SKIPPED: events.job_completed,
+        OutcomeStatus.RETRIED: events.job_retried,
+        OutcomeStatus.FAILED: events.job_failed,
+    }[outcome.status]
+    events.send(signal, Job, job=outcome.job, outcome=outcome)

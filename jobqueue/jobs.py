@@ -1,0 +1,263 @@
+"""The public door of the job queue: enqueue and cancel jobs, and what processors need.
+
+A job is a row, written in the caller's transaction: it exists exactly if that transaction commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, models, router, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from jobqueue.context import current_database
+from jobqueue.exceptions import Discard, InvalidRunAt, InvalidUniqueKey, RetryLater
+from jobqueue.models import Job, database_now, subject_of
+from jobqueue.outbox import publish_on_commit
+from jobqueue.registry import Skipped, TypeCounter, check_payload, check_queue, get_processor, processor
+from jobqueue.retry import RetryPolicy
+
+__all__ = [
+    "Discard",
+    "NewJob",
+    "RetryLater",
+    "RetryPolicy",
+    "Skipped",
+    "TypeCounter",
+    "cancel",
+    "enqueue",
+    "enqueue_many",
+    "processor",
+]
+
+_BATCH = 1000
+_LONGEST_TEXT = 200
+# Each further try needs a job of that key to be written and started between two statements.
+_UNIQUE_TRIES = 10
+
+
+def enqueue(
+    processor: str,
+    *,
+    run_at: datetime | None = None,
+    delay: timedelta | float | None = None,
+    unique_key: str | None = None,
+    subject: str | models.Model | None = None,
+    using: str | None = None,
+    **payload: Any,
+) -> Job:
+    """Write a job for `processor` with the keyword arguments `payload`, and publish it after the commit.
+
+    `run_at` is an aware datetime, `delay` a timedelta or seconds from now; a past time means now.
+    While a job with the same `unique_key` waits for its first start, that job is returned instead
+    of a second one, moved to the earlier of the two times; its payload stays. `subject` says what
+    the job is about: a model instance or text such as `"settlements.settlement:<pk>"`. `using`
+    is the database alias of the row that causes the job.
+
+    Raises InvalidJob (UnknownProcessor, UnknownQueue, InvalidPayload, PayloadTooLarge, InvalidRunAt,
+    InvalidUniqueKey) before anything is written.
+    """
+    database = using or _database()
+    job = _build(processor, payload)
+    job.subject = _check_subject(subject)
+    moment = _moment(run_at, delay, database)
+    if moment is not None:
+        job.run_at = moment
+    if unique_key is not None:
+        job.unique_key = _check_text("unique_key", unique_key)
+        return _insert_unique(job, due=moment is None, database=database)
+    _insert(job, due=moment is None, database=database)
+    publish_on_commit([job], database)
+    return job
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """One job for `enqueue_many` with options of its own, as `enqueue` takes them."""
+
+    processor: str
+    payload: dict[str, Any]
+    run_at: datetime | None = None
+    unique_key: str | None = None
+    subject: str | models.Model | None = None
+
+
+def enqueue_many(
+    jobs: Iterable[tuple[str, dict[str, Any]] | NewJob],
+    *,
+    run_at: datetime | None = None,
+    using: str | None = None,
+) -> list[Job]:
+    """Write many jobs, `(processor, payload)` or `NewJob` each, with one INSERT and one push by batch of a thousand.
+
+    All are checked before any is written. `run_at` counts for those that name no time of their own.
+    A job whose `unique_key` is held is left out, as `enqueue` does; the one that holds it stands in
+    its place in the result. Raises like `enqueue`.
+    """
+    database = using or _database()
+    requests = [job if isinstance(job, NewJob) else NewJob(*job) for job in jobs]
+    rows = [_build_requested(request, run_at, database) for request in requests]
+    with transaction.atomic(using=database):
+        for start in range(0, len(rows), _BATCH):
+            rows[start : start + _BATCH] = _insert_batch(rows[start : start + _BATCH], database)
+            publish_on_commit(rows[start : start + _BATCH], database)
+    return rows
+
+
+def _build_requested(request: NewJob, run_at: datetime | None, database: str) -> Job:
+    job = _build(request.processor, request.payload)
+    job.subject = _check_subject(request.subject)
+    if request.unique_key is not None:
+        job.unique_key = _check_text("unique_key", request.unique_key)
+    moment = _moment(request.run_at or run_at, None, database)
+    if moment is None:
+        job.published_at = Now()
+    else:
+        job.run_at = moment
+    return job
+
+
+def _insert_batch(rows: list[Job], database: str) -> list[Job]:
+    keys = [job.unique_key for job in rows if job.unique_key is not None]
+    held = _holders(keys, database) if keys else {}
+    new = [job for job in rows if job.unique_key not in held]
+    try:
+        with transaction.atomic(using=database):
+            Job.objects.using(database).bulk_create(new)
+    except IntegrityError:
+        # A key was written by somebody else between the two statements, or stands twice in the batch.
+        return [_insert_one(job, database) for job in rows]
+    for job in new:
+        _forget_expression(job)
+    return [held.get(job.unique_key or "", job) for job in rows]
+
+
+def _insert_one(job: Job, database: str) -> Job:
+    is_due = job.published_at is not None
+    if job.unique_key is None:
+        _insert(job, due=is_due, database=database)
+        return job
+    return _lock_waiting_with_key(job, database) or _insert_or_lock(job, is_due, database)
+
+
+def _holders(keys: Sequence[str], database: str) -> dict[str, Job]:
+    """The waiting jobs that hold these keys, locked."""
+    rows = Job.objects.using(database).select_for_update()
+    holders = rows.filter(unique_key__in=keys, state=Job.State.WAITING, started_at__isnull=True)
+    return {job.unique_key: job for job in holders if job.unique_key is not None}
+
+
+def cancel(job: Job | int, reason: str = "cancelled", *, using: str | None = None) -> Job:
+    """Take a waiting job off the road; JobTransitionRefused if it started or ended already."""
+    if not isinstance(job, Job):
+        job = Job.objects.using(using or _database()).get(pk=job)
+    job.cancel(reason)
+    return job
+
+
+def _database() -> str:
+    return current_database() or router.db_for_write(Job)
+
+
+def _build(name: str, payload: dict[str, Any]) -> Job:
+    registered = get_processor(name)
+    check_payload(payload)
+    registered.check_payload(payload)
+    return Job(
+        processor=registered.name,
+        queue=check_queue(registered.queue),
+        payload=payload,
+        timeout=registered.time_limit,
+    )
+
+
+def _moment(run_at: datetime | None, delay: timedelta | float | None, database: str) -> datetime | None:
+    """When the job is due; None for now."""
+    if run_at is not None and delay is not None:
+        raise InvalidRunAt("pass run_at or delay, not both")
+    if run_at is not None:
+        if not isinstance(run_at, datetime):
+            raise InvalidRunAt(f"run_at must be an aware datetime, not {type(run_at).__name__} {run_at!r}")
+        if timezone.is_naive(run_at):
+            raise InvalidRunAt(f"run_at {run_at.isoformat()} has no time zone; pass an aware datetime")
+        return run_at if run_at > timezone.now() else None
+    if delay is None:
+        return None
+    if isinstance(delay, bool) or not isinstance(delay, timedelta | int | float):
+        raise InvalidRunAt(f"delay must be a timedelta or a number of seconds, not {type(delay).__name__} {delay!r}")
+    try:
+        wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        # The database's clock decides what is due, so it also says what "from now" means.
+        return database_now(database) + wait if wait > timedelta(0) else None
+    except (OverflowError, ValueError):
+        raise InvalidRunAt(f"delay {delay!r} is no usable length of time") from None
+
+
+def _check_subject(subject: str | models.Model | None) -> str:
+    if subject is None:
+        return ""
+    if isinstance(subject, models.Model):
+        return subject_of(subject)
+    return _check_text("subject", subject)
+
+
+def _check_text(name: str, value: str) -> str:
+    if not isinstance(value, str) or not value or len(value) > _LONGEST_TEXT or not value.isprintable():
+        raise InvalidUniqueKey(f"{name} must be printable text of 1 to {_LONGEST_TEXT} characters, not {value!r:.80}")
+    return value
+
+
+def _insert(job: Job, *, due: bool, database: str) -> None:
+    if due:
+        job.published_at = Now()
+    job.save(using=database, force_insert=True)
+    _forget_expression(job)
+
+
+def _forget_expression(job: Job) -> None:
+    """After the INSERT the instance holds the value that the expression had there."""
+    if job.published_at is not None:
+        job.published_at = job.created_at
+
+
+def _insert_unique(job: Job, *, due: bool, database: str) -> Job:
+    with transaction.atomic(using=database):
+        existing = _lock_waiting_with_key(job, database) or _insert_or_lock(job, due, database)
+        is_later = existing.published_at is None if due else existing.run_at > job.run_at
+        if existing is not job and is_later:
+            _bring_forward(existing, None if due else job.run_at, database)
+        publish_on_commit([existing], database)
+        return existing
+
+
+def _insert_or_lock(job: Job, due: bool, database: str) -> Job:
+    for _ in range(_UNIQUE_TRIES - 1):
+        try:
+            with transaction.atomic(using=database):
+                _insert(job, due=due, database=database)
+            return job
+        except IntegrityError:
+            # Another transaction wrote the key first. Its job is visible now, or started meanwhile.
+            existing = _lock_waiting_with_key(job, database)
+            if existing is not None:
+                return existing
+    _insert(job, due=due, database=database)
+    return job
+
+
+def _lock_waiting_with_key(job: Job, database: str) -> Job | None:
+    """The job that holds the key, locked: it must not start before this transaction is visible to it."""
+    assert job.unique_key is not None
+    return _holders([job.unique_key], database).get(job.unique_key)
+
+
+def _bring_forward(job: Job, moment: datetime | None, database: str) -> None:
+    """Make a waiting job due at `moment`, or now."""
+    Job.objects.using(database).filter(pk=job.pk).update(
+        run_at=moment or Now(), published_at=Now() if moment is None else None
+    )
+    job.refresh_from_db(using=database)

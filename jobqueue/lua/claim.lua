@@ -1,0 +1,37 @@
+-- Takes up to n messages in the order of the queues and notes them as started.
+-- ARGV: prefix, n, worker id, worker name, time, unix time, pattern of our messages, then the queues.
+-- Returns {queue, message, ...} of ours and {queue, message, ...} of foreign ones, which are quarantined.
+local prefix, wanted = ARGV[1], tonumber(ARGV[2])
+local worker, name, now = ARGV[3], ARGV[4], ARGV[5]
+local ours, foreign = {}, {}
+if redis.call('EXISTS', prefix .. ':suspended') == 1 then
+  return {ours, foreign}
+end
+for i = 8, #ARGV do
+  local queue = ARGV[i]
+  local list = prefix .. ':queue:' .. queue
+  local room = wanted - #ours / 2
+  if room > 0 then
+    for _, message in ipairs(redis.call('LPOP', list, room) or {}) do
+      local job = prefix .. ':job:' .. message
+      if string.match(message, ARGV[7]) then
+        redis.call('HSET', job, 'status', 'started', 'worker_name', name, 'started_at', now)
+        -- No expiry: only our rescue decides that a job is lost, never a count of RQ's registries.
+        redis.call('ZADD', prefix .. ':wip:' .. queue, '+inf', message .. ':' .. worker)
+        table.insert(ours, queue)
+        table.insert(ours, message)
+      else
+        redis.call('ZADD', prefix .. ':failed:' .. queue, tonumber(ARGV[6]) + 31536000, message)
+        table.insert(foreign, queue)
+        table.insert(foreign, message)
+      end
+    end
+  end
+  if redis.call('LLEN', list) > 0 then
+    local bell = prefix .. ':jobqueue:bell:' .. queue
+    if redis.call('LLEN', bell) == 0 then
+      redis.call('RPUSH', bell, '1')
+    end
+  end
+end
+return {ours, foreign}

@@ -1,0 +1,57 @@
+"""`manage.py jobqueue_prune`: delete old finished jobs, in batches."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from jobqueue.conf import get_settings
+from jobqueue.models import Job
+from jobqueue.outbox import databases
+
+_BATCH = 1000
+
+
+class Command(BaseCommand):
+    """Deletes completed and cancelled jobs after KEEP_COMPLETED, failed ones after KEEP_FAILED."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """How long to keep what, if not as in the settings."""
+        parser.add_argument("--completed-days", type=float, help="keep completed and cancelled jobs so many days")
+        parser.add_argument("--failed-days", type=float, help="keep failed jobs so many days")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Delete batch by batch, so no transaction is long."""
+        settings = get_settings()
+        done = _days("--completed-days", options["completed_days"], settings.keep_completed)
+        failed = _days("--failed-days", options["failed_days"], settings.keep_failed)
+        total = 0
+        for alias in databases():
+            rows = Job.objects.using(alias)
+            total += _delete(
+                rows.filter(state__in=[Job.State.COMPLETED, Job.State.CANCELLED], finished_at__lt=Now() - done)
+            )
+            total += _delete(rows.filter(state=Job.State.FAILED, finished_at__lt=Now() - failed))
+        self.stdout.write(f"deleted {total} jobs")
+
+
+def _days(option: str, value: float | None, default: timedelta) -> timedelta:
+    if value is None:
+        return default
+    if value < 0:
+        raise CommandError(f"{option} must be 0 or more, not {value:g}")
+    return timedelta(days=value)
+
+
+def _delete(rows: QuerySet[Job]) -> int:
+    total = 0
+    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
+        Job.objects.using(rows.db).filter(pk__in=ids).delete()
+        total += len(ids)
+    return total

@@ -1,0 +1,103 @@
+"""`manage.py rqworker email reminders settlement`: django-rq's command with jobqueue's worker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.management.base import CommandError, CommandParser
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from django_rq.management.commands.rqworker import Command as DjangoRQCommand
+from django_rq.workers import get_worker
+
+from jobqueue import queues
+from jobqueue.conf import get_settings
+from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.worker import SupervisorWorker
+
+logger = logging.getLogger("jobqueue.worker")
+
+
+class Command(DjangoRQCommand):
+    """Runs the jobs of the given queues, delayed and retried ones included, until SIGTERM or SIGINT."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """django-rq's options and ours."""
+        super().add_arguments(parser)
+        settings = get_settings()
+        parser.add_argument("--threads", type=int, default=settings.threads, help="threads in each process")
+        parser.add_argument("--processes", type=int, default=settings.processes, help="executor processes")
+        parser.add_argument(
+            "--shutdown-timeout",
+            type=float,
+            default=settings.shutdown_timeout,
+            help="seconds running jobs may finish in after SIGTERM before they are handed back",
+        )
+
+    def handle(self, *args: str, **options: Any) -> None:
+        """Run the worker; the exit code is 0 only for a stop that was asked for."""
+        names = self._check(args, options)
+        if options["pid"]:
+            Path(options["pid"]).expanduser().write_text(str(os.getpid()))
+        level = {0: "WARNING", 1: "INFO"}.get(options["verbosity"], "DEBUG")
+        for name in ("jobqueue", "rq.worker"):
+            logging.getLogger(name).setLevel(level)
+        self._wait_for_redis()
+        worker = get_worker(
+            *names,
+            worker_class=options["worker_class"] or SupervisorWorker,
+            queue_class=options["queue_class"],
+            job_class=options["job_class"],
+            name=options["name"],
+            worker_ttl=options["worker_ttl"],
+            # Never a pickle, whatever --serializer says.
+            serializer="rq.serializers.JSONSerializer",
+        )
+        if isinstance(worker, SupervisorWorker):
+            worker.threads = options["threads"]
+            worker.processes = options["processes"]
+            worker.shutdown_timeout = options["shutdown_timeout"]
+        connections.close_all()
+        worker.work(
+            burst=options["burst"],
+            with_scheduler=options["with_scheduler"],
+            logging_level=level,
+            max_jobs=options["max_jobs"],
+            max_idle_time=options["max_idle_time"],
+        )
+        sys.exit(getattr(worker, "exit_code", 0))
+
+    def _check(self, names: tuple[str, ...], options: dict[str, Any]) -> list[str]:
+        configured = list(django_settings.RQ_QUEUES)
+        unknown = [name for name in names if name not in configured]
+        if unknown:
+            raise CommandError(f"no queue named {', '.join(unknown)}; RQ_QUEUES has: {', '.join(configured)}")
+        for option in ("threads", "processes"):
+            if options[option] < 1:
+                raise CommandError(f"--{option} must be 1 or more, not {options[option]}")
+        if options["shutdown_timeout"] < 0:
+            raise CommandError(f"--shutdown-timeout must be 0 or more, not {options['shutdown_timeout']}")
+        executor = MigrationExecutor(connections["default"])
+        targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "jobqueue"]
+        if executor.migration_plan(targets):
+            raise CommandError("the job queue's tables are missing or old; run: manage.py migrate")
+        return list(names) or configured
+
+    def _wait_for_redis(self) -> None:
+        told = False
+        while True:
+            try:
+                return queues.ping("work")
+            except BrokerUnavailable as error:
+                if not told:
+                    logger.warning("waiting for Redis: %s", error)
+                told = True
+                time.sleep(0.5)

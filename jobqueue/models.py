@@ -1,0 +1,357 @@
+"""The rows that remember: jobs, their failed attempts, queues and workers, with their verbs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from django.db import connections, models, router, transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.conf import get_settings
+from jobqueue.exceptions import JobTransitionRefused
+
+SKIPPED_PREFIX = "skipped: "
+
+
+def database_now(using: str) -> datetime:
+    """The database's clock: the only one that decides what is due."""
+    with connections[using].cursor() as cursor:
+        if connections[using].vendor == "sqlite":
+            cursor.execute("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+            return datetime.fromisoformat(cursor.fetchone()[0] + "+00:00")
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now
+
+
+class AtomicSaveMixin(models.Model):
+    """Saves and deletes in one transaction with what their signals write.
+
+    Django commits a plain `save()` before it sends `post_save`; without this mixin a crash
+    between the two keeps the row and loses its jobs.
+    """
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the row and everything its signals write, or nothing."""
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using):
+            super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the row and everything its signals delete, or nothing."""
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using):
+            return super().delete(*args, **kwargs)
+
+
+class Worker(models.Model):
+    """One executor process; its heartbeat is the proof that its jobs are alive."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(_("name"), max_length=200)
+    hostname = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveIntegerField(_("process id"))
+    queues = models.JSONField(_("queues"), default=list)
+    threads = models.PositiveIntegerField(_("threads"), default=1)
+    started_at = models.DateTimeField(_("started"), db_default=Now())
+    heartbeat_at = models.DateTimeField(_("last heartbeat"), db_default=Now(), db_index=True)
+    stopping = models.BooleanField(_("stopping"), default=False)
+    forgotten = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        ordering = ["-started_at"]
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Queue(models.Model):
+    """What operators decide about a queue. A queue without a row is neither paused nor limited."""
+
+    name = models.CharField(_("name"), max_length=100, primary_key=True)
+    paused = models.BooleanField(_("paused"), default=False, help_text=_("No job of a paused queue is started."))
+    rate_limit = models.PositiveIntegerField(
+        _("rate limit"), null=True, blank=True, help_text=_("Jobs started per second by all workers together.")
+    )
+    concurrency_limit = models.PositiveIntegerField(
+        _("concurrency limit"), null=True, blank=True, help_text=_("Jobs running at once in all workers together.")
+    )
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("queue")
+        verbose_name_plural = _("queues")
+        permissions = [("pause_queue", _("Can pause and resume queues"))]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """The questions people ask about jobs. All compare with the database's clock."""
+
+    def waiting(self) -> Self:
+        """Jobs that have not started, due or delayed."""
+        return self.filter(state=Job.State.WAITING)
+
+    def due(self) -> Self:
+        """Waiting jobs whose time has come."""
+        return self.waiting().filter(run_at__lte=Now())
+
+    def delayed(self) -> Self:
+        """Waiting jobs whose time lies ahead."""
+        return self.waiting().filter(run_at__gt=Now())
+
+    def active(self) -> Self:
+        """Jobs that a worker has claimed."""
+        return self.filter(state=Job.State.ACTIVE)
+
+    def failed(self) -> Self:
+        """Jobs that need attention: their attempts are used up, or they were discarded."""
+        return self.filter(state=Job.State.FAILED)
+
+    def unfinished(self) -> Self:
+        """Jobs that may still have an effect."""
+        return self.filter(state__in=[Job.State.WAITING, Job.State.ACTIVE])
+
+    def skipped(self) -> Self:
+        """Completed jobs that found nothing to do."""
+        return self.filter(state=Job.State.COMPLETED, reason__startswith=SKIPPED_PREFIX)
+
+    def stuck(self) -> Self:
+        """Active jobs whose worker is gone or which ran past their time limit and its grace."""
+        settings = get_settings()
+        silent_since = Now() - timedelta(seconds=settings.worker_silence)
+        alive = Worker.objects.using(self.db).filter(heartbeat_at__gte=silent_since)
+        return self.active().filter(
+            ~models.Q(worker_id__in=alive.values("id"))
+            | models.Q(deadline_at__lt=Now() - timedelta(seconds=settings.timeout_grace))
+        )
+
+    def about(self, subject: str | models.Model) -> Self:
+        """Jobs whose subject is this model instance or subject text."""
+        return self.filter(subject=subject_of(subject) if isinstance(subject, models.Model) else subject)
+
+
+    def retry_all(self) -> int:
+        """Put the failed and cancelled jobs among these back on the road with a full budget of retries."""
+        return self.filter(state__in=[Job.State.FAILED, Job.State.CANCELLED]).update(**_RETRIED)
+
+    def cancel_all(self, reason: str = "cancelled") -> int:
+        """Take the waiting jobs among these off the road for good."""
+        return self.waiting().update(state=Job.State.CANCELLED, finished_at=Now(), reason=reason[:500])
+
+    def run_all_now(self) -> int:
+        """Make the delayed jobs among these due at once."""
+        return self.delayed().update(run_at=Now(), published_at=None)
+
+
+_RETRIED: dict[str, Any] = {
+    "state": "waiting",
+    "attempt": models.F("attempt") + 1,
+    "failures": 0,
+    "run_at": Now(),
+    "published_at": None,
+    "finished_at": None,
+    "worker": None,
+    "reason": "",
+}
+
+
+def subject_of(instance: models.Model) -> str:
+    """The subject text of a model instance: `"settlements.settlement:<pk>"`."""
+    return f"{instance._meta.label_lower}:{instance.pk}"
+
+
+class JobManager(models.Manager.from_queryset(JobQuerySet)):  # type: ignore[misc]
+    """Claims, the step where one statement decides who runs a job."""
+
+    def claim(self, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID) -> list[Job]:
+        """Turn the waiting jobs among these `(job id, attempt)` pairs active for this worker, in their order.
+
+        What does not come back is stale: it ran already, was cancelled, is not due, or is locked by
+        somebody who is changing it and will publish it again.
+        """
+        if not messages:
+            return []
+        connection = connections[self.db]
+        table, pairs = Job._meta.db_table, ", ".join(["(%s, %s)"] * len(messages))
+        if connection.vendor == "sqlite":
+            now, deadline, lock = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')", _SQLITE_DEADLINE, ""
+        else:
+            # Skipping locked rows: waiting for them would stop the whole batch behind one open transaction.
+            now, deadline, lock = "statement_timestamp()", _POSTGRESQL_DEADLINE, "FOR UPDATE SKIP LOCKED"
+        values = "VALUES " if connection.vendor == "sqlite" else ""
+        sql = f"""
+            UPDATE {table} SET state = 'active', worker_id = %s, started_at = {now}, deadline_at = {deadline},
+                finished_at = NULL, reason = ''
+            WHERE id IN (
+                SELECT id FROM {table}
+                WHERE (id, attempt) IN ({values}{pairs}) AND state = 'waiting' AND run_at <= {now} {lock}
+            )
+            RETURNING *
+        """  # noqa: S608 - no value stands in the text
+        worker = worker_id.hex if connection.vendor == "sqlite" else worker_id
+        parameters: list[Any] = [worker, *(number for pair in messages for number in pair)]
+        position = {job_id: index for index, (job_id, _attempt) in enumerate(messages)}
+        return sorted(self.raw(sql, parameters), key=lambda job: position[job.pk])
+
+
+_SQLITE_DEADLINE = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+' || timeout || ' seconds')"
+_POSTGRESQL_DEADLINE = "statement_timestamp() + timeout * interval '1 second'"
+
+
+class Job(models.Model):
+    """One piece of work. `attempt` numbers its runs from 1 and, with `id`, names its messages.
+
+    A claim belongs to the worker that made it: every later change by that worker asks for the
+    same `id`, `attempt` and `worker`, so a worker that was declared gone changes nothing.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        ACTIVE = "active", _("active")
+        COMPLETED = "completed", _("completed")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    id = models.BigAutoField(primary_key=True)
+    processor = models.CharField(_("processor"), max_length=100)
+    queue = models.CharField(_("queue"), max_length=100)
+    payload = models.JSONField(_("payload"), default=dict)
+    subject = models.CharField(_("subject"), max_length=200, default="", blank=True)
+    unique_key = models.CharField(_("unique key"), max_length=200, null=True, blank=True)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
+    run_at = models.DateTimeField(_("run at"), db_default=Now())
+    attempt = models.PositiveIntegerField(_("attempt"), default=1)
+    failures = models.PositiveIntegerField(_("failures"), default=0)
+    timeout = models.FloatField(_("time limit"))
+    reason = models.CharField(_("reason"), max_length=500, default="", blank=True)
+    worker = models.ForeignKey(
+        Worker, models.DO_NOTHING, null=True, blank=True, db_constraint=False, db_index=False, related_name="jobs"
+    )
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+    published_at = models.DateTimeField(_("published"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    deadline_at = models.DateTimeField(_("deadline"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    objects: ClassVar[JobManager] = JobManager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+        permissions = [
+            ("retry_job", _("Can retry jobs")),
+            ("cancel_job", _("Can cancel jobs")),
+            ("run_job", _("Can run delayed jobs now")),
+            ("clear_job", _("Can clear stuck jobs")),
+        ]
+        constraints = [
+            # Only a job that never started holds its key: one that runs may have read the world before
+            # the change that the next one is about, so it must not swallow it.
+            models.UniqueConstraint(
+                fields=["unique_key"],
+                condition=models.Q(state="waiting", started_at__isnull=True),
+                name="jobqueue_unique_key_waiting",
+            ),
+        ]
+        indexes = [
+            # What the relay asks: due and not published; then published long ago.
+            models.Index(
+                fields=["run_at"],
+                condition=models.Q(state="waiting", published_at__isnull=True),
+                name="jobqueue_job_unpublished",
+            ),
+            models.Index(
+                fields=["published_at", "id"],
+                condition=models.Q(state="waiting", published_at__isnull=False),
+                name="jobqueue_job_published",
+            ),
+            # What health and the admin count: the few rows that are not done.
+            models.Index(
+                fields=["queue", "state", "run_at"],
+                condition=models.Q(state__in=["waiting", "active", "failed"]),
+                name="jobqueue_job_open",
+            ),
+            models.Index(fields=["worker"], condition=models.Q(state="active"), name="jobqueue_job_active"),
+            models.Index(fields=["subject", "-id"], condition=~models.Q(subject=""), name="jobqueue_job_subject"),
+            models.Index(fields=["created_at"], name="jobqueue_job_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.processor} #{self.pk}"
+
+    @property
+    def message_id(self) -> str:
+        """The id of the message that runs this attempt: `<job id>-<attempt>`."""
+        return f"{self.pk}-{self.attempt}"
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the job completed without finding anything to do."""
+        return self.state == self.State.COMPLETED and self.reason.startswith(SKIPPED_PREFIX)
+
+    def _change(self, allowed: Sequence[str], verb: str, **values: Any) -> None:
+        using = self._state.db or router.db_for_write(Job, instance=self)
+        changed = Job.objects.using(using).filter(pk=self.pk, state__in=allowed).update(**values)
+        self.refresh_from_db(using=using)
+        if not changed:
+            raise JobTransitionRefused(
+                f"job {self.pk} is {self.state} and cannot be {verb}; that takes a job that is {' or '.join(allowed)}"
+            )
+
+    def retry(self) -> None:
+        """Put a failed or cancelled job back on the road with a full budget of retries."""
+        self._change(
+            [self.State.FAILED, self.State.CANCELLED],
+            "retried",
+            **_RETRIED,
+        )
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """Take a waiting job off the road for good."""
+        self._change(
+            [self.State.WAITING],
+            "cancelled",
+            state=self.State.CANCELLED,
+            finished_at=Now(),
+            reason=reason[:500],
+        )
+
+    def run_now(self) -> None:
+        """Make a delayed job due at once."""
+        self._change([self.State.WAITING], "run now", run_at=Now(), published_at=None)
+
+
+class Attempt(models.Model):
+    """One failed run of a job: what went wrong, where and when."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(Job, models.CASCADE, related_name="attempts", verbose_name=_("job"))
+    number = models.PositiveIntegerField(_("attempt"))
+    error_class = models.CharField(_("error"), max_length=200)
+    message = models.TextField(_("message"), default="", blank=True)
+    traceback = models.TextField(_("traceback"), default="", blank=True)
+    worker_name = models.CharField(_("worker"), max_length=200, default="", blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), db_default=Now())
+
+    class Meta:
+        ordering = ["job_id", "number"]
+        verbose_name = _("failed attempt")
+        verbose_name_plural = _("failed attempts")
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="jobqueue_attempt_number")]
+
+    def __str__(self) -> str:
+        return f"{self.error_class} in attempt {self.number}"

@@ -1,0 +1,139 @@
+"""From the database to Redis: publish after the commit, and the relay for everything else.
+
+One road: a delayed, retried, handed back, rescued or never published job is a waiting row whose
+`run_at` has come and whose `published_at` is empty. The relay publishes those, and publishes again
+what Redis forgot.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import connections, router, transaction
+from django.db.models import Min, Q
+from django.db.models.functions import Now
+
+from jobqueue import events, queues
+from jobqueue.conf import get_settings
+from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.models import Job, Worker, database_now
+
+logger = logging.getLogger("jobqueue.outbox")
+
+
+def message_of(job: Job, database: str) -> queues.Message:
+    """The message that starts this attempt of the job."""
+    return queues.Message(job.queue, job.pk, job.attempt, database, job.processor, job.timeout)
+
+
+def publish_on_commit(jobs: Sequence[Job], using: str) -> None:
+    """Publish these rows as soon as the transaction they were written in has committed.
+
+    A rollback forgets them. Redis down or slow costs the caller at most twice PUBLISH_TIMEOUT.
+    """
+    batch = list(jobs)
+    transaction.on_commit(lambda: _publish_committed(batch, using), using=using, robust=True)
+
+
+def _publish_committed(jobs: list[Job], using: str) -> None:
+    due = [message_of(job, using) for job in jobs if job.published_at is not None]
+    try:
+        if due:
+            queues.publish(due, hurry=True)
+    except BrokerUnavailable as error:
+        logger.warning("%d jobs wait for the relay: %s", len(due), error)
+        _mark_unpublished([message.job_id for message in due], using)
+    events.send(events.job_enqueued, Job, jobs=jobs)
+
+
+def _mark_unpublished(job_ids: list[int], using: str) -> None:
+    Job.objects.using(using).waiting().filter(pk__in=job_ids).update(published_at=None)
+
+
+def databases() -> list[str]:
+    """The aliases whose jobs are served: those that hold the job queue's tables."""
+    aliases = get_settings().databases or tuple(
+        alias for alias in connections if router.allow_migrate_model(alias, Job)
+    )
+    return list(aliases)
+
+
+def publish_due(using: str) -> int:
+    """Publish the rows that are due and were not published, oldest first. Returns how many."""
+    limit = get_settings().relay_batch
+    objects = Job.objects.using(using)
+    with transaction.atomic(using=using):
+        due = objects.due().filter(published_at__isnull=True).order_by("run_at")
+        if connections[using].features.has_select_for_update_skip_locked:
+            due = due.select_for_update(skip_locked=True)
+        rows = list(due[:limit])
+        if not rows:
+            return 0
+        objects.filter(pk__in=[job.pk for job in rows]).update(published_at=Now())
+    # After the commit: a worker that met the row locked would drop the message as stale.
+    try:
+        queues.publish([message_of(job, using) for job in rows])
+    except BrokerUnavailable:
+        _mark_unpublished([job.pk for job in rows], using)
+        raise
+    return len(rows)
+
+
+def next_due_in(using: str) -> timedelta | None:
+    """How long until the next unpublished row is due; None if there is none."""
+    unpublished = Job.objects.using(using).waiting().filter(published_at__isnull=True)
+    first: datetime | None = unpublished.aggregate(first=Min("run_at"))["first"]
+    return None if first is None else first - database_now(using)
+
+
+@dataclass
+class LostMessages:
+    """Walks the published rows that still wait, a bounded number at a time, and publishes the lost again.
+
+    Messages get lost when Redis is flushed or fails over, when a process dies between its commit
+    and its push, and when a worker dies between Redis and the database.
+    """
+
+    using: str
+    _position: tuple[datetime, int] | None = field(default=None, init=False)
+
+    def publish_again(self) -> int:
+        """Check the next rows; returns how many were published again."""
+        settings = get_settings()
+        rows = self._next_rows(settings.relay_batch, settings.lost_after)
+        if not rows:
+            return 0
+        alive = Worker.objects.using(self.using).filter(
+            heartbeat_at__gte=Now() - timedelta(seconds=settings.worker_silence)
+        )
+        messages = {message_of(job, self.using).id: message_of(job, self.using) for job in rows}
+        living = [worker_id.hex for worker_id in alive.values_list("id", flat=True)]
+        lost = queues.unknown(list(messages.values()), living)
+        if lost:
+            logger.warning("publishing %d jobs again that Redis had lost", len(lost))
+            queues.publish(lost)
+            Job.objects.using(self.using).waiting().filter(pk__in=[message.job_id for message in lost]).update(
+                published_at=Now()
+            )
+        return len(lost)
+
+    def _next_rows(self, limit: int, lost_after: float) -> list[Job]:
+        published = (
+            Job.objects.using(self.using)
+            .waiting()
+            .filter(published_at__lt=Now() - timedelta(seconds=lost_after))
+            .order_by("published_at", "id")
+        )
+        remaining = published
+        if self._position is not None:
+            moment, last_id = self._position
+            remaining = published.filter(Q(published_at__gt=moment) | Q(published_at=moment, id__gt=last_id))
+        rows = list(remaining[:limit])
+        # At the end the walk begins anew, with the next call.
+        last = rows[-1] if len(rows) == limit else None
+        self._position = (last.published_at, last.pk) if last and last.published_at else None
+        return rows
+

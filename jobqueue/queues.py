@@ -1,0 +1,363 @@
+"""The only file that talks to RQ and Redis: publish, claim, finish, count, ping.
+
+Redis carries `(job id, attempt)` as an RQ job whose id is the message id, so RQ's own tools show
+what is queued and what runs. Nothing read from Redis is ever unpickled, imported or called.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+from django_rq.connection_utils import get_redis_connection
+from redis import Redis
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.commands.core import Script
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq.defaults import RQ_KEY_PREFIX
+from rq.utils import now as rq_now
+from rq.utils import utcformat
+
+from jobqueue.conf import get_settings
+from jobqueue.exceptions import BrokerUnavailable
+
+logger = logging.getLogger("jobqueue.queues")
+
+MESSAGE_ID = re.compile(r"^(?P<job>\d+)-(?P<attempt>\d+)(?:-(?P<database>\w+))?$")
+_MESSAGE_ID_FOR_LUA = "^%d+%-%d+%-?[%w_]*$"
+# What a stock RQ worker would call; it refuses, so that nothing runs outside our own worker.
+MESSAGE_FUNCTION = "jobqueue.execution.refuse_message"
+DEFAULT_DATABASE = "default"
+KEEP_FINISHED = 60
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What Redis carries of a job: where it waits and which attempt it starts."""
+
+    queue: str
+    job_id: int
+    attempt: int
+    database: str = DEFAULT_DATABASE
+    description: str = ""
+    timeout: float = 180.0
+
+    @property
+    def id(self) -> str:
+        """`<job id>-<attempt>`, with the database's alias behind it where that is not the default."""
+        plain = f"{self.job_id}-{self.attempt}"
+        return plain if self.database == DEFAULT_DATABASE else f"{plain}-{self.database}"
+
+    @classmethod
+    def parse(cls, queue: str, message_id: str) -> Message:
+        """The message with this id; ValueError if it is none of ours."""
+        match = MESSAGE_ID.match(message_id)
+        if match is None:
+            raise ValueError(f"{message_id!r} is no message id")
+        return cls(queue, int(match["job"]), int(match["attempt"]), match["database"] or DEFAULT_DATABASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What one claim took from Redis."""
+
+    messages: list[Message]
+    quarantined: list[tuple[str, str]]
+
+
+# Connections --------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=64)
+def _client(config_text: str, purpose: str) -> Redis:
+    config = _configs()[config_text]
+    settings = get_settings()
+    client: Redis = get_redis_connection(config)
+    if purpose == "publish":
+        # A save waits for this: no second try, the relay is the second try.
+        limits: dict[str, Any] = {
+            "socket_timeout": settings.publish_timeout,
+            "socket_connect_timeout": settings.publish_timeout,
+            "retry": Retry(NoBackoff(), 0),
+        }
+    elif purpose == "probe":
+        limits = {
+            "socket_timeout": settings.health_timeout / 2,
+            "socket_connect_timeout": settings.health_timeout / 2,
+            "retry": Retry(NoBackoff(), 0),
+        }
+    else:
+        limits = {
+            "socket_timeout": settings.redis_timeout,
+            "socket_connect_timeout": settings.redis_timeout,
+            "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+            "health_check_interval": 30,
+        }
+    client.connection_pool.connection_kwargs.update(limits)
+    client.set_retry(limits["retry"])
+    return client
+
+
+def _configs() -> dict[str, dict[str, Any]]:
+    return {_config_text(config): config for config in django_settings.RQ_QUEUES.values()}
+
+
+_CONNECTION_KEYS = (
+    "URL DB USE_REDIS_CACHE UNIX_SOCKET_PATH HOST PORT USERNAME PASSWORD SENTINELS MASTER_NAME SOCKET_TIMEOUT SSL "
+    "CONNECTION_KWARGS SENTINEL_KWARGS SSL_CERT_REQS REDIS_CLIENT_KWARGS"
+).split()
+
+
+def _config_text(config: Mapping[str, Any]) -> str:
+    return repr([(key, config[key]) for key in _CONNECTION_KEYS if key in config])
+
+
+def client_for(queue: str, purpose: str = "work") -> Redis:
+    """The Redis client of a queue for one purpose: "work", "publish" (never waits) or "probe" (health)."""
+    return _client(_config_text(django_settings.RQ_QUEUES[queue]), purpose)
+
+
+def _clients(purpose: str) -> list[Redis]:
+    return [_client(text, purpose) for text in _configs()]
+
+
+def _forget_clients(*, setting: str, **_: Any) -> None:
+    if setting in ("RQ_QUEUES", "JOBQUEUE"):
+        _client.cache_clear()
+        _circuit.close()
+
+
+setting_changed.connect(_forget_clients, dispatch_uid="jobqueue.queues")
+
+
+@lru_cache(maxsize=16)
+def _script(name: str) -> str:
+    return resources.files("jobqueue").joinpath("lua", f"{name}.lua").read_text()
+
+
+def _run(client: Redis, name: str, *arguments: Any) -> Any:
+    script: Script = client.register_script(_script(name))
+    return script(args=[RQ_KEY_PREFIX, *arguments])
+
+
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+# Publish ------------------------------------------------------------------------------------------
+
+
+class _Circuit:
+    """After Redis failed to answer a save, saves leave it alone for a moment."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return time.monotonic() < self._open_until
+
+    def open(self) -> None:
+        with self._lock:
+            self._open_until = time.monotonic() + get_settings().publish_pause
+
+    def close(self) -> None:
+        self._open_until = 0.0
+
+
+_circuit = _Circuit()
+
+
+def publish(messages: Sequence[Message], *, hurry: bool = False) -> int:
+    """Push messages to their queues; what is queued already is left alone. Returns how many were new.
+
+    With `hurry` (a user waits) Redis gets `PUBLISH_TIMEOUT` to connect and to answer, and none at
+    all shortly after it failed. Raises BrokerUnavailable; what was pushed by then stays, harmlessly.
+    """
+    if hurry and _circuit.is_open:
+        raise BrokerUnavailable("Redis did not answer a moment ago")
+    now = utcformat(rq_now())
+    by_client: dict[int, tuple[Redis, list[Any]]] = {}
+    for message in messages:
+        client = client_for(message.queue, "publish" if hurry else "work")
+        arguments = by_client.setdefault(id(client), (client, []))[1]
+        data = json.dumps([MESSAGE_FUNCTION, None, [message.job_id, message.attempt], {}])
+        arguments += [message.queue, message.id, data, message.description, max(1, int(message.timeout))]
+    pushed = 0
+    try:
+        with _as_unavailable():
+            for client, arguments in by_client.values():
+                for start in range(0, len(arguments), 5 * _BATCH):
+                    pushed += _run(client, "publish", now, *arguments[start : start + 5 * _BATCH])
+    except BrokerUnavailable:
+        if hurry:
+            _circuit.open()
+        raise
+    return pushed
+
+
+# Claim and finish ---------------------------------------------------------------------------------
+
+
+def claim(queues: Sequence[str], count: int, worker_id: str, worker_name: str) -> Claimed:
+    """Take up to `count` messages, queues in order of priority. Foreign messages are quarantined."""
+    if not queues or count < 1:
+        return Claimed([], [])
+    client = client_for(queues[0])
+    with _as_unavailable():
+        ours, foreign = _run(
+            client,
+            "claim",
+            count,
+            worker_id,
+            worker_name,
+            utcformat(rq_now()),
+            int(time.time()),
+            _MESSAGE_ID_FOR_LUA,
+            *queues,
+        )
+    pairs = [(_text(queue), _text(message)) for queue, message in _in_pairs(ours)]
+    quarantined = [(_text(queue), _text(message)) for queue, message in _in_pairs(foreign)]
+    for queue, message_id in quarantined:
+        _explain_quarantine(client, queue, message_id)
+    return Claimed([Message.parse(queue, message_id) for queue, message_id in pairs], quarantined)
+
+
+def _explain_quarantine(client: Redis, queue: str, message_id: str) -> None:
+    text = (
+        f"Quarantined: the message {message_id[:100]!r} on queue {queue!r} was not published by jobqueue and was not "
+        "run. Enqueue jobs with jobqueue.jobs.enqueue()."
+    )
+    logger.error(text)
+    key = f"{RQ_KEY_PREFIX}:job:{message_id}"
+    try:
+        client.hset(key, mapping={"status": "failed", "origin": queue, "exc_info": text})
+    except RedisError as error:
+        # A key of another type under that name must not stop the worker.
+        logger.warning("could not mark the quarantined message: %s", type(error).__name__)
+
+
+def wait_for_messages(queues: Sequence[str], timeout: float) -> bool:
+    """Block until a bell rings for one of the queues, at most `timeout` seconds."""
+    with _as_unavailable():
+        rung = client_for(queues[0]).blpop([f"{RQ_KEY_PREFIX}:jobqueue:bell:{queue}" for queue in queues], timeout)
+    return rung is not None
+
+
+def finish(
+    settled: Iterable[tuple[Message, bool]],
+    worker_id: str,
+    counters: Mapping[str, float] | None = None,
+    batch_id: str | None = None,
+) -> None:
+    """Forget settled messages (True: keep it as finished for RQ's tools) and add to the counters.
+
+    Safe to repeat with the same `batch_id`: a batch counts once.
+    """
+    by_client: dict[int, tuple[Redis, list[Any]]] = {}
+    for message, finished in settled:
+        client = client_for(message.queue)
+        entry = by_client.setdefault(id(client), (client, []))[1]
+        entry += [message.queue, message.id, worker_id, "finished" if finished else ""]
+    if not by_client and counters:
+        client = _clients("work")[0]
+        by_client[id(client)] = (client, [])
+    left = [item for pair in (counters or {}).items() for item in pair]
+    batch = batch_id or uuid.uuid4().hex
+    with _as_unavailable():
+        for number, (client, arguments) in enumerate(by_client.values()):
+            _run(
+                client,
+                "finish",
+                f"{batch}-{number}",
+                int(time.time()),
+                KEEP_FINISHED,
+                len(arguments) // 4,
+                *arguments,
+                *left,
+            )
+            left = []
+
+
+def unknown(messages: Sequence[Message], living_workers: Sequence[str]) -> list[Message]:
+    """Those messages that Redis knows neither as queued nor as started by a living worker."""
+    by_client: dict[int, tuple[Redis, list[Message]]] = {}
+    for message in messages:
+        client = client_for(message.queue)
+        by_client.setdefault(id(client), (client, []))[1].append(message)
+    lost: list[Message] = []
+    with _as_unavailable():
+        for client, group in by_client.values():
+            pairs = [text for message in group for text in (message.queue, message.id)]
+            answer = {_text(item) for item in _run(client, "unknown", len(living_workers), *living_workers, *pairs)}
+            lost += [message for message in group if message.id in answer]
+    return lost
+
+
+def forget_worker(worker_id: str) -> int:
+    """Remove what a lost worker left in RQ's started registries. Returns how many entries went."""
+    removed = 0
+    with _as_unavailable():
+        for queue in django_settings.RQ_QUEUES:
+            client, key = client_for(queue), f"{RQ_KEY_PREFIX}:wip:{queue}"
+            entries = [entry for entry, _ in client.zscan_iter(key, match=f"*:{worker_id}", count=1000)]
+            if entries:
+                removed += client.zrem(key, *entries)
+    return removed
+
+
+# Read ---------------------------------------------------------------------------------------------
+
+
+def counters(purpose: str = "work") -> dict[str, float]:
+    """All counters, summed over the Redis servers in use."""
+    total: dict[str, float] = defaultdict(float)
+    with _as_unavailable():
+        for client in _clients(purpose):
+            for field, value in client.hgetall(f"{RQ_KEY_PREFIX}:jobqueue:counters").items():
+                total[_text(field)] += float(value)
+    return dict(total)
+
+
+def depths(purpose: str = "work") -> dict[str, int]:
+    """Messages queued in Redis by queue."""
+    with _as_unavailable():
+        return {
+            queue: int(client_for(queue, purpose).llen(f"{RQ_KEY_PREFIX}:queue:{queue}"))
+            for queue in django_settings.RQ_QUEUES
+        }
+
+
+def ping(purpose: str = "probe") -> None:
+    """Return when every Redis server answers; BrokerUnavailable when one does not."""
+    with _as_unavailable():
+        for client in _clients(purpose):
+            client.ping()
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _in_pairs(flat: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)

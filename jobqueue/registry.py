@@ -1,0 +1,217 @@
+"""The registered processors and reconcilers: the only functions a worker ever runs."""
+
+import difflib
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from django.conf import settings as django_settings
+
+from jobqueue.conf import get_settings
+from jobqueue.exceptions import (
+    DuplicateProcessor,
+    InvalidPayload,
+    PayloadTooLarge,
+    UnknownProcessor,
+    UnknownQueue,
+)
+from jobqueue.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Returned by a processor that found nothing to do, with the reason."""
+
+    reason: str
+
+
+class ProcessorFunction(Protocol):
+    """What a processor looks like: the payload's keys are its keyword arguments."""
+
+    def __call__(self, **payload: Any) -> Skipped | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TypeCounter:
+    """A Prometheus counter `<name>{type,status}` that counts the outcomes of a processor.
+
+    `type` is the payload's value under `payload_key`, or the fixed `value`.
+    """
+
+    name: str
+    payload_key: str = ""
+    value: str = ""
+
+    def type_of(self, payload: dict[str, Any]) -> str:
+        """The `type` label for a job with this payload."""
+        return self.value or str(payload.get(self.payload_key, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """One kind of job: its name, its queue, its function and its limits."""
+
+    name: str
+    queue: str
+    function: Callable[..., Skipped | None]
+    retry: RetryPolicy | None = None
+    timeout: float | None = None
+    counter: TypeCounter | None = None
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """The policy in force: settings by name, then the decorator's, then the default."""
+        settings = get_settings()
+        return settings.processor_retry.get(self.name) or self.retry or settings.retry
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds one attempt may take."""
+        return self.timeout or get_settings().timeout
+
+    def check_payload(self, payload: dict[str, Any]) -> None:
+        """Raise InvalidPayload unless the function takes exactly these keyword arguments."""
+        try:
+            inspect.signature(self.function).bind(**payload)
+        except TypeError as error:
+            raise InvalidPayload(
+                f"{self.name} does not take this payload: {error}. It takes {inspect.signature(self.function)}."
+            ) from None
+
+    def __call__(self, **payload: Any) -> Skipped | None:
+        """Run the function in this process, as a plain call."""
+        return self.function(**payload)
+
+
+_processors: dict[str, Processor] = {}
+_reconcilers: dict[str, Callable[..., dict[str, int]]] = {}
+
+
+def processor(
+    name: str,
+    *,
+    queue: str,
+    retry: RetryPolicy | None = None,
+    timeout: float | timedelta | None = None,
+    counter: TypeCounter | None = None,
+) -> Callable[[Callable[..., Skipped | None]], Processor]:
+    """Register the decorated function as the processor `name` of `queue`.
+
+    The function takes the payload as keyword arguments and returns None, or `Skipped(reason)`.
+    It may run more than once for one job, so its effects must be guarded. The decorated name
+    stays callable. `timeout` is in seconds.
+    """
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+
+    def register(function: Callable[..., Skipped | None]) -> Processor:
+        known = _processors.get(name)
+        if known is not None and known.function.__qualname__ != function.__qualname__:
+            raise DuplicateProcessor(
+                f"processor {name!r} is registered twice: by {known.function.__module__}.{known.function.__qualname__}"
+                f" and {function.__module__}.{function.__qualname__}"
+            )
+        registered = Processor(name, queue, function, retry, seconds, counter)
+        _processors[name] = registered
+        return registered
+
+    return register
+
+
+def get_processor(name: str) -> Processor:
+    """The processor `name`, or UnknownProcessor with what is close to it."""
+    try:
+        return _processors[name]
+    except KeyError:
+        near = difflib.get_close_matches(str(name), _processors, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"registered are: {', '.join(sorted(_processors))}"
+        raise UnknownProcessor(f"no processor named {name!r}; {hint}") from None
+
+
+def all_processors() -> list[Processor]:
+    """Every registered processor, by name."""
+    return [_processors[name] for name in sorted(_processors)]
+
+
+def unregister(name: str) -> None:
+    """Forget the processor `name` (tests and shells)."""
+    _processors.pop(name, None)
+
+
+def reconciler(name: str) -> Callable[[Callable[..., dict[str, int]]], Callable[..., dict[str, int]]]:
+    """Register a function that creates the jobs which should exist and do not.
+
+    It is called as `function(full=bool)`: quickly and often with `full=False` inside the
+    workers, thoroughly with `full=True` by `jobqueue_reconcile`. It returns what it mended,
+    counted by kind, and must be safe to run twice at once.
+    """
+
+    def register(function: Callable[..., dict[str, int]]) -> Callable[..., dict[str, int]]:
+        _reconcilers[name] = function
+        return function
+
+    return register
+
+
+def all_reconcilers() -> dict[str, Callable[..., dict[str, int]]]:
+    """Every registered reconciler by name."""
+    return dict(_reconcilers)
+
+
+def check_queue(name: str) -> str:
+    """`name` if it is configured in RQ_QUEUES, else UnknownQueue."""
+    configured = django_settings.RQ_QUEUES
+    if name not in configured:
+        raise UnknownQueue(f"queue {name!r} is not configured; RQ_QUEUES has: {', '.join(configured)}")
+    return name
+
+
+def _refuse_text(text: str) -> None:
+    if "\x00" in text:
+        raise InvalidPayload("the payload has a NUL character, which the database cannot store")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidPayload("the payload has a lone surrogate, which is no valid text") from None
+
+
+def _refuse_what_json_loses(value: Any, path: str) -> None:
+    if value is None or isinstance(value, bool | int | float):
+        return
+    if isinstance(value, str):
+        return _refuse_text(value)
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_what_json_loses(item, f"{path}[{index}]")
+        return None
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidPayload(f"{path} has the key {key!r}; keys must be text")
+            _refuse_text(key)
+            _refuse_what_json_loses(item, f"{path}.{key}")
+        return None
+    raise InvalidPayload(
+        f"{path} is {type(value).__module__}.{type(value).__qualname__}, which JSON does not carry; "
+        "pass primary keys, text, numbers, true, false, null, lists and dicts of these"
+    )
+
+
+def check_payload(payload: dict[str, Any]) -> dict[str, Any]:
+    """`payload` if it survives JSON and the database unchanged, else InvalidPayload or PayloadTooLarge."""
+    limit = get_settings().payload_limit
+    try:
+        _refuse_what_json_loses(payload, "payload")
+        text = json.dumps(payload, allow_nan=False, ensure_ascii=False)
+    except RecursionError:
+        raise InvalidPayload("the payload is nested too deeply, or contains itself") from None
+    except ValueError as error:
+        if isinstance(error, InvalidPayload):
+            raise
+        raise InvalidPayload(f"the payload is no valid JSON: {error}") from None
+    size = len(text.encode())
+    if size > limit:
+        raise PayloadTooLarge(f"the payload has {size} bytes, allowed are {limit}; pass ids and look the rest up")
+    return payload

@@ -1,0 +1,147 @@
+"""Brings back the jobs of workers that are gone.
+
+A worker writes a heartbeat every HEARTBEAT_INTERVAL; the jobs of one that was silent for
+WORKER_SILENCE, by the database's clock, go back on the road. That uses up an attempt, so that a
+job which kills its workers ends as failed. A worker that was only asleep finds its claims gone:
+whatever it still does asks for its own worker id and attempt, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from jobqueue import events, queues
+from jobqueue.conf import get_settings
+from jobqueue.exceptions import BrokerUnavailable, JobInterrupted, UnknownProcessor
+from jobqueue.models import Attempt, Job, Worker
+from jobqueue.registry import get_processor
+from jobqueue.retry import RetryPolicy
+
+logger = logging.getLogger("jobqueue.rescue")
+
+KEEP_SILENT_WORKERS = timedelta(days=1)
+
+
+def rescue_lost(using: str) -> int:
+    """Put the active jobs of silent workers back on the road, or fail them. Returns how many."""
+    silent_since = Now() - timedelta(seconds=get_settings().worker_silence)
+    alive = Worker.objects.using(using).filter(heartbeat_at__gte=silent_since)
+    lost = Job.objects.using(using).active().exclude(worker_id__in=alive.values("id"))
+    rescued = 0
+    for job in lost.select_related("worker").order_by("id")[: get_settings().relay_batch]:
+        rescued += interrupt(job, using, f"worker {_name(job)} is gone: no sign of life")
+    _forget_silent_workers(using)
+    return rescued
+
+
+def release(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
+    """Put active jobs back on the road without using up an attempt's budget. Returns how many.
+
+    Whatever their worker still does with them counts for nothing.
+    """
+    released = 0
+    for job in jobs.filter(state=Job.State.ACTIVE):
+        changed = _mine(job, jobs.db).update(
+            state=Job.State.WAITING,
+            attempt=job.attempt + 1,
+            run_at=Now(),
+            published_at=None,
+            worker=None,
+            reason=reason[:500],
+        )
+        released += changed
+    return released
+
+
+def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
+    """End active jobs as failed, with a failed attempt that says why. Returns how many."""
+    failed = 0
+    for job in jobs.filter(state=Job.State.ACTIVE).select_related("worker"):
+        with transaction.atomic(using=jobs.db):
+            changed = _mine(job, jobs.db).update(
+                state=Job.State.FAILED, failures=job.failures + 1, finished_at=Now(), reason=reason[:500]
+            )
+            if changed:
+                _record_attempt(job, jobs.db, reason)
+        failed += changed
+    return failed
+
+
+def interrupt(job: Job, using: str, reason: str) -> int:
+    """Take an active job from its worker, using up an attempt. Returns 1, or 0 if it was not active any more."""
+    failures = job.failures + 1
+    delay = _policy(job).next_delay(failures, JobInterrupted(reason))
+    with transaction.atomic(using=using):
+        if delay is None:
+            changed = _mine(job, using).update(
+                state=Job.State.FAILED, failures=failures, finished_at=Now(), reason=f"JobInterrupted: {reason}"[:500]
+            )
+        else:
+            changed = _mine(job, using).update(
+                state=Job.State.WAITING,
+                failures=failures,
+                attempt=job.attempt + 1,
+                run_at=Now() + delay,
+                published_at=None,
+                worker=None,
+                reason=f"rescued: {reason}"[:500],
+            )
+        if changed:
+            _record_attempt(job, using, reason)
+    if changed:
+        logger.warning("job %d (%s) rescued from attempt %d: %s", job.pk, job.processor, job.attempt, reason)
+        events.send(events.job_rescued, Job, job_ids=[job.pk], worker_name=_name(job))
+    return changed
+
+
+def _mine(job: Job, using: str) -> QuerySet[Job]:
+    return Job.objects.using(using).filter(
+        pk=job.pk, state=Job.State.ACTIVE, attempt=job.attempt, worker_id=job.worker_id
+    )
+
+
+def _record_attempt(job: Job, using: str, message: str) -> None:
+    Attempt.objects.using(using).create(
+        job_id=job.pk,
+        number=job.attempt,
+        error_class=JobInterrupted.__name__,
+        message=message,
+        worker_name=_name(job),
+        started_at=job.started_at,
+    )
+
+
+def _policy(job: Job) -> RetryPolicy:
+    try:
+        return get_processor(job.processor).retry_policy
+    except UnknownProcessor:
+        return get_settings().retry
+
+
+def _name(job: Job) -> str:
+    # The row of a worker may be gone, and no constraint keeps it.
+    try:
+        return job.worker.name if job.worker else ""
+    except Worker.DoesNotExist:
+        return str(job.worker_id)
+
+
+def _forget_silent_workers(using: str) -> None:
+    """Clean RQ's registries of workers that are gone, and drop rows that nobody looks at any more."""
+    settings = get_settings()
+    gone = Worker.objects.using(using).filter(
+        heartbeat_at__lt=Now() - timedelta(seconds=settings.worker_silence), forgotten=False
+    )
+    for worker in gone[:100]:
+        try:
+            queues.forget_worker(worker.pk.hex)
+        except BrokerUnavailable:
+            return
+        Worker.objects.using(using).filter(pk=worker.pk).update(forgotten=True)
+    old = Worker.objects.using(using).filter(heartbeat_at__lt=Now() - KEEP_SILENT_WORKERS)
+    old.exclude(pk__in=Job.objects.using(using).active().values("worker_id")).delete()

@@ -1,0 +1,323 @@
+"""The RQ worker class behind `manage.py rqworker`: a supervisor that never runs job code.
+
+It forks executor processes, replaces those that die, brings their jobs back at once, and keeps
+RQ's own picture of the worker true.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import select
+import signal
+import sys
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.sharedctypes import RawArray
+from types import FrameType
+from typing import Any
+
+from django.db import connections
+from redis.exceptions import RedisError
+from rq import Worker as RQWorker
+from rq.command import PUBSUB_CHANNEL_TEMPLATE
+from rq.worker import WorkerStatus
+
+from jobqueue import outbox, rescue
+from jobqueue.conf import get_settings
+from jobqueue.execution import Claim
+from jobqueue.executor import Executor, Options, Tally, hand_back
+from jobqueue.loops import OUTAGES
+from jobqueue.models import Job, Worker
+
+logger = logging.getLogger("jobqueue.worker")
+
+_RUNNING, _COMPLETED, _FAILED = range(3)
+_QUICK_DEATH = 2.0
+_QUICK_DEATHS_ALLOWED = 5
+_KILL_AFTER = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class _Child:
+    """One executor process, as its supervisor sees it."""
+
+    id: uuid.UUID
+    number: int
+    pid: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+
+class SupervisorWorker(RQWorker):
+    """An RQ worker whose jobs run in the threads of executor processes.
+
+    Exit code 0 only for a stop that was asked for (a signal, RQ's shutdown command, burst,
+    max_jobs, max_idle_time).
+    """
+
+    log_job_description = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        settings = get_settings()
+        self.threads = settings.threads
+        self.processes = settings.processes
+        self.shutdown_timeout = settings.shutdown_timeout
+        self.exit_code = 0
+        self._children: dict[int, _Child] = {}
+        self._asked_to_stop = False
+        self._quick_deaths = 0
+        self._pubsub: Any = None
+
+    def work(  # type: ignore[override]
+        self,
+        burst: bool = False,
+        logging_level: str | None = None,
+        max_jobs: int | None = None,
+        max_idle_time: int | None = None,
+        with_scheduler: bool = False,
+        **_: Any,
+    ) -> bool:
+        """Run executors until asked to stop. Returns whether any job was run.
+
+        `with_scheduler` changes nothing: delayed jobs need no scheduler here.
+        """
+        self._burst, self._max_jobs, self._max_idle_time = burst, max_jobs, max_idle_time
+        self._wake_read, self._wake_write = os.pipe()
+        for end in (self._wake_read, self._wake_write):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self.request_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._totals = RawArray(ctypes.c_long, 3 * self.processes)
+        self.register_birth()
+        self._next_heartbeat = 0.0
+        try:
+            self._start_all()
+            self._supervise()
+        finally:
+            self._stop_all()
+            self._end()
+        return sum(self._column(_COMPLETED)) + sum(self._column(_FAILED)) > 0
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Only a flag: the loop sees it. Further signals change nothing."""
+        self._asked_to_stop = True
+
+    # Executors ------------------------------------------------------------------------------------
+
+    def _start_all(self) -> None:
+        read, write = os.pipe()
+        for number in range(self.processes):
+            self._fork(number, ready=write)
+        os.close(write)
+        waiting = self.processes
+        while waiting and not self._asked_to_stop:
+            if not select.select([read], [], [], 0.5)[0]:
+                continue
+            arrived = len(os.read(read, waiting))
+            if not arrived:
+                break
+            waiting -= arrived
+        os.close(read)
+        if not waiting:
+            logger.info(
+                "Worker %s ready: listening on %s with %d processes of %d threads",
+                self.name,
+                ", ".join(self.queue_names()),
+                self.processes,
+                self.threads,
+            )
+
+    def _fork(self, number: int, ready: int | None = None) -> None:
+        connections.close_all()
+        child = _Child(uuid.uuid4(), number)
+        supervisor = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                code = self._run_executor(child, supervisor, ready)
+            except BaseException:
+                logger.exception("executor failed")
+            finally:
+                logging.shutdown()
+                sys.stdout.flush()
+                sys.stderr.flush()
+                # Threads that hang in a job must not keep the process.
+                os._exit(code)
+        child.pid = pid
+        self._children[pid] = child
+
+    def _run_executor(self, child: _Child, supervisor: int, ready: int | None) -> int:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _die_with_parent(supervisor)
+        base = 3 * child.number
+        totals = self._totals
+        totals[base + _RUNNING] = 0
+
+        def note_running(count: int) -> None:
+            totals[base + _RUNNING] = count
+
+        def note_settled(completed: int, failed: int) -> None:
+            totals[base + _COMPLETED] += completed
+            totals[base + _FAILED] += failed
+
+        def note_ready() -> None:
+            if ready is not None:
+                os.write(ready, b"r")
+                os.close(ready)
+
+        options = Options(
+            name=self.name if self.processes == 1 else f"{self.name}.{child.number + 1}",
+            queues=self.queue_names(),
+            threads=self.threads,
+            shutdown_timeout=self.shutdown_timeout,
+            burst=self._burst,
+            max_jobs=_share(self._max_jobs, self.processes, child.number),
+            max_idle_time=self._max_idle_time,
+            reconciles=child.number == 0,
+        )
+        return Executor(options, child.id, Tally(note_running, note_settled, note_ready)).run()
+
+    def _supervise(self) -> None:
+        while self._children and not self._asked_to_stop:
+            select.select([self._wake_read], [], [], 1.0)
+            with suppress(BlockingIOError):
+                os.read(self._wake_read, 4096)
+            self._reap()
+            self._report_to_rq()
+
+    def _reap(self) -> None:
+        for child, code in self._ended_children():
+            if code == 0 and not self._asked_to_stop:
+                logger.info("executor %d is done", child.number + 1)
+                continue
+            if self._asked_to_stop:
+                continue
+            logger.error("executor %d ended with code %d; its jobs go back, another takes over", child.number + 1, code)
+            self._bring_back(child, f"executor {child.number + 1} of worker {self.name} ended with code {code}")
+            self._replace(child)
+
+    def _ended_children(self) -> list[tuple[_Child, int]]:
+        ended = []
+        for pid in list(self._children):
+            try:
+                done, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                done, status = pid, 1 << 8
+            if done:
+                ended.append((self._children.pop(pid), os.waitstatus_to_exitcode(status)))
+        return ended
+
+    def _bring_back(self, child: _Child, reason: str) -> None:
+        """The executor is certainly gone, so nobody has to wait for its silence."""
+        try:
+            for alias in outbox.databases():
+                for job in Job.objects.using(alias).active().filter(worker_id=child.id):
+                    rescue.interrupt(job, alias, reason)
+                # An old heartbeat makes the rescue clean up after it in Redis.
+                Worker.objects.using(alias).filter(pk=child.id).update(heartbeat_at="1970-01-01T00:00:00Z")
+        except OUTAGES as error:
+            logger.warning("the rescue will bring its jobs back: %s: %s", type(error).__name__, error)
+
+    def _replace(self, child: _Child) -> None:
+        lived = time.monotonic() - child.started
+        self._quick_deaths = self._quick_deaths + 1 if lived < _QUICK_DEATH else 0
+        if self._quick_deaths >= _QUICK_DEATHS_ALLOWED:
+            logger.critical("executors end as soon as they start; giving up")
+            self.exit_code = 1
+            self._asked_to_stop = True
+            return
+        self._fork(child.number)
+
+    def _stop_all(self) -> None:
+        """Pass the stop on, wait, and kill what does not end in time."""
+        for pid in self._children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + self.shutdown_timeout + _KILL_AFTER
+        while self._children and time.monotonic() < deadline:
+            select.select([self._wake_read], [], [], 0.2)
+            with suppress(BlockingIOError):
+                os.read(self._wake_read, 4096)
+            for child, code in self._ended_children():
+                if code != 0:
+                    self._hand_back_jobs_of(child)
+        for pid, child in list(self._children.items()):
+            logger.error("executor %d did not stop in time and is killed", child.number + 1)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            del self._children[pid]
+            self._hand_back_jobs_of(child)
+
+    def _hand_back_jobs_of(self, child: _Child) -> None:
+        try:
+            for alias in outbox.databases():
+                jobs = Job.objects.using(alias).active().filter(worker_id=child.id)
+                hand_back([Claim(job, alias) for job in jobs], child.id)
+        except OUTAGES as error:
+            logger.warning("the rescue will bring its jobs back: %s: %s", type(error).__name__, error)
+
+    # RQ's picture ---------------------------------------------------------------------------------
+
+    def _report_to_rq(self) -> None:
+        """Heartbeat, state and counts for `rq info` and `rqstats`, and RQ's shutdown command."""
+        try:
+            self._listen_to_commands()
+            if time.monotonic() < self._next_heartbeat:
+                return
+            self._next_heartbeat = time.monotonic() + get_settings().heartbeat_interval
+            if not self.connection.exists(self.key):
+                self.register_birth()
+            state = WorkerStatus.BUSY if sum(self._column(_RUNNING)) else WorkerStatus.IDLE
+            with self.connection.pipeline(transaction=False) as pipeline:
+                self.set_state(state, pipeline=pipeline)
+                pipeline.hset(self.key, "successful_job_count", sum(self._column(_COMPLETED)))
+                pipeline.hset(self.key, "failed_job_count", sum(self._column(_FAILED)))
+                self.heartbeat(pipeline=pipeline)
+                pipeline.execute()
+        except (RedisError, OSError) as error:
+            logger.debug("Redis does not take the worker's state: %s", error)
+            self._pubsub = None
+
+    def _listen_to_commands(self) -> None:
+        if self._pubsub is None:
+            self._pubsub = self.connection.pubsub(ignore_subscribe_messages=True)
+            self._pubsub.subscribe(PUBSUB_CHANNEL_TEMPLATE % self.name)
+        while (message := self._pubsub.get_message(timeout=0)) is not None:
+            with suppress(ValueError, TypeError, AttributeError):
+                if json.loads(message["data"]).get("command") == "shutdown":
+                    logger.info("Worker %s: shutdown command received", self.name)
+                    self._asked_to_stop = True
+
+    def _column(self, index: int) -> list[int]:
+        return [self._totals[3 * number + index] for number in range(self.processes)]
+
+    def _end(self) -> None:
+        with suppress(RedisError, OSError):
+            self.register_death()
+        connections.close_all()
+        logger.info("Worker %s stopped", self.name)
+
+
+def _share(total: int | None, parts: int, number: int) -> int | None:
+    """The part of `total` jobs that falls to one of `parts` executors."""
+    if total is None:
+        return None
+    return total // parts + (1 if number < total % parts else 0)
+
+
+def _die_with_parent(supervisor: int) -> None:
+    """On Linux, a supervisor that is killed takes its executors along, as if they were asked to stop."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != supervisor:
+            raise SystemExit("the supervisor ended before its executor started")

@@ -1,0 +1,49 @@
+"""What can be wrong with a request to the settlements domain, named."""
+
+
+class SettlementError(Exception):
+    """Base class of the domain's errors."""
+
+
+class UnknownTemplateType(SettlementError, ValueError):
+    """There is no e-mail template of that type."""
+
+
+class UnknownReminderType(SettlementError, ValueError):
+    """There is no reminder of that type."""
+
+
+class UnknownProcessType(SettlementError, ValueError):
+    """There is no settlement process of that type."""
+
+
+class InvalidEmailAddress(SettlementError, ValueError):
+    """The text is no e-mail address."""
+
+
+class InvalidEmailSubject(SettlementError, ValueError):
+    """The subject of an e-mail is no text, or too long."""
+
+
+class InvalidDueDate(SettlementError, ValueError):
+    """The due date is no aware date and time."""
+
+
+class SettlementNotFound(SettlementError, LookupError):
+    """No settlement has that id."""
+
+
+class UserNotFound(SettlementError, LookupError):
+    """No user has that id."""
+
+
+class CurrencyMismatch(SettlementError):
+    """Payments in another currency cannot cover a settlement."""
+
+
+class GatewayError(SettlementError):
+    """The payment provider gave no usable answer; asking again later may help."""
+
+
+class GatewayRefused(SettlementError):
+    """The payment provider refused the question; asking again will not help."""

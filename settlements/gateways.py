@@ -1,0 +1,274 @@
+"""Payment gateways: who knows how a payment stands.
+
+A gateway is any object with `status_of(payment) -> GatewayAnswer`. `GATEWAY` in the settings
+names its class and `GATEWAY_OPTIONS` what it is called with. `DatabaseGateway`, the default,
+trusts our own row; `HttpGateway` asks a provider::
+
+    GET {base_url}/payments/{id}            -> 200 {"status": "completed", "reason": ""}
+    Authorization: Bearer {token}
+    Idempotency-Key: payment-status-{id}    the same on every attempt
+
+What the provider does becomes one of three outcomes:
+
+    =====================================================  ========================================
+    200 with a known status; 404                           a `GatewayAnswer` (404: `unknown`)
+    no connection, no answer in time, 5xx, 408, 425, 429,  `GatewayUnavailable`, a `GatewayError`:
+    a redirect, an answer that makes no sense              ask again, not before `retry_after`
+    any other 4xx                                          `GatewayRefused`: asking again is no use
+    =====================================================  ========================================
+
+The token is in no error text and in no log, even if the provider's answer repeats it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
+
+import httpx
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from settlements.conf import get_settings
+from settlements.exceptions import GatewayError, GatewayRefused
+from settlements.models import Payment
+
+UNKNOWN = "unknown"
+"""The status of a payment that the gateway does not know."""
+
+KNOWN_STATUSES = frozenset({*Payment.Status.values, UNKNOWN})
+ANSWER_LIMIT = 64 * 1024
+"""Most bytes of an answer that are read."""
+REASON_LIMIT = 200
+"""Most characters of a reason; `Payment.failure_reason` holds no more."""
+LONGEST_RETRY_AFTER = timedelta(days=1)
+"""A provider that asks for more is asked again after this: its slip must not silence a payment."""
+
+_ASK_AGAIN = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayAnswer:
+    """How a payment stands: a value of `Payment.Status`, or `unknown`; and why, if the gateway says."""
+
+    status: str
+    reason: str = ""
+
+
+class GatewayUnavailable(GatewayError):
+    """The provider gave no usable answer now; `retry_after` is how long it asked us to wait, if it did."""
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PaymentGateway(Protocol):
+    """What the settlement processors need of a payment provider."""
+
+    def status_of(self, payment: Payment) -> GatewayAnswer:
+        """How the payment stands. GatewayError: ask again later; GatewayRefused: do not."""
+        ...
+
+
+class DatabaseGateway:
+    """Trusts our own row: somebody else, such as an import or the admin, writes the status."""
+
+    def status_of(self, payment: Payment) -> GatewayAnswer:
+        """The status and the reason that the payment already has."""
+        return GatewayAnswer(payment.status, payment.failure_reason)
+
+
+class HttpGateway:
+    """Asks a payment provider over HTTP; keeps its connections and may be shared by threads.
+
+    `connect_timeout` and `read_timeout` limit each wait, `total_timeout` the whole answer, all
+    in seconds: a provider that sends a byte now and then must not hold a worker.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        connect_timeout: float = 3.0,
+        read_timeout: float = 10.0,
+        total_timeout: float = 20.0,
+    ) -> None:
+        _check_base_url(base_url)
+        _check_token(token)
+        self.base_url = base_url.rstrip("/")
+        self._token = token
+        self._total_timeout = total_timeout
+        self._client = httpx.Client(
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",  # a small answer must not unpack into a large one
+            },
+            timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
+            follow_redirects=False,
+        )
+
+    def __repr__(self) -> str:
+        return f"HttpGateway({self.base_url!r})"
+
+    def status_of(self, payment: Payment) -> GatewayAnswer:
+        """What the provider says about the payment."""
+        response, body = self._get(
+            f"{self.base_url}/payments/{quote(str(payment.pk), safe='')}",
+            {"Idempotency-Key": f"payment-status-{payment.pk}"},
+        )
+        if response.status_code == 404:
+            return GatewayAnswer(UNKNOWN)
+        self._raise_for(response)
+        return self._read_answer(body)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._client.close()
+
+    def _get(self, url: str, headers: dict[str, str]) -> tuple[httpx.Response, bytes]:
+        deadline = time.monotonic() + self._total_timeout
+        try:
+            with self._client.stream("GET", url, headers=headers) as response:
+                return response, self._read_body(response, deadline)
+        except httpx.TimeoutException as error:
+            raise GatewayUnavailable(
+                f"{self._name} did not answer in time ({type(error).__name__})"
+            ) from None
+        except httpx.HTTPError as error:
+            raise GatewayUnavailable(f"{self._name} cannot be reached: {self._clean(str(error))}") from None
+
+    def _read_body(self, response: httpx.Response, deadline: float) -> bytes:
+        if response.status_code != 200:
+            return b""
+        body = bytearray()
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > ANSWER_LIMIT:
+                raise GatewayUnavailable(f"{self._name} answered with more than {ANSWER_LIMIT} bytes")
+            if time.monotonic() > deadline:
+                raise GatewayUnavailable(
+                    f"{self._name} did not complete its answer within {self._total_timeout:g} s"
+                )
+        return bytes(body)
+
+    def _raise_for(self, response: httpx.Response) -> None:
+        code = response.status_code
+        if code == 200:
+            return
+        if code in _ASK_AGAIN or code >= 500:
+            raise GatewayUnavailable(
+                f"{self._name} answered {code}", _retry_after(response.headers.get("Retry-After", ""))
+            )
+        if code >= 400:
+            raise GatewayRefused(f"{self._name} refused the question with {code}")
+        if code >= 300:
+            raise GatewayUnavailable(f"{self._name} answered {code}: redirects are not followed")
+        raise GatewayUnavailable(f"{self._name} answered {code} where 200 was expected")
+
+    def _read_answer(self, body: bytes) -> GatewayAnswer:
+        try:
+            answer = json.loads(body)
+        except (ValueError, RecursionError):
+            raise GatewayUnavailable(f"{self._name} answered with something that is no JSON") from None
+        if not isinstance(answer, dict):
+            raise GatewayUnavailable(f"{self._name} answered with JSON that is no object")
+        status, reason = answer.get("status"), answer.get("reason")
+        if not isinstance(status, str) or status not in KNOWN_STATUSES:
+            given = repr(self._clean(status, 50)) if isinstance(status, str) else "that is no text"
+            raise GatewayUnavailable(
+                f"{self._name} answered with a status {given}; known are: {', '.join(sorted(KNOWN_STATUSES))}"
+            )
+        if not isinstance(reason, str | None):
+            raise GatewayUnavailable(f"{self._name} answered with a reason that is no text")
+        return GatewayAnswer(status, self._clean(reason or ""))
+
+    @property
+    def _name(self) -> str:
+        return f"the payment gateway at {self.base_url}"
+
+    def _clean(self, text: str, limit: int = REASON_LIMIT) -> str:
+        """Somebody else's text, fit to be stored and shown: without our token, on one line, short."""
+        text = " ".join(text.replace(self._token, "[token]").split())
+        return "".join(character for character in text if character.isprintable())[:limit]
+
+
+def get_gateway() -> PaymentGateway:
+    """The gateway that the settings name, one for each process."""
+    # By process id: connections that a forked child inherited belong to its parent.
+    return _gateway_of_process(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _gateway_of_process(process_id: int) -> PaymentGateway:
+    settings = get_settings()
+    try:
+        gateway_class: Callable[..., PaymentGateway] = import_string(settings.gateway)
+    except ImportError as error:
+        raise ImproperlyConfigured(f"SETTLEMENTS GATEWAY cannot be imported: {error}") from None
+    try:
+        gateway = gateway_class(**settings.gateway_options)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"SETTLEMENTS GATEWAY_OPTIONS do not suit {settings.gateway}: {error}"
+        ) from None
+    if not callable(getattr(gateway, "status_of", None)):
+        raise ImproperlyConfigured(
+            f"SETTLEMENTS GATEWAY names {settings.gateway}, which has no method status_of(payment)"
+        )
+    return gateway
+
+
+def _check_base_url(base_url: str) -> None:
+    try:
+        httpx.URL(base_url)  # each of the two parsers lets something pass that the other refuses
+        url = urlsplit(base_url)
+    except (httpx.InvalidURL, ValueError, TypeError):
+        raise ValueError("base_url is no URL") from None
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("base_url must begin with http:// or https:// and name a host")
+    if "@" in url.netloc or url.query or url.fragment:
+        # The URL is shown in error texts.
+        raise ValueError("base_url must hold no user, password, query or fragment; the token is an option")
+
+
+def _check_token(token: str) -> None:
+    """Refuse what cannot be sent as a header; the token itself stays out of the text."""
+    if not isinstance(token, str) or not token:
+        raise ValueError("token must be a text that is not empty")
+    if not all("!" <= character <= "~" for character in token):
+        raise ValueError("token must be of printable ASCII characters without spaces or line ends")
+
+
+def _retry_after(header: str) -> timedelta | None:
+    """How long the header asks us to wait, whether it gives seconds or a date; None if it says nothing."""
+    if header.strip().isdecimal():
+        seconds = float(header)
+    else:
+        try:
+            moment = parsedate_to_datetime(header)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None  # no date; the parser is not particular about what it raises
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - datetime.now(UTC)).total_seconds()
+    return timedelta(seconds=min(max(seconds, 0.0), LONGEST_RETRY_AFTER.total_seconds()))
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "SETTLEMENTS":
+        _gateway_of_process.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="settlements.gateways")

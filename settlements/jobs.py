@@ -1,0 +1,187 @@
+"""The three kinds of jobs of the domain, for any code to add: e-mails, reminders, settlement processing.
+
+All take `run_at` (an aware datetime) or `delay` (a timedelta or seconds), are written in the caller's
+transaction and return the Job. Wrong arguments raise a named error here, never later.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db import models, router
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from jobqueue.execution import current_database
+from jobqueue.jobs import enqueue
+from jobqueue.models import Job, subject_of
+from settlements import emails
+from settlements.exceptions import (
+    InvalidDueDate,
+    InvalidEmailSubject,
+    SettlementNotFound,
+    UnknownProcessType,
+    UnknownReminderType,
+    UserNotFound,
+)
+from settlements.models import ReminderType, Settlement
+
+PROCESS_TYPES = ("auto_complete", "payment_status_check", "settlement_notification", "periodic_reminder")
+_LONGEST_SUBJECT = 250
+
+
+def add_email_notification_job(
+    user_id: int | str | None,
+    email: str,
+    subject: str,
+    template_type: str,
+    template_data: dict[str, Any],
+    *,
+    run_at: datetime | None = None,
+    delay: timedelta | float | None = None,
+    unique_key: str | None = None,
+    using: str | None = None,
+) -> Job:
+    """Add the e-mail `template_type` to `email`; an empty `subject` leaves it to the template.
+
+    `template_data` is plain JSON; with a `settlement_id` in it the rest is looked up when the e-mail is
+    rendered. Raises UnknownTemplateType, InvalidEmailAddress, or an InvalidJob error of the job queue.
+    """
+    emails.check_template_type(template_type)
+    emails.check_address(email)
+    if not isinstance(subject, str) or len(subject) > _LONGEST_SUBJECT:
+        raise InvalidEmailSubject(f"the e-mail's subject must be text of at most {_LONGEST_SUBJECT} characters")
+    return enqueue(
+        "email.notification",
+        run_at=run_at,
+        delay=delay,
+        unique_key=unique_key,
+        subject=_subject_of_email(user_id, template_data),
+        using=using,
+        user_id=_plain_id(user_id),
+        email=email,
+        email_subject=subject,
+        template_type=template_type,
+        template_data=template_data,
+    )
+
+
+def add_settlement_reminder_job(
+    settlement_id: UUID | str,
+    user_id: int | str,
+    due_date: datetime | str,
+    reminder_type: str,
+    *,
+    step: int = 0,
+    run_at: datetime | None = None,
+    delay: timedelta | float | None = None,
+    using: str | None = None,
+) -> Job:
+    """Add one reminder of a settlement to a user, valid for this due date only.
+
+    Of each (type, step, due date) at most one goes out. Raises UnknownReminderType, SettlementNotFound,
+    UserNotFound, InvalidDueDate, or an InvalidJob error of the job queue.
+    """
+    if reminder_type not in ReminderType.values:
+        raise UnknownReminderType(
+            f"there is no reminder type {reminder_type!r}; allowed are: {', '.join(ReminderType.values)}"
+        )
+    database = using or _database()
+    settlement = _settlement(settlement_id, database)
+    user_key = _user_key(user_id, database)
+    return enqueue(
+        "reminders.send",
+        run_at=run_at,
+        delay=delay,
+        subject=settlement,
+        using=database,
+        settlement_id=str(settlement.pk),
+        user_id=_plain_id(user_key),
+        due_date=_due_date_text(due_date),
+        reminder_type=str(reminder_type),
+        step=step,
+    )
+
+
+def add_settlement_processing_job(
+    settlement_id: UUID | str,
+    process_type: str,
+    *,
+    event: str | None = None,
+    payment_id: UUID | str | None = None,
+    run_at: datetime | None = None,
+    delay: timedelta | float | None = None,
+    unique_key: str | None = None,
+    using: str | None = None,
+) -> Job:
+    """Add one step of processing a settlement.
+
+    `event` and `payment_id` belong to `settlement_notification`: what the e-mails are about (a template
+    type; by default what the settlement's status says). Raises UnknownProcessType, SettlementNotFound,
+    UnknownTemplateType, or an InvalidJob error of the job queue.
+    """
+    if process_type not in PROCESS_TYPES:
+        raise UnknownProcessType(
+            f"there is no process type {process_type!r}; allowed are: {', '.join(PROCESS_TYPES)}"
+        )
+    database = using or _database()
+    settlement = _settlement(settlement_id, database)
+    payload: dict[str, Any] = {"settlement_id": str(settlement.pk)}
+    if event is not None:
+        payload["event"] = emails.check_template_type(event)
+    if payment_id is not None:
+        payload["payment_id"] = str(payment_id)
+    return enqueue(
+        f"settlement.{process_type}",
+        run_at=run_at,
+        delay=delay,
+        unique_key=unique_key,
+        subject=settlement,
+        using=database,
+        **payload,
+    )
+
+
+def _database() -> str:
+    return current_database() or router.db_for_write(Settlement)
+
+
+def _settlement(settlement_id: UUID | str, database: str) -> Settlement:
+    try:
+        return Settlement.objects.using(database).only("pk").get(pk=settlement_id)
+    except (Settlement.DoesNotExist, ValidationError, ValueError, TypeError):
+        raise SettlementNotFound(f"there is no settlement with the id {settlement_id!r:.60}") from None
+
+
+def _user_key(user_id: int | str, database: str) -> Any:
+    try:
+        return get_user_model()._default_manager.using(database).values_list("pk", flat=True).get(pk=user_id)
+    except (get_user_model().DoesNotExist, ValidationError, ValueError, TypeError):
+        raise UserNotFound(f"there is no user with the id {user_id!r:.60}") from None
+
+
+def _due_date_text(due_date: datetime | str) -> str:
+    try:
+        moment = parse_datetime(due_date) if isinstance(due_date, str) else due_date
+    except ValueError:
+        moment = None
+    if not isinstance(moment, datetime) or timezone.is_naive(moment):
+        raise InvalidDueDate(f"due_date must be an aware datetime, or one in ISO format, not {due_date!r:.60}")
+    return moment.isoformat()
+
+
+def _plain_id(identifier: Any) -> Any:
+    """A primary key as JSON carries it."""
+    return identifier if identifier is None or isinstance(identifier, int | str) else str(identifier)
+
+
+def _subject_of_email(user_id: int | str | None, template_data: dict[str, Any]) -> str | models.Model | None:
+    if isinstance(template_data, dict) and template_data.get("settlement_id"):
+        return f"{Settlement._meta.label_lower}:{template_data['settlement_id']}"[:200]
+    if user_id is None:
+        return None
+    return subject_of(get_user_model()(pk=user_id))

@@ -1,0 +1,261 @@
+"""Who owes whom how much until when, what was paid, and which letters went out."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django_fsm import FSMField, transition
+from djmoney.models.fields import MoneyField
+from djmoney.models.validators import MinMoneyValidator
+from moneyed import Money
+
+from jobqueue.models import AtomicSaveMixin, Job
+from settlements.exceptions import CurrencyMismatch
+
+
+def _also_update(options: dict[str, Any], markers: dict[str, str]) -> None:
+    """With `update_fields`, a field takes along the marker that says it was announced."""
+    names = options.get("update_fields")
+    if names:
+        options["update_fields"] = {*names, "updated_at", *(markers[name] for name in names if name in markers)}
+
+
+class Settlement(AtomicSaveMixin):
+    """`payer` owes `payee` `amount` until `due_date`.
+
+    `announced_status` and `announced_due_date` remember what the jobs were told: rows changed
+    without `save()` differ from them, and the reconciler finds them by that.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("pending")
+        PARTIALLY_PAID = "partially_paid", _("partially paid")
+        COMPLETED = "completed", _("completed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    OPEN = (Status.PENDING, Status.PARTIALLY_PAID)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    description = models.CharField(_("description"), max_length=200, default="", blank=True)
+    payer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="settlements_to_pay", verbose_name=_("payer")
+    )
+    payee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="settlements_to_receive", verbose_name=_("payee")
+    )
+    amount = MoneyField(
+        _("amount"),
+        max_digits=14,
+        decimal_places=2,
+        validators=[MinMoneyValidator(Decimal("0.01"))],
+    )
+    due_date = models.DateTimeField(_("due date"))
+    status = FSMField(_("status"), choices=Status.choices, default=Status.PENDING, db_index=True)
+    reminders_paused = models.BooleanField(
+        _("reminders paused"), default=False, help_text=_("No reminder goes out while this is set.")
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+    announced_status = models.CharField(max_length=20, default="", blank=True, editable=False)
+    announced_due_date = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("settlement")
+        verbose_name_plural = _("settlements")
+        indexes = [
+            models.Index(fields=["due_date"], name="settlement_due_date"),
+            # What the reconciler looks for every half minute: hardly ever a row.
+            models.Index(
+                fields=["id"],
+                condition=~models.Q(announced_status=models.F("status")),
+                name="settlement_unannounced_status",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(announced_due_date__isnull=True)
+                | ~models.Q(announced_due_date=models.F("due_date")),
+                name="settlement_unannounced_due",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.description or f"settlement {self.pk}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the settlement and its jobs in one transaction."""
+        _also_update(kwargs, {"status": "announced_status", "due_date": "announced_due_date"})
+        super().save(*args, **kwargs)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether money is still owed."""
+        return self.status in self.OPEN
+
+    def paid(self) -> Money:
+        """The sum of the completed payments; CurrencyMismatch if one is in another currency."""
+        total = Money(0, self.amount.currency)
+        for payment in self.payments.filter(status=Payment.Status.COMPLETED):
+            if payment.amount.currency != self.amount.currency:
+                raise CurrencyMismatch(
+                    f"payment {payment.pk} is in {payment.amount.currency}, but settlement {self.pk} "
+                    f"is in {self.amount.currency}; payments must be in the currency of their settlement"
+                )
+            total += payment.amount
+        return total
+
+    def has_refunds(self) -> bool:
+        """Whether money of this settlement went back."""
+        return self.payments.filter(status=Payment.Status.REFUNDED).exists()
+
+    def status_by_payments(self) -> str:
+        """The status that the completed payments call for; CurrencyMismatch as `paid` raises it."""
+        paid = self.paid()
+        if paid >= self.amount:
+            return self.Status.COMPLETED
+        return self.Status.PARTIALLY_PAID if paid.amount > 0 else self.Status.PENDING
+
+    @transition(field=status, source=[Status.PENDING, Status.PARTIALLY_PAID], target=Status.COMPLETED)
+    def complete(self) -> None:
+        """Mark as fully paid. Save afterwards."""
+
+    @transition(field=status, source=[Status.PENDING, Status.COMPLETED], target=Status.PARTIALLY_PAID)
+    def mark_partially_paid(self) -> None:
+        """Mark as paid in part. Save afterwards."""
+
+    @transition(field=status, source=[Status.PENDING, Status.PARTIALLY_PAID], target=Status.CANCELLED)
+    def cancel(self) -> None:
+        """Call the debt off. Save afterwards."""
+
+    @transition(
+        field=status,
+        source=[Status.COMPLETED, Status.CANCELLED, Status.PARTIALLY_PAID],
+        target=Status.PENDING,
+    )
+    def reopen(self) -> None:
+        """Owe the money again. Save afterwards."""
+
+
+class Payment(AtomicSaveMixin):
+    """One transfer of money towards a settlement."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("pending")
+        PROCESSING = "processing", _("processing")
+        COMPLETED = "completed", _("completed")
+        FAILED = "failed", _("failed")
+        REFUNDED = "refunded", _("refunded")
+
+    UNSETTLED = (Status.PENDING, Status.PROCESSING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    settlement = models.ForeignKey(
+        Settlement, models.CASCADE, related_name="payments", verbose_name=_("settlement")
+    )
+    amount = MoneyField(
+        _("amount"), max_digits=14, decimal_places=2, validators=[MinMoneyValidator(Decimal("0.01"))]
+    )
+    status = FSMField(_("status"), choices=Status.choices, default=Status.PENDING, db_index=True)
+    failure_reason = models.CharField(_("failure reason"), max_length=200, default="", blank=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+    announced_status = models.CharField(max_length=20, default="", blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=~models.Q(announced_status=models.F("status")),
+                name="payment_unannounced_status",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} ({self.get_status_display()})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the payment and its jobs in one transaction."""
+        _also_update(kwargs, {"status": "announced_status"})
+        super().save(*args, **kwargs)
+
+
+class ReminderType(models.TextChoices):
+    """The stages of a reminder plan."""
+
+    INITIAL = "initial", _("initial")
+    FOLLOW_UP = "follow_up", _("follow-up")
+    FINAL = "final", _("final")
+    OVERDUE = "overdue", _("overdue")
+
+
+class ReminderDelivery(models.Model):
+    """Proof that one reminder went out; the unique rows make it at most one of each."""
+
+    settlement = models.ForeignKey(
+        Settlement, models.CASCADE, related_name="reminder_deliveries", verbose_name=_("settlement")
+    )
+    reminder_type = models.CharField(_("type"), max_length=20, choices=ReminderType.choices)
+    step = models.PositiveIntegerField(_("step"), default=0, validators=[MinValueValidator(0)])
+    due_date = models.DateTimeField(_("due date"))
+    recipient = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("recipient")
+    )
+    email_job = models.ForeignKey(
+        Job, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("e-mail job")
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("reminder delivery")
+        verbose_name_plural = _("reminder deliveries")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["settlement", "reminder_type", "step", "due_date"], name="settlements_reminder_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_reminder_type_display()} {self.step}"
+
+
+class EmailDelivery(models.Model):
+    """One e-mail: written `sending` before it is sent and `sent` after."""
+
+    class Status(models.TextChoices):
+        SENDING = "sending", _("sending")
+        SENT = "sent", _("sent")
+        FAILED = "failed", _("failed")
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.OneToOneField(
+        Job, models.SET_NULL, null=True, blank=True, related_name="email_delivery", verbose_name=_("job")
+    )
+    message_id = models.CharField(_("Message-ID"), max_length=250, unique=True)
+    recipient = models.EmailField(_("recipient"))
+    template_type = models.CharField(_("template"), max_length=50)
+    subject = models.CharField(_("subject"), max_length=250, default="", blank=True)
+    about = models.CharField(_("about"), max_length=200, default="", blank=True, db_index=True)
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.SENDING)
+    tries = models.PositiveIntegerField(_("tries"), default=1)
+    error = models.TextField(_("error"), default="", blank=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("e-mail delivery")
+        verbose_name_plural = _("e-mail deliveries")
+
+    def __str__(self) -> str:
+        return f"{self.template_type} ({self.get_status_display()})"

@@ -1,0 +1,257 @@
+"""The reminder plan of a settlement: a pure function of two dates, the time and the policy.
+
+No database and no clock: everything the plan depends on is an argument, and the same arguments
+always give the same plan. All moments in and out are aware; those that come out are in UTC.
+
+Which reminders there are (`calendar`)
+    - `initial` (step 0) at the creation of the settlement;
+    - `follow_up` (steps 1, 2, …) at creation plus each interval, as long as that lies before the
+      due date;
+    - `final` (step 0) at the due date;
+    - `overdue` (steps 1, 2, …) at the due date plus each interval;
+    - nothing but the initial one at or before creation: a settlement created after its due date
+      starts with its initial reminder and goes on with the overdue ones still ahead.
+
+    Intervals are elapsed time: three days are 72 hours, also when the clocks change in between.
+
+Quiet hours
+    A moment in quiet hours moves to their end. The wall clock of the policy's zone counts. On
+    the days the clocks change, the quiet period is the longest reading of its two times: an end
+    that happens twice counts the second time, a start that happens twice the first time.
+
+Distance
+    No two reminders at the same moment, nor closer than `minimum_gap`. The more urgent one stays
+    (overdue, final, follow-up; of one stage the higher step), except that the initial reminder
+    always stays and whatever comes too close after it is left out.
+
+What is left to do at a given time (`plan`)
+    - Nothing that should have gone out more than `lapsed_after` ago.
+    - At most one that is due: the initial one if it is among them, else the latest. So a
+      settlement planned late, or again, never causes a burst.
+    - Distances are settled before this, in the calendar: a reminder that had to give way to one
+      that has gone out meanwhile does not come back.
+
+What a worker asks before it sends
+    - `superseded`: after an outage several reminders are due together; only the latest goes out.
+    - `out_of_quiet_hours`: a reminder that comes late must not arrive at night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from settlements.conf import ReminderPolicy, get_settings
+from settlements.exceptions import InvalidDueDate
+from settlements.models import ReminderType
+
+if TYPE_CHECKING:
+    from settlements.models import Settlement
+
+__all__ = [
+    "PlannedReminder",
+    "ReminderPolicy",
+    "calendar",
+    "current_policy",
+    "out_of_quiet_hours",
+    "plan",
+    "plan_for",
+    "step_key",
+    "superseded",
+    "superseded_for",
+]
+
+_NO_TIME = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedReminder:
+    """One reminder of a plan: its stage, its number within the stage, and when it goes out."""
+
+    reminder_type: ReminderType
+    step: int
+    run_at: datetime
+
+
+def current_policy() -> ReminderPolicy:
+    """The policy of the settings in force."""
+    return get_settings().reminders
+
+
+def plan(
+    created_at: datetime, due_date: datetime, now: datetime, policy: ReminderPolicy
+) -> list[PlannedReminder]:
+    """The reminders still to go out at `now`, by time: at most one of them due, the others ahead."""
+    now = _in_utc(now, "now")
+    oldest = _later(now, -policy.lapsed_after)
+    alive = [
+        reminder
+        for reminder in calendar(created_at, due_date, policy)
+        if oldest is None or reminder.run_at >= oldest
+    ]
+    due = [reminder for reminder in alive if reminder.run_at <= now]
+    return _one_of(due) + alive[len(due) :]
+
+
+def plan_for(settlement: Settlement, now: datetime, policy: ReminderPolicy) -> list[PlannedReminder]:
+    """The plan of a settlement; empty when nothing is owed any more."""
+    if not settlement.is_open:
+        return []
+    return plan(settlement.created_at, settlement.due_date, now, policy)
+
+
+def calendar(created_at: datetime, due_date: datetime, policy: ReminderPolicy) -> list[PlannedReminder]:
+    """Every reminder between these dates, by time, whether past or ahead."""
+    created_at = _in_utc(created_at, "created_at")
+    due_date = _in_utc(due_date, "due_date")
+    initial = PlannedReminder(ReminderType.INITIAL, 0, out_of_quiet_hours(created_at, policy))
+    others = [
+        PlannedReminder(reminder_type, step, out_of_quiet_hours(moment, policy))
+        for reminder_type, step, moment in _moments_after_creation(created_at, due_date, policy)
+    ]
+    return [initial, *_spaced(others, initial.run_at, policy.minimum_gap)]
+
+
+def superseded(planned: PlannedReminder, all_planned: Iterable[PlannedReminder], now: datetime) -> bool:
+    """Whether a later reminder of the same plan is due as well, so that this one need not go out.
+
+    `all_planned` is the plan that `planned` was made with, not the plan as of now, which no
+    longer holds what has lapsed: see `superseded_for`.
+    """
+    now = _in_utc(now, "now")
+    return any(planned.run_at < other.run_at <= now for other in all_planned)
+
+
+def superseded_for(
+    settlement: Settlement,
+    reminder_type: str,
+    step: int,
+    *,
+    planned_at: datetime,
+    now: datetime,
+    policy: ReminderPolicy,
+) -> bool:
+    """Whether a later reminder is due together with this one of the plan made at `planned_at`.
+
+    False for a reminder that plan does not hold, such as one that somebody asked for by hand.
+    """
+    all_planned = plan_for(settlement, planned_at, policy)
+    for planned in all_planned:
+        if (planned.reminder_type, planned.step) == (reminder_type, step):
+            return superseded(planned, all_planned, now)
+    return False
+
+
+def step_key(settlement_id: UUID | str, planned: PlannedReminder, due_date: datetime) -> str:
+    """The unique key of one reminder's job: another due date makes it another reminder."""
+    due = _in_utc(due_date, "due_date").isoformat()
+    return f"reminder:{settlement_id}:{planned.reminder_type.value}:{planned.step}:{due}"
+
+
+def out_of_quiet_hours(moment: datetime, policy: ReminderPolicy) -> datetime:
+    """The moment itself, or the end of the quiet period it lies in; in UTC."""
+    moment = _in_utc(moment, "moment")
+    if policy.quiet_hours is None:
+        return moment
+    start, end = policy.quiet_hours
+    try:
+        # Where clocks change, the end of one period can lie in the next: then once more.
+        while (later := _end_of_quiet_period(moment, start, end, policy.time_zone)) is not None:
+            moment = later
+    except (OverflowError, ValueError):
+        pass  # The first or last day that a datetime can hold: no reminder will ever go out then.
+    return moment
+
+
+def _moments_after_creation(
+    created_at: datetime, due_date: datetime, policy: ReminderPolicy
+) -> list[tuple[ReminderType, int, datetime]]:
+    follow_ups = [
+        (ReminderType.FOLLOW_UP, step, moment)
+        for step, moment in _steps(created_at, policy.follow_up_after)
+        if moment < due_date
+    ]
+    final = (ReminderType.FINAL, 0, due_date)
+    overdue = [
+        (ReminderType.OVERDUE, step, moment) for step, moment in _steps(due_date, policy.overdue_after)
+    ]
+    return [entry for entry in (*follow_ups, final, *overdue) if entry[2] > created_at]
+
+
+def _steps(start: datetime, intervals: tuple[timedelta, ...]) -> list[tuple[int, datetime]]:
+    """The numbered moments after `start`, without those past the end of all calendars."""
+    moments = ((step, _later(start, interval)) for step, interval in enumerate(intervals, start=1))
+    return [(step, moment) for step, moment in moments if moment is not None]
+
+
+def _spaced(
+    reminders: list[PlannedReminder], initial_at: datetime, minimum_gap: timedelta
+) -> list[PlannedReminder]:
+    """Those of the ascending reminders that keep their distance from the initial one and each other."""
+    kept: list[PlannedReminder] = []
+    # Later is more urgent: from the end, each one kept pushes out what comes too close before it.
+    for reminder in reversed(reminders):
+        after_initial = reminder.run_at - initial_at
+        before_next = kept[-1].run_at - reminder.run_at if kept else None
+        if _too_close(after_initial, minimum_gap):
+            continue
+        if before_next is None or not _too_close(before_next, minimum_gap):
+            kept.append(reminder)
+    kept.reverse()
+    return kept
+
+
+def _too_close(distance: timedelta, minimum_gap: timedelta) -> bool:
+    return distance <= _NO_TIME or distance < minimum_gap
+
+
+def _one_of(due: list[PlannedReminder]) -> list[PlannedReminder]:
+    if due and due[0].reminder_type == ReminderType.INITIAL:
+        return due[:1]
+    return due[-1:]
+
+
+def _end_of_quiet_period(moment: datetime, start: time, end: time, zone: ZoneInfo) -> datetime | None:
+    """When the quiet period around the moment ends; None if the moment lies in none."""
+    today = moment.astimezone(zone).date().toordinal()
+    # Yesterday's period can reach into today. Tomorrow's can begin today where midnight is skipped.
+    for day in (today - 1, today, today + 1):
+        begins_at, ends_at = _quiet_period(day, start, end, zone)
+        if begins_at <= moment < ends_at:
+            return ends_at
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _quiet_period(day: int, start: time, end: time, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The quiet period that begins on the day (an ordinal), as two moments in UTC."""
+    last_day = day + 1 if end < start else day
+    return min(_readings(day, start, zone)), max(_readings(last_day, end, zone))
+
+
+def _readings(day: int, wall_time: time, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Both moments that a wall clock's time can mean; the same moment twice on ordinary days."""
+    local = datetime.combine(date.fromordinal(day), wall_time, tzinfo=zone)
+    return local.replace(fold=0).astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+
+
+def _later(moment: datetime, interval: timedelta) -> datetime | None:
+    try:
+        return moment + interval
+    except OverflowError:
+        return None
+
+
+def _in_utc(moment: datetime, name: str) -> datetime:
+    """The moment in UTC, where differences are elapsed time; InvalidDueDate if it is not aware."""
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise InvalidDueDate(f"{name} must be a date and time with a time zone, not {moment!r}")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidDueDate(f"{name} is out of the calendar's range in UTC: {moment!r}") from None

@@ -1,0 +1,239 @@
+"""Settings of the SpendSync site, read from the environment or from `.env` beside manage.py."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+# Site -------------------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY:
+    if not DEBUG:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set. Put a long random value in the environment or in .env, "
+            "or set DEBUG=1 for a development site."
+        )
+    SECRET_KEY = "development-only-key-that-is-never-used-in-production"  # noqa: S105
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SITE_URL = env.str("SITE_URL", default="").rstrip("/")
+
+INSTALLED_APPS = [
+    "jobqueue",  # before django_rq: its rqworker command replaces django-rq's
+    "settlements",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_rq",
+    "django_prometheus",
+    "rest_framework",
+    "djmoney",
+    "django_fsm",
+    "anymail",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "spendsync_site.urls"
+WSGI_APPLICATION = "spendsync_site.wsgi.application"
+ASGI_APPLICATION = "spendsync_site.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Databases --------------------------------------------------------------------------------------
+
+_PROMETHEUS_ENGINES = {
+    "django.db.backends.sqlite3": "django_prometheus.db.backends.sqlite3",
+    "django.db.backends.postgresql": "django_prometheus.db.backends.postgresql",
+}
+
+
+def _database(variable: str, default: str, test_name_variable: str) -> dict[str, Any]:
+    config: dict[str, Any] = env.db_url(variable, default=default)
+    options = config.setdefault("OPTIONS", {})
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        # Readers never wait for a writer (WAL); a writer takes its lock at the start of the
+        # transaction, because SQLite cannot wait for a lock in the middle of one.
+        options.setdefault("transaction_mode", "IMMEDIATE")
+        options.setdefault("timeout", 20)
+        options.setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
+    elif config["ENGINE"] == "django.db.backends.postgresql":
+        options.setdefault("connect_timeout", 2)
+        config.setdefault("CONN_MAX_AGE", 60)
+        config.setdefault("CONN_HEALTH_CHECKS", True)
+    config["ENGINE"] = _PROMETHEUS_ENGINES.get(config["ENGINE"], config["ENGINE"])
+    test_name = env.str(test_name_variable, default="")
+    if test_name:
+        config["TEST"] = {"NAME": test_name}
+    return config
+
+
+DATABASES = {"default": _database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}", "TEST_DATABASE_NAME")}
+if env.str("OTHER_DATABASE_URL", default=""):
+    DATABASES["other"] = _database("OTHER_DATABASE_URL", "", "TEST_OTHER_DATABASE_NAME")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Queues -----------------------------------------------------------------------------------------
+
+
+def _redis() -> dict[str, Any]:
+    """Where Redis is: REDIS_URL, or REDIS_HOST, REDIS_PORT and REDIS_PASSWORD; the job queue's database number."""
+    url = env.str("REDIS_URL", default="")
+    database = env.int("REDIS_JOB_QUEUE_DB", default=1)
+    if url.startswith("unix:"):
+        return {"UNIX_SOCKET_PATH": url.removeprefix("unix://"), "DB": database}
+    if url:
+        return {"URL": url, "DB": database}
+    return {
+        "HOST": env.str("REDIS_HOST", default="localhost"),
+        "PORT": env.int("REDIS_PORT", default=6379),
+        "PASSWORD": env.str("REDIS_PASSWORD", default="") or None,
+        "DB": database,
+    }
+
+
+RQ_QUEUES = {
+    name: {**_redis(), "DEFAULT_TIMEOUT": 180, "SERIALIZER": "rq.serializers.JSONSerializer"}
+    for name in ("email", "reminders", "settlement")
+}
+# django-rq's own pages let every staff user empty a queue; jobs are managed in this site's admin.
+RQ_SHOW_ADMIN_LINK = False
+
+JOBQUEUE: dict[str, Any] = {}
+
+# Settlements ------------------------------------------------------------------------------------
+
+
+def _seconds(variable: str) -> list[timedelta]:
+    return [timedelta(seconds=float(value)) for value in env.list(variable)]
+
+
+def _settlements() -> dict[str, Any]:
+    """The domain's settings; only what the environment names differs from the defaults."""
+    reminders: dict[str, Any] = {}
+    if "REMINDER_FOLLOW_UP_AFTER" in env:
+        reminders["FOLLOW_UP_AFTER"] = _seconds("REMINDER_FOLLOW_UP_AFTER")
+    if "REMINDER_OVERDUE_AFTER" in env:
+        reminders["OVERDUE_AFTER"] = _seconds("REMINDER_OVERDUE_AFTER")
+    if "REMINDER_MINIMUM_GAP" in env:
+        reminders["MINIMUM_GAP"] = env.float("REMINDER_MINIMUM_GAP")
+    if "REMINDER_TIME_ZONE" in env:
+        reminders["TIME_ZONE"] = env.str("REMINDER_TIME_ZONE")
+    if "REMINDER_QUIET_HOURS" in env:
+        hours = env.str("REMINDER_QUIET_HOURS")
+        reminders["QUIET_HOURS"] = None if hours in ("", "off") else tuple(hours.split("-"))
+    configured: dict[str, Any] = {"REMINDERS": reminders}
+    if "PAYMENT_CHECK_FIRST_DELAY" in env:
+        configured["PAYMENT_CHECK"] = {"FIRST_DELAY": env.float("PAYMENT_CHECK_FIRST_DELAY")}
+    if "NOTIFICATION_DELAY" in env:
+        configured["NOTIFICATION_DELAY"] = env.float("NOTIFICATION_DELAY")
+    if env.str("GATEWAY_URL", default=""):
+        configured["GATEWAY"] = "settlements.gateways.HttpGateway"
+        configured["GATEWAY_OPTIONS"] = {
+            "base_url": env.str("GATEWAY_URL"),
+            "token": env.str("GATEWAY_TOKEN", default=""),
+        }
+    return configured
+
+
+SETTLEMENTS = _settlements()
+DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="EUR")
+
+# E-mail -----------------------------------------------------------------------------------------
+
+vars().update(env.email_url("EMAIL_URL", default="consolemail://" if DEBUG else "smtp://localhost:25"))
+if env.str("EMAIL_BACKEND", default=""):
+    EMAIL_BACKEND = env.str("EMAIL_BACKEND")
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT", default=15)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="SpendSync <noreply@spendsync.example>")
+EMAIL_MESSAGE_ID_DOMAIN = env.str("EMAIL_MESSAGE_ID_DOMAIN", default="")
+# SendGrid, Mailgun and others: EMAIL_BACKEND=anymail.backends.<provider>.EmailBackend and ANYMAIL as JSON.
+ANYMAIL = env.json("ANYMAIL", default={})
+
+# Languages, time, static files ------------------------------------------------------------------
+
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedStaticFilesStorage"
+    },
+}
+
+# API --------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+# Security ---------------------------------------------------------------------------------------
+
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=False)
+# Probes and scrapers inside the cluster speak plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=SECURE_HSTS_SECONDS > 0)
+SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", default=SECURE_HSTS_SECONDS > 0)
+SESSION_COOKIE_SECURE = env.bool("SESSION_COOKIE_SECURE", default=SECURE_SSL_REDIRECT)
+CSRF_COOKIE_SECURE = env.bool("CSRF_COOKIE_SECURE", default=SECURE_SSL_REDIRECT)
+if env.bool("TRUST_X_FORWARDED_PROTO", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+PROMETHEUS_EXPORT_MIGRATIONS = False
+
+# Logs -------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+}

@@ -1,0 +1,13 @@
+"""The site's addresses."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+from django_prometheus.exports import ExportToDjangoView
+
+urlpatterns = [
+    path("", include("jobqueue.api.urls")),
+    re_path(r"^metrics/?$", ExportToDjangoView, name="prometheus-django-metrics"),
+    path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+]

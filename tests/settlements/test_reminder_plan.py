@@ -1,0 +1,645 @@
+"""The reminder plan: examples of every rule, and properties that hold for all dates and policies."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytest_django import Settings as DjangoSettings
+
+from settlements.conf import ReminderPolicy
+from settlements.exceptions import InvalidDueDate
+from settlements.models import ReminderType, Settlement
+from settlements.reminders import (
+    PlannedReminder,
+    calendar,
+    current_policy,
+    out_of_quiet_hours,
+    plan,
+    plan_for,
+    step_key,
+    superseded,
+    superseded_for,
+)
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NEW_YORK = ZoneInfo("America/New_York")
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+NO_GAP = timedelta(0)
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+"""When the settlements of the examples are created, far from quiet hours and clock changes."""
+URGENCY = {kind: rank for rank, kind in enumerate(ReminderType)}
+Entry = tuple[str, int, timedelta]
+
+
+def _days(*numbers: float) -> tuple[timedelta, ...]:
+    return tuple(timedelta(days=number) for number in numbers)
+
+
+def _policy(**changes: Any) -> ReminderPolicy:
+    """The default policy, by day and night unless told otherwise."""
+    return replace(ReminderPolicy(quiet_hours=None), **changes)
+
+
+def _shown(reminders: list[PlannedReminder], since: datetime = NOON) -> list[Entry]:
+    return [(each.reminder_type.value, each.step, each.run_at - since) for each in reminders]
+
+
+# Which reminders there are --------------------------------------------------------------------------
+
+
+def test_a_new_settlement_gets_all_stages_in_order() -> None:
+    assert _shown(plan(NOON, NOON + 10 * DAY, NOON, _policy())) == [
+        ("initial", 0, 0 * DAY),
+        ("follow_up", 1, 3 * DAY),
+        ("follow_up", 2, 7 * DAY),
+        ("final", 0, 10 * DAY),
+        ("overdue", 1, 11 * DAY),
+        ("overdue", 2, 13 * DAY),
+        ("overdue", 3, 17 * DAY),
+        ("overdue", 4, 24 * DAY),
+        ("overdue", 5, 40 * DAY),
+    ]
+
+
+def test_follow_ups_end_before_the_due_date() -> None:
+    planned = plan(NOON, NOON + 7 * DAY, NOON, _policy())
+    assert [each.step for each in planned if each.reminder_type == "follow_up"] == [1]
+
+
+def test_stages_without_steps_leave_initial_and_final() -> None:
+    policy = _policy(follow_up_after=(), overdue_after=())
+    assert _shown(plan(NOON, NOON + 10 * DAY, NOON, policy)) == [
+        ("initial", 0, 0 * DAY),
+        ("final", 0, 10 * DAY),
+    ]
+
+
+def test_a_settlement_created_after_its_due_date_starts_with_initial_and_goes_on_overdue() -> None:
+    assert _shown(plan(NOON, NOON - 5 * DAY, NOON, _policy())) == [
+        ("initial", 0, 0 * DAY),
+        ("overdue", 3, 2 * DAY),
+        ("overdue", 4, 9 * DAY),
+        ("overdue", 5, 25 * DAY),
+    ]
+
+
+def test_a_settlement_created_minutes_after_its_due_date_gets_no_final_one_with_the_initial() -> None:
+    policy = _policy(minimum_gap=NO_GAP, overdue_after=(timedelta(minutes=5), DAY))
+    assert _shown(plan(NOON, NOON - timedelta(minutes=10), NOON, policy)) == [
+        ("initial", 0, 0 * DAY),
+        ("overdue", 2, DAY - timedelta(minutes=10)),
+    ]
+
+
+def test_a_settlement_due_at_once_has_one_reminder_for_both() -> None:
+    assert _shown(plan(NOON, NOON, NOON, _policy(overdue_after=()))) == [("initial", 0, 0 * DAY)]
+
+
+def test_a_policy_of_seconds_plans_seconds() -> None:
+    seconds = [timedelta(seconds=number) for number in range(12)]
+    policy = _policy(
+        follow_up_after=(seconds[2], seconds[4]), overdue_after=(seconds[1], seconds[3]), minimum_gap=NO_GAP
+    )
+    assert _shown(plan(NOON, NOON + seconds[6], NOON, policy)) == [
+        ("initial", 0, seconds[0]),
+        ("follow_up", 1, seconds[2]),
+        ("follow_up", 2, seconds[4]),
+        ("final", 0, seconds[6]),
+        ("overdue", 1, seconds[7]),
+        ("overdue", 2, seconds[9]),
+    ]
+
+
+def test_moments_are_planned_in_utc_whatever_zone_the_dates_are_in() -> None:
+    there = NOON.astimezone(NEW_YORK), (NOON + 10 * DAY).astimezone(BERLIN), NOON.astimezone(BERLIN)
+    planned = plan(*there, _policy())
+    assert planned == plan(NOON, NOON + 10 * DAY, NOON, _policy())
+    assert {each.run_at.tzinfo for each in planned} == {UTC}
+
+
+def test_three_days_are_72_hours_also_when_the_clocks_change() -> None:
+    created = datetime(2026, 3, 28, 12, tzinfo=BERLIN)
+    first = plan(created, created + 30 * DAY, created, _policy(time_zone=BERLIN))[1]
+    assert first.run_at.astimezone(BERLIN).replace(tzinfo=None) == datetime(2026, 3, 31, 13)
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a_date_at_the_end_of_all_calendars_is_planned_as_far_as_it_goes(year: int) -> None:
+    due = datetime(year, 12, 31, 23, 59, tzinfo=UTC) if year > 1 else datetime(1, 1, 1, tzinfo=UTC)
+    planned = plan(NOON, due, NOON, ReminderPolicy(time_zone=NEW_YORK))
+    assert _shown(planned)[0] == ("initial", 0, timedelta(hours=0))
+
+
+# Quiet hours ----------------------------------------------------------------------------------------
+
+
+def _moved(local: datetime, quiet_hours: tuple[time, time], zone: ZoneInfo) -> datetime:
+    """Where quiet hours move a local moment to, on the local wall clock."""
+    policy = ReminderPolicy(quiet_hours=quiet_hours, time_zone=zone)
+    return out_of_quiet_hours(local.replace(tzinfo=zone), policy).astimezone(zone).replace(tzinfo=None)
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (time(20, 59, 59), (0, time(20, 59, 59))),
+        (time(21), (1, time(8))),
+        (time(23, 30), (1, time(8))),
+        (time(0), (0, time(8))),
+        (time(7, 59, 59, 999999), (0, time(8))),
+        (time(8), (0, time(8))),
+        (time(15), (0, time(15))),
+    ],
+)
+def test_quiet_hours_across_midnight_end_in_the_morning(moment: time, expected: tuple[int, time]) -> None:
+    day = date(2026, 6, 10)
+    moved = _moved(datetime.combine(day, moment), (time(21), time(8)), BERLIN)
+    assert moved == datetime.combine(day + timedelta(days=expected[0]), expected[1])
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [(time(12, 59), time(12, 59)), (time(13), time(15)), (time(14, 59), time(15)), (time(15), time(15))],
+)
+def test_quiet_hours_within_a_day_end_that_day(moment: time, expected: time) -> None:
+    day = date(2026, 6, 10)
+    moved = _moved(datetime.combine(day, moment), (time(13), time(15)), BERLIN)
+    assert moved == datetime.combine(day, expected)
+
+
+def test_quiet_hours_can_end_at_midnight() -> None:
+    assert _moved(datetime(2026, 6, 10, 22), (time(21), time(0)), BERLIN) == datetime(2026, 6, 11)
+
+
+def test_the_wall_clock_of_the_policys_zone_counts() -> None:
+    moment = datetime(2026, 6, 10, 2, tzinfo=UTC)  # 22:00 of the day before in New York
+    moved = out_of_quiet_hours(moment, ReminderPolicy(time_zone=NEW_YORK))
+    assert moved == datetime(2026, 6, 10, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "evening", "morning_in_utc"),
+    [
+        (BERLIN, datetime(2026, 3, 28, 22), datetime(2026, 3, 29, 6, tzinfo=UTC)),  # the night loses an hour
+        (BERLIN, datetime(2026, 10, 24, 22), datetime(2026, 10, 25, 7, tzinfo=UTC)),  # and gains one
+        (NEW_YORK, datetime(2026, 3, 7, 22), datetime(2026, 3, 8, 12, tzinfo=UTC)),
+        (NEW_YORK, datetime(2026, 10, 31, 22), datetime(2026, 11, 1, 13, tzinfo=UTC)),
+    ],
+)
+def test_a_night_in_which_the_clocks_change_ends_at_eight_all_the_same(
+    zone: ZoneInfo, evening: datetime, morning_in_utc: datetime
+) -> None:
+    moved = out_of_quiet_hours(evening.replace(tzinfo=zone), ReminderPolicy(time_zone=zone))
+    assert moved == morning_in_utc
+
+
+def test_an_end_that_the_clocks_skip_comes_after_the_change() -> None:
+    assert _moved(datetime(2026, 3, 29, 1), (time(0), time(2, 30)), BERLIN) == datetime(2026, 3, 29, 3, 30)
+
+
+def test_an_end_that_comes_twice_counts_the_second_time() -> None:
+    policy = ReminderPolicy(quiet_hours=(time(0), time(2, 30)), time_zone=BERLIN)
+    moved = out_of_quiet_hours(datetime(2026, 10, 25, 1, tzinfo=BERLIN), policy)
+    assert moved == datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=BERLIN).astimezone(UTC)
+
+
+def test_a_start_that_comes_twice_counts_the_first_time() -> None:
+    policy = ReminderPolicy(quiet_hours=(time(2, 30), time(6)), time_zone=BERLIN)
+    moved = out_of_quiet_hours(datetime(2026, 10, 25, 2, 10, fold=1, tzinfo=BERLIN), policy)
+    assert moved == datetime(2026, 10, 25, 6, tzinfo=BERLIN).astimezone(UTC)
+
+
+def test_every_stage_waits_for_the_morning() -> None:
+    created = datetime(2026, 6, 1, 23, tzinfo=BERLIN)
+    policy = ReminderPolicy(follow_up_after=_days(3), overdue_after=_days(1), time_zone=BERLIN)
+    planned = plan(created, created + 10 * DAY, created, policy)
+    assert [(each.reminder_type, each.run_at.astimezone(BERLIN).time()) for each in planned] == [
+        (kind, time(8)) for kind in ReminderType
+    ]
+
+
+def test_a_settlement_created_at_night_gets_its_initial_reminder_in_the_morning() -> None:
+    created = datetime(2026, 6, 1, 23, tzinfo=BERLIN)
+    first = plan(created, created + 10 * DAY, created, ReminderPolicy(time_zone=BERLIN))[0]
+    assert first == PlannedReminder(ReminderType.INITIAL, 0, datetime(2026, 6, 2, 6, tzinfo=UTC))
+
+
+# Distance -------------------------------------------------------------------------------------------
+
+
+def test_a_follow_up_close_to_the_initial_reminder_is_left_out() -> None:
+    policy = _policy(follow_up_after=(5 * HOUR, 12 * HOUR), overdue_after=())
+    assert _shown(plan(NOON, NOON + 10 * DAY, NOON, policy)) == [
+        ("initial", 0, 0 * DAY),
+        ("follow_up", 2, 12 * HOUR),
+        ("final", 0, 10 * DAY),
+    ]
+
+
+def test_the_initial_reminder_stays_even_beside_the_final_one() -> None:
+    policy = _policy(overdue_after=_days(1))
+    assert _shown(plan(NOON, NOON + 2 * HOUR, NOON, policy)) == [
+        ("initial", 0, 0 * DAY),
+        ("overdue", 1, DAY + 2 * HOUR),
+    ]
+
+
+def test_the_final_reminder_wins_over_a_follow_up() -> None:
+    policy = _policy(follow_up_after=_days(3, 6.8), overdue_after=())
+    assert [kind for kind, _, _ in _shown(plan(NOON, NOON + 7 * DAY, NOON, policy))] == [
+        "initial",
+        "follow_up",
+        "final",
+    ]
+
+
+def test_an_overdue_reminder_wins_over_the_final_one() -> None:
+    policy = _policy(follow_up_after=(), overdue_after=(6 * HOUR,))
+    assert [kind for kind, _, _ in _shown(plan(NOON, NOON + 7 * DAY, NOON, policy))] == ["initial", "overdue"]
+
+
+def test_of_one_stage_the_higher_step_wins() -> None:
+    policy = _policy(follow_up_after=_days(3, 3.2), overdue_after=())
+    assert ("follow_up", 2, 3.2 * DAY) in _shown(plan(NOON, NOON + 7 * DAY, NOON, policy))
+    assert ("follow_up", 1, 3 * DAY) not in _shown(plan(NOON, NOON + 7 * DAY, NOON, policy))
+
+
+def test_one_that_is_left_out_pushes_nothing_out_itself() -> None:
+    policy = _policy(follow_up_after=_days(3, 3.4, 3.8), overdue_after=())
+    steps = [
+        each.step for each in calendar(NOON, NOON + 7 * DAY, policy) if each.reminder_type == "follow_up"
+    ]
+    assert steps == [1, 3]
+
+
+def test_exactly_the_minimum_gap_is_far_enough() -> None:
+    policy = _policy(follow_up_after=(12 * HOUR,), overdue_after=(12 * HOUR,))
+    assert len(plan(NOON, NOON + DAY, NOON, policy)) == 4
+
+
+def test_two_that_quiet_hours_move_to_one_moment_become_one_even_without_a_gap() -> None:
+    created = datetime(2026, 6, 1, 12, tzinfo=BERLIN)
+    policy = ReminderPolicy(
+        follow_up_after=(10 * HOUR, 12 * HOUR), overdue_after=(), minimum_gap=NO_GAP, time_zone=BERLIN
+    )
+    planned = plan(created, created + 5 * DAY, created, policy)
+    assert [(each.reminder_type.value, each.step) for each in planned] == [
+        ("initial", 0),
+        ("follow_up", 2),
+        ("final", 0),
+    ]
+
+
+# What is left to do ---------------------------------------------------------------------------------
+
+
+def test_what_lapsed_is_left_out() -> None:
+    planned = plan(NOON, NOON + 10 * DAY, NOON + 8 * DAY, _policy())
+    assert _shown(planned)[0] == ("final", 0, 10 * DAY)
+
+
+def test_a_settlement_planned_long_after_everything_has_no_reminder_left() -> None:
+    assert plan(NOON, NOON + 10 * DAY, NOON + 400 * DAY, _policy()) == []
+
+
+@pytest.mark.parametrize(("late", "first"), [(HOUR, "initial"), (HOUR + timedelta(microseconds=1), "final")])
+def test_a_reminder_may_be_late_by_the_grace_and_no_more(late: timedelta, first: str) -> None:
+    policy = _policy(follow_up_after=())
+    assert _shown(plan(NOON, NOON + 10 * DAY, NOON + late, policy))[0][0] == first
+
+
+def test_of_several_due_ones_the_latest_stays() -> None:
+    minutes = [timedelta(minutes=number) for number in range(60)]
+    policy = _policy(follow_up_after=(minutes[30], minutes[40], minutes[50]), minimum_gap=NO_GAP)
+    planned = plan(NOON, NOON + 10 * DAY, NOON + HOUR + minutes[15], policy)
+    assert _shown(planned)[:2] == [("follow_up", 3, minutes[50]), ("final", 0, 10 * DAY)]
+
+
+def test_of_several_due_ones_the_initial_of_a_new_settlement_stays() -> None:
+    minutes = [timedelta(minutes=number) for number in range(60)]
+    policy = _policy(follow_up_after=(minutes[10], minutes[20], minutes[50]), minimum_gap=NO_GAP)
+    planned = plan(NOON, NOON + 10 * DAY, NOON + minutes[30], policy)
+    assert _shown(planned)[:2] == [("initial", 0, minutes[0]), ("follow_up", 3, minutes[50])]
+
+
+def test_one_that_gave_way_to_a_reminder_gone_out_does_not_come_back() -> None:
+    policy = _policy(follow_up_after=(5 * HOUR,), overdue_after=())
+    planned = plan(NOON, NOON + 10 * DAY, NOON + 4 * HOUR, policy)  # the initial one lapsed meanwhile
+    assert _shown(planned) == [("final", 0, 10 * DAY)]
+
+
+# A settlement, its keys, the policy in force --------------------------------------------------------
+
+
+def _settlement(**changes: Any) -> Settlement:
+    return Settlement(**{"created_at": NOON, "due_date": NOON + 10 * DAY} | changes)
+
+
+def test_the_plan_of_a_settlement_is_that_of_its_dates() -> None:
+    assert plan_for(_settlement(), NOON, _policy()) == plan(NOON, NOON + 10 * DAY, NOON, _policy())
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_a_settlement_that_owes_nothing_has_no_plan(status: str) -> None:
+    assert plan_for(_settlement(status=status), NOON, _policy()) == []
+
+
+def test_a_settlement_paid_in_part_has_a_plan() -> None:
+    assert plan_for(_settlement(status="partially_paid"), NOON, _policy())
+
+
+def test_the_policy_in_force_comes_from_the_settings(settings: DjangoSettings) -> None:
+    settings.SETTLEMENTS = {
+        "REMINDERS": {"OVERDUE_AFTER": [5], "QUIET_HOURS": None, "TIME_ZONE": "Europe/Berlin"}
+    }
+    assert current_policy() == ReminderPolicy(
+        overdue_after=(timedelta(seconds=5),), quiet_hours=None, time_zone=BERLIN
+    )
+
+
+def test_the_key_of_a_step_names_settlement_stage_step_and_due_date() -> None:
+    settlement_id = uuid.UUID("7d1f2f0e-6f5c-4b39-9df6-0a4f5b2c9e11")
+    planned = PlannedReminder(ReminderType.FOLLOW_UP, 2, NOON)
+    due = datetime(2026, 6, 11, 14, tzinfo=BERLIN)
+    assert step_key(settlement_id, planned, due) == (
+        "reminder:7d1f2f0e-6f5c-4b39-9df6-0a4f5b2c9e11:follow_up:2:2026-06-11T12:00:00+00:00"
+    )
+
+
+def test_the_key_of_a_step_is_the_same_in_every_zone() -> None:
+    planned = PlannedReminder(ReminderType.FINAL, 0, NOON)
+    assert step_key("id", planned, NOON.astimezone(BERLIN)) == step_key("id", planned, NOON)
+
+
+def test_the_longest_key_fits_its_column() -> None:
+    planned = PlannedReminder(ReminderType.FOLLOW_UP, 2**31 - 1, NOON)
+    assert len(step_key(uuid.uuid4(), planned, datetime.max.replace(tzinfo=UTC))) <= 200
+
+
+@pytest.mark.parametrize("wrong", [datetime(2026, 6, 1), date(2026, 6, 1), "2026-06-01T12:00Z", None])
+@pytest.mark.parametrize("name", ["created_at", "due_date", "now"])
+def test_a_moment_that_is_not_aware_is_refused_by_name(wrong: Any, name: str) -> None:
+    moments = {"created_at": NOON, "due_date": NOON, "now": NOON} | {name: wrong}
+    with pytest.raises(InvalidDueDate, match=f"^{name} must be a date and time with a time zone"):
+        plan(**moments, policy=_policy())
+
+
+def test_a_moment_before_all_calendars_is_refused() -> None:
+    first_day_in_the_east = datetime(1, 1, 1, tzinfo=timezone(14 * HOUR))
+    with pytest.raises(InvalidDueDate, match="out of the calendar's range"):
+        plan(NOON, first_day_in_the_east, NOON, _policy())
+
+
+# After an outage ------------------------------------------------------------------------------------
+
+
+def test_a_reminder_on_its_own_is_not_superseded() -> None:
+    planned = plan(NOON, NOON + 10 * DAY, NOON, _policy())
+    assert not superseded(planned[0], planned, NOON + 2 * DAY)
+
+
+def test_a_reminder_is_superseded_as_soon_as_a_later_one_is_due() -> None:
+    planned = plan(NOON, NOON + 10 * DAY, NOON, _policy())
+    assert superseded(planned[0], planned, NOON + 3 * DAY)
+
+
+def test_the_plan_of_a_settlement_tells_what_is_superseded() -> None:
+    shared: dict[str, Any] = {"planned_at": NOON, "now": NOON + 20 * DAY, "policy": _policy()}
+    stages = [("initial", 0), ("follow_up", 1), ("final", 0), ("overdue", 2), ("overdue", 3)]
+    assert [superseded_for(_settlement(), kind, step, **shared) for kind, step in stages] == [
+        True, True, True, True, False,
+    ]  # fmt: skip
+
+
+def test_a_reminder_asked_for_by_hand_is_never_superseded() -> None:
+    shared: dict[str, Any] = {"planned_at": NOON + 19 * DAY, "now": NOON + 30 * DAY, "policy": _policy()}
+    assert not superseded_for(_settlement(), "initial", 0, **shared)
+
+
+# Properties -----------------------------------------------------------------------------------------
+
+CLOCK_CHANGES = [
+    datetime(2026, 3, 29, 1, tzinfo=UTC),  # Europe/Berlin
+    datetime(2026, 10, 25, 1, tzinfo=UTC),
+    datetime(2026, 3, 8, 7, tzinfo=UTC),  # America/New_York
+    datetime(2026, 11, 1, 6, tzinfo=UTC),
+]
+ZONES = ["Europe/Berlin", "America/New_York", "UTC", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Cairo"]
+
+
+def _between(shortest: timedelta, longest: timedelta) -> st.SearchStrategy[timedelta]:
+    return st.timedeltas(shortest, longest) | st.integers(
+        shortest // timedelta(minutes=30), longest // timedelta(minutes=30)
+    ).map(lambda halves: halves * timedelta(minutes=30))
+
+
+anywhere = st.datetimes(datetime(2025, 1, 1), datetime(2028, 1, 1)).map(
+    lambda moment: moment.replace(tzinfo=UTC)
+)
+near_a_clock_change = st.builds(
+    lambda change, distance: change + distance, st.sampled_from(CLOCK_CHANGES), _between(-4 * DAY, 2 * DAY)
+)
+moments = anywhere | near_a_clock_change
+wall_times = st.integers(0, 47).map(lambda halves: time(halves // 2, halves % 2 * 30)) | st.times()
+quiet_hours = st.none() | st.tuples(wall_times, wall_times).filter(lambda hours: hours[0] != hours[1])
+intervals = st.lists(_between(timedelta(microseconds=1), 40 * DAY), max_size=5).map(
+    lambda found: tuple(sorted({interval for interval in found if interval > timedelta(0)}))
+)
+policies = st.builds(
+    ReminderPolicy,
+    follow_up_after=intervals,
+    overdue_after=intervals,
+    quiet_hours=quiet_hours,
+    time_zone=st.sampled_from(ZONES).map(ZoneInfo),
+    minimum_gap=st.just(NO_GAP) | _between(NO_GAP, 3 * DAY),
+    lapsed_after=st.just(NO_GAP) | _between(NO_GAP, 5 * DAY),
+)
+Situation = tuple[datetime, datetime, datetime, ReminderPolicy]
+situations = st.builds(
+    lambda created, due_in, now_in, policy: (created, created + due_in, created + now_in, policy),
+    moments,
+    _between(-40 * DAY, 90 * DAY),
+    st.just(timedelta(0)) | _between(-2 * DAY, 140 * DAY),
+    policies,
+)
+thorough = settings(max_examples=150, deadline=None)
+
+
+def _is_quiet(moment: datetime, policy: ReminderPolicy) -> bool:
+    """The plain reading of quiet hours: what a clock on the wall shows."""
+    if policy.quiet_hours is None:
+        return False
+    start, end = policy.quiet_hours
+    shown = moment.astimezone(policy.time_zone).time()
+    return start <= shown < end if start < end else shown >= start or shown < end
+
+
+def _candidates(created: datetime, due: datetime, policy: ReminderPolicy) -> list[PlannedReminder]:
+    """Every reminder there could be, written as the rules are, without distances."""
+    named = [(ReminderType.INITIAL, 0, created), (ReminderType.FINAL, 0, due)]
+    named += [
+        (ReminderType.FOLLOW_UP, n, created + after) for n, after in enumerate(policy.follow_up_after, 1)
+    ]
+    named += [(ReminderType.OVERDUE, n, due + after) for n, after in enumerate(policy.overdue_after, 1)]
+    return [
+        PlannedReminder(kind, step, out_of_quiet_hours(moment, policy))
+        for kind, step, moment in named
+        if kind == ReminderType.INITIAL or moment > created
+        if kind != ReminderType.FOLLOW_UP or moment < due
+    ]
+
+
+@thorough
+@given(situations)
+def test_a_plan_is_sorted_without_two_of_a_kind(situation: Situation) -> None:
+    planned = plan(*situation)
+    assert all(earlier.run_at < later.run_at for earlier, later in pairwise(planned))
+    assert len({(each.reminder_type, each.step) for each in planned}) == len(planned)
+
+
+@thorough
+@given(situations)
+def test_a_plan_keeps_its_distances(situation: Situation) -> None:
+    planned, gap = plan(*situation), situation[3].minimum_gap
+    assert all(later.run_at - earlier.run_at >= gap for earlier, later in pairwise(planned))
+
+
+@thorough
+@given(situations)
+def test_a_plan_is_never_in_quiet_hours(situation: Situation) -> None:
+    assert not [each for each in plan(*situation) if _is_quiet(each.run_at, situation[3])]
+
+
+@thorough
+@given(situations)
+def test_at_most_one_of_a_plan_is_due(situation: Situation) -> None:
+    now = situation[2]
+    assert len([each for each in plan(*situation) if each.run_at <= now]) <= 1
+
+
+@thorough
+@given(situations)
+def test_nothing_of_a_plan_has_lapsed(situation: Situation) -> None:
+    now, policy = situation[2:]
+    assert all(each.run_at >= now - policy.lapsed_after for each in plan(*situation))
+
+
+@thorough
+@given(situations)
+def test_planning_again_gives_the_same(situation: Situation) -> None:
+    assert plan(*situation) == plan(*situation)
+
+
+@thorough
+@given(situations)
+def test_the_stages_of_a_plan_come_in_their_order(situation: Situation) -> None:
+    ranks = [(URGENCY[each.reminder_type], each.step) for each in plan(*situation)]
+    assert ranks == sorted(ranks)
+
+
+@thorough
+@given(situations)
+def test_follow_ups_lie_before_the_due_date_and_overdue_ones_after(situation: Situation) -> None:
+    due = situation[1]
+    for each in plan(*situation):
+        assert each.reminder_type != "follow_up" or each.run_at < due
+        assert each.reminder_type != "final" or each.run_at >= due
+        assert each.reminder_type != "overdue" or each.run_at > due
+
+
+@thorough
+@given(situations)
+def test_a_new_settlement_always_gets_its_initial_reminder(situation: Situation) -> None:
+    created, due, _, policy = situation
+    planned = plan(created, due, created, policy)
+    assert planned[0].reminder_type == "initial"
+    assert not [each for each in planned[1:] if each.run_at <= created]
+
+
+@thorough
+@given(situations)
+def test_a_calendar_holds_what_the_rules_name_and_omits_only_what_comes_too_close(
+    situation: Situation,
+) -> None:
+    created, due, _, policy = situation
+    kept = calendar(created, due, policy)
+    candidates = _candidates(created, due, policy)
+    assert set(kept) <= set(candidates)
+    for omitted in set(candidates) - set(kept):
+        rank = (URGENCY[omitted.reminder_type], omitted.step)
+        rivals = [
+            abs(each.run_at - omitted.run_at)
+            for each in kept
+            if each.reminder_type == "initial" or (URGENCY[each.reminder_type], each.step) > rank
+        ]
+        assert min(rivals) < max(policy.minimum_gap, timedelta.resolution)
+
+
+@thorough
+@given(situations, _between(NO_GAP, 100 * DAY))
+def test_as_time_goes_by_a_plan_only_loses_what_came_due(situation: Situation, passed: timedelta) -> None:
+    created, due, now, policy = situation
+    later = now + passed
+    ahead = [each for each in plan(*situation) if each.run_at > later]
+    assert [each for each in plan(created, due, later, policy) if each.run_at > later] == ahead
+
+
+@thorough
+@given(situations, _between(NO_GAP, 100 * DAY))
+def test_after_an_outage_of_any_length_one_of_the_due_ones_goes_out(
+    situation: Situation, outage: timedelta
+) -> None:
+    now = situation[2]
+    planned = plan(*situation)
+    due = [each for each in planned if each.run_at <= now + outage]
+    going = [each for each in due if not superseded(each, planned, now + outage)]
+    assert going == due[-1:]
+
+
+@thorough
+@given(moments, policies)
+def test_quiet_hours_end_in_a_moment_that_is_not_quiet(moment: datetime, policy: ReminderPolicy) -> None:
+    moved = out_of_quiet_hours(moment, policy)
+    assert moved >= moment
+    assert not _is_quiet(moved, policy)
+    assert out_of_quiet_hours(moved, policy) == moved
+
+
+@thorough
+@given(moments, _between(NO_GAP, 2 * DAY), policies)
+def test_quiet_hours_turn_no_order_round(moment: datetime, later: timedelta, policy: ReminderPolicy) -> None:
+    assert out_of_quiet_hours(moment, policy) <= out_of_quiet_hours(moment + later, policy)
+
+
+@thorough
+@given(st.datetimes().map(lambda moment: moment.replace(tzinfo=UTC)), moments, moments, policies)
+def test_any_due_date_at_all_can_be_planned(
+    due: datetime, created: datetime, now: datetime, policy: ReminderPolicy
+) -> None:
+    assert len(plan(created, due, now, policy)) <= 2 + len(policy.follow_up_after) + len(policy.overdue_after)
+
+
+@pytest.mark.parametrize("zone", [BERLIN, NEW_YORK])
+@given(created=near_a_clock_change, due_in=_between(timedelta(0), 10 * DAY))
+@thorough
+def test_through_a_clock_change_nights_stay_quiet_and_days_stay_unmoved(
+    zone: ZoneInfo, created: datetime, due_in: timedelta
+) -> None:
+    policy = ReminderPolicy(time_zone=zone, follow_up_after=_days(1, 2, 3), overdue_after=_days(1, 2))
+    for each in plan(created, created + due_in, created, policy):
+        shown = each.run_at.astimezone(zone).time()
+        assert time(8) <= shown < time(21)
+        named = {created, created + due_in}
+        named |= {created + after for after in policy.follow_up_after}
+        named |= {created + due_in + after for after in policy.overdue_after}
+        assert shown == time(8) or each.run_at in named

@@ -20,7 +20,11 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
     queues = getattr(django_settings, "RQ_QUEUES", None)
     if not queues:
         return [
-            Error("RQ_QUEUES names no queue", hint="Configure django-rq's queues, see its README.", id="jobqueue.E001")
+            Error(
+                "RQ_QUEUES names no queue",
+                hint="Configure django-rq's queues, see its README.",
+                id="jobqueue.E001",
+            )
         ]
     try:
         get_settings()

@@ -98,7 +98,9 @@ def claim(claimant: Claimant, count: int, served: Sequence[str] | None = None) -
     Messages whose row does not answer are stale and are dropped. Raises BrokerUnavailable, or the
     database's error; then no job was claimed and the relay will publish the messages again.
     """
-    taken = queues.claim(list(served if served is not None else claimant.queues), count, claimant.id.hex, claimant.name)
+    taken = queues.claim(
+        list(served if served is not None else claimant.queues), count, claimant.id.hex, claimant.name
+    )
     if not taken.messages:
         return []
     by_database: dict[str, list[queues.Message]] = defaultdict(list)
@@ -123,7 +125,8 @@ def _claim_rows(database: str, messages: list[queues.Message], worker_id: uuid.U
         logger.error("dropped %d messages of the unknown database %r", len(messages), database)
         return []
     pairs = {message.job_id: message.attempt for message in messages}
-    return Job.objects.db_manager(database).claim(list(pairs.items()), worker_id)
+    jobs: list[Job] = Job.objects.db_manager(database).claim(list(pairs.items()), worker_id)
+    return jobs
 
 
 # Perform ------------------------------------------------------------------------------------------
@@ -299,7 +302,9 @@ def tell_redis() -> bool:
 
 def refuse_message(job_id: int, attempt: int) -> None:
     """What a worker that is not ours would call: it must not run the job, so it only says so."""
-    raise JobQueueError(f"job {job_id} attempt {attempt} runs only in jobqueue's own worker: manage.py rqworker")
+    raise JobQueueError(
+        f"job {job_id} attempt {attempt} runs only in jobqueue's own worker: manage.py rqworker"
+    )
 
 
 def _announce(outcome: Outcome) -> None:

@@ -88,7 +88,7 @@ class Executor:
     # Life -----------------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Work until asked to stop, or until burst, max_jobs or max_idle_time end it. Returns the exit code."""
+        """Work until asked to stop, or until burst, max_jobs or max_idle_time end it; the exit code."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._ask_to_stop)
         _keep_connections()
@@ -253,7 +253,9 @@ class Executor:
                 settled = execution.settle(outcomes, self.claimant)
             except Exception as error:
                 # The jobs stay ours as long as the heartbeat can be written; without it they are rescued.
-                logger.warning("cannot settle %d jobs for now: %s: %s", len(outcomes), type(error).__name__, error)
+                logger.warning(
+                    "cannot settle %d jobs for now: %s: %s", len(outcomes), type(error).__name__, error
+                )
                 loops.close_broken_connections()
                 time.sleep(0.5)
                 continue
@@ -262,7 +264,9 @@ class Executor:
 
     def _note_settled(self, outcomes: list[Outcome], settled: list[Outcome]) -> None:
         if len(settled) < len(outcomes):
-            logger.warning("%d jobs had been taken from this worker; nothing was changed", len(outcomes) - len(settled))
+            logger.warning(
+                "%d jobs had been taken from this worker; nothing was changed", len(outcomes) - len(settled)
+            )
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in settled):
             self._relay.wake()
         failed = sum(outcome.failure is not None for outcome in settled)
@@ -287,7 +291,9 @@ class Executor:
         for claimed in claims:
             if claimed.job.pk in ids:
                 logger.error("job %d ran past its time limit and could not be stopped", claimed.job.pk)
-                rescue.interrupt(claimed.job, claimed.database, "ran past its time limit and could not be stopped")
+                rescue.interrupt(
+                    claimed.job, claimed.database, "ran past its time limit and could not be stopped"
+                )
         self._hand_back([claimed for claimed in claims if claimed.job.pk not in ids])
         os._exit(EXIT_STUCK_JOB)
 

@@ -78,7 +78,10 @@ def is_ready() -> bool:
     timeout = get_settings().health_timeout
     redis = _probes.submit(queues.ping, "probe")
     database = _start_database_probe(_select_one)
-    return _answer("database", database, timeout) is not None and _answer("Redis", redis, timeout, True) is not None
+    return (
+        _answer("database", database, timeout) is not None
+        and _answer("Redis", redis, timeout, True) is not None
+    )
 
 
 def _select_one() -> int:

@@ -92,7 +92,7 @@ def enqueue_many(
     run_at: datetime | None = None,
     using: str | None = None,
 ) -> list[Job]:
-    """Write many jobs, `(processor, payload)` or `NewJob` each, with one INSERT and one push by batch of a thousand.
+    """Write many jobs, `(processor, payload)` or `NewJob` each: one INSERT and one push by thousand.
 
     All are checked before any is written. `run_at` counts for those that name no time of their own.
     A job whose `unique_key` is held is left out, as `enqueue` does; the one that holds it stands in
@@ -153,10 +153,9 @@ def _holders(keys: Sequence[str], database: str) -> dict[str, Job]:
 
 def cancel(job: Job | int, reason: str = "cancelled", *, using: str | None = None) -> Job:
     """Take a waiting job off the road; JobTransitionRefused if it started or ended already."""
-    if not isinstance(job, Job):
-        job = Job.objects.using(using or _database()).get(pk=job)
-    job.cancel(reason)
-    return job
+    row = job if isinstance(job, Job) else Job.objects.using(using or _database()).get(pk=job)
+    row.cancel(reason)
+    return row
 
 
 def _database() -> str:
@@ -188,7 +187,9 @@ def _moment(run_at: datetime | None, delay: timedelta | float | None, database: 
     if delay is None:
         return None
     if isinstance(delay, bool) or not isinstance(delay, timedelta | int | float):
-        raise InvalidRunAt(f"delay must be a timedelta or a number of seconds, not {type(delay).__name__} {delay!r}")
+        raise InvalidRunAt(
+            f"delay must be a timedelta or a number of seconds, not {type(delay).__name__} {delay!r}"
+        )
     try:
         wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
         # The database's clock decides what is due, so it also says what "from now" means.
@@ -207,7 +208,9 @@ def _check_subject(subject: str | models.Model | None) -> str:
 
 def _check_text(name: str, value: str) -> str:
     if not isinstance(value, str) or not value or len(value) > _LONGEST_TEXT or not value.isprintable():
-        raise InvalidUniqueKey(f"{name} must be printable text of 1 to {_LONGEST_TEXT} characters, not {value!r:.80}")
+        raise InvalidUniqueKey(
+            f"{name} must be printable text of 1 to {_LONGEST_TEXT} characters, not {value!r:.80}"
+        )
     return value
 
 

@@ -78,12 +78,20 @@ class Queue(models.Model):
     """What operators decide about a queue. A queue without a row is neither paused nor limited."""
 
     name = models.CharField(_("name"), max_length=100, primary_key=True)
-    paused = models.BooleanField(_("paused"), default=False, help_text=_("No job of a paused queue is started."))
+    paused = models.BooleanField(
+        _("paused"), default=False, help_text=_("No job of a paused queue is started.")
+    )
     rate_limit = models.PositiveIntegerField(
-        _("rate limit"), null=True, blank=True, help_text=_("Jobs started per second by all workers together.")
+        _("rate limit"),
+        null=True,
+        blank=True,
+        help_text=_("Jobs started per second by all workers together."),
     )
     concurrency_limit = models.PositiveIntegerField(
-        _("concurrency limit"), null=True, blank=True, help_text=_("Jobs running at once in all workers together.")
+        _("concurrency limit"),
+        null=True,
+        blank=True,
+        help_text=_("Jobs running at once in all workers together."),
     )
 
     class Meta:
@@ -141,7 +149,6 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Jobs whose subject is this model instance or subject text."""
         return self.filter(subject=subject_of(subject) if isinstance(subject, models.Model) else subject)
 
-
     def retry_all(self) -> int:
         """Put the failed and cancelled jobs among these back on the road with a full budget of retries."""
         return self.filter(state__in=[Job.State.FAILED, Job.State.CANCELLED]).update(**_RETRIED)
@@ -172,7 +179,10 @@ def subject_of(instance: models.Model) -> str:
     return f"{instance._meta.label_lower}:{instance.pk}"
 
 
-class JobManager(models.Manager.from_queryset(JobQuerySet)):  # type: ignore[misc]
+_ManagerOfJobs = models.Manager.from_queryset(JobQuerySet)
+
+
+class JobManager(_ManagerOfJobs):
     """Claims, the step where one statement decides who runs a job."""
 
     def claim(self, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID) -> list[Job]:
@@ -237,7 +247,13 @@ class Job(models.Model):
     timeout = models.FloatField(_("time limit"))
     reason = models.CharField(_("reason"), max_length=500, default="", blank=True)
     worker = models.ForeignKey(
-        Worker, models.DO_NOTHING, null=True, blank=True, db_constraint=False, db_index=False, related_name="jobs"
+        Worker,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="jobs",
     )
     created_at = models.DateTimeField(_("created"), db_default=Now())
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
@@ -285,7 +301,9 @@ class Job(models.Model):
                 name="jobqueue_job_open",
             ),
             models.Index(fields=["worker"], condition=models.Q(state="active"), name="jobqueue_job_active"),
-            models.Index(fields=["subject", "-id"], condition=~models.Q(subject=""), name="jobqueue_job_subject"),
+            models.Index(
+                fields=["subject", "-id"], condition=~models.Q(subject=""), name="jobqueue_job_subject"
+            ),
             models.Index(fields=["created_at"], name="jobqueue_job_created"),
         ]
 
@@ -308,7 +326,8 @@ class Job(models.Model):
         self.refresh_from_db(using=using)
         if not changed:
             raise JobTransitionRefused(
-                f"job {self.pk} is {self.state} and cannot be {verb}; that takes a job that is {' or '.join(allowed)}"
+                f"job {self.pk} is {self.state} and cannot be {verb}; "
+                f"that takes a job that is {' or '.join(allowed)}"
             )
 
     def retry(self) -> None:

@@ -115,9 +115,9 @@ class LostMessages:
         if lost:
             logger.warning("publishing %d jobs again that Redis had lost", len(lost))
             queues.publish(lost)
-            Job.objects.using(self.using).waiting().filter(pk__in=[message.job_id for message in lost]).update(
-                published_at=Now()
-            )
+            Job.objects.using(self.using).waiting().filter(
+                pk__in=[message.job_id for message in lost]
+            ).update(published_at=Now())
         return len(lost)
 
     def _next_rows(self, limit: int, lost_after: float) -> list[Job]:
@@ -136,4 +136,3 @@ class LostMessages:
         last = rows[-1] if len(rows) == limit else None
         self._position = (last.published_at, last.pk) if last and last.published_at else None
         return rows
-

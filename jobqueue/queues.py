@@ -117,14 +117,12 @@ def _configs() -> dict[str, dict[str, Any]]:
     return {_config_text(config): config for config in django_settings.RQ_QUEUES.values()}
 
 
-_CONNECTION_KEYS = (
-    "URL DB USE_REDIS_CACHE UNIX_SOCKET_PATH HOST PORT USERNAME PASSWORD SENTINELS MASTER_NAME SOCKET_TIMEOUT SSL "
-    "CONNECTION_KWARGS SENTINEL_KWARGS SSL_CERT_REQS REDIS_CLIENT_KWARGS"
-).split()
+# What of a queue's settings is about the queue and not about its Redis.
+_QUEUE_KEYS = frozenset({"ASYNC", "DEFAULT_TIMEOUT", "DEFAULT_RESULT_TTL", "QUEUE_CLASS", "SERIALIZER"})
 
 
 def _config_text(config: Mapping[str, Any]) -> str:
-    return repr([(key, config[key]) for key in _CONNECTION_KEYS if key in config])
+    return repr(sorted((key, value) for key, value in config.items() if key not in _QUEUE_KEYS))
 
 
 def client_for(queue: str, purpose: str = "work") -> Redis:
@@ -245,8 +243,8 @@ def claim(queues: Sequence[str], count: int, worker_id: str, worker_name: str) -
 
 def _explain_quarantine(client: Redis, queue: str, message_id: str) -> None:
     text = (
-        f"Quarantined: the message {message_id[:100]!r} on queue {queue!r} was not published by jobqueue and was not "
-        "run. Enqueue jobs with jobqueue.jobs.enqueue()."
+        f"Quarantined: the message {message_id[:100]!r} on queue {queue!r} was not published by jobqueue "
+        "and was not run. Enqueue jobs with jobqueue.jobs.enqueue()."
     )
     logger.error(text)
     key = f"{RQ_KEY_PREFIX}:job:{message_id}"
@@ -260,7 +258,9 @@ def _explain_quarantine(client: Redis, queue: str, message_id: str) -> None:
 def wait_for_messages(queues: Sequence[str], timeout: float) -> bool:
     """Block until a bell rings for one of the queues, at most `timeout` seconds."""
     with _as_unavailable():
-        rung = client_for(queues[0]).blpop([f"{RQ_KEY_PREFIX}:jobqueue:bell:{queue}" for queue in queues], timeout)
+        rung = client_for(queues[0]).blpop(
+            [f"{RQ_KEY_PREFIX}:jobqueue:bell:{queue}" for queue in queues], timeout
+        )
     return rung is not None
 
 
@@ -309,7 +309,9 @@ def unknown(messages: Sequence[Message], living_workers: Sequence[str]) -> list[
     with _as_unavailable():
         for client, group in by_client.values():
             pairs = [text for message in group for text in (message.queue, message.id)]
-            answer = {_text(item) for item in _run(client, "unknown", len(living_workers), *living_workers, *pairs)}
+            answer = {
+                _text(item) for item in _run(client, "unknown", len(living_workers), *living_workers, *pairs)
+            }
             lost += [message for message in group if message.id in answer]
     return lost
 

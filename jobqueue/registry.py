@@ -78,7 +78,8 @@ class Processor:
             inspect.signature(self.function).bind(**payload)
         except TypeError as error:
             raise InvalidPayload(
-                f"{self.name} does not take this payload: {error}. It takes {inspect.signature(self.function)}."
+                f"{self.name} does not take this payload: {error}. "
+                f"It takes {inspect.signature(self.function)}."
             ) from None
 
     def __call__(self, **payload: Any) -> Skipped | None:
@@ -110,14 +111,18 @@ def processor(
         known = _processors.get(name)
         if known is not None and known.function.__qualname__ != function.__qualname__:
             raise DuplicateProcessor(
-                f"processor {name!r} is registered twice: by {known.function.__module__}.{known.function.__qualname__}"
-                f" and {function.__module__}.{function.__qualname__}"
+                f"processor {name!r} is registered twice: by {_dotted(known.function)} "
+                f"and {_dotted(function)}"
             )
         registered = Processor(name, queue, function, retry, seconds, counter)
         _processors[name] = registered
         return registered
 
     return register
+
+
+def _dotted(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 def get_processor(name: str) -> Processor:
@@ -213,5 +218,7 @@ def check_payload(payload: dict[str, Any]) -> dict[str, Any]:
         raise InvalidPayload(f"the payload is no valid JSON: {error}") from None
     size = len(text.encode())
     if size > limit:
-        raise PayloadTooLarge(f"the payload has {size} bytes, allowed are {limit}; pass ids and look the rest up")
+        raise PayloadTooLarge(
+            f"the payload has {size} bytes, allowed are {limit}; pass ids and look the rest up"
+        )
     return payload

@@ -12,7 +12,7 @@ import logging
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from jobqueue import events, queues
@@ -73,13 +73,16 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
 
 
 def interrupt(job: Job, using: str, reason: str) -> int:
-    """Take an active job from its worker, using up an attempt. Returns 1, or 0 if it was not active any more."""
+    """Take an active job from its worker, using up an attempt. Returns 0 if it was not active any more."""
     failures = job.failures + 1
     delay = _policy(job).next_delay(failures, JobInterrupted(reason))
     with transaction.atomic(using=using):
         if delay is None:
             changed = _mine(job, using).update(
-                state=Job.State.FAILED, failures=failures, finished_at=Now(), reason=f"JobInterrupted: {reason}"[:500]
+                state=Job.State.FAILED,
+                failures=failures,
+                finished_at=Now(),
+                reason=f"JobInterrupted: {reason}"[:500],
             )
         else:
             changed = _mine(job, using).update(
@@ -100,9 +103,8 @@ def interrupt(job: Job, using: str, reason: str) -> int:
 
 
 def _mine(job: Job, using: str) -> QuerySet[Job]:
-    return Job.objects.using(using).filter(
-        pk=job.pk, state=Job.State.ACTIVE, attempt=job.attempt, worker_id=job.worker_id
-    )
+    jobs: QuerySet[Job] = Job.objects.using(using)
+    return jobs.filter(Q(worker_id=job.worker_id), pk=job.pk, state=Job.State.ACTIVE, attempt=job.attempt)
 
 
 def _record_attempt(job: Job, using: str, message: str) -> None:

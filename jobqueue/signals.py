@@ -40,7 +40,7 @@ Rule = Callable[[Any, Change], None]
 
 
 def on_save(model: type[models.Model], rule: Rule, *, fields: Sequence[str]) -> None:
-    """Call `rule(instance, change)` inside the transaction of every save that creates a row or changes `fields`.
+    """Call `rule(instance, change)` in the transaction of a save that creates a row or changes `fields`.
 
     `loaddata` (raw saves) and saves without a change call nothing. The old values are read, and
     locked, in the database just before the write, so a stale instance or a concurrent save
@@ -101,7 +101,9 @@ class _Watcher:
             self._rules.append((rule, names))
         for name in fields:
             field_ = self.model._meta.get_field(name)
-            assert isinstance(field_, models.Field), f"{name} is not stored in a column of {self.model.__name__}"
+            assert isinstance(field_, models.Field), (
+                f"{name} is not stored in a column of {self.model.__name__}"
+            )
             self._fields[name] = field_
 
     def before(self, sender: Any, instance: models.Model, raw: bool, using: str, **_: Any) -> None:
@@ -143,14 +145,21 @@ class _Watcher:
         return rows.values(*(field_.attname for field_ in self._fields.values())).first()
 
     def _changed(
-        self, instance: models.Model, old: dict[str, Any] | None, using: str, update_fields: frozenset[str] | None
+        self,
+        instance: models.Model,
+        old: dict[str, Any] | None,
+        using: str,
+        update_fields: frozenset[str] | None,
     ) -> dict[str, tuple[Any, Any]]:
         new = {field_.attname: getattr(instance, field_.attname) for field_ in self._fields.values()}
         if update_fields is not None or any(hasattr(value, "resolve_expression") for value in new.values()):
             # What the instance holds is not what was written.
             new = self._stored(instance, using) or new
         pairs = {
-            name: (self._plain(field_, (old or {}).get(field_.attname)), self._plain(field_, new[field_.attname]))
+            name: (
+                self._plain(field_, (old or {}).get(field_.attname)),
+                self._plain(field_, new[field_.attname]),
+            )
             for name, field_ in self._fields.items()
         }
         return {name: (before, after) for name, (before, after) in pairs.items() if before != after}

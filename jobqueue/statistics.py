@@ -27,7 +27,12 @@ class QueueCounts:
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name."""
-        return {"waiting": self.waiting, "active": self.active, "failed": self.failed, "delayed": self.delayed}
+        return {
+            "waiting": self.waiting,
+            "active": self.active,
+            "failed": self.failed,
+            "delayed": self.delayed,
+        }
 
 
 def queue_counts() -> dict[str, QueueCounts]:
@@ -45,7 +50,9 @@ def queue_counts() -> dict[str, QueueCounts]:
 
 def _rows(alias: str) -> list[dict[str, Any]]:
     waiting = Q(state=Job.State.WAITING)
-    open_jobs = Job.objects.using(alias).filter(state__in=[Job.State.WAITING, Job.State.ACTIVE, Job.State.FAILED])
+    open_jobs = Job.objects.using(alias).filter(
+        state__in=[Job.State.WAITING, Job.State.ACTIVE, Job.State.FAILED]
+    )
     return list(
         open_jobs.order_by()
         .values("queue")

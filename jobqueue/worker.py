@@ -202,8 +202,12 @@ class SupervisorWorker(RQWorker):
                 continue
             if self._asked_to_stop:
                 continue
-            logger.error("executor %d ended with code %d; its jobs go back, another takes over", child.number + 1, code)
-            self._bring_back(child, f"executor {child.number + 1} of worker {self.name} ended with code {code}")
+            logger.error(
+                "executor %d ended with code %d; its jobs go back, another takes over", child.number + 1, code
+            )
+            self._bring_back(
+                child, f"executor {child.number + 1} of worker {self.name} ended with code {code}"
+            )
             self._replace(child)
 
     def _ended_children(self) -> list[tuple[_Child, int]]:

@@ -54,7 +54,9 @@ def add_email_notification_job(
     emails.check_template_type(template_type)
     emails.check_address(email)
     if not isinstance(subject, str) or len(subject) > _LONGEST_SUBJECT:
-        raise InvalidEmailSubject(f"the e-mail's subject must be text of at most {_LONGEST_SUBJECT} characters")
+        raise InvalidEmailSubject(
+            f"the e-mail's subject must be text of at most {_LONGEST_SUBJECT} characters"
+        )
     return enqueue(
         "email.notification",
         run_at=run_at,
@@ -170,7 +172,9 @@ def _due_date_text(due_date: datetime | str) -> str:
     except ValueError:
         moment = None
     if not isinstance(moment, datetime) or timezone.is_naive(moment):
-        raise InvalidDueDate(f"due_date must be an aware datetime, or one in ISO format, not {due_date!r:.60}")
+        raise InvalidDueDate(
+            f"due_date must be an aware datetime, or one in ISO format, not {due_date!r:.60}"
+        )
     return moment.isoformat()
 
 

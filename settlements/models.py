@@ -24,7 +24,11 @@ def _also_update(options: dict[str, Any], markers: dict[str, str]) -> None:
     """With `update_fields`, a field takes along the marker that says it was announced."""
     names = options.get("update_fields")
     if names:
-        options["update_fields"] = {*names, "updated_at", *(markers[name] for name in names if name in markers)}
+        options["update_fields"] = {
+            *names,
+            "updated_at",
+            *(markers[name] for name in names if name in markers),
+        }
 
 
 class Settlement(AtomicSaveMixin):
@@ -48,7 +52,10 @@ class Settlement(AtomicSaveMixin):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="settlements_to_pay", verbose_name=_("payer")
     )
     payee = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="settlements_to_receive", verbose_name=_("payee")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="settlements_to_receive",
+        verbose_name=_("payee"),
     )
     amount = MoneyField(
         _("amount"),

@@ -38,7 +38,9 @@ def plan_reminders(
         jobs = list(Job.objects.using(using).about(settlement).filter(processor=REMINDER_PROCESSOR))
         cancelled = _cancel_unplanned(jobs, planned, settlement, using)
         settled = {job.unique_key for job in jobs if keep_cancelled or job.state != Job.State.CANCELLED}
-        missing = [_new_job(settlement, key, reminder) for key, reminder in planned.items() if key not in settled]
+        missing = [
+            _new_job(settlement, key, reminder) for key, reminder in planned.items() if key not in settled
+        ]
         enqueue_many(missing, using=using)
     return Replanned(cancelled, len(missing))
 
@@ -59,7 +61,9 @@ def _cancel_unplanned(
     jobs: list[Job], planned: dict[str, PlannedReminder], settlement: Settlement, using: str
 ) -> int:
     """Cancel what waits for another due date, another plan or a settlement that is not open."""
-    unplanned = [job.pk for job in jobs if job.state == Job.State.WAITING and not _is_wanted(job, planned, settlement)]
+    unplanned = [
+        job.pk for job in jobs if job.state == Job.State.WAITING and not _is_wanted(job, planned, settlement)
+    ]
     rows = Job.objects.using(using).filter(pk__in=unplanned)
     return rows.cancel_all(_reason(settlement)) if unplanned else 0
 

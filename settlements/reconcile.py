@@ -121,7 +121,7 @@ def _needs_completion(settlement_id: Any, using: str) -> bool:
     if settlement is None or _has_unfinished(settlement_id, "settlement.auto_complete", using):
         return False
     try:
-        return settlement.status_by_payments() != settlement.status
+        return bool(settlement.status_by_payments() != settlement.status)
     except CurrencyMismatch:
         # Its completion failed, or will, with this error: that job is where people see it.
         return False
@@ -142,7 +142,9 @@ def _each_locked(rows: QuerySet[Any], using: str) -> Iterator[Any]:
     while keys:
         for key in keys:
             with transaction.atomic(using=using):
-                row: Model | None = rows.select_for_update(skip_locked=_can_skip(using)).filter(pk=key).first()
+                row: Model | None = (
+                    rows.select_for_update(skip_locked=_can_skip(using)).filter(pk=key).first()
+                )
                 if row is not None:
                     yield row
         # What is still there was locked by somebody else, who announces it.
@@ -150,4 +152,4 @@ def _each_locked(rows: QuerySet[Any], using: str) -> Iterator[Any]:
 
 
 def _can_skip(using: str) -> bool:
-    return connections[using].features.has_select_for_update_skip_locked
+    return bool(connections[using].features.has_select_for_update_skip_locked)

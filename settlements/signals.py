@@ -20,7 +20,11 @@ def connect() -> None:
     pre_save.connect(mark_as_announced, sender=Payment, dispatch_uid="settlements.mark_payment")
     post_delete.connect(cancel_jobs, sender=Settlement, dispatch_uid="settlements.cancel_jobs")
 
-    on_save(Settlement, notify_about_settlement, fields=["status", "due_date", "amount", "amount_currency", "description"])
+    on_save(
+        Settlement,
+        notify_about_settlement,
+        fields=["status", "due_date", "amount", "amount_currency", "description"],
+    )
     on_save(Settlement, keep_reminder_plan, fields=["status", "due_date", "payer"])
     on_save(Settlement, complete_if_paid, fields=["amount", "amount_currency"])
     on_save(Payment, check_status_later, fields=["status"])
@@ -66,7 +70,10 @@ def settlement_event(settlement: Settlement, change: Change) -> str:
         return "settlement_completed"
     if change.became("status", Settlement.Status.CANCELLED):
         return "settlement_cancelled"
-    if settlement.is_open and change.old("status") in (Settlement.Status.COMPLETED, Settlement.Status.CANCELLED):
+    if settlement.is_open and change.old("status") in (
+        Settlement.Status.COMPLETED,
+        Settlement.Status.CANCELLED,
+    ):
         return "settlement_reopened"
     return "settlement_updated"
 

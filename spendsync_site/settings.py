@@ -105,7 +105,9 @@ def _database(variable: str, default: str, test_name_variable: str) -> dict[str,
     return config
 
 
-DATABASES = {"default": _database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}", "TEST_DATABASE_NAME")}
+DATABASES = {
+    "default": _database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}", "TEST_DATABASE_NAME")
+}
 if env.str("OTHER_DATABASE_URL", default=""):
     DATABASES["other"] = _database("OTHER_DATABASE_URL", "", "TEST_OTHER_DATABASE_NAME")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -114,7 +116,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
 def _redis() -> dict[str, Any]:
-    """Where Redis is: REDIS_URL, or REDIS_HOST, REDIS_PORT and REDIS_PASSWORD; the job queue's database number."""
+    """Where Redis is: REDIS_URL, or REDIS_HOST, REDIS_PORT and REDIS_PASSWORD; and its database number."""
     url = env.str("REDIS_URL", default="")
     database = env.int("REDIS_JOB_QUEUE_DB", default=1)
     if url.startswith("unix:"):

@@ -7,123 +7,243 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Queue',
+            name="Queue",
             fields=[
-                ('name', models.CharField(max_length=100, primary_key=True, serialize=False, verbose_name='name')),
-                ('paused', models.BooleanField(default=False, help_text='No job of a paused queue is started.', verbose_name='paused')),
-                ('rate_limit', models.PositiveIntegerField(blank=True, help_text='Jobs started per second by all workers together.', null=True, verbose_name='rate limit')),
-                ('concurrency_limit', models.PositiveIntegerField(blank=True, help_text='Jobs running at once in all workers together.', null=True, verbose_name='concurrency limit')),
+                (
+                    "name",
+                    models.CharField(max_length=100, primary_key=True, serialize=False, verbose_name="name"),
+                ),
+                (
+                    "paused",
+                    models.BooleanField(
+                        default=False, help_text="No job of a paused queue is started.", verbose_name="paused"
+                    ),
+                ),
+                (
+                    "rate_limit",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Jobs started per second by all workers together.",
+                        null=True,
+                        verbose_name="rate limit",
+                    ),
+                ),
+                (
+                    "concurrency_limit",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Jobs running at once in all workers together.",
+                        null=True,
+                        verbose_name="concurrency limit",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'queue',
-                'verbose_name_plural': 'queues',
-                'ordering': ['name'],
-                'permissions': [('pause_queue', 'Can pause and resume queues')],
+                "verbose_name": "queue",
+                "verbose_name_plural": "queues",
+                "ordering": ["name"],
+                "permissions": [("pause_queue", "Can pause and resume queues")],
             },
         ),
         migrations.CreateModel(
-            name='Worker',
+            name="Worker",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200, verbose_name='name')),
-                ('hostname', models.CharField(max_length=255, verbose_name='host')),
-                ('pid', models.PositiveIntegerField(verbose_name='process id')),
-                ('queues', models.JSONField(default=list, verbose_name='queues')),
-                ('threads', models.PositiveIntegerField(default=1, verbose_name='threads')),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='started')),
-                ('heartbeat_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True, verbose_name='last heartbeat')),
-                ('stopping', models.BooleanField(default=False, verbose_name='stopping')),
-                ('forgotten', models.BooleanField(default=False, editable=False)),
+                (
+                    "id",
+                    models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False),
+                ),
+                ("name", models.CharField(max_length=200, verbose_name="name")),
+                ("hostname", models.CharField(max_length=255, verbose_name="host")),
+                ("pid", models.PositiveIntegerField(verbose_name="process id")),
+                ("queues", models.JSONField(default=list, verbose_name="queues")),
+                ("threads", models.PositiveIntegerField(default=1, verbose_name="threads")),
+                (
+                    "started_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="started"
+                    ),
+                ),
+                (
+                    "heartbeat_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        db_index=True,
+                        verbose_name="last heartbeat",
+                    ),
+                ),
+                ("stopping", models.BooleanField(default=False, verbose_name="stopping")),
+                ("forgotten", models.BooleanField(default=False, editable=False)),
             ],
             options={
-                'verbose_name': 'worker',
-                'verbose_name_plural': 'workers',
-                'ordering': ['-started_at'],
+                "verbose_name": "worker",
+                "verbose_name_plural": "workers",
+                "ordering": ["-started_at"],
             },
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('processor', models.CharField(max_length=100, verbose_name='processor')),
-                ('queue', models.CharField(max_length=100, verbose_name='queue')),
-                ('payload', models.JSONField(default=dict, verbose_name='payload')),
-                ('subject', models.CharField(blank=True, default='', max_length=200, verbose_name='subject')),
-                ('unique_key', models.CharField(blank=True, max_length=200, null=True, verbose_name='unique key')),
-                ('state', models.CharField(choices=[('waiting', 'waiting'), ('active', 'active'), ('completed', 'completed'), ('failed', 'failed'), ('cancelled', 'cancelled')], default='waiting', max_length=10, verbose_name='state')),
-                ('run_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='run at')),
-                ('attempt', models.PositiveIntegerField(default=1, verbose_name='attempt')),
-                ('failures', models.PositiveIntegerField(default=0, verbose_name='failures')),
-                ('timeout', models.FloatField(verbose_name='time limit')),
-                ('reason', models.CharField(blank=True, default='', max_length=500, verbose_name='reason')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='created')),
-                ('published_at', models.DateTimeField(blank=True, null=True, verbose_name='published')),
-                ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started')),
-                ('deadline_at', models.DateTimeField(blank=True, null=True, verbose_name='deadline')),
-                ('finished_at', models.DateTimeField(blank=True, null=True, verbose_name='finished')),
-                ('worker', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='jobs', to='jobqueue.worker')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("processor", models.CharField(max_length=100, verbose_name="processor")),
+                ("queue", models.CharField(max_length=100, verbose_name="queue")),
+                ("payload", models.JSONField(default=dict, verbose_name="payload")),
+                ("subject", models.CharField(blank=True, default="", max_length=200, verbose_name="subject")),
+                (
+                    "unique_key",
+                    models.CharField(blank=True, max_length=200, null=True, verbose_name="unique key"),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "waiting"),
+                            ("active", "active"),
+                            ("completed", "completed"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "run_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="run at"
+                    ),
+                ),
+                ("attempt", models.PositiveIntegerField(default=1, verbose_name="attempt")),
+                ("failures", models.PositiveIntegerField(default=0, verbose_name="failures")),
+                ("timeout", models.FloatField(verbose_name="time limit")),
+                ("reason", models.CharField(blank=True, default="", max_length=500, verbose_name="reason")),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="created"
+                    ),
+                ),
+                ("published_at", models.DateTimeField(blank=True, null=True, verbose_name="published")),
+                ("started_at", models.DateTimeField(blank=True, null=True, verbose_name="started")),
+                ("deadline_at", models.DateTimeField(blank=True, null=True, verbose_name="deadline")),
+                ("finished_at", models.DateTimeField(blank=True, null=True, verbose_name="finished")),
+                (
+                    "worker",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="jobs",
+                        to="jobqueue.worker",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'job',
-                'verbose_name_plural': 'jobs',
-                'ordering': ['-id'],
-                'permissions': [('retry_job', 'Can retry jobs'), ('cancel_job', 'Can cancel jobs'), ('run_job', 'Can run delayed jobs now'), ('clear_job', 'Can clear stuck jobs')],
+                "verbose_name": "job",
+                "verbose_name_plural": "jobs",
+                "ordering": ["-id"],
+                "permissions": [
+                    ("retry_job", "Can retry jobs"),
+                    ("cancel_job", "Can cancel jobs"),
+                    ("run_job", "Can run delayed jobs now"),
+                    ("clear_job", "Can clear stuck jobs"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('number', models.PositiveIntegerField(verbose_name='attempt')),
-                ('error_class', models.CharField(max_length=200, verbose_name='error')),
-                ('message', models.TextField(blank=True, default='', verbose_name='message')),
-                ('traceback', models.TextField(blank=True, default='', verbose_name='traceback')),
-                ('worker_name', models.CharField(blank=True, default='', max_length=200, verbose_name='worker')),
-                ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started')),
-                ('finished_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='finished')),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='jobqueue.job', verbose_name='job')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("number", models.PositiveIntegerField(verbose_name="attempt")),
+                ("error_class", models.CharField(max_length=200, verbose_name="error")),
+                ("message", models.TextField(blank=True, default="", verbose_name="message")),
+                ("traceback", models.TextField(blank=True, default="", verbose_name="traceback")),
+                (
+                    "worker_name",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="worker"),
+                ),
+                ("started_at", models.DateTimeField(blank=True, null=True, verbose_name="started")),
+                (
+                    "finished_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="finished"
+                    ),
+                ),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attempts",
+                        to="jobqueue.job",
+                        verbose_name="job",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'failed attempt',
-                'verbose_name_plural': 'failed attempts',
-                'ordering': ['job_id', 'number'],
-                'constraints': [models.UniqueConstraint(fields=('job', 'number'), name='jobqueue_attempt_number')],
+                "verbose_name": "failed attempt",
+                "verbose_name_plural": "failed attempts",
+                "ordering": ["job_id", "number"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("job", "number"), name="jobqueue_attempt_number")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('published_at__isnull', True), ('state', 'waiting')), fields=['run_at'], name='jobqueue_job_unpublished'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("published_at__isnull", True), ("state", "waiting")),
+                fields=["run_at"],
+                name="jobqueue_job_unpublished",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('published_at__isnull', False), ('state', 'waiting')), fields=['published_at', 'id'], name='jobqueue_job_published'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("published_at__isnull", False), ("state", "waiting")),
+                fields=["published_at", "id"],
+                name="jobqueue_job_published",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('state__in', ['waiting', 'active', 'failed'])), fields=['queue', 'state', 'run_at'], name='jobqueue_job_open'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("state__in", ["waiting", "active", "failed"])),
+                fields=["queue", "state", "run_at"],
+                name="jobqueue_job_open",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('state', 'active')), fields=['worker'], name='jobqueue_job_active'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("state", "active")), fields=["worker"], name="jobqueue_job_active"
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('subject', ''), _negated=True), fields=['subject', '-id'], name='jobqueue_job_subject'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("subject", ""), _negated=True),
+                fields=["subject", "-id"],
+                name="jobqueue_job_subject",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(fields=['created_at'], name='jobqueue_job_created'),
+            model_name="job",
+            index=models.Index(fields=["created_at"], name="jobqueue_job_created"),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.UniqueConstraint(condition=models.Q(('started_at__isnull', True), ('state', 'waiting')), fields=('unique_key',), name='jobqueue_unique_key_waiting'),
+            model_name="job",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("started_at__isnull", True), ("state", "waiting")),
+                fields=("unique_key",),
+                name="jobqueue_unique_key_waiting",
+            ),
         ),
     ]

@@ -91,7 +91,7 @@ def message_id_of(job: Job | None) -> str:
 def _message_id_domain() -> str:
     configured = str(getattr(settings, "EMAIL_MESSAGE_ID_DOMAIN", ""))
     sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
-    return configured or sender.rpartition("@")[2] or "localhost"
+    return configured or (sender.rpartition("@")[2] if "@" in sender else "localhost")
 
 
 def _open_delivery(

@@ -78,9 +78,10 @@ def _deliver(
     if not user.email:
         return Skipped(f"user {user_id} has no e-mail address")
     deliveries = ReminderDelivery.objects.using(using)
-    if reminder_type == ReminderType.INITIAL and deliveries.filter(
-        settlement=settlement, reminder_type=reminder_type
-    ).exists():
+    if (
+        reminder_type == ReminderType.INITIAL
+        and deliveries.filter(settlement=settlement, reminder_type=reminder_type).exists()
+    ):
         return Skipped("the initial reminder went out already")
     delivery, is_new = deliveries.get_or_create(
         settlement=settlement,

@@ -29,7 +29,9 @@ def _locked(settlement_id: str) -> Iterator[tuple[Settlement | None, str]]:
     """The settlement, locked for the length of one transaction, and its database."""
     using = current_database() or router.db_for_write(Settlement)
     with transaction.atomic(using=using):
-        rows = Settlement.objects.using(using).select_for_update(of=("self",)).select_related("payer", "payee")
+        rows = (
+            Settlement.objects.using(using).select_for_update(of=("self",)).select_related("payer", "payee")
+        )
         yield rows.filter(pk=settlement_id).first(), using
 
 
@@ -71,7 +73,10 @@ def _transition(settlement: Settlement, status: str) -> None:
 
 
 @processor(
-    "settlement.payment_status_check", queue="settlement", timeout=120, counter=_counter("payment_status_check")
+    "settlement.payment_status_check",
+    queue="settlement",
+    timeout=120,
+    counter=_counter("payment_status_check"),
 )
 def payment_status_check(settlement_id: str) -> Skipped | None:
     """Ask the gateway about every unsettled payment, and come again while any is unsettled."""
@@ -95,10 +100,14 @@ def payment_status_check(settlement_id: str) -> Skipped | None:
 def _has_newer_check(settlement_id: str, using: str) -> bool:
     """A check that keeps coming again leaves the field to the one that a newer payment asked for."""
     job = current_job()
-    newer = Job.objects.using(using).waiting().filter(
-        subject=subject_of(Settlement(pk=settlement_id)),
-        processor="settlement.payment_status_check",
-        started_at__isnull=True,
+    newer = (
+        Job.objects.using(using)
+        .waiting()
+        .filter(
+            subject=subject_of(Settlement(pk=settlement_id)),
+            processor="settlement.payment_status_check",
+            started_at__isnull=True,
+        )
     )
     return job is not None and newer.filter(pk__gt=job.pk).exists()
 
@@ -147,7 +156,9 @@ def _apply(payment: Payment, answer: GatewayAnswer, using: str) -> None:
     timeout=30,
     counter=_counter("settlement_notification"),
 )
-def settlement_notification(settlement_id: str, event: str = "", payment_id: str | None = None) -> Skipped | None:
+def settlement_notification(
+    settlement_id: str, event: str = "", payment_id: str | None = None
+) -> Skipped | None:
     """Ask for one e-mail to each person whom the event concerns."""
     with _locked(settlement_id) as (settlement, using):
         if settlement is None:
@@ -180,7 +191,10 @@ def _why_not(settlement: Settlement, event: str) -> str | None:
         return f"settlement is {status} again"
     if event == "settlement_reopened" and not settlement.is_open:
         return f"settlement is {status} again"
-    if event in ("settlement_created", "settlement_updated") and settlement.status == Settlement.Status.CANCELLED:
+    if (
+        event in ("settlement_created", "settlement_updated")
+        and settlement.status == Settlement.Status.CANCELLED
+    ):
         return "settlement cancelled"
     return None
 
@@ -194,7 +208,9 @@ def _recipients(settlement: Settlement, event: str) -> list[Any]:
     return both if settlement.payer_id != settlement.payee_id else both[:1]
 
 
-def _ask_for_email(settlement: Settlement, person: Any, event: str, payment_id: str | None, using: str) -> None:
+def _ask_for_email(
+    settlement: Settlement, person: Any, event: str, payment_id: str | None, using: str
+) -> None:
     """Once for each notification job and person, however often that job runs: the settlement is locked."""
     job = current_job()
     key = f"email:{job.pk}:{person.pk}" if job else None
@@ -209,7 +225,9 @@ def _ask_for_email(settlement: Settlement, person: Any, event: str, payment_id: 
 # Reminders ----------------------------------------------------------------------------------------
 
 
-@processor("settlement.periodic_reminder", queue="settlement", timeout=30, counter=_counter("periodic_reminder"))
+@processor(
+    "settlement.periodic_reminder", queue="settlement", timeout=30, counter=_counter("periodic_reminder")
+)
 def periodic_reminder(settlement_id: str) -> Skipped | None:
     """Set up the reminder plan, or what is missing of it."""
     with _locked(settlement_id) as (settlement, using):

@@ -194,6 +194,7 @@ class Supervisor:
         self._wait_for([mail, provider])
 
     def _site_environment(self, mail_port: int, provider_port: int, token: str) -> dict[str, str]:
+        """What differs from a production site; whatever `.env` says about these is overruled."""
         environment = {
             "SPENDSYNC_DEMO": "1",
             "DJANGO_SETTINGS_MODULE": "spendsync_site.settings",
@@ -201,7 +202,9 @@ class Supervisor:
             "SECRET_KEY": self.folder.secret_key(),
             "ALLOWED_HOSTS": "localhost,127.0.0.1",
             "SITE_URL": self.address,
+            "SECURE_SSL_REDIRECT": "0",
             "DATABASE_URL": f"sqlite:///{self.folder.database}",
+            "OTHER_DATABASE_URL": "",
             "STATIC_ROOT": str(self.folder.static),
             "REDIS_HOST": self._redis.host,
             "REDIS_PORT": str(self._redis.port),

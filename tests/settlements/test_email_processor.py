@@ -27,6 +27,7 @@ from jobqueue.execution import OutcomeStatus
 from jobqueue.models import Job
 from jobqueue.registry import Skipped, get_processor
 from jobqueue.testing import drain, run_job
+from settlements import emails
 from settlements.models import EmailDelivery, Settlement
 from settlements.processors import email as email_processor
 from settlements.processors.email import describe, is_permanent, message_id_of
@@ -304,17 +305,17 @@ def test_late_failure_of_an_overtaken_run_does_not_unsend(
 ) -> None:
     job = add()
     send = get_processor("email.notification")
-    hand_over = email_processor.emails.send
+    hand_over = emails.send
 
     def overtaken(*arguments: Any) -> None:
         """While this run waits for its server, the job is rescued and another run sends the e-mail."""
-        monkeypatch.setattr(email_processor.emails, "send", hand_over)
+        monkeypatch.setattr(emails, "send", hand_over)
         Job.objects.filter(pk=job.pk).update(attempt=2)
         with running(Job.objects.get(pk=job.pk), "default"):
             send(**payload())
         raise TimeoutError("no answer")
 
-    monkeypatch.setattr(email_processor.emails, "send", overtaken)
+    monkeypatch.setattr(emails, "send", overtaken)
     with running(job, "default"), pytest.raises(TimeoutError):
         send(**payload())
     delivery = delivery_of(job)
@@ -326,7 +327,7 @@ def test_late_failure_of_an_overtaken_run_does_not_unsend(
 
 def test_refused_recipient_ends_the_job_without_a_retry(db: None, serve: Serve) -> None:
     mailbox = serve(UnknownMailbox())
-    job = add()
+    add()
     (outcome,) = drain()
     assert outcome.status == OutcomeStatus.FAILED
     assert outcome.failure is not None and outcome.failure.error_class == "Discard"
@@ -449,20 +450,18 @@ def test_server_that_never_answers_is_given_up_after_the_timeout(
     settings.EMAIL_TIMEOUT = 0.2
     outcome = run_job(add())
     assert outcome.status == OutcomeStatus.RETRIED
-    assert outcome.failure is not None and outcome.failure.error_class == "TimeoutError"
+    assert outcome.failure is not None and "timed out" in outcome.failure.message
 
 
 # Addresses stay out of errors and logs ----------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "mailbox", [Mailbox(), UnknownMailbox(), BusyMailbox(times=100)], ids=lambda m: type(m).__name__
-)
+@pytest.mark.parametrize("mailbox_class", [Mailbox, UnknownMailbox, BusyMailbox, BreakingMailbox])
 def test_no_address_in_reasons_errors_tracebacks_and_logs(
-    db: None, serve: Serve, caplog: pytest.LogCaptureFixture, mailbox: Mailbox
+    db: None, serve: Serve, caplog: pytest.LogCaptureFixture, mailbox_class: type[Mailbox]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    serve(mailbox)
+    serve(mailbox_class())
     job = add()
     outcomes = drain()
     failures = [outcome.failure for outcome in outcomes if outcome.failure]
@@ -488,7 +487,7 @@ def test_error_that_quotes_no_address_keeps_its_class_and_traceback(
     def broken(*arguments: Any) -> None:
         raise RuntimeError("misconfigured")
 
-    monkeypatch.setattr(email_processor.emails, "send", broken)
+    monkeypatch.setattr(emails, "send", broken)
     outcome = run_job(add())
     assert outcome.failure is not None
     assert outcome.failure.error_class == "RuntimeError"
@@ -504,7 +503,7 @@ def test_error_that_was_raised_from_one_with_an_address_is_replaced(
         except ValueError as error:
             raise RuntimeError("cannot send") from error
 
-    monkeypatch.setattr(email_processor.emails, "send", broken)
+    monkeypatch.setattr(emails, "send", broken)
     outcome = run_job(add())
     assert outcome.failure is not None
     assert ADDRESS not in outcome.failure.traceback
@@ -562,7 +561,7 @@ def test_anymail_backend_needs_configuration_only(db: None, settings: LazySettin
     settings.EMAIL_BACKEND = "anymail.backends.test.EmailBackend"
     job = add()
     assert run_job(job).status == OutcomeStatus.COMPLETED
-    (message,) = mail.outbox
+    message: Any = mail.outbox[0]
     assert message.anymail_status.status == {"sent"}
     assert message.anymail_test_params["extra_headers"]["Message-ID"] == delivery_of(job).message_id
 

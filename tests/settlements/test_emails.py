@@ -137,7 +137,7 @@ def test_nothing_is_loaded_from_elsewhere(template_type: str) -> None:
 
 
 def test_each_type_has_its_own_templates_and_no_template_is_left_over(settings: LazySettings) -> None:
-    folder = Path(settings.TEMPLATES[0]["DIRS"][0]) / "email"
+    folder = Path(settings.BASE_DIR) / "templates" / "email"
     kinds = (".subject.txt", ".lead.txt", ".txt", ".html")
     expected = {name + kind for name in emails.TEMPLATE_TYPES for kind in kinds}
     assert {path.name for path in folder.iterdir() if path.is_file()} == expected | {"base.html", "base.txt"}
@@ -417,7 +417,7 @@ def test_sent_email_has_both_bodies_and_the_message_id() -> None:
     assert isinstance(message, mail.EmailMultiAlternatives)
     assert message.to == ["pia@example.com"]
     assert message.body == rendered.text
-    assert message.alternatives[0].content == rendered.html
+    assert message.alternatives[0][0] == rendered.html
     assert message.message()["Message-ID"] == "<one@example.com>"
 
 

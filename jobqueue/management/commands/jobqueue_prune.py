@@ -23,7 +23,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """How long to keep what, if not as in the settings."""
-        parser.add_argument("--completed-days", type=float, help="keep completed and cancelled jobs so many days")
+        parser.add_argument(
+            "--completed-days", type=float, help="keep completed and cancelled jobs so many days"
+        )
         parser.add_argument("--failed-days", type=float, help="keep failed jobs so many days")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,7 +37,9 @@ class Command(BaseCommand):
         for alias in databases():
             rows = Job.objects.using(alias)
             total += _delete(
-                rows.filter(state__in=[Job.State.COMPLETED, Job.State.CANCELLED], finished_at__lt=Now() - done)
+                rows.filter(
+                    state__in=[Job.State.COMPLETED, Job.State.CANCELLED], finished_at__lt=Now() - done
+                )
             )
             total += _delete(rows.filter(state=Job.State.FAILED, finished_at__lt=Now() - failed))
         self.stdout.write(f"deleted {total} jobs")

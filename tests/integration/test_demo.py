@@ -1,0 +1,233 @@
+"""`make demo`: it runs, shows what it promises, and ends cleanly whichever way it is told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from spendsync_site.demo.folder import DemoFolder, DemoRunning, NotADemoFolder
+from spendsync_site.demo.processes import free_port
+from tests.conftest import wait_until
+from tests.integration.demo import DemoRun
+from tests.servers import ROOT
+
+START = 120.0
+
+# One process runs all of these: a demo is heavy, and the tests share it.
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+@pytest.fixture(scope="module")
+def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "var"
+
+
+@pytest.fixture(scope="module")
+def demo(var: Path) -> Iterator[DemoRun]:
+    run = DemoRun(ROOT, var, free_port())
+    try:
+        run.wait_until_up(START)
+        yield run
+    finally:
+        run.kill()
+
+
+def _command(*arguments: str, var: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "spendsync_site.demo", f"--var={var}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_emails_are_completed(demo: DemoRun) -> None:
+    assert demo.wait_for("completed e-mail", demo.completed_emails, START) > 0
+
+
+def test_a_job_of_the_refusing_mailbox_fails_after_four_attempts(demo: DemoRun) -> None:
+    assert demo.wait_for("failed job with four attempts", demo.failed_with_four_attempts, START)
+
+
+def test_mails_are_kept_as_files(demo: DemoRun) -> None:
+    mail = demo.wait_for("mail", lambda: list((demo.var / "mail").glob("*.eml")), START)
+
+    assert b"Message-ID:" in mail[0].read_bytes()
+
+
+def test_the_late_payment_completes_its_settlement(demo: DemoRun) -> None:
+    assert demo.wait_for(
+        "completed settlement",
+        lambda: demo.query(
+            "SELECT 1 FROM settlements_settlement WHERE description = 'Flights to Porto' AND status = 'completed'"
+        ),
+        START,
+    )
+
+
+def test_the_story_shows_every_state_of_a_settlement(demo: DemoRun) -> None:
+    demo.wait_for(
+        "settlement in every state",
+        lambda: (
+            {status for (status,) in demo.query("SELECT DISTINCT status FROM settlements_settlement")}
+            == {"pending", "partially_paid", "completed", "cancelled"}
+        ),
+        START,
+    )
+
+
+def test_the_administrator_can_log_in(demo: DemoRun) -> None:
+    assert "csrfmiddlewaretoken" in demo.get("/admin/login/")
+    assert demo.query("SELECT is_superuser FROM auth_user WHERE username = 'admin'") == [(1,)]
+
+
+def test_static_files_are_served(demo: DemoRun) -> None:
+    assert demo.get("/static/admin/css/base.css")
+
+
+def test_a_second_demo_on_the_same_folder_is_refused(demo: DemoRun) -> None:
+    second = _command(f"--port={free_port()}", var=demo.var)
+
+    assert second.returncode == 2
+    assert "a demo already runs on" in second.stderr
+
+
+def test_the_data_of_a_running_demo_is_not_removed(demo: DemoRun) -> None:
+    reset = _command("--reset", var=demo.var)
+
+    assert reset.returncode == 2
+    assert (demo.var / "demo.sqlite3").exists()
+
+
+@pytest.mark.parametrize("interrupt", [DemoRun.interrupt_group, DemoRun.interrupt_make_alone])
+def test_it_goes_on_with_its_data_and_ends_cleanly(
+    tmp_path_factory: pytest.TempPathFactory, interrupt: object, request: pytest.FixtureRequest
+) -> None:
+    var = tmp_path_factory.mktemp("demo") / "var"
+    emails = 0
+    for _ in range(2):
+        run = DemoRun(ROOT, var, free_port())
+        request.addfinalizer(run.kill)
+        run.wait_until_up(START)
+        assert run.completed_emails() >= emails  # the second run has the counts of the first
+        emails = run.wait_for("completed e-mail", run.completed_emails, START)
+        assert callable(interrupt)
+        interrupt(run)
+        run.wait_until_stopped()
+        assert run.processes() == []
+        assert run.query("SELECT COUNT(*) FROM settlements_settlement") == [(10,)]
+
+
+def test_a_part_that_dies_ends_the_demo_with_an_error(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> None:
+    run = DemoRun(ROOT, tmp_path_factory.mktemp("demo") / "var", free_port())
+    request.addfinalizer(run.kill)
+    run.wait_until_up(START)
+    (mail,) = [process for process in run.processes() if "spendsync_site.demo.mail" in process.cmdline()]
+
+    mail.kill()
+    run.wait_until_stopped()
+
+    assert run.make.returncode != 0
+    assert "mail ended unexpectedly with the signal SIGKILL" in run.output
+    assert run.processes() == []
+
+
+def test_a_killed_supervisor_leaves_no_process(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> None:
+    run = DemoRun(ROOT, tmp_path_factory.mktemp("demo") / "var", free_port())
+    request.addfinalizer(run.kill)
+    run.wait_until_up(START)
+
+    os.kill(int((run.var / "demo.pid").read_text()), signal.SIGKILL)
+
+    wait_until(lambda: run.processes() == [], 30)
+
+
+def test_a_busy_port_is_named_with_a_way_out(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        result = _command(f"--port={port}", var=tmp_path / "var")
+
+    assert result.returncode == 2
+    assert f"Port {port} on 127.0.0.1 cannot be used" in result.stderr
+    assert f"make demo PORT={port + 1}" in result.stderr
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
+def test_a_port_that_is_none_is_refused(port: str, tmp_path: Path) -> None:
+    result = _command(f"--port={port}", var=tmp_path / "var")
+
+    assert result.returncode == 2
+    assert "is no port; allowed are 1 to 65535" in result.stderr
+
+
+def test_reset_removes_everything(tmp_path: Path) -> None:
+    folder = DemoFolder(tmp_path / "var")
+    with folder.locked():
+        folder.secret_key()
+
+    folder.reset()
+
+    assert not folder.path.exists()
+
+
+def test_reset_of_nothing_is_fine(tmp_path: Path) -> None:
+    DemoFolder(tmp_path / "var").reset()
+
+
+def test_reset_leaves_a_folder_alone_that_no_demo_made(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(NotADemoFolder):
+        DemoFolder(tmp_path).reset()
+
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_folder_is_free_again_after_its_demo(tmp_path: Path) -> None:
+    folder = DemoFolder(tmp_path)
+    with folder.locked(), pytest.raises(DemoRunning), DemoFolder(tmp_path).locked():
+        pass
+
+    with DemoFolder(tmp_path).locked():
+        pass
+
+
+def test_the_secret_key_lasts(tmp_path: Path) -> None:
+    key = DemoFolder(tmp_path).secret_key()
+
+    assert len(key) >= 50
+    assert DemoFolder(tmp_path).secret_key() == key
+
+
+def test_the_story_is_told_in_the_demo_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPENDSYNC_DEMO", raising=False)
+
+    with pytest.raises(CommandError, match="make demo"):
+        call_command("demo_story", "--refusing-mailbox=full@example.com")
+
+
+@pytest.mark.django_db
+def test_the_story_told_twice_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SPENDSYNC_DEMO", "1")
+
+    call_command("demo_story", "--refusing-mailbox=full@example.com")
+    call_command("demo_story", "--refusing-mailbox=full@example.com")
+
+    assert capsys.readouterr().out.splitlines()[-1] == "the story has 10 settlements, 0 of them new"

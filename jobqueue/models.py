@@ -182,7 +182,7 @@ def subject_of(instance: models.Model) -> str:
 _ManagerOfJobs = models.Manager.from_queryset(JobQuerySet)
 
 
-class JobManager(_ManagerOfJobs):
+class JobManager(_ManagerOfJobs["Job"]):
     """Claims, the step where one statement decides who runs a job."""
 
     def claim(self, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID) -> list[Job]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +49,12 @@ def queue_counts() -> dict[str, QueueCounts]:
     return counts
 
 
-def _rows(alias: str) -> list[dict[str, Any]]:
+def _rows(alias: str) -> Iterable[Mapping[str, Any]]:
     waiting = Q(state=Job.State.WAITING)
     open_jobs = Job.objects.using(alias).filter(
         state__in=[Job.State.WAITING, Job.State.ACTIVE, Job.State.FAILED]
     )
-    return list(
+    rows: Iterable[Mapping[str, Any]] = (
         open_jobs.order_by()
         .values("queue")
         .annotate(
@@ -63,6 +64,7 @@ def _rows(alias: str) -> list[dict[str, Any]]:
             failed=Count("pk", filter=Q(state=Job.State.FAILED)),
         )
     )
+    return rows
 
 
 def completed_counts(purpose: str = "work") -> dict[str, int]:

@@ -41,11 +41,11 @@ class ReminderPolicy:
     """Follow-ups, counted from the creation of the settlement."""
     overdue_after: tuple[timedelta, ...] = _days(1, 3, 7, 14, 30)
     """Overdue reminders, counted from the due date."""
-    quiet_hours: tuple[time, time] | None = (time(21), time(8))
+    quiet_hours: tuple[time, time] | None = None
     """From when until when no reminder goes out, by the wall clock of `time_zone`; None switches it off."""
     time_zone: ZoneInfo = ZoneInfo("UTC")
     """The zone whose wall clock counts. The setting's default is Django's TIME_ZONE."""
-    minimum_gap: timedelta = timedelta(hours=12)
+    minimum_gap: timedelta = timedelta(0)
     """Least time between two reminders of one settlement."""
     lapsed_after: timedelta = timedelta(hours=1)
     """How late a reminder may still be planned; an older one is left out."""

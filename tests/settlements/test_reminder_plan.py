@@ -46,8 +46,13 @@ def _days(*numbers: float) -> tuple[timedelta, ...]:
 
 
 def _policy(**changes: Any) -> ReminderPolicy:
-    """The default policy, by day and night unless told otherwise."""
-    return replace(ReminderPolicy(quiet_hours=None), **changes)
+    """A policy with half a day between reminders, by day and night unless told otherwise."""
+    return replace(ReminderPolicy(minimum_gap=12 * HOUR), **changes)
+
+
+def _by_day(**changes: Any) -> ReminderPolicy:
+    """A policy whose nights are quiet."""
+    return _policy(**{"quiet_hours": (time(21), time(8)), **changes})
 
 
 def _shown(reminders: list[PlannedReminder], since: datetime = NOON) -> list[Entry]:
@@ -136,7 +141,7 @@ def test_three_days_are_72_hours_also_when_the_clocks_change() -> None:
 @pytest.mark.parametrize("year", [1, 9999])
 def test_a_date_at_the_end_of_all_calendars_is_planned_as_far_as_it_goes(year: int) -> None:
     due = datetime(year, 12, 31, 23, 59, tzinfo=UTC) if year > 1 else datetime(1, 1, 1, tzinfo=UTC)
-    planned = plan(NOON, due, NOON, ReminderPolicy(time_zone=NEW_YORK))
+    planned = plan(NOON, due, NOON, _by_day(time_zone=NEW_YORK))
     assert _shown(planned)[0] == ("initial", 0, timedelta(hours=0))
 
 
@@ -183,7 +188,7 @@ def test_quiet_hours_can_end_at_midnight() -> None:
 
 def test_the_wall_clock_of_the_policys_zone_counts() -> None:
     moment = datetime(2026, 6, 10, 2, tzinfo=UTC)  # 22:00 of the day before in New York
-    moved = out_of_quiet_hours(moment, ReminderPolicy(time_zone=NEW_YORK))
+    moved = out_of_quiet_hours(moment, _by_day(time_zone=NEW_YORK))
     assert moved == datetime(2026, 6, 10, 12, tzinfo=UTC)
 
 
@@ -199,7 +204,7 @@ def test_the_wall_clock_of_the_policys_zone_counts() -> None:
 def test_a_night_in_which_the_clocks_change_ends_at_eight_all_the_same(
     zone: ZoneInfo, evening: datetime, morning_in_utc: datetime
 ) -> None:
-    moved = out_of_quiet_hours(evening.replace(tzinfo=zone), ReminderPolicy(time_zone=zone))
+    moved = out_of_quiet_hours(evening.replace(tzinfo=zone), _by_day(time_zone=zone))
     assert moved == morning_in_utc
 
 
@@ -221,7 +226,7 @@ def test_a_start_that_comes_twice_counts_the_first_time() -> None:
 
 def test_every_stage_waits_for_the_morning() -> None:
     created = datetime(2026, 6, 1, 23, tzinfo=BERLIN)
-    policy = ReminderPolicy(follow_up_after=_days(3), overdue_after=_days(1), time_zone=BERLIN)
+    policy = _by_day(follow_up_after=_days(3), overdue_after=_days(1), time_zone=BERLIN)
     planned = plan(created, created + 10 * DAY, created, policy)
     assert [(each.reminder_type, each.run_at.astimezone(BERLIN).time()) for each in planned] == [
         (kind, time(8)) for kind in ReminderType
@@ -230,7 +235,7 @@ def test_every_stage_waits_for_the_morning() -> None:
 
 def test_a_settlement_created_at_night_gets_its_initial_reminder_in_the_morning() -> None:
     created = datetime(2026, 6, 1, 23, tzinfo=BERLIN)
-    first = plan(created, created + 10 * DAY, created, ReminderPolicy(time_zone=BERLIN))[0]
+    first = plan(created, created + 10 * DAY, created, _by_day(time_zone=BERLIN))[0]
     assert first == PlannedReminder(ReminderType.INITIAL, 0, datetime(2026, 6, 2, 6, tzinfo=UTC))
 
 
@@ -289,7 +294,7 @@ def test_exactly_the_minimum_gap_is_far_enough() -> None:
 
 def test_two_that_quiet_hours_move_to_one_moment_become_one_even_without_a_gap() -> None:
     created = datetime(2026, 6, 1, 12, tzinfo=BERLIN)
-    policy = ReminderPolicy(
+    policy = _by_day(
         follow_up_after=(10 * HOUR, 12 * HOUR), overdue_after=(), minimum_gap=NO_GAP, time_zone=BERLIN
     )
     planned = plan(created, created + 5 * DAY, created, policy)
@@ -635,7 +640,7 @@ def test_any_due_date_at_all_can_be_planned(
 def test_through_a_clock_change_nights_stay_quiet_and_days_stay_unmoved(
     zone: ZoneInfo, created: datetime, due_in: timedelta
 ) -> None:
-    policy = ReminderPolicy(time_zone=zone, follow_up_after=_days(1, 2, 3), overdue_after=_days(1, 2))
+    policy = _by_day(time_zone=zone, follow_up_after=_days(1, 2, 3), overdue_after=_days(1, 2))
     for each in plan(created, created + due_in, created, policy):
         shown = each.run_at.astimezone(zone).time()
         assert time(8) <= shown < time(21)

@@ -30,9 +30,9 @@ def test_the_defaults_are_those_documented(settings: DjangoSettings) -> None:
     assert configured.reminders == ReminderPolicy(
         follow_up_after=tuple(timedelta(days=days) for days in (3, 7, 14, 21)),
         overdue_after=tuple(timedelta(days=days) for days in (1, 3, 7, 14, 30)),
-        quiet_hours=(time(21), time(8)),
+        quiet_hours=None,
         time_zone=ZoneInfo("UTC"),
-        minimum_gap=timedelta(hours=12),
+        minimum_gap=timedelta(0),
         lapsed_after=timedelta(hours=1),
     )
     assert configured.payment_check == PaymentCheckPolicy(timedelta(minutes=1), 2.0, timedelta(hours=6))

@@ -10,6 +10,7 @@ import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Protocol
 
 from jobqueue.models import Job
@@ -35,6 +36,7 @@ class Countable(Protocol):
     def processor(self) -> Processor | None: ...
 
 
+@lru_cache(maxsize=4096)
 def field(*parts: str) -> str:
     """The counter field of a metric and its label values."""
     return json.dumps(parts, separators=(",", ":"))

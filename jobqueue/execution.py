@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import traceback
 import uuid
@@ -29,8 +30,11 @@ __all__ = ["Outcome", "OutcomeStatus", "claim", "current_database", "current_job
 
 logger = logging.getLogger("jobqueue.execution")
 
+_LONGEST_NAME = 198
 _LONGEST_MESSAGE = 2_000
 _LONGEST_TRACEBACK = 20_000
+# A time that no database or calendar has would keep the outcome from being written down.
+_LONGEST_DELAY = timedelta(days=36_500)
 
 
 class OutcomeStatus(StrEnum):
@@ -40,6 +44,9 @@ class OutcomeStatus(StrEnum):
     RETRIED = "retried"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+_DONE = (OutcomeStatus.COMPLETED, OutcomeStatus.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,8 @@ def claim(claimant: Claimant, count: int, served: Sequence[str] | None = None) -
     """Take up to `count` due jobs for this worker, queues in order of priority.
 
     Messages whose row does not answer are stale and are dropped. Raises BrokerUnavailable, or the
-    database's error; then no job was claimed and the relay will publish the messages again.
+    database's error; then no job was claimed and the relay will publish the messages again. With
+    several databases, one that fails does not keep the jobs of the others from being claimed.
     """
     taken = queues.claim(
         list(served if served is not None else claimant.queues), count, claimant.id.hex, claimant.name
@@ -107,25 +115,35 @@ def claim(claimant: Claimant, count: int, served: Sequence[str] | None = None) -
     for message in taken.messages:
         by_database[message.database].append(message)
     claims: list[Claim] = []
-    settled: list[tuple[queues.Message, bool]] = []
+    failed: Exception | None = None
     for database, messages in by_database.items():
-        jobs = _claim_rows(database, messages, claimant.id)
-        claims += [Claim(job, database) for job in jobs]
-        ours = {(job.pk, job.attempt) for job in jobs}
-        settled += [(message, False) for message in messages if (message.job_id, message.attempt) not in ours]
-    if settled:
-        logger.debug("dropped %d stale messages", len(settled))
-        queues.finish(settled, claimant.id.hex)
+        try:
+            claims += [Claim(job, database) for job in _claim_rows(database, messages, claimant.id)]
+        except Exception as error:
+            failed = error
+    ours = {message_of(claimed.job, claimed.database).id for claimed in claims}
+    _drop([message for message in taken.messages if message.id not in ours], claimant)
+    if failed is not None:
+        if not claims:
+            raise failed
+        logger.warning("cannot claim all jobs for now: %s: %s", type(failed).__name__, failed)
     order = {(message.database, message.job_id): index for index, message in enumerate(taken.messages)}
     return sorted(claims, key=lambda claimed: order[claimed.database, claimed.job.pk])
+
+
+def _drop(messages: list[queues.Message], claimant: Claimant) -> None:
+    """Forget claimed messages without a claimed row. Redis away must not lose the rows that were claimed."""
+    if messages:
+        logger.debug("dropped %d messages", len(messages))
+        _tell([(message, False) for message in messages], claimant.id.hex, {})
 
 
 def _claim_rows(database: str, messages: list[queues.Message], worker_id: uuid.UUID) -> list[Job]:
     if database not in connections:
         logger.error("dropped %d messages of the unknown database %r", len(messages), database)
         return []
-    pairs = {message.job_id: message.attempt for message in messages}
-    jobs: list[Job] = Job.objects.db_manager(database).claim(list(pairs.items()), worker_id)
+    pairs = [(message.job_id, message.attempt) for message in messages]
+    jobs: list[Job] = Job.objects.db_manager(database).claim(pairs, worker_id)
     return jobs
 
 
@@ -144,19 +162,22 @@ def perform(claimed: Claim, limit: Callable[[Job], AbstractContextManager[object
         with running(job, database), limit(job) if limit else nullcontext():
             answer = get_processor(job.processor).function(**job.payload)
     except RetryLater as later:
-        return Outcome(job, database, OutcomeStatus.RETRIED, _since(started), later.reason, later.delay)
+        delay = min(later.delay, _LONGEST_DELAY)
+        return Outcome(job, database, OutcomeStatus.RETRIED, _since(started), str(later.reason), delay)
     except BaseException as error:  # also a SystemExit raised by a job ends only the job
         return _failed_outcome(claimed, error, _since(started))
     if isinstance(answer, Skipped):
-        return Outcome(job, database, OutcomeStatus.SKIPPED, _since(started), SKIPPED_PREFIX + answer.reason)
+        return Outcome(
+            job, database, OutcomeStatus.SKIPPED, _since(started), f"{SKIPPED_PREFIX}{answer.reason}"
+        )
     return Outcome(job, database, OutcomeStatus.COMPLETED, _since(started))
 
 
 def _failed_outcome(claimed: Claim, error: BaseException, seconds: float) -> Outcome:
     job = claimed.job
     failure = Failure(
-        type(error).__name__,
-        _clean(str(error), _LONGEST_MESSAGE),
+        _clean(type(error).__name__, _LONGEST_NAME),
+        _clean(_text_of(error), _LONGEST_MESSAGE),
         _clean("".join(traceback.format_exception(error)), _LONGEST_TRACEBACK),
     )
     try:
@@ -173,6 +194,13 @@ def _since(started: float) -> float:
     return time.perf_counter() - started
 
 
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"the error's text cannot be had: {type(broken).__name__}"
+
+
 def _clean(text: str, longest: int) -> str:
     """`text` as any database takes it: no NUL, no lone surrogates, the end kept if it is too long."""
     text = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
@@ -183,7 +211,7 @@ def _clean(text: str, longest: int) -> str:
 
 
 def settle(outcomes: Sequence[Outcome], claimant: Claimant) -> list[Outcome]:
-    """Write the outcomes down, one transaction by database, then tell Redis and the listeners.
+    """Write the outcomes down, then tell Redis and the listeners.
 
     Returns those that counted: an outcome whose claim was taken away meanwhile changes nothing.
     Raises the database's error if nothing could be written; settling again is safe.
@@ -193,8 +221,7 @@ def settle(outcomes: Sequence[Outcome], claimant: Claimant) -> list[Outcome]:
     for outcome in outcomes:
         by_database[outcome.database].append(outcome)
     for database, group in by_database.items():
-        with transaction.atomic(using=database):
-            settled += _settle_rows(group, database, claimant)
+        settled += _settle_rows(group, database, claimant)
     _forget_messages(outcomes, settled, claimant)
     for outcome in settled:
         _announce(outcome)
@@ -202,30 +229,18 @@ def settle(outcomes: Sequence[Outcome], claimant: Claimant) -> list[Outcome]:
 
 
 def _settle_rows(outcomes: list[Outcome], database: str, claimant: Claimant) -> list[Outcome]:
-    plain: dict[tuple[int, str], list[Outcome]] = defaultdict(list)
-    settled: list[Outcome] = []
-    for outcome in outcomes:
-        if outcome.status in (OutcomeStatus.COMPLETED, OutcomeStatus.SKIPPED):
-            plain[outcome.job.attempt, outcome.reason].append(outcome)
-        elif _settle_failure(outcome, database, claimant):
-            settled.append(outcome)
-    for (attempt, reason), group in plain.items():
-        settled += _settle_completed(group, attempt, reason, database, claimant.id)
-    return settled
-
-
-def _settle_completed(
-    outcomes: list[Outcome], attempt: int, reason: str, database: str, worker_id: uuid.UUID
-) -> list[Outcome]:
-    ids = [outcome.job.pk for outcome in outcomes]
-    rows = Job.objects.using(database).filter(pk__in=ids, attempt=attempt, worker_id=worker_id)
-    changed = rows.filter(state=Job.State.ACTIVE).update(
-        state=Job.State.COMPLETED, finished_at=Now(), reason=_clean(reason, 498)
+    done = [outcome for outcome in outcomes if outcome.status in _DONE]
+    ours = Job.objects.db_manager(database).complete(
+        [(outcome.job.pk, outcome.job.attempt, _clean(outcome.reason, 498)) for outcome in done], claimant.id
     )
-    if changed == len(ids):
-        return outcomes
-    ours = set(rows.filter(state=Job.State.COMPLETED).values_list("pk", flat=True))
-    return [outcome for outcome in outcomes if outcome.job.pk in ours]
+    settled = [outcome for outcome in done if outcome.job.pk in ours]
+    for outcome in outcomes:
+        if outcome.status not in _DONE:
+            with transaction.atomic(using=database):
+                is_ours = _settle_failure(outcome, database, claimant)
+            if is_ours:
+                settled.append(outcome)
+    return settled
 
 
 def _settle_failure(outcome: Outcome, database: str, claimant: Claimant) -> bool:
@@ -262,14 +277,12 @@ def _settle_failure(outcome: Outcome, database: str, claimant: Claimant) -> bool
 
 
 def _forget_messages(outcomes: Sequence[Outcome], settled: list[Outcome], claimant: Claimant) -> None:
-    done = (OutcomeStatus.COMPLETED, OutcomeStatus.SKIPPED)
     counted = {id(outcome) for outcome in settled}
     messages = [
-        (message_of(outcome.job, outcome.database), id(outcome) in counted and outcome.status in done)
+        (message_of(outcome.job, outcome.database), id(outcome) in counted and outcome.status in _DONE)
         for outcome in outcomes
     ]
-    _untold.append(_Settled(messages, claimant.id.hex, count_outcomes(settled), uuid.uuid4().hex))
-    tell_redis()
+    _tell(messages, claimant.id.hex, count_outcomes(settled))
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,18 +298,25 @@ class _Settled:
 # Batches that Redis did not take yet. The rows are right already; only RQ's registries and the
 # counters wait. Bounded: after hours without Redis the oldest counts are given up.
 _untold: deque[_Settled] = deque(maxlen=10_000)
+_telling = threading.Lock()
+
+
+def _tell(messages: list[tuple[queues.Message, bool]], worker_id: str, counters: dict[str, float]) -> None:
+    _untold.append(_Settled(messages, worker_id, counters, uuid.uuid4().hex))
+    tell_redis()
 
 
 def tell_redis() -> bool:
     """Tell Redis about settled batches, the oldest first; False if some must wait until it is back."""
-    while _untold:
-        settled = _untold[0]
-        try:
-            queues.finish(settled.messages, settled.worker_id, settled.counters, settled.batch_id)
-        except BrokerUnavailable as error:
-            logger.warning("Redis did not take the outcomes of %d jobs: %s", len(settled.messages), error)
-            return False
-        _untold.popleft()
+    with _telling:
+        while _untold:
+            settled = _untold[0]
+            try:
+                queues.finish(settled.messages, settled.worker_id, settled.counters, settled.batch_id)
+            except BrokerUnavailable as error:
+                logger.warning("Redis did not take the outcomes of %d jobs: %s", len(settled.messages), error)
+                return False
+            _untold.popleft()
     return True
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, models, router, transaction
@@ -95,8 +95,8 @@ def enqueue_many(
     """Write many jobs, `(processor, payload)` or `NewJob` each: one INSERT and one push by thousand.
 
     All are checked before any is written. `run_at` counts for those that name no time of their own.
-    A job whose `unique_key` is held is left out, as `enqueue` does; the one that holds it stands in
-    its place in the result. Raises like `enqueue`.
+    A job whose `unique_key` is held is left out, as `enqueue` does; the one that holds it, moved to the
+    earlier of the two times, stands in its place in the result. Raises like `enqueue`.
     """
     database = using or _database()
     requests = [job if isinstance(job, NewJob) else NewJob(*job) for job in jobs]
@@ -133,6 +133,9 @@ def _insert_batch(rows: list[Job], database: str) -> list[Job]:
         return [_insert_one(job, database) for job in rows]
     for job in new:
         _forget_expression(job)
+    for job in rows:
+        if job.unique_key in held:
+            _take_earlier_time(held[job.unique_key], job, job.published_at is not None, database)
     return [held.get(job.unique_key or "", job) for job in rows]
 
 
@@ -141,7 +144,10 @@ def _insert_one(job: Job, database: str) -> Job:
     if job.unique_key is None:
         _insert(job, due=is_due, database=database)
         return job
-    return _lock_waiting_with_key(job, database) or _insert_or_lock(job, is_due, database)
+    existing = _lock_waiting_with_key(job, database) or _insert_or_lock(job, is_due, database)
+    if existing is not job:
+        _take_earlier_time(existing, job, is_due, database)
+    return existing
 
 
 def _holders(keys: Sequence[str], database: str) -> dict[str, Job]:
@@ -183,7 +189,10 @@ def _moment(run_at: datetime | None, delay: timedelta | float | None, database: 
             raise InvalidRunAt(f"run_at must be an aware datetime, not {type(run_at).__name__} {run_at!r}")
         if timezone.is_naive(run_at):
             raise InvalidRunAt(f"run_at {run_at.isoformat()} has no time zone; pass an aware datetime")
-        return run_at if run_at > timezone.now() else None
+        try:
+            return run_at.astimezone(UTC) if run_at > timezone.now() else None
+        except OverflowError:
+            raise InvalidRunAt(f"run_at {run_at.isoformat()} is no usable time") from None
     if delay is None:
         return None
     if isinstance(delay, bool) or not isinstance(delay, timedelta | int | float):
@@ -230,9 +239,8 @@ def _forget_expression(job: Job) -> None:
 def _insert_unique(job: Job, *, due: bool, database: str) -> Job:
     with transaction.atomic(using=database):
         existing = _lock_waiting_with_key(job, database) or _insert_or_lock(job, due, database)
-        is_later = existing.published_at is None if due else existing.run_at > job.run_at
-        if existing is not job and is_later:
-            _bring_forward(existing, None if due else job.run_at, database)
+        if existing is not job:
+            _take_earlier_time(existing, job, due, database)
         publish_on_commit([existing], database)
         return existing
 
@@ -256,6 +264,12 @@ def _lock_waiting_with_key(job: Job, database: str) -> Job | None:
     """The job that holds the key, locked: it must not start before this transaction is visible to it."""
     assert job.unique_key is not None
     return _holders([job.unique_key], database).get(job.unique_key)
+
+
+def _take_earlier_time(holder: Job, job: Job, due: bool, database: str) -> None:
+    """The holder of a key takes the time that this job would have had, if that is the earlier one."""
+    if holder.published_at is None if due else holder.run_at > job.run_at:
+        _bring_forward(holder, None if due else job.run_at, database)
 
 
 def _bring_forward(job: Job, moment: datetime | None, database: str) -> None:

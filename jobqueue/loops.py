@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models.functions import Now
 
-from jobqueue import outbox, rescue
+from jobqueue import execution, outbox, rescue
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Worker
@@ -19,6 +19,7 @@ from jobqueue.registry import all_reconcilers
 
 logger = logging.getLogger("jobqueue.loops")
 
+_SHORTEST_PAUSE = 0.02
 OUTAGES = (BrokerUnavailable, DatabaseError, InterfaceError)
 
 
@@ -77,7 +78,8 @@ class Loop(threading.Thread):
 def close_broken_connections() -> None:
     """Drop this thread's database connections that failed, so that the next use opens new ones."""
     for connection in connections.all(initialized_only=True):
-        if connection.errors_occurred or not connection.is_usable():
+        is_open = connection.connection is not None
+        if is_open and (connection.errors_occurred or not connection.is_usable()):
             connection.close()
 
 
@@ -112,7 +114,7 @@ def register(worker: Worker, alias: str) -> None:
 
 
 def relay() -> Callable[[], float]:
-    """Publishes what is due and what Redis lost; sleeps until the next job is due."""
+    """Publishes what is due and what Redis lost, and tells it what it missed; sleeps until a job is due."""
     lost: dict[str, outbox.LostMessages] = {}
 
     def body() -> float:
@@ -124,7 +126,9 @@ def relay() -> Callable[[], float]:
             lost.setdefault(alias, outbox.LostMessages(alias)).publish_again()
             next_due = outbox.next_due_in(alias)
             if next_due is not None:
-                pause = min(pause, max(0.0, next_due / timedelta(seconds=1)))
+                # A due row may be locked by somebody who changes it: no reason to ask without a pause.
+                pause = min(pause, max(_SHORTEST_PAUSE, next_due / timedelta(seconds=1)))
+        execution.tell_redis()
         return pause
 
     return body

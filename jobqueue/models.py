@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.db import connections, models, router, transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.conf import get_settings
@@ -147,7 +148,9 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def about(self, subject: str | models.Model) -> Self:
         """Jobs whose subject is this model instance or subject text."""
-        return self.filter(subject=subject_of(subject) if isinstance(subject, models.Model) else subject)
+        text = subject_of(subject) if isinstance(subject, models.Model) else subject
+        # The second condition is the index's: SQLite uses the index only where it is repeated.
+        return self.filter(subject=text).exclude(subject="")
 
     def retry_all(self) -> int:
         """Put the failed and cancelled jobs among these back on the road with a full budget of retries."""
@@ -171,6 +174,8 @@ _RETRIED: dict[str, Any] = {
     "finished_at": None,
     "worker": None,
     "reason": "",
+    # What never started would claim its unique key again, which another job may hold by now.
+    "started_at": Coalesce("started_at", Now()),
 }
 
 
@@ -183,41 +188,132 @@ _ManagerOfJobs = models.Manager.from_queryset(JobQuerySet)
 
 
 class JobManager(_ManagerOfJobs["Job"]):
-    """Claims, the step where one statement decides who runs a job."""
+    """The two steps that every job takes: claim and complete, one statement for a batch.
+
+    Written in SQL because the ORM has no UPDATE that returns rows, and because building its queries
+    would cost more than running them.
+    """
 
     def claim(self, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID) -> list[Job]:
         """Turn the waiting jobs among these `(job id, attempt)` pairs active for this worker, in their order.
 
         What does not come back is stale: it ran already, was cancelled, is not due, or is locked by
-        somebody who is changing it and will publish it again.
+        somebody who is changing it and will publish it again. The jobs hold the columns that a run
+        needs; others are loaded when they are asked for.
         """
         if not messages:
             return []
         connection = connections[self.db]
-        table, pairs = Job._meta.db_table, ", ".join(["(%s, %s)"] * len(messages))
-        if connection.vendor == "sqlite":
-            now, deadline, lock = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')", _SQLITE_DEADLINE, ""
-        else:
-            # Skipping locked rows: waiting for them would stop the whole batch behind one open transaction.
-            now, deadline, lock = "statement_timestamp()", _POSTGRESQL_DEADLINE, "FOR UPDATE SKIP LOCKED"
-        values = "VALUES " if connection.vendor == "sqlite" else ""
-        sql = f"""
-            UPDATE {table} SET state = 'active', worker_id = %s, started_at = {now}, deadline_at = {deadline},
-                finished_at = NULL, reason = ''
-            WHERE id IN (
-                SELECT id FROM {table}
-                WHERE (id, attempt) IN ({values}{pairs}) AND state = 'waiting' AND run_at <= {now} {lock}
-            )
-            RETURNING *
-        """  # noqa: S608 - no value stands in the text
-        worker = worker_id.hex if connection.vendor == "sqlite" else worker_id
-        parameters: list[Any] = [worker, *(number for pair in messages for number in pair)]
+        sql, parameters = _claim_statement(connection, messages, worker_id)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            rows = cursor.fetchall()
         position = {job_id: index for index, (job_id, _attempt) in enumerate(messages)}
-        return sorted(self.raw(sql, parameters), key=lambda job: position[job.pk])
+        rows.sort(key=lambda row: position[row[0]])
+        return [Job.from_db(self.db, _CLAIMED_FIELDS, _from_database(row)) for row in rows]
+
+    def complete(self, done: Sequence[tuple[int, int, str]], worker_id: uuid.UUID) -> set[int]:
+        """Complete active jobs of this worker, `(job id, attempt, reason)` each; the ids of those that were its.
+
+        A claim that was taken away meanwhile is left alone.
+        """
+        if not done:
+            return set()
+        connection = connections[self.db]
+        sql, parameters = _complete_statement(connection, done, worker_id)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return {row[0] for row in cursor.fetchall()}
 
 
-_SQLITE_DEADLINE = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+' || timeout || ' seconds')"
-_POSTGRESQL_DEADLINE = "statement_timestamp() + timeout * interval '1 second'"
+# In the order of the model's fields, as Model.from_db takes them.
+_CLAIMED_FIELDS = (
+    "id", "processor", "queue", "payload", "subject", "state", "attempt", "failures", "timeout", "worker_id",
+    "created_at", "started_at",
+)  # fmt: skip
+_PAYLOAD, _WORKER_ID, _CREATED_AT, _STARTED_AT = (
+    _CLAIMED_FIELDS.index(name) for name in ("payload", "worker_id", "created_at", "started_at")
+)
+_CLAIMED_COLUMNS = ", ".join(f"job.{name}" for name in _CLAIMED_FIELDS)
+_SQLITE_NOW = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+
+# Skipping locked rows: waiting for them would stop the whole batch behind one open transaction.
+_CLAIM_ON_POSTGRESQL = f"""
+    UPDATE jobqueue_job AS job SET state = 'active', worker_id = %s, started_at = statement_timestamp(),
+        deadline_at = statement_timestamp() + job.timeout * interval '1 second',
+        finished_at = NULL, reason = ''
+    WHERE job.id IN (
+        SELECT waiting.id FROM jobqueue_job AS waiting
+        JOIN unnest(%s::bigint[], %s::int[]) AS message (id, attempt)
+            ON waiting.id = message.id AND waiting.attempt = message.attempt
+        WHERE waiting.state = 'waiting' AND waiting.run_at <= statement_timestamp()
+        FOR UPDATE OF waiting SKIP LOCKED
+    )
+    RETURNING {_CLAIMED_COLUMNS}
+"""  # noqa: S608 - only names of columns
+_CLAIM_ON_SQLITE = f"""
+    UPDATE jobqueue_job AS job SET state = 'active', worker_id = %s, started_at = {_SQLITE_NOW},
+        deadline_at = strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+' || timeout || ' seconds'),
+        finished_at = NULL, reason = ''
+    WHERE (id, attempt) IN (VALUES {{values}}) AND state = 'waiting' AND run_at <= {_SQLITE_NOW}
+    RETURNING {_CLAIMED_COLUMNS.replace("job.", "")}
+"""  # noqa: S608 - only names of columns
+_COMPLETE_ON_POSTGRESQL = """
+    UPDATE jobqueue_job AS job
+    SET state = 'completed', finished_at = statement_timestamp(), reason = done.reason
+    FROM unnest(%s::bigint[], %s::int[], %s::text[]) AS done (id, attempt, reason)
+    WHERE job.id = done.id AND job.attempt = done.attempt AND job.state = 'active' AND job.worker_id = %s
+    RETURNING job.id
+"""
+_COMPLETE_ON_SQLITE = f"""
+    WITH done (id, attempt, reason) AS (VALUES {{values}})
+    UPDATE jobqueue_job
+    SET state = 'completed', finished_at = {_SQLITE_NOW},
+        reason = (SELECT done.reason FROM done WHERE done.id = jobqueue_job.id)
+    WHERE (id, attempt) IN (SELECT done.id, done.attempt FROM done) AND state = 'active' AND worker_id = %s
+    RETURNING id
+"""  # noqa: S608 - only placeholders
+
+
+def _claim_statement(
+    connection: Any, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID
+) -> tuple[str, list[Any]]:
+    if connection.vendor == "postgresql":
+        ids, attempts = zip(*messages, strict=True)
+        return _CLAIM_ON_POSTGRESQL, [worker_id, list(ids), list(attempts)]
+    values = ", ".join(["(%s, %s)"] * len(messages))
+    return _CLAIM_ON_SQLITE.format(values=values), [
+        worker_id.hex,
+        *(number for pair in messages for number in pair),
+    ]
+
+
+def _complete_statement(
+    connection: Any, done: Sequence[tuple[int, int, str]], worker_id: uuid.UUID
+) -> tuple[str, list[Any]]:
+    if connection.vendor == "postgresql":
+        ids, attempts, reasons = zip(*done, strict=True)
+        return _COMPLETE_ON_POSTGRESQL, [list(ids), list(attempts), list(reasons), worker_id]
+    values = ", ".join(["(%s, %s, %s)"] * len(done))
+    return _COMPLETE_ON_SQLITE.format(values=values), [
+        *(value for row in done for value in row),
+        worker_id.hex,
+    ]
+
+
+def _from_database(row: Sequence[Any]) -> list[Any]:
+    """The claimed columns as the model holds them: JSON comes as text, SQLite knows neither zones nor UUIDs."""
+    values = list(row)
+    for index in (_CREATED_AT, _STARTED_AT):
+        moment = values[index]
+        if isinstance(moment, str):
+            moment = datetime.fromisoformat(moment)
+        values[index] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if isinstance(values[_PAYLOAD], str):
+        values[_PAYLOAD] = json.loads(values[_PAYLOAD])
+    if isinstance(values[_WORKER_ID], str):
+        values[_WORKER_ID] = uuid.UUID(values[_WORKER_ID])
+    return values
 
 
 class Job(models.Model):
@@ -374,3 +470,23 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.error_class} in attempt {self.number}"
+
+
+class FailedJob(Job):
+    """Failed jobs as a menu entry of their own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("failed job")
+        verbose_name_plural = _("failed jobs")
+
+
+class StuckJob(Job):
+    """Stuck jobs as a menu entry of their own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("stuck job")
+        verbose_name_plural = _("stuck jobs")

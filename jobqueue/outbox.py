@@ -111,7 +111,7 @@ class LostMessages:
         )
         messages = {message_of(job, self.using).id: message_of(job, self.using) for job in rows}
         living = [worker_id.hex for worker_id in alive.values_list("id", flat=True)]
-        lost = queues.unknown(list(messages.values()), living)
+        lost = self._still_waiting(queues.unknown(list(messages.values()), living))
         if lost:
             logger.warning("publishing %d jobs again that Redis had lost", len(lost))
             queues.publish(lost)
@@ -119,6 +119,13 @@ class LostMessages:
                 pk__in=[message.job_id for message in lost]
             ).update(published_at=Now())
         return len(lost)
+
+    def _still_waiting(self, unknown: list[queues.Message]) -> list[queues.Message]:
+        """Those that did not just run: Redis forgets a message as soon as its job is settled."""
+        ids = [message.job_id for message in unknown]
+        rows = Job.objects.using(self.using).waiting().filter(pk__in=ids, published_at__isnull=False)
+        attempts = dict(rows.values_list("pk", "attempt")) if ids else {}
+        return [message for message in unknown if attempts.get(message.job_id) == message.attempt]
 
     def _next_rows(self, limit: int, lost_after: float) -> list[Job]:
         published = (

@@ -37,13 +37,16 @@ from jobqueue.exceptions import BrokerUnavailable
 
 logger = logging.getLogger("jobqueue.queues")
 
-MESSAGE_ID = re.compile(r"^(?P<job>\d+)-(?P<attempt>\d+)(?:-(?P<database>\w+))?$")
-_MESSAGE_ID_FOR_LUA = "^%d+%-%d+%-?[%w_]*$"
+# As claim.lua knows it. No more digits than a row's numbers can have.
+MESSAGE_ID = re.compile(r"(?P<job>\d{1,18})-(?P<attempt>\d{1,9})(?:-(?P<database>[\w-]{1,64}))?", re.ASCII)
 # What a stock RQ worker would call; it refuses, so that nothing runs outside our own worker.
 MESSAGE_FUNCTION = "jobqueue.execution.refuse_message"
 DEFAULT_DATABASE = "default"
 KEEP_FINISHED = 60
 _BATCH = 1000
+# A save writes a few jobs; with more than these the caller enqueues in bulk, and Redis gets longer.
+_FEW = 50
+_MANY_TIMES = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Message:
     @classmethod
     def parse(cls, queue: str, message_id: str) -> Message:
         """The message with this id; ValueError if it is none of ours."""
-        match = MESSAGE_ID.match(message_id)
+        match = MESSAGE_ID.fullmatch(message_id)
         if match is None:
             raise ValueError(f"{message_id!r} is no message id")
         return cls(queue, int(match["job"]), int(match["attempt"]), match["database"] or DEFAULT_DATABASE)
@@ -88,10 +91,11 @@ def _client(config_text: str, purpose: str) -> Redis:
     config = _configs()[config_text]
     settings = get_settings()
     client: Redis = get_redis_connection(config)
-    if purpose == "publish":
-        # A save waits for this: no second try, the relay is the second try.
+    if purpose in ("publish", "publish many"):
+        # A save waits for this: no second try, the relay is the second try. Redis needs longer for many.
+        answer_timeout = settings.publish_timeout * (1 if purpose == "publish" else _MANY_TIMES)
         limits: dict[str, Any] = {
-            "socket_timeout": settings.publish_timeout,
+            "socket_timeout": answer_timeout,
             "socket_connect_timeout": settings.publish_timeout,
             "retry": Retry(NoBackoff(), 0),
         }
@@ -126,7 +130,7 @@ def _config_text(config: Mapping[str, Any]) -> str:
 
 
 def client_for(queue: str, purpose: str = "work") -> Redis:
-    """The Redis client of a queue for one purpose: "work", "publish" (never waits) or "probe" (health)."""
+    """The Redis client of a queue for a purpose: "work", "publish", "publish many" or "probe" (health)."""
     return _client(_config_text(django_settings.RQ_QUEUES[queue]), purpose)
 
 
@@ -195,9 +199,10 @@ def publish(messages: Sequence[Message], *, hurry: bool = False) -> int:
     if hurry and _circuit.is_open:
         raise BrokerUnavailable("Redis did not answer a moment ago")
     now = utcformat(rq_now())
+    purpose = "work" if not hurry else "publish" if len(messages) <= _FEW else "publish many"
     by_client: dict[int, tuple[Redis, list[Any]]] = {}
     for message in messages:
-        client = client_for(message.queue, "publish" if hurry else "work")
+        client = client_for(message.queue, purpose)
         arguments = by_client.setdefault(id(client), (client, []))[1]
         data = json.dumps([MESSAGE_FUNCTION, None, [message.job_id, message.attempt], {}])
         arguments += [message.queue, message.id, data, message.description, max(1, int(message.timeout))]
@@ -230,8 +235,6 @@ def claim(queues: Sequence[str], count: int, worker_id: str, worker_name: str) -
             worker_id,
             worker_name,
             utcformat(rq_now()),
-            int(time.time()),
-            _MESSAGE_ID_FOR_LUA,
             *queues,
         )
     pairs = [(_text(queue), _text(message)) for queue, message in _in_pairs(ours)]
@@ -300,17 +303,23 @@ def finish(
 
 
 def unknown(messages: Sequence[Message], living_workers: Sequence[str]) -> list[Message]:
-    """Those messages that Redis knows neither as queued nor as started by a living worker."""
+    """Those messages that Redis knows neither as queued nor as started by a living worker just now.
+
+    They are asked for by rows that still wait: a worker that took such a message LOST_AFTER ago or earlier
+    does not know of it, because the answer to its claim was lost.
+    """
     by_client: dict[int, tuple[Redis, list[Message]]] = {}
     for message in messages:
         client = client_for(message.queue)
         by_client.setdefault(id(client), (client, []))[1].append(message)
     lost: list[Message] = []
+    lost_after = get_settings().lost_after
     with _as_unavailable():
         for client, group in by_client.values():
             pairs = [text for message in group for text in (message.queue, message.id)]
             answer = {
-                _text(item) for item in _run(client, "unknown", len(living_workers), *living_workers, *pairs)
+                _text(item)
+                for item in _run(client, "unknown", lost_after, len(living_workers), *living_workers, *pairs)
             }
             lost += [message for message in group if message.id in answer]
     return lost

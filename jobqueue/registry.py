@@ -109,7 +109,7 @@ def processor(
 
     def register(function: Callable[..., Skipped | None]) -> Processor:
         known = _processors.get(name)
-        if known is not None and known.function.__qualname__ != function.__qualname__:
+        if known is not None and _dotted(known.function) != _dotted(function):
             raise DuplicateProcessor(
                 f"processor {name!r} is registered twice: by {_dotted(known.function)} "
                 f"and {_dotted(function)}"

@@ -29,6 +29,10 @@ class RetryPolicy:
             raise ValueError(f"factor must be 1 or more, not {self.factor}")
         if not 0 <= self.jitter < 1:
             raise ValueError(f"jitter must be at least 0 and below 1, not {self.jitter}")
+        for name in ("first_delay", "max_delay"):
+            value = getattr(self, name)
+            if not isinstance(value, timedelta) or value < timedelta(0):
+                raise ValueError(f"{name} must be a timedelta of 0 or more, not {value!r}")
 
     def next_delay(
         self,
@@ -40,10 +44,11 @@ class RetryPolicy:
         if isinstance(error, Discard) or failures > self.max_retries:
             return None
         # The cap comes before the power: a large number of failures must not overflow a float.
-        seconds = self.first_delay.total_seconds()
+        longest = self.max_delay.total_seconds()
+        seconds = min(self.first_delay.total_seconds(), longest)
         for _ in range(failures - 1):
             seconds *= self.factor
-            if seconds >= self.max_delay.total_seconds():
-                seconds = self.max_delay.total_seconds()
+            if seconds >= longest:
+                seconds = longest
                 break
         return timedelta(seconds=seconds * uniform(1 - self.jitter, 1 + self.jitter))

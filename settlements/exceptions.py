@@ -29,6 +29,10 @@ class InvalidDueDate(SettlementError, ValueError):
     """The due date is no aware date and time."""
 
 
+class InvalidReminderStep(SettlementError, ValueError):
+    """The number of a reminder within its stage is no count."""
+
+
 class SettlementNotFound(SettlementError, LookupError):
     """No settlement has that id."""
 

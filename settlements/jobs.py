@@ -16,6 +16,7 @@ from django.db import models, router
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from jobqueue.exceptions import InvalidPayload
 from jobqueue.execution import current_database
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, subject_of
@@ -23,6 +24,7 @@ from settlements import emails
 from settlements.exceptions import (
     InvalidDueDate,
     InvalidEmailSubject,
+    InvalidReminderStep,
     SettlementNotFound,
     UnknownProcessType,
     UnknownReminderType,
@@ -32,6 +34,7 @@ from settlements.models import ReminderType, Settlement
 
 PROCESS_TYPES = ("auto_complete", "payment_status_check", "settlement_notification", "periodic_reminder")
 _LONGEST_SUBJECT = 250
+_HIGHEST_STEP = 2**31 - 1
 
 
 def add_email_notification_job(
@@ -56,6 +59,10 @@ def add_email_notification_job(
     if not isinstance(subject, str) or len(subject) > _LONGEST_SUBJECT:
         raise InvalidEmailSubject(
             f"the e-mail's subject must be text of at most {_LONGEST_SUBJECT} characters"
+        )
+    if not isinstance(template_data, dict):
+        raise InvalidPayload(
+            f"template_data must be a dict, {{}} if there is none, not {type(template_data).__name__}"
         )
     return enqueue(
         "email.notification",
@@ -86,12 +93,14 @@ def add_settlement_reminder_job(
     """Add one reminder of a settlement to a user, valid for this due date only.
 
     Of each (type, step, due date) at most one goes out. Raises UnknownReminderType, SettlementNotFound,
-    UserNotFound, InvalidDueDate, or an InvalidJob error of the job queue.
+    UserNotFound, InvalidDueDate, InvalidReminderStep, or an InvalidJob error of the job queue.
     """
     if reminder_type not in ReminderType.values:
         raise UnknownReminderType(
             f"there is no reminder type {reminder_type!r}; allowed are: {', '.join(ReminderType.values)}"
         )
+    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= _HIGHEST_STEP:
+        raise InvalidReminderStep(f"step must be a whole number from 0 to {_HIGHEST_STEP}, not {step!r:.60}")
     database = using or _database()
     settlement = _settlement(settlement_id, database)
     user_key = _user_key(user_id, database)
@@ -184,7 +193,7 @@ def _plain_id(identifier: Any) -> Any:
 
 
 def _subject_of_email(user_id: int | str | None, template_data: dict[str, Any]) -> str | models.Model | None:
-    if isinstance(template_data, dict) and template_data.get("settlement_id"):
+    if template_data.get("settlement_id"):
         return f"{Settlement._meta.label_lower}:{template_data['settlement_id']}"[:200]
     if user_id is None:
         return None

@@ -11,7 +11,7 @@ from django.utils import timezone
 from jobqueue.jobs import NewJob, enqueue_many
 from jobqueue.models import Job
 from settlements.models import ReminderDelivery, ReminderType, Settlement
-from settlements.reminders import PlannedReminder, current_policy, plan_for, step_key
+from settlements.reminders import PlannedReminder, calendar, current_policy, plan_for, step_key
 
 REMINDER_PROCESSOR = "reminders.send"
 
@@ -33,46 +33,63 @@ def plan_reminders(
     the plan is made anew (a change of the settlement). Safe to repeat: the settlement's row is locked.
     """
     with transaction.atomic(using=using):
-        Settlement.objects.using(using).select_for_update().filter(pk=settlement.pk).first()
-        planned = _planned(settlement, using, now or timezone.now())
-        jobs = list(Job.objects.using(using).about(settlement).filter(processor=REMINDER_PROCESSOR))
-        cancelled = _cancel_unplanned(jobs, planned, settlement, using)
-        settled = {job.unique_key for job in jobs if keep_cancelled or job.state != Job.State.CANCELLED}
+        # The row counts: an instance can be stale, or hold what `update_fields` left out.
+        current = Settlement.objects.using(using).select_for_update().filter(pk=settlement.pk).first()
+        if current is None:
+            return Replanned()
+        jobs = list(Job.objects.using(using).about(current).filter(processor=REMINDER_PROCESSOR))
+        unwanted = _unwanted(jobs, current)
+        cancelled = _cancel(unwanted, current, using)
+        settled = {job.unique_key for job in jobs if job not in unwanted and _is_settled(job, keep_cancelled)}
+        planned = _planned(current, using, now or timezone.now())
         missing = [
-            _new_job(settlement, key, reminder) for key, reminder in planned.items() if key not in settled
+            _new_job(current, key, reminder) for key, reminder in planned.items() if key not in settled
         ]
         enqueue_many(missing, using=using)
     return Replanned(cancelled, len(missing))
 
 
+def _is_settled(job: Job, keep_cancelled: bool) -> bool:
+    """Whether nothing is to be done about the job's reminder any more."""
+    return keep_cancelled or job.state != Job.State.CANCELLED
+
+
 def _planned(settlement: Settlement, using: str, now: datetime) -> dict[str, PlannedReminder]:
-    """The plan by unique key, without the initial reminder if one went out for an earlier due date."""
-    reminders = plan_for(settlement, now, current_policy())
-    if reminders and reminders[0].reminder_type == ReminderType.INITIAL:
-        sent = ReminderDelivery.objects.using(using).filter(
-            settlement_id=settlement.pk, reminder_type=ReminderType.INITIAL
-        )
-        if sent.exists():
-            reminders = reminders[1:]
-    return {step_key(settlement.pk, reminder, settlement.due_date): reminder for reminder in reminders}
+    """What is still to go out, by unique key; without what went out for an earlier due date already."""
+    counted_from_creation = [ReminderType.INITIAL, ReminderType.FOLLOW_UP]
+    deliveries = ReminderDelivery.objects.using(using).filter(settlement_id=settlement.pk)
+    sent = set(
+        deliveries.filter(reminder_type__in=counted_from_creation).values_list("reminder_type", "step")
+    )
+    return {
+        step_key(settlement.pk, reminder, settlement.due_date): reminder
+        for reminder in plan_for(settlement, now, current_policy())
+        if (reminder.reminder_type, reminder.step) not in sent
+    }
 
 
-def _cancel_unplanned(
-    jobs: list[Job], planned: dict[str, PlannedReminder], settlement: Settlement, using: str
-) -> int:
-    """Cancel what waits for another due date, another plan or a settlement that is not open."""
-    unplanned = [
-        job.pk for job in jobs if job.state == Job.State.WAITING and not _is_wanted(job, planned, settlement)
-    ]
-    rows = Job.objects.using(using).filter(pk__in=unplanned)
-    return rows.cancel_all(_reason(settlement)) if unplanned else 0
+def _unwanted(jobs: list[Job], settlement: Settlement) -> list[Job]:
+    """What waits for another due date, payer or policy, or for a settlement that is not open.
+
+    What is late, because no worker ran, stays: a worker decides which of the late ones goes out.
+    """
+    keys: set[str] = set()
+    if settlement.is_open:
+        reminders = calendar(settlement.created_at, settlement.due_date, current_policy())
+        keys = {step_key(settlement.pk, reminder, settlement.due_date) for reminder in reminders}
+    return [job for job in jobs if job.state == Job.State.WAITING and not _is_wanted(job, keys, settlement)]
 
 
-def _is_wanted(job: Job, planned: dict[str, PlannedReminder], settlement: Settlement) -> bool:
+def _is_wanted(job: Job, keys: set[str], settlement: Settlement) -> bool:
     if job.unique_key is not None:
-        return job.unique_key in planned
+        return job.unique_key in keys and job.payload["user_id"] == _json_id(settlement.payer_id)
     # Somebody asked for this one by hand: it stays as long as what it says is true.
     return settlement.is_open and datetime.fromisoformat(job.payload["due_date"]) == settlement.due_date
+
+
+def _cancel(jobs: list[Job], settlement: Settlement, using: str) -> int:
+    rows = Job.objects.using(using).filter(pk__in=[job.pk for job in jobs])
+    return rows.cancel_all(_reason(settlement)) if jobs else 0
 
 
 def _reason(settlement: Settlement) -> str:

@@ -80,7 +80,13 @@ def settlement_event(settlement: Settlement, change: Change) -> str:
 
 def keep_reminder_plan(settlement: Settlement, change: Change) -> None:
     """Created, reopened, completed, cancelled, due date or payer changed: the waiting reminders follow."""
-    plan_reminders(settlement, using=change.using)
+    if not _is_part_payment(change):
+        plan_reminders(settlement, using=change.using)
+
+
+def _is_part_payment(change: Change) -> bool:
+    """Open before and after: the plan is the same, and what an operator cancelled in it stays cancelled."""
+    return set(change.fields) == {"status"} and set(change.fields["status"]) <= set(Settlement.OPEN)
 
 
 def complete_if_paid(settlement: Settlement, change: Change) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -48,12 +49,11 @@ def wait_until(predicate: Callable[[], Any], timeout: float = 15.0, *, interval:
     For what another process brings about and no event tells: everything else awaits an event.
     """
     pause = threading.Event()
-    waited = 0.0
+    deadline = time.monotonic() + timeout
     while not (value := predicate()):
-        if waited >= timeout:
+        if time.monotonic() >= deadline:
             pytest.fail(f"not within {timeout} s: {getattr(predicate, '__qualname__', predicate)}")
         pause.wait(interval)
-        waited += interval
     return value
 
 

@@ -118,7 +118,6 @@ def subprocess_environment(redis: RedisServer | None = None, **changes: str) -> 
         environment.pop(variable, None)
     server = redis or main_redis()
     environment |= {
-        "DJANGO_SETTINGS_MODULE": "spendsync_site.settings",
         "REDIS_HOST": server.host,
         "REDIS_PORT": str(server.port),
         "PYTHONUNBUFFERED": "1",

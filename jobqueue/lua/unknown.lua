@@ -1,8 +1,10 @@
--- Which of these messages does Redis not know as queued or as started by a worker that lives?
--- ARGV: prefix, number of living workers, their ids, then (queue, message) pairs. Returns the unknown messages.
-local prefix, workers = ARGV[1], tonumber(ARGV[2])
+-- Which of these messages does Redis not know as queued or as started just now by a worker that lives?
+-- ARGV: prefix, seconds a claim may take, number of living workers, their ids, then (queue, message) pairs.
+-- Returns the unknown messages.
+local prefix, patience, workers = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local now = tonumber(redis.call('TIME')[1])
 local unknown = {}
-for i = 3 + workers, #ARGV, 2 do
+for i = 4 + workers, #ARGV, 2 do
   local queue, message = ARGV[i], ARGV[i + 1]
   local job = prefix .. ':job:' .. message
   local status = redis.call('HGET', job, 'status')
@@ -10,9 +12,16 @@ for i = 3 + workers, #ARGV, 2 do
   if status == 'queued' then
     known = redis.call('LLEN', prefix .. ':queue:' .. queue) > 0
   elseif status == 'started' then
-    for w = 3, 2 + workers do
-      if redis.call('ZSCORE', prefix .. ':wip:' .. queue, message .. ':' .. ARGV[w]) then
-        known = true
+    local claimed_at = tonumber(redis.call('HGET', job, 'claimed_at') or 0)
+    for w = 4, 3 + workers do
+      local entry = message .. ':' .. ARGV[w]
+      if redis.call('ZSCORE', prefix .. ':wip:' .. queue, entry) then
+        if now - claimed_at < patience then
+          known = true
+        else
+          -- Its worker never heard of it and will not clean up.
+          redis.call('ZREM', prefix .. ':wip:' .. queue, entry)
+        end
       end
     end
   end

@@ -27,6 +27,11 @@ STOP = 30.0
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PIP_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CACHE_DIR")
 
 
+def _heed_interrupts() -> None:
+    """A shell lets what it runs in the background ignore SIGINT, and make hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class DemoRun:
     """One `make demo` in a process group of its own."""
 
@@ -45,6 +50,7 @@ class DemoRun:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_heed_interrupts,
         )
         self._reader = threading.Thread(target=self._read, name="demo output", daemon=True)
         self._reader.start()
@@ -57,8 +63,8 @@ class DemoRun:
 
     @property
     def output(self) -> str:
-        """Everything the demo printed so far."""
-        return "".join(self._lines)
+        """What the demo printed last."""
+        return "".join(self._lines[-200:])
 
     def wait_for(self, what: str, predicate: Callable[[], Any], timeout: float) -> Any:
         """The first true value of `predicate()`; AssertionError with the output if there is none in time."""
@@ -72,7 +78,7 @@ class DemoRun:
                 )
             if time.monotonic() > deadline:
                 raise AssertionError(f"no {what} within {timeout:g} s; the demo printed:\n{self.output}")
-            pause.wait(0.1)
+            pause.wait(0.25)
         return value
 
     def wait_until_up(self, timeout: float = INSTALL_AND_START) -> None:

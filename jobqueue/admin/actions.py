@@ -1,0 +1,249 @@
+"""Bulk actions on jobs: say in numbers what will happen, do it in batches, write down who did it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db import models, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from jobqueue.admin.consequences import count_emails
+from jobqueue.admin.listing import BoundedCount, count_up_to_limit
+from jobqueue.admin.verbs import VERBS, Mail, Verb
+from jobqueue.models import Job, JobQuerySet
+
+if TYPE_CHECKING:
+    JobAdmin = admin.ModelAdmin[Job]
+
+MOST_PER_REQUEST = 5_000
+BATCH = 500
+_BACK_TO_JOB = "back"
+
+
+def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], HttpResponse]:
+    """The admin action of a verb."""
+
+    @admin.action(description=f"{verb.label} …", permissions=[verb.permission])
+    def act(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse:
+        if request.POST.get("confirmed") == verb.name:
+            return _carry_out(model_admin, request, jobs, verb)
+        return _ask(model_admin, request, jobs, verb)
+
+    act.__name__ = verb.name
+    return act
+
+
+ACTIONS = {name: action_for(verb) for name, verb in VERBS.items()}
+
+
+# Asking -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a verb would do to the chosen jobs, in numbers."""
+
+    verb: Verb
+    chosen: BoundedCount
+    eligible: BoundedCount
+    by_processor: dict[str, int]
+    emails: int
+    newest: int
+
+    @property
+    def now(self) -> int:
+        """How many jobs this request takes."""
+        return sum(self.by_processor.values())
+
+    @property
+    def later(self) -> str:
+        """How many more match and are left for the next request."""
+        left = BoundedCount(self.eligible - self.now)
+        left.stopped = self.eligible.stopped
+        return str(left) if left or left.stopped else ""
+
+    @property
+    def refused(self) -> int:
+        """How many of the chosen jobs the verb does not take."""
+        return 0 if self.eligible.stopped or self.chosen.stopped else self.chosen - self.eligible
+
+    @property
+    def mail(self) -> str:
+        """What happens to e-mails."""
+        emails = f"{self.emails:,} e-mail{'' if self.emails == 1 else 's'}"
+        return self.verb.mail.value.format(emails=emails) if self.emails else ""
+
+
+def plan(jobs: JobQuerySet, verb: Verb) -> Plan:
+    """Look at the jobs as `verb` would take them. Reads at most COUNT_LIMIT rows."""
+    eligible = verb.eligible(jobs.order_by())
+    rows = list(eligible.order_by("pk").values_list("processor", "state")[:MOST_PER_REQUEST])
+    return Plan(
+        verb=verb,
+        chosen=count_up_to_limit(jobs),
+        eligible=count_up_to_limit(eligible),
+        by_processor=dict(Counter(processor for processor, _state in rows).most_common()),
+        emails=count_emails(Counter(processor for processor, state in rows if _has_mail(verb, state))),
+        newest=jobs.order_by("-pk").values_list("pk", flat=True).first() or 0,
+    )
+
+
+def _has_mail(verb: Verb, state: str) -> bool:
+    """Deleting or cancelling holds back the e-mails of waiting jobs only."""
+    return verb.mail is Mail.GOES_OUT or state in (Job.State.WAITING, Job.State.ACTIVE)
+
+
+def _ask(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb) -> HttpResponse:
+    planned = plan(jobs, verb)
+    if not planned.now:
+        model_admin.message_user(request, _nothing_to_do(planned), messages.WARNING)
+        return _back(model_admin, request)
+    across = request.POST.get("select_across") == "1"
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": "Are you sure?",
+        "opts": model_admin.opts,
+        "media": model_admin.media,
+        "plan": planned,
+        "verb": verb,
+        "across": across,
+        "selected": ["0"] if across else request.POST.getlist(ACTION_CHECKBOX_NAME),
+        "checkbox": ACTION_CHECKBOX_NAME,
+        "back": request.POST.get(_BACK_TO_JOB, ""),
+        "back_url": _back(model_admin, request).url,
+        "most": MOST_PER_REQUEST,
+    }
+    return TemplateResponse(request, "admin/jobqueue/confirm.html", context)
+
+
+def _nothing_to_do(planned: Plan) -> str:
+    verb = planned.verb
+    if planned.chosen == 1:
+        return f"Nothing was {verb.done}: that takes {verb.takes}."
+    return f"None of the {planned.chosen} jobs can be {verb.done}: that takes {verb.takes}."
+
+
+def _back(model_admin: JobAdmin, request: HttpRequest) -> HttpResponseRedirect:
+    """To the job that the action started from, else to the list with its filter."""
+    selected = request.POST.getlist(ACTION_CHECKBOX_NAME)
+    if request.POST.get(_BACK_TO_JOB) and len(selected) == 1 and selected[0].isdecimal():
+        if Job.objects.filter(pk=selected[0]).exists():
+            name = f"{model_admin.admin_site.name}:jobqueue_job_change"
+            return HttpResponseRedirect(reverse(name, args=[selected[0]]))
+        return HttpResponseRedirect(reverse(f"{model_admin.admin_site.name}:jobqueue_job_changelist"))
+    return HttpResponseRedirect(request.get_full_path())
+
+
+# Doing --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tally:
+    """What came of a bulk action."""
+
+    changed: int = 0
+    last: int = 0
+
+
+def _carry_out(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb) -> HttpResponse:
+    chosen = count_up_to_limit(jobs)
+    newest = request.POST.get("newest", "")
+    if newest.isascii() and newest.isdecimal():
+        # Nobody was asked about jobs that came after the question.
+        jobs = jobs.filter(pk__lte=int(newest))
+    tally = _in_batches(verb.eligible(jobs.order_by()), verb, request)
+    across = request.POST.get("select_across") == "1"
+    left = count_up_to_limit(verb.eligible(jobs.filter(pk__gt=tally.last))) if across else BoundedCount(0)
+    for text, level in _messages(verb, tally, 0 if across else chosen - tally.changed, left):
+        model_admin.message_user(request, text, level)
+    return _back(model_admin, request)
+
+
+def _in_batches(eligible: JobQuerySet, verb: Verb, request: HttpRequest) -> Tally:
+    tally = Tally()
+    for _start in range(0, MOST_PER_REQUEST, BATCH):
+        if not _one_batch(eligible, verb, request, tally):
+            break
+    return tally
+
+
+def _one_batch(eligible: JobQuerySet, verb: Verb, request: HttpRequest, tally: Tally) -> bool:
+    """Lock a batch, change it and write it down, in one transaction. False once nothing is left.
+
+    The lock makes of two operators who click at once one who changes a job and one who finds it changed.
+    """
+    with transaction.atomic(using=eligible.db):
+        rows = eligible.filter(pk__gt=tally.last).select_for_update().order_by("pk")
+        batch = list(rows.only("processor", "state", "run_at")[:BATCH])
+        if not batch:
+            return False
+        tally.last = batch[-1].pk
+        entries = {job.pk: _entry(job, verb, request) for job in batch}
+        tally.changed += verb.apply(Job.objects.using(eligible.db).filter(pk__in=entries))
+        LogEntry.objects.bulk_create(entries.values())
+    return True
+
+
+def _operator(request: HttpRequest) -> Any:
+    return request.user.pk
+
+
+def _entry(job: Job, verb: Verb, request: HttpRequest) -> LogEntry:
+    return LogEntry(
+        user_id=_operator(request),
+        content_type=ContentType.objects.get_for_model(Job),
+        object_id=str(job.pk),
+        object_repr=str(job)[:200],
+        action_flag=DELETION if verb.name == "delete" else CHANGE,
+        change_message=f"{verb.label}: {verb.before(job)} → {verb.after}",
+    )
+
+
+def _messages(verb: Verb, tally: Tally, refused: int, left: BoundedCount) -> Iterator[tuple[str, int]]:
+    if tally.changed:
+        yield f"{_jobs(tally.changed)} {verb.done}.", messages.SUCCESS
+    if refused > 0:
+        yield f"{_jobs(refused)} left alone: {verb.label.lower()} takes {verb.takes}.", messages.WARNING
+    if not tally.changed and refused <= 0:
+        yield f"Nothing was {verb.done}: that takes {verb.takes}.", messages.WARNING
+    if left:
+        yield (
+            f"{left} more match: one request takes at most {MOST_PER_REQUEST:,}. Repeat the action to go on.",
+            messages.WARNING,
+        )
+
+
+def _jobs(number: int) -> str:
+    return f"{number:,} job{'' if number == 1 else 's'}"
+
+
+# Audit of one thing that is no job -----------------------------------------------------------------
+
+
+def log_change(request: HttpRequest, record: models.Model, message: str) -> None:
+    """Write down who changed this record and how."""
+    LogEntry.objects.create(
+        user_id=_operator(request),
+        content_type=ContentType.objects.get_for_model(record),
+        object_id=str(record.pk),
+        object_repr=str(record)[:200],
+        action_flag=CHANGE,
+        change_message=message,
+    )
+
+
+def history_of(job: Job) -> list[Any]:
+    """What operators did to this job, the latest first."""
+    entries = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(Job), object_id=str(job.pk)
+    )
+    return list(entries.select_related("user").order_by("-action_time")[:50])

@@ -1,0 +1,142 @@
+"""Why a job is not running, in words: the question operators ask most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings as django_settings
+
+from jobqueue.admin.words import absolute, exact_span, relative, span
+from jobqueue.conf import get_settings
+from jobqueue.exceptions import UnknownProcessor
+from jobqueue.models import SKIPPED_PREFIX, Attempt, Job, Queue, Worker, database_now
+from jobqueue.registry import get_processor
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the explanation of one job needs to know of the world around it."""
+
+    now: datetime
+    is_stuck: bool = False
+    is_paused: bool = False
+    is_configured: bool = True
+    is_registered: bool = True
+    workers: int = 1
+    max_retries: int = 3
+    last_error: str = ""
+    worker: Worker | None = None
+
+
+def gather(job: Job) -> Facts:
+    """The facts about a job of this moment, by the database's clock."""
+    using = job._state.db or "default"
+    last = Attempt.objects.using(using).filter(job=job).order_by("-number").first()
+    processor = _processor_policy(job)
+    return Facts(
+        now=database_now(using),
+        is_stuck=Job.objects.using(using).stuck().filter(pk=job.pk).exists(),
+        is_paused=Queue.objects.using(using).filter(pk=job.queue, paused=True).exists(),
+        is_configured=job.queue in django_settings.RQ_QUEUES,
+        is_registered=processor is not None,
+        workers=len(serving_workers(using).get(job.queue, [])),
+        max_retries=get_settings().retry.max_retries if processor is None else processor,
+        last_error=last.error_class if last else "",
+        worker=Worker.objects.using(using).filter(pk=job.worker_id).first() if job.worker_id else None,
+    )
+
+
+def _processor_policy(job: Job) -> int | None:
+    try:
+        return get_processor(job.processor).retry_policy.max_retries
+    except UnknownProcessor:
+        return None
+
+
+def serving_workers(using: str) -> dict[str, list[Worker]]:
+    """The living workers by the queues they serve."""
+    alive_since = database_now(using) - timedelta(seconds=get_settings().worker_silence)
+    serving: dict[str, list[Worker]] = {}
+    for worker in Worker.objects.using(using).filter(heartbeat_at__gte=alive_since, stopping=False):
+        for queue in worker.queues:
+            serving.setdefault(queue, []).append(worker)
+    return serving
+
+
+def explain(job: Job, facts: Facts) -> str:
+    """One or more sentences: what the job waits for, who runs it, or how it ended."""
+    if job.state == Job.State.WAITING:
+        return " ".join([_waits_for(job, facts), *_obstacles(job, facts)])
+    if job.state == Job.State.ACTIVE:
+        return _runs(job, facts)
+    return _ended(job, facts)
+
+
+def _waits_for(job: Job, facts: Facts) -> str:
+    if job.run_at > facts.now:
+        return _delayed(job, facts)
+    if facts.is_paused or not facts.workers or not facts.is_configured:
+        return f"Due since {span(facts.now - job.run_at)}."
+    if job.published_at is None:
+        return f"Due since {span(facts.now - job.run_at)}: about to be published to queue {job.queue}."
+    workers = "1 worker serves it" if facts.workers == 1 else f"{facts.workers} workers serve it"
+    return f"Waiting for a free worker on queue {job.queue} for {span(facts.now - job.run_at)}: {workers}."
+
+
+def _delayed(job: Job, facts: Facts) -> str:
+    when = relative(job.run_at, facts.now)
+    if job.attempt > 1 and job.failures and facts.last_error:
+        return f"Retry {job.failures} of {facts.max_retries} {when} after {facts.last_error}."
+    if job.attempt > 1 and job.reason:
+        return f"Runs again {when}: {job.reason}."
+    return f"Delayed until {absolute(job.run_at)}, {when}."
+
+
+def _obstacles(job: Job, facts: Facts) -> list[str]:
+    """What keeps the job from running even when its time has come."""
+    found = []
+    if not facts.is_configured:
+        found.append(f"RQ_QUEUES has no queue {job.queue}, so no worker can serve it.")
+    elif facts.is_paused:
+        found.append(f"The queue {job.queue} is paused: resume it to let the job run.")
+    if facts.is_configured and not facts.workers:
+        found.append(
+            f"Waiting for a worker on queue {job.queue}: no worker serves it. "
+            f"Start one with: manage.py rqworker {job.queue}"
+        )
+    if not facts.is_registered:
+        found.append(f"No processor {job.processor} is registered in this process.")
+    return found
+
+
+def _runs(job: Job, facts: Facts) -> str:
+    worker = facts.worker.name if facts.worker else "unknown"
+    running = facts.now - job.started_at if job.started_at else timedelta(0)
+    if not facts.is_stuck:
+        return (
+            f"Claimed by worker {worker}, running for {exact_span(running)} "
+            f"(its limit is {job.timeout:.0f} s)."
+        )
+    if facts.worker is None:
+        return f"Stuck: its worker is gone, and the job has been active for {span(running)}."
+    silence = facts.now - facts.worker.heartbeat_at
+    if silence > timedelta(seconds=get_settings().worker_silence):
+        return f"Stuck: worker {worker} has given no sign of life for {span(silence)}."
+    return f"Stuck: running on worker {worker} for {span(running)}, past its limit of {job.timeout:.0f} s."
+
+
+def _ended(job: Job, facts: Facts) -> str:
+    when = relative(job.finished_at, facts.now) if job.finished_at else "some time ago"
+    reason = f": {job.reason}" if job.reason else ""
+    if job.state == Job.State.FAILED:
+        runs = "1 attempt" if job.failures == 1 else f"{job.failures} attempts"
+        return f"Failed {when} after {runs}{reason}. It stays here until somebody retries or deletes it."
+    if job.state == Job.State.CANCELLED:
+        return f"Cancelled {when}{reason}."
+    if job.is_skipped:
+        return f"Skipped {when}: there was nothing to do, {job.reason.removeprefix(SKIPPED_PREFIX)}."
+    took = (
+        f" after {exact_span(job.finished_at - job.started_at)}" if job.finished_at and job.started_at else ""
+    )
+    return f"Completed {when}{took} in attempt {job.attempt}."

@@ -1,0 +1,49 @@
+"""Failed jobs by cause: the error of their last attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Max, Min, OuterRef, QuerySet, Subquery
+
+from jobqueue.models import Attempt, Job
+
+UNRECORDED = "(not recorded)"
+_NEWEST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Failed jobs that ended by one error."""
+
+    error: str
+    jobs: int
+    first: datetime | None
+    last: datetime | None
+
+
+def with_last_error(jobs: QuerySet[Any]) -> QuerySet[Any]:
+    """The jobs, each with the error class of its last failed attempt as `last_error`."""
+    attempts = Attempt.objects.filter(job=OuterRef("pk")).order_by("-number")
+    annotated: QuerySet[Any] = jobs.annotate(last_error=Subquery(attempts.values("error_class")[:1]))
+    return annotated
+
+
+def error_groups() -> list[ErrorGroup]:
+    """The causes of the newest 10,000 failures, the most frequent first."""
+    return sorted(_groups(), key=lambda group: -group.jobs)
+
+
+def _groups() -> Iterator[ErrorGroup]:
+    newest = Job.objects.failed().order_by("-pk").values("pk")[:_NEWEST]
+    groups = (
+        with_last_error(Job.objects.filter(pk__in=newest))
+        .order_by()
+        .values("last_error")
+        .annotate(jobs=Count("pk"), first=Min("finished_at"), last=Max("finished_at"))
+    )
+    for group in groups:
+        yield ErrorGroup(group["last_error"] or UNRECORDED, group["jobs"], group["first"], group["last"])

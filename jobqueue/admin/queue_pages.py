@@ -1,0 +1,212 @@
+"""Every configured queue with its counts, and its switch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin.actions import log_change
+from jobqueue.admin.explain import serving_workers
+from jobqueue.admin.words import NOTHING, badge
+from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.models import Queue
+from jobqueue.statistics import completed_counts, queue_counts
+
+if TYPE_CHECKING:
+    QueueModelAdmin = admin.ModelAdmin[Queue]
+else:
+    QueueModelAdmin = admin.ModelAdmin
+
+COUNTS = ("waiting", "active", "delayed", "failed", "completed")
+REFRESH_SECONDS = 4
+NO_REDIS = "Redis cannot be reached: the numbers of completed jobs are unknown, and due jobs wait."
+
+
+def live_counts() -> tuple[dict[str, dict[str, str]], bool]:
+    """What the page shows of each queue, and whether Redis answered."""
+    try:
+        completed: dict[str, int] | None = completed_counts("probe")
+    except BrokerUnavailable:
+        completed = None
+    serving = serving_workers(Queue.objects.db)
+    shown = {}
+    for name, counts in queue_counts().items():
+        texts = {state: f"{number:,}" for state, number in counts.as_dict().items()}
+        texts["completed"] = NOTHING if completed is None else f"{completed.get(name, 0):,}"
+        texts["workers"] = f"{len(serving.get(name, []))}"
+        shown[name] = texts
+    return shown, completed is not None
+
+
+class QueueChangeList(ChangeList):
+    """The queues with their counts of this moment."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the queues, and their counts once for all."""
+        super().get_results(request)
+        counts, self.redis_answers = live_counts()
+        self.result_list = list(self.result_list)
+        for queue in self.result_list:
+            vars(queue)["_counts"] = counts.get(queue.pk, {})
+
+
+@admin.register(Queue)
+class QueueAdmin(QueueModelAdmin):
+    """Counts, pause and resume. Queues are configured in RQ_QUEUES, not here."""
+
+    list_display = ("name", "switch", "workers", "waiting", "active", "delayed", "failed", "completed")
+    list_display_links = None
+    sortable_by = ()
+    actions = ("pause", "resume")
+    show_full_result_count = False
+
+    class Media:
+        css = {"all": ["jobqueue/admin.css"]}
+        js = ["jobqueue/live.js"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Queues are added in the settings."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Pausing has a permission of its own."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Queues are removed in the settings."""
+        return False
+
+    def has_pause_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may pause and resume queues."""
+        return request.user.has_perm("jobqueue.pause_queue")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[QueueChangeList]:
+        """The list that brings the counts."""
+        return QueueChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Queue]:
+        """The configured queues; those without a row get one."""
+        queues = super().get_queryset(request).filter(name__in=django_settings.RQ_QUEUES)
+        missing = set(django_settings.RQ_QUEUES) - set(queues.values_list("name", flat=True))
+        if missing:
+            Queue.objects.bulk_create([Queue(name=name) for name in sorted(missing)], ignore_conflicts=True)
+        return queues
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the counts that the page fetches every few seconds."""
+        counts = path("counts/", self.admin_site.admin_view(self.counts_view), name="jobqueue_queue_counts")
+        return [counts, *super().get_urls()]
+
+    def counts_view(self, request: HttpRequest) -> HttpResponse:
+        """The counts as JSON, for who may see the page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        counts, redis_answers = live_counts()
+        response = JsonResponse({"queues": counts, "notice": "" if redis_answers else NO_REDIS})
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The queues, refreshed while the page is looked at."""
+        wants_pause = {"pause", "resume"} & set(request.POST.getlist("action"))
+        if wants_pause and not self.has_pause_permission(request):
+            raise PermissionDenied
+        live = {
+            "url": reverse(f"{self.admin_site.name}:jobqueue_queue_counts"),
+            "seconds": REFRESH_SECONDS,
+        }
+        response = super().changelist_view(
+            request, {"title": capfirst(self.opts.verbose_name_plural), "live": live, **(extra_context or {})}
+        )
+        context = getattr(response, "context_data", None) or {}
+        if "cl" in context:
+            context["live"]["notice"] = "" if context["cl"].redis_answers else NO_REDIS
+        return response
+
+    # Columns --------------------------------------------------------------------------------------
+
+    @admin.display(description=_("state"))
+    def switch(self, queue: Queue) -> SafeString:
+        """Whether jobs of the queue are started."""
+        return badge("paused") if queue.paused else badge("running")
+
+    @admin.display(description=_("workers"))
+    def workers(self, queue: Queue) -> SafeString:
+        """How many living workers serve the queue."""
+        return _live(queue, "workers")
+
+    @admin.display(description=_("waiting"))
+    def waiting(self, queue: Queue) -> SafeString:
+        """Jobs that are due."""
+        return self._linked(queue, "waiting")
+
+    @admin.display(description=_("active"))
+    def active(self, queue: Queue) -> SafeString:
+        """Jobs that run."""
+        return self._linked(queue, "active")
+
+    @admin.display(description=_("delayed"))
+    def delayed(self, queue: Queue) -> SafeString:
+        """Jobs whose time lies ahead."""
+        return self._linked(queue, "delayed")
+
+    @admin.display(description=_("failed"))
+    def failed(self, queue: Queue) -> SafeString:
+        """Jobs that need attention."""
+        return self._linked(queue, "failed")
+
+    @admin.display(description=_("completed"))
+    def completed(self, queue: Queue) -> SafeString:
+        """Jobs completed since counting began."""
+        return self._linked(queue, "completed")
+
+    def _linked(self, queue: Queue, state: str) -> SafeString:
+        name = f"{self.admin_site.name}:jobqueue_job_changelist"
+        url = reverse(name, query={"queue": queue.pk, "state": state})
+        return format_html('<a href="{}">{}</a>', url, _live(queue, state))
+
+    # Actions --------------------------------------------------------------------------------------
+
+    @admin.action(description=_("Pause"), permissions=["pause"])
+    def pause(self, request: HttpRequest, queues: QuerySet[Queue]) -> None:
+        """Start no more jobs of these queues; what runs ends as usual."""
+        self._switch(request, queues, paused=True)
+
+    @admin.action(description=_("Resume"), permissions=["pause"])
+    def resume(self, request: HttpRequest, queues: QuerySet[Queue]) -> None:
+        """Start jobs of these queues again."""
+        self._switch(request, queues, paused=False)
+
+    def _switch(self, request: HttpRequest, queues: QuerySet[Queue], *, paused: bool) -> None:
+        before, after = ("running", "paused") if paused else ("paused", "running")
+        with transaction.atomic(using=queues.db):
+            changing = list(queues.filter(paused=not paused).select_for_update())
+            Queue.objects.filter(pk__in=[queue.pk for queue in changing]).update(paused=paused)
+            for queue in changing:
+                log_change(request, queue, f"{'Pause' if paused else 'Resume'}: {before} → {after}")
+        names = ", ".join(queue.name for queue in changing)
+        if names:
+            self.message_user(request, f"{'Paused' if paused else 'Resumed'}: {names}.", messages.SUCCESS)
+        else:
+            self.message_user(request, f"Nothing to do: already {after}.", messages.WARNING)
+
+
+def _live(queue: Queue, what: str) -> SafeString:
+    text = vars(queue)["_counts"].get(what, NOTHING)
+    return format_html(
+        '<span class="jq-count" data-count="{}/{}" data-value="{}">{}</span>', queue.pk, what, text, text
+    )

@@ -1,0 +1,109 @@
+"""What jobs are about: from `"settlements.settlement:<pk>"` to a record's name and admin page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.apps import apps
+from django.contrib.admin import AdminSite
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from jobqueue.admin.words import mask_addresses
+
+_SHOWN_OF_KEY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A subject as a page shows it; without `url` there is nothing to look at, or no permission."""
+
+    text: str
+    label: str
+    url: str = ""
+
+    def as_html(self) -> SafeString | str:
+        """The label, linked to the record where that can be."""
+        if not self.url:
+            return format_html('<span title="{}">{}</span>', self.text, self.label) if self.text else "–"
+        return format_html('<a href="{}" title="{}">{}</a>', self.url, self.text, self.label)
+
+
+def describe_subjects(texts: Iterable[str], request: HttpRequest, site: AdminSite) -> dict[str, Subject]:
+    """The subjects of a page by their text, read with one query for each model."""
+    by_model: dict[type[models.Model], dict[str, str]] = defaultdict(dict)
+    subjects = {text: Subject(text, _short(text)) for text in texts}
+    for text in subjects:
+        model, key = _split(text)
+        if model is not None and _may_view(model, request, site):
+            by_model[model][text] = key
+    for model, keys in by_model.items():
+        subjects |= _read(model, keys, site)
+    return subjects
+
+
+def subject_texts(text: str) -> list[str]:
+    """Every subject that a bare UUID may stand for."""
+    try:
+        key = UUID(text)
+    except ValueError:
+        return []
+    keyed = [model for model in apps.get_models() if isinstance(model._meta.pk, models.UUIDField)]
+    return [f"{model._meta.label_lower}:{key}" for model in keyed]
+
+
+def _read(model: type[models.Model], keys: dict[str, str], site: AdminSite) -> dict[str, Subject]:
+    records = model._default_manager.in_bulk(list(keys.values()))
+    by_key = {str(pk): record for pk, record in records.items()}
+    found = {}
+    for text, key in keys.items():
+        if key in by_key:
+            found[text] = Subject(text, mask_addresses(str(by_key[key]))[:80], _url(model, key, site))
+        else:
+            found[text] = Subject(text, f"{_short(text)} (deleted)")
+    return found
+
+
+def _split(text: str) -> tuple[type[models.Model] | None, str]:
+    label, _, key = text.partition(":")
+    try:
+        model = apps.get_model(label)
+    except (LookupError, ValueError):
+        return None, key
+    return (model, _as_key(model, key)) if _as_key(model, key) else (None, key)
+
+
+def _as_key(model: type[models.Model], text: str) -> str:
+    """The primary key as the model's own text; empty if the text can be none."""
+    try:
+        key = model._meta.pk.to_python(text) if text else None
+    except (ValidationError, ValueError, OverflowError):
+        return ""
+    return "" if key is None else str(key)
+
+
+def _may_view(model: type[models.Model], request: HttpRequest, site: AdminSite) -> bool:
+    return site.is_registered(model) and site.get_model_admin(model).has_view_permission(request)
+
+
+def _url(model: type[models.Model], key: str, site: AdminSite) -> str:
+    name = f"{model._meta.app_label}_{model._meta.model_name}_change"
+    try:
+        return reverse(f"{site.name}:{name}", args=[key])
+    except NoReverseMatch:
+        return ""
+
+
+def _short(text: str) -> str:
+    """`settlement 3f2a9c1e` for a long key; a text that is no subject of a record stays as it is."""
+    label, colon, key = text.partition(":")
+    if not colon:
+        return text
+    return f"{label.rpartition('.')[2]} {key[:_SHOWN_OF_KEY]}"

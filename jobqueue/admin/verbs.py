@@ -1,0 +1,134 @@
+"""What operators can do to jobs: each verb has a permission, the jobs it takes, and one call that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from jobqueue import rescue
+from jobqueue.admin.words import absolute
+from jobqueue.models import Job, JobQuerySet
+
+
+class Mail(Enum):
+    """What a verb does to the e-mails of its jobs."""
+
+    GOES_OUT = "Up to {emails} will go out."
+    STAYS_IN = "Up to {emails} will not go out."
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing an operator can do.
+
+    `takes` says in words which jobs `eligible` lets through, `states` in which lists they are found.
+    """
+
+    name: str
+    permission: str
+    label: str
+    done: str
+    takes: str
+    after: str
+    eligible: Callable[[JobQuerySet], JobQuerySet]
+    apply: Callable[[JobQuerySet], int]
+    mail: Mail
+    is_dangerous: bool = False
+    notice: str = ""
+    states: tuple[str, ...] = ()
+
+    def before(self, job: Job) -> str:
+        """The job's state before, for the audit entry."""
+        return f"delayed until {absolute(job.run_at)}" if self.name == "run_now" else job.state
+
+
+def _delete(jobs: JobQuerySet) -> int:
+    return jobs.delete()[1].get(Job._meta.label, 0)
+
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb(
+            name="retry",
+            permission="retry",
+            label="Retry",
+            done="retried",
+            takes="a failed or cancelled job",
+            after="waiting",
+            eligible=lambda jobs: jobs.filter(state__in=[Job.State.FAILED, Job.State.CANCELLED]),
+            apply=JobQuerySet.retry_all,
+            mail=Mail.GOES_OUT,
+            states=("failed", "cancelled"),
+            notice="They run at once, with a full budget of retries.",
+        ),
+        Verb(
+            name="run_now",
+            permission="run",
+            label="Run now",
+            done="made due now",
+            takes="a delayed job",
+            after="due now",
+            eligible=JobQuerySet.delayed,
+            apply=JobQuerySet.run_all_now,
+            mail=Mail.GOES_OUT,
+            states=("delayed",),
+            notice="They do not wait for their time.",
+        ),
+        Verb(
+            name="cancel",
+            permission="cancel",
+            label="Cancel",
+            done="cancelled",
+            takes="a waiting or delayed job",
+            after="cancelled",
+            eligible=JobQuerySet.waiting,
+            apply=lambda jobs: jobs.cancel_all("cancelled by an operator"),
+            mail=Mail.STAYS_IN,
+            states=("waiting", "delayed"),
+            notice="They will not run unless somebody retries them.",
+        ),
+        Verb(
+            name="release",
+            permission="clear",
+            label="Put back on the road",
+            done="put back on the road",
+            takes="a stuck job",
+            after="waiting",
+            eligible=JobQuerySet.stuck,
+            apply=rescue.release,
+            mail=Mail.GOES_OUT,
+            states=("stuck", "active"),
+            notice="They run again at once. What they did before they got stuck may happen a second time.",
+        ),
+        Verb(
+            name="fail",
+            permission="clear",
+            label="Fail",
+            done="failed",
+            takes="a stuck job",
+            after="failed",
+            eligible=JobQuerySet.stuck,
+            apply=rescue.fail,
+            mail=Mail.STAYS_IN,
+            is_dangerous=True,
+            states=("stuck", "active"),
+            notice="They end as failed and stay for inspection.",
+        ),
+        Verb(
+            name="delete",
+            permission="delete",
+            label="Delete",
+            done="deleted",
+            takes="a job that is not running",
+            after="deleted",
+            eligible=lambda jobs: jobs.exclude(state=Job.State.ACTIVE),
+            apply=_delete,
+            mail=Mail.STAYS_IN,
+            is_dangerous=True,
+            states=("waiting", "delayed", "failed", "completed", "skipped", "cancelled"),
+            notice="Their payloads, errors and tracebacks are gone for good.",
+        ),
+    )
+}

@@ -1,0 +1,124 @@
+"""Who runs the jobs: one row for each executor process, alive or silent."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin.words import badge, time_tag
+from jobqueue.conf import get_settings
+from jobqueue.models import Job, Worker, database_now
+
+if TYPE_CHECKING:
+    WorkerModelAdmin = admin.ModelAdmin[Worker]
+else:
+    WorkerModelAdmin = admin.ModelAdmin
+
+
+class WorkerChangeList(ChangeList):
+    """The workers, seen by the database's clock."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the workers and what time it is."""
+        super().get_results(request)
+        now = database_now(Worker.objects.db)
+        self.result_list = list(self.result_list)
+        running = _running_jobs([worker.pk for worker in self.result_list])
+        for worker in self.result_list:
+            vars(worker)["_now"] = now
+            vars(worker)["_running"] = running.get(worker.pk, 0)
+
+
+def _running_jobs(workers: list[uuid.UUID]) -> dict[uuid.UUID, int]:
+    active = Job.objects.active().filter(worker_id__in=workers).order_by()
+    return {
+        row["worker_id"]: row["number"] for row in active.values("worker_id").annotate(number=Count("pk"))
+    }
+
+
+@admin.register(Worker)
+class WorkerAdmin(WorkerModelAdmin):
+    """Workers write themselves in and are forgotten a day after their last sign of life."""
+
+    list_display = (
+        "name",
+        "state",
+        "hostname",
+        "pid",
+        "serves",
+        "threads",
+        "running",
+        "heartbeat",
+        "started",
+    )
+    list_display_links = None
+    sortable_by = ("name", "hostname")
+    search_fields = ("name", "hostname")
+    show_full_result_count = False
+
+    class Media:
+        css = {"all": ["jobqueue/admin.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Workers write themselves in."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nothing to change."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Without its row a worker's jobs would count as lost."""
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The workers."""
+        title = {"title": capfirst(self.opts.verbose_name_plural)}
+        return super().changelist_view(request, title | (extra_context or {}))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[WorkerChangeList]:
+        """The list that knows the time."""
+        return WorkerChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+        """The workers, the latest sign of life first."""
+        return super().get_queryset(request).order_by("-heartbeat_at")
+
+    @admin.display(description=_("state"))
+    def state(self, worker: Worker) -> SafeString:
+        """Alive or silent by the last heartbeat."""
+        silence = vars(worker)["_now"] - worker.heartbeat_at
+        if silence.total_seconds() > get_settings().worker_silence:
+            return badge("silent")
+        return badge("stopping") if worker.stopping else badge("alive")
+
+    @admin.display(description=_("queues"))
+    def serves(self, worker: Worker) -> str:
+        """The queues, in the order the worker serves them."""
+        return ", ".join(str(queue) for queue in worker.queues)
+
+    @admin.display(description=_("running jobs"))
+    def running(self, worker: Worker) -> int:
+        """How many jobs the worker runs."""
+        number: int = vars(worker)["_running"]
+        return number
+
+    @admin.display(description=_("last heartbeat"))
+    def heartbeat(self, worker: Worker) -> SafeString | str:
+        """When the worker last gave a sign of life."""
+        return time_tag(worker.heartbeat_at, vars(worker)["_now"])
+
+    @admin.display(description=_("started"))
+    def started(self, worker: Worker) -> SafeString | str:
+        """Since when the worker runs."""
+        return time_tag(worker.started_at, vars(worker)["_now"])

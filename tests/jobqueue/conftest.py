@@ -1,0 +1,68 @@
+"""Fixtures of the job queue's tests: sample processors, and a Redis that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.conf import LazySettings
+
+from jobqueue import execution, registry
+from spendsync_site.demo.processes import LOOPBACK, free_port
+from spendsync_site.demo.redis_server import RedisServer
+from tests.jobqueue import processors_for_tests
+
+UseRedis = Callable[[str, int], None]
+
+
+@pytest.fixture(autouse=True)
+def sample_processors(monkeypatch: pytest.MonkeyPatch) -> processors_for_tests.Calls:
+    """Registers the sample processors for one test; returns what steers `sample.call`."""
+    monkeypatch.setattr(registry, "_processors", dict(registry._processors))
+    return processors_for_tests.register()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_untold() -> Iterator[None]:
+    """What one test could not tell Redis must not be told in the next."""
+    execution._untold.clear()
+    yield
+    execution._untold.clear()
+
+
+@pytest.fixture
+def use_redis(settings: LazySettings) -> UseRedis:
+    """Points every queue at another address until the end of the test."""
+
+    def use(host: str, port: int) -> None:
+        settings.RQ_QUEUES = {
+            name: {**config, "HOST": host, "PORT": port} for name, config in settings.RQ_QUEUES.items()
+        }
+
+    return use
+
+
+@pytest.fixture(params=["closed", "paused", "black hole"])
+def redis_outage(
+    request: pytest.FixtureRequest,
+    use_redis: UseRedis,
+    private_redis: Callable[..., RedisServer],
+    blackhole: tuple[str, int],
+) -> str:
+    """A Redis that nobody can use: its port is closed, it is stopped in its tracks, or it never answers."""
+    if request.param == "closed":
+        use_redis(LOOPBACK, free_port())
+    elif request.param == "black hole":
+        use_redis(*blackhole)
+    else:
+        server = private_redis()
+        use_redis(server.host, server.port)
+        server.pause()
+    return str(request.param)
+
+
+@pytest.fixture
+def redis_closed(use_redis: UseRedis) -> UseRedis:
+    """Nothing listens at Redis's port; the return value points the queues somewhere else again."""
+    use_redis(LOOPBACK, free_port())
+    return use_redis

@@ -1,0 +1,80 @@
+"""Steps that many tests of the job queue take."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+
+from jobqueue import execution, outbox, queues
+from jobqueue.execution import Claim, Claimant, Outcome
+from jobqueue.jobs import enqueue
+from jobqueue.models import Job, Worker
+from tests.jobqueue.processors_for_tests import SUCCEED
+
+QUEUES = ("email", "reminders", "settlement")
+CLAIMANT = Claimant(uuid.UUID(int=7), "tests", QUEUES)
+OTHER_CLAIMANT = Claimant(uuid.UUID(int=8), "other", QUEUES)
+
+
+def published(processor: str = SUCCEED, *, using: str = "default", **payload: Any) -> Job:
+    """A job that is due and whose message is in Redis."""
+    job = enqueue(processor, using=using, **payload)
+    queues.publish([outbox.message_of(job, using)])
+    return job
+
+
+def claimed(
+    processor: str = SUCCEED, *, claimant: Claimant = CLAIMANT, using: str = "default", **payload: Any
+) -> Job:
+    """A job that is active, claimed by `claimant`, as the row in the database says."""
+    return claim_row(enqueue(processor, using=using, **payload), claimant, using)
+
+
+def claim_row(job: Job, claimant: Claimant = CLAIMANT, using: str = "default") -> Job:
+    """Claim a due job without Redis."""
+    [row] = Job.objects.db_manager(using).claim([(job.pk, job.attempt)], claimant.id)
+    return row
+
+
+def run(job: Job, claimant: Claimant = CLAIMANT, using: str = "default") -> Outcome:
+    """Perform and settle a claimed job."""
+    outcome = execution.perform(Claim(job, using))
+    execution.settle([outcome], claimant)
+    job.refresh_from_db(using=using)
+    return outcome
+
+
+def run_waiting(job: Job, claimant: Claimant = CLAIMANT, using: str = "default") -> Outcome:
+    """Make a waiting job due, and claim, perform and settle it."""
+    Job.objects.using(using).filter(pk=job.pk).update(run_at=Now())
+    job.refresh_from_db(using=using)
+    outcome = run(claim_row(job, claimant, using), claimant, using)
+    job.refresh_from_db(using=using)
+    return outcome
+
+
+def make_worker(
+    claimant: Claimant = CLAIMANT, *, silent_for: float = 0, using: str = "default", **fields: Any
+) -> Worker:
+    """The row of a worker that gave its last sign of life `silent_for` seconds ago."""
+    values = {"name": claimant.name, "hostname": "host", "pid": 1, "queues": list(claimant.queues)}
+    worker = Worker(id=claimant.id, **values | fields)
+    worker.save(using=using, force_insert=True)
+    Worker.objects.using(using).filter(pk=worker.pk).update(
+        heartbeat_at=Now() - timedelta(seconds=silent_for)
+    )
+    return worker
+
+
+def messages_of(jobs: Sequence[Job], using: str = "default") -> list[queues.Message]:
+    """The messages of these jobs."""
+    return [outbox.message_of(job, using) for job in jobs]
+
+
+def list_of(redis_client: Any, queue: str = "email") -> list[str]:
+    """The message ids that wait in a queue's list."""
+    return [item.decode() for item in redis_client.lrange(f"rq:queue:{queue}", 0, -1)]

@@ -1,0 +1,193 @@
+"""Why a job is not running, in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobqueue.admin.explain import Facts, explain, gather
+from jobqueue.admin.words import exact_span, mask_addresses, relative, span
+from jobqueue.models import Job, Queue, Worker
+from tests.jobqueue.admin_steps import add_attempt, make_job, make_worker
+
+NOW = datetime(2026, 5, 17, 14, 0, tzinfo=UTC)
+FACTS = Facts(now=NOW)
+
+
+def _job(**fields: Any) -> Job:
+    defaults = {"processor": "email.notification", "queue": "email", "timeout": 30, "run_at": NOW}
+    return Job(pk=7, **defaults | fields)
+
+
+def _worker(silent_for: float = 0) -> Worker:
+    return Worker(name="worker-1", heartbeat_at=NOW - timedelta(seconds=silent_for))
+
+
+def test_a_delayed_job_says_until_when() -> None:
+    job = _job(run_at=NOW + timedelta(hours=3))
+    assert explain(job, FACTS) == "Delayed until 2026-05-17 17:00:00 UTC, in 3 h."
+
+
+def test_a_job_between_attempts_says_which_retry_comes_when_and_after_what() -> None:
+    job = _job(run_at=NOW + timedelta(seconds=4), attempt=3, failures=2)
+    text = explain(job, replace(FACTS, last_error="ConnectionError"))
+    assert text == "Retry 2 of 3 in 4 s after ConnectionError."
+
+
+def test_a_job_that_asked_for_another_time_says_why() -> None:
+    job = _job(run_at=NOW + timedelta(minutes=5), attempt=2, reason="1 payments are unsettled")
+    assert explain(job, FACTS) == "Runs again in 5 min: 1 payments are unsettled."
+
+
+def test_a_due_job_that_is_published_waits_for_a_free_worker() -> None:
+    job = _job(run_at=NOW - timedelta(seconds=40), published_at=NOW)
+    text = explain(job, replace(FACTS, workers=2))
+    assert text == "Waiting for a free worker on queue email for 40 s: 2 workers serve it."
+
+
+def test_a_due_job_that_is_not_published_is_about_to_be() -> None:
+    job = _job(run_at=NOW - timedelta(seconds=3))
+    assert explain(job, FACTS) == "Due since 3 s: about to be published to queue email."
+
+
+def test_a_job_without_a_worker_says_that_no_worker_serves_its_queue() -> None:
+    text = explain(_job(run_at=NOW - timedelta(seconds=3)), replace(FACTS, workers=0))
+    assert "Waiting for a worker on queue email: no worker serves it." in text
+    assert "manage.py rqworker email" in text
+
+
+def test_a_job_of_a_paused_queue_says_so() -> None:
+    text = explain(_job(run_at=NOW - timedelta(seconds=3)), replace(FACTS, is_paused=True))
+    assert text == "Due since 3 s. The queue email is paused: resume it to let the job run."
+
+
+def test_a_delayed_job_of_a_paused_queue_says_both() -> None:
+    text = explain(_job(run_at=NOW + timedelta(hours=3)), replace(FACTS, is_paused=True))
+    assert "Delayed until" in text
+    assert "is paused" in text
+
+
+def test_a_job_of_an_unknown_queue_says_so() -> None:
+    assert "RQ_QUEUES has no queue email" in explain(_job(), replace(FACTS, is_configured=False))
+
+
+def test_a_job_of_an_unknown_processor_says_so() -> None:
+    assert "No processor email.notification is registered" in explain(
+        _job(), replace(FACTS, is_registered=False)
+    )
+
+
+def test_a_running_job_says_who_runs_it_and_for_how_long() -> None:
+    job = _job(state="active", started_at=NOW - timedelta(seconds=12))
+    text = explain(job, replace(FACTS, worker=_worker()))
+    assert text == "Claimed by worker worker-1, running for 12 s (its limit is 30 s)."
+
+
+def test_a_job_of_a_silent_worker_says_since_when() -> None:
+    job = _job(state="active", started_at=NOW - timedelta(seconds=100))
+    text = explain(job, replace(FACTS, is_stuck=True, worker=_worker(silent_for=43)))
+    assert text == "Stuck: worker worker-1 has given no sign of life for 43 s."
+
+
+def test_a_job_past_its_limit_says_so() -> None:
+    job = _job(state="active", started_at=NOW - timedelta(seconds=100))
+    text = explain(job, replace(FACTS, is_stuck=True, worker=_worker()))
+    assert text == "Stuck: running on worker worker-1 for 100 s, past its limit of 30 s."
+
+
+def test_a_job_whose_worker_has_no_row_any_more_says_so() -> None:
+    job = _job(state="active", started_at=NOW - timedelta(minutes=10))
+    assert "its worker is gone" in explain(job, replace(FACTS, is_stuck=True))
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"state": "completed", "started_at": NOW - timedelta(seconds=61.2)}, "Completed 60 s ago after 1.2 s in attempt 1."),
+        ({"state": "completed", "reason": "skipped: already paid"}, "Skipped 60 s ago: there was nothing to do, already paid."),
+        ({"state": "cancelled", "reason": "re-planned"}, "Cancelled 60 s ago: re-planned."),
+        ({"state": "failed", "failures": 1, "reason": "Discard: no"}, "Failed 60 s ago after 1 attempt: Discard: no."),
+        ({"state": "failed", "failures": 4, "reason": "E: x"}, "Failed 60 s ago after 4 attempts: E: x."),
+    ],
+)  # fmt: skip
+def test_a_job_that_ended_says_how(fields: dict[str, Any], text: str) -> None:
+    assert explain(_job(finished_at=NOW - timedelta(seconds=60), **fields), FACTS).startswith(text)
+
+
+# Facts --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_only_living_workers_of_the_queue_count() -> None:
+    make_worker()
+    make_worker(queues=["reminders"])
+    make_worker(silent_for=60)
+    make_worker(stopping=True)
+    assert gather(make_job()).workers == 1
+
+
+@pytest.mark.django_db
+def test_the_facts_know_a_paused_queue_and_the_last_error() -> None:
+    Queue.objects.create(name="email", paused=True)
+    job = make_job()
+    add_attempt(job, 1, "TimeoutError")
+    add_attempt(job, 2, "ConnectionError")
+    facts = gather(job)
+    assert (facts.is_paused, facts.last_error) == (True, "ConnectionError")
+
+
+@pytest.mark.django_db
+def test_the_facts_know_what_is_not_there() -> None:
+    facts = gather(make_job("stuck", processor="removed", queue="removed"))
+    assert (facts.is_registered, facts.is_configured, facts.is_stuck, facts.worker) == (
+        False,
+        False,
+        True,
+        None,
+    )
+
+
+# Words --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (4, "4 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "119 min"),
+        (7200, "2 h"),
+        (172_800, "2 d"),
+    ],
+)
+def test_a_length_of_time_has_its_largest_sensible_unit(seconds: float, text: str) -> None:
+    assert span(timedelta(seconds=seconds)) == text
+
+
+def test_a_short_length_has_a_tenth() -> None:
+    assert exact_span(timedelta(seconds=1.23)) == "1.2 s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(10_800, "in 3 h"), (-150, "2 min ago"), (0.4, "now"), (-0.9, "now")]
+)
+def test_a_moment_is_told_from_now(seconds: float, text: str) -> None:
+    assert relative(NOW + timedelta(seconds=seconds), NOW) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "550 <anna@example.com> unknown",
+        "{'anna@example.com': 550}",
+        "to:anna@example.com",
+        "ANNA@EXAMPLE.COM",
+    ],
+)
+def test_addresses_are_masked_wherever_they_stand(text: str) -> None:
+    assert "example" not in mask_addresses(text).lower()

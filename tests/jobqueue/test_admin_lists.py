@@ -1,0 +1,385 @@
+"""The lists of jobs: search, filters, order, columns, and no question that reads a million rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from jobqueue.admin import listing
+from jobqueue.models import Job, database_now, subject_of
+from settlements.models import Settlement
+from tests.jobqueue.admin_steps import (
+    FAILED,
+    JOBS,
+    LISTS,
+    STUCK,
+    add_attempt,
+    ids_of,
+    make_job,
+    make_worker,
+    operator,
+    page_of,
+    rows_of,
+    text_of,
+)
+
+pytestmark = pytest.mark.django_db
+STATES = ("waiting", "delayed", "active", "stuck", "completed", "skipped", "failed", "cancelled")
+
+
+# Search -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["{}", "#{}", "{}-3", " {} "])
+def test_a_number_finds_the_job_with_that_id(admin_client: Client, form: str) -> None:
+    wanted = make_job()
+    make_job()
+    assert ids_of(admin_client.get(JOBS, {"q": form.format(wanted.pk)})) == {wanted.pk}
+
+
+def test_the_whole_subject_finds_its_jobs(admin_client: Client) -> None:
+    wanted = make_job(subject="shop.order:17")
+    make_job(subject="shop.order:18")
+    assert ids_of(admin_client.get(JOBS, {"q": "shop.order:17"})) == {wanted.pk}
+
+
+def test_the_start_of_a_subject_finds_its_jobs(admin_client: Client) -> None:
+    wanted = {make_job(subject=f"shop.order:17{digit}").pk for digit in "ab"}
+    make_job(subject="shop.order:2")
+    assert ids_of(admin_client.get(JOBS, {"q": "shop.order:17"})) == wanted
+
+
+def test_the_key_of_a_record_finds_its_jobs(admin_client: Client) -> None:
+    key = "3f2a9c1e-0000-4000-8000-000000000001"
+    wanted = make_job(subject=f"settlements.settlement:{key}")
+    make_job()
+    assert ids_of(admin_client.get(JOBS, {"q": key})) == {wanted.pk}
+
+
+def test_the_name_of_a_record_finds_its_jobs(
+    admin_client: Client, make_settlement: Callable[..., Settlement]
+) -> None:
+    lisbon = make_settlement(description="Dinner in Lisbon")
+    make_settlement(description="Rent for May")
+    wanted = set(Job.objects.about(lisbon).values_list("pk", flat=True))
+    assert wanted
+    assert ids_of(admin_client.get(JOBS, {"q": "lisbon"})) == wanted
+
+
+def test_the_name_of_a_record_finds_nothing_for_who_may_not_see_records(settlement: Settlement) -> None:
+    client = operator("view_job")
+    assert ids_of(client.get(JOBS, {"q": "Lisbon"})) == set()
+
+
+def test_part_of_a_processors_name_finds_its_jobs(admin_client: Client) -> None:
+    wanted = make_job(processor="sample.skip")
+    make_job()
+    assert ids_of(admin_client.get(JOBS, {"q": "SKIP"})) == {wanted.pk}
+
+
+def test_the_name_of_a_processor_that_is_not_registered_any_more_finds_its_jobs(admin_client: Client) -> None:
+    wanted = make_job(processor="removed.long.ago")
+    make_job()
+    assert ids_of(admin_client.get(JOBS, {"q": "removed.long.ago"})) == {wanted.pk}
+
+
+@pytest.mark.parametrize("text", ["9" * 40, "%", "'; drop table", "a:b:c", "settlements.settlement:"])
+def test_a_strange_search_finds_nothing_and_does_no_harm(admin_client: Client, text: str) -> None:
+    make_job()
+    assert ids_of(admin_client.get(JOBS, {"q": text})) == set()
+
+
+def test_a_search_for_what_no_database_stores_does_no_harm(admin_client: Client) -> None:
+    assert admin_client.get(JOBS, {"q": "\x00"}).status_code == 200
+
+
+def test_what_is_in_a_payload_cannot_be_searched(admin_client: Client) -> None:
+    make_job(payload={"email": "anna@example.com"})
+    assert ids_of(admin_client.get(JOBS, {"q": "anna@example.com"})) == set()
+
+
+# Filters ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_state_filter_shows_that_state_only(admin_client: Client, state: str) -> None:
+    jobs = {name: make_job(name) for name in STATES}
+    expected = {jobs[state].pk}
+    if state == "active":
+        expected.add(jobs["stuck"].pk)
+    if state == "completed":
+        expected.add(jobs["skipped"].pk)
+    assert ids_of(admin_client.get(JOBS, {"state": state})) == expected
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_row_says_its_state_in_words(admin_client: Client, state: str) -> None:
+    make_job(state)
+    assert f'<span class="jq-badge jq-{state}">{state}</span>' in text_of(admin_client.get(JOBS))
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ({"queue": "reminders"}, {"queue": "reminders"}),
+        ({"processor": "sample.skip"}, {"processor": "sample.skip"}),
+    ],
+)
+def test_queue_and_processor_are_filters(
+    admin_client: Client, query: dict[str, str], fields: dict[str, str]
+) -> None:
+    wanted = make_job(**fields)
+    make_job()
+    assert ids_of(admin_client.get(JOBS, query)) == {wanted.pk}
+
+
+def test_a_state_that_does_not_exist_shows_nothing(admin_client: Client) -> None:
+    make_job()
+    assert ids_of(admin_client.get(JOBS, {"state": "lost"})) == set()
+
+
+@pytest.mark.parametrize(
+    ("age", "old", "young"), [("hour", 2, 0.5), ("day", 30, 20), ("week", 200, 100), ("month", 800, 600)]
+)
+def test_the_age_filter_shows_what_is_not_older(
+    admin_client: Client, age: str, old: float, young: float
+) -> None:
+    now = database_now("default")
+    wanted = make_job(created_at=now - timedelta(hours=young))
+    make_job(created_at=now - timedelta(hours=old))
+    assert ids_of(admin_client.get(JOBS, {"age": age})) == {wanted.pk}
+
+
+def test_the_age_filter_shows_what_is_older(admin_client: Client) -> None:
+    wanted = make_job(created_at=database_now("default") - timedelta(days=40))
+    make_job()
+    assert ids_of(admin_client.get(JOBS, {"age": "older"})) == {wanted.pk}
+
+
+def test_the_dates_lead_to_the_jobs_of_a_day(admin_client: Client) -> None:
+    now = database_now("default")
+    old = make_job(created_at=now - timedelta(days=400))
+    make_job()
+    day = (now - timedelta(days=400)).date()
+    text = text_of(admin_client.get(JOBS))
+    assert f"created_at__year={day.year}" in text
+    text = text_of(admin_client.get(JOBS, {"created_at__year": day.year, "created_at__month": day.month}))
+    assert f"created_at__day={day.day}" in text
+    found = admin_client.get(
+        JOBS, {"created_at__year": day.year, "created_at__month": day.month, "created_at__day": day.day}
+    )
+    assert ids_of(found) == {old.pk}
+
+
+@pytest.mark.parametrize("day", ["31", "x", "0"])
+def test_a_day_that_does_not_exist_does_no_harm(admin_client: Client, day: str) -> None:
+    make_job()
+    query = {"created_at__year": "2026", "created_at__month": "2", "created_at__day": day}
+    assert admin_client.get(JOBS, query, follow=True).status_code == 200
+
+
+# Order, columns -----------------------------------------------------------------------------------
+
+
+def test_the_newest_comes_first(admin_client: Client) -> None:
+    ids = [make_job().pk for _ in range(3)]
+    assert [job.pk for job in rows_of(admin_client.get(JOBS))] == ids[::-1]
+
+
+def test_of_the_delayed_that_which_runs_next_comes_first(admin_client: Client) -> None:
+    now = database_now("default")
+    late, soon = (make_job("delayed", run_at=now + timedelta(hours=hours)) for hours in (5, 1))
+    assert [job.pk for job in rows_of(admin_client.get(JOBS, {"state": "delayed"}))] == [soon.pk, late.pk]
+
+
+def test_a_time_is_told_from_now(admin_client: Client) -> None:
+    make_job("delayed", run_at=database_now("default") + timedelta(hours=3, seconds=30))
+    assert ">in 3 h</time>" in text_of(admin_client.get(JOBS))
+
+
+def test_a_subject_leads_to_its_record(admin_client: Client, settlement: Settlement) -> None:
+    text = text_of(admin_client.get(JOBS))
+    assert re.search(
+        rf'<a href="/admin/settlements/settlement/{settlement.pk}/change/"[^>]*>Dinner in Lisbon<', text
+    )
+
+
+def test_a_record_is_not_named_to_who_may_not_see_it(settlement: Settlement) -> None:
+    text = text_of(operator("view_job").get(JOBS))
+    assert "Dinner in Lisbon" not in text
+    assert f"/admin/settlements/settlement/{settlement.pk}" not in text
+
+
+def test_a_subject_whose_record_is_gone_says_so(admin_client: Client) -> None:
+    make_job(subject="settlements.settlement:3f2a9c1e-0000-4000-8000-000000000001")
+    assert "settlement 3f2a9c1e (deleted)" in text_of(admin_client.get(JOBS))
+
+
+@pytest.mark.parametrize(
+    "subject", ["no record", "unknown.model:7", "settlements.settlement:not-a-key", "a:b:c", ":"]
+)
+def test_a_subject_that_is_no_record_is_shown_as_it_is(admin_client: Client, subject: str) -> None:
+    make_job(subject=subject)
+    assert text_of(admin_client.get(JOBS))
+
+
+@pytest.mark.parametrize("url", LISTS)
+def test_lists_show_no_address_and_no_payload(admin_client: Client, url: str) -> None:
+    person = User.objects.create_user("anna@example.com", "anna@example.com")
+    for state in ("waiting", "stuck", "failed"):
+        make_job(
+            state,
+            payload={"email": "anna@example.com", "secret": "payload-value"},
+            reason="SMTPError: 550 <anna@example.com> is unknown",
+            subject=subject_of(person),
+        )
+    text = text_of(admin_client.get(url))
+    assert "anna@example.com" not in text
+    assert "payload-value" not in text
+
+
+@pytest.mark.parametrize("url", LISTS)
+def test_lists_escape_what_they_show(admin_client: Client, url: str, settlement: Settlement) -> None:
+    evil = "<script>alert(1)</script>"
+    Settlement.objects.update(description=evil)
+    worker = make_worker(silent_for=100, name=evil)
+    for state in ("waiting", "stuck", "failed"):
+        values = {"reason": evil, "subject": subject_of(settlement), "processor": evil, "queue": evil}
+        job = make_job(state, **values | ({"worker_id": worker.pk} if state == "stuck" else {}))
+        make_job(state, subject=evil)
+        add_attempt(job, error=evil)
+    filters = {"queue": evil, "processor": evil} | ({"error": evil} if url == FAILED else {})
+    for query in ({}, filters, {"q": evil}):
+        text = text_of(admin_client.get(url, query))
+        assert evil not in text
+        assert not query or "&lt;script&gt;" in text or "%3Cscript" in text
+
+
+# Failed and stuck ---------------------------------------------------------------------------------
+
+
+def test_failed_jobs_are_listed_alone_with_error_and_message(admin_client: Client) -> None:
+    job = make_job("failed", reason="ConnectionError: no route to host")
+    make_job("completed")
+    response = admin_client.get(FAILED)
+    assert ids_of(response) == {job.pk}
+    assert "<strong>ConnectionError</strong> no route to host" in text_of(response)
+
+
+def test_failed_jobs_are_grouped_by_the_error_of_the_last_attempt(admin_client: Client) -> None:
+    for _ in range(2):
+        job = make_job("failed")
+        add_attempt(job, 1, "TimeoutError")
+        add_attempt(job, 2, "ConnectionError")
+    add_attempt(make_job("failed"), 1, "TimeoutError")
+    groups = admin_client.get(FAILED).context["error_groups"]
+    assert [(group.error, group.jobs) for group in groups] == [("ConnectionError", 2), ("TimeoutError", 1)]
+
+
+def test_failed_jobs_are_filtered_by_the_error_of_the_last_attempt(admin_client: Client) -> None:
+    wanted, other = make_job("failed"), make_job("failed")
+    add_attempt(wanted, 1, "TimeoutError")
+    add_attempt(wanted, 2, "ConnectionError")
+    add_attempt(other, 1, "TimeoutError")
+    assert ids_of(admin_client.get(FAILED, {"error": "ConnectionError"})) == {wanted.pk}
+
+
+def test_a_failed_job_without_an_attempt_can_be_filtered_too(admin_client: Client) -> None:
+    job = make_job("failed")
+    add_attempt(make_job("failed"))
+    assert ids_of(admin_client.get(FAILED, {"error": "(not recorded)"})) == {job.pk}
+
+
+def test_stuck_jobs_are_listed_alone_with_their_worker(admin_client: Client) -> None:
+    worker = make_worker(silent_for=100, name="worker-gone")
+    job = make_job("stuck", worker_id=worker.pk)
+    make_job("active")
+    response = admin_client.get(STUCK)
+    assert ids_of(response) == {job.pk}
+    assert "worker-gone" in text_of(response)
+
+
+@pytest.mark.parametrize(("url", "state"), [(JOBS, "waiting"), (FAILED, "failed"), (STUCK, "stuck")])
+def test_a_row_leads_to_the_page_of_the_job(admin_client: Client, url: str, state: str) -> None:
+    job = make_job(state)
+    assert f'href="{page_of(job)}' in text_of(admin_client.get(url))
+
+
+@pytest.mark.parametrize(("url", "state"), [(FAILED, "failed"), (STUCK, "stuck")])
+def test_the_page_of_a_failed_or_stuck_job_is_that_of_the_job(
+    admin_client: Client, url: str, state: str
+) -> None:
+    job = make_job(state)
+    response = admin_client.get(f"{url}{job.pk}/change/")
+    assert (response.status_code, response.headers["Location"]) == (302, page_of(job))
+
+
+# Size ---------------------------------------------------------------------------------------------
+
+
+def _statements(client: Client, url: str, query: dict[str, str]) -> list[str]:
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(url, query).status_code == 200
+    return [entry["sql"] for entry in captured.captured_queries]
+
+
+@pytest.mark.parametrize("url", LISTS)
+@pytest.mark.parametrize(
+    "query", [{}, {"queue": "email"}, {"state": "completed"}, {"q": "sample"}, {"p": "1"}]
+)
+def test_no_list_counts_further_than_its_bound(admin_client: Client, url: str, query: dict[str, str]) -> None:
+    for state in STATES:
+        make_job(state)
+    counts = [
+        sql for sql in _statements(admin_client, url, query) if "COUNT(" in sql and "jobqueue_job" in sql
+    ]
+    assert counts
+    assert [sql for sql in counts if "LIMIT 1000" not in sql] == []
+
+
+def test_no_list_asks_for_the_distinct_values_of_a_column(admin_client: Client) -> None:
+    make_job()
+    for url in LISTS:
+        assert [sql for sql in _statements(admin_client, url, {}) if "DISTINCT" in sql.upper()] == []
+
+
+def test_a_list_takes_the_same_number_of_queries_for_one_row_and_for_fifty(
+    admin_client: Client, make_settlement: Callable[..., Settlement]
+) -> None:
+    make_settlement()
+    admin_client.get(JOBS)
+    few = len(_statements(admin_client, JOBS, {}))
+    for number in range(5):
+        make_settlement(description=f"Dinner {number}")
+    assert len(_statements(admin_client, JOBS, {})) == few
+
+
+def test_a_long_list_says_where_counting_stopped(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "COUNT_LIMIT", 60)
+    Job.objects.bulk_create([Job(processor="sample.succeed", queue="email", timeout=1) for _ in range(80)])
+    response = admin_client.get(JOBS)
+    text = text_of(response)
+    assert "60+ results" in text
+    assert "60+ jobs" in text
+    assert "Select all 60+ jobs" in text
+    assert response.context["cl"].paginator.num_pages == 2
+
+
+def test_a_short_list_says_its_number(admin_client: Client) -> None:
+    make_job()
+    assert re.search(r"\b1 job\b", text_of(admin_client.get(JOBS)))
+
+
+def test_every_filter_and_search_at_once_does_no_harm(admin_client: Client) -> None:
+    make_job()
+    query = {"state": "stuck", "queue": "x", "processor": "y", "age": "hour", "q": "z", "o": "1", "p": "1"}
+    assert admin_client.get(JOBS, query).status_code == 200

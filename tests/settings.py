@@ -1,0 +1,19 @@
+"""The site's settings for the tests: with processors that the tests can watch, and faster clocks on demand."""
+
+import json
+import os
+
+from spendsync_site.settings import *  # noqa: F403 - the site's settings, extended
+from spendsync_site.settings import INSTALLED_APPS as SITE_APPS
+from spendsync_site.settings import JOBQUEUE as SITE_JOBQUEUE
+
+INSTALLED_APPS = [*SITE_APPS, "tests.workload"]
+
+# What a test changes for its workers only: worker_process(TEST_JOBQUEUE='{"TIMEOUT_GRACE": 1}').
+JOBQUEUE = SITE_JOBQUEUE | json.loads(os.environ.get("TEST_JOBQUEUE", "{}"))
+
+# Where the workload notes its effects: a Redis that no test stops or flushes half-way. Workers on a
+# private Redis are told of it through the environment.
+WORKLOAD_REDIS_URL = os.environ.get("WORKLOAD_REDIS_URL") or (
+    f"redis://{os.environ['REDIS_HOST']}:{os.environ['REDIS_PORT']}/2"
+)

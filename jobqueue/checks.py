@@ -11,6 +11,8 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from jobqueue.conf import get_settings
+from jobqueue.outbox import databases
+from jobqueue.queues import DATABASE_ALIAS
 from jobqueue.registry import all_processors
 
 
@@ -34,9 +36,25 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
 
 
 @register("jobqueue")
+def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """The alias of a database stands in the ids of its messages."""
+    if check_settings(None):
+        return []
+    return [
+        Error(
+            f"the jobs of the database {alias!r} cannot be run: their messages would not be recognised",
+            hint="Name it with letters, digits and underscores, or leave it out of JOBQUEUE DATABASES.",
+            id="jobqueue.E006",
+        )
+        for alias in databases()
+        if not DATABASE_ALIAS.fullmatch(alias)
+    ]
+
+
+@register("jobqueue")
 def check_processors(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Every processor's queue is configured, so that a worker can serve it."""
-    queues = getattr(django_settings, "RQ_QUEUES", {})
+    queues = getattr(django_settings, "RQ_QUEUES", None) or {}
     return [
         Error(
             f"processor {processor.name!r} uses the queue {processor.queue!r}, which RQ_QUEUES does not have",

@@ -42,6 +42,16 @@ def field(*parts: str) -> str:
     return json.dumps(parts, separators=(",", ":"))
 
 
+def labels_of(text: str) -> tuple[str, ...] | None:
+    """The metric's name and label values of a counter field; None if the field is none of ours."""
+    try:
+        parts = json.loads(text)
+    except ValueError:
+        return None
+    is_ours = isinstance(parts, list) and parts and all(isinstance(part, str) for part in parts)
+    return tuple(parts) if is_ours else None
+
+
 def bucket_of(seconds: float) -> str:
     """The upper bound of the histogram bucket that a duration falls into."""
     index = bisect_left(BUCKETS, seconds)

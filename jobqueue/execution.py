@@ -8,7 +8,7 @@ import time
 import traceback
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -214,33 +214,45 @@ def settle(outcomes: Sequence[Outcome], claimant: Claimant) -> list[Outcome]:
     """Write the outcomes down, then tell Redis and the listeners.
 
     Returns those that counted: an outcome whose claim was taken away meanwhile changes nothing.
-    Raises the database's error if nothing could be written; settling again is safe.
+    Raises the database's error if not all could be written; settling all of them again is safe.
     """
     settled: list[Outcome] = []
     by_database: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_database[outcome.database].append(outcome)
-    for database, group in by_database.items():
-        settled += _settle_rows(group, database, claimant)
-    _forget_messages(outcomes, settled, claimant)
-    for outcome in settled:
-        _announce(outcome)
+    try:
+        for database, group in by_database.items():
+            for outcome in _settle_rows(group, database, claimant):
+                settled.append(outcome)
+    except Exception:
+        # What is written already will not be ours the next time: it is told now.
+        _tell_about(settled, settled, claimant)
+        raise
+    _tell_about(outcomes, settled, claimant)
     return settled
 
 
-def _settle_rows(outcomes: list[Outcome], database: str, claimant: Claimant) -> list[Outcome]:
+def _tell_about(outcomes: Sequence[Outcome], settled: list[Outcome], claimant: Claimant) -> None:
+    """Redis forgets the messages of all, counts those that were settled; listeners hear of these."""
+    if outcomes:
+        _forget_messages(outcomes, settled, claimant)
+    for outcome in settled:
+        _announce(outcome)
+
+
+def _settle_rows(outcomes: list[Outcome], database: str, claimant: Claimant) -> Iterator[Outcome]:
+    """Write the outcomes down; each one that counts, as soon as it is written."""
     done = [outcome for outcome in outcomes if outcome.status in _DONE]
     ours = Job.objects.db_manager(database).complete(
         [(outcome.job.pk, outcome.job.attempt, _clean(outcome.reason, 498)) for outcome in done], claimant.id
     )
-    settled = [outcome for outcome in done if outcome.job.pk in ours]
+    yield from (outcome for outcome in done if outcome.job.pk in ours)
     for outcome in outcomes:
         if outcome.status not in _DONE:
             with transaction.atomic(using=database):
                 is_ours = _settle_failure(outcome, database, claimant)
             if is_ours:
-                settled.append(outcome)
-    return settled
+                yield outcome
 
 
 def _settle_failure(outcome: Outcome, database: str, claimant: Claimant) -> bool:

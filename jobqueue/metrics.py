@@ -6,7 +6,6 @@ database. One collector shows both at `/metrics`, beside django-prometheus's own
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterator
@@ -54,11 +53,9 @@ class JobQueueCollector(Collector):
 def _counter_families(counters: dict[str, float]) -> Iterator[Metric]:
     by_name: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
     for text, value in counters.items():
-        try:
-            name, *labels = json.loads(text)
-        except ValueError:
-            continue
-        by_name[name][tuple(labels)] = value
+        parts = counting.labels_of(text)
+        if parts is not None:
+            by_name[parts[0]][parts[1:]] = value
     yield _counter(counting.JOBS, "Runs of jobs by outcome", ["queue", "status"], by_name)
     yield _durations(by_name)
     names = sorted({processor.counter.name for processor in all_processors() if processor.counter})

@@ -213,7 +213,7 @@ class JobManager(_ManagerOfJobs["Job"]):
         return [Job.from_db(self.db, _CLAIMED_FIELDS, _from_database(row)) for row in rows]
 
     def complete(self, done: Sequence[tuple[int, int, str]], worker_id: uuid.UUID) -> set[int]:
-        """Complete active jobs of this worker, `(job id, attempt, reason)` each; the ids of those that were its.
+        """Complete active jobs of this worker, `(job id, attempt, reason)` each; returns the ids of its own.
 
         A claim that was taken away meanwhile is left alone.
         """
@@ -302,7 +302,7 @@ def _complete_statement(
 
 
 def _from_database(row: Sequence[Any]) -> list[Any]:
-    """The claimed columns as the model holds them: JSON comes as text, SQLite knows neither zones nor UUIDs."""
+    """The claimed columns as the model holds them: JSON is text, SQLite knows neither zones nor UUIDs."""
     values = list(row)
     for index in (_CREATED_AT, _STARTED_AT):
         moment = values[index]

@@ -23,6 +23,8 @@ from jobqueue.models import Job, Worker, database_now
 
 logger = logging.getLogger("jobqueue.outbox")
 
+_TICK = timedelta(microseconds=1)
+
 
 def message_of(job: Job, database: str) -> queues.Message:
     """The message that starts this attempt of the job."""
@@ -137,7 +139,10 @@ class LostMessages:
         remaining = published
         if self._position is not None:
             moment, last_id = self._position
-            remaining = published.filter(Q(published_at__gt=moment) | Q(published_at=moment, id__gt=last_id))
+            # Not `=`: SQLite compares times as text, and writes fewer digits than a parameter has.
+            remaining = published.filter(
+                Q(published_at__gte=moment + _TICK) | Q(id__gt=last_id), published_at__gt=moment - _TICK
+            )
         rows = list(remaining[:limit])
         # At the end the walk begins anew, with the next call.
         last = rows[-1] if len(rows) == limit else None

@@ -37,8 +37,9 @@ from jobqueue.exceptions import BrokerUnavailable
 
 logger = logging.getLogger("jobqueue.queues")
 
-# As claim.lua knows it. No more digits than a row's numbers can have.
-MESSAGE_ID = re.compile(r"(?P<job>\d{1,18})-(?P<attempt>\d{1,9})(?:-(?P<database>[\w-]{1,64}))?", re.ASCII)
+# As claim.lua knows it. No more digits than a row's numbers can have, and never RQ's own UUIDs.
+MESSAGE_ID = re.compile(r"(?P<job>\d{1,18})-(?P<attempt>\d{1,9})(?:-(?P<database>\w{1,64}))?", re.ASCII)
+DATABASE_ALIAS = re.compile(r"\w{1,64}", re.ASCII)
 # What a stock RQ worker would call; it refuses, so that nothing runs outside our own worker.
 MESSAGE_FUNCTION = "jobqueue.execution.refuse_message"
 DEFAULT_DATABASE = "default"

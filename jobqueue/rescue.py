@@ -128,9 +128,10 @@ def _policy(job: Job) -> RetryPolicy:
 def _name(job: Job) -> str:
     # The row of a worker may be gone, and no constraint keeps it.
     try:
-        return job.worker.name if job.worker else ""
+        worker = job.worker
     except Worker.DoesNotExist:
-        return str(job.worker_id)
+        worker = None
+    return worker.name if worker else str(job.worker_id or "")
 
 
 def _forget_silent_workers(using: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.db import connections, models
@@ -37,6 +37,7 @@ class Change:
 
 
 Rule = Callable[[Any, Change], None]
+_MEMORY = "_jobqueue_before_save"
 
 
 def on_save(model: type[models.Model], rule: Rule, *, fields: Sequence[str]) -> None:
@@ -91,8 +92,6 @@ class _Watcher:
         self.model = model
         self._rules: list[tuple[Rule, frozenset[str]]] = []
         self._fields: dict[str, models.Field[Any, Any]] = {}
-        # Kept by identity: instances hash by primary key, which a new row may not have yet.
-        self._before = threading.local()
 
     def add(self, rule: Rule, fields: Sequence[str]) -> None:
         """Call the rule when one of these fields changes; a rule added twice counts once."""
@@ -110,7 +109,9 @@ class _Watcher:
         """Remember the stored values."""
         if not raw:
             is_known = instance.pk is not None and not (instance._state.adding and _has_own_key(instance))
-            self._memory()[id(instance)] = self._stored(instance, using, lock=True) if is_known else None
+            stored = self._stored(instance, using, lock=True) if is_known else None
+            # With the instance, and in a pile: a receiver may save it again inside this save.
+            instance.__dict__.setdefault(_MEMORY, []).append(stored)
 
     def after(
         self,
@@ -125,18 +126,13 @@ class _Watcher:
         """Call the rules whose fields were changed."""
         if raw:
             return
-        old = self._memory().pop(id(instance), None)
+        memory = instance.__dict__.get(_MEMORY)
+        old = memory.pop() if memory else None
         changed = self._changed(instance, old, using, update_fields)
         for rule, names in self._rules:
             change = Change(created, using, {name: pair for name, pair in changed.items() if name in names})
             if created or change.fields:
                 rule(instance, change)
-
-    def _memory(self) -> dict[int, dict[str, Any] | None]:
-        if not hasattr(self._before, "values"):
-            self._before.values = {}
-        values: dict[int, dict[str, Any] | None] = self._before.values
-        return values
 
     def _stored(self, instance: models.Model, using: str, *, lock: bool = False) -> dict[str, Any] | None:
         rows = self.model._base_manager.using(using).filter(pk=instance.pk)
@@ -151,10 +147,12 @@ class _Watcher:
         using: str,
         update_fields: frozenset[str] | None,
     ) -> dict[str, tuple[Any, Any]]:
-        new = {field_.attname: getattr(instance, field_.attname) for field_ in self._fields.values()}
-        if update_fields is not None or any(hasattr(value, "resolve_expression") for value in new.values()):
-            # What the instance holds is not what was written.
-            new = self._stored(instance, using) or new
+        # With `update_fields` the instance can hold what was not written, or lack what it never loaded.
+        new = self._stored(instance, using) if update_fields is not None else None
+        if new is None:
+            new = {field_.attname: getattr(instance, field_.attname) for field_ in self._fields.values()}
+            if any(_is_stored_differently(field_, new[field_.attname]) for field_ in self._fields.values()):
+                new = self._stored(instance, using) or new
         pairs = {
             name: (
                 self._plain(field_, (old or {}).get(field_.attname)),
@@ -170,6 +168,14 @@ class _Watcher:
         if isinstance(field_, models.ForeignKey):
             field_ = field_.target_field
         return field_.to_python(getattr(value, "amount", value))
+
+
+def _is_stored_differently(field_: models.Field[Any, Any], value: Any) -> bool:
+    """Whether the database makes another value of it: of an expression, or of a third of an amount."""
+    number = getattr(value, "amount", value)
+    if isinstance(field_, models.DecimalField) and isinstance(number, Decimal) and number.is_finite():
+        return number != round(number, field_.decimal_places or 0)
+    return hasattr(value, "resolve_expression")
 
 
 def _has_own_key(instance: models.Model) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ def completed_counts(purpose: str = "work") -> dict[str, int]:
     """Jobs completed by queue since counting began, skipped ones included."""
     completed: dict[str, int] = defaultdict(int)
     for text, value in queues.counters(purpose).items():
-        name, *labels = json.loads(text)
-        if name == counting.JOBS and labels[1] in ("completed", "skipped"):
-            completed[labels[0]] += int(value)
+        match counting.labels_of(text):
+            case (counting.JOBS, queue, "completed" | "skipped"):
+                completed[queue] += int(value)
     return completed

@@ -38,16 +38,24 @@ class TimeLimits:
     def limit(self, job: Job) -> Iterator[None]:
         """Run the block under the job's time limit."""
         running = _Running(job, threading.get_ident(), time.monotonic() + job.timeout)
-        with self._lock:
-            self._running[running.thread] = running
         try:
+            with self._lock:
+                self._running[running.thread] = running
             yield
         finally:
-            with self._lock:
-                del self._running[running.thread]
-                if running.raised:
-                    # The job ended in the same moment: what has not arrived must not hit the next one.
-                    _raise_in_thread(ctypes.c_ulong(running.thread), None)
+            try:
+                self._end(running)
+            except JobTimeout:
+                # It arrived just here; it comes once, so this time nothing interrupts.
+                self._end(running)
+                raise
+
+    def _end(self, running: _Running) -> None:
+        with self._lock:
+            self._running.pop(running.thread, None)
+            if running.raised:
+                # The job ended in the same moment: what has not arrived must not hit the next one.
+                _raise_in_thread(ctypes.c_ulong(running.thread), None)
 
     def enforce(self) -> None:
         """Raise JobTimeout in every job that is past its limit, once."""

@@ -22,7 +22,9 @@ from types import FrameType
 from typing import Any
 
 from django.db import connections
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rq import Worker as RQWorker
 from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from rq.worker import WorkerStatus
@@ -30,7 +32,15 @@ from rq.worker import WorkerStatus
 from jobqueue import outbox, rescue
 from jobqueue.conf import get_settings
 from jobqueue.execution import Claim
-from jobqueue.executor import Executor, Options, Tally, hand_back
+from jobqueue.executor import (
+    EXIT_JOBS_LEFT,
+    EXIT_STUCK_JOB,
+    STOP_SIGNALS,
+    Executor,
+    Options,
+    Tally,
+    hand_back,
+)
 from jobqueue.loops import OUTAGES
 from jobqueue.models import Job, Worker
 
@@ -73,6 +83,8 @@ class SupervisorWorker(RQWorker):
         self._asked_to_stop = False
         self._quick_deaths = 0
         self._pubsub: Any = None
+        self._reported: tuple[int, ...] = ()
+        self._do_not_wait_for_redis()
 
     def work(  # type: ignore[override]
         self,
@@ -92,7 +104,7 @@ class SupervisorWorker(RQWorker):
         for end in (self._wake_read, self._wake_write):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        for signum in (signal.SIGTERM, signal.SIGINT):
+        for signum in STOP_SIGNALS:
             signal.signal(signum, self.request_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._totals = RawArray(ctypes.c_long, 3 * self.processes)
@@ -105,6 +117,16 @@ class SupervisorWorker(RQWorker):
             self._stop_all()
             self._end()
         return sum(self._column(_COMPLETED)) + sum(self._column(_FAILED)) > 0
+
+    def _do_not_wait_for_redis(self) -> None:
+        """A Redis that hangs must not keep the supervisor from its executors, or from a stop."""
+        pool = self.connection.connection_pool
+        timeout = get_settings().health_timeout
+        pool.connection_kwargs.update(socket_timeout=timeout, socket_connect_timeout=timeout)
+        self.connection.set_retry(Retry(NoBackoff(), 0))
+        # The connections there are would keep their old limits.
+        pool.disconnect()
+        pool.reset()
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Only a flag: the loop sees it. Further signals change nothing."""
@@ -139,6 +161,8 @@ class SupervisorWorker(RQWorker):
         connections.close_all()
         child = _Child(uuid.uuid4(), number)
         supervisor = os.getpid()
+        # A stop that comes before the child has its own handlers would be lost on ours.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -154,6 +178,7 @@ class SupervisorWorker(RQWorker):
                 os._exit(code)
         child.pid = pid
         self._children[pid] = child
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _run_executor(self, child: _Child, supervisor: int, ready: int | None) -> int:
         signal.set_wakeup_fd(-1)
@@ -184,6 +209,7 @@ class SupervisorWorker(RQWorker):
             max_jobs=_share(self._max_jobs, self.processes, child.number),
             max_idle_time=self._max_idle_time,
             reconciles=child.number == 0,
+            supervisor=supervisor,
         )
         return Executor(options, child.id, Tally(note_running, note_settled, note_ready)).run()
 
@@ -197,18 +223,18 @@ class SupervisorWorker(RQWorker):
 
     def _reap(self) -> None:
         for child, code in self._ended_children():
-            if code == 0 and not self._asked_to_stop:
+            if code == 0 and (self._asked_to_stop or self._may_end_by_itself()):
                 logger.info("executor %d is done", child.number + 1)
-                continue
-            if self._asked_to_stop:
                 continue
             logger.error(
                 "executor %d ended with code %d; its jobs go back, another takes over", child.number + 1, code
             )
-            self._bring_back(
-                child, f"executor {child.number + 1} of worker {self.name} ended with code {code}"
-            )
-            self._replace(child)
+            self._bring_back(child, code)
+            if not self._asked_to_stop:
+                self._replace(child)
+
+    def _may_end_by_itself(self) -> bool:
+        return self._burst or self._max_jobs is not None or self._max_idle_time is not None
 
     def _ended_children(self) -> list[tuple[_Child, int]]:
         ended = []
@@ -221,8 +247,15 @@ class SupervisorWorker(RQWorker):
                 ended.append((self._children.pop(pid), os.waitstatus_to_exitcode(status)))
         return ended
 
-    def _bring_back(self, child: _Child, reason: str) -> None:
-        """The executor is certainly gone, so nobody has to wait for its silence."""
+    def _bring_back(self, child: _Child, code: int) -> None:
+        """Put the jobs of an executor that is certainly gone back on the road.
+
+        That uses up an attempt, unless they only shared the process with a job that was stuck.
+        """
+        if code in (EXIT_STUCK_JOB, EXIT_JOBS_LEFT):
+            self._hand_back_jobs_of(child)
+            return
+        reason = f"executor {child.number + 1} of worker {self.name} ended with code {code}"
         try:
             for alias in outbox.databases():
                 for job in Job.objects.using(alias).active().filter(worker_id=child.id):
@@ -233,8 +266,10 @@ class SupervisorWorker(RQWorker):
             logger.warning("the rescue will bring its jobs back: %s: %s", type(error).__name__, error)
 
     def _replace(self, child: _Child) -> None:
-        lived = time.monotonic() - child.started
-        self._quick_deaths = self._quick_deaths + 1 if lived < _QUICK_DEATH else 0
+        # One that had jobs was ended by a job, and those get rarer with every attempt.
+        had_jobs = self._totals[3 * child.number + _RUNNING] > 0
+        is_quick = time.monotonic() - child.started < _QUICK_DEATH and not had_jobs
+        self._quick_deaths = self._quick_deaths + 1 if is_quick else 0
         if self._quick_deaths >= _QUICK_DEATHS_ALLOWED:
             logger.critical("executors end as soon as they start; giving up")
             self.exit_code = 1
@@ -253,8 +288,10 @@ class SupervisorWorker(RQWorker):
             with suppress(BlockingIOError):
                 os.read(self._wake_read, 4096)
             for child, code in self._ended_children():
-                if code != 0:
+                if code in (0, EXIT_JOBS_LEFT, EXIT_STUCK_JOB):
                     self._hand_back_jobs_of(child)
+                else:
+                    self._bring_back(child, code)
         for pid, child in list(self._children.items()):
             logger.error("executor %d did not stop in time and is killed", child.number + 1)
             os.kill(pid, signal.SIGKILL)
@@ -267,6 +304,7 @@ class SupervisorWorker(RQWorker):
             for alias in outbox.databases():
                 jobs = Job.objects.using(alias).active().filter(worker_id=child.id)
                 hand_back([Claim(job, alias) for job in jobs], child.id)
+                Worker.objects.using(alias).filter(pk=child.id).delete()
         except OUTAGES as error:
             logger.warning("the rescue will bring its jobs back: %s: %s", type(error).__name__, error)
 
@@ -276,21 +314,45 @@ class SupervisorWorker(RQWorker):
         """Heartbeat, state and counts for `rq info` and `rqstats`, and RQ's shutdown command."""
         try:
             self._listen_to_commands()
-            if time.monotonic() < self._next_heartbeat:
+            running, completed, failed = map(sum, map(self._column, (_RUNNING, _COMPLETED, _FAILED)))
+            news = (bool(running), completed, failed)
+            if news == self._reported and time.monotonic() < self._next_heartbeat:
                 return
             self._next_heartbeat = time.monotonic() + get_settings().heartbeat_interval
             if not self.connection.exists(self.key):
-                self.register_birth()
-            state = WorkerStatus.BUSY if sum(self._column(_RUNNING)) else WorkerStatus.IDLE
+                super().register_birth()
             with self.connection.pipeline(transaction=False) as pipeline:
-                self.set_state(state, pipeline=pipeline)
-                pipeline.hset(self.key, "successful_job_count", sum(self._column(_COMPLETED)))
-                pipeline.hset(self.key, "failed_job_count", sum(self._column(_FAILED)))
+                self.set_state(WorkerStatus.BUSY if running else WorkerStatus.IDLE, pipeline=pipeline)
+                pipeline.hset(self.key, "successful_job_count", completed)
+                pipeline.hset(self.key, "failed_job_count", failed)
                 self.heartbeat(pipeline=pipeline)
                 pipeline.execute()
+            self._reported = news
         except (RedisError, OSError) as error:
             logger.debug("Redis does not take the worker's state: %s", error)
             self._pubsub = None
+
+    def register_birth(self) -> None:
+        """Make the worker known to RQ, under a name that nobody alive has.
+
+        A worker that was killed keeps its name in RQ for minutes. Here the name is free again once its
+        owner was silent for as long as makes a worker count as gone.
+        """
+        heard_of = self._last_sign_of_namesake()
+        if heard_of is not None:
+            logger.warning("waiting: there is a worker named %s, or there was one just now", self.name)
+            deadline = time.monotonic() + get_settings().worker_silence
+            while self._last_sign_of_namesake() == heard_of and not self._asked_to_stop:
+                if time.monotonic() >= deadline:
+                    self.connection.delete(self.key)
+                    break
+                select.select([self._wake_read], [], [], 0.2)
+        super().register_birth()
+
+    def _last_sign_of_namesake(self) -> bytes | str | None:
+        if self.connection.hexists(self.key, "death"):
+            return None
+        return self.connection.hget(self.key, "last_heartbeat")
 
     def _listen_to_commands(self) -> None:
         if self._pubsub is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     PaymentModelAdmin = admin.ModelAdmin[Payment]
     ReadOnlyModelAdmin = admin.ModelAdmin[Any]
     PaymentTabularInline = admin.TabularInline[Payment, Settlement]
+    SettlementModelForm = forms.ModelForm[Settlement]
 else:
     SettlementModelAdmin = PaymentModelAdmin = ReadOnlyModelAdmin = admin.ModelAdmin
     PaymentTabularInline = admin.TabularInline
+    SettlementModelForm = forms.ModelForm
 
 admin.site.site_header = "SpendSync"
 admin.site.site_title = "SpendSync"
@@ -47,17 +51,28 @@ class PaymentInline(PaymentTabularInline):
     extra = 0
 
 
+class SettlementForm(SettlementModelForm):
+    """A settlement's form that leaves alone what it does not show."""
+
+    def clean_due_date(self) -> datetime:
+        """The form shows whole seconds: an unchanged date keeps its fraction, or it would count as moved."""
+        entered: datetime = self.cleaned_data["due_date"]
+        saved: datetime | None = self.instance.due_date
+        return saved if saved and entered == saved.replace(microsecond=0) else entered
+
+
 @admin.register(Settlement)
 class SettlementAdmin(JobsPanelMixin, SettlementModelAdmin):
     """Settlements with their payments and every job about them."""
 
+    form = SettlementForm
     list_display = ("__str__", "payer", "payee", "shown_amount", "due_date", "shown_status")
     list_filter = ("status", "reminders_paused", "due_date")
     list_select_related = ("payer", "payee")
     search_fields = ("description", "payer__username", "payee__username")
     autocomplete_fields = ("payer", "payee")
     fields = (
-        "description", ("payer", "payee"), "amount", "due_date", "status", "reminders_paused", "created_at",
+        "description", "payer", "payee", "amount", "due_date", "status", "reminders_paused", "created_at",
     )  # fmt: skip
     readonly_fields = ("created_at",)
     inlines = (PaymentInline,)

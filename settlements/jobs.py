@@ -124,6 +124,7 @@ def add_settlement_processing_job(
     *,
     event: str | None = None,
     payment_id: UUID | str | None = None,
+    reopen: bool | None = None,
     run_at: datetime | None = None,
     delay: timedelta | float | None = None,
     unique_key: str | None = None,
@@ -132,8 +133,10 @@ def add_settlement_processing_job(
     """Add one step of processing a settlement.
 
     `event` and `payment_id` belong to `settlement_notification`: what the e-mails are about (a template
-    type; by default what the settlement's status says). Raises UnknownProcessType, SettlementNotFound,
-    UnknownTemplateType, or an InvalidJob error of the job queue.
+    type; by default what the settlement's status says). `reopen` belongs to `auto_complete`: whether a
+    completed settlement opens again if its payments do not cover it; by default if one was refunded.
+    Raises UnknownProcessType, SettlementNotFound, UnknownTemplateType, or an InvalidJob error of the
+    job queue.
     """
     if process_type not in PROCESS_TYPES:
         raise UnknownProcessType(
@@ -146,6 +149,8 @@ def add_settlement_processing_job(
         payload["event"] = emails.check_template_type(event)
     if payment_id is not None:
         payload["payment_id"] = str(payment_id)
+    if reopen is not None:
+        payload["reopen"] = reopen
     return enqueue(
         f"settlement.{process_type}",
         run_at=run_at,

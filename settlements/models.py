@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -20,23 +20,39 @@ from jobqueue.models import AtomicSaveMixin, Job
 from settlements.exceptions import CurrencyMismatch
 
 
-def _also_update(options: dict[str, Any], markers: dict[str, str]) -> None:
-    """With `update_fields`, a field takes along the marker that says it was announced."""
-    names = options.get("update_fields")
-    if names:
-        options["update_fields"] = {
-            *names,
-            "updated_at",
-            *(markers[name] for name in names if name in markers),
-        }
+class AnnouncedMixin(AtomicSaveMixin):
+    """Marks with each save what the jobs are told by it.
 
-
-class Settlement(AtomicSaveMixin):
-    """`payer` owes `payee` `amount` until `due_date`.
-
-    `announced_status` and `announced_due_date` remember what the jobs were told: rows changed
-    without `save()` differ from them, and the reconciler finds them by that.
+    `ANNOUNCED` names the fields and their markers. Rows changed without `save()` differ from their
+    markers, and the reconciler finds them by that.
     """
+
+    ANNOUNCED: ClassVar[dict[str, str]] = {}
+
+    class Meta:
+        abstract = True
+
+    def mark_as_announced(self) -> None:
+        """Note down what the instance holds; what it never loaded is not saved either."""
+        for name, marker in self.ANNOUNCED.items():
+            if name in self.__dict__:
+                setattr(self, marker, self.__dict__[name])
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the row, its markers and its jobs in one transaction."""
+        # Before Django decides what to save: a marker that was not loaded has to be among it.
+        self.mark_as_announced()
+        names = kwargs.get("update_fields")
+        if names:
+            markers = {marker for name, marker in self.ANNOUNCED.items() if name in names}
+            kwargs["update_fields"] = {*names, "updated_at", *markers}
+        super().save(*args, **kwargs)
+
+
+class Settlement(AnnouncedMixin):
+    """`payer` owes `payee` `amount` until `due_date`."""
+
+    ANNOUNCED = {"status": "announced_status", "due_date": "announced_due_date"}
 
     class Status(models.TextChoices):
         PENDING = "pending", _("pending")
@@ -96,11 +112,6 @@ class Settlement(AtomicSaveMixin):
     def __str__(self) -> str:
         return self.description or f"settlement {self.pk}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the settlement and its jobs in one transaction."""
-        _also_update(kwargs, {"status": "announced_status", "due_date": "announced_due_date"})
-        super().save(*args, **kwargs)
-
     @property
     def is_open(self) -> bool:
         """Whether money is still owed."""
@@ -150,8 +161,10 @@ class Settlement(AtomicSaveMixin):
         """Owe the money again. Save afterwards."""
 
 
-class Payment(AtomicSaveMixin):
+class Payment(AnnouncedMixin):
     """One transfer of money towards a settlement."""
+
+    ANNOUNCED = {"status": "announced_status"}
 
     class Status(models.TextChoices):
         PENDING = "pending", _("pending")
@@ -189,11 +202,6 @@ class Payment(AtomicSaveMixin):
 
     def __str__(self) -> str:
         return f"{self.amount} ({self.get_status_display()})"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the payment and its jobs in one transaction."""
-        _also_update(kwargs, {"status": "announced_status"})
-        super().save(*args, **kwargs)
 
 
 class ReminderType(models.TextChoices):

@@ -9,6 +9,7 @@ from django.db.models.signals import post_delete, pre_save
 from jobqueue.models import Job
 from jobqueue.signals import Change, on_save
 from settlements.conf import get_settings
+from settlements.exceptions import CurrencyMismatch
 from settlements.jobs import add_settlement_processing_job
 from settlements.models import Payment, Settlement
 from settlements.planning import plan_reminders
@@ -33,10 +34,8 @@ def connect() -> None:
 
 
 def mark_as_announced(sender: Any, instance: Settlement | Payment, **_: Any) -> None:
-    """Remember with the row what its jobs are told by this save; `loaddata` counts as told."""
-    instance.announced_status = instance.status
-    if isinstance(instance, Settlement):
-        instance.announced_due_date = instance.due_date
+    """Also what does not come through `save`: what `loaddata` writes counts as told."""
+    instance.mark_as_announced()
 
 
 def cancel_jobs(sender: Any, instance: Settlement, using: str, **_: Any) -> None:
@@ -92,7 +91,15 @@ def _is_part_payment(change: Change) -> bool:
 def complete_if_paid(settlement: Settlement, change: Change) -> None:
     """A changed amount may be covered by what was paid already, or not any more."""
     if not change.created:
-        _auto_complete(settlement.pk, change)
+        _auto_complete(settlement.pk, change, reopen=_was_covered(settlement, change))
+
+
+def _was_covered(settlement: Settlement, change: Change) -> bool:
+    """Whether the payments covered the amount before: if not, somebody completed it by hand."""
+    try:
+        return "amount" in change and bool(settlement.paid().amount >= change.old("amount"))
+    except CurrencyMismatch:
+        return False
 
 
 # Payments -----------------------------------------------------------------------------------------
@@ -115,7 +122,15 @@ def complete_if_covered(payment: Payment, change: Change) -> None:
     counted = payment.status == Payment.Status.COMPLETED
     counted_before = change.old("status") == Payment.Status.COMPLETED
     if counted or counted_before:
-        _auto_complete(payment.settlement_id, change)
+        _auto_complete(payment.settlement_id, change, reopen=not counted or _is_lowered(change))
+
+
+def _is_lowered(change: Change) -> bool:
+    """Whether a payment that counts, and did before, is of a smaller amount now."""
+    if "status" in change or "amount" not in change:
+        return False
+    before, now = change.fields["amount"]
+    return bool(now < before)
 
 
 def notify_about_payment(payment: Payment, change: Change) -> None:
@@ -136,7 +151,9 @@ def notify_about_payment(payment: Payment, change: Change) -> None:
         )
 
 
-def _auto_complete(settlement_id: Any, change: Change) -> None:
+def _auto_complete(settlement_id: Any, change: Change, *, reopen: bool) -> None:
+    # Two keys: a job that may not reopen must not stand in for one that must.
+    key = f"auto_complete:{settlement_id}:reopen" if reopen else f"auto_complete:{settlement_id}"
     add_settlement_processing_job(
-        settlement_id, "auto_complete", unique_key=f"auto_complete:{settlement_id}", using=change.using
+        settlement_id, "auto_complete", reopen=reopen, unique_key=key, using=change.using
     )

@@ -9,6 +9,7 @@ that TEST_DATABASE_URL names. Real workers that a test starts get at both throug
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -34,6 +35,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Start the servers ahead of every plugin's own turn."""
     global _redis, _folder
     _folder = Path(tempfile.mkdtemp(prefix="spendsync-tests-"))
+    (_folder / "static").mkdir()
+    atexit.register(pytest_unconfigure)  # pytest itself calls it only if it came as far as running tests
     if not _only_distributes(early_config):
         _redis = RedisServer(_folder / "redis")
         _redis.start()
@@ -62,6 +65,7 @@ def _environment(folder: Path, redis_port: int) -> dict[str, str]:
         "DEBUG": "0",
         "EMAIL_URL": "memorymail://",
         "EMAIL_BACKEND": "",
+        "STATIC_ROOT": f"{folder}/static",
         "REDIS_HOST": LOOPBACK,
         "REDIS_PORT": str(redis_port),
         "REDIS_PASSWORD": "",

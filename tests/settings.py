@@ -1,4 +1,4 @@
-"""The site's settings for the tests: with processors that the tests can watch, and faster clocks on demand."""
+"""The site's settings for the tests, with processors that the tests can watch."""
 
 import json
 import os

@@ -114,9 +114,7 @@ class QueueAdmin(QueueModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         counts, redis_answers = live_counts()
-        response = JsonResponse({"queues": counts, "notice": "" if redis_answers else NO_REDIS})
-        response["Cache-Control"] = "no-store"
-        return response
+        return JsonResponse({"queues": counts, "notice": "" if redis_answers else NO_REDIS})
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -23,15 +23,18 @@ def search_jobs(
 ) -> models.QuerySet[Any]:
     """The jobs that `text` names.
 
-    A number is a job's id (`17`, `#17`, or the message `17-2`). Text with a colon is a subject or the
-    start of one. Otherwise: the key of a record, part of a processor's name, or what a record with a
-    panel of jobs is found by.
+    A number is a job's id (`17`, `#17`, or the message `17-2`). Text with a colon is a subject or, if no
+    job is about exactly that, the start of one. Otherwise: the key of a record, part of a processor's
+    name, or what a record with a panel of jobs is found by.
     """
     text = text.strip()
     number = _JOB_OR_MESSAGE.match(text)
     if number:
         return jobs.filter(pk=int(number[1]))
     if ":" in text:
+        exact = jobs.filter(subject=text).exclude(subject="")
+        if exact.exists():
+            return exact
         # The lower bound lets the index find the start, whatever the database does with a prefix.
         return jobs.filter(subject__gte=text, subject__startswith=text).exclude(subject="")
     processors = [processor.name for processor in all_processors() if text.lower() in processor.name]

@@ -12,7 +12,7 @@ local function is_ours(message)
   if not job or #job > 18 or #attempt > 9 then
     return false
   end
-  return rest == '' or (#rest <= 65 and string.match(rest, '^%-[%w_%-]+$') ~= nil)
+  return rest == '' or (#rest <= 65 and string.match(rest, '^%-[%w_]+$') ~= nil)
 end
 
 if redis.call('EXISTS', prefix .. ':suspended') == 1 then

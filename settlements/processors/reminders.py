@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from jobqueue.execution import current_database, current_job
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
+from settlements.emails import check_address
+from settlements.exceptions import InvalidEmailAddress
 from settlements.jobs import add_email_notification_job
 from settlements.models import ReminderDelivery, ReminderType, Settlement
 from settlements.reminders import current_policy, out_of_quiet_hours, superseded_for
@@ -77,6 +79,10 @@ def _deliver(
         raise Discard(f"user {user_id} does not exist any more")
     if not user.email:
         return Skipped(f"user {user_id} has no e-mail address")
+    try:
+        check_address(user.email)
+    except InvalidEmailAddress as error:
+        raise Discard(f"user {user_id} cannot be reached: {error}") from None
     deliveries = ReminderDelivery.objects.using(using)
     if (
         reminder_type == ReminderType.INITIAL

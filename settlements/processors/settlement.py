@@ -13,7 +13,8 @@ from jobqueue.execution import current_database, current_job
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
 from jobqueue.models import Job, subject_of
 from settlements.conf import get_settings
-from settlements.exceptions import CurrencyMismatch, GatewayError, GatewayRefused
+from settlements.emails import check_address
+from settlements.exceptions import CurrencyMismatch, GatewayError, GatewayRefused, InvalidEmailAddress
 from settlements.gateways import UNKNOWN, GatewayAnswer, get_gateway
 from settlements.jobs import add_email_notification_job
 from settlements.models import Payment, Settlement
@@ -39,8 +40,12 @@ def _locked(settlement_id: str) -> Iterator[tuple[Settlement | None, str]]:
 
 
 @processor("settlement.auto_complete", queue="settlement", timeout=30, counter=_counter("auto_complete"))
-def auto_complete(settlement_id: str) -> Skipped | None:
-    """Make the settlement's status follow its completed payments."""
+def auto_complete(settlement_id: str, reopen: bool | None = None) -> Skipped | None:
+    """Make the settlement's status follow its completed payments.
+
+    A completed one stays so, because somebody may have completed it by hand, unless `reopen` says that
+    money is missing now. Without `reopen`, a refund says so.
+    """
     with _locked(settlement_id) as (settlement, using):
         if settlement is None:
             return Skipped("settlement was deleted")
@@ -50,8 +55,8 @@ def auto_complete(settlement_id: str) -> Skipped | None:
             status = settlement.status_by_payments()
         except CurrencyMismatch as error:
             raise Discard(str(error)) from error
-        if settlement.status == Settlement.Status.COMPLETED and not settlement.has_refunds():
-            # Somebody may have completed it by hand; only money that went back opens it again.
+        may_reopen = settlement.has_refunds() if reopen is None else reopen
+        if settlement.status == Settlement.Status.COMPLETED and not may_reopen:
             status = settlement.status
         if status == settlement.status:
             return Skipped(f"settlement already {settlement.get_status_display()}")
@@ -88,28 +93,24 @@ def payment_status_check(settlement_id: str) -> Skipped | None:
     if not unsettled:
         return Skipped("no payment is unsettled")
     trouble, refusals, asked_to_wait = _ask_about(unsettled, using)
-    if refusals:
-        raise Discard("; ".join(refusals))
     left = payments.filter(status__in=Payment.UNSETTLED).count()
-    if left:
+    if left > len(refusals):
         delay = max(get_settings().payment_check.next_delay(_checks_done()), asked_to_wait)
-        raise RetryLater(delay, "; ".join([f"{left} payments are unsettled", *trouble]))
+        unsettled_text = "1 payment is unsettled" if left == 1 else f"{left} payments are unsettled"
+        raise RetryLater(delay, "; ".join([unsettled_text, *trouble, *refusals]))
+    if refusals:
+        # Asking again is no use for any that is left.
+        raise Discard("; ".join(refusals))
     return None
 
 
 def _has_newer_check(settlement_id: str, using: str) -> bool:
     """A check that keeps coming again leaves the field to the one that a newer payment asked for."""
     job = current_job()
-    newer = (
-        Job.objects.using(using)
-        .waiting()
-        .filter(
-            subject=subject_of(Settlement(pk=settlement_id)),
-            processor="settlement.payment_status_check",
-            started_at__isnull=True,
-        )
+    checks = Job.objects.using(using).filter(
+        subject=subject_of(Settlement(pk=settlement_id)), processor="settlement.payment_status_check"
     )
-    return job is not None and newer.filter(pk__gt=job.pk).exists()
+    return job is not None and checks.waiting().filter(pk__gt=job.pk).exists()
 
 
 def _checks_done() -> int:
@@ -159,19 +160,34 @@ def _apply(payment: Payment, answer: GatewayAnswer, using: str) -> None:
 def settlement_notification(
     settlement_id: str, event: str = "", payment_id: str | None = None
 ) -> Skipped | None:
-    """Ask for one e-mail to each person whom the event concerns."""
+    """Ask for one e-mail to each person whom the event concerns.
+
+    An address that is none fails the job for people to see, but only after the others were told.
+    """
     with _locked(settlement_id) as (settlement, using):
         if settlement is None:
             return Skipped("settlement was deleted")
         event = event or _event_by_status(settlement)
-        reason = _why_not(settlement, event)
+        reason = _why_not(settlement, event) or _why_not_payment(payment_id, using)
         if reason is not None:
             return Skipped(reason)
         people = [person for person in _recipients(settlement, event) if person.email]
         if not people:
             return Skipped("nobody concerned has an e-mail address")
+        unreachable = {person.pk: trouble for person in people if (trouble := _trouble_with(person.email))}
         for person in people:
-            _ask_for_email(settlement, person, event, payment_id, using)
+            if person.pk not in unreachable:
+                _ask_for_email(settlement, person, event, payment_id, using)
+    if unreachable:
+        raise Discard("; ".join(f"user {pk} cannot be reached: {text}" for pk, text in unreachable.items()))
+    return None
+
+
+def _trouble_with(address: str) -> str | None:
+    try:
+        check_address(address)
+    except InvalidEmailAddress as error:
+        return str(error)
     return None
 
 
@@ -197,6 +213,12 @@ def _why_not(settlement: Settlement, event: str) -> str | None:
     ):
         return "settlement cancelled"
     return None
+
+
+def _why_not_payment(payment_id: str | None, using: str) -> str | None:
+    if payment_id is None or Payment.objects.using(using).filter(pk=payment_id).exists():
+        return None
+    return "payment was deleted"
 
 
 def _recipients(settlement: Settlement, event: str) -> list[Any]:

@@ -353,15 +353,15 @@ SpendSync is running: {address}/admin/
 Login: admin, password: admin (this demo only)
 
 What to look at:
-  Jobs, new and done         {address}/admin/jobqueue/job/
-  Failed jobs                {address}/admin/jobqueue/job/?state__exact=failed
-                             the mailbox {refusing} always refuses: four attempts, then failed
-  Settlements, payments      {address}/admin/settlements/settlement/
-                             create one: its e-mails follow, reminders come within seconds
-  A payment on its way       the bank answers after {seconds} s, then its settlement is completed
-  Queues                     {address}/health/queues
-  Metrics                    {address}/metrics
-  E-mails                    {mail}/*.eml
+  Jobs, new and done      {address}/admin/jobqueue/job/
+  Failed jobs             {address}/admin/jobqueue/failedjob/
+                          the mailbox {refusing} always refuses: four attempts, then failed
+  Queues with counts      {address}/admin/jobqueue/queue/
+  Settlements, payments   {address}/admin/settlements/settlement/
+                          create one: its e-mails follow, its reminders come within seconds
+  A payment on its way    the bank answers after {seconds} s, then its settlement is completed
+  Health and metrics      {address}/health/queues and {address}/metrics
+  E-mails                 {mail}/*.eml
 To use manage.py on this demo in another terminal: set -a; . {environment}; set +a
 
 Ctrl-C stops everything.

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +54,7 @@ class DemoRun:
             start_new_session=True,
             preexec_fn=_heed_interrupts,
         )
+        self._browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         self._reader = threading.Thread(target=self._read, name="demo output", daemon=True)
         self._reader.start()
 
@@ -86,10 +89,34 @@ class DemoRun:
         self.wait_for("health", lambda: self.health().get("status") == "UP", timeout)
         self.wait_for("welcome", lambda: "Ctrl-C stops everything" in self.output, timeout)
 
+    @property
+    def address(self) -> str:
+        """Where the site is."""
+        return f"http://127.0.0.1:{self.port}"
+
     def get(self, path: str) -> str:
         """The body of a page."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+        with self._browser.open(f"{self.address}{path}", timeout=10) as answer:
             return str(answer.read().decode())
+
+    def log_in(self) -> str:
+        """Log in as the welcome says; the page that follows."""
+        token = re.search(
+            r'name="csrfmiddlewaretoken" value="([^"]+)"', self.get("/admin/login/?next=/admin/")
+        )
+        assert token
+        form = {"username": "admin", "password": "admin", "csrfmiddlewaretoken": token[1], "next": "/admin/"}
+        request = urllib.request.Request(
+            f"{self.address}/admin/login/",
+            urllib.parse.urlencode(form).encode(),
+            {"Referer": f"{self.address}/admin/login/"},
+        )
+        with self._browser.open(request, timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def named_pages(self) -> set[str]:
+        """The paths of all pages that the demo named in its output."""
+        return set(re.findall(rf"{re.escape(self.address)}(/\S*)", self.output))
 
     def health(self) -> dict[str, Any]:
         """The health page, empty while there is none."""

@@ -86,9 +86,13 @@ def test_the_story_shows_every_state_of_a_settlement(demo: DemoRun) -> None:
     )
 
 
-def test_the_administrator_can_log_in(demo: DemoRun) -> None:
-    assert "csrfmiddlewaretoken" in demo.get("/admin/login/")
-    assert demo.query("SELECT is_superuser FROM auth_user WHERE username = 'admin'") == [(1,)]
+def test_every_page_that_it_names_opens_for_the_administrator(demo: DemoRun) -> None:
+    assert "Log out" in demo.log_in()
+
+    pages = demo.named_pages()
+    assert {"/admin/", "/admin/jobqueue/failedjob/", "/health/queues", "/metrics"} <= pages
+    for page in pages:
+        assert demo.get(page)
 
 
 def test_static_files_are_served(demo: DemoRun) -> None:

@@ -8,12 +8,14 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
 from settlements.models import EmailDelivery, Settlement
 from tests.conftest import StartWorker, wait_until
+from tests.servers import subprocess_environment
 from tests.settlements.smtp import Mailbox, smtp_server
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
@@ -21,12 +23,22 @@ from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 PICK_UP = 1.5
 
 
+@pytest.fixture
+def no_delays(settings: LazySettings) -> None:
+    """Nobody waits for the next changes of a settlement, or for the morning."""
+    settings.SETTLEMENTS = {"NOTIFICATION_DELAY": 0, "REMINDERS": {"QUIET_HOURS": None}}
+
+
 def test_a_saved_settlement_becomes_emails(
-    rqworker: StartWorker, make_settlement: Callable[..., Settlement], payer: User, payee: User
+    rqworker: StartWorker,
+    make_settlement: Callable[..., Settlement],
+    payer: User,
+    payee: User,
+    no_delays: None,
 ) -> None:
     mailbox = Mailbox()
     with smtp_server(mailbox) as (host, port):
-        rqworker(EMAIL_URL=f"smtp://{host}:{port}", NOTIFICATION_DELAY="0")
+        rqworker(EMAIL_URL=f"smtp://{host}:{port}", REMINDER_QUIET_HOURS="off")
         make_settlement(description="Dinner in Lisbon")
         # The notification to both, and the first reminder to the payer.
         wait_until(lambda: len(mailbox.messages) >= 3)
@@ -37,11 +49,11 @@ def test_a_saved_settlement_becomes_emails(
 
 
 def test_an_email_says_what_it_is_about(
-    rqworker: StartWorker, make_settlement: Callable[..., Settlement]
+    rqworker: StartWorker, make_settlement: Callable[..., Settlement], no_delays: None
 ) -> None:
     mailbox = Mailbox()
     with smtp_server(mailbox) as (host, port):
-        rqworker(EMAIL_URL=f"smtp://{host}:{port}", NOTIFICATION_DELAY="0")
+        rqworker(EMAIL_URL=f"smtp://{host}:{port}")
         make_settlement(description="Dinner in Lisbon")
         wait_until(lambda: mailbox.messages)
 
@@ -123,9 +135,9 @@ def test_a_failing_job_runs_four_times_and_waits_longer_each_time(
 
 
 def test_a_job_that_used_up_its_retries_keeps_its_errors(rqworker: StartWorker, workload: Workload) -> None:
-    rqworker(jobqueue={"RETRY": {"max_retries": 3, "first_delay": 0.05, "max_delay": 0.1}})
+    rqworker()
 
-    job = enqueue("workload.fail", name="unlucky")
+    job = enqueue("workload.fail_fast", name="unlucky")
     wait_until_done()
 
     job.refresh_from_db()
@@ -133,7 +145,7 @@ def test_a_job_that_used_up_its_retries_keeps_its_errors(rqworker: StartWorker, 
     assert [attempt.number for attempt in job.attempts.all()] == [1, 2, 3, 4]
     for attempt in job.attempts.all():
         assert (attempt.error_class, attempt.message) == ("ValueError", "no luck for unlucky")
-        assert "in fail" in attempt.traceback
+        assert "in fail_fast" in attempt.traceback
 
 
 def test_a_job_that_asks_for_another_time_runs_then_and_has_not_failed(
@@ -149,6 +161,17 @@ def test_a_job_that_asks_for_another_time_runs_then_and_has_not_failed(
     assert 1.5 <= second - first < 1.5 + PICK_UP
     job.refresh_from_db()
     assert (job.state, job.failures, job.attempts.count()) == ("completed", 0, 0)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_jobs_of_another_database_run(rqworker: StartWorker, workload: Workload) -> None:
+    rqworker(OTHER_DATABASE_URL=subprocess_environment()["OTHER_DATABASE_URL"])
+
+    job = note("elsewhere", using="other", delay=0.5)
+    workload.wait_for_effects(1)
+
+    wait_until(lambda: Job.objects.using("other").filter(pk=job.pk, state="completed").exists())
+    assert not Job.objects.using("default").exists()
 
 
 def test_two_workers_run_every_job_once(rqworker: StartWorker, workload: Workload) -> None:
@@ -183,7 +206,9 @@ def test_the_queue_named_first_goes_first(rqworker: StartWorker, workload: Workl
         note(f"second-{number}", "email")
         note(f"first-{number}", "reminders")
 
-    rqworker("--burst", "--processes", "1", "--threads", "1", queues=("reminders", "email"), wait=False).wait()
+    rqworker(
+        "--burst", "--processes", "1", "--threads", "1", queues=("reminders", "email"), wait=False
+    ).wait()
 
     started = {name: workload.start_times(name)[0] for name in workload.effects()}
     assert max(started[f"first-{number}"] for number in range(3)) < min(

@@ -103,16 +103,20 @@ def test_a_job_whose_worker_has_no_row_any_more_says_so() -> None:
     assert "its worker is gone" in explain(job, replace(FACTS, is_stuck=True))
 
 
+_DONE = {"state": "completed", "started_at": NOW - timedelta(seconds=61.2)}
+_SKIPPED = {"state": "completed", "reason": "skipped: already paid"}
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"state": "completed", "started_at": NOW - timedelta(seconds=61.2)}, "Completed 60 s ago after 1.2 s in attempt 1."),
-        ({"state": "completed", "reason": "skipped: already paid"}, "Skipped 60 s ago: there was nothing to do, already paid."),
+        (_DONE, "Completed 60 s ago after 1.2 s in attempt 1."),
+        (_SKIPPED, "Skipped 60 s ago: there was nothing to do, already paid."),
         ({"state": "cancelled", "reason": "re-planned"}, "Cancelled 60 s ago: re-planned."),
-        ({"state": "failed", "failures": 1, "reason": "Discard: no"}, "Failed 60 s ago after 1 attempt: Discard: no."),
+        ({"state": "failed", "failures": 1, "reason": "E: x"}, "Failed 60 s ago after 1 attempt: E: x."),
         ({"state": "failed", "failures": 4, "reason": "E: x"}, "Failed 60 s ago after 4 attempts: E: x."),
     ],
-)  # fmt: skip
+)
 def test_a_job_that_ended_says_how(fields: dict[str, Any], text: str) -> None:
     assert explain(_job(finished_at=NOW - timedelta(seconds=60), **fields), FACTS).startswith(text)
 

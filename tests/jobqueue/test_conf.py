@@ -64,7 +64,9 @@ def test_a_silence_that_one_late_heartbeat_would_make_is_refused(
 ) -> None:
     settings.JOBQUEUE = values
 
-    with pytest.raises(ImproperlyConfigured, match="WORKER_SILENCE must be more than twice HEARTBEAT_INTERVAL"):
+    with pytest.raises(
+        ImproperlyConfigured, match="WORKER_SILENCE must be more than twice HEARTBEAT_INTERVAL"
+    ):
         get_settings()
 
 

@@ -562,7 +562,9 @@ def test_outcomes_of_every_kind_are_settled_together(redis_client: redis.Redis) 
     jobs = [claimed(name) for name in names]
     outcomes = [_perform(job) for job in jobs]
 
-    assert {id(outcome) for outcome in execution.settle(outcomes, CLAIMANT)} == {id(each) for each in outcomes}
+    assert {id(outcome) for outcome in execution.settle(outcomes, CLAIMANT)} == {
+        id(each) for each in outcomes
+    }
     states = [Job.objects.get(pk=job.pk).state for job in jobs]
     assert states == ["completed", "completed", "completed", "waiting", "failed", "waiting"]
 
@@ -608,7 +610,9 @@ def _deleted(job: Job) -> None:
 
 @pytest.mark.parametrize("take", [_taken_by_another, _in_another_attempt, _back_on_the_road, _deleted])
 @pytest.mark.parametrize("name", [SUCCEED, SKIP, FAIL, FAIL_WITHOUT_RETRY, RETRY_LATER])
-def test_an_outcome_whose_claim_was_taken_away_changes_nothing(name: str, take: Callable[[Job], None]) -> None:
+def test_an_outcome_whose_claim_was_taken_away_changes_nothing(
+    name: str, take: Callable[[Job], None]
+) -> None:
     job = claimed(name)
     outcome = _perform(job)
     take(job)
@@ -638,6 +642,28 @@ def test_settling_again_changes_nothing(name: str) -> None:
 
     assert execution.settle([outcome], CLAIMANT) == []
     assert list(Job.objects.values()) == before
+
+
+def test_what_was_written_before_the_database_failed_is_counted_and_announced_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outcomes = [_perform(claimed()), _perform(claimed(FAIL))]
+    settle_failure = execution._settle_failure
+
+    def failing(*_: Any) -> bool:
+        raise OperationalError("the database is away")
+
+    with _heard(events.job_completed) as heard:
+        monkeypatch.setattr(execution, "_settle_failure", failing)
+        with pytest.raises(OperationalError):
+            execution.settle(outcomes, CLAIMANT)
+        monkeypatch.setattr(execution, "_settle_failure", settle_failure)
+        execution.settle(outcomes, CLAIMANT)
+
+    assert len(heard) == 1
+    counters = queues.counters()
+    assert counters['["job_processing_total","email","completed"]'] == 1
+    assert counters['["job_processing_total","email","retried"]'] == 1
 
 
 # What Redis is told -------------------------------------------------------------------------------

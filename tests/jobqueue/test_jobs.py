@@ -525,7 +525,11 @@ def test_many_jobs_come_back_in_their_order_and_like_their_rows() -> None:
     assert [job.payload["number"] for job in jobs] == [0, 1, 2]
     for job in jobs:
         row = Job.objects.get(pk=job.pk)
-        assert (job.run_at, job.published_at, job.created_at) == (row.run_at, row.published_at, row.created_at)
+        assert (job.run_at, job.published_at, job.created_at) == (
+            row.run_at,
+            row.published_at,
+            row.created_at,
+        )
 
 
 @with_commits

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from jobqueue import rescue
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.jobs import enqueue, enqueue_many
-from jobqueue.models import Attempt, AtomicSaveMixin, Job, Queue, Worker, database_now
+from jobqueue.models import AtomicSaveMixin, Attempt, Job, Queue, Worker, database_now
 from tests.jobqueue.processors_for_tests import FAIL_WITHOUT_RETRY, SUCCEED
 from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, claim_row, claimed, make_worker, run
 
@@ -413,7 +413,6 @@ def _index_plan_of_sqlite(jobs: QuerySet[Job]) -> str:
                 .order_by("published_at", "id")[:500]
             ),
         ),
-        ("jobqueue_job_active", lambda: Job.objects.active().filter(worker_id=CLAIMANT.id).order_by()),
         ("jobqueue_job_subject", lambda: Job.objects.about("auth.user:5")),
     ],
 )

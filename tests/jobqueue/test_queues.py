@@ -34,21 +34,28 @@ def _claim(count: int = 10, names: tuple[str, ...] = QUEUES, worker: str = WORKE
 
 def _state(redis_client: redis.Redis) -> dict[bytes, Any]:
     """Everything in Redis, as it could be restored."""
-    return {key: redis_client.dump(key) for key in redis_client.keys("*")}
+    keys: list[bytes] = redis_client.keys("*")  # type: ignore[assignment]
+    return {key: redis_client.dump(key) for key in keys}
 
 
 # Messages -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "message", [Message("email", 5, 2), Message("email", 5, 2, "other"), Message("email", 10**18 - 1, 10**9 - 1, "read-replica")]
+    "message",
+    [
+        Message("email", 5, 2),
+        Message("email", 5, 2, "other"),
+        Message("email", 10**18 - 1, 10**9 - 1, "other_2"),
+    ],
 )
 def test_a_message_is_known_by_its_id(message: Message) -> None:
     assert Message.parse("email", message.id) == message
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "5-", "-5", "a-1", "5-1-", "5-1x", "5-1-a b", "5-1\n", "٥-١", "5-1-ä", " 5-1"]
+    "text",
+    ["", "5", "5-", "-5", "a-1", "5-1-", "5-1x", "5-1-a b", "5-1-a-b", "5-1\n", "٥-١", "5-1-ä", " 5-1"],
 )
 def test_what_is_no_message_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no message id"):
@@ -95,7 +102,9 @@ def test_another_attempt_is_another_message(redis_client: redis.Redis) -> None:
 def test_rq_knows_the_queue_and_what_is_queued(redis_client: redis.Redis) -> None:
     queues.publish(_messages(1))
 
-    assert [queue.name for queue in rq.Queue.all(connection=redis_client, serializer=JSONSerializer)] == ["email"]
+    assert [queue.name for queue in rq.Queue.all(connection=redis_client, serializer=JSONSerializer)] == [
+        "email"
+    ]
     assert django_rq.get_queue("email").job_ids == ["1-1"]
 
 
@@ -116,8 +125,10 @@ def test_a_worker_of_rq_itself_does_not_run_our_jobs(redis_client: redis.Redis) 
     rq.SimpleWorker([queue], connection=redis_client, serializer=JSONSerializer).work(burst=True)
 
     job = RQJob.fetch("1-1", connection=redis_client, serializer=JSONSerializer)
+    result = job.latest_result()
     assert job.get_status() == "failed"
-    assert "runs only in jobqueue's own worker: manage.py rqworker" in str(job.latest_result().exc_string)
+    assert result is not None
+    assert "runs only in jobqueue's own worker: manage.py rqworker" in str(result.exc_string)
 
 
 def test_nothing_about_the_payload_is_in_redis(redis_client: redis.Redis) -> None:
@@ -126,7 +137,9 @@ def test_nothing_about_the_payload_is_in_redis(redis_client: redis.Redis) -> Non
     assert set(redis_client.hgetall("rq:job:1-1")) == {
         *(b"status", b"origin", b"data", b"description", b"timeout", b"created_at", b"enqueued_at")
     }
-    assert redis_client.hget("rq:job:1-1", "data") == b'["jobqueue.execution.refuse_message", null, [1, 1], {}]'
+    assert (
+        redis_client.hget("rq:job:1-1", "data") == b'["jobqueue.execution.refuse_message", null, [1, 1], {}]'
+    )
 
 
 # Claim --------------------------------------------------------------------------------------------
@@ -245,7 +258,13 @@ def _without_a_hash(redis_client: redis.Redis) -> str:
     return "nothing behind it"
 
 
-FOREIGN = [_plain_rq, _pickled_rq, _malicious_pickle, _without_a_hash]
+def _uuid_of_digits(redis_client: redis.Redis) -> str:
+    """One in three hundred of RQ's own ids begins like one of ours."""
+    queue = django_rq.get_queue("email")
+    return str(queue.enqueue(os.getcwd, job_id="12345678-1234-4123-8123-123456789012").id)
+
+
+FOREIGN = [_plain_rq, _pickled_rq, _malicious_pickle, _without_a_hash, _uuid_of_digits]
 
 
 @pytest.mark.parametrize("put", FOREIGN)
@@ -269,7 +288,8 @@ def test_a_quarantined_message_says_what_it_is_and_what_to_do(
     foreign = put(redis_client)
     queues.claim(QUEUES, 10, WORKER, "worker")
 
-    explanation = redis_client.hget(f"rq:job:{foreign}", "exc_info").decode()
+    fields: dict[bytes, bytes] = redis_client.hgetall(f"rq:job:{foreign}")  # type: ignore[assignment]
+    explanation = fields[b"exc_info"].decode()
     assert f"{foreign!r} on queue 'email' was not published by jobqueue and was not run" in explanation
     assert "jobqueue.jobs.enqueue()" in explanation
     assert redis_client.hget(f"rq:job:{foreign}", "status") == b"failed"
@@ -288,11 +308,29 @@ def test_rqs_own_pages_can_show_a_quarantined_message(redis_client: redis.Redis)
     foreign = _plain_rq(redis_client)
     queues.claim(QUEUES, 10, WORKER, "worker")
 
-    assert FailedJobRegistry("email", connection=redis_client, serializer=JSONSerializer).get_job_ids() == [foreign]
+    assert FailedJobRegistry("email", connection=redis_client, serializer=JSONSerializer).get_job_ids() == [
+        foreign
+    ]
 
 
 @pytest.mark.parametrize(
-    "odd", ["5-1x", "5-1-", "5-1-ä", "5-1-a b", "5-", "-1", "a-b", "5_1", "5-1\n", "%d+", "x" * 5000, "5-1\x00", ""]
+    "odd",
+    [
+        "5-1x",
+        "5-1-",
+        "5-1-a-b",
+        "5-1-ä",
+        "5-1-a b",
+        "5-",
+        "-1",
+        "a-b",
+        "5_1",
+        "5-1\n",
+        "%d+",
+        "x" * 5000,
+        "5-1\x00",
+        "",
+    ],
 )
 def test_an_id_with_odd_characters_is_quarantined_and_hurts_no_other(
     redis_client: redis.Redis, odd: str

@@ -135,7 +135,13 @@ def test_the_limit_is_a_setting(settings: LazySettings) -> None:
 
 @pytest.mark.django_db
 def test_a_payload_comes_back_from_the_database_unchanged() -> None:
-    payload = {"none": None, "yes": True, "list": [1, -2.5, "ä😀", {"": []}], "big": 2**60, "empty": {}}
+    payload: dict[str, Any] = {
+        "none": None,
+        "yes": True,
+        "list": [1, -2.5, "ä😀", {"": []}],
+        "big": 2**60,
+        "empty": {},
+    }
 
     job = enqueue(SUCCEED, **payload)
 
@@ -148,7 +154,9 @@ _plain = st.recursive(
     | st.integers(-(2**53), 2**53)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -161,7 +169,9 @@ def test_whatever_is_plain_json_is_taken(value: Any) -> None:
 
 
 def test_an_unknown_processor_is_refused_with_the_name_that_was_meant() -> None:
-    with pytest.raises(UnknownProcessor, match="no processor named 'sample.suceed'; did you mean 'sample.succeed'"):
+    with pytest.raises(
+        UnknownProcessor, match="no processor named 'sample.suceed'; did you mean 'sample.succeed'"
+    ):
         enqueue("sample.suceed")
 
 
@@ -215,7 +225,9 @@ def test_all_processors_stand_in_the_order_of_their_names() -> None:
 def test_an_unknown_queue_is_refused_at_the_call_with_those_that_exist() -> None:
     processor("sample.nowhere", queue="letters")(samples.succeed)
 
-    with pytest.raises(UnknownQueue, match="'letters' is not configured; RQ_QUEUES has: email, reminders, settlement"):
+    with pytest.raises(
+        UnknownQueue, match="'letters' is not configured; RQ_QUEUES has: email, reminders, settlement"
+    ):
         enqueue("sample.nowhere")
 
 

@@ -20,7 +20,6 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings as DjangoSettings
 
-from settlements import gateways
 from settlements.exceptions import GatewayError, GatewayRefused
 from settlements.gateways import (
     ANSWER_LIMIT,
@@ -534,7 +533,7 @@ def test_a_forked_process_builds_its_own_gateway(
     settings.SETTLEMENTS = {}
     inherited = get_gateway()
     process_id_of_the_child = os.getpid() + 1
-    monkeypatch.setattr(gateways.os, "getpid", lambda: process_id_of_the_child)
+    monkeypatch.setattr(os, "getpid", lambda: process_id_of_the_child)
     assert get_gateway() is not inherited
 
 

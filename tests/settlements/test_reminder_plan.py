@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import timeit
 import uuid
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -224,6 +225,13 @@ def test_a_start_that_comes_twice_counts_the_first_time() -> None:
     assert moved == datetime(2026, 10, 25, 6, tzinfo=BERLIN).astimezone(UTC)
 
 
+def test_where_one_quiet_period_ends_in_the_next_the_next_counts_as_well() -> None:
+    # The end, 02:15, comes twice that night and counts the second time; the start, 02:45, came before.
+    policy = ReminderPolicy(quiet_hours=(time(2, 45), time(2, 15)), time_zone=BERLIN)
+    moved = out_of_quiet_hours(datetime(2026, 10, 24, 12, tzinfo=BERLIN), policy)
+    assert moved == datetime(2026, 10, 26, 2, 15, tzinfo=BERLIN).astimezone(UTC)
+
+
 def test_every_stage_waits_for_the_morning() -> None:
     created = datetime(2026, 6, 1, 23, tzinfo=BERLIN)
     policy = _by_day(follow_up_after=_days(3), overdue_after=_days(1), time_zone=BERLIN)
@@ -341,6 +349,12 @@ def test_one_that_gave_way_to_a_reminder_gone_out_does_not_come_back() -> None:
     policy = _policy(follow_up_after=(5 * HOUR,), overdue_after=())
     planned = plan(NOON, NOON + 10 * DAY, NOON + 4 * HOUR, policy)  # the initial one lapsed meanwhile
     assert _shown(planned) == [("final", 0, 10 * DAY)]
+
+
+def test_a_plan_takes_less_than_a_millisecond() -> None:
+    policy = _by_day(time_zone=BERLIN)
+    rounds = timeit.repeat(lambda: plan(NOON, NOON + 30 * DAY, NOON, policy), repeat=20, number=10)
+    assert min(rounds) / 10 < 0.001  # the best round: the others tell what else this machine does
 
 
 # A settlement, its keys, the policy in force --------------------------------------------------------

@@ -16,7 +16,7 @@ from spendsync_site.demo.redis_server import RedisServer
 
 if TYPE_CHECKING:
     import redis
-    from pytest_django.fixtures import SettingsWrapper
+    from django.conf import LazySettings
 
     from jobqueue.models import Job
     from tests.conftest import StartWorker, WorkerProcess
@@ -72,26 +72,34 @@ def workload(_empty_redis: None, transactional_db: None) -> Workload:
 
 
 @pytest.fixture
-def rqworker(worker_process: StartWorker, settings: SettingsWrapper) -> StartWorker:
-    """`worker_process` with the workload's processors. `jobqueue={"TIMEOUT_GRACE": 1}` sets JOBQUEUE."""
+def rqworker(worker_process: StartWorker, settings: LazySettings) -> Iterator[StartWorker]:
+    """`worker_process` with the workload's processors. `jobqueue={"TIMEOUT_GRACE": 1}` sets JOBQUEUE.
 
-    def start(
-        *arguments: str, jobqueue: dict[str, Any] | None = None, **options: Any
-    ) -> WorkerProcess:
+    A test that fails shows what its workers printed.
+    """
+    workers: list[WorkerProcess] = []
+
+    def start(*arguments: str, jobqueue: dict[str, Any] | None = None, **options: Any) -> WorkerProcess:
+        wait = options.pop("wait", True)
         environment = {
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
             "WORKLOAD_REDIS_URL": settings.WORKLOAD_REDIS_URL,
             "TEST_JOBQUEUE": json.dumps(jobqueue or {}),
+            # Its tables exist only for tests that ask for the other database.
+            "OTHER_DATABASE_URL": "",
         }
-        return worker_process(*arguments, **environment | options)
+        worker = worker_process(*arguments, wait=False, **environment | options)
+        workers.append(worker)
+        if wait:
+            worker.wait_until_ready()
+        return worker
 
-    return start
+    yield start
+    for number, worker in enumerate(workers, start=1):
+        print(f"--- worker {number} printed:\n{worker.output}")
 
 
 @pytest.fixture
-def queue_redis(
-    private_redis: Callable[..., RedisServer], settings: SettingsWrapper
-) -> Iterator[RedisServer]:
+def queue_redis(private_redis: Callable[..., RedisServer], settings: LazySettings) -> Iterator[RedisServer]:
     """A Redis for the queues alone, which this process uses too. Start workers with `redis=queue_redis`."""
     server = private_redis()
     settings.RQ_QUEUES = {
@@ -112,10 +120,9 @@ def wait_until_done(timeout: float = 25.0) -> None:
     try:
         wait_until(nothing_is_left, timeout)
     except pytest.fail.Exception:
-        left = Job.objects.unfinished().values_list(
-            "id", "processor", "state", "attempt", "reason", "run_at", "published_at", "worker_id"
-        )
-        pytest.fail(f"not done within {timeout} s: {list(left)}")
+        left = Job.objects.unfinished()
+        first = left.values("id", "processor", "state", "attempt", "reason", "run_at", "published_at").last()
+        pytest.fail(f"not done within {timeout} s: {left.count()} jobs, the first of them {first}")
 
 
 def note_jobs(count: int, *, prefix: str = "job") -> list[str]:

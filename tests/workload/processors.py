@@ -11,14 +11,16 @@ from functools import lru_cache
 import redis
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import connection, transaction
 
 from jobqueue.jobs import RetryLater, RetryPolicy, processor
 
 QUEUES = ("email", "reminders", "settlement")
 EFFECTS = "workload:effects"
 EFFECT_BELL = "workload:effect-bell"
-_AT_ONCE = RetryPolicy(max_retries=1, first_delay=timedelta(milliseconds=50))
+# What a production policy does, without its waits.
+_ONE_RETRY = RetryPolicy(max_retries=1, first_delay=timedelta(milliseconds=50))
+_THREE_RETRIES = RetryPolicy(max_retries=3, first_delay=timedelta(milliseconds=20))
 
 
 def started_key(name: str) -> str:
@@ -39,7 +41,7 @@ def gate_key(name: str) -> str:
 @lru_cache(maxsize=1)
 def client() -> redis.Redis:
     """The Redis that the effects are noted in."""
-    found: redis.Redis = redis.Redis.from_url(settings.WORKLOAD_REDIS_URL)
+    found: redis.Redis = redis.Redis.from_url(settings.WORKLOAD_REDIS_URL, socket_timeout=None)
     return found
 
 
@@ -82,6 +84,27 @@ def fail(name: str) -> None:
     raise ValueError(f"no luck for {name}")
 
 
+@processor("workload.fail_fast", queue="settlement", retry=_THREE_RETRIES)
+def fail_fast(name: str) -> None:
+    """Fails in every run, with short waits."""
+    _note_start(name)
+    raise ValueError(f"no luck for {name}")
+
+
+class Unspeakable(Exception):
+    """An error that cannot even be printed."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@processor("workload.fail_unspeakably", queue="settlement", retry=_ONE_RETRY)
+def fail_unspeakably(name: str) -> None:
+    """Fails in every run, with an error that fails too."""
+    _note_start(name)
+    raise Unspeakable
+
+
 @processor("workload.later", queue="settlement")
 def later(name: str, seconds: float) -> None:
     """Asks for another time in its first run, has its effect in its second."""
@@ -91,14 +114,14 @@ def later(name: str, seconds: float) -> None:
     _have_effect(name)
 
 
-@processor("workload.end_process", queue="settlement", retry=_AT_ONCE)
+@processor("workload.end_process", queue="settlement", retry=_ONE_RETRY)
 def end_process(name: str) -> None:
     """Takes its whole process down in every run."""
     _note_start(name)
     os._exit(9)
 
 
-@processor("workload.block", queue="settlement", retry=_AT_ONCE, timeout=0.5)
+@processor("workload.block", queue="settlement", retry=_ONE_RETRY, timeout=0.5)
 def block(name: str) -> None:
     """Waits for ever in one call into C, which no exception interrupts."""
     _note_start(name)
@@ -107,7 +130,7 @@ def block(name: str) -> None:
     lock.acquire()
 
 
-@processor("workload.loop", queue="settlement", retry=_AT_ONCE, timeout=0.5)
+@processor("workload.loop", queue="settlement", retry=_ONE_RETRY, timeout=0.5)
 def loop(name: str) -> None:
     """Never ends by itself, but takes exceptions."""
     _note_start(name)
@@ -123,3 +146,24 @@ def write(name: str) -> None:
         _note_start(name)
         while client().blpop([gate_key(name)], timeout=1) is None:
             pass
+
+
+@processor("workload.block_for_long", queue="settlement", timeout=600)
+def block_for_long(name: str) -> None:
+    """Waits for ever in one call into C, and may do so for ten minutes."""
+    block(name=name)
+
+
+@processor("workload.leave_mess", queue="settlement")
+def leave_mess(name: str, how: str) -> None:
+    """Leaves its thread's database connection in a state that no job should leave it in."""
+    _note_start(name)
+    if how == "open transaction":
+        transaction.atomic().__enter__()
+        Group.objects.create(name=name)
+    elif how == "no autocommit":
+        transaction.set_autocommit(False)
+        Group.objects.create(name=name)
+    else:
+        Group.objects.exists()
+        connection.close()

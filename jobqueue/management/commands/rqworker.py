@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -11,17 +12,20 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.management.base import CommandError, CommandParser
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 from django_rq.management.commands.rqworker import Command as DjangoRQCommand
 from django_rq.workers import get_worker
 
-from jobqueue import queues
+from jobqueue import outbox, queues
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.executor import STOP_SIGNALS
 from jobqueue.worker import SupervisorWorker
 
 logger = logging.getLogger("jobqueue.worker")
+
+_LEAST = {"threads": 1, "processes": 1, "shutdown_timeout": 0, "max_jobs": 1, "max_idle_time": 0}
 
 
 class Command(DjangoRQCommand):
@@ -44,6 +48,9 @@ class Command(DjangoRQCommand):
 
     def handle(self, *args: str, **options: Any) -> None:
         """Run the worker; the exit code is 0 only for a stop that was asked for."""
+        for signum in STOP_SIGNALS:
+            # Until the worker has its own handlers there is nothing to finish.
+            signal.signal(signum, lambda *_: sys.exit(0))
         names = self._check(args, options)
         if options["pid"]:
             Path(options["pid"]).expanduser().write_text(str(os.getpid()))
@@ -80,15 +87,12 @@ class Command(DjangoRQCommand):
         unknown = [name for name in names if name not in configured]
         if unknown:
             raise CommandError(f"no queue named {', '.join(unknown)}; RQ_QUEUES has: {', '.join(configured)}")
-        for option in ("threads", "processes"):
-            if options[option] < 1:
-                raise CommandError(f"--{option} must be 1 or more, not {options[option]}")
-        if options["shutdown_timeout"] < 0:
-            raise CommandError(f"--shutdown-timeout must be 0 or more, not {options['shutdown_timeout']}")
-        executor = MigrationExecutor(connections["default"])
-        targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "jobqueue"]
-        if executor.migration_plan(targets):
-            raise CommandError("the job queue's tables are missing or old; run: manage.py migrate")
+        for option, least in _LEAST.items():
+            value = options[option]
+            if value is not None and value < least:
+                raise CommandError(f"--{option.replace('_', '-')} must be {least} or more, not {value:g}")
+        for alias in outbox.databases():
+            _check_tables(alias)
         return list(names) or configured
 
     def _wait_for_redis(self) -> None:
@@ -101,3 +105,16 @@ class Command(DjangoRQCommand):
                     logger.warning("waiting for Redis: %s", error)
                 told = True
                 time.sleep(0.5)
+
+
+def _check_tables(alias: str) -> None:
+    executor = MigrationExecutor(connections[alias])
+    targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "jobqueue"]
+    if not executor.migration_plan(targets):
+        return
+    if alias == DEFAULT_DB_ALIAS:
+        raise CommandError("the job queue's tables are missing or old; run: manage.py migrate")
+    raise CommandError(
+        f"the job queue's tables are missing or old in the database {alias!r}; "
+        f"run: manage.py migrate --database {alias}"
+    )

@@ -1,0 +1,224 @@
+"""The admin in a real browser: what operators click, in light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core import mail
+from django.db import connection
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from jobqueue.models import Job, Queue
+from jobqueue.testing import drain
+from settlements.models import Settlement
+from tests.jobqueue.admin_steps import add_attempt, make_job, make_worker, page_of
+
+if TYPE_CHECKING:
+    from pytest_django.live_server_helper import LiveServer
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+]
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, or the one that playwright brought."""
+    path = str(CHROMIUM) if CHROMIUM.exists() else None
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop in this thread; Django would refuse to use the database beside it.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, live_server: LiveServer, admin_user: User, client: Any) -> Iterator[Any]:
+    """Opens pages of the site, logged in as a superuser; an error in a page fails the test."""
+    client.force_login(admin_user)
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+    contexts: list[Any] = []
+    errors: list[str] = []
+
+    def start(path: str, *, width: int = 1400, scheme: str = "light") -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=live_server.url
+        )
+        contexts.append(context)
+        context.add_cookies([cookie])
+        page: Page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def _choose_person(page: Page, field: str, name: str) -> None:
+    page.click(f".field-{field} .select2-selection")
+    page.fill(".select2-search__field", name)
+    page.click(f".select2-results__option:has-text('{name}')")
+
+
+def test_a_settlement_created_in_the_admin_leads_to_its_jobs_and_e_mails(
+    open_page: Any, payer: User, payee: User
+) -> None:
+    page = open_page("/admin/settlements/settlement/add/")
+    page.fill("#id_description", "Dinner in Lisbon")
+    _choose_person(page, "payer", "payer")
+    _choose_person(page, "payee", "payee")
+    page.fill("#id_amount_0", "84.50")
+    page.select_option("#id_amount_1", "EUR")
+    due = timezone.now() + timedelta(days=10)
+    page.fill("#id_due_date_0", f"{due:%Y-%m-%d}")
+    page.fill("#id_due_date_1", f"{due:%H:%M:%S}")
+    page.click("input[name=_continue]")
+    expect(page.locator(".messagelist .success")).to_contain_text("was added successfully")
+    expect(page.locator("#jobs")).to_contain_text("settlement.settlement_notification")
+    expect(page.locator("#jobs")).to_contain_text("reminders.send")
+    settlement = Settlement.objects.get()
+    assert Job.objects.about(settlement).count() > 5
+    drain(until=timezone.now() + timedelta(minutes=1))
+    assert {recipient for message in mail.outbox for recipient in message.to} == {payer.email, payee.email}
+    page.reload()
+    expect(page.locator("#jobs .jq-completed").first).to_be_visible()
+
+
+def test_a_payment_added_on_the_page_of_its_settlement_makes_a_job(
+    open_page: Any, settlement: Settlement
+) -> None:
+    page = open_page(f"/admin/settlements/settlement/{settlement.pk}/change/")
+    page.click(".add-row a")
+    page.fill("#id_payments-0-amount_0", "20")
+    page.click("input[name=_continue]")
+    expect(page.locator("#jobs")).to_contain_text("settlement.payment_status_check")
+    assert settlement.payments.get().status == "pending"
+
+
+def test_a_failed_job_is_found_read_and_retried(open_page: Any) -> None:
+    job = make_job("failed", reason="ConnectionError: no route")
+    add_attempt(job, 4, message="no route", traceback="Traceback (most recent call last): boom")
+    page = open_page("/admin/jobqueue/failedjob/")
+    page.click(f"text=#{job.pk}")
+    expect(page.locator("pre >> text=boom")).to_be_visible()
+    page.click("button[value=retry]")
+    expect(page.locator(".jq-question")).to_contain_text("1 job")
+    page.click("text=Retry: yes, 1 job")
+    expect(page.locator(".messagelist .success")).to_have_text("1 job retried.")
+    expect(page.locator(".jq-history")).to_contain_text("admin")
+    assert Job.objects.get(pk=job.pk).state == "waiting"
+
+
+def test_all_jobs_of_a_list_are_retried_over_its_pages(open_page: Any) -> None:
+    for _ in range(55):
+        make_job("failed")
+    page = open_page("/admin/jobqueue/failedjob/")
+    page.click(".jq-all-matching button[value=retry]")
+    page.click("text=Retry: yes, 55 jobs")
+    expect(page.locator(".messagelist .success")).to_have_text("55 jobs retried.")
+    assert Job.objects.waiting().count() == 55
+
+
+def test_chosen_jobs_are_cancelled_through_the_menu(open_page: Any) -> None:
+    chosen, other = make_job(), make_job()
+    page = open_page("/admin/jobqueue/job/")
+    page.check(f".action-select[value='{chosen.pk}']")
+    page.select_option("select[name=action]", "cancel")
+    page.click("button[name=index]")
+    page.click("text=No, take me back")
+    assert Job.objects.waiting().count() == 2
+    page.check(f".action-select[value='{chosen.pk}']")
+    page.select_option("select[name=action]", "cancel")
+    page.click("button[name=index]")
+    page.click("text=Cancel: yes, 1 job")
+    expect(page.locator(".messagelist .success")).to_have_text("1 job cancelled.")
+    assert Job.objects.get(pk=other.pk).state == "waiting"
+
+
+def test_the_counts_of_the_queues_refresh_by_themselves_until_paused(open_page: Any) -> None:
+    page = open_page("/admin/jobqueue/queue/")
+    waiting = page.locator("[data-count='email/waiting']")
+    expect(waiting).to_have_text("0")
+    make_job(queue="email")
+    expect(waiting).to_have_text("1", timeout=15_000)
+    page.click("text=Pause refresh")
+    expect(page.locator("[data-live-state]")).to_have_text("Refresh is paused.")
+    make_job(queue="email")
+    page.click("text=Resume refresh")
+    expect(waiting).to_have_text("2")
+
+
+def test_a_queue_is_paused(open_page: Any) -> None:
+    page = open_page("/admin/jobqueue/queue/")
+    page.check(".action-select[value=email]")
+    page.select_option("select[name=action]", "pause")
+    page.click("button[name=index]")
+    expect(page.locator(".jq-paused")).to_have_text("paused")
+    assert Queue.objects.get(pk="email").paused
+
+
+# Looks --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 390])
+def test_no_page_is_wider_than_the_screen_and_every_state_can_be_read(
+    open_page: Any, settlement: Settlement, scheme: str, width: int
+) -> None:
+    worker = make_worker(silent_for=60)
+    states = ("waiting", "delayed", "active", "stuck", "completed", "skipped", "failed", "cancelled")
+    jobs = {state: make_job(state, subject=f"settlements.settlement:{settlement.pk}") for state in states}
+    Job.objects.filter(pk=jobs["stuck"].pk).update(worker=worker, reason="a long reason " * 20)
+    add_attempt(jobs["failed"], message="long" * 300, traceback="x" * 400)
+    page = open_page("/admin/", width=width, scheme=scheme)
+    for path in (
+        "/admin/jobqueue/job/",
+        "/admin/jobqueue/failedjob/",
+        "/admin/jobqueue/stuckjob/",
+        "/admin/jobqueue/queue/",
+        "/admin/jobqueue/worker/",
+        page_of(jobs["failed"]),
+        page_of(jobs["stuck"]),
+        f"/admin/settlements/settlement/{settlement.pk}/change/",
+    ):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+        assert page.evaluate(_LOWEST_CONTRAST) >= 4.5, path
+    connection.close()
+
+
+# The lowest contrast of a badge's text to what lies behind it (WCAG 2).
+_LOWEST_CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const paint = (colours) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = (rgb) => {
+    const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const [r, g, b] = rgb.map((v) => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrasts = [...document.querySelectorAll(".jq-badge")].map((badge) => {
+    const behind = [];
+    for (let node = badge; node; node = node.parentElement) {
+      behind.unshift(getComputedStyle(node).backgroundColor);
+    }
+    const back = light(paint(behind)), text = light(paint([getComputedStyle(badge).color]));
+    return (Math.max(back, text) + 0.05) / (Math.min(back, text) + 0.05);
+  });
+  return Math.min(21, ...contrasts);
+}"""

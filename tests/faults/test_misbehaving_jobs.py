@@ -1,0 +1,156 @@
+"""Jobs that take their process down, hang, or fail in unheard-of ways: they end failed, others go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobqueue.jobs import enqueue
+from jobqueue.models import Attempt, Job
+from tests.conftest import StartWorker
+from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
+
+SHORT_GRACE = {"TIMEOUT_GRACE": 0.5}
+
+
+def errors_of(job: Job) -> list[str]:
+    """The error classes of its failed attempts, in their order."""
+    return list(job.attempts.values_list("error_class", flat=True))
+
+
+def test_a_job_that_ends_its_process_ends_failed(rqworker: StartWorker, workload: Workload) -> None:
+    rqworker()
+
+    job = enqueue("workload.end_process", name="bomb")
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.failures) == ("failed", 2)
+    assert errors_of(job) == ["JobInterrupted", "JobInterrupted"]
+    assert "ended with code 9" in job.attempts.all()[0].message
+
+
+def test_others_go_on_beside_jobs_that_end_their_process(rqworker: StartWorker, workload: Workload) -> None:
+    rqworker()
+    for number in range(6):  # more than the executors that may die at their start
+        enqueue("workload.end_process", name=f"bomb-{number}")
+    names = note_jobs(60)
+
+    wait_until_done()
+
+    assert set(workload.effects()) == set(names)
+    assert Job.objects.filter(processor="workload.end_process", state="failed").count() == 6
+    assert not Job.objects.filter(processor__startswith="workload.note").exclude(state="completed").exists()
+
+
+def test_a_job_past_its_time_limit_is_interrupted(rqworker: StartWorker, workload: Workload) -> None:
+    worker = rqworker("--processes", "1")
+    executors = worker.children()
+
+    job = enqueue("workload.loop", name="endless")
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.failures) == ("failed", 2)
+    assert errors_of(job) == ["JobTimeout", "JobTimeout"]
+    assert "longer than its limit of 0.5 seconds" in job.reason
+    assert worker.children() == executors
+
+
+def test_a_job_blocked_in_c_past_its_limit_ends_failed(rqworker: StartWorker, workload: Workload) -> None:
+    rqworker(jobqueue=SHORT_GRACE)
+
+    job = enqueue("workload.block", name="deaf")
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.failures) == ("failed", 2)
+    assert errors_of(job) == ["JobInterrupted", "JobInterrupted"]
+    assert "ran past its time limit and could not be stopped" in job.reason
+
+
+def test_a_job_that_shared_the_process_with_a_blocked_one_keeps_its_attempt(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    rqworker("--processes", "1", jobqueue=SHORT_GRACE)
+    innocent = enqueue("workload.wait", name="innocent")
+    workload.wait_for_start("innocent")
+    enqueue("workload.block", name="deaf")
+    workload.wait_for_start("deaf")
+
+    workload.wait_for_start("innocent")  # again: its process had to end
+    workload.open_gate("innocent")
+    workload.wait_for_effects(1)
+    Job.objects.filter(processor="workload.block").delete()
+    wait_until_done()
+
+    innocent.refresh_from_db()
+    assert innocent.state == "completed"
+    assert (innocent.attempt, innocent.failures) == (1, 0)
+
+
+def test_others_go_on_beside_a_blocked_job(rqworker: StartWorker, workload: Workload) -> None:
+    rqworker(jobqueue=SHORT_GRACE)
+    enqueue("workload.block", name="deaf")
+    workload.wait_for_start("deaf")
+
+    names = note_jobs(30)
+    workload.wait_for_effects(30, timeout=5)
+    wait_until_done()
+
+    assert workload.effects() == dict.fromkeys(names, 1)
+
+
+def test_an_error_that_cannot_be_printed_is_recorded(rqworker: StartWorker, workload: Workload) -> None:
+    rqworker("--processes", "1", "--threads", "1")
+
+    job = enqueue("workload.fail_unspeakably", name="unspeakable")
+    note("next")
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert errors_of(job) == ["Unspeakable", "Unspeakable"]
+    assert workload.effects() == {"next": 1}
+
+
+@pytest.mark.parametrize("how", ["open transaction", "no autocommit", "closed connection"])
+def test_a_job_that_leaves_its_connection_in_a_mess_does_not_harm_the_next(
+    how: str, rqworker: StartWorker, workload: Workload
+) -> None:
+    rqworker("--processes", "1", "--threads", "1")
+
+    enqueue("workload.leave_mess", name="careless", how=how)
+    after = enqueue("workload.write", name="after")
+    workload.open_gate("after")
+    wait_until_done()
+
+    after.refresh_from_db()
+    assert (after.state, after.failures) == ("completed", 0)
+
+
+def test_an_outcome_that_the_database_refuses_does_not_hold_up_the_others(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    rqworker("--processes", "1")
+    job = enqueue("workload.fail", name="unlucky", delay=0.5)
+    Attempt.objects.create(job=job, number=1)  # its place is taken
+
+    note("next", delay=0.5)
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert "was refused by the database" in job.reason
+    assert workload.effects() == {"next": 1}
+
+
+def test_a_job_whose_processor_nobody_knows_ends_failed(rqworker: StartWorker, workload: Workload) -> None:
+    job = note("renamed")
+    Job.objects.filter(pk=job.pk).update(processor="workload.gone", attempt=1, failures=3)
+
+    rqworker()
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert "no processor named 'workload.gone'" in job.reason

@@ -1,0 +1,171 @@
+"""The options of `manage.py rqworker`, on real processes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import rq
+
+from jobqueue.jobs import enqueue
+from jobqueue.models import Job
+from tests.conftest import StartWorker
+from tests.workload.fixtures import Workload, note, note_jobs
+
+
+def test_burst_drains_the_queues_and_ends(rqworker: StartWorker, workload: Workload) -> None:
+    names = note_jobs(30)
+
+    worker = rqworker("--burst", wait=False)
+
+    assert worker.wait() == 0
+    assert workload.effects() == dict.fromkeys(names, 1)
+
+
+def test_burst_on_empty_queues_ends_at_once(rqworker: StartWorker) -> None:
+    assert rqworker("--burst", wait=False).wait() == 0
+
+
+def test_burst_finishes_the_jobs_it_started(rqworker: StartWorker, workload: Workload) -> None:
+    job = enqueue("workload.wait", name="slow")
+    worker = rqworker("--burst", wait=False)
+    workload.wait_for_start("slow")
+
+    workload.open_gate("slow")
+
+    assert worker.wait() == 0
+    job.refresh_from_db()
+    assert job.state == "completed"
+
+
+def test_burst_leaves_delayed_jobs_for_later(rqworker: StartWorker, workload: Workload) -> None:
+    job = note("later", delay=60)
+
+    rqworker("--burst", wait=False).wait()
+
+    job.refresh_from_db()
+    assert job.state == "waiting"
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_max_jobs_ends_the_worker_after_so_many(
+    count: int, rqworker: StartWorker, workload: Workload
+) -> None:
+    note_jobs(12)
+
+    worker = rqworker("--max-jobs", str(count), wait=False)
+
+    assert worker.wait() == 0
+    assert Job.objects.filter(state="completed").count() == count
+    assert sum(workload.effects().values()) == count
+
+
+def test_max_idle_time_ends_the_worker(rqworker: StartWorker) -> None:
+    worker = rqworker("--max-idle-time", "1")
+
+    assert worker.wait(timeout=10) == 0
+
+
+def test_max_idle_time_counts_from_the_end_of_the_last_job(rqworker: StartWorker, workload: Workload) -> None:
+    worker = rqworker("--max-idle-time", "3", "--processes", "1")
+    enqueue("workload.wait", name="slow")
+    workload.wait_for_start("slow")
+    note("behind", delay=4)
+    workload.wait_for_start("behind")  # so the slow one has run for longer than the worker may be idle
+    workload.open_gate("slow")
+    workload.wait_for_effects(2)
+
+    note("next", delay=1)
+
+    workload.wait_for_effects(3)
+    assert worker.wait(timeout=15) == 0
+
+
+def test_the_process_id_is_written_to_a_file(rqworker: StartWorker, tmp_path: Path) -> None:
+    worker = rqworker("--pid", str(tmp_path / "worker.pid"))
+
+    assert int((tmp_path / "worker.pid").read_text()) == worker.pid
+
+
+def test_the_name_is_the_workers_name_in_rq(rqworker: StartWorker, redis_client: object) -> None:
+    rqworker("--name", "worker-7")
+
+    assert [worker.name for worker in rq.Worker.all(connection=redis_client)] == ["worker-7"]
+
+
+def test_the_name_is_in_the_attempts_that_failed_there(rqworker: StartWorker, workload: Workload) -> None:
+    job = enqueue("workload.fail_fast", name="unlucky")
+
+    rqworker("--name", "worker-7", "--processes", "1", "--burst", wait=False).wait()
+
+    assert {attempt.worker_name for attempt in job.attempts.all()} == {"worker-7"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--threads", "0"), "--threads must be 1 or more, not 0"),
+        (("--processes", "-1"), "--processes must be 1 or more, not -1"),
+        (("--shutdown-timeout", "-3"), "--shutdown-timeout must be 0 or more, not -3"),
+        (("--max-jobs", "0"), "--max-jobs must be 1 or more, not 0"),
+        (("--max-idle-time", "-1"), "--max-idle-time must be 0 or more, not -1"),
+    ],
+)
+def test_a_number_out_of_range_is_refused(
+    arguments: tuple[str, ...], message: str, rqworker: StartWorker
+) -> None:
+    worker = rqworker(*arguments, wait=False)
+
+    assert worker.wait() == 1
+    assert message in worker.output
+    assert "Traceback" not in worker.output
+
+
+def test_an_unknown_queue_is_refused_with_those_there_are(rqworker: StartWorker) -> None:
+    worker = rqworker(queues=("emails",), wait=False)
+
+    assert worker.wait() == 1
+    assert "no queue named emails; RQ_QUEUES has: email, reminders, settlement" in worker.output
+
+
+def test_without_names_all_queues_are_served(rqworker: StartWorker, workload: Workload) -> None:
+    names = note_jobs(3)
+
+    rqworker("--burst", queues=(), wait=False).wait()
+
+    assert workload.effects() == dict.fromkeys(names, 1)
+
+
+def test_a_worker_without_its_tables_says_what_to_do(rqworker: StartWorker, tmp_path: Path) -> None:
+    worker = rqworker(wait=False, DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
+
+    assert worker.wait() == 1
+    assert "the job queue's tables are missing or old; run: manage.py migrate" in worker.output
+    assert "Traceback" not in worker.output
+
+
+def test_a_second_database_without_its_tables_is_named(rqworker: StartWorker, tmp_path: Path) -> None:
+    worker = rqworker(wait=False, OTHER_DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
+
+    assert worker.wait() == 1
+    assert "in the database 'other'; run: manage.py migrate --database other" in worker.output
+
+
+def test_executors_that_die_at_once_make_the_worker_give_up(rqworker: StartWorker) -> None:
+    worker = rqworker(wait=False, WORKLOAD_FORKS_DIE="1")
+
+    assert worker.wait(timeout=20) == 1
+    assert "giving up" in worker.output
+
+
+def test_no_process_is_left_behind(rqworker: StartWorker) -> None:
+    worker = rqworker()
+    executors = [process.pid for process in worker.children()]
+
+    worker.stop()
+
+    assert executors
+    for pid in executors:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

@@ -1,0 +1,91 @@
+"""System checks: what would lose or double jobs is said at the start."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core import checks as django_checks
+from django.core.checks import CheckMessage
+
+from jobqueue import checks
+from jobqueue.jobs import processor
+from tests.jobqueue.processors_for_tests import succeed
+
+
+def _found() -> list[CheckMessage]:
+    return django_checks.run_checks(tags=["jobqueue"])
+
+
+def _ids() -> list[str | None]:
+    return [message.id for message in _found()]
+
+
+def test_the_site_passes() -> None:
+    assert _found() == []
+
+
+@pytest.mark.parametrize("queues", [{}, None])
+def test_without_a_queue_nothing_can_run(settings: LazySettings, queues: Any) -> None:
+    settings.RQ_QUEUES = queues
+
+    assert "jobqueue.E001" in _ids()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"TIMEOUTS": 1},
+        {"RETRY": {"max_retries": -1}},
+        {"RETRY": {"retries": 1}},
+        {"WORKER_SILENCE": 1},
+        {"PROCESSOR_RETRY": {"a": {"jitter": 2}}},
+    ],
+)
+def test_settings_that_cannot_be_used_are_an_error(settings: LazySettings, values: dict[str, Any]) -> None:
+    settings.JOBQUEUE = values
+    [message] = _found()
+
+    assert message.id == "jobqueue.E002"
+    assert message.msg.startswith("JOBQUEUE cannot be used: ")
+
+
+def test_a_processor_of_a_queue_that_is_not_configured_is_an_error_with_the_remedy() -> None:
+    processor("sample.nowhere", queue="letters")(succeed)
+    [message] = _found()
+
+    assert message.id == "jobqueue.E003"
+    assert "'sample.nowhere' uses the queue 'letters'" in message.msg
+    assert message.hint == "Use one of: email, reminders, settlement; or add the queue."
+
+
+def test_a_database_whose_alias_does_not_fit_into_a_message_is_an_error(settings: LazySettings) -> None:
+    settings.JOBQUEUE = {"DATABASES": ("default", "read-replica")}
+    [message] = _found()
+
+    assert message.id == "jobqueue.E006"
+    assert "'read-replica'" in message.msg
+
+
+def test_without_django_rq_nothing_can_run(settings: LazySettings) -> None:
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "django_rq"]
+
+    assert _ids() == ["jobqueue.E004"]
+
+
+@pytest.mark.parametrize("name", ["jobqueue", "jobqueue.apps.JobQueueConfig"])
+def test_behind_django_rq_its_worker_command_would_win(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    apps = SimpleNamespace(INSTALLED_APPS=["settlements", "django_rq", name])
+    monkeypatch.setattr(checks, "django_settings", apps)
+    [message] = checks.check_order_of_apps(None)
+
+    assert message.id == "jobqueue.E005"
+    assert message.hint == "Put jobqueue before django_rq."
+
+
+def test_django_rqs_own_pages_in_the_admin_are_a_warning(settings: LazySettings) -> None:
+    settings.RQ_SHOW_ADMIN_LINK = True
+
+    assert _ids() == ["jobqueue.W001"]

@@ -1,0 +1,232 @@
+"""The management commands, as far as they need no worker."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.management import call_command, get_commands
+from django.core.management.base import CommandError
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models.functions import Now
+
+from jobqueue import registry
+from jobqueue.jobs import enqueue
+from jobqueue.management.commands import jobqueue_prune
+from jobqueue.models import Attempt, Job
+from jobqueue.registry import reconciler
+from tests.jobqueue.processors_for_tests import SUCCEED
+
+in_databases = pytest.mark.django_db(databases=["default", "other"])
+
+
+def _call(command: str, *arguments: str) -> tuple[str, str]:
+    output, errors = StringIO(), StringIO()
+    call_command(command, *arguments, stdout=output, stderr=errors)
+    return output.getvalue(), errors.getvalue()
+
+
+# Prune --------------------------------------------------------------------------------------------
+
+
+def _job(state: str, *, days: float | None, using: str = "default") -> Job:
+    """A job that ended so many days ago."""
+    job = enqueue(SUCCEED, using=using)
+    finished = None if days is None else Now() - timedelta(days=days)
+    Job.objects.using(using).filter(pk=job.pk).update(state=state, finished_at=finished)
+    return job
+
+
+def _left() -> set[int]:
+    return set(Job.objects.values_list("pk", flat=True))
+
+
+@in_databases
+@pytest.mark.parametrize(("state", "days"), [("completed", 31), ("cancelled", 31), ("failed", 366)])
+def test_what_ended_long_ago_is_deleted(state: str, days: float) -> None:
+    _job(state, days=days)
+
+    assert _call("jobqueue_prune")[0] == "deleted 1 jobs\n"
+    assert _left() == set()
+
+
+@in_databases
+@pytest.mark.parametrize(("state", "days"), [("completed", 29), ("cancelled", 29), ("failed", 364)])
+def test_what_ended_lately_is_kept(state: str, days: float) -> None:
+    job = _job(state, days=days)
+
+    assert _call("jobqueue_prune")[0] == "deleted 0 jobs\n"
+    assert _left() == {job.pk}
+
+
+@in_databases
+@pytest.mark.parametrize("state", ["waiting", "active"])
+def test_what_has_not_ended_is_kept_however_old(state: str) -> None:
+    job = _job(state, days=None)
+    Job.objects.update(created_at=Now() - timedelta(days=5000))
+    _call("jobqueue_prune")
+
+    assert _left() == {job.pk}
+
+
+@in_databases
+def test_how_long_to_keep_can_be_said() -> None:
+    completed, failed = _job("completed", days=2), _job("failed", days=2)
+    _call("jobqueue_prune", "--completed-days", "1")
+    assert _left() == {failed.pk}
+
+    _call("jobqueue_prune", "--failed-days", "1.5")
+    assert _left() == set()
+    assert completed.pk not in _left()
+
+
+@in_databases
+def test_how_long_to_keep_is_a_setting(settings: LazySettings) -> None:
+    settings.JOBQUEUE = {"KEEP_COMPLETED": timedelta(days=1), "KEEP_FAILED": timedelta(days=1)}
+    _job("completed", days=2)
+    _job("failed", days=2)
+
+    assert _call("jobqueue_prune")[0] == "deleted 2 jobs\n"
+
+
+@in_databases
+@pytest.mark.parametrize("option", ["--completed-days", "--failed-days"])
+def test_a_negative_age_is_refused(option: str) -> None:
+    with pytest.raises(CommandError, match=f"{option} must be 0 or more, not -1"):
+        _call("jobqueue_prune", f"{option}=-1")
+
+
+@in_databases
+def test_attempts_go_with_their_jobs() -> None:
+    Attempt.objects.create(job=_job("failed", days=400), number=1, error_class="E")
+    _call("jobqueue_prune")
+
+    assert not Attempt.objects.exists()
+
+
+@in_databases
+def test_many_jobs_go_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobqueue_prune, "_BATCH", 2)
+    for _ in range(5):
+        _job("completed", days=31)
+
+    assert _call("jobqueue_prune")[0] == "deleted 5 jobs\n"
+
+
+@in_databases
+def test_every_database_is_pruned() -> None:
+    _job("completed", days=31, using="other")
+
+    assert _call("jobqueue_prune")[0] == "deleted 1 jobs\n"
+    assert not Job.objects.using("other").exists()
+
+
+# Reconcile ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reconcilers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reconciler but those of the test."""
+    monkeypatch.setattr(registry, "_reconcilers", {})
+
+
+def _reconciler(name: str, answer: Callable[[bool], dict[str, int]]) -> None:
+    def reconcile(*, full: bool) -> dict[str, int]:
+        return answer(full)
+
+    reconciler(name)(reconcile)
+
+
+@pytest.mark.usefixtures("reconcilers")
+def test_every_reconciler_runs_thoroughly_and_says_what_it_mended() -> None:
+    _reconciler("two", lambda full: {"jobs created": 3, "jobs cancelled": 1, "nothing": 0})
+    _reconciler("one", lambda full: {"thorough": int(full)})
+
+    assert _call("jobqueue_reconcile")[0] == "one: 1 thorough\ntwo: 1 jobs cancelled, 3 jobs created\n"
+
+
+@pytest.mark.usefixtures("reconcilers")
+def test_a_reconciler_with_nothing_to_mend_says_so() -> None:
+    _reconciler("one", lambda full: {"jobs created": 0})
+
+    assert _call("jobqueue_reconcile")[0] == "one: nothing was missing\n"
+
+
+@pytest.mark.usefixtures("reconcilers")
+def test_a_reconciler_that_fails_does_not_keep_the_others_from_running() -> None:
+    ran: list[str] = []
+
+    def broken(full: bool) -> dict[str, int]:
+        raise RuntimeError("broken")
+
+    _reconciler("a broken one", broken)
+    _reconciler("one behind it", lambda full: ran.append("ran") or {})  # type: ignore[func-returns-value]
+    errors = StringIO()
+
+    with pytest.raises(CommandError, match="reconcilers failed: a broken one"):
+        call_command("jobqueue_reconcile", stdout=StringIO(), stderr=errors)
+    assert ran == ["ran"]
+    assert errors.getvalue() == "a broken one: failed: RuntimeError: broken\n"
+
+
+# The worker's arguments ---------------------------------------------------------------------------
+
+
+def test_rqworker_is_the_job_queues_own_command() -> None:
+    assert get_commands()["rqworker"] == "jobqueue"
+
+
+@pytest.fixture(autouse=True)
+def _keep_signal_handlers() -> Iterator[None]:
+    """The worker's command takes over the signals of its process, which here is the tests'."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@in_databases
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["letters"], "no queue named letters; RQ_QUEUES has: email, reminders, settlement"),
+        (["email", "a", "b"], "no queue named a, b; "),
+        (["--threads", "0"], "--threads must be 1 or more, not 0"),
+        (["--processes=-1"], "--processes must be 1 or more, not -1"),
+        (["--shutdown-timeout=-5"], "--shutdown-timeout must be 0 or more, not -5"),
+        (["--max-jobs", "0"], "--max-jobs must be 1 or more, not 0"),
+        (["--threads", "many"], "argument --threads: invalid int value: 'many'"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(arguments: list[str], complaint: str) -> None:
+    with pytest.raises(CommandError, match=complaint):
+        _call("rqworker", *arguments)
+
+
+@in_databases
+@pytest.mark.parametrize(
+    ("alias", "remedy"), [("default", "manage.py migrate$"), ("other", "manage.py migrate --database other$")]
+)
+def test_without_the_tables_the_worker_says_what_to_do(alias: str, remedy: str) -> None:
+    recorder = MigrationRecorder(connections[alias])
+    for app, name in list(recorder.applied_migrations()):
+        if app == "jobqueue":
+            recorder.record_unapplied(app, name)
+
+    with pytest.raises(CommandError, match=f"tables are missing or old.* run: {remedy}"):
+        _call("rqworker", "email")
+
+
+def test_help_names_our_options_and_django_rqs(capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        call_command("rqworker", "--help")
+    text = capsys.readouterr().out
+
+    for option in ("--threads", "--processes", "--shutdown-timeout", "--burst", "--name", "--max-jobs"):
+        assert option in text

@@ -1,0 +1,101 @@
+"""Jobs run inside a test, without Redis."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from jobqueue import testing
+from jobqueue.execution import OutcomeStatus
+from jobqueue.jobs import enqueue
+from jobqueue.models import Job
+from jobqueue.testing import drain, run_job
+from tests.jobqueue.processors_for_tests import CALL, FAIL, RETRY_LATER, SUCCEED, Calls
+
+pytestmark = pytest.mark.django_db
+
+Status = OutcomeStatus
+
+
+def test_every_due_job_runs_in_the_order_of_its_time(sample_processors: Calls, redis_closed: object) -> None:
+    for number in range(3):
+        enqueue(CALL, number=number)
+
+    assert [outcome.status for outcome in drain()] == [Status.COMPLETED] * 3
+    assert [payload["number"] for payload in sample_processors.payloads] == [0, 1, 2]
+
+
+def test_jobs_that_jobs_lead_to_run_too(sample_processors: Calls) -> None:
+    sample_processors.behaviour = lambda **_: enqueue(SUCCEED) and None
+    enqueue(CALL)
+
+    assert [outcome.job.processor for outcome in drain()] == [CALL, SUCCEED]
+
+
+def test_delayed_jobs_wait() -> None:
+    enqueue(SUCCEED, delay=60)
+
+    assert drain() == []
+
+
+def test_delayed_jobs_up_to_a_time_run() -> None:
+    enqueue(SUCCEED, delay=60)
+    later = enqueue(SUCCEED, delay=6000)
+
+    assert len(drain(until=timezone.now() + timedelta(minutes=2))) == 1
+    assert list(Job.objects.waiting()) == [later]
+
+
+def test_a_failing_job_runs_until_its_budget_is_used_up() -> None:
+    job = enqueue(FAIL)
+
+    assert [outcome.status for outcome in drain()] == [Status.RETRIED] * 3 + [Status.FAILED]
+    assert job.attempts.count() == 4
+
+
+def test_without_retries_a_failing_job_runs_once() -> None:
+    enqueue(FAIL)
+
+    assert [outcome.status for outcome in drain(retries=False)] == [Status.RETRIED]
+
+
+def test_a_job_that_asks_for_another_time_waits_for_it() -> None:
+    enqueue(RETRY_LATER)
+
+    assert len(drain()) == 1
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_jobs_of_another_database_run_there() -> None:
+    enqueue(SUCCEED, using="other")
+
+    assert drain() == []
+    assert len(drain(using="other")) == 1
+
+
+def test_jobs_that_enqueue_each_other_without_end_are_an_error(
+    sample_processors: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testing, "_MOST_JOBS", 10)
+    sample_processors.behaviour = lambda **_: enqueue(CALL) and None
+    enqueue(CALL)
+
+    with pytest.raises(AssertionError, match="enqueue each other without end"):
+        drain()
+
+
+def test_one_job_can_be_run_though_it_is_not_due() -> None:
+    job = enqueue(SUCCEED, delay=60)
+
+    assert run_job(job).status == Status.COMPLETED
+    assert job.state == Job.State.COMPLETED
+
+
+def test_a_job_that_does_not_wait_cannot_be_run() -> None:
+    job = enqueue(SUCCEED)
+    run_job(job)
+
+    with pytest.raises(AssertionError, match=f"job {job.pk} is completed, not waiting"):
+        run_job(job)

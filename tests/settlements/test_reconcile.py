@@ -1,0 +1,444 @@
+"""The reconciler: derives from the rows what should exist, and creates what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from io import StringIO
+
+import pytest
+import time_machine
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+from django.db.models import F
+from django.utils import timezone
+from moneyed import Money
+from pytest_django import Settings as DjangoSettings
+
+from jobqueue.models import Job
+from jobqueue.registry import all_reconcilers
+from jobqueue.testing import drain, run_job
+from settlements.models import Payment, Settlement
+from settlements.reconcile import reconcile
+from tests.settlements.steps import (
+    AUTO_COMPLETE,
+    EMAIL,
+    NOTIFICATION,
+    REMINDER,
+    STATUS_CHECK,
+    at_once,
+    delivered,
+    domain_settings,
+    emails_sent,
+    events_of,
+    forget_jobs,
+    jobs_of,
+    only,
+    reminders_of,
+    run_soon,
+    stages_of,
+    stored,
+    waiting_of,
+)
+
+MakeSettlement = Callable[..., Settlement]
+MakePayment = Callable[..., Payment]
+DAY = timedelta(days=1)
+PAYER, PAYEE = "payer@example.com", "payee@example.com"
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+
+@pytest.fixture(autouse=True)
+def _policy(settings: DjangoSettings) -> None:
+    settings.SETTLEMENTS = domain_settings()
+
+
+def run_command() -> str:
+    """What `manage.py jobqueue_reconcile` says about the settlements."""
+    output = StringIO()
+    call_command("jobqueue_reconcile", stdout=output)
+    [line] = [line for line in output.getvalue().splitlines() if line.startswith("settlements: ")]
+    return line.removeprefix("settlements: ")
+
+
+def new_settlement(payer: User, payee: User, **values: object) -> Settlement:
+    """A settlement that is not saved yet."""
+    defaults: dict[str, object] = {
+        "description": "Rent",
+        "payer": payer,
+        "payee": payee,
+        "amount": Money(100, "EUR"),
+        "due_date": timezone.now() + 10 * DAY,
+    }
+    return Settlement(**defaults | values)
+
+
+@pytest.fixture
+def bulk(payer: User, payee: User) -> list[Settlement]:
+    """Three settlements that no rule has met."""
+    return Settlement.objects.bulk_create([new_settlement(payer, payee) for _ in range(3)])
+
+
+@pytest.fixture
+def known(settlement: Settlement) -> Settlement:
+    """A settlement that everybody heard of; its plan waits, nothing else does."""
+    run_soon()
+    Job.objects.exclude(processor=REMINDER).delete()
+    return settlement
+
+
+def both(template_type: str) -> list[tuple[str, str]]:
+    """One e-mail of that type to each of the two."""
+    return [(template_type, PAYEE), (template_type, PAYER)]
+
+
+# Settlements that were not saved ------------------------------------------------------------------
+
+
+def test_rows_that_were_created_in_bulk_have_no_jobs_at_first(bulk: list[Settlement]) -> None:
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_settlement_created_in_bulk_gets_what_a_save_would_have_given_it(
+    bulk: list[Settlement], full: bool
+) -> None:
+    assert reconcile(full=full)["settlements announced"] == 3
+    for settlement in bulk:
+        assert events_of(settlement) == ["settlement_created"]
+        assert stages_of(settlement) == {
+            ("initial", 0),
+            ("follow_up", 1),
+            ("follow_up", 2),
+            ("final", 0),
+            ("overdue", 1),
+            ("overdue", 2),
+        }
+
+
+def test_a_settlement_created_in_bulk_is_told_of(bulk: list[Settlement]) -> None:
+    reconcile(full=False)
+    run_soon()
+    assert emails_sent() == sorted(3 * [("reminder_initial", PAYER), *both("settlement_created")])
+
+
+@pytest.mark.parametrize(
+    ("status", "event"),
+    [
+        ("partially_paid", "settlement_updated"),
+        ("completed", "settlement_completed"),
+        ("cancelled", "settlement_cancelled"),
+    ],
+)
+def test_an_updated_status_is_told_as_a_saved_one(known: Settlement, status: str, event: str) -> None:
+    Settlement.objects.filter(pk=known.pk).update(status=status)
+    assert reconcile(full=False) == {"settlements announced": 1}
+    assert events_of(known) == [event]
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_an_updated_status_cancels_the_waiting_reminders(known: Settlement, status: str) -> None:
+    Settlement.objects.filter(pk=known.pk).update(status=status)
+    reconcile(full=False)
+    assert reminders_of(known) == {}
+
+
+def test_a_settlement_reopened_by_an_update_gets_its_plan_back(known: Settlement) -> None:
+    known.complete()
+    known.save()
+    Settlement.objects.filter(pk=known.pk).update(status="pending")
+    reconcile(full=False)
+    assert "settlement_reopened" in events_of(known)
+    assert ("final", 0) in stages_of(known)
+
+
+def test_an_updated_due_date_moves_the_reminders(known: Settlement) -> None:
+    Settlement.objects.filter(pk=known.pk).update(due_date=F("due_date") + 5 * DAY)
+    reconcile(full=False)
+    assert events_of(known) == ["settlement_updated"]
+    assert reminders_of(known)["final", 0].run_at == known.due_date + 5 * DAY
+
+
+def test_bulk_update_is_found_as_well(known: Settlement) -> None:
+    known.status, known.due_date = "cancelled", known.due_date + DAY
+    Settlement.objects.bulk_update([known], ["status", "due_date"])
+    reconcile(full=False)
+    assert events_of(known) == ["settlement_cancelled"]
+    assert reminders_of(known) == {}
+
+
+def test_an_update_there_and_back_is_nobodys_news(known: Settlement) -> None:
+    Settlement.objects.update(status="completed")
+    Settlement.objects.update(status="pending")
+    assert reconcile(full=False) == {}
+
+
+def test_a_row_whose_update_was_followed_by_a_save_is_told_once(known: Settlement) -> None:
+    Settlement.objects.filter(pk=known.pk).update(status="cancelled")
+    stored(known).save()
+    reconcile(full=False)
+    reconcile(full=True)
+    assert events_of(known) in ([], ["settlement_cancelled"])
+    assert reminders_of(known) == {}
+
+
+# Payments that were not saved ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "processors"),
+    [
+        ("pending", [STATUS_CHECK]),
+        ("processing", [STATUS_CHECK]),
+        ("completed", [AUTO_COMPLETE, NOTIFICATION]),
+        ("failed", [NOTIFICATION]),
+        ("refunded", [NOTIFICATION]),
+    ],
+)
+def test_a_payment_created_in_bulk_gets_what_a_save_would_have_given_it(
+    known: Settlement, status: str, processors: list[str]
+) -> None:
+    Payment.objects.bulk_create([Payment(settlement=known, amount=known.amount, status=status)])
+    assert reconcile(full=False) == {"payments announced": 1}
+    assert sorted(job.processor for job in waiting_of(known) if job.processor != REMINDER) == processors
+
+
+def test_an_updated_payment_completes_the_settlement(known: Settlement, make_payment: MakePayment) -> None:
+    payment = make_payment(known)
+    Payment.objects.filter(pk=payment.pk).update(status="completed")
+    reconcile(full=False)
+    run_soon()
+    assert stored(known).status == "completed"
+    assert [email for email in emails_sent() if email[0] in ("payment_received", "settlement_completed")] == [
+        ("payment_received", PAYEE),
+        *both("settlement_completed"),
+    ]
+
+
+@pytest.mark.parametrize("status", ["refunded", "failed"])
+def test_an_updated_payment_whose_money_is_gone_reopens_the_settlement(
+    known: Settlement, make_payment: MakePayment, status: str
+) -> None:
+    make_payment(known, status="completed")
+    run_soon()
+    Payment.objects.update(status=status)
+    reconcile(full=False)
+    run_soon()
+    assert stored(known).status == "pending"
+
+
+# The command --------------------------------------------------------------------------------------
+
+
+def test_the_command_says_what_it_mended(bulk: list[Settlement]) -> None:
+    Payment.objects.bulk_create([Payment(settlement=bulk[0], amount=Money(1, "EUR"))])
+    assert run_command() == "1 payments announced, 3 settlements announced"
+
+
+def test_a_second_run_mends_nothing(bulk: list[Settlement]) -> None:
+    Payment.objects.bulk_create(
+        [
+            Payment(settlement=row, amount=Money(9, "EUR"), status=status)
+            for row, status in zip(bulk, ("pending", "completed", "failed"), strict=True)
+        ]
+    )
+    run_command()
+    before = Job.objects.count()
+    assert run_command() == "nothing was missing"
+    assert Job.objects.count() == before
+
+
+def test_a_run_after_the_work_was_done_mends_nothing(bulk: list[Settlement]) -> None:
+    Payment.objects.bulk_create([Payment(settlement=bulk[0], amount=Money(100, "EUR"), status="completed")])
+    run_command()
+    run_soon()
+    assert run_command() == "nothing was missing"
+
+
+def test_the_command_finds_nothing_where_everything_was_saved(
+    settlement: Settlement, make_payment: MakePayment
+) -> None:
+    make_payment(settlement)
+    make_payment(settlement, status="completed", amount=Money(1, "EUR"))
+    assert run_command() == "nothing was missing"
+
+
+def test_the_command_serves_every_database(payer: User, payee: User) -> None:
+    for user in (payer, payee):
+        user.save(using="other")
+    settlement = new_settlement(payer, payee)
+    Settlement.objects.using("other").bulk_create([settlement])
+    assert run_command() == "1 settlements announced"
+    assert events_of(settlement, using="other") == ["settlement_created"]
+    assert not Job.objects.using("default").exists()
+
+
+def test_a_reconciler_that_fails_makes_the_command_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settlement.objects, "using", _broken)
+    with pytest.raises(CommandError, match="reconcilers failed: settlements"):
+        call_command("jobqueue_reconcile", stdout=StringIO(), stderr=StringIO())
+
+
+def _broken(alias: str) -> None:
+    raise OperationalError("the database is gone")
+
+
+def test_the_workers_run_the_same_reconciler() -> None:
+    assert all_reconcilers()["settlements"] is reconcile
+
+
+# The thorough run ---------------------------------------------------------------------------------
+
+
+def test_deleted_reminder_jobs_are_created_again(known: Settlement) -> None:
+    reminders_of(known)["final", 0].delete()
+    reminders_of(known)["overdue", 1].delete()
+    assert run_command() == "2 reminders created"
+    assert reminders_of(known)["final", 0].run_at == known.due_date
+
+
+def test_the_quick_run_leaves_that_to_the_thorough_one(known: Settlement) -> None:
+    reminders_of(known)["final", 0].delete()
+    assert reconcile(full=False) == {}
+
+
+def test_a_reminder_that_an_operator_cancelled_stays_cancelled(known: Settlement) -> None:
+    reminders_of(known)["final", 0].cancel("asked for by the payee")
+    assert run_command() == "nothing was missing"
+    assert ("final", 0) not in stages_of(known)
+
+
+def test_a_reminder_that_went_out_is_not_created_again(known: Settlement) -> None:
+    assert delivered(known) == [("initial", 0)]
+    Job.objects.all().delete()
+    run_command()
+    assert ("initial", 0) not in stages_of(known)
+
+
+def test_reminders_that_wait_since_an_outage_are_kept(known: Settlement) -> None:
+    with time_machine.travel(known.due_date + timedelta(hours=5)):
+        assert run_command() == "nothing was missing"
+        drain(until=timezone.now())
+    assert delivered(known) == [("initial", 0), ("final", 0)]
+
+
+def test_reminders_of_a_payer_who_was_replaced_by_an_update_go_to_the_new_one(known: Settlement) -> None:
+    other = User.objects.create_user("other", "other@example.com")
+    Settlement.objects.update(payer=other)
+    assert run_command() == "5 reminders cancelled, 5 reminders created"
+    assert {job.payload["user_id"] for job in waiting_of(known, REMINDER)} == {other.pk}
+
+
+def test_a_settlement_long_without_jobs_has_no_burst_of_reminders(known: Settlement) -> None:
+    Job.objects.all().delete()
+    with time_machine.travel(known.due_date + 2 * DAY):
+        run_command()
+        assert stages_of(known) == {("overdue", 2)}
+
+
+def test_an_unsettled_payment_that_nobody_asks_about_is_asked_about(
+    known: Settlement, make_payment: MakePayment
+) -> None:
+    make_payment(known)
+    make_payment(known)
+    only(known, STATUS_CHECK).delete()
+    assert run_command() == "1 payment checks created"
+    assert only(known, STATUS_CHECK) in Job.objects.due()
+
+
+def test_a_check_that_waits_for_its_next_time_is_enough(known: Settlement, make_payment: MakePayment) -> None:
+    make_payment(known)
+    run_job(only(known, STATUS_CHECK))
+    assert run_command() == "nothing was missing"
+
+
+@pytest.mark.parametrize(("amount", "status"), [(100, "completed"), (40, "partially_paid")])
+def test_a_settlement_that_payments_cover_is_completed(
+    known: Settlement, make_payment: MakePayment, amount: int, status: str
+) -> None:
+    make_payment(known, status="completed", amount=Money(amount, "EUR"))
+    Job.objects.about(known).filter(processor=AUTO_COMPLETE).delete()
+    assert run_command() == "1 completions created"
+    run_soon()
+    assert stored(known).status == status
+
+
+def test_an_amount_lowered_by_an_update_is_found_to_be_covered(
+    known: Settlement, make_payment: MakePayment
+) -> None:
+    make_payment(known, status="completed", amount=Money(40, "EUR"))
+    run_soon()
+    Settlement.objects.update(amount=40)
+    assert run_command() == "1 completions created"
+
+
+def test_a_payment_in_another_currency_is_left_to_the_job_that_failed(
+    known: Settlement, make_payment: MakePayment
+) -> None:
+    make_payment(known, status="completed", amount=Money(100, "USD"))
+    run_soon()
+    assert run_command() == "nothing was missing"
+
+
+def test_a_payment_to_a_settlement_completed_by_hand_is_left_alone(
+    known: Settlement, make_payment: MakePayment
+) -> None:
+    known.complete()
+    known.save()
+    make_payment(known, status="completed", amount=Money(1, "EUR"))
+    run_soon()
+    assert run_command() == "nothing was missing"
+
+
+def test_a_loaded_settlement_gets_at_most_the_reminders_still_ahead(
+    settlement: Settlement, tmp_path: object
+) -> None:
+    path = f"{tmp_path}/settlements.json"
+    call_command("dumpdata", "settlements.settlement", output=path, verbosity=0)
+    Settlement.objects.all().delete()
+    Job.objects.all().delete()
+    call_command("loaddata", path, verbosity=0)
+    with time_machine.travel(settlement.created_at + DAY):
+        assert run_command() == "5 reminders created"
+    assert {job.processor for job in jobs_of(settlement)} == {REMINDER}
+    assert not Job.objects.due().exists()
+
+
+# At once ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+@pytest.mark.parametrize("full", [False, True])
+def test_two_reconcilers_at_once_double_nothing(payer: User, payee: User, full: bool) -> None:
+    settlements = Settlement.objects.bulk_create([new_settlement(payer, payee) for _ in range(6)])
+    Payment.objects.bulk_create(
+        [Payment(settlement=row, amount=row.amount, status="completed") for row in settlements[:3]]
+        + [Payment(settlement=row, amount=row.amount, status="pending") for row in settlements[3:]]
+    )
+    mended = at_once(*[partial(reconcile, full=full)] * 3)
+    assert sum(counts.get("settlements announced", 0) for counts in mended) == 6
+    assert sum(counts.get("payments announced", 0) for counts in mended) == 6
+    for settlement in settlements:
+        jobs = waiting_of(settlement)
+        assert [job.processor for job in jobs].count(REMINDER) == 6
+        assert len({job.unique_key for job in jobs}) == len(jobs)
+    run_soon()
+    assert emails_sent().count(("settlement_created", PAYER)) == 6
+    assert emails_sent().count(("payment_received", PAYEE)) == 3
+    assert emails_sent().count(("settlement_completed", PAYER)) == 3
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_reconciler_beside_a_save_of_the_same_row_doubles_nothing(make_settlement: MakeSettlement) -> None:
+    settlement = make_settlement()
+    forget_jobs()
+    Settlement.objects.update(due_date=F("due_date") + DAY)
+    row = stored(settlement)
+    row.description = "Lunch"
+    at_once(partial(reconcile, full=False), row.save, partial(reconcile, full=True))
+    assert events_of(settlement) == ["settlement_updated"]
+    assert len(waiting_of(settlement, REMINDER)) == 5
+    assert jobs_of(settlement, EMAIL) == []

@@ -1,0 +1,426 @@
+"""`reminders.send`: looks at the world again when its time has come, and sends at most one of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+import pytest
+import time_machine
+from django.contrib.auth.models import User
+from django.core import mail
+from django.db.models import F
+from django.utils import timezone
+from pytest_django import Settings as DjangoSettings
+
+from jobqueue.context import running
+from jobqueue.execution import Claim, Claimant, OutcomeStatus, perform, settle
+from jobqueue.models import Job
+from jobqueue.registry import Skipped, get_processor
+from jobqueue.testing import drain, run_job
+from settlements.jobs import add_settlement_reminder_job
+from settlements.models import ReminderDelivery, ReminderType, Settlement
+from settlements.processors import reminders as reminder_processor
+from tests.settlements.steps import (
+    EMAIL,
+    REMINDER,
+    about,
+    at_once,
+    delivered,
+    domain_settings,
+    emails_asked_for,
+    emails_sent,
+    jobs_of,
+    only,
+    reminders_of,
+    stored,
+)
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def _policy(settings: DjangoSettings) -> None:
+    settings.SETTLEMENTS = domain_settings()
+
+
+def run(settlement: Settlement, stage: tuple[str, int]) -> Job:
+    """Run the waiting reminder of that stage at the time it was planned for."""
+    job = reminders_of(settlement)[stage]
+    with time_machine.travel(max(job.run_at, timezone.now())):
+        run_job(job)
+    return job
+
+
+def change(settlement: Settlement, **values: object) -> None:
+    """Change the row behind the back of the rules, so that its reminders still wait."""
+    Settlement.objects.filter(pk=settlement.pk).update(**values)
+
+
+def run_everything_at(moment: object) -> None:
+    """Let a worker that was away until `moment` run what is due by then."""
+    with time_machine.travel(moment):
+        drain(until=timezone.now())
+
+
+def reminders_about(settlement: Settlement) -> list[tuple[str, str]]:
+    """The reminder e-mails that were asked for."""
+    return [email for email in emails_asked_for(settlement) if email[0].startswith("reminder")]
+
+
+# Sending ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stage", "template_type"),
+    [
+        (("initial", 0), "reminder_initial"),
+        (("follow_up", 1), "reminder_follow_up"),
+        (("final", 0), "reminder_final"),
+        (("overdue", 2), "reminder_overdue"),
+    ],
+)
+def test_each_stage_asks_for_its_email_to_the_payer(
+    settlement: Settlement, payer: User, stage: tuple[str, int], template_type: str
+) -> None:
+    run(settlement, stage)
+    email = only(settlement, EMAIL)
+    assert email.payload == {
+        "user_id": payer.pk,
+        "email": payer.email,
+        "email_subject": "",
+        "template_type": template_type,
+        "template_data": {"settlement_id": str(settlement.pk)},
+    }
+
+
+def test_a_reminder_that_went_out_is_written_down(settlement: Settlement, payer: User) -> None:
+    run(settlement, ("follow_up", 2))
+    delivery = ReminderDelivery.objects.get()
+    assert (delivery.settlement, delivery.recipient) == (settlement, payer)
+    assert (delivery.reminder_type, delivery.step) == ("follow_up", 2)
+    assert delivery.due_date == settlement.due_date
+    assert delivery.email_job == only(settlement, EMAIL)
+
+
+def test_a_reminder_arrives(settlement: Settlement, payer: User) -> None:
+    run(settlement, ("initial", 0))
+    run_job(only(settlement, EMAIL))
+    [message] = mail.outbox
+    assert message.to == [payer.email]
+    assert settlement.description in message.body
+
+
+def test_a_partially_paid_settlement_is_reminded_of(settlement: Settlement) -> None:
+    change(settlement, status="partially_paid")
+    assert run(settlement, ("final", 0)).reason == ""
+    assert delivered(settlement) == [("final", 0)]
+
+
+def test_the_whole_plan_goes_out_one_after_the_other(settlement: Settlement) -> None:
+    for job in sorted(reminders_of(settlement).values(), key=lambda job: job.run_at):
+        run_everything_at(max(job.run_at, timezone.now()) + timedelta(seconds=1))
+    assert delivered(settlement) == [
+        ("initial", 0),
+        ("follow_up", 1),
+        ("follow_up", 2),
+        ("final", 0),
+        ("overdue", 1),
+        ("overdue", 2),
+    ]
+
+
+# The world has moved on ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"status": "completed"}, "skipped: settlement already completed"),
+        ({"status": "cancelled"}, "skipped: settlement cancelled"),
+        ({"reminders_paused": True}, "skipped: reminders are paused"),
+    ],
+)
+@pytest.mark.parametrize("stage", [("initial", 0), ("final", 0)])
+def test_a_reminder_that_is_not_wanted_any_more_is_skipped_with_the_reason(
+    settlement: Settlement, values: dict[str, object], reason: str, stage: tuple[str, int]
+) -> None:
+    change(settlement, **values)
+    job = run(settlement, stage)
+    assert (job.state, job.reason) == (Job.State.COMPLETED, reason)
+    assert (delivered(settlement), reminders_about(settlement)) == ([], [])
+
+
+def test_a_reminder_for_a_due_date_that_moved_is_skipped_with_the_new_one(settlement: Settlement) -> None:
+    change(settlement, due_date=F("due_date") + DAY)
+    job = run(settlement, ("final", 0))
+    assert job.reason == f"skipped: due date moved to {stored(settlement).due_date.isoformat()}"
+    assert delivered(settlement) == []
+
+
+def test_a_reminder_of_a_deleted_settlement_is_skipped(settlement: Settlement) -> None:
+    job = reminders_of(settlement)["final", 0]
+    Settlement.objects.filter(pk=settlement.pk)._raw_delete("default")
+    run_job(job)
+    assert job.reason == "skipped: settlement was deleted"
+
+
+def test_pausing_holds_reminders_back_and_the_later_ones_go_out_again(settlement: Settlement) -> None:
+    settlement.reminders_paused = True
+    settlement.save()
+    run(settlement, ("initial", 0))
+    settlement.reminders_paused = False
+    settlement.save()
+    run(settlement, ("follow_up", 1))
+    assert delivered(settlement) == [("follow_up", 1)]
+
+
+def test_a_payer_without_an_address_is_skipped_with_the_reason(settlement: Settlement, payer: User) -> None:
+    User.objects.filter(pk=payer.pk).update(email="")
+    job = run(settlement, ("initial", 0))
+    assert job.reason == f"skipped: user {payer.pk} has no e-mail address"
+    assert delivered(settlement) == []
+
+
+def test_a_payer_with_a_broken_address_fails_the_job_at_once(settlement: Settlement, payer: User) -> None:
+    User.objects.filter(pk=payer.pk).update(email="no address")
+    job = run(settlement, ("initial", 0))
+    assert (job.state, job.attempt) == (Job.State.FAILED, 1)
+    assert f"user {payer.pk}" in job.reason and "no e-mail address" in job.reason
+    assert delivered(settlement) == []
+
+
+def test_a_broken_address_is_not_repeated_in_the_jobs_reason(settlement: Settlement, payer: User) -> None:
+    User.objects.filter(pk=payer.pk).update(email="secret@@example.com")
+    job = run(settlement, ("initial", 0))
+    assert "secret" not in job.reason + job.attempts.get().traceback
+
+
+def test_a_recipient_who_is_gone_fails_the_job_without_retry(settlement: Settlement) -> None:
+    gone = User.objects.create_user("gone", "gone@example.com")
+    job = add_settlement_reminder_job(settlement.pk, gone.pk, settlement.due_date, "final")
+    gone.delete()
+    run_job(job)
+    assert (job.state, job.failures) == (Job.State.FAILED, 1)
+    assert job.reason == f"Discard: user {job.payload['user_id']} does not exist any more"
+
+
+# An outage of the workers -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("back_after", "latest"),
+    [
+        (4 * DAY, ("follow_up", 1)),
+        (8 * DAY, ("follow_up", 2)),
+        (10 * DAY + HOUR, ("final", 0)),
+        (60 * DAY, ("overdue", 2)),
+    ],
+)
+def test_after_an_outage_only_the_latest_reminder_goes_out(
+    settlement: Settlement, back_after: timedelta, latest: tuple[str, int]
+) -> None:
+    run_everything_at(settlement.created_at + back_after)
+    assert delivered(settlement) == [latest]
+
+
+def test_after_an_outage_the_others_are_skipped_with_the_reason(settlement: Settlement) -> None:
+    run_everything_at(settlement.created_at + 8 * DAY)
+    reasons = {
+        (job.payload["reminder_type"], job.payload["step"]): job.reason
+        for job in jobs_of(settlement, REMINDER)
+        if job.state == Job.State.COMPLETED
+    }
+    assert reasons == {
+        ("initial", 0): "skipped: a later reminder is due as well",
+        ("follow_up", 1): "skipped: a later reminder is due as well",
+        ("follow_up", 2): "",
+    }
+
+
+def test_after_an_outage_the_later_reminders_go_on_as_planned(settlement: Settlement) -> None:
+    run_everything_at(settlement.created_at + 8 * DAY)
+    run_everything_at(settlement.due_date + HOUR)
+    assert delivered(settlement) == [("follow_up", 2), ("final", 0)]
+
+
+def test_the_order_in_which_lapsed_reminders_run_does_not_matter(settlement: Settlement) -> None:
+    with time_machine.travel(settlement.created_at + 8 * DAY):
+        for stage in (("follow_up", 2), ("initial", 0), ("follow_up", 1)):
+            run_job(reminders_of(settlement)[stage])
+    assert delivered(settlement) == [("follow_up", 2)]
+
+
+def test_a_reminder_that_is_merely_late_goes_out(settlement: Settlement) -> None:
+    run_everything_at(settlement.created_at + 2 * DAY)
+    assert delivered(settlement) == [("initial", 0)]
+
+
+# Quiet hours --------------------------------------------------------------------------------------
+
+
+def quiet_around_now(settings: DjangoSettings) -> None:
+    """Make it night from an hour ago until in an hour."""
+    now = timezone.now()
+    hours = ((now - HOUR).time().replace(microsecond=0), (now + HOUR).time().replace(microsecond=0))
+    settings.SETTLEMENTS = domain_settings(reminders={"QUIET_HOURS": hours})
+
+
+def test_a_late_reminder_does_not_go_out_in_quiet_hours(
+    settlement: Settlement, settings: DjangoSettings
+) -> None:
+    job = reminders_of(settlement)["initial", 0]
+    quiet_around_now(settings)
+    outcome = run_job(job)
+    assert outcome.status == OutcomeStatus.RETRIED
+    assert (job.state, job.reason) == (Job.State.WAITING, "quiet hours")
+    assert delivered(settlement) == []
+
+
+def test_it_waits_for_their_end_without_counting_a_failure(
+    settlement: Settlement, settings: DjangoSettings
+) -> None:
+    job = reminders_of(settlement)["initial", 0]
+    quiet_around_now(settings)
+    run_job(job)
+    assert about(job.run_at, timezone.now() + HOUR)
+    assert (job.failures, job.attempts.count()) == (0, 0)
+
+
+def test_it_goes_out_when_they_are_over(settlement: Settlement, settings: DjangoSettings) -> None:
+    job = reminders_of(settlement)["initial", 0]
+    quiet_around_now(settings)
+    run_job(job)
+    run_everything_at(job.run_at + timedelta(seconds=5))
+    assert delivered(settlement) == [("initial", 0)]
+
+
+def test_a_reminder_asked_for_by_hand_does_not_wait(
+    settlement: Settlement, payer: User, settings: DjangoSettings
+) -> None:
+    quiet_around_now(settings)
+    job = add_settlement_reminder_job(settlement.pk, payer.pk, settlement.due_date, "final")
+    run_job(job)
+    assert delivered(settlement) == [("final", 0)]
+
+
+# At most one of each ------------------------------------------------------------------------------
+
+
+def run_again(job: Job) -> Job:
+    """Run a job that completed once more, as after a worker that was lost before it said so."""
+    Job.objects.filter(pk=job.pk).update(state=Job.State.WAITING, attempt=F("attempt") + 1)
+    job.refresh_from_db()
+    run_job(job)
+    return job
+
+
+def test_a_job_that_runs_twice_sends_once(settlement: Settlement) -> None:
+    job = run_again(run(settlement, ("follow_up", 1)))
+    assert job.reason == "skipped: this reminder went out already"
+    assert reminders_about(settlement) == [("reminder_follow_up", "payer@example.com")]
+    assert delivered(settlement) == [("follow_up", 1)]
+
+
+def test_two_jobs_for_the_same_reminder_send_once(settlement: Settlement, payer: User) -> None:
+    jobs = [
+        add_settlement_reminder_job(settlement.pk, payer.pk, settlement.due_date, "final") for _ in range(2)
+    ]
+    for job in jobs:
+        run_job(job)
+    assert [job.reason for job in jobs] == ["", "skipped: this reminder went out already"]
+    assert reminders_about(settlement) == [("reminder_final", "payer@example.com")]
+
+
+def test_a_reminder_by_hand_counts_for_the_plan(settlement: Settlement, payer: User) -> None:
+    run_job(add_settlement_reminder_job(settlement.pk, payer.pk, settlement.due_date, "final"))
+    assert run(settlement, ("final", 0)).reason == "skipped: this reminder went out already"
+
+
+def test_each_step_is_a_reminder_of_its_own(settlement: Settlement) -> None:
+    run(settlement, ("overdue", 1))
+    run(settlement, ("overdue", 2))
+    assert delivered(settlement) == [("overdue", 1), ("overdue", 2)]
+
+
+def test_the_initial_reminder_goes_out_once_for_all_due_dates(settlement: Settlement, payer: User) -> None:
+    run(settlement, ("initial", 0))
+    settlement.due_date += DAY
+    settlement.save()
+    job = add_settlement_reminder_job(settlement.pk, payer.pk, settlement.due_date, "initial")
+    run_job(job)
+    assert job.reason == "skipped: the initial reminder went out already"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_jobs_for_the_same_reminder_at_the_same_moment_send_once(
+    make_settlement: Callable[..., Settlement],
+) -> None:
+    settlement = make_settlement()
+    claimant = Claimant(UUID(int=3), "tests")
+    jobs = [
+        add_settlement_reminder_job(settlement.pk, settlement.payer_id, settlement.due_date, "final")
+        for _ in range(4)
+    ]
+    claims = Job.objects.claim([(job.pk, 1) for job in jobs], claimant.id)
+    outcomes = at_once(*[partial(perform, Claim(job, "default")) for job in claims])
+    settle(outcomes, claimant)
+    assert sorted(outcome.status for outcome in outcomes) == ["completed", "skipped", "skipped", "skipped"]
+    assert reminders_about(settlement) == [("reminder_final", "payer@example.com")]
+    assert delivered(settlement) == [("final", 0)]
+
+
+def test_an_error_in_between_leaves_neither_the_delivery_nor_the_email(
+    settlement: Settlement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = reminder_processor.add_email_notification_job
+
+    def add_and_fail(*arguments: object, **options: object) -> Job:
+        add(*arguments, **options)  # type: ignore[arg-type]
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reminder_processor, "add_email_notification_job", add_and_fail)
+        job = run(settlement, ("initial", 0))
+    assert job.reason == "OSError: the disk is full"
+    assert (delivered(settlement), jobs_of(settlement, EMAIL)) == ([], [])
+
+
+def test_after_an_error_in_between_the_next_attempt_sends(
+    settlement: Settlement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(reminder_processor, "add_email_notification_job", None)
+        job = run(settlement, ("initial", 0))
+        assert job.state == Job.State.WAITING
+    run_job(job)
+    assert delivered(settlement) == [("initial", 0)]
+    assert reminders_about(settlement) == [("reminder_initial", "payer@example.com")]
+
+
+def test_a_call_outside_a_worker_sends_as_well(settlement: Settlement) -> None:
+    answer = get_processor(REMINDER).function(**reminders_of(settlement)["final", 0].payload)
+    assert answer is None
+    assert delivered(settlement) == [("final", 0)]
+
+
+def test_a_job_written_before_the_plan_had_steps_is_understood(settlement: Settlement) -> None:
+    job = reminders_of(settlement)["final", 0]
+    with running(job, "default"):
+        answer = get_processor(REMINDER).function(
+            settlement_id=str(settlement.pk),
+            user_id=str(settlement.payer_id),
+            due_date=settlement.due_date.isoformat(),
+            reminder_type=ReminderType.FINAL.value,
+        )
+    assert not isinstance(answer, Skipped)
+
+
+def test_all_of_it_reaches_the_mailbox_once(settlement: Settlement) -> None:
+    run_everything_at(settlement.due_date + 30 * DAY)
+    assert [sent for sent in emails_sent() if sent[0].startswith("reminder")] == [
+        ("reminder_overdue", "payer@example.com")
+    ]

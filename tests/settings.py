@@ -9,6 +9,9 @@ from spendsync_site.settings import JOBQUEUE as SITE_JOBQUEUE
 
 INSTALLED_APPS = [*SITE_APPS, "tests.workload"]
 
+# Nobody guesses the passwords of test users; a slow hash would take most of the suite's time.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
 # What a test changes for its workers only: worker_process(TEST_JOBQUEUE='{"TIMEOUT_GRACE": 1}').
 JOBQUEUE = SITE_JOBQUEUE | json.loads(os.environ.get("TEST_JOBQUEUE", "{}"))
 

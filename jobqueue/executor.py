@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import FrameType
 
 from django.db import DataError, IntegrityError, connections
@@ -44,6 +45,8 @@ _AHEAD_JOBS = 64
 _STALLED_AFTER = 0.1
 _LOOK_AT_PAUSES_EVERY = 0.5
 _WAIT_FOR_BELL = 1.0
+# Seconds that settling and handing back may take after the shutdown time-out.
+_STOP_WITHIN = 2.0
 _CLOSE_IDLE_CONNECTIONS_AFTER = 30.0
 _CHECK_CONNECTIONS_AFTER = 1.0
 
@@ -69,6 +72,7 @@ class Tally:
     """What an executor tells its supervisor, in memory both share."""
 
     running: Callable[[int], None] = lambda _count: None
+    performing: Callable[[int, int], None] = lambda _thread, _job_id: None
     settled: Callable[[int, int], None] = lambda _completed, _failed: None
     ready: Callable[[], None] = lambda: None
 
@@ -88,6 +92,7 @@ class Executor:
         self._claimed: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         self._stop_asked = False
+        self._stop_by: float | None = None
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         self._unsettled: dict[tuple[str, int, int], Claim] = {}
@@ -130,6 +135,8 @@ class Executor:
 
     def _ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
         # Only a flag: raising here would drop a batch that was just claimed.
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + self.options.shutdown_timeout
         self._stop_asked = True
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"x")
@@ -168,7 +175,7 @@ class Executor:
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
             self._loops.append(Loop("reconcile", loops.reconcile(), pause_after_error=30.0))
         for number in range(self.options.threads):
-            body = _or_end_process(self._perform_claims)
+            body = _or_end_process(partial(self._perform_claims, number))
             threading.Thread(target=body, name=f"job {number}", daemon=True).start()
         self._settler.start()
         for loop in self._loops:
@@ -302,7 +309,7 @@ class Executor:
 
     # Perform and settle ---------------------------------------------------------------------------
 
-    def _perform_claims(self) -> None:
+    def _perform_claims(self, thread: int) -> None:
         """Body of a job thread."""
         idle_since = time.monotonic()
         while True:
@@ -315,6 +322,7 @@ class Executor:
                 return
             if time.monotonic() - idle_since > _CHECK_CONNECTIONS_AFTER:
                 loops.close_broken_connections()
+            self.tally.performing(thread, claimed.job.pk)
             outcome = execution.perform(claimed, self._limits.limit)
             _leave_no_transaction()
             self._note_performed(outcome)
@@ -400,6 +408,9 @@ class Executor:
         self._last_work = time.monotonic()
 
     def _enforce_limits(self) -> float:
+        if self._stop_by is not None and time.monotonic() >= self._stop_by + _STOP_WITHIN:
+            logger.warning("Redis or the database does not answer; not waiting for it any longer")
+            os._exit(EXIT_JOBS_LEFT)
         self._limits.enforce()
         overrun = self._limits.overrun(get_settings().timeout_grace)
         if overrun:
@@ -429,7 +440,7 @@ class Executor:
 
     def _shut_down(self) -> int:
         """Let running jobs finish for the shutdown time-out, hand the rest back, leave no trace."""
-        deadline = time.monotonic() + self.options.shutdown_timeout
+        deadline = self._stop_by or time.monotonic() + self.options.shutdown_timeout
         try:
             self._give_back(self._take_unstarted())
         except OUTAGES as error:
@@ -503,6 +514,8 @@ def hand_back(claims: Sequence[Claim], worker_id: uuid.UUID) -> int:
         )
         if changed:
             messages.append(outbox.message_of(job, claimed.database))
+    if not messages:
+        return 0
     try:
         # A Redis that hangs must not hold up the shutdown; the relay of any worker does the rest.
         queues.ping()

@@ -29,8 +29,9 @@ from rq import Worker as RQWorker
 from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from rq.worker import WorkerStatus
 
-from jobqueue import outbox, rescue
+from jobqueue import outbox, queues, rescue
 from jobqueue.conf import get_settings
+from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.execution import Claim
 from jobqueue.executor import (
     EXIT_JOBS_LEFT,
@@ -108,6 +109,8 @@ class SupervisorWorker(RQWorker):
             signal.signal(signum, self.request_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._totals = RawArray(ctypes.c_long, 3 * self.processes)
+        # By executor and thread: the job that was started last.
+        self._started = RawArray(ctypes.c_longlong, self.processes * self.threads)
         self.register_birth()
         self._next_heartbeat = 0.0
         try:
@@ -184,12 +187,16 @@ class SupervisorWorker(RQWorker):
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _die_with_parent(supervisor)
-        base = 3 * child.number
-        totals = self._totals
+        base, first_thread = 3 * child.number, child.number * self.threads
+        totals, started = self._totals, self._started
         totals[base + _RUNNING] = 0
+        started[first_thread : first_thread + self.threads] = [0] * self.threads
 
         def note_running(count: int) -> None:
             totals[base + _RUNNING] = count
+
+        def note_performing(thread: int, job_id: int) -> None:
+            started[first_thread + thread] = job_id
 
         def note_settled(completed: int, failed: int) -> None:
             totals[base + _COMPLETED] += completed
@@ -211,7 +218,9 @@ class SupervisorWorker(RQWorker):
             reconciles=child.number == 0,
             supervisor=supervisor,
         )
-        return Executor(options, child.id, Tally(note_running, note_settled, note_ready)).run()
+        return Executor(
+            options, child.id, Tally(note_running, note_performing, note_settled, note_ready)
+        ).run()
 
     def _supervise(self) -> None:
         while self._children and not self._asked_to_stop:
@@ -248,22 +257,34 @@ class SupervisorWorker(RQWorker):
         return ended
 
     def _bring_back(self, child: _Child, code: int) -> None:
-        """Put the jobs of an executor that is certainly gone back on the road.
+        """Put the jobs of an executor that is certainly gone back on the road, before its silence tells.
 
-        That uses up an attempt, unless they only shared the process with a job that was stuck.
+        That uses up an attempt of those that were running, for one of them may have ended it; not of
+        those that only shared the process with a job that was stuck.
         """
-        if code in (EXIT_STUCK_JOB, EXIT_JOBS_LEFT):
-            self._hand_back_jobs_of(child)
-            return
         reason = f"executor {child.number + 1} of worker {self.name} ended with code {code}"
+        started = self._started[child.number * self.threads : (child.number + 1) * self.threads]
         try:
             for alias in outbox.databases():
-                for job in Job.objects.using(alias).active().filter(worker_id=child.id):
-                    rescue.interrupt(job, alias, reason)
-                # An old heartbeat makes the rescue clean up after it in Redis.
-                Worker.objects.using(alias).filter(pk=child.id).update(heartbeat_at="1970-01-01T00:00:00Z")
+                jobs = Job.objects.using(alias).active().filter(worker_id=child.id)
+                if code not in (0, EXIT_STUCK_JOB, EXIT_JOBS_LEFT):
+                    for job in jobs.filter(pk__in=started):
+                        rescue.interrupt(job, alias, reason)
+                hand_back([Claim(job, alias) for job in jobs.all()], child.id)
+            self._forget(child)
         except OUTAGES as error:
             logger.warning("the rescue will bring its jobs back: %s: %s", type(error).__name__, error)
+
+    def _forget(self, child: _Child) -> None:
+        """Remove the executor from RQ's registries and from the workers."""
+        try:
+            queues.ping()
+            queues.forget_worker(child.id.hex)
+        except BrokerUnavailable:
+            # Its row stays, so that the rescue does that when Redis is back.
+            return
+        for alias in outbox.databases():
+            Worker.objects.using(alias).filter(pk=child.id).delete()
 
     def _replace(self, child: _Child) -> None:
         # One that had jobs was ended by a job, and those get rarer with every attempt.
@@ -288,25 +309,13 @@ class SupervisorWorker(RQWorker):
             with suppress(BlockingIOError):
                 os.read(self._wake_read, 4096)
             for child, code in self._ended_children():
-                if code in (0, EXIT_JOBS_LEFT, EXIT_STUCK_JOB):
-                    self._hand_back_jobs_of(child)
-                else:
-                    self._bring_back(child, code)
+                self._bring_back(child, code)
         for pid, child in list(self._children.items()):
             logger.error("executor %d did not stop in time and is killed", child.number + 1)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             del self._children[pid]
-            self._hand_back_jobs_of(child)
-
-    def _hand_back_jobs_of(self, child: _Child) -> None:
-        try:
-            for alias in outbox.databases():
-                jobs = Job.objects.using(alias).active().filter(worker_id=child.id)
-                hand_back([Claim(job, alias) for job in jobs], child.id)
-                Worker.objects.using(alias).filter(pk=child.id).delete()
-        except OUTAGES as error:
-            logger.warning("the rescue will bring its jobs back: %s: %s", type(error).__name__, error)
+            self._bring_back(child, EXIT_JOBS_LEFT)
 
     # RQ's picture ---------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ from settlements.exceptions import CurrencyMismatch
 
 
 class AnnouncedMixin(AtomicSaveMixin):
-    """Marks with each save what the jobs are told by it.
+    """Remembers with the row what its jobs were told.
 
     `ANNOUNCED` names the fields and their markers. Rows changed without `save()` differ from their
     markers, and the reconciler finds them by that.
@@ -32,21 +33,34 @@ class AnnouncedMixin(AtomicSaveMixin):
     class Meta:
         abstract = True
 
-    def mark_as_announced(self) -> None:
-        """Note down what the instance holds; what it never loaded is not saved either."""
-        for name, marker in self.ANNOUNCED.items():
-            if name in self.__dict__:
-                setattr(self, marker, self.__dict__[name])
-
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the row, its markers and its jobs in one transaction."""
-        # Before Django decides what to save: a marker that was not loaded has to be among it.
-        self.mark_as_announced()
+        for marker in self.ANNOUNCED.values():
+            getattr(self, marker)  # one that was deferred is loaded: Django leaves out what is not
         names = kwargs.get("update_fields")
         if names:
             markers = {marker for name, marker in self.ANNOUNCED.items() if name in names}
             kwargs["update_fields"] = {*names, "updated_at", *markers}
         super().save(*args, **kwargs)
+
+    def mark_as_announced(self, stored: Mapping[str, Any] | None) -> None:
+        """Mark what this save tells the jobs, `stored` being what the row holds; None if it is new.
+
+        What the save leaves as it is keeps its marker: nobody may have been told of it yet.
+        """
+        for name, marker in self.ANNOUNCED.items():
+            if stored is None or self._is_told(name, stored[name]):
+                setattr(self, marker, self.__dict__[name])
+            else:
+                setattr(self, marker, stored[marker])
+
+    def _is_told(self, name: str, stored: Any) -> bool:
+        """Whether this save changes the field, so that the rules hear of it."""
+        if name not in self.__dict__:
+            return False
+        field: Any = self._meta.get_field(name)
+        value = self.__dict__[name]
+        return hasattr(value, "resolve_expression") or bool(field.to_python(value) != stored)
 
 
 class Settlement(AnnouncedMixin):

@@ -33,9 +33,14 @@ def connect() -> None:
     on_save(Payment, notify_about_payment, fields=["status"])
 
 
-def mark_as_announced(sender: Any, instance: Settlement | Payment, **_: Any) -> None:
-    """Also what does not come through `save`: what `loaddata` writes counts as told."""
-    instance.mark_as_announced()
+def mark_as_announced(
+    sender: type[Settlement | Payment], instance: Settlement | Payment, raw: bool, using: str, **_: Any
+) -> None:
+    """Remember with the row what its jobs are told by this save; what `loaddata` writes counts as told."""
+    is_new = raw or instance._state.adding
+    columns = [*instance.ANNOUNCED, *instance.ANNOUNCED.values()]
+    rows = sender._base_manager.using(using).select_for_update().filter(pk=instance.pk).values(*columns)
+    instance.mark_as_announced(None if is_new else rows.first())
 
 
 def cancel_jobs(sender: Any, instance: Settlement, using: str, **_: Any) -> None:

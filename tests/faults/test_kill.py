@@ -70,7 +70,7 @@ def test_a_killed_executor_is_replaced_and_leaves_no_trace_in_redis(
 
 
 def test_the_other_executors_work_on_while_one_is_replaced(rqworker: StartWorker, workload: Workload) -> None:
-    worker = rqworker("--processes", "2")
+    worker = rqworker("--processes", "2", jobqueue={"LOST_AFTER": 2})
     names = note_jobs(100)
     worker.children()[0].kill()
     names += note_jobs(100, prefix="more")

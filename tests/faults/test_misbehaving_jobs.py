@@ -42,6 +42,21 @@ def test_others_go_on_beside_jobs_that_end_their_process(rqworker: StartWorker, 
     assert not Job.objects.filter(processor__startswith="workload.note").exclude(state="completed").exists()
 
 
+def test_a_job_that_had_not_started_when_its_process_ended_keeps_its_attempt(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    rqworker("--processes", "1", "--threads", "1")
+    names = note_jobs(60, prefix="before")
+    enqueue("workload.end_process", name="bomb")
+    names += note_jobs(60, prefix="behind")
+
+    wait_until_done()
+
+    assert set(workload.effects()) == set(names)
+    notes = Job.objects.filter(processor__startswith="workload.note")
+    assert set(notes.values_list("state", "failures")) == {("completed", 0)}
+
+
 def test_a_job_past_its_time_limit_is_interrupted(rqworker: StartWorker, workload: Workload) -> None:
     worker = rqworker("--processes", "1")
     executors = worker.children()

@@ -98,10 +98,19 @@ def run_soon(using: str = "default") -> None:
 
 
 def forget_jobs() -> None:
-    """Run what is due and remove every trace of a job, so that a test sees only what comes next."""
-    run_soon()
+    """Remove every trace of a job, so that a test sees only what comes next."""
     Job.objects.all().delete()
     EmailDelivery.objects.all().delete()
+
+
+def initial_reminder_went_out(settlement: Settlement) -> None:
+    """Make it so that the payer has had the initial reminder."""
+    ReminderDelivery.objects.create(
+        settlement=settlement,
+        reminder_type="initial",
+        due_date=settlement.due_date,
+        recipient=settlement.payer,
+    )
 
 
 # Effects ------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from tests.settlements.steps import (
     emails_sent,
     events_of,
     forget_jobs,
+    initial_reminder_went_out,
     jobs_of,
     only,
     payment_provider,
@@ -229,6 +230,7 @@ def test_status_and_notification_are_one_transaction(
 @pytest.fixture
 def paid(settlement: Settlement, make_payment: MakePayment) -> Payment:
     """The payment that completed the settlement."""
+    initial_reminder_went_out(settlement)
     payment = make_payment(settlement, status="completed")
     run_soon()
     assert status_of(settlement) == "completed"

@@ -48,10 +48,10 @@ class Command(DjangoRQCommand):
 
     def handle(self, *args: str, **options: Any) -> None:
         """Run the worker; the exit code is 0 only for a stop that was asked for."""
+        names = self._check(args, options)
         for signum in STOP_SIGNALS:
             # Until the worker has its own handlers there is nothing to finish.
             signal.signal(signum, lambda *_: sys.exit(0))
-        names = self._check(args, options)
         if options["pid"]:
             Path(options["pid"]).expanduser().write_text(str(os.getpid()))
         level = {0: "WARNING", 1: "INFO"}.get(options["verbosity"], "DEBUG")

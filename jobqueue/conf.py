@@ -60,8 +60,6 @@ class Settings:
     """Policies by processor name; they win over the one named in code."""
     databases: tuple[str, ...] = ()
     """Aliases whose jobs the workers serve; empty means every alias that holds the job queue's tables."""
-    allowed_functions: frozenset[str] = frozenset()
-    """Dotted names that plain RQ messages may call on our queues; all others are quarantined."""
 
 
 def _parse(raw: dict[str, Any]) -> Settings:
@@ -79,7 +77,6 @@ def _parse(raw: dict[str, Any]) -> Settings:
         name: policy if isinstance(policy, RetryPolicy) else RetryPolicy(**policy)
         for name, policy in values.get("processor_retry", {}).items()
     }
-    values["allowed_functions"] = frozenset(values.get("allowed_functions", ()))
     parsed = Settings(**values)
     if parsed.worker_silence <= 2 * parsed.heartbeat_interval:
         raise ImproperlyConfigured(

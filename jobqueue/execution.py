@@ -18,13 +18,12 @@ from django.db import connections, transaction
 from django.db.models.functions import Now
 
 from jobqueue import events, queues
-from jobqueue.conf import get_settings
 from jobqueue.context import current_database, current_job, running
 from jobqueue.counting import count_outcomes
 from jobqueue.exceptions import BrokerUnavailable, JobQueueError, RetryLater, UnknownProcessor
 from jobqueue.models import SKIPPED_PREFIX, Attempt, Job
 from jobqueue.outbox import message_of
-from jobqueue.registry import Processor, Skipped, get_processor
+from jobqueue.registry import Processor, Skipped, get_processor, retry_policy_of
 
 __all__ = ["Outcome", "OutcomeStatus", "claim", "current_database", "current_job", "perform", "settle"]
 
@@ -180,11 +179,7 @@ def _failed_outcome(claimed: Claim, error: BaseException, seconds: float) -> Out
         _clean(_text_of(error), _LONGEST_MESSAGE),
         _clean("".join(traceback.format_exception(error)), _LONGEST_TRACEBACK),
     )
-    try:
-        policy = get_processor(job.processor).retry_policy
-    except UnknownProcessor:
-        policy = get_settings().retry
-    delay = policy.next_delay(job.failures + 1, error)
+    delay = retry_policy_of(job.processor).next_delay(job.failures + 1, error)
     status = OutcomeStatus.FAILED if delay is None else OutcomeStatus.RETRIED
     reason = f"{failure.error_class}: {failure.message}"
     return Outcome(job, claimed.database, status, seconds, reason, delay, failure)

@@ -79,7 +79,10 @@ class Tally:
 
 @dataclass
 class Executor:
-    """Claims no more jobs than it has free threads, so no executor hoards while another idles."""
+    """Claims what its free threads can take, and while jobs are short a few milliseconds of work more.
+
+    What could not start in time goes back, so no executor hoards while another idles.
+    """
 
     options: Options
     id: uuid.UUID = field(default_factory=uuid.uuid4)

@@ -111,9 +111,9 @@ class LostMessages:
         alive = Worker.objects.using(self.using).filter(
             heartbeat_at__gte=Now() - timedelta(seconds=settings.worker_silence)
         )
-        messages = {message_of(job, self.using).id: message_of(job, self.using) for job in rows}
+        messages = [message_of(job, self.using) for job in rows]
         living = [worker_id.hex for worker_id in alive.values_list("id", flat=True)]
-        lost = self._still_waiting(queues.unknown(list(messages.values()), living))
+        lost = self._still_waiting(queues.unknown(messages, living))
         if lost:
             logger.warning("publishing %d jobs again that Redis had lost", len(lost))
             queues.publish(lost)

@@ -135,6 +135,12 @@ def get_processor(name: str) -> Processor:
         raise UnknownProcessor(f"no processor named {name!r}; {hint}") from None
 
 
+def retry_policy_of(name: str) -> RetryPolicy:
+    """The policy in force for a processor; the default for one that is not registered here."""
+    registered = _processors.get(name)
+    return registered.retry_policy if registered else get_settings().retry
+
+
 def all_processors() -> list[Processor]:
     """Every registered processor, by name."""
     return [_processors[name] for name in sorted(_processors)]

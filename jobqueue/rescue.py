@@ -17,10 +17,9 @@ from django.db.models.functions import Now
 
 from jobqueue import events, queues
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import BrokerUnavailable, JobInterrupted, UnknownProcessor
+from jobqueue.exceptions import BrokerUnavailable, JobInterrupted
 from jobqueue.models import Attempt, Job, Worker
-from jobqueue.registry import get_processor
-from jobqueue.retry import RetryPolicy
+from jobqueue.registry import retry_policy_of
 
 logger = logging.getLogger("jobqueue.rescue")
 
@@ -75,7 +74,7 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
 def interrupt(job: Job, using: str, reason: str) -> int:
     """Take an active job from its worker, using up an attempt. Returns 0 if it was not active any more."""
     failures = job.failures + 1
-    delay = _policy(job).next_delay(failures, JobInterrupted(reason))
+    delay = retry_policy_of(job.processor).next_delay(failures, JobInterrupted(reason))
     with transaction.atomic(using=using):
         if delay is None:
             changed = _mine(job, using).update(
@@ -116,13 +115,6 @@ def _record_attempt(job: Job, using: str, message: str) -> None:
         worker_name=_name(job),
         started_at=job.started_at,
     )
-
-
-def _policy(job: Job) -> RetryPolicy:
-    try:
-        return get_processor(job.processor).retry_policy
-    except UnknownProcessor:
-        return get_settings().retry
 
 
 def _name(job: Job) -> str:

@@ -82,15 +82,12 @@ def _mark(row: Settlement | Payment, using: str) -> None:
 
 
 def _complete_plans(using: str, mended: Counter[str]) -> None:
-    """Every open settlement has the reminders of its plan; every other one has none waiting."""
+    """Every open settlement has the reminders of its plan, and no others wait."""
     open_settlements = Settlement.objects.using(using).filter(status__in=Settlement.OPEN)
     for settlement in open_settlements.iterator(chunk_size=_BATCH):
-        with transaction.atomic(using=using):
-            current = Settlement.objects.using(using).select_for_update().filter(pk=settlement.pk).first()
-            if current is not None:
-                changed = plan_reminders(current, using=using, keep_cancelled=True)
-                mended["reminders created"] += changed.created
-                mended["reminders cancelled"] += changed.cancelled
+        changed = plan_reminders(settlement, using=using, keep_cancelled=True)
+        mended["reminders created"] += changed.created
+        mended["reminders cancelled"] += changed.cancelled
 
 
 def _complete_payment_work(using: str, mended: Counter[str]) -> None:
@@ -138,7 +135,8 @@ def _has_unfinished(settlement_id: Any, processor: str, using: str) -> bool:
 
 def _each_locked(rows: QuerySet[Any], using: str) -> Iterator[Any]:
     """Each row in a transaction of its own, locked, if it still is one of `rows` then."""
-    keys = list(rows.order_by().values_list("pk", flat=True)[:_BATCH])
+    ascending = rows.order_by("pk").values_list("pk", flat=True)
+    keys = list(ascending[:_BATCH])
     while keys:
         for key in keys:
             with transaction.atomic(using=using):
@@ -147,8 +145,8 @@ def _each_locked(rows: QuerySet[Any], using: str) -> Iterator[Any]:
                 )
                 if row is not None:
                     yield row
-        # What is still there was locked by somebody else, who announces it.
-        keys = list(rows.exclude(pk__in=keys).order_by().values_list("pk", flat=True)[:_BATCH])
+        # Onwards only: what is left behind was locked by somebody else, who announces it.
+        keys = list(ascending.filter(pk__gt=keys[-1])[:_BATCH])
 
 
 def _can_skip(using: str) -> bool:

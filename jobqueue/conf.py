@@ -30,6 +30,10 @@ class Settings:
     """Threads in each executor process."""
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Executor processes of one worker."""
+    max_jobs_per_process: int | None = None
+    """Jobs after which an executor process gives way to a fresh one, between jobs; None is never."""
+    max_memory_per_process: int | None = None
+    """Megabytes of memory in use from which on it does so; None is never."""
     shutdown_timeout: float = 25.0
     """Seconds running jobs may finish in after SIGTERM; keep it below the orchestrator's grace."""
     heartbeat_interval: float = 5.0

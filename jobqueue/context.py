@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
 from jobqueue.models import Job
@@ -23,11 +22,19 @@ def current_database() -> str | None:
     return running[1] if running else None
 
 
-@contextmanager
-def running(job: Job, database: str) -> Iterator[None]:
-    """Make `job` the current job."""
-    token = _current.set((job, database))
-    try:
-        yield
-    finally:
-        _current.reset(token)
+def running(job: Job, database: str) -> AbstractContextManager[None]:
+    """Make `job` the current job of the block."""
+    return _Running((job, database))
+
+
+class _Running(AbstractContextManager[None]):
+    __slots__ = ("_job", "_token")
+
+    def __init__(self, job: tuple[Job, str]) -> None:
+        self._job = job
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._job)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

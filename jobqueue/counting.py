@@ -62,12 +62,13 @@ def count_outcomes(outcomes: Iterable[Countable]) -> dict[str, float]:
     """The amounts by which these outcomes raise each counter."""
     amounts: dict[str, float] = defaultdict(float)
     for outcome in outcomes:
-        queue, status = outcome.job.queue, str(outcome.status)
+        job, status, seconds = outcome.job, str(outcome.status), outcome.seconds
+        queue = job.queue
         amounts[field(JOBS, queue, status)] += 1
-        amounts[field(DURATION_BUCKET, queue, status, bucket_of(outcome.seconds))] += 1
-        amounts[field(DURATION_SUM, queue, status)] += outcome.seconds
+        amounts[field(DURATION_BUCKET, queue, status, bucket_of(seconds))] += 1
+        amounts[field(DURATION_SUM, queue, status)] += seconds
         processor = outcome.processor
         if processor and processor.counter:
             counter = processor.counter
-            amounts[field(counter.name, counter.type_of(outcome.job.payload), status)] += 1
+            amounts[field(counter.name, counter.type_of(job.payload), status)] += 1
     return dict(amounts)

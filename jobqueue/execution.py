@@ -8,21 +8,21 @@ import time
 import traceback
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models.functions import Now
 
-from jobqueue import events, queues
+from jobqueue import events, outbox, queues
 from jobqueue.context import current_database, current_job, running
 from jobqueue.counting import count_outcomes
 from jobqueue.exceptions import BrokerUnavailable, JobQueueError, RetryLater, UnknownProcessor
 from jobqueue.models import SKIPPED_PREFIX, Attempt, Job
-from jobqueue.outbox import message_of
 from jobqueue.registry import Processor, Skipped, get_processor, retry_policy_of
 
 __all__ = ["Outcome", "OutcomeStatus", "claim", "current_database", "current_job", "perform", "settle"]
@@ -57,7 +57,7 @@ class Failure:
     traceback: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """How one run of one job ended. `delay` says when a retried one runs again."""
 
@@ -87,29 +87,50 @@ class Claimant:
     queues: Sequence[str] = field(default_factory=tuple)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A job that is ours to run, and the database it lives in."""
 
     job: Job
     database: str
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What tells this claim from all others."""
+        return self.database, self.job.pk, self.job.attempt
+
+
+class Claims(NamedTuple):
+    """What one claim brought. `pause`: seconds until a rate limit lets the next job go; None if none does."""
+
+    jobs: list[Claim]
+    pause: float | None
 
 
 # Claim --------------------------------------------------------------------------------------------
 
 
 def claim(claimant: Claimant, count: int, served: Sequence[str] | None = None) -> list[Claim]:
-    """Take up to `count` due jobs for this worker, queues in order of priority.
+    """Take up to `count` due jobs for this worker, queues in order of priority; see `claim_within`."""
+    return claim_within({}, claimant, count, served if served is not None else claimant.queues).jobs
 
-    Messages whose row does not answer are stale and are dropped. Raises BrokerUnavailable, or the
-    database's error; then no job was claimed and the relay will publish the messages again. With
-    several databases, one that fails does not keep the jobs of the others from being claimed.
+
+def claim_within(
+    limits: Mapping[str, queues.QueueLimits],
+    claimant: Claimant,
+    count: int,
+    served: Sequence[str],
+    free: int | None = None,
+) -> Claims:
+    """Take up to `count` due jobs, of queues with limits at most `free` and what the limits allow.
+
+    Messages whose row does not answer are dropped: they are stale, or the relay publishes them again when
+    their time has come. Raises BrokerUnavailable, or the database's error; then no job was claimed and the
+    messages are back in their queues. With several databases, one that fails does not keep the jobs of the
+    others from being claimed.
     """
-    taken = queues.claim(
-        list(served if served is not None else claimant.queues), count, claimant.id.hex, claimant.name
-    )
+    taken = queues.claim(served, count, claimant.id.hex, claimant.name, limits, free)
     if not taken.messages:
-        return []
+        return Claims([], taken.pause)
     by_database: dict[str, list[queues.Message]] = defaultdict(list)
     for message in taken.messages:
         by_database[message.database].append(message)
@@ -117,33 +138,70 @@ def claim(claimant: Claimant, count: int, served: Sequence[str] | None = None) -
     failed: Exception | None = None
     for database, messages in by_database.items():
         try:
-            claims += [Claim(job, database) for job in _claim_rows(database, messages, claimant.id)]
+            claims += _claim_rows(database, messages, claimant, limits)
         except Exception as error:
             failed = error
-    ours = {message_of(claimed.job, claimed.database).id for claimed in claims}
-    _drop([message for message in taken.messages if message.id not in ours], claimant)
+            _put_back(messages, claimant)
     if failed is not None:
         if not claims:
             raise failed
         logger.warning("cannot claim all jobs for now: %s: %s", type(failed).__name__, failed)
-    order = {(message.database, message.job_id): index for index, message in enumerate(taken.messages)}
-    return sorted(claims, key=lambda claimed: order[claimed.database, claimed.job.pk])
+    if len(by_database) > 1:
+        order = {(message.database, message.job_id): index for index, message in enumerate(taken.messages)}
+        claims.sort(key=lambda claimed: order[claimed.database, claimed.job.pk])
+    return Claims(claims, taken.pause)
+
+
+def _claim_rows(
+    database: str,
+    messages: list[queues.Message],
+    claimant: Claimant,
+    limits: Mapping[str, queues.QueueLimits],
+) -> list[Claim]:
+    if database not in connections:
+        logger.error("dropped %d messages of the unknown database %r", len(messages), database)
+        _drop(messages, claimant)
+        return []
+    jobs = Job.objects.db_manager(database)
+    limited = {
+        queue: limit.concurrency
+        for queue in {message.queue for message in messages}
+        if (limit := limits.get(queue)) is not None and limit.concurrency is not None
+    }
+    if limited:
+        # Redis counted already; but a Redis that was emptied does not know what runs.
+        with transaction.atomic(using=database):
+            allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], limited)
+            rows = jobs.claim(allowed, claimant.id)
+    else:
+        rows = jobs.claim([(message.job_id, message.attempt) for message in messages], claimant.id)
+    if len(rows) < len(messages):
+        claimed = {(job.pk, job.attempt) for job in rows}
+        dropped = [message for message in messages if (message.job_id, message.attempt) not in claimed]
+        _drop(dropped, claimant)
+        _leave_to_the_relay(dropped, database)
+    return [Claim(job, database) for job in rows]
 
 
 def _drop(messages: list[queues.Message], claimant: Claimant) -> None:
     """Forget claimed messages without a claimed row. Redis away must not lose the rows that were claimed."""
-    if messages:
-        logger.debug("dropped %d messages", len(messages))
-        _tell([(message, False) for message in messages], claimant.id.hex, {})
+    logger.debug("dropped %d messages", len(messages))
+    _tell([(message, False) for message in messages], claimant.id.hex, {})
 
 
-def _claim_rows(database: str, messages: list[queues.Message], worker_id: uuid.UUID) -> list[Job]:
-    if database not in connections:
-        logger.error("dropped %d messages of the unknown database %r", len(messages), database)
-        return []
-    pairs = [(message.job_id, message.attempt) for message in messages]
-    jobs: list[Job] = Job.objects.db_manager(database).claim(pairs, worker_id)
-    return jobs
+def _leave_to_the_relay(messages: list[queues.Message], database: str) -> None:
+    """Rows of dropped messages that still wait are published again: the message came before its time."""
+    try:
+        outbox.unpublish([(message.job_id, message.attempt) for message in messages], database)
+    except DatabaseError as error:
+        logger.warning("the relay will miss the dropped messages later: %s", error)
+
+
+def _put_back(messages: list[queues.Message], claimant: Claimant) -> None:
+    try:
+        queues.put_back(messages, claimant.id.hex)
+    except BrokerUnavailable as error:
+        logger.warning("the relay will publish %d messages again: %s", len(messages), error)
 
 
 # Perform ------------------------------------------------------------------------------------------
@@ -154,7 +212,7 @@ def perform(claimed: Claim, limit: Callable[[Job], AbstractContextManager[object
 
     `limit` guards the call with the job's time limit.
     """
-    job, database = claimed.job, claimed.database
+    job, database = claimed
     events.send(events.job_started, Job, job=job)
     started = time.perf_counter()
     try:
@@ -205,8 +263,12 @@ def _clean(text: str, longest: int) -> str:
 # Settle -------------------------------------------------------------------------------------------
 
 
-def settle(outcomes: Sequence[Outcome], claimant: Claimant) -> list[Outcome]:
+def settle(
+    outcomes: Sequence[Outcome], claimant: Claimant, tell: Callable[[], object] | None = None
+) -> list[Outcome]:
     """Write the outcomes down, then tell Redis and the listeners.
+
+    `tell` makes somebody else call `tell_redis`, so that a Redis that hangs holds up no row.
 
     Returns those that counted: an outcome whose claim was taken away meanwhile changes nothing.
     Raises the database's error if not all could be written; settling all of them again is safe.
@@ -221,16 +283,21 @@ def settle(outcomes: Sequence[Outcome], claimant: Claimant) -> list[Outcome]:
                 settled.append(outcome)
     except Exception:
         # What is written already will not be ours the next time: it is told now.
-        _tell_about(settled, settled, claimant)
+        _tell_about(settled, settled, claimant, tell)
         raise
-    _tell_about(outcomes, settled, claimant)
+    _tell_about(outcomes, settled, claimant, tell)
     return settled
 
 
-def _tell_about(outcomes: Sequence[Outcome], settled: list[Outcome], claimant: Claimant) -> None:
+def _tell_about(
+    outcomes: Sequence[Outcome],
+    settled: list[Outcome],
+    claimant: Claimant,
+    tell: Callable[[], object] | None,
+) -> None:
     """Redis forgets the messages of all, counts those that were settled; listeners hear of these."""
     if outcomes:
-        _forget_messages(outcomes, settled, claimant)
+        _forget_messages(outcomes, settled, claimant, tell)
     for outcome in settled:
         _announce(outcome)
 
@@ -283,13 +350,21 @@ def _settle_failure(outcome: Outcome, database: str, claimant: Claimant) -> bool
     return bool(changed)
 
 
-def _forget_messages(outcomes: Sequence[Outcome], settled: list[Outcome], claimant: Claimant) -> None:
+def _forget_messages(
+    outcomes: Sequence[Outcome],
+    settled: list[Outcome],
+    claimant: Claimant,
+    tell: Callable[[], object] | None,
+) -> None:
     counted = {id(outcome) for outcome in settled}
     messages = [
-        (message_of(outcome.job, outcome.database), id(outcome) in counted and outcome.status in _DONE)
+        (
+            queues.Message(outcome.job.queue, outcome.job.pk, outcome.job.attempt, outcome.database),
+            id(outcome) in counted and outcome.status in _DONE,
+        )
         for outcome in outcomes
     ]
-    _tell(messages, claimant.id.hex, count_outcomes(settled))
+    _tell(messages, claimant.id.hex, count_outcomes(settled), tell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,9 +383,14 @@ _untold: deque[_Settled] = deque(maxlen=10_000)
 _telling = threading.Lock()
 
 
-def _tell(messages: list[tuple[queues.Message, bool]], worker_id: str, counters: dict[str, float]) -> None:
+def _tell(
+    messages: list[tuple[queues.Message, bool]],
+    worker_id: str,
+    counters: dict[str, float],
+    tell: Callable[[], object] | None = None,
+) -> None:
     _untold.append(_Settled(messages, worker_id, counters, uuid.uuid4().hex))
-    tell_redis()
+    (tell or tell_redis)()
 
 
 def tell_redis() -> bool:

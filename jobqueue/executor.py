@@ -1,54 +1,45 @@
-"""One executor process: claims batches, runs the jobs in threads, settles the outcomes."""
+"""One executor process: claims batches, has the jobs run in threads and the outcomes settled."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import queue
-import select
 import signal
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
-from django.db import DataError, IntegrityError, connections
+from django.db import connections
 from django.db.models.functions import Now
 
 from jobqueue import execution, loops, outbox, queues, rescue
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.execution import Claim, Claimant, Outcome, OutcomeStatus
+from jobqueue.job_threads import JobThreads
 from jobqueue.loops import OUTAGES, Loop
-from jobqueue.models import Job, Queue, Worker
+from jobqueue.models import Job, Worker
 from jobqueue.queues import Message
-from jobqueue.time_limit import TimeLimits
+from jobqueue.relay import Relay
+from jobqueue.settler import Settler
 
 logger = logging.getLogger("jobqueue.executor")
 
 EXIT_STUCK_JOB = 70
 EXIT_JOBS_LEFT = 71
 EXIT_BROKEN = 72
+EXIT_RETIRED = 73
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_SETTLE_AT_ONCE = 128
-# While other jobs run, outcomes wait this long for company; a lone one is settled at once.
-_SETTLE_WITHIN = 0.004
-# Beyond its free threads an executor takes short jobs worth this many seconds, at most so many jobs ...
-_AHEAD_SECONDS = 0.01
-_AHEAD_JOBS = 64
-# ... and gives back those that could not start within this time, because long ones keep the threads.
-_STALLED_AFTER = 0.1
-_LOOK_AT_PAUSES_EVERY = 0.5
-_WAIT_FOR_BELL = 1.0
+# How often an idle executor looks without a bell: a token can be lost with its Redis, or with who took it.
+_LOOK_EVERY = 1.0
 # Seconds that settling and handing back may take after the shutdown time-out.
 _STOP_WITHIN = 2.0
-_CLOSE_IDLE_CONNECTIONS_AFTER = 30.0
-_CHECK_CONNECTIONS_AFTER = 1.0
+_LOOK_AT_MEMORY_EVERY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +54,10 @@ class Options:
     max_jobs: int | None = None
     max_idle_time: float | None = None
     reconciles: bool = True
+    max_jobs_per_process: int | None = None
+    """Jobs after which the process gives way to a fresh one."""
+    max_memory: int | None = None
+    """Bytes of memory in use from which on it does so too, between jobs."""
     supervisor: int | None = None
     """Process id of the supervisor that hands back what an ended executor left; None if there is none."""
 
@@ -75,6 +70,7 @@ class Tally:
     performing: Callable[[int, int], None] = lambda _thread, _job_id: None
     settled: Callable[[int, int], None] = lambda _completed, _failed: None
     ready: Callable[[], None] = lambda: None
+    retiring: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -91,30 +87,30 @@ class Executor:
     def __post_init__(self) -> None:
         options = self.options
         self.claimant = Claimant(self.id, options.name, options.queues)
-        self._limits = TimeLimits()
-        self._claimed: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
-        self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+        self._wake = loops.WakePipe()
         self._stop_asked = False
         self._stop_by: float | None = None
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_write, False)
         self._unsettled: dict[tuple[str, int, int], Claim] = {}
-        self._unsettled_lock = threading.Lock()
-        self._settled = threading.Condition(self._unsettled_lock)
-        # Claimed and not performed yet, waiting for a thread or running.
-        self._in_hand = 0
-        self._in_hand_changed = threading.Condition()
-        self._wanted_below = 1
-        self._average_seconds = 1.0
-        self._last_performed = time.monotonic()
-        self._paused: frozenset[str] = frozenset()
-        self._paused_known_until = 0.0
+        self._settled = threading.Condition()
         self._claim_count = 0
         self._next_look_for_strays = 0.0
+        self._next_look_at_memory = 0.0
         self._last_work = time.monotonic()
+        self._decisions = loops.QueueDecisions()
+        self._bell: queues.Bell | None = None
+        self._relay = Relay(self.id.hex)
         self._loops: list[Loop] = []
-        self._settler = threading.Thread(
-            target=_or_end_process(self._settle_outcomes), name="settler", daemon=True
+        self._threads = JobThreads(
+            options.threads,
+            performing=self.tally.performing,
+            performed=lambda outcome: self._settler.put(outcome),
+            guard=_or_end_process,
+        )
+        self._settler = Settler(
+            self.claimant,
+            others_run=lambda: self._threads.in_hand > 0,
+            settled=self._note_settled,
+            guard=_or_end_process,
         )
 
     # Life -----------------------------------------------------------------------------------------
@@ -130,10 +126,11 @@ class Executor:
             return 0
         self._start_threads(worker)
         self.tally.ready()
+        code = 0
         try:
-            self._claim_until_stopped()
+            code = self._claim_until_stopped()
         finally:
-            code = self._shut_down()
+            code = self._shut_down(may_take_long=code == EXIT_RETIRED) or code
         return code
 
     def _ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
@@ -141,8 +138,7 @@ class Executor:
         if self._stop_by is None:
             self._stop_by = time.monotonic() + self.options.shutdown_timeout
         self._stop_asked = True
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._wake_write, b"x")
+        self._wake.wake()
 
     def _worker_row(self) -> Worker:
         return Worker(
@@ -160,37 +156,44 @@ class Executor:
             try:
                 for alias in outbox.databases():
                     loops.register(worker, alias)
+                self._decisions.read()
                 return True
             except OUTAGES as error:
                 logger.warning("waiting for the database: %s: %s", type(error).__name__, error)
                 loops.close_broken_connections()
-                self._pause(1.0)
+                self._wake.wait(1.0)
         return False
 
     def _start_threads(self, worker: Worker) -> None:
-        self._relay = Loop("relay", loops.relay())
         self._loops = [
             Loop("heartbeat", loops.heartbeat(worker)),
             Loop("time limits", self._enforce_limits),
-            self._relay,
+            Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
             Loop("rescue", loops.rescuer()),
+            Loop("queue decisions", self._read_decisions),
         ]
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
             self._loops.append(Loop("reconcile", loops.reconcile(), pause_after_error=30.0))
-        for number in range(self.options.threads):
-            body = _or_end_process(partial(self._perform_claims, number))
-            threading.Thread(target=body, name=f"job {number}", daemon=True).start()
+        self._threads.start()
         self._settler.start()
         for loop in self._loops:
             loop.start()
 
+    def _read_decisions(self) -> float:
+        if self._decisions.read():
+            self._wake.wake()
+        return loops.QueueDecisions.READ_EVERY
+
     # Claim ----------------------------------------------------------------------------------------
 
-    def _claim_until_stopped(self) -> None:
+    def _claim_until_stopped(self) -> int:
         while not self._stop_asked:
             if self.options.max_jobs is not None and self._claim_count >= self.options.max_jobs:
                 self._wait_until_settled()
-                return
+                return 0
+            if self._is_to_retire():
+                self.tally.retiring()
+                return EXIT_RETIRED
             try:
                 room = self._wait_for_room()
                 if not room:
@@ -200,45 +203,41 @@ class Executor:
             except OUTAGES as error:
                 logger.warning("cannot claim jobs for now: %s: %s", type(error).__name__, error)
                 loops.close_broken_connections()
-                self._pause(1.0)
+                self._wake.wait(1.0)
                 continue
             if claims:
                 self._start(claims)
             elif self._is_done():
-                return
+                return 0
+        return 0
 
     def _wait_for_room(self) -> int:
-        """How many jobs may be claimed now: the free threads, and some more while jobs are short.
-
-        0 after a moment without room, so that the loop looks whether it is to stop.
-        """
-        ahead = self._ahead()
-        capacity = self.options.threads + ahead
-        with self._in_hand_changed:
-            # Not for every thread that gets free: half of what is ahead makes a batch.
-            self._wanted_below = max(1, capacity - ahead // 2)
-            if self._in_hand >= self._wanted_below:
-                self._in_hand_changed.wait(_STALLED_AFTER)
-            room = capacity - self._in_hand if self._in_hand < self._wanted_below else 0
+        """How many jobs may be claimed now; 0 after a moment without room."""
+        room = self._threads.wait_for_room()
         if not room:
-            self._give_back_what_stalls()
-        if self.options.max_jobs is not None:
-            room = min(room, self.options.max_jobs - self._claim_count)
+            if self._bell is not None:
+                # Whoever has room shall hear it.
+                self._bell.leave()
+            self._give_back(self._threads.take_stalled())
+        for most in (self.options.max_jobs, self.options.max_jobs_per_process):
+            if most is not None:
+                room = min(room, most - self._claim_count)
         return room
 
-    def _ahead(self) -> int:
-        """How many jobs to hold beyond the threads: a few milliseconds of work, none while jobs are long."""
-        short_jobs = self.options.threads * _AHEAD_SECONDS / max(self._average_seconds, 1e-5)
-        return min(_AHEAD_JOBS, int(short_jobs)) if self._average_seconds < _AHEAD_SECONDS else 0
-
-    def _give_back_what_stalls(self) -> None:
-        """No thread got free for a while: claimed jobs that could not start go to whoever is idle."""
-        if time.monotonic() - self._last_performed < _STALLED_AFTER:
-            return
-        stalled = self._take_unstarted()
-        if stalled:
-            self._average_seconds = 1.0
-            self._give_back(stalled)
+    def _is_to_retire(self) -> bool:
+        """Whether this process has done its share, or grew too large, and gives way to a fresh one."""
+        most = self.options.max_jobs_per_process
+        if most is not None and self._claim_count >= most:
+            logger.info("executor of %s gives way after %d jobs", self.options.name, self._claim_count)
+            return True
+        if self.options.max_memory is None or time.monotonic() < self._next_look_at_memory:
+            return False
+        self._next_look_at_memory = time.monotonic() + _LOOK_AT_MEMORY_EVERY
+        used = memory_in_use()
+        if used > self.options.max_memory:
+            logger.info("executor of %s gives way with %d MB in use", self.options.name, used >> 20)
+            return True
+        return False
 
     def _hand_back_strays(self) -> None:
         """Hand back what is ours by its row and runs nowhere: the answer to its claim was lost on the way.
@@ -248,47 +247,48 @@ class Executor:
         if time.monotonic() < self._next_look_for_strays:
             return
         self._next_look_for_strays = time.monotonic() + get_settings().heartbeat_interval
-        with self._unsettled_lock:
+        with self._settled:
             known = set(self._unsettled)
         for alias in outbox.databases():
             rows = Job.objects.using(alias).active().filter(worker_id=self.id)
             claims = [Claim(job, alias) for job in rows]
-            self._hand_back([claimed for claimed in claims if _key(claimed) not in known])
+            self._hand_back([claimed for claimed in claims if claimed.key not in known])
 
     def _claim(self, room: int) -> list[Claim]:
-        served = self._served_queues()
+        decisions = self._decisions
+        served = [name for name in self.options.queues if name not in decisions.paused]
         if not served:
-            self._pause(_WAIT_FOR_BELL)
+            self._wake.wait(_LOOK_EVERY)
             return []
-        claims = execution.claim(self.claimant, room, served)
+        claims, pause = execution.claim_within(
+            decisions.limits, self.claimant, room, served, self._threads.free
+        )
         if not claims and not self.options.burst and not self._stop_asked:
-            # Blocks on a bell, not on the queues: a message is never out of Redis without a trace.
-            queues.wait_for_messages(served, _WAIT_FOR_BELL)
+            self._wait_for_messages(served, _LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY))
+        elif not claims and pause is not None:
+            self._wake.wait(pause)
         return claims
 
-    def _served_queues(self) -> list[str]:
-        now = time.monotonic()
-        if now >= self._paused_known_until:
-            self._paused = frozenset(Queue.objects.filter(paused=True).values_list("name", flat=True))
-            self._paused_known_until = now + _LOOK_AT_PAUSES_EVERY
-        return [name for name in self.options.queues if name not in self._paused]
+    def _wait_for_messages(self, served: Sequence[str], timeout: float) -> None:
+        # Blocks on a bell, not on the queues: a message is never out of Redis without a trace.
+        if self._bell is None or self._bell.names != tuple(served):
+            if self._bell is not None:
+                self._bell.leave()
+            self._bell = queues.Bell(served)
+        self._bell.wait(timeout, self._wake.fileno())
+        self._wake.clear()
 
     def _start(self, claims: list[Claim]) -> None:
         self._claim_count += len(claims)
         self._last_work = time.monotonic()
-        with self._in_hand_changed:
-            if not self._in_hand:
-                self._last_performed = self._last_work
-            self._in_hand += len(claims)
-        with self._unsettled_lock:
+        with self._settled:
             for claimed in claims:
-                self._unsettled[_key(claimed)] = claimed
+                self._unsettled[claimed.key] = claimed
             self.tally.running(len(self._unsettled))
-        for claimed in claims:
-            self._claimed.put(claimed)
+        self._threads.take(claims)
 
     def _is_busy(self) -> bool:
-        with self._unsettled_lock:
+        with self._settled:
             return bool(self._unsettled)
 
     def _wait_until_settled(self) -> None:
@@ -300,107 +300,20 @@ class Executor:
         """Whether burst or max_idle_time end the work now that nothing could be claimed."""
         if self._is_busy():
             if self.options.burst:
-                self._pause(0.01)
+                self._wake.wait(0.01)
             return False
         if self.options.burst:
             return not any(outbox.publish_due(alias) for alias in outbox.databases())
         idle = time.monotonic() - self._last_work
         return self.options.max_idle_time is not None and idle >= self.options.max_idle_time
 
-    def _pause(self, seconds: float) -> None:
-        select.select([self._wake_read], [], [], seconds)
-
-    # Perform and settle ---------------------------------------------------------------------------
-
-    def _perform_claims(self, thread: int) -> None:
-        """Body of a job thread."""
-        idle_since = time.monotonic()
-        while True:
-            try:
-                claimed = self._claimed.get(timeout=_CLOSE_IDLE_CONNECTIONS_AFTER)
-            except queue.Empty:
-                connections.close_all()
-                continue
-            if claimed is None:
-                return
-            if time.monotonic() - idle_since > _CHECK_CONNECTIONS_AFTER:
-                loops.close_broken_connections()
-            self.tally.performing(thread, claimed.job.pk)
-            outcome = execution.perform(claimed, self._limits.limit)
-            _leave_no_transaction()
-            self._note_performed(outcome)
-            self._outcomes.put(outcome)
-            idle_since = time.monotonic()
-
-    def _note_performed(self, outcome: Outcome) -> None:
-        with self._in_hand_changed:
-            self._in_hand -= 1
-            # Follows a change within a few jobs, and is not thrown off by one.
-            self._average_seconds += 0.1 * (outcome.seconds - self._average_seconds)
-            self._last_performed = time.monotonic()
-            if self._in_hand < self._wanted_below:
-                self._in_hand_changed.notify()
-
-    def _settle_outcomes(self) -> None:
-        """Body of the settler thread: whatever is there is settled together, a lone outcome at once."""
-        is_last = False
-        while not is_last:
-            batch = self._next_batch()
-            outcomes = [outcome for outcome in batch if outcome is not None]
-            is_last = len(outcomes) < len(batch)
-            self._settle_until_written(outcomes)
-        connections.close_all()
-
-    def _next_batch(self) -> list[Outcome | None]:
-        batch = [self._outcomes.get()]
-        deadline = time.monotonic() + _SETTLE_WITHIN
-        while len(batch) < _SETTLE_AT_ONCE and batch[-1] is not None:
-            try:
-                # Others run, so more will come; when nothing runs, what is there is all there is.
-                left = max(0.0, deadline - time.monotonic()) if self._in_hand else 0.0
-                batch.append(self._outcomes.get(timeout=left) if left else self._outcomes.get_nowait())
-            except queue.Empty:
-                break
-        return batch
-
-    def _settle_until_written(self, outcomes: list[Outcome]) -> None:
-        while outcomes:
-            try:
-                settled = execution.settle(outcomes, self.claimant)
-            except (DataError, IntegrityError) as error:
-                # No outage: the database refuses one of them, which must not hold up the others.
-                if len(outcomes) == 1:
-                    outcomes = [self._refused(outcomes[0], error)]
-                    continue
-                for outcome in outcomes:
-                    self._settle_until_written([outcome])
-                return
-            except Exception as error:
-                # The jobs stay ours as long as the heartbeat can be written; without it they are rescued.
-                logger.warning(
-                    "cannot settle %d jobs for now: %s: %s", len(outcomes), type(error).__name__, error
-                )
-                loops.close_broken_connections()
-                time.sleep(0.5)
-                continue
-            self._note_settled(outcomes, settled)
-            return
-
-    def _refused(self, outcome: Outcome, error: Exception) -> Outcome:
-        """What is written instead of an outcome that the database refuses: failed, and nothing else."""
-        logger.error("the outcome of job %d is refused by the database: %s", outcome.job.pk, error)
-        reason = f"its outcome ({outcome.status}) was refused by the database: {error}"
-        if outcome.failure is None and outcome.status == OutcomeStatus.FAILED:
-            time.sleep(0.5)
-        return replace(outcome, status=OutcomeStatus.FAILED, reason=reason, delay=None, failure=None)
+    # Outcomes -------------------------------------------------------------------------------------
 
     def _note_settled(self, outcomes: list[Outcome], settled: list[Outcome]) -> None:
         if len(settled) < len(outcomes):
             logger.warning(
                 "%d jobs had been taken from this worker; nothing was changed", len(outcomes) - len(settled)
             )
-        if any(outcome.status == OutcomeStatus.RETRIED for outcome in settled):
-            self._relay.wake()
         failed = sum(outcome.failure is not None for outcome in settled)
         with self._settled:
             for outcome in outcomes:
@@ -409,13 +322,16 @@ class Executor:
             self._settled.notify_all()
         self.tally.settled(len(settled) - failed, failed)
         self._last_work = time.monotonic()
+        if any(outcome.status == OutcomeStatus.RETRIED for outcome in settled):
+            self._relay.have_leader_look()
 
     def _enforce_limits(self) -> float:
         if self._stop_by is not None and time.monotonic() >= self._stop_by + _STOP_WITHIN:
             logger.warning("Redis or the database does not answer; not waiting for it any longer")
             os._exit(EXIT_JOBS_LEFT)
-        self._limits.enforce()
-        overrun = self._limits.overrun(get_settings().timeout_grace)
+        limits = self._threads.limits
+        limits.enforce()
+        overrun = limits.overrun(get_settings().timeout_grace)
         if overrun:
             self._end_for_stuck_jobs(overrun)
         return 0.1
@@ -423,7 +339,7 @@ class Executor:
     def _end_for_stuck_jobs(self, stuck: list[Job]) -> None:
         """A thread that does not take JobTimeout cannot be stopped, only its process can."""
         ids = {job.pk for job in stuck}
-        with self._unsettled_lock:
+        with self._settled:
             claims = list(self._unsettled.values())
         for claimed in claims:
             if claimed.job.pk in ids:
@@ -441,20 +357,28 @@ class Executor:
 
     # Shutdown -------------------------------------------------------------------------------------
 
-    def _shut_down(self) -> int:
-        """Let running jobs finish for the shutdown time-out, hand the rest back, leave no trace."""
-        deadline = self._stop_by or time.monotonic() + self.options.shutdown_timeout
+    def _shut_down(self, may_take_long: bool = False) -> int:
+        """Let running jobs finish, hand the rest back, leave no trace.
+
+        They get the shutdown time-out; a process that retires, with another in its place, lets them take
+        as long as their own limits allow, unless it is asked to stop meanwhile.
+        """
+        started = time.monotonic()
         try:
-            self._give_back(self._take_unstarted())
+            self._give_back(self._threads.take_unstarted())
         except OUTAGES as error:
             logger.warning("the rescue will bring jobs back: %s: %s", type(error).__name__, error)
-        if self._is_busy():
+        if self._is_busy() and not may_take_long:
             logger.info("stopping: running jobs may finish within %g s", self.options.shutdown_timeout)
         with self._settled:
-            self._settled.wait_for(lambda: not self._unsettled, max(0.0, deadline - time.monotonic()))
-        self._outcomes.put(None)
-        self._settler.join(timeout=1.0)
-        with self._unsettled_lock:
+            while self._unsettled:
+                deadline = self._stop_by or started + self.options.shutdown_timeout
+                is_late = time.monotonic() >= deadline and not (may_take_long and self._stop_by is None)
+                if is_late:
+                    break
+                self._settled.wait(0.2)
+        self._settler.stop(timeout=1.0)
+        with self._settled:
             left = list(self._unsettled.values())
         if left and self._has_supervisor():
             # While they run on here nobody else must start them.
@@ -463,6 +387,7 @@ class Executor:
             self._hand_back(left)
             for loop in self._loops:
                 loop.stop()
+            self._relay.give_up_the_lead()
             for alias in outbox.databases():
                 Worker.objects.using(alias).filter(pk=self.id).delete()
         except OUTAGES as error:
@@ -470,28 +395,17 @@ class Executor:
             logger.warning("could not hand %d jobs back: %s: %s", len(left), type(error).__name__, error)
         return 0
 
-    def _take_unstarted(self) -> list[Claim]:
-        """Claimed jobs that no thread took up yet; none will any more."""
-        unstarted: list[Claim] = []
-        with contextlib.suppress(queue.Empty):
-            while (claimed := self._claimed.get_nowait()) is not None:
-                unstarted.append(claimed)
-        return unstarted
-
     def _give_back(self, unstarted: list[Claim]) -> None:
+        if not unstarted:
+            return
         self._claim_count -= len(unstarted)
         # First let go: should it fail now, they are strays, which are handed back later.
-        self._let_go(unstarted)
-        self._hand_back(unstarted)
-
-    def _let_go(self, claims: list[Claim]) -> None:
         with self._settled:
-            for claimed in claims:
-                self._unsettled.pop(_key(claimed), None)
+            for claimed in unstarted:
+                self._unsettled.pop(claimed.key, None)
             self.tally.running(len(self._unsettled))
             self._settled.notify_all()
-        with self._in_hand_changed:
-            self._in_hand -= len(claims)
+        self._hand_back(unstarted)
 
     def _hand_back(self, claims: list[Claim]) -> None:
         if claims:
@@ -530,29 +444,19 @@ def hand_back(claims: Sequence[Claim], worker_id: uuid.UUID) -> int:
     return len(messages)
 
 
-def _key(claimed: Claim) -> tuple[str, int, int]:
-    return claimed.database, claimed.job.pk, claimed.job.attempt
+def memory_in_use() -> int:
+    """Bytes of memory that this process has in use; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _keep_connections() -> None:
     """A job thread keeps its connection from job to job, whatever CONN_MAX_AGE says for requests."""
     for alias in connections:
         connections.settings[alias]["CONN_MAX_AGE"] = None
-
-
-def _leave_no_transaction() -> None:
-    """A job that left a transaction open, or a broken connection, must not pass it on to the next."""
-    for connection in connections.all(initialized_only=True):
-        if connection.connection is None:
-            continue  # closed: to ask it anything would open it, which fails while the database is away
-        if connection.in_atomic_block:
-            # Django cannot use it again; the next job gets a new one.
-            connection.close()
-            del connections[connection.alias]
-        elif not connection.autocommit:
-            connection.close()
-        elif connection.errors_occurred:
-            connection.close_if_unusable_or_obsolete()
 
 
 def _or_end_process(body: Callable[[], None]) -> Callable[[], None]:

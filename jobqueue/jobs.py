@@ -64,7 +64,7 @@ def enqueue(
     database = using or _database()
     job = _build(processor, payload)
     job.subject = _check_subject(subject)
-    moment = _moment(run_at, delay, database)
+    moment = _moment(run_at, delay, _Clock(database))
     if moment is not None:
         job.run_at = moment
     if unique_key is not None:
@@ -100,7 +100,8 @@ def enqueue_many(
     """
     database = using or _database()
     requests = [job if isinstance(job, NewJob) else NewJob(*job) for job in jobs]
-    rows = [_build_requested(request, run_at, database) for request in requests]
+    clock = _Clock(database)
+    rows = [_build_requested(request, run_at, clock) for request in requests]
     with transaction.atomic(using=database):
         for start in range(0, len(rows), _BATCH):
             rows[start : start + _BATCH] = _insert_batch(rows[start : start + _BATCH], database)
@@ -108,12 +109,12 @@ def enqueue_many(
     return rows
 
 
-def _build_requested(request: NewJob, run_at: datetime | None, database: str) -> Job:
+def _build_requested(request: NewJob, run_at: datetime | None, clock: _Clock) -> Job:
     job = _build(request.processor, request.payload)
     job.subject = _check_subject(request.subject)
     if request.unique_key is not None:
         job.unique_key = _check_text("unique_key", request.unique_key)
-    moment = _moment(request.run_at or run_at, None, database)
+    moment = _moment(request.run_at or run_at, None, clock)
     if moment is None:
         job.published_at = Now()
     else:
@@ -180,7 +181,20 @@ def _build(name: str, payload: dict[str, Any]) -> Job:
     )
 
 
-def _moment(run_at: datetime | None, delay: timedelta | float | None, database: str) -> datetime | None:
+class _Clock:
+    """The database's clock, asked once when it is needed: it decides what is due, never a host's."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self._now: datetime | None = None
+
+    def now(self) -> datetime:
+        if self._now is None:
+            self._now = database_now(self._database)
+        return self._now
+
+
+def _moment(run_at: datetime | None, delay: timedelta | float | None, clock: _Clock) -> datetime | None:
     """When the job is due; None for now."""
     if run_at is not None and delay is not None:
         raise InvalidRunAt("pass run_at or delay, not both")
@@ -190,7 +204,7 @@ def _moment(run_at: datetime | None, delay: timedelta | float | None, database: 
         if timezone.is_naive(run_at):
             raise InvalidRunAt(f"run_at {run_at.isoformat()} has no time zone; pass an aware datetime")
         try:
-            return run_at.astimezone(UTC) if run_at > timezone.now() else None
+            return run_at.astimezone(UTC) if run_at > clock.now() else None
         except OverflowError:
             raise InvalidRunAt(f"run_at {run_at.isoformat()} is no usable time") from None
     if delay is None:
@@ -201,8 +215,7 @@ def _moment(run_at: datetime | None, delay: timedelta | float | None, database: 
         )
     try:
         wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
-        # The database's clock decides what is due, so it also says what "from now" means.
-        return database_now(database) + wait if wait > timedelta(0) else None
+        return clock.now() + wait if wait > timedelta(0) else None
     except (OverflowError, ValueError):
         raise InvalidRunAt(f"delay {delay!r} is no usable length of time") from None
 

@@ -1,26 +1,57 @@
-"""The background threads of an executor: heartbeat, relay, rescue, reconcile, time limits."""
+"""The background threads of an executor: heartbeat, rescue, reconcile, what operators decided."""
 
 from __future__ import annotations
 
 import logging
+import os
 import random
+import select
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models.functions import Now
 
-from jobqueue import execution, outbox, rescue
+from jobqueue import outbox, rescue
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.models import Worker
+from jobqueue.models import Queue, Worker
+from jobqueue.queues import QueueLimits
 from jobqueue.registry import all_reconcilers
 
 logger = logging.getLogger("jobqueue.loops")
 
-_SHORTEST_PAUSE = 0.02
 OUTAGES = (BrokerUnavailable, DatabaseError, InterfaceError)
+
+
+class WakePipe:
+    """A pipe that interrupts waits: `wake` may be called by any thread, and by a signal handler."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        for end in (self._read, self._write):
+            os.set_blocking(end, False)
+
+    def fileno(self) -> int:
+        """The end to wait on."""
+        return self._read
+
+    def wake(self) -> None:
+        """Let the wait that is under way, or the next one, return at once."""
+        with suppress(BlockingIOError):
+            os.write(self._write, b"x")
+
+    def wait(self, timeout: float) -> None:
+        """Return at the latest after `timeout` seconds."""
+        if select.select([self._read], [], [], max(0.0, timeout))[0]:
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget the calls of `wake` so far."""
+        with suppress(BlockingIOError):
+            os.read(self._read, 4096)
 
 
 class Loop(threading.Thread):
@@ -29,29 +60,33 @@ class Loop(threading.Thread):
     An outage or an error is logged, once until it is over, and the loop goes on.
     """
 
-    def __init__(self, name: str, body: Callable[[], float], *, pause_after_error: float = 1.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        body: Callable[[], float],
+        *,
+        pause_after_error: float = 1.0,
+        wait: Callable[[float], object] | None = None,
+        wake: Callable[[], object] | None = None,
+    ) -> None:
+        """`wait` takes the place of a plain wait of so many seconds; then `wake` interrupts it."""
         super().__init__(name=name, daemon=True)
         self._body = body
         self._pause_after_error = pause_after_error
-        self._wake = threading.Event()
+        event = threading.Event()
+        self._wait, self._wake = wait or event.wait, wake or event.set
         self._stopping = False
         self._failing = False
-
-    def wake(self) -> None:
-        """Make the next call come now."""
-        self._wake.set()
 
     def stop(self) -> None:
         """End after the call that is under way."""
         self._stopping = True
-        self._wake.set()
+        self._wake()
 
     def run(self) -> None:
         """Thread body."""
         while not self._stopping:
-            pause = self._call()
-            self._wake.wait(pause)
-            self._wake.clear()
+            self._wait(self._call())
         connections.close_all()
 
     def _call(self) -> float:
@@ -113,25 +148,26 @@ def register(worker: Worker, alias: str) -> None:
         )
 
 
-def relay() -> Callable[[], float]:
-    """Publishes what is due and what Redis lost, and tells it what it missed; sleeps until a job is due."""
-    lost: dict[str, outbox.LostMessages] = {}
+class QueueDecisions:
+    """What operators decided about the queues, read often enough to be in force within a second."""
 
-    def body() -> float:
-        settings = get_settings()
-        pause = settings.relay_interval
-        for alias in outbox.databases():
-            if outbox.publish_due(alias) == settings.relay_batch:
-                pause = 0.0
-            lost.setdefault(alias, outbox.LostMessages(alias)).publish_again()
-            next_due = outbox.next_due_in(alias)
-            if next_due is not None:
-                # A due row may be locked by somebody who changes it: no reason to ask without a pause.
-                pause = min(pause, max(_SHORTEST_PAUSE, next_due / timedelta(seconds=1)))
-        execution.tell_redis()
-        return pause
+    READ_EVERY = 0.5
 
-    return body
+    def __init__(self) -> None:
+        self.paused: frozenset[str] = frozenset()
+        self.limits: dict[str, QueueLimits] = {}
+
+    def read(self) -> bool:
+        """Read them; whether anything changed."""
+        before = self.paused, self.limits
+        rows = list(Queue.objects.values_list("name", "paused", "rate_limit", "concurrency_limit"))
+        self.paused = frozenset(name for name, paused, _rate, _concurrency in rows if paused)
+        self.limits = {
+            name: QueueLimits(rate, concurrency)
+            for name, _paused, rate, concurrency in rows
+            if rate is not None or concurrency is not None
+        }
+        return before != (self.paused, self.limits)
 
 
 def rescuer() -> Callable[[], float]:

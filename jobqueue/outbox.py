@@ -13,17 +13,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import connections, router, transaction
-from django.db.models import Min, Q
+from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from jobqueue import events, queues
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.models import Job, Worker, database_now
+from jobqueue.models import Job, Worker
 
 logger = logging.getLogger("jobqueue.outbox")
 
 _TICK = timedelta(microseconds=1)
+# What the relay holds in memory of the next moment; the rest is published when it is due.
+_MOST_UPCOMING = 5_000
+# A job due within so many seconds may be unknown to the relay, which looked ahead already.
+_NEAR = timedelta(seconds=3)
 
 
 def message_of(job: Job, database: str) -> queues.Message:
@@ -42,9 +47,13 @@ def publish_on_commit(jobs: Sequence[Job], using: str) -> None:
 
 def _publish_committed(jobs: list[Job], using: str) -> None:
     due = [message_of(job, using) for job in jobs if job.published_at is not None]
+    # This host's clock decides only whether to wake the relay; what is due, the database's clock decides.
+    near = timezone.now() + _NEAR
     try:
         if due:
             queues.publish(due, hurry=True)
+        if any(job.published_at is None and job.run_at <= near for job in jobs):
+            queues.ring_relay(hurry=True)
     except BrokerUnavailable as error:
         logger.warning("%d jobs wait for the relay: %s", len(due), error)
         _mark_unpublished([message.job_id for message in due], using)
@@ -55,6 +64,20 @@ def _mark_unpublished(job_ids: list[int], using: str) -> None:
     Job.objects.using(using).waiting().filter(pk__in=job_ids).update(published_at=None)
 
 
+def unpublish(attempts: Sequence[tuple[int, int]], using: str) -> int:
+    """Leave these `(job id, attempt)` to the relay, as far as they still wait. Returns how many.
+
+    What somebody has locked is left out: they change it, and publish it again or end it.
+    """
+    wanted = dict(attempts)
+    with transaction.atomic(using=using):
+        rows = Job.objects.using(using).waiting().filter(pk__in=wanted, published_at__isnull=False)
+        if connections[using].features.has_select_for_update_skip_locked:
+            rows = rows.select_for_update(skip_locked=True)
+        ids = [pk for pk, attempt in rows.values_list("pk", "attempt") if wanted[pk] == attempt]
+        return Job.objects.using(using).filter(pk__in=ids).update(published_at=None) if ids else 0
+
+
 def databases() -> list[str]:
     """The aliases whose jobs are served: those that hold the job queue's tables."""
     aliases = get_settings().databases or tuple(
@@ -63,12 +86,18 @@ def databases() -> list[str]:
     return list(aliases)
 
 
-def publish_due(using: str) -> int:
-    """Publish the rows that are due and were not published, oldest first. Returns how many."""
+def publish_due(using: str, *, overdue_by: float = 0.0, except_for: Sequence[int] = ()) -> int:
+    """Publish the rows that are due and were not published, oldest first. Returns how many.
+
+    With `overdue_by` only those that are due for so many seconds; those with the ids `except_for` are left.
+    """
     limit = get_settings().relay_batch
     objects = Job.objects.using(using)
+    unpublished = objects.waiting().filter(published_at__isnull=True)
+    if except_for:
+        unpublished = unpublished.exclude(pk__in=except_for)
     with transaction.atomic(using=using):
-        due = objects.due().filter(published_at__isnull=True).order_by("run_at")
+        due = unpublished.filter(run_at__lte=Now() - timedelta(seconds=overdue_by)).order_by("run_at")
         if connections[using].features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True)
         rows = list(due[:limit])
@@ -84,11 +113,19 @@ def publish_due(using: str) -> int:
     return len(rows)
 
 
-def next_due_in(using: str) -> timedelta | None:
-    """How long until the next unpublished row is due; None if there is none."""
-    unpublished = Job.objects.using(using).waiting().filter(published_at__isnull=True)
-    first: datetime | None = unpublished.aggregate(first=Min("run_at"))["first"]
-    return None if first is None else first - database_now(using)
+def upcoming(using: str, seconds: float) -> list[tuple[datetime, queues.Message]]:
+    """When each of the next jobs is due, and its message; those of the next `seconds`, in order."""
+    rows = (
+        Job.objects.using(using)
+        .waiting()
+        .filter(published_at__isnull=True, run_at__gt=Now(), run_at__lte=Now() + timedelta(seconds=seconds))
+        .order_by("run_at")
+        .values_list("run_at", "queue", "pk", "attempt", "processor", "timeout")
+    )
+    return [
+        (run_at, queues.Message(queue, pk, attempt, using, processor, timeout))
+        for run_at, queue, pk, attempt, processor, timeout in rows[:_MOST_UPCOMING]
+    ]
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import select
 import threading
 import time
 import uuid
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -48,10 +49,13 @@ _BATCH = 1000
 # A save writes a few jobs; with more than these the caller enqueues in bulk, and Redis gets longer.
 _FEW = 50
 _MANY_TIMES = 25
+# The name of the bell that the leading relay listens to.
+RELAY = "relay"
+# Seconds after which Redis answers a blocking pop in any case, so that a dead connection is noticed.
+_BELL_ANSWERS_WITHIN = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What Redis carries of a job: where it waits and which attempt it starts."""
 
     queue: str
@@ -64,8 +68,9 @@ class Message:
     @property
     def id(self) -> str:
         """`<job id>-<attempt>`, with the database's alias behind it where that is not the default."""
-        plain = f"{self.job_id}-{self.attempt}"
-        return plain if self.database == DEFAULT_DATABASE else f"{plain}-{self.database}"
+        if self.database == DEFAULT_DATABASE:
+            return f"{self.job_id}-{self.attempt}"
+        return f"{self.job_id}-{self.attempt}-{self.database}"
 
     @classmethod
     def parse(cls, queue: str, message_id: str) -> Message:
@@ -73,15 +78,30 @@ class Message:
         match = MESSAGE_ID.fullmatch(message_id)
         if match is None:
             raise ValueError(f"{message_id!r} is no message id")
-        return cls(queue, int(match["job"]), int(match["attempt"]), match["database"] or DEFAULT_DATABASE)
+        job_id, attempt, database = match.groups()
+        return cls(queue, int(job_id), int(attempt), database or DEFAULT_DATABASE)
+
+
+class QueueLimits(NamedTuple):
+    """What holds messages of one queue back, in all workers together; None is no limit."""
+
+    rate: int | None = None
+    """Starts within any second."""
+    concurrency: int | None = None
+    """Jobs that run at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What one claim took from Redis."""
+    """What one claim took from Redis. `pause`: seconds until a rate limit lets the next message go."""
 
     messages: list[Message]
     quarantined: list[tuple[str, str]]
+    pause: float | None = None
+
+
+_UNLIMITED: Mapping[str, QueueLimits] = {}
+_NO_LIMITS = QueueLimits()
 
 
 # Connections --------------------------------------------------------------------------------------
@@ -130,6 +150,7 @@ def _config_text(config: Mapping[str, Any]) -> str:
     return repr(sorted((key, value) for key, value in config.items() if key not in _QUEUE_KEYS))
 
 
+@lru_cache(maxsize=256)
 def client_for(queue: str, purpose: str = "work") -> Redis:
     """The Redis client of a queue for a purpose: "work", "publish", "publish many" or "probe" (health)."""
     return _client(_config_text(django_settings.RQ_QUEUES[queue]), purpose)
@@ -142,6 +163,8 @@ def _clients(purpose: str) -> list[Redis]:
 def _forget_clients(*, setting: str, **_: Any) -> None:
     if setting in ("RQ_QUEUES", "JOBQUEUE"):
         _client.cache_clear()
+        client_for.cache_clear()
+        _registered.cache_clear()
         _circuit.close()
 
 
@@ -153,9 +176,13 @@ def _script(name: str) -> str:
     return resources.files("jobqueue").joinpath("lua", f"{name}.lua").read_text()
 
 
+@lru_cache(maxsize=256)
+def _registered(client: Redis, name: str) -> Script:
+    return client.register_script(_script(name))
+
+
 def _run(client: Redis, name: str, *arguments: Any) -> Any:
-    script: Script = client.register_script(_script(name))
-    return script(args=[RQ_KEY_PREFIX, *arguments])
+    return _registered(client, name)(args=(RQ_KEY_PREFIX, *arguments))
 
 
 @contextmanager
@@ -191,8 +218,10 @@ class _Circuit:
 _circuit = _Circuit()
 
 
-def publish(messages: Sequence[Message], *, hurry: bool = False) -> int:
+def publish(messages: Sequence[Message], *, hurry: bool = False, only_new: bool = False) -> int:
     """Push messages to their queues; what is queued already is left alone. Returns how many were new.
+
+    With `only_new` also what a worker took already is left alone, as long as Redis knows of it.
 
     With `hurry` (a user waits) Redis gets `PUBLISH_TIMEOUT` to connect and to answer, and none at
     all shortly after it failed. Raises BrokerUnavailable; what was pushed by then stays, harmlessly.
@@ -205,14 +234,15 @@ def publish(messages: Sequence[Message], *, hurry: bool = False) -> int:
     for message in messages:
         client = client_for(message.queue, purpose)
         arguments = by_client.setdefault(id(client), (client, []))[1]
-        data = json.dumps([MESSAGE_FUNCTION, None, [message.job_id, message.attempt], {}])
+        data = f'["{MESSAGE_FUNCTION}", null, [{message.job_id}, {message.attempt}], {{}}]'
         arguments += [message.queue, message.id, data, message.description, max(1, int(message.timeout))]
     pushed = 0
+    which = "new" if only_new else "any"
     try:
         with _as_unavailable():
             for client, arguments in by_client.values():
                 for start in range(0, len(arguments), 5 * _BATCH):
-                    pushed += _run(client, "publish", now, *arguments[start : start + 5 * _BATCH])
+                    pushed += _run(client, "publish", now, which, *arguments[start : start + 5 * _BATCH])
     except BrokerUnavailable:
         if hurry:
             _circuit.open()
@@ -223,26 +253,46 @@ def publish(messages: Sequence[Message], *, hurry: bool = False) -> int:
 # Claim and finish ---------------------------------------------------------------------------------
 
 
-def claim(queues: Sequence[str], count: int, worker_id: str, worker_name: str) -> Claimed:
-    """Take up to `count` messages, queues in order of priority. Foreign messages are quarantined."""
+def claim(
+    queues: Sequence[str],
+    count: int,
+    worker_id: str,
+    worker_name: str,
+    limits: Mapping[str, QueueLimits] = _UNLIMITED,
+    free: int | None = None,
+) -> Claimed:
+    """Take up to `count` messages, queues in order of priority. Foreign messages are quarantined.
+
+    `free` of them can start at once. Beyond these at most half of what waits is taken, for another worker may
+    be idle; and none of a queue with a limit, so that what counts as started does start.
+    """
     if not queues or count < 1:
         return Claimed([], [])
     client = client_for(queues[0])
+    described: list[Any] = []
+    for queue in queues:
+        limit = limits.get(queue, _NO_LIMITS)
+        described += [queue, *(-1 if value is None else value for value in limit)]
+    at_once = count if free is None else free
     with _as_unavailable():
-        ours, foreign = _run(
-            client,
-            "claim",
-            count,
-            worker_id,
-            worker_name,
-            utcformat(rq_now()),
-            *queues,
+        ours, foreign, pause = _run(
+            client, "claim", count, at_once, worker_id, worker_name, utcformat(rq_now()), *described
         )
-    pairs = [(_text(queue), _text(message)) for queue, message in _in_pairs(ours)]
+    messages = [Message.parse(_text(queue), _text(message)) for queue, message in _in_pairs(ours)]
     quarantined = [(_text(queue), _text(message)) for queue, message in _in_pairs(foreign)]
     for queue, message_id in quarantined:
         _explain_quarantine(client, queue, message_id)
-    return Claimed([Message.parse(queue, message_id) for queue, message_id in pairs], quarantined)
+    return Claimed(messages, quarantined, None if pause < 0 else pause / 1000)
+
+
+def put_back(messages: Sequence[Message], worker_id: str) -> None:
+    """Put messages that were claimed in vain back at the front of their queues."""
+    by_queue: dict[str, list[str]] = {}
+    for message in messages:
+        by_queue.setdefault(message.queue, []).append(message.id)
+    with _as_unavailable():
+        for queue, ids in by_queue.items():
+            _run(client_for(queue), "put_back", queue, worker_id, *ids)
 
 
 def _explain_quarantine(client: Redis, queue: str, message_id: str) -> None:
@@ -259,13 +309,85 @@ def _explain_quarantine(client: Redis, queue: str, message_id: str) -> None:
         logger.warning("could not mark the quarantined message: %s", type(error).__name__)
 
 
-def wait_for_messages(queues: Sequence[str], timeout: float) -> bool:
-    """Block until a bell rings for one of the queues, at most `timeout` seconds."""
+class Bell:
+    """Waits for a bell in Redis without polling, and can be left at any moment.
+
+    A blocking pop stands open on a connection of its own; the wait is for an answer on its socket. So the
+    time-out is this process's own, to the microsecond: Redis wakes blocked clients only ten times a second.
+    Not safe for several threads.
+    """
+
+    def __init__(self, names: Sequence[str], *, queue: str | None = None) -> None:
+        self.names = tuple(names)
+        self._keys = [_bell(name) for name in names]
+        self._client = client_for(queue or names[0])
+        self._connection: Any = None
+        self._armed_at = 0.0
+
+    def wait(self, timeout: float, wake: int) -> bool:
+        """Return at the latest after `timeout` seconds, or once `wake`, a file, can be read. Did it ring?"""
+        with _as_unavailable():
+            try:
+                if self._connection is None:
+                    self._arm()
+                return self._wait(timeout, wake)
+            except BaseException:
+                self.leave()
+                raise
+
+    def leave(self) -> None:
+        """Stop listening: Redis gives the next ring to somebody else."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+            self._client.connection_pool.release(connection)
+
+    def _arm(self) -> None:
+        self._connection = self._client.connection_pool.get_connection()
+        self._connection.send_command("BLPOP", *self._keys, _BELL_ANSWERS_WITHIN)
+        self._armed_at = time.monotonic()
+
+    def _wait(self, timeout: float, wake: int) -> bool:
+        connection = self._connection
+        readable, _, _ = select.select([connection._sock, wake], [], [], max(0.0, timeout))
+        if connection._sock in readable:
+            answer = connection.read_response()
+            self._connection = None
+            self._client.connection_pool.release(connection)
+            return answer is not None
+        overdue = time.monotonic() - self._armed_at - _BELL_ANSWERS_WITHIN
+        if overdue > get_settings().redis_timeout:
+            raise TimeoutError("Redis does not answer a blocking pop")
+        return False
+
+
+def _bell(name: str) -> str:
+    return f"{RQ_KEY_PREFIX}:jobqueue:bell:{name}"
+
+
+def relay_bell() -> Bell:
+    """The bell that the leading relay listens to."""
+    return Bell([RELAY], queue=next(iter(django_settings.RQ_QUEUES)))
+
+
+def ring_relay(*, hurry: bool = False) -> None:
+    """Wake the relay that leads: there is a job with a near time that it may not know of yet."""
+    if hurry and _circuit.is_open:
+        raise BrokerUnavailable("Redis did not answer a moment ago")
+    try:
+        with _as_unavailable(), _clients("publish")[0].pipeline(transaction=False) as pipeline:
+            # One token is enough, and a list that nobody empties must not grow.
+            pipeline.lpush(_bell(RELAY), 1).ltrim(_bell(RELAY), 0, 0).execute()
+    except BrokerUnavailable:
+        if hurry:
+            _circuit.open()
+        raise
+
+
+def lead(candidate: str, lease: float) -> bool:
+    """Take or keep the lead among the relays for `lease` seconds; 0 gives it up. Whether it was got."""
     with _as_unavailable():
-        rung = client_for(queues[0]).blpop(
-            [f"{RQ_KEY_PREFIX}:jobqueue:bell:{queue}" for queue in queues], timeout
-        )
-    return rung is not None
+        return bool(_run(_clients("work")[0], "lead", candidate, int(lease * 1000)))
 
 
 def finish(
@@ -278,25 +400,29 @@ def finish(
 
     Safe to repeat with the same `batch_id`: a batch counts once.
     """
-    by_client: dict[int, tuple[Redis, list[Any]]] = {}
+    by_client: dict[int, tuple[Redis, dict[str, tuple[list[str], list[str]]]]] = {}
     for message, finished in settled:
         client = client_for(message.queue)
-        entry = by_client.setdefault(id(client), (client, []))[1]
-        entry += [message.queue, message.id, worker_id, "finished" if finished else ""]
+        by_queue = by_client.setdefault(id(client), (client, {}))[1]
+        by_queue.setdefault(message.queue, ([], []))[0 if finished else 1].append(message.id)
     if not by_client and counters:
         client = _clients("work")[0]
-        by_client[id(client)] = (client, [])
+        by_client[id(client)] = (client, {})
     left = [item for pair in (counters or {}).items() for item in pair]
     batch = batch_id or uuid.uuid4().hex
     with _as_unavailable():
-        for number, (client, arguments) in enumerate(by_client.values()):
+        for number, (client, by_queue) in enumerate(by_client.values()):
+            arguments: list[Any] = []
+            for queue, (done, others) in by_queue.items():
+                arguments += [queue, len(done), len(others), *done, *others]
             _run(
                 client,
                 "finish",
                 f"{batch}-{number}",
                 int(time.time()),
                 KEEP_FINISHED,
-                len(arguments) // 4,
+                worker_id,
+                len(by_queue),
                 *arguments,
                 *left,
             )

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 
 from jobqueue.exceptions import JobTimeout
 from jobqueue.models import Job
@@ -15,12 +13,36 @@ from jobqueue.models import Job
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
-@dataclass
-class _Running:
-    job: Job
-    thread: int
-    deadline: float
-    raised: bool = False
+# The watcher raises nothing this long before a limit, whatever it is doing meanwhile.
+_SAFE_BEFORE_LIMIT = 1.0
+
+
+class _Running(AbstractContextManager[None]):
+    """One job that runs under its limit in the thread that entered this block."""
+
+    __slots__ = ("_limits", "deadline", "job", "raised", "thread")
+
+    def __init__(self, limits: TimeLimits, job: Job) -> None:
+        self._limits = limits
+        self.job = job
+        self.raised = False
+
+    def __enter__(self) -> None:
+        self.thread = threading.get_ident()
+        self.deadline = time.monotonic() + self.job.timeout
+        self._limits._running[self.thread] = self
+
+    def __exit__(self, *_: object) -> None:
+        if time.monotonic() < self.deadline - _SAFE_BEFORE_LIMIT:
+            # The usual end, without the lock: nothing was raised and nothing is about to be.
+            self._limits._running.pop(self.thread, None)
+            return
+        try:
+            self._limits._end(self)
+        except JobTimeout:
+            # It arrived just here; it comes once, so this time nothing interrupts.
+            self._limits._end(self)
+            raise
 
 
 class TimeLimits:
@@ -34,21 +56,9 @@ class TimeLimits:
         self._lock = threading.Lock()
         self._running: dict[int, _Running] = {}
 
-    @contextmanager
-    def limit(self, job: Job) -> Iterator[None]:
+    def limit(self, job: Job) -> AbstractContextManager[None]:
         """Run the block under the job's time limit."""
-        running = _Running(job, threading.get_ident(), time.monotonic() + job.timeout)
-        try:
-            with self._lock:
-                self._running[running.thread] = running
-            yield
-        finally:
-            try:
-                self._end(running)
-            except JobTimeout:
-                # It arrived just here; it comes once, so this time nothing interrupts.
-                self._end(running)
-                raise
+        return _Running(self, job)
 
     def _end(self, running: _Running) -> None:
         with self._lock:
@@ -61,7 +71,7 @@ class TimeLimits:
         """Raise JobTimeout in every job that is past its limit, once."""
         now = time.monotonic()
         with self._lock:
-            for running in self._running.values():
+            for running in list(self._running.values()):
                 if now >= running.deadline and not running.raised:
                     running.raised = True
                     error = _timeout_error(running.job)
@@ -71,12 +81,12 @@ class TimeLimits:
         """The jobs that still run `grace` seconds past their limit."""
         now = time.monotonic()
         with self._lock:
-            return [running.job for running in self._running.values() if now >= running.deadline + grace]
+            return [running.job for running in list(self._running.values()) if now >= running.deadline + grace]
 
     def running(self) -> list[Job]:
         """The jobs that run now."""
         with self._lock:
-            return [running.job for running in self._running.values()]
+            return [running.job for running in list(self._running.values())]
 
 
 def _timeout_error(job: Job) -> type[JobTimeout]:

@@ -35,6 +35,7 @@ from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.execution import Claim
 from jobqueue.executor import (
     EXIT_JOBS_LEFT,
+    EXIT_RETIRED,
     EXIT_STUCK_JOB,
     STOP_SIGNALS,
     Executor,
@@ -47,7 +48,9 @@ from jobqueue.models import Job, Worker
 
 logger = logging.getLogger("jobqueue.worker")
 
-_RUNNING, _COMPLETED, _FAILED = range(3)
+# What each executor tells in the memory it shares with its supervisor.
+_RUNNING, _COMPLETED, _FAILED, _RETIRING = range(4)
+_COLUMNS = 4
 _QUICK_DEATH = 2.0
 _QUICK_DEATHS_ALLOWED = 5
 _KILL_AFTER = 5.0
@@ -60,6 +63,9 @@ class _Child:
 
     id: uuid.UUID
     number: int
+    """Its place in the memory that supervisor and executors share."""
+    max_jobs: int | None = None
+    is_replaced: bool = False
     pid: int = 0
     started: float = field(default_factory=time.monotonic)
 
@@ -79,6 +85,8 @@ class SupervisorWorker(RQWorker):
         self.threads = settings.threads
         self.processes = settings.processes
         self.shutdown_timeout = settings.shutdown_timeout
+        self.max_jobs_per_process = settings.max_jobs_per_process
+        self.max_memory_per_process = settings.max_memory_per_process
         self.exit_code = 0
         self._children: dict[int, _Child] = {}
         self._asked_to_stop = False
@@ -108,9 +116,11 @@ class SupervisorWorker(RQWorker):
         for signum in STOP_SIGNALS:
             signal.signal(signum, self.request_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._totals = RawArray(ctypes.c_long, 3 * self.processes)
+        # An executor that retires works on beside the one that took its place.
+        self._places = 2 * self.processes
+        self._totals = RawArray(ctypes.c_long, _COLUMNS * self._places)
         # By executor and thread: the job that was started last.
-        self._started = RawArray(ctypes.c_longlong, self.processes * self.threads)
+        self._started = RawArray(ctypes.c_longlong, self._places * self.threads)
         self.register_birth()
         self._next_heartbeat = 0.0
         try:
@@ -140,7 +150,7 @@ class SupervisorWorker(RQWorker):
     def _start_all(self) -> None:
         read, write = os.pipe()
         for number in range(self.processes):
-            self._fork(number, ready=write)
+            self._fork(number, _share(self._max_jobs, self.processes, number), ready=write)
         os.close(write)
         waiting = self.processes
         while waiting and not self._asked_to_stop:
@@ -160,9 +170,10 @@ class SupervisorWorker(RQWorker):
                 self.threads,
             )
 
-    def _fork(self, number: int, ready: int | None = None) -> None:
+    def _fork(self, number: int, max_jobs: int | None, ready: int | None = None) -> None:
         connections.close_all()
-        child = _Child(uuid.uuid4(), number)
+        child = _Child(uuid.uuid4(), number, max_jobs)
+        self._totals[_COLUMNS * number + _RETIRING] = 0
         supervisor = os.getpid()
         # A stop that comes before the child has its own handlers would be lost on ours.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
@@ -187,7 +198,7 @@ class SupervisorWorker(RQWorker):
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _die_with_parent(supervisor)
-        base, first_thread = 3 * child.number, child.number * self.threads
+        base, first_thread = _COLUMNS * child.number, child.number * self.threads
         totals, started = self._totals, self._started
         totals[base + _RUNNING] = 0
         started[first_thread : first_thread + self.threads] = [0] * self.threads
@@ -207,19 +218,28 @@ class SupervisorWorker(RQWorker):
                 os.write(ready, b"r")
                 os.close(ready)
 
+        def note_retiring() -> None:
+            totals[base + _RETIRING] = 1
+            with suppress(BlockingIOError):
+                os.write(self._wake_write, b"r")
+
         options = Options(
             name=self.name if self.processes == 1 else f"{self.name}.{child.number + 1}",
             queues=self.queue_names(),
             threads=self.threads,
             shutdown_timeout=self.shutdown_timeout,
             burst=self._burst,
-            max_jobs=_share(self._max_jobs, self.processes, child.number),
+            max_jobs=child.max_jobs,
             max_idle_time=self._max_idle_time,
-            reconciles=child.number == 0,
+            max_jobs_per_process=self.max_jobs_per_process,
+            max_memory=self.max_memory_per_process and self.max_memory_per_process << 20,
+            reconciles=child.number % self.processes == 0,
             supervisor=supervisor,
         )
         return Executor(
-            options, child.id, Tally(note_running, note_performing, note_settled, note_ready)
+            options,
+            child.id,
+            Tally(note_running, note_performing, note_settled, note_ready, note_retiring),
         ).run()
 
     def _supervise(self) -> None:
@@ -227,11 +247,32 @@ class SupervisorWorker(RQWorker):
             select.select([self._wake_read], [], [], 1.0)
             with suppress(BlockingIOError):
                 os.read(self._wake_read, 4096)
+            self._replace_the_retiring()
             self._reap()
             self._report_to_rq()
 
+    def _replace_the_retiring(self) -> None:
+        """Start an executor for each one that lets its last jobs finish."""
+        for child in list(self._children.values()):
+            if child.is_replaced or not self._totals[_COLUMNS * child.number + _RETIRING]:
+                continue
+            place = (child.number + self.processes) % self._places
+            if place not in {other.number for other in self._children.values()}:
+                child.is_replaced = True
+                self._fork(place, self._jobs_left(child))
+
+    def _jobs_left(self, child: _Child) -> int | None:
+        """How many jobs `max_jobs` leaves to the one that takes this executor's place."""
+        most = self.max_jobs_per_process
+        return None if child.max_jobs is None or most is None else max(0, child.max_jobs - most)
+
     def _reap(self) -> None:
         for child, code in self._ended_children():
+            if code == EXIT_RETIRED:
+                logger.info("executor %d has given way to another", child.number + 1)
+                if not child.is_replaced and not self._asked_to_stop:
+                    self._fork(child.number, self._jobs_left(child))
+                continue
             if code == 0 and (self._asked_to_stop or self._may_end_by_itself()):
                 logger.info("executor %d is done", child.number + 1)
                 continue
@@ -239,7 +280,7 @@ class SupervisorWorker(RQWorker):
                 "executor %d ended with code %d; its jobs go back, another takes over", child.number + 1, code
             )
             self._bring_back(child, code)
-            if not self._asked_to_stop:
+            if not self._asked_to_stop and not child.is_replaced:
                 self._replace(child)
 
     def _may_end_by_itself(self) -> bool:
@@ -288,7 +329,7 @@ class SupervisorWorker(RQWorker):
 
     def _replace(self, child: _Child) -> None:
         # One that had jobs was ended by a job, and those get rarer with every attempt.
-        had_jobs = self._totals[3 * child.number + _RUNNING] > 0
+        had_jobs = self._totals[_COLUMNS * child.number + _RUNNING] > 0
         is_quick = time.monotonic() - child.started < _QUICK_DEATH and not had_jobs
         self._quick_deaths = self._quick_deaths + 1 if is_quick else 0
         if self._quick_deaths >= _QUICK_DEATHS_ALLOWED:
@@ -296,7 +337,7 @@ class SupervisorWorker(RQWorker):
             self.exit_code = 1
             self._asked_to_stop = True
             return
-        self._fork(child.number)
+        self._fork(child.number, child.max_jobs)
 
     def _stop_all(self) -> None:
         """Pass the stop on, wait, and kill what does not end in time."""
@@ -374,7 +415,7 @@ class SupervisorWorker(RQWorker):
                     self._asked_to_stop = True
 
     def _column(self, index: int) -> list[int]:
-        return [self._totals[3 * number + index] for number in range(self.processes)]
+        return [self._totals[_COLUMNS * place + index] for place in range(self._places)]
 
     def _end(self) -> None:
         with suppress(RedisError, OSError):

@@ -1,10 +1,14 @@
 -- Takes up to n messages in the order of the queues and notes them as started.
--- ARGV: prefix, n, worker id, worker name, time, then the queues.
--- Returns {queue, message, ...} of ours and {queue, message, ...} of foreign ones, which are quarantined.
-local prefix, wanted = ARGV[1], tonumber(ARGV[2])
-local worker, name, now = ARGV[3], ARGV[4], ARGV[5]
-local seconds = tonumber(redis.call('TIME')[1])
-local ours, foreign = {}, {}
+-- ARGV: prefix, n, how many of them can start at once, worker id, worker name, time, then for each queue:
+--   its name, its rate limit (starts a second) and its concurrency limit; -1 is no limit.
+-- Returns {queue, message, ...} of ours, {queue, message, ...} of foreign ones, which are quarantined,
+--   and the milliseconds until a rate limit lets the next message go; -1 if none holds one back.
+local prefix, wanted, free = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local worker, name, now = ARGV[4], ARGV[5], ARGV[6]
+local clock = redis.call('TIME')
+local seconds = tonumber(clock[1])
+local milliseconds = seconds * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local ours, foreign, pause = {}, {}, -1
 
 -- <job id>-<attempt> or <job id>-<attempt>-<database>, as MESSAGE_ID in queues.py.
 local function is_ours(message)
@@ -15,35 +19,105 @@ local function is_ours(message)
   return rest == '' or (#rest <= 65 and string.match(rest, '^%-[%w_]+$') ~= nil)
 end
 
-if redis.call('EXISTS', prefix .. ':suspended') == 1 then
-  return {ours, foreign}
+local function ring(queue)
+  local bell = prefix .. ':jobqueue:bell:' .. queue
+  if redis.call('LLEN', bell) == 0 then
+    redis.call('RPUSH', bell, '1')
+  end
 end
-for i = 6, #ARGV do
-  local queue = ARGV[i]
-  local list = prefix .. ':queue:' .. queue
-  local room = wanted - #ours / 2
-  if room > 0 then
+
+-- How many starts the rate limit leaves within the second that ends now, at most `room`. The times of the
+-- last starts stand in a list, the newest first. A list that was lost counts as a second just used up:
+-- rather wait a second than exceed what a provider allows.
+local function left_by_rate(starts, rate, room)
+  if rate == 0 then
+    return 0
+  end
+  if redis.call('EXISTS', starts) == 0 then
+    for _ = 1, rate do
+      redis.call('LPUSH', starts, milliseconds)
+    end
+  end
+  local left = 0
+  while left < room and left < rate do
+    local start = tonumber(redis.call('LINDEX', starts, rate - 1 - left))
+    -- Both times are cut to the millisecond, so one more makes the second whole.
+    if start and start + 1001 > milliseconds then
+      local wait = start + 1001 - milliseconds
+      if left == 0 and (pause < 0 or wait < pause) then
+        pause = wait
+      end
+      break
+    end
+    left = left + 1
+  end
+  return left
+end
+
+if redis.call('EXISTS', prefix .. ':suspended') == 1 then
+  return {ours, foreign, pause}
+end
+for i = 7, #ARGV, 3 do
+  local queue, rate, concurrency = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  local list, wip = prefix .. ':queue:' .. queue, prefix .. ':wip:' .. queue
+  local starts = prefix .. ':jobqueue:starts:' .. queue
+  local taken = #ours / 2
+  local waiting = redis.call('LLEN', list)
+  local limited = rate >= 0 or concurrency >= 0
+  local room = math.max(0, free - taken)
+  if not limited then
+    -- What cannot start at once is taken ahead, but not more than half: another worker may be idle.
+    room = math.min(wanted - taken, math.max(room, math.ceil(waiting / 2)))
+  end
+  local held_back = false
+  if room > 0 and waiting > 0 then
+    if concurrency >= 0 then
+      local open = math.max(0, concurrency - redis.call('ZCARD', wip))
+      held_back = open < room
+      room = math.min(room, open)
+    end
+    if rate >= 0 and room > 0 then
+      local left = left_by_rate(starts, rate, math.min(room, waiting))
+      held_back = held_back or left < math.min(room, waiting)
+      room = math.min(room, left)
+    end
+  end
+  if room > 0 and waiting > 0 then
+    local entries, started = {}, 0
     for _, message in ipairs(redis.call('LPOP', list, room) or {}) do
-      local job = prefix .. ':job:' .. message
       if is_ours(message) then
-        redis.call('HSET', job, 'status', 'started', 'worker_name', name, 'started_at', now,
-          'claimed_at', seconds)
+        redis.call('HSET', prefix .. ':job:' .. message, 'status', 'started', 'worker_name', name,
+          'started_at', now, 'claimed_at', seconds)
         -- No expiry: only our rescue decides that a job is lost, never a count of RQ's registries.
-        redis.call('ZADD', prefix .. ':wip:' .. queue, '+inf', message .. ':' .. worker)
-        table.insert(ours, queue)
-        table.insert(ours, message)
+        entries[#entries + 1] = '+inf'
+        entries[#entries + 1] = message .. ':' .. worker
+        ours[#ours + 1] = queue
+        ours[#ours + 1] = message
+        started = started + 1
       else
         redis.call('ZADD', prefix .. ':failed:' .. queue, seconds + 31536000, message)
-        table.insert(foreign, queue)
-        table.insert(foreign, message)
+        foreign[#foreign + 1] = queue
+        foreign[#foreign + 1] = message
+      end
+      if #entries >= 1000 then
+        redis.call('ZADD', wip, unpack(entries))
+        entries = {}
       end
     end
-  end
-  if redis.call('LLEN', list) > 0 then
-    local bell = prefix .. ':jobqueue:bell:' .. queue
-    if redis.call('LLEN', bell) == 0 then
-      redis.call('RPUSH', bell, '1')
+    if #entries > 0 then
+      redis.call('ZADD', wip, unpack(entries))
     end
+    if rate > 0 then
+      for _ = 1, started do
+        redis.call('LPUSH', starts, milliseconds)
+      end
+      redis.call('LTRIM', starts, 0, rate - 1)
+    end
+    waiting = redis.call('LLEN', list)
+  end
+  -- What a limit holds back wakes nobody: its time, or the end of another job, does.
+  if waiting > 0 and not held_back then
+    ring(queue)
   end
 end
-return {ours, foreign}
+return {ours, foreign, pause}

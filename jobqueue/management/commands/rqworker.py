@@ -25,7 +25,15 @@ from jobqueue.worker import SupervisorWorker
 
 logger = logging.getLogger("jobqueue.worker")
 
-_LEAST = {"threads": 1, "processes": 1, "shutdown_timeout": 0, "max_jobs": 1, "max_idle_time": 0}
+_LEAST = {
+    "threads": 1,
+    "processes": 1,
+    "shutdown_timeout": 0,
+    "max_jobs": 1,
+    "max_idle_time": 0,
+    "max_jobs_per_process": 1,
+    "max_memory_per_process": 1,
+}
 
 
 class Command(DjangoRQCommand):
@@ -44,6 +52,20 @@ class Command(DjangoRQCommand):
             type=float,
             default=settings.shutdown_timeout,
             help="seconds running jobs may finish in after SIGTERM before they are handed back",
+        )
+
+        parser.add_argument(
+            "--max-jobs-per-process",
+            type=int,
+            default=settings.max_jobs_per_process,
+            help="jobs after which an executor process gives way to a fresh one, between jobs",
+        )
+        parser.add_argument(
+            "--max-memory-per-process",
+            type=int,
+            default=settings.max_memory_per_process,
+            metavar="MEGABYTES",
+            help="memory in use from which on an executor process gives way to a fresh one, between jobs",
         )
 
     def handle(self, *args: str, **options: Any) -> None:
@@ -72,6 +94,8 @@ class Command(DjangoRQCommand):
             worker.threads = options["threads"]
             worker.processes = options["processes"]
             worker.shutdown_timeout = options["shutdown_timeout"]
+            worker.max_jobs_per_process = options["max_jobs_per_process"]
+            worker.max_memory_per_process = options["max_memory_per_process"]
         connections.close_all()
         worker.work(
             burst=options["burst"],

@@ -92,7 +92,8 @@ class JobThreads:
         except queue.Empty:
             self._tell_below = 0
             return 0
-        return capacity - self.in_hand
+        # The token may be of a wait that timed out.
+        return max(0, capacity - self.in_hand)
 
     def take_stalled(self) -> list[Claim]:
         """Claims that could not start because no thread got free for a while; they start no more here."""

@@ -9,7 +9,6 @@ import select
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models.functions import Now
@@ -143,7 +142,6 @@ def register(worker: Worker, alias: str) -> None:
                 "queues": worker.queues,
                 "threads": worker.threads,
                 "heartbeat_at": Now(),
-                "forgotten": False,
             },
         )
 
@@ -176,6 +174,7 @@ def rescuer() -> Callable[[], float]:
     def body() -> float:
         for alias in outbox.databases():
             rescue.rescue_lost(alias)
+        rescue.sweep(outbox.databases())
         return get_settings().heartbeat_interval
 
     return body

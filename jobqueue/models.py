@@ -65,7 +65,6 @@ class Worker(models.Model):
     started_at = models.DateTimeField(_("started"), db_default=Now())
     heartbeat_at = models.DateTimeField(_("last heartbeat"), db_default=Now(), db_index=True)
     stopping = models.BooleanField(_("stopping"), default=False)
-    forgotten = models.BooleanField(default=False, editable=False)
 
     class Meta:
         ordering = ["-started_at"]

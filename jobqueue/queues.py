@@ -6,7 +6,6 @@ what is queued and what runs. Nothing read from Redis is ever unpickled, importe
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import select
@@ -462,6 +461,22 @@ def forget_worker(worker_id: str) -> int:
             if entries:
                 removed += client.zrem(key, *entries)
     return removed
+
+
+def sweep(living_workers: Sequence[str], patience: float) -> int:
+    """Remove from RQ's started registries what no living worker has claimed, `patience` seconds ago or earlier.
+
+    Returns how many entries went: of workers that died, or that could not tell Redis how a job ended.
+    """
+    by_client: dict[int, tuple[Redis, list[str]]] = {}
+    for queue in django_settings.RQ_QUEUES:
+        client = client_for(queue)
+        by_client.setdefault(id(client), (client, []))[1].append(queue)
+    with _as_unavailable():
+        return sum(
+            _run(client, "sweep", patience, len(living_workers), *living_workers, *names)
+            for client, names in by_client.values()
+        )
 
 
 # Read ---------------------------------------------------------------------------------------------

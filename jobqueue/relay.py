@@ -62,7 +62,7 @@ class Relay:
         self._wake = WakePipe()
         self._bell: queues.Bell | None = None
         self._is_rung = True
-        self._next_look = 0.0
+        self._last_turn = self._next_look = 0.0
         self._next_walk = 0.0
         self._clocks: dict[str, _Clock] = {}
         self._lost: dict[str, outbox.LostMessages] = {}
@@ -75,9 +75,10 @@ class Relay:
     def look(self) -> float:
         """Publish what is due now. Returns the seconds until there is something to do."""
         now = time.monotonic()
-        if now - self._next_look > _LEASE:
+        if now - self._last_turn > _LEASE:
             # This process slept; what it holds was published by another.
             self._upcoming.clear()
+        self._last_turn = now
         self._publish_upcoming()
         if self._is_rung or now >= self._next_look:
             self._is_rung = False

@@ -9,6 +9,7 @@ whatever it still does asks for its own worker id and attempt, and changes nothi
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import transaction
@@ -17,7 +18,7 @@ from django.db.models.functions import Now
 
 from jobqueue import events, queues
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import BrokerUnavailable, JobInterrupted
+from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker
 from jobqueue.registry import retry_policy_of
 
@@ -34,8 +35,21 @@ def rescue_lost(using: str) -> int:
     rescued = 0
     for job in lost.select_related("worker").order_by("id")[: get_settings().relay_batch]:
         rescued += interrupt(job, using, f"worker {_name(job)} is gone: no sign of life")
-    _forget_silent_workers(using)
+    _drop_old_workers(using)
     return rescued
+
+
+def sweep(databases: Sequence[str]) -> int:
+    """Clean RQ's registries of workers that live in none of these databases. Returns how many entries went.
+
+    They count against a queue's concurrency limit, so none may stay.
+    """
+    silence = get_settings().worker_silence
+    living: set[str] = set()
+    for alias in databases:
+        alive = Worker.objects.using(alias).filter(heartbeat_at__gte=Now() - timedelta(seconds=silence))
+        living.update(worker_id.hex for worker_id in alive.values_list("id", flat=True))
+    return queues.sweep(sorted(living), silence)
 
 
 def release(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
@@ -126,17 +140,7 @@ def _name(job: Job) -> str:
     return worker.name if worker else str(job.worker_id or "")
 
 
-def _forget_silent_workers(using: str) -> None:
-    """Clean RQ's registries of workers that are gone, and drop rows that nobody looks at any more."""
-    settings = get_settings()
-    gone = Worker.objects.using(using).filter(
-        heartbeat_at__lt=Now() - timedelta(seconds=settings.worker_silence), forgotten=False
-    )
-    for worker in gone[:100]:
-        try:
-            queues.forget_worker(worker.pk.hex)
-        except BrokerUnavailable:
-            return
-        Worker.objects.using(using).filter(pk=worker.pk).update(forgotten=True)
+def _drop_old_workers(using: str) -> None:
+    """Delete rows of workers that nobody looks at any more."""
     old = Worker.objects.using(using).filter(heartbeat_at__lt=Now() - KEEP_SILENT_WORKERS)
     old.exclude(pk__in=Job.objects.using(using).active().values("worker_id")).delete()

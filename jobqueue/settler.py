@@ -35,7 +35,7 @@ class Settler:
         settled: Callable[[list[Outcome], list[Outcome]], None],
         guard: Callable[[Callable[[], None]], Callable[[], None]],
     ) -> None:
-        """`others_run` says whether more outcomes are to come soon; `settled` gets all and those that counted."""
+        """`others_run`: are more outcomes to come soon? `settled` gets a batch and what of it counted."""
         self._claimant = claimant
         self._others_run, self._settled = others_run, settled
         self._outcomes: deque[Outcome] = deque()

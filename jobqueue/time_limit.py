@@ -81,7 +81,9 @@ class TimeLimits:
         """The jobs that still run `grace` seconds past their limit."""
         now = time.monotonic()
         with self._lock:
-            return [running.job for running in list(self._running.values()) if now >= running.deadline + grace]
+            return [
+                running.job for running in list(self._running.values()) if now >= running.deadline + grace
+            ]
 
     def running(self) -> list[Job]:
         """The jobs that run now."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -43,7 +42,6 @@ from tests.jobqueue.steps import (
     claim_row,
     claimed,
     list_of,
-    make_worker,
     published,
     run,
     run_waiting,
@@ -161,26 +159,36 @@ def test_jobs_of_two_databases_are_claimed_together_in_the_order_of_their_messag
 def _fail_claims(monkeypatch: pytest.MonkeyPatch, *databases: str) -> None:
     claim_rows = execution._claim_rows
 
-    def failing(database: str, messages: list[queues.Message], worker_id: uuid.UUID) -> list[Job]:
+    def failing(database: str, *arguments: Any) -> list[Claim]:
         if database in databases:
             raise OperationalError("the database is away")
-        return claim_rows(database, messages, worker_id)
+        return claim_rows(database, *arguments)
 
     monkeypatch.setattr(execution, "_claim_rows", failing)
 
 
-def test_when_the_database_fails_nothing_is_claimed_and_the_message_is_not_kept_from_others(
+def test_when_the_database_fails_nothing_is_claimed_and_the_messages_are_back_in_their_order(
     monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
 ) -> None:
-    job = published()
-    make_worker()
+    jobs = [published(), published(), published()]
     _fail_claims(monkeypatch, "default")
 
     with pytest.raises(OperationalError):
-        _claim()
+        _claim(2)
 
-    assert queues.unknown([outbox.message_of(job, "default")], [CLAIMANT.id.hex])
+    assert list_of(redis_client) == [job.message_id for job in jobs]
+    assert redis_client.hget(f"rq:job:{jobs[0].message_id}", "status") == b"queued"
     assert redis_client.zcard("rq:wip:email") == 0
+
+
+def test_a_message_ahead_of_its_time_is_left_to_the_relay(redis_client: redis.Redis) -> None:
+    job = enqueue(SUCCEED, delay=60)
+    Job.objects.filter(pk=job.pk).update(published_at=Now())
+    queues.publish([outbox.message_of(job, "default")])
+
+    assert _claim() == []
+    job.refresh_from_db()
+    assert (job.state, job.published_at) == (State.WAITING, None)
 
 
 @pytest.mark.django_db(databases=["default", "other"])

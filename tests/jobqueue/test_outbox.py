@@ -14,14 +14,13 @@ from django.db import connection, connections, transaction
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from jobqueue import execution, loops, outbox, queues
+from jobqueue import outbox, queues
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job, database_now
 from jobqueue.outbox import LostMessages
-from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis
-from tests.jobqueue.processors_for_tests import ON_REMINDERS, SUCCEED
+from tests.jobqueue.processors_for_tests import SUCCEED
 from tests.jobqueue.steps import CLAIMANT, claimed, list_of, make_worker, run
 
 pytestmark = pytest.mark.django_db
@@ -137,30 +136,44 @@ def test_the_rows_are_noted_before_the_messages_are_out(monkeypatch: pytest.Monk
     assert seen == [(False, True)]
 
 
-# How long until the next --------------------------------------------------------------------------
+# What is due next ---------------------------------------------------------------------------------
 
 
-def test_without_a_delayed_job_nothing_is_next() -> None:
+def test_without_a_delayed_job_nothing_is_upcoming() -> None:
     enqueue(SUCCEED)
 
-    assert outbox.next_due_in("default") is None
+    assert outbox.upcoming("default", 60) == []
 
 
-def test_the_next_is_the_earliest_delayed_job() -> None:
+def test_what_is_due_soon_is_upcoming_in_its_order() -> None:
+    later, sooner = enqueue(SUCCEED, delay=50), enqueue(SUCCEED, delay=40)
     enqueue(SUCCEED, delay=600)
-    enqueue(SUCCEED, delay=60)
-    next_due = outbox.next_due_in("default")
 
-    assert next_due is not None
-    assert timedelta(seconds=50) < next_due <= timedelta(seconds=60)
+    assert outbox.upcoming("default", 60) == [
+        (sooner.run_at, outbox.message_of(sooner, "default")),
+        (later.run_at, outbox.message_of(later, "default")),
+    ]
 
 
-def test_what_is_due_already_is_next_now() -> None:
+def test_what_is_due_already_is_not_upcoming() -> None:
     _unpublished(due_for=5)
-    next_due = outbox.next_due_in("default")
 
-    assert next_due is not None
-    assert next_due <= timedelta(seconds=-5)
+    assert outbox.upcoming("default", 60) == []
+
+
+def test_only_what_is_overdue_for_long_is_published_where_that_is_asked_for(
+    redis_client: redis.Redis,
+) -> None:
+    _unpublished(due_for=5)
+
+    assert outbox.publish_due("default", overdue_by=60) == 0
+    assert outbox.publish_due("default", overdue_by=2) == 1
+
+
+def test_what_is_left_out_is_not_published() -> None:
+    [job] = _unpublished(due_for=5)
+
+    assert outbox.publish_due("default", except_for=[job.pk]) == 0
 
 
 def test_every_database_with_the_tables_is_served() -> None:
@@ -327,49 +340,6 @@ def test_what_is_lost_in_another_database_is_published_with_its_name(
 
     assert LostMessages("other").publish_again() == 1
     assert list_of(redis_client) == [f"{job.pk}-1-other"]
-
-
-# The loop -----------------------------------------------------------------------------------------
-
-
-@in_both_databases
-def test_the_relay_publishes_both_kinds_in_every_database(
-    at_once: LazySettings, redis_client: redis.Redis
-) -> None:
-    _lose_all(redis_client, 1)
-    _unpublished(1, ON_REMINDERS)
-    there = enqueue(SUCCEED, using="other")
-    loops.relay()()
-
-    assert len(list_of(redis_client)) == 2
-    assert len(list_of(redis_client, "reminders")) == 1
-    assert f"{there.pk}-1-other" in list_of(redis_client)
-
-
-@in_both_databases
-def test_the_relay_sleeps_until_the_next_job_is_due() -> None:
-    assert loops.relay()() == 1.0
-    enqueue(SUCCEED, delay=0.3)
-
-    assert 0 < loops.relay()() <= 0.3
-
-
-@in_both_databases
-def test_the_relay_goes_on_at_once_while_there_is_more(settings: LazySettings) -> None:
-    settings.JOBQUEUE = {"RELAY_BATCH": 2}
-    _unpublished(3)
-
-    assert loops.relay()() == 0
-
-
-@in_both_databases
-def test_the_relay_tells_redis_what_it_missed(redis_closed: UseRedis, redis_server: RedisServer) -> None:
-    run(claimed())
-    redis_closed(redis_server.host, redis_server.port)
-    loops.relay()()
-
-    assert queues.counters()['["job_processing_total","email","completed"]'] == 1
-    assert not execution._untold
 
 
 def _hold_a_row(pk: int, held: Callable[[], None]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import django_rq
@@ -18,7 +19,8 @@ from rq.suspension import resume, suspend
 
 from jobqueue import queues
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.queues import Message
+from jobqueue.loops import WakePipe
+from jobqueue.queues import Bell, Message, QueueLimits
 from tests.jobqueue.steps import QUEUES, list_of
 
 WORKER, OTHER_WORKER = "a" * 32, "b" * 32
@@ -199,14 +201,48 @@ def test_a_claimed_message_stands_in_rqs_registry_of_started_jobs(redis_client: 
     assert job.started_at is not None
 
 
-def test_a_bell_rings_for_whoever_waits() -> None:
+@pytest.fixture
+def bell() -> Iterator[Callable[[float], bool]]:
+    """Waits for the bells of all queues, so many seconds at most; whether one rang."""
+    listening, wake = Bell(QUEUES), WakePipe()
+    yield lambda seconds: listening.wait(seconds, wake.fileno())
+    listening.leave()
+
+
+def test_a_bell_rings_for_whoever_waits(bell: Callable[[float], bool]) -> None:
     queues.publish(_messages(1))
 
-    assert queues.wait_for_messages(QUEUES, 5)
+    assert bell(5)
 
 
-def test_without_a_message_no_bell_rings() -> None:
-    assert not queues.wait_for_messages(QUEUES, 0.01)
+def test_without_a_message_no_bell_rings(bell: Callable[[float], bool]) -> None:
+    assert not bell(0.01)
+
+
+def test_a_wait_for_a_bell_can_be_interrupted() -> None:
+    listening, wake = Bell(QUEUES), WakePipe()
+    wake.wake()
+    started = time.monotonic()
+
+    assert not listening.wait(30, wake.fileno())
+    assert time.monotonic() - started < 5
+    listening.leave()
+
+
+def test_a_bell_that_was_left_rings_for_the_next(bell: Callable[[float], bool]) -> None:
+    first, wake = Bell(QUEUES), WakePipe()
+    assert not first.wait(0.01, wake.fileno())
+    first.leave()
+    queues.publish(_messages(1))
+
+    assert bell(5)
+
+
+def test_a_wait_goes_on_where_the_last_one_ended(bell: Callable[[float], bool]) -> None:
+    assert not bell(0.01)
+    queues.publish(_messages(1))
+
+    assert bell(5)
 
 
 def test_a_bell_rings_once_for_many_messages(redis_client: redis.Redis) -> None:
@@ -216,20 +252,149 @@ def test_a_bell_rings_once_for_many_messages(redis_client: redis.Redis) -> None:
     assert redis_client.llen("rq:jobqueue:bell:email") == 1
 
 
-def test_who_leaves_messages_behind_rings_for_the_next() -> None:
+def test_who_leaves_messages_behind_rings_for_the_next(bell: Callable[[float], bool]) -> None:
     queues.publish(_messages(1, 2))
-    queues.wait_for_messages(QUEUES, 5)
+    bell(5)
     _claim(1)
 
-    assert queues.wait_for_messages(QUEUES, 5)
+    assert bell(5)
 
 
-def test_who_leaves_nothing_behind_does_not_ring() -> None:
+# Limits -------------------------------------------------------------------------------------------
+
+
+def _claim_within(limits: QueueLimits, count: int = 10, free: int | None = None) -> queues.Claimed:
+    return queues.claim(QUEUES, count, WORKER, "worker", {"email": limits}, free)
+
+
+def _rate_is_known(redis_client: redis.Redis, queue: str = "email") -> None:
+    """The record of the last starts is there, and they are long ago."""
+    redis_client.lpush(f"rq:jobqueue:starts:{queue}", 0)
+
+
+def test_a_rate_limit_lets_so_many_start_in_a_second(redis_client: redis.Redis) -> None:
+    _rate_is_known(redis_client)
+    queues.publish(_messages(1, 2, 3, 4, 5))
+
+    assert len(_claim_within(QueueLimits(rate=2)).messages) == 2
+    assert _claim_within(QueueLimits(rate=2)).messages == []
+
+
+def test_a_claim_says_when_the_rate_limit_lets_the_next_go(redis_client: redis.Redis) -> None:
+    _rate_is_known(redis_client)
     queues.publish(_messages(1, 2))
-    queues.wait_for_messages(QUEUES, 5)
+    _claim_within(QueueLimits(rate=1))
+
+    pause = _claim_within(QueueLimits(rate=1)).pause
+    assert pause is not None
+    assert 0 < pause <= 1.001
+
+
+def test_a_rate_limit_holds_over_any_second_and_not_by_the_second_on_the_clock(
+    redis_client: redis.Redis,
+) -> None:
+    seconds, microseconds = redis_client.time()
+    half_a_second_ago = seconds * 1000 + microseconds // 1000 - 500
+    redis_client.rpush("rq:jobqueue:starts:email", half_a_second_ago, 0, 0)
+    queues.publish(_messages(1, 2, 3, 4))
+
+    assert len(_claim_within(QueueLimits(rate=3)).messages) == 2
+
+
+def test_a_lost_record_of_starts_counts_as_a_second_just_used_up() -> None:
+    queues.publish(_messages(1))
+    claimed = _claim_within(QueueLimits(rate=100))
+
+    assert claimed.messages == []
+    assert claimed.pause is not None
+    assert claimed.pause > 0.5
+
+
+def test_a_rate_of_zero_lets_none_start(redis_client: redis.Redis) -> None:
+    _rate_is_known(redis_client)
+    queues.publish(_messages(1))
+
+    assert _claim_within(QueueLimits(rate=0)).messages == []
+
+
+def test_a_limited_queue_does_not_hold_up_the_next(redis_client: redis.Redis) -> None:
+    queues.publish([*_messages(1), *_messages(2, queue="reminders")])
+
+    claimed = _claim_within(QueueLimits(rate=0))
+    assert [message.queue for message in claimed.messages] == ["reminders"]
+
+
+def test_a_concurrency_limit_counts_what_all_workers_run() -> None:
+    queues.publish(_messages(1, 2, 3, 4))
+    queues.claim(QUEUES, 1, OTHER_WORKER, "other")
+
+    assert len(_claim_within(QueueLimits(concurrency=3)).messages) == 2
+    assert _claim_within(QueueLimits(concurrency=3)).messages == []
+
+
+def test_a_job_that_ends_lets_the_next_go(bell: Callable[[float], bool]) -> None:
+    queues.publish(_messages(1, 2))
+    [first] = _claim_within(QueueLimits(concurrency=1)).messages
+    assert bell(5)
+    assert _claim_within(QueueLimits(concurrency=1)).messages == []
+    assert not bell(0.01)
+
+    queues.finish([(first, True)], WORKER)
+    assert bell(5)
+    assert len(_claim_within(QueueLimits(concurrency=1)).messages) == 1
+
+
+def test_of_a_limited_queue_no_more_is_taken_than_can_start_at_once(redis_client: redis.Redis) -> None:
+    _rate_is_known(redis_client)
+    queues.publish(_messages(1, 2, 3, 4))
+
+    assert len(_claim_within(QueueLimits(rate=100), count=10, free=1).messages) == 1
+
+
+def test_of_what_cannot_start_at_once_half_is_left_to_others() -> None:
+    queues.publish(_messages(*range(1, 11)))
+
+    assert len(queues.claim(QUEUES, 100, WORKER, "worker", free=2).messages) == 5
+
+
+def test_what_can_start_at_once_is_taken_whole() -> None:
+    queues.publish(_messages(1, 2, 3))
+
+    assert len(queues.claim(QUEUES, 100, WORKER, "worker", free=16).messages) == 3
+
+
+# The lead -----------------------------------------------------------------------------------------
+
+
+def test_only_one_leads() -> None:
+    assert queues.lead("first", 30)
+    assert not queues.lead("second", 30)
+    assert queues.lead("first", 30)
+
+
+def test_who_gives_up_the_lead_leaves_it_to_the_next() -> None:
+    queues.lead("first", 30)
+    queues.lead("second", 0)
+    assert not queues.lead("second", 30)
+
+    queues.lead("first", 0)
+    assert queues.lead("second", 30)
+
+
+def test_only_new_messages_are_published_where_that_is_asked_for(redis_client: redis.Redis) -> None:
+    queues.publish(_messages(1))
+    _claim()
+
+    assert queues.publish(_messages(1, 2), only_new=True) == 1
+    assert list_of(redis_client) == ["2-1"]
+
+
+def test_who_leaves_nothing_behind_does_not_ring(bell: Callable[[float], bool]) -> None:
+    queues.publish(_messages(1, 2))
+    bell(5)
     _claim(2)
 
-    assert not queues.wait_for_messages(QUEUES, 0.01)
+    assert not bell(0.01)
 
 
 # Foreign messages ---------------------------------------------------------------------------------
@@ -562,7 +727,7 @@ def test_reading_changes_nothing(redis_client: redis.Redis) -> None:
         lambda: queues.publish(_messages(1)),
         lambda: queues.publish(_messages(1), hurry=True),
         lambda: _claim(),
-        lambda: queues.wait_for_messages(QUEUES, 0.01),
+        lambda: Bell(QUEUES).wait(0.01, WakePipe().fileno()),
         lambda: queues.finish([], WORKER, {"a": 1}),
         lambda: _unknown(1),
         lambda: queues.forget_worker(WORKER),

@@ -11,6 +11,7 @@ from django.conf import LazySettings
 from django.db.models.functions import Now
 
 from jobqueue import events, execution, outbox, queues, registry, rescue
+from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.execution import Claim
 from jobqueue.models import Attempt, Job, Worker, database_now
 from tests.jobqueue.conftest import UseRedis
@@ -237,23 +238,57 @@ def _claim_for_real() -> Job:
     return job
 
 
-def test_what_a_silent_worker_left_in_rqs_registry_is_cleaned_up(redis_client: redis.Redis) -> None:
+@pytest.fixture
+def no_patience(settings: LazySettings) -> None:
+    """A worker counts as gone, and its claims as old, at once."""
+    settings.JOBQUEUE = {"HEARTBEAT_INTERVAL": 0, "WORKER_SILENCE": 0.001}
+
+
+def test_what_a_silent_worker_left_in_rqs_registry_is_cleaned_up(
+    no_patience: None, redis_client: redis.Redis
+) -> None:
     _claim_for_real()
     make_worker(silent_for=21)
-    assert redis_client.zcard("rq:wip:email") == 1
-    rescue.rescue_lost("default")
 
+    assert rescue.sweep(["default"]) == 1
     assert redis_client.zcard("rq:wip:email") == 0
-    assert Worker.objects.get().forgotten
+
+
+def test_what_a_worker_without_a_row_left_in_rqs_registry_is_cleaned_up(
+    no_patience: None, redis_client: redis.Redis
+) -> None:
+    _claim_for_real()
+
+    assert rescue.sweep(["default"]) == 1
+    assert redis_client.zcard("rq:wip:email") == 0
 
 
 def test_what_a_living_worker_has_in_rqs_registry_stays(redis_client: redis.Redis) -> None:
-    _claim_for_real()
+    job = _claim_for_real()
     make_worker()
-    rescue.rescue_lost("default")
+    redis_client.hset(f"rq:job:{job.message_id}", "claimed_at", 1)
 
+    assert rescue.sweep(["default"]) == 0
     assert redis_client.zcard("rq:wip:email") == 1
-    assert not Worker.objects.get().forgotten
+
+
+def test_what_a_worker_claimed_that_registers_just_now_stays(redis_client: redis.Redis) -> None:
+    _claim_for_real()
+
+    assert rescue.sweep(["default"]) == 0
+    assert redis_client.zcard("rq:wip:email") == 1
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_a_worker_that_lives_in_another_database_keeps_its_entries(
+    no_patience: None, redis_client: redis.Redis, settings: LazySettings
+) -> None:
+    settings.JOBQUEUE = {}
+    job = _claim_for_real()
+    make_worker(using="other")
+    redis_client.hset(f"rq:job:{job.message_id}", "claimed_at", 1)
+
+    assert rescue.sweep(["default", "other"]) == 0
 
 
 def test_without_redis_the_jobs_come_back_and_the_registry_is_cleaned_up_later(
@@ -265,10 +300,11 @@ def test_without_redis_the_jobs_come_back_and_the_registry_is_cleaned_up_later(
     redis_closed("127.0.0.1", 1)
 
     assert rescue.rescue_lost("default") == 1
-    assert not Worker.objects.get().forgotten
+    with pytest.raises(BrokerUnavailable):
+        rescue.sweep(["default"])
     redis_closed(redis_server.host, redis_server.port)
-    rescue.rescue_lost("default")
-    assert redis_client.zcard("rq:wip:email") == 0
+    redis_client.hset(f"rq:job:{job.message_id}", "claimed_at", 1)
+    assert rescue.sweep(["default"]) == 1
     job.refresh_from_db()
     assert job.attempt == 2
 

@@ -36,6 +36,7 @@ __all__ = [
 
 _BATCH = 1000
 _LONGEST_TEXT = 200
+_NOW = Now()
 # Each further try needs a job of that key to be written and started between two statements.
 _UNIQUE_TRIES = 10
 
@@ -116,7 +117,7 @@ def _build_requested(request: NewJob, run_at: datetime | None, clock: _Clock) ->
         job.unique_key = _check_text("unique_key", request.unique_key)
     moment = _moment(request.run_at or run_at, None, clock)
     if moment is None:
-        job.published_at = Now()
+        job.published_at = _NOW
     else:
         job.run_at = moment
     return job
@@ -128,16 +129,14 @@ def _insert_batch(rows: list[Job], database: str) -> list[Job]:
     new = [job for job in rows if job.unique_key not in held]
     try:
         with transaction.atomic(using=database):
-            Job.objects.using(database).bulk_create(new)
+            Job.objects.db_manager(database).insert(new)
     except IntegrityError:
         # A key was written by somebody else between the two statements, or stands twice in the batch.
         return [_insert_one(job, database) for job in rows]
-    for job in new:
-        _forget_expression(job)
-    for job in rows:
+    for job in rows if held else ():
         if job.unique_key in held:
             _take_earlier_time(held[job.unique_key], job, job.published_at is not None, database)
-    return [held.get(job.unique_key or "", job) for job in rows]
+    return [held.get(job.unique_key or "", job) for job in rows] if held else rows
 
 
 def _insert_one(job: Job, database: str) -> Job:
@@ -173,7 +172,7 @@ def _build(name: str, payload: dict[str, Any]) -> Job:
     registered = get_processor(name)
     check_payload(payload)
     registered.check_payload(payload)
-    return Job(
+    return Job.unsaved(
         processor=registered.name,
         queue=check_queue(registered.queue),
         payload=payload,
@@ -238,7 +237,7 @@ def _check_text(name: str, value: str) -> str:
 
 def _insert(job: Job, *, due: bool, database: str) -> None:
     if due:
-        job.published_at = Now()
+        job.published_at = _NOW
     job.save(using=database, force_insert=True)
     _forget_expression(job)
 

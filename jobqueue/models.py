@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from django.db import connections, models, router, transaction
@@ -194,6 +195,36 @@ class JobManager(_ManagerOfJobs["Job"]):
     would cost more than running them.
     """
 
+    def insert(self, jobs: Sequence[Job]) -> None:
+        """Write new jobs with one statement. They get their ids, and the times that the database gave them.
+
+        Due are those whose `published_at` is set. Raises IntegrityError if a unique key is held; then none
+        was written.
+        """
+        if not jobs:
+            return
+        connection = connections[self.db]
+        if connection.vendor not in ("postgresql", "sqlite"):
+            self.bulk_create(jobs)
+            for job in jobs:
+                job.published_at = job.published_at and job.created_at
+            return
+        sql, parameters = _insert_statement(connection, jobs)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            # Numbers are given in the order of the jobs, whatever the order of the answer.
+            rows = sorted(cursor.fetchall())
+        created_at = rows[0][1]
+        if isinstance(created_at, str):
+            created_at = datetime.fromisoformat(created_at)
+        created_at = created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC)
+        for job, (pk, _) in zip(jobs, rows, strict=True):
+            values = job.__dict__
+            values["id"], values["created_at"] = pk, created_at
+            if values["published_at"] is not None:
+                values["published_at"] = values["run_at"] = created_at
+            job._state.adding, job._state.db = False, self.db
+
     def claim(self, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID) -> list[Job]:
         """Turn the waiting jobs among these `(job id, attempt)` pairs active for this worker, in their order.
 
@@ -276,6 +307,31 @@ _CLAIM_ON_SQLITE = f"""
     WHERE (id, attempt) IN (VALUES {{values}}) AND state = 'waiting' AND run_at <= {_SQLITE_NOW}
     RETURNING {_CLAIMED_COLUMNS.replace("job.", "")}
 """  # noqa: S608 - only names of columns
+_INSERT = """INSERT INTO jobqueue_job (processor, queue, payload, subject, unique_key, timeout, run_at, published_at,
+        created_at, state, attempt, failures, reason)
+"""
+_INSERT_ON_POSTGRESQL = (
+    _INSERT
+    + """
+    SELECT processor, queue, payload, subject, unique_key, timeout, coalesce(run_at, statement_timestamp()),
+        CASE WHEN run_at IS NULL THEN statement_timestamp() END, statement_timestamp(), 'waiting', 1, 0, ''
+    FROM unnest(%s::text[], %s::text[], %s::jsonb[], %s::text[], %s::text[], %s::float8[], %s::timestamptz[])
+        WITH ORDINALITY AS new (processor, queue, payload, subject, unique_key, timeout, run_at, number)
+    ORDER BY number
+    RETURNING id, created_at
+"""
+)
+_INSERT_ON_SQLITE = (
+    _INSERT
+    + f"""
+    SELECT {", ".join(f"json_extract(value, '$[{index}]')" for index in range(6))},
+        coalesce(json_extract(value, '$[6]'), clock.now),
+        CASE WHEN json_extract(value, '$[6]') IS NULL THEN clock.now END, clock.now, 'waiting', 1, 0, ''
+    FROM json_each(%s) JOIN (SELECT {_SQLITE_NOW} AS now) AS clock
+    ORDER BY key
+    RETURNING id, created_at
+"""
+)
 _COMPLETE_ON_POSTGRESQL = """
     UPDATE jobqueue_job AS job
     SET state = 'completed', finished_at = statement_timestamp(), reason = done.reason
@@ -304,6 +360,20 @@ def _claim_statement(
         worker_id.hex,
         *(number for pair in messages for number in pair),
     ]
+
+
+def _insert_statement(connection: Any, jobs: Sequence[Job]) -> tuple[str, list[Any]]:
+    rows = [
+        (
+            job.processor, job.queue, json.dumps(job.payload), job.subject, job.unique_key, job.timeout,
+            None if job.published_at is not None else job.run_at,
+        )
+        for job in jobs
+    ]  # fmt: skip
+    if connection.vendor == "postgresql":
+        return _INSERT_ON_POSTGRESQL, [list(column) for column in zip(*rows, strict=True)]
+    as_text = connection.ops.adapt_datetimefield_value
+    return _INSERT_ON_SQLITE, [json.dumps([(*row[:-1], row[-1] and as_text(row[-1])) for row in rows])]
 
 
 def _complete_statement(
@@ -428,6 +498,20 @@ class Job(models.Model):
     def __str__(self) -> str:
         return f"{self.processor} #{self.pk}"
 
+    @classmethod
+    def unsaved(cls, *, processor: str, queue: str, payload: dict[str, Any], timeout: float) -> Job:
+        """A new job, with the defaults of its other fields; as `Job(...)` makes it, in a tenth of the time."""
+        job = cls.__new__(cls)
+        job.__dict__ = {
+            **_defaults(),
+            "_state": ModelState(),
+            "processor": processor,
+            "queue": queue,
+            "payload": payload,
+            "timeout": timeout,
+        }
+        return job
+
     @property
     def message_id(self) -> str:
         """The id of the message that runs this attempt: `<job id>-<attempt>`."""
@@ -469,6 +553,11 @@ class Job(models.Model):
     def run_now(self) -> None:
         """Make a delayed job due at once."""
         self._change([self.State.WAITING], "run now", run_at=Now(), published_at=None)
+
+
+@lru_cache(maxsize=1)
+def _defaults() -> dict[str, Any]:
+    return dict(Job().__dict__)
 
 
 class Attempt(models.Model):

@@ -464,9 +464,10 @@ def forget_worker(worker_id: str) -> int:
 
 
 def sweep(living_workers: Sequence[str], patience: float) -> int:
-    """Remove from RQ's started registries what no living worker has claimed, `patience` seconds ago or earlier.
+    """Remove from RQ's started registries what no living worker has claimed.
 
-    Returns how many entries went: of workers that died, or that could not tell Redis how a job ended.
+    What was claimed less than `patience` seconds ago stays. Returns how many entries went: of workers that
+    died, or that could not tell Redis how a job ended.
     """
     by_client: dict[int, tuple[Redis, list[str]]] = {}
     for queue in django_settings.RQ_QUEUES:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Protocol
 
 from django.conf import settings as django_settings
@@ -74,18 +75,28 @@ class Processor:
 
     def check_payload(self, payload: dict[str, Any]) -> None:
         """Raise InvalidPayload unless the function takes exactly these keyword arguments."""
-        try:
-            inspect.signature(self.function).bind(**payload)
-        except TypeError as error:
-            raise InvalidPayload(
-                f"{self.name} does not take this payload: {error}. "
-                f"It takes {inspect.signature(self.function)}."
-            ) from None
+        refusal = _refusal(self.function, tuple(payload))
+        if refusal:
+            raise InvalidPayload(f"{self.name} does not take this payload: {refusal}")
 
     def __call__(self, **payload: Any) -> Skipped | None:
         """Run the function in this process, as a plain call."""
         return self.function(**payload)
 
+
+@lru_cache(maxsize=4096)
+def _refusal(function: Callable[..., Any], names: tuple[str, ...]) -> str:
+    """Why the function does not take keyword arguments of these names; empty if it does."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(**dict.fromkeys(names))
+    except TypeError as error:
+        return f"{error}. It takes {signature}."
+    return ""
+
+
+# json.dumps would make a new encoder for each payload.
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 _processors: dict[str, Processor] = {}
 _reconcilers: dict[str, Callable[..., dict[str, int]]] = {}
@@ -215,7 +226,7 @@ def check_payload(payload: dict[str, Any]) -> dict[str, Any]:
     limit = get_settings().payload_limit
     try:
         _refuse_what_json_loses(payload, "payload")
-        text = json.dumps(payload, allow_nan=False, ensure_ascii=False)
+        text = _encode(payload)
     except RecursionError:
         raise InvalidPayload("the payload is nested too deeply, or contains itself") from None
     except ValueError as error:

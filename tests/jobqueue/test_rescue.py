@@ -238,35 +238,30 @@ def _claim_for_real() -> Job:
     return job
 
 
-@pytest.fixture
-def no_patience(settings: LazySettings) -> None:
-    """A worker counts as gone, and its claims as old, at once."""
-    settings.JOBQUEUE = {"HEARTBEAT_INTERVAL": 0, "WORKER_SILENCE": 0.001}
+def _claim_long_ago(redis_client: redis.Redis) -> Job:
+    job = _claim_for_real()
+    redis_client.hset(f"rq:job:{job.message_id}", "claimed_at", 1)
+    return job
 
 
-def test_what_a_silent_worker_left_in_rqs_registry_is_cleaned_up(
-    no_patience: None, redis_client: redis.Redis
-) -> None:
-    _claim_for_real()
+def test_what_a_silent_worker_left_in_rqs_registry_is_cleaned_up(redis_client: redis.Redis) -> None:
+    _claim_long_ago(redis_client)
     make_worker(silent_for=21)
 
     assert rescue.sweep(["default"]) == 1
     assert redis_client.zcard("rq:wip:email") == 0
 
 
-def test_what_a_worker_without_a_row_left_in_rqs_registry_is_cleaned_up(
-    no_patience: None, redis_client: redis.Redis
-) -> None:
-    _claim_for_real()
+def test_what_a_worker_without_a_row_left_in_rqs_registry_is_cleaned_up(redis_client: redis.Redis) -> None:
+    _claim_long_ago(redis_client)
 
     assert rescue.sweep(["default"]) == 1
     assert redis_client.zcard("rq:wip:email") == 0
 
 
 def test_what_a_living_worker_has_in_rqs_registry_stays(redis_client: redis.Redis) -> None:
-    job = _claim_for_real()
+    _claim_long_ago(redis_client)
     make_worker()
-    redis_client.hset(f"rq:job:{job.message_id}", "claimed_at", 1)
 
     assert rescue.sweep(["default"]) == 0
     assert redis_client.zcard("rq:wip:email") == 1
@@ -280,13 +275,9 @@ def test_what_a_worker_claimed_that_registers_just_now_stays(redis_client: redis
 
 
 @pytest.mark.django_db(databases=["default", "other"])
-def test_a_worker_that_lives_in_another_database_keeps_its_entries(
-    no_patience: None, redis_client: redis.Redis, settings: LazySettings
-) -> None:
-    settings.JOBQUEUE = {}
-    job = _claim_for_real()
+def test_a_worker_that_lives_in_another_database_keeps_its_entries(redis_client: redis.Redis) -> None:
+    _claim_long_ago(redis_client)
     make_worker(using="other")
-    redis_client.hset(f"rq:job:{job.message_id}", "claimed_at", 1)
 
     assert rescue.sweep(["default", "other"]) == 0
 

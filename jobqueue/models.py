@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobTransitionRefused
+from jobqueue.statements import CLAIMED_FIELDS, claim_statement, complete_statement, insert_statement
 
 SKIPPED_PREFIX = "skipped: "
 
@@ -189,11 +190,7 @@ _ManagerOfJobs = models.Manager.from_queryset(JobQuerySet)
 
 
 class JobManager(_ManagerOfJobs["Job"]):
-    """The two steps that every job takes: claim and complete, one statement for a batch.
-
-    Written in SQL because the ORM has no UPDATE that returns rows, and because building its queries
-    would cost more than running them.
-    """
+    """The steps that every job takes: insert, claim and complete, one statement for a batch."""
 
     def insert(self, jobs: Sequence[Job]) -> None:
         """Write new jobs with one statement. They get their ids, and the times that the database gave them.
@@ -209,7 +206,7 @@ class JobManager(_ManagerOfJobs["Job"]):
             for job in jobs:
                 job.published_at = job.published_at and job.created_at
             return
-        sql, parameters = _insert_statement(connection, jobs)
+        sql, parameters = insert_statement(connection, jobs)
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             # Numbers are given in the order of the jobs, whatever the order of the answer.
@@ -218,7 +215,7 @@ class JobManager(_ManagerOfJobs["Job"]):
         if isinstance(created_at, str):
             created_at = datetime.fromisoformat(created_at)
         created_at = created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC)
-        for job, (pk, _) in zip(jobs, rows, strict=True):
+        for job, (pk, _created_at) in zip(jobs, rows, strict=True):
             values = job.__dict__
             values["id"], values["created_at"] = pk, created_at
             if values["published_at"] is not None:
@@ -235,7 +232,7 @@ class JobManager(_ManagerOfJobs["Job"]):
         if not messages:
             return []
         connection = connections[self.db]
-        sql, parameters = _claim_statement(connection, messages, worker_id)
+        sql, parameters = claim_statement(connection, messages, worker_id)
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             rows = cursor.fetchall()
@@ -274,119 +271,13 @@ class JobManager(_ManagerOfJobs["Job"]):
         if not done:
             return set()
         connection = connections[self.db]
-        sql, parameters = _complete_statement(connection, done, worker_id)
+        sql, parameters = complete_statement(connection, done, worker_id)
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             return {row[0] for row in cursor.fetchall()}
 
 
-# What a run needs; everything else is loaded when it is asked for.
-_CLAIMED_FIELDS = ("id", "processor", "queue", "payload", "attempt", "failures", "timeout")
-_PAYLOAD = _CLAIMED_FIELDS.index("payload")
-_CLAIMED_COLUMNS = ", ".join(f"job.{name}" for name in _CLAIMED_FIELDS)
-_SQLITE_NOW = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
-
-# Skipping locked rows: waiting for them would stop the whole batch behind one open transaction.
-_CLAIM_ON_POSTGRESQL = f"""
-    UPDATE jobqueue_job AS job SET state = 'active', worker_id = %s, started_at = statement_timestamp(),
-        deadline_at = statement_timestamp() + job.timeout * interval '1 second',
-        finished_at = NULL, reason = ''
-    WHERE job.id IN (
-        SELECT waiting.id FROM jobqueue_job AS waiting
-        JOIN unnest(%s::bigint[], %s::int[]) AS message (id, attempt)
-            ON waiting.id = message.id AND waiting.attempt = message.attempt
-        WHERE waiting.state = 'waiting' AND waiting.run_at <= statement_timestamp()
-        FOR UPDATE OF waiting SKIP LOCKED
-    )
-    RETURNING {_CLAIMED_COLUMNS}
-"""  # noqa: S608 - only names of columns
-_CLAIM_ON_SQLITE = f"""
-    UPDATE jobqueue_job AS job SET state = 'active', worker_id = %s, started_at = {_SQLITE_NOW},
-        deadline_at = strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+' || timeout || ' seconds'),
-        finished_at = NULL, reason = ''
-    WHERE (id, attempt) IN (VALUES {{values}}) AND state = 'waiting' AND run_at <= {_SQLITE_NOW}
-    RETURNING {_CLAIMED_COLUMNS.replace("job.", "")}
-"""  # noqa: S608 - only names of columns
-_INSERT = """INSERT INTO jobqueue_job (processor, queue, payload, subject, unique_key, timeout, run_at, published_at,
-        created_at, state, attempt, failures, reason)
-"""
-_INSERT_ON_POSTGRESQL = (
-    _INSERT
-    + """
-    SELECT processor, queue, payload, subject, unique_key, timeout, coalesce(run_at, statement_timestamp()),
-        CASE WHEN run_at IS NULL THEN statement_timestamp() END, statement_timestamp(), 'waiting', 1, 0, ''
-    FROM unnest(%s::text[], %s::text[], %s::jsonb[], %s::text[], %s::text[], %s::float8[], %s::timestamptz[])
-        WITH ORDINALITY AS new (processor, queue, payload, subject, unique_key, timeout, run_at, number)
-    ORDER BY number
-    RETURNING id, created_at
-"""
-)
-_INSERT_ON_SQLITE = (
-    _INSERT
-    + f"""
-    SELECT {", ".join(f"json_extract(value, '$[{index}]')" for index in range(6))},
-        coalesce(json_extract(value, '$[6]'), clock.now),
-        CASE WHEN json_extract(value, '$[6]') IS NULL THEN clock.now END, clock.now, 'waiting', 1, 0, ''
-    FROM json_each(%s) JOIN (SELECT {_SQLITE_NOW} AS now) AS clock
-    ORDER BY key
-    RETURNING id, created_at
-"""
-)
-_COMPLETE_ON_POSTGRESQL = """
-    UPDATE jobqueue_job AS job
-    SET state = 'completed', finished_at = statement_timestamp(), reason = done.reason
-    FROM unnest(%s::bigint[], %s::int[], %s::text[]) AS done (id, attempt, reason)
-    WHERE job.id = done.id AND job.attempt = done.attempt AND job.state = 'active' AND job.worker_id = %s
-    RETURNING job.id
-"""
-_COMPLETE_ON_SQLITE = f"""
-    WITH done (id, attempt, reason) AS (VALUES {{values}})
-    UPDATE jobqueue_job
-    SET state = 'completed', finished_at = {_SQLITE_NOW},
-        reason = (SELECT done.reason FROM done WHERE done.id = jobqueue_job.id)
-    WHERE (id, attempt) IN (SELECT done.id, done.attempt FROM done) AND state = 'active' AND worker_id = %s
-    RETURNING id
-"""  # noqa: S608 - only placeholders
-
-
-def _claim_statement(
-    connection: Any, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID
-) -> tuple[str, list[Any]]:
-    if connection.vendor == "postgresql":
-        ids, attempts = zip(*messages, strict=True)
-        return _CLAIM_ON_POSTGRESQL, [worker_id, list(ids), list(attempts)]
-    values = ", ".join(["(%s, %s)"] * len(messages))
-    return _CLAIM_ON_SQLITE.format(values=values), [
-        worker_id.hex,
-        *(number for pair in messages for number in pair),
-    ]
-
-
-def _insert_statement(connection: Any, jobs: Sequence[Job]) -> tuple[str, list[Any]]:
-    rows = [
-        (
-            job.processor, job.queue, json.dumps(job.payload), job.subject, job.unique_key, job.timeout,
-            None if job.published_at is not None else job.run_at,
-        )
-        for job in jobs
-    ]  # fmt: skip
-    if connection.vendor == "postgresql":
-        return _INSERT_ON_POSTGRESQL, [list(column) for column in zip(*rows, strict=True)]
-    as_text = connection.ops.adapt_datetimefield_value
-    return _INSERT_ON_SQLITE, [json.dumps([(*row[:-1], row[-1] and as_text(row[-1])) for row in rows])]
-
-
-def _complete_statement(
-    connection: Any, done: Sequence[tuple[int, int, str]], worker_id: uuid.UUID
-) -> tuple[str, list[Any]]:
-    if connection.vendor == "postgresql":
-        ids, attempts, reasons = zip(*done, strict=True)
-        return _COMPLETE_ON_POSTGRESQL, [list(ids), list(attempts), list(reasons), worker_id]
-    values = ", ".join(["(%s, %s, %s)"] * len(done))
-    return _COMPLETE_ON_SQLITE.format(values=values), [
-        *(value for row in done for value in row),
-        worker_id.hex,
-    ]
+_PAYLOAD = CLAIMED_FIELDS.index("payload")
 
 
 def _claimed_job(row: Sequence[Any], using: str, worker_id: uuid.UUID) -> Job:
@@ -397,7 +288,7 @@ def _claimed_job(row: Sequence[Any], using: str, worker_id: uuid.UUID) -> Job:
     """
     job = Job.__new__(Job)
     values = job.__dict__
-    values.update(zip(_CLAIMED_FIELDS, row, strict=True))
+    values.update(zip(CLAIMED_FIELDS, row, strict=True))
     if isinstance(row[_PAYLOAD], str):
         values["payload"] = json.loads(row[_PAYLOAD])
     values["state"] = Job.State.ACTIVE
@@ -500,7 +391,7 @@ class Job(models.Model):
 
     @classmethod
     def unsaved(cls, *, processor: str, queue: str, payload: dict[str, Any], timeout: float) -> Job:
-        """A new job, with the defaults of its other fields; as `Job(...)` makes it, in a tenth of the time."""
+        """A new job with the defaults of its other fields: what `Job(...)` makes, in a tenth of the time."""
         job = cls.__new__(cls)
         job.__dict__ = {
             **_defaults(),

@@ -376,7 +376,9 @@ def ring_relay(*, hurry: bool = False) -> None:
     try:
         with _as_unavailable(), _clients("publish")[0].pipeline(transaction=False) as pipeline:
             # One token is enough, and a list that nobody empties must not grow.
-            pipeline.lpush(_bell(RELAY), 1).ltrim(_bell(RELAY), 0, 0).execute()
+            pipeline.lpush(_bell(RELAY), 1)
+            pipeline.ltrim(_bell(RELAY), 0, 0)
+            pipeline.execute()
     except BrokerUnavailable:
         if hurry:
             _circuit.open()

@@ -44,6 +44,19 @@ def _ours(key: str, label: str, database: str, jobs: Mapping[str, int], *options
     )
 
 
+def _celery(pool: str, concurrency: int, jobs: Mapping[str, int]) -> Peer:
+    return Peer(
+        key=f"celery_{pool}",
+        label=f"Celery {pool} -c {concurrency}, acks_late",
+        worker=(
+            *(_PYTHON, "-m", "celery", "-A", "benchmarks.work.celery_peer", "worker"),
+            *("--pool", pool, "-c", str(concurrency)),
+        ),
+        producer=_python_producer("celery_peer"),
+        jobs=jobs,
+    )
+
+
 def _on_node(package: str, name: str, concurrency: int, jobs: Mapping[str, int]) -> Peer:
     script = f"benchmarks/work/{package}.js"
     return Peer(
@@ -99,6 +112,25 @@ STOCK_EMAIL = Peer(
     database="postgresql",
     environment=_OURS_WITH_STOCK_RQ,
 )
+CELERY_PREFORK = _celery("prefork", 2, {"noop": 6_000, "io5": 1_500})
+CELERY_THREADS = _celery("threads", 50, {"noop": 6_000, "io5": 5_000})
+DRAMATIQ = Peer(
+    key="dramatiq",
+    label="Dramatiq -p 2 -t 8",
+    worker=(_PYTHON, "-m", "dramatiq", "benchmarks.work.dramatiq_peer", "-p", "2", "-t", "8"),
+    producer=_python_producer("dramatiq_peer"),
+    jobs={"noop": 16_000, "io5": 10_000},
+)
+HUEY = Peer(
+    key="huey",
+    label="Huey -k thread -w 2 (acknowledges early)",
+    worker=(
+        *(_PYTHON, "-m", "huey.bin.huey_consumer", "benchmarks.work.huey_peer.huey"),
+        *("-k", "thread", "-w", "2"),
+    ),
+    producer=_python_producer("huey_peer"),
+    jobs={"noop": 16_000, "io5": 1_500},
+)
 BULL_1 = _on_node("bull", "Bull 4", 1, {"noop": 18_000, "io5": 700})
 BULL_50 = _on_node("bull", "Bull 4", 50, {"noop": 60_000, "io5": 30_000})
 BULLMQ_1 = _on_node("bullmq", "BullMQ", 1, {"noop": 18_000, "io5": 700})
@@ -107,6 +139,10 @@ BULLMQ_50 = _on_node("bullmq", "BullMQ", 50, {"noop": 60_000, "io5": 30_000})
 DRAINING = [
     STOCK,
     STOCK_POOL,
+    CELERY_PREFORK,
+    CELERY_THREADS,
+    DRAMATIQ,
+    HUEY,
     BULL_1,
     BULL_50,
     BULLMQ_1,
@@ -117,5 +153,5 @@ DRAINING = [
 ]
 EMAILING = [STOCK_EMAIL, OURS]
 ENQUEUEING = [STOCK, BULL_50, BULLMQ_50, OURS_SQLITE, OURS]
-PICKING_UP = [STOCK, BULL_50, BULLMQ_50, OURS_SQLITE, OURS]
+PICKING_UP = [STOCK, CELERY_PREFORK, CELERY_THREADS, BULL_50, BULLMQ_50, OURS_SQLITE, OURS]
 DELAYING = [BULL_50, BULLMQ_50, OURS_SQLITE, OURS]

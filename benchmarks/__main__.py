@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failures: list[str] = []
     with Arena() as arena:
         for measure in _chosen(options):
-            for number in range(options.rounds):
+            for number in range(1 if measure.once else options.rounds):
                 _run_round(arena, measure, number, options, rounds, failures)
     print(f"took {(time.monotonic() - started) / 60:.1f} minutes")
     options.output.mkdir(parents=True, exist_ok=True)

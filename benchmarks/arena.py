@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,16 +19,17 @@ from typing import Any, Self
 import redis
 
 from benchmarks import processes
+from benchmarks.ledgers import DeliveryLedger, Ledger, RedisLedger
 from benchmarks.peers import Peer
 from benchmarks.processes import ROOT, BenchmarkFailed
 from benchmarks.servers import PostgreSQLServer, RedisServer
-from benchmarks.work.body import EFFECTS, EFFECTS_DATABASE
+from benchmarks.work.body import EFFECTS_DATABASE
 from spendsync_site.demo.processes import LOOPBACK
 
 NODE_MODULES = ROOT / ".bench" / "node" / "node_modules"
 DATABASE = "benchmark"
 _PRODUCER_PATIENCE = 180.0
-_LOOK_EVERY = 0.02
+_MODULE_PATIENCE = 600.0
 _JOB_TABLES = "jobqueue_attempt, jobqueue_job, jobqueue_worker, settlements_emaildelivery"
 
 
@@ -63,7 +65,7 @@ class Arena:
             self.redis_server.start()
             self.postgresql.start()
             self.redis = redis.Redis(host=LOOPBACK, port=self.redis_server.port)
-            self.effects = redis.Redis(host=LOOPBACK, port=self.redis_server.port, db=EFFECTS_DATABASE)
+            self._effects = redis.Redis(host=LOOPBACK, port=self.redis_server.port, db=EFFECTS_DATABASE)
             self._make_databases()
         except BaseException:
             self._stop()
@@ -136,11 +138,16 @@ class Arena:
 
     def produce(self, peer: Peer, task: str, **options: Any) -> dict[str, Any]:
         """Let the peer's producer do one task."""
+        return self._answer([*peer.producer, task, json.dumps(options)], peer, _PRODUCER_PATIENCE)
+
+    def ask(self, peer: Peer, module: str, **options: Any) -> dict[str, Any]:
+        """Run a module with the peer's settings; what it prints last, as JSON."""
+        command = [sys.executable, "-m", module, json.dumps(options)]
+        return self._answer(command, peer, _MODULE_PATIENCE)
+
+    def _answer(self, command: Sequence[str], peer: Peer, patience: float) -> dict[str, Any]:
         output = processes.output_of(
-            [*peer.producer, task, json.dumps(options)],
-            self.environment_of(peer),
-            self._log(f"{peer.key}-producer"),
-            _PRODUCER_PATIENCE,
+            command, self.environment_of(peer), self._log(f"{peer.key}-client"), patience
         )
         answer: dict[str, Any] = json.loads(output.splitlines()[-1])
         return answer
@@ -168,34 +175,22 @@ class Arena:
             processes.cpu_seconds(self.postgresql.pid),
         )
 
-    def count_effects(self) -> int:
-        """How many jobs ran."""
-        count: int = self.effects.llen(EFFECTS)
-        return count
+    def ledger(self, work: str) -> Ledger:
+        """Where it is written which jobs of this kind of work ran."""
+        if work == "email":
+            return DeliveryLedger(self.postgresql, DATABASE)
+        return RedisLedger(self._effects)
 
-    def wait_for_effects(self, peer: Peer, worker: int, count: int, patience: float = 120.0) -> int:
+    def wait_for(self, ledger: Ledger, count: int, peer: Peer, worker: int, patience: float = 120.0) -> int:
         """Return once `count` jobs ran, and how many did by then."""
         deadline = time.monotonic() + patience
-        while (seen := self.count_effects()) < count:
+        while (seen := ledger.count()) < count:
             if time.monotonic() > deadline or not processes.is_running(worker):
                 raise BenchmarkFailed(
                     f"{seen} of {count} jobs ran; the worker said:\n{self.last_words(peer)}"
                 )
-            time.sleep(_LOOK_EVERY)
+            time.sleep(ledger.look_every)
         return seen
-
-    def read_effects(self) -> dict[int, float]:
-        """When each job ran. Raises BenchmarkFailed if one ran twice."""
-        moments: dict[int, float] = {}
-        twice = []
-        for entry in self.effects.lrange(EFFECTS, 0, -1):
-            number, moment = entry.split()
-            if int(number) in moments:
-                twice.append(int(number))
-            moments[int(number)] = float(moment)
-        if twice:
-            raise BenchmarkFailed(f"{len(twice)} jobs ran twice, among them number {twice[0]}")
-        return moments
 
     def last_words(self, peer: Peer) -> str:
         """The end of what the peer's worker printed."""
@@ -209,9 +204,6 @@ class Arena:
                 row = connection.execute(statement).fetchone()
                 return int(str(row[0])) if row else 0
         if peer.database == "sqlite":
-            import sqlite3
-            from contextlib import closing
-
             with closing(sqlite3.connect(self._sqlite, timeout=20)) as connection:
                 return int(connection.execute(statement).fetchone()[0])
         return 0

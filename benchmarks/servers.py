@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -137,6 +138,4 @@ def _as_postgres() -> dict[str, object]:
 
 
 def _give_to_postgres(folder: Path) -> None:
-    import shutil
-
     shutil.chown(folder, "postgres", "postgres")

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from benchmarks import processes
 from benchmarks.arena import Arena
+from benchmarks.ledgers import check_all_ran
 from benchmarks.peers import Peer
-from benchmarks.processes import BenchmarkFailed
 
 
 def drain(arena: Arena, peer: Peer, work: str, count: int) -> dict[str, float]:
     """Enqueue `count` jobs, start the worker, and count from the first job's run to the last one's."""
     arena.clear(peer)
     arena.fill(peer, work, count)
+    ledger = arena.ledger(work)
     with arena.worker(peer) as worker:
-        already = arena.wait_for_effects(peer, worker.pid, 1)
+        already = arena.wait_for(ledger, 1, peer, worker.pid)
         before = arena.usage(worker.pid)
-        arena.wait_for_effects(peer, worker.pid, count // 2)
+        arena.wait_for(ledger, count // 2, peer, worker.pid)
         memory, process_count = processes.memory(worker.pid), processes.process_count(worker.pid)
-        done = arena.wait_for_effects(peer, worker.pid, count)
+        done = arena.wait_for(ledger, count, peer, worker.pid)
         used = arena.usage(worker.pid) - before
         arena.wait_until_settled(peer)
-    moments = arena.read_effects()
-    if sorted(moments) != list(range(count)):
-        raise BenchmarkFailed(f"{len(moments)} of {count} jobs ran")
+    moments = ledger.read()
+    check_all_ran(moments, count)
     measured = done - already
     return {
         "jobs_per_second": (count - 1) / (max(moments.values()) - min(moments.values())),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmarks.arena import Arena
 from benchmarks.figures import percentile
+from benchmarks.ledgers import check_all_ran
 from benchmarks.peers import Peer
-from benchmarks.processes import BenchmarkFailed
 
 _LONGEST_GAP = 0.05
 
@@ -16,8 +16,8 @@ def pick_up(arena: Arena, peer: Peer, count: int) -> dict[str, float]:
     with arena.worker(peer):
         called = arena.produce(peer, "lone", count=count, longest_gap=_LONGEST_GAP)["called"]
         arena.wait_until_settled(peer)
-    started = arena.read_effects()
-    _check_all_ran(started, count)
+    started = arena.ledger("noop").read()
+    check_all_ran(started, count)
     waits = [1000 * (started[number] - called[number]) for number in range(count)]
     return {
         "p50_milliseconds": percentile(waits, 50),
@@ -31,10 +31,11 @@ def lateness(arena: Arena, peer: Peer, count: int, rate: float, lead: float) -> 
     arena.clear(peer)
     with arena.worker(peer) as worker:
         due = arena.produce(peer, "delayed", count=count, rate=rate, lead=lead)["due"]
-        arena.wait_for_effects(peer, worker.pid, count, patience=lead + count / rate + 30)
+        patience = lead + count / rate + 30
+        arena.wait_for(arena.ledger("noop"), count, peer, worker.pid, patience)
         arena.wait_until_settled(peer)
-    started = arena.read_effects()
-    _check_all_ran(started, count)
+    started = arena.ledger("noop").read()
+    check_all_ran(started, count)
     late = [1000 * (started[number] - due[number]) for number in range(count)]
     return {
         "p50_milliseconds": percentile(late, 50),
@@ -43,8 +44,3 @@ def lateness(arena: Arena, peer: Peer, count: int, rate: float, lead: float) -> 
         "latest_milliseconds": max(late),
         "samples": count,
     }
-
-
-def _check_all_ran(started: dict[int, float], count: int) -> None:
-    if sorted(started) != list(range(count)):
-        raise BenchmarkFailed(f"{len(started)} of {count} jobs ran")

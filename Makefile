@@ -14,7 +14,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test test-browser lint format
+.PHONY: help demo demo-reset test test-browser lint format bench
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -41,6 +41,9 @@ lint: $(VENV)/.installed-dev ## check style, types, imports between layers and m
 	$(LINT_ENVIRONMENT) $(VENV)/bin/lint-imports
 	$(LINT_ENVIRONMENT) $(PYTHON) manage.py makemigrations --check --dry-run
 
+bench: .bench/.installed-python .bench/.installed-node ## compare with the peers (needs redis-server, PostgreSQL, node; ARGS="--help")
+	.bench/venv/bin/python -m benchmarks $(ARGS)
+
 format: $(VENV)/.installed-dev ## put the code in its standard form
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
@@ -54,6 +57,18 @@ $(VENV)/.installed-dev: requirements.txt requirements-dev.txt | $(PYTHON)
 	@echo "Installing what the tests need into $(VENV) …"
 	@$(PIP) install -r requirements-dev.txt
 	@touch $(VENV)/.installed $@
+
+.bench/.installed-python: requirements.txt requirements-bench.txt | $(PYTHON)
+	@echo "Installing the peers of the benchmarks into .bench/venv …"
+	@$(PYTHON) -m venv .bench/venv
+	@.bench/venv/bin/python -m pip --disable-pip-version-check --quiet install -r requirements-bench.txt
+	@touch $@
+
+.bench/.installed-node: benchmarks/package.json
+	@echo "Installing the peers on node into .bench/node …"
+	@mkdir -p .bench/node && cp benchmarks/package.json .bench/node/
+	@cd .bench/node && npm install --silent --no-audit --no-fund --no-package-lock
+	@touch $@
 
 $(PYTHON):
 	@for candidate in python3.12 python3.11 python3.13 python3; do \

@@ -1,0 +1,72 @@
+"""What is measured on whom, and how large a sample is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks import peers
+from benchmarks.arena import Arena
+from benchmarks.measures import crowd, drain, enqueueing, latency, saves
+from benchmarks.peers import Peer
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+
+Figures = dict[str, float]
+Run = Callable[[Arena, Peer], Figures]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One measure: every peer is run once in each round."""
+
+    key: str
+    peers: Sequence[Peer]
+    run: Run
+    shown: str
+    """Which figure tells how it went, while it goes."""
+
+    once: bool = False
+    """Whether one round is enough: it takes medians itself."""
+
+
+def measures(scale: float) -> list[Measure]:
+    """All measures; `scale` below 1 makes the samples smaller."""
+
+    def some(count: int, least: int = 20) -> int:
+        return max(least, int(count * scale))
+
+    def drained(work: str) -> Run:
+        return lambda arena, peer: drain.drain(arena, peer, work, some(peer.jobs[work], 40))
+
+    rate = "jobs_per_second"
+    return [
+        Measure("noop", peers.DRAINING, drained("noop"), rate),
+        Measure("io5", peers.DRAINING, drained("io5"), rate),
+        Measure("email", peers.EMAILING, drained("email"), rate),
+        Measure("bulk", peers.ENQUEUEING, partial(enqueueing.bulk, count=some(30_000, 2000)), rate),
+        Measure("single", peers.ENQUEUEING, partial(enqueueing.single, count=some(3_000)), rate),
+        Measure(
+            "pickup", peers.PICKING_UP, partial(latency.pick_up, count=some(300, 50)), "p50_milliseconds"
+        ),
+        Measure(
+            "delayed",
+            peers.DELAYING,
+            partial(latency.lateness, count=some(1000, 200), rate=100.0, lead=5.0),
+            "p50_milliseconds",
+        ),
+        Measure(
+            "saves",
+            [peers.OURS],
+            partial(saves.saves, count=some(200)),
+            "settlement_microseconds_with_signal",
+        ),
+        Measure(
+            "crowd",
+            [peers.OURS],
+            partial(crowd.crowd, sizes=SIZES if scale == 1 else SIZES[:-1]),
+            "claim_milliseconds_10000",
+            once=True,
+        ),
+    ]

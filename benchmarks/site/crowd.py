@@ -1,0 +1,189 @@
+"""Operations while many jobs are in the table: `python -m benchmarks.site.crowd <options as JSON>`.
+
+Brings the table up to `size` waiting, delayed and failed jobs each, then times what a worker, a probe, a
+scraper and an operator do.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import django
+
+BATCH = 64
+_WARM_UP = 1
+_LOOKS = 9
+
+# Spread over the queues as the rows of a busy site: each about its own settlement, with what its kind has.
+_COMMON = """
+    processor, queue, payload, subject, attempt, failures, timeout, reason, created_at,
+    state, run_at, published_at, started_at, finished_at, unique_key
+"""
+_KIND = "(ARRAY['email.notification', 'reminders.send', 'settlement.auto_complete'])[1 + number %% 3]"
+_QUEUE = "(ARRAY['email', 'reminders', 'settlement'])[1 + number %% 3]"
+_PAYLOAD = """jsonb_build_object(
+    'user_id', number %% 5000, 'email', 'user' || number %% 5000 || '@example.com', 'email_subject', '',
+    'template_type', 'settlement_created', 'template_data', jsonb_build_object('settlement_id', {settlement})
+)"""
+_SETTLEMENT = "md5((number / 4)::text)::uuid::text"
+_INSERT = f"""
+    INSERT INTO jobqueue_job ({_COMMON})
+    SELECT {_KIND}, {_QUEUE}, {_PAYLOAD.format(settlement=_SETTLEMENT)},
+        'settlements.settlement:' || {_SETTLEMENT}, {{columns}}
+    FROM generate_series(%s::bigint, %s::bigint) AS number
+"""  # noqa: S608 - only names of columns
+_STATES = {
+    "waiting": _INSERT.format(
+        columns="""1, 0, 60, '', now() - interval '1 hour' + number * interval '1 millisecond',
+        'waiting', now() - interval '1 hour', now() - interval '1 hour' + number * interval '1 millisecond',
+        NULL, NULL, NULL"""
+    ),
+    "delayed": _INSERT.format(
+        columns="""1, 0, 60, '', now() - interval '1 hour',
+        'waiting', now() + interval '1 hour' + number * interval '1 second', NULL, NULL, NULL,
+        'reminder:' || number"""
+    ),
+    "failed": _INSERT.format(
+        columns="""4, 4, 60, 'SMTPServerDisconnected: please run connect() first', now() - interval '2 hours',
+        'failed', now() - interval '1 hour', now() - interval '1 hour', now() - interval '1 hour',
+        now() - interval '59 minutes' + number * interval '1 millisecond', NULL"""
+    ),
+}
+
+
+def main() -> None:
+    """Grow, then time every operation; prints the medians in milliseconds."""
+    django.setup()
+    size: int = json.loads(sys.argv[1])["size"]
+    grown = _grow(size)
+    answer = {f"{name}_milliseconds": _time(*operation) for name, operation in _operations().items()}
+    print(json.dumps(answer | {"rows": _count(), "grow_seconds": grown}))
+
+
+# The crowd ----------------------------------------------------------------------------------------
+
+
+def _grow(size: int) -> float:
+    from django.db import connection
+
+    started = time.perf_counter()
+    with connection.cursor() as cursor:
+        for state, statement in _STATES.items():
+            present = _count_of(state)
+            if present < size:
+                cursor.execute(statement, [present + 1, size])
+        cursor.execute("VACUUM ANALYZE jobqueue_job")
+        cursor.execute("CHECKPOINT")
+    _publish_the_first()
+    return time.perf_counter() - started
+
+
+def _count_of(state: str) -> int:
+    from jobqueue.models import Job
+
+    if state == "failed":
+        return Job.objects.failed().count()
+    return (Job.objects.due() if state == "waiting" else Job.objects.delayed()).count()
+
+
+def _count() -> int:
+    from jobqueue.models import Job
+
+    return Job.objects.count()
+
+
+def _publish_the_first() -> None:
+    """Put into Redis what will be claimed and looked for; its lists take no longer if they are longer."""
+    from jobqueue import outbox, queues
+    from jobqueue.conf import get_settings
+    from jobqueue.models import Job
+
+    wanted = BATCH * (_LOOKS + _WARM_UP) + get_settings().relay_batch * (_LOOKS + _WARM_UP)
+    rows = Job.objects.waiting().filter(published_at__isnull=False).order_by("published_at", "id")
+    queues.publish([outbox.message_of(job, "default") for job in rows[:wanted]])
+
+
+# The operations -----------------------------------------------------------------------------------
+
+
+def _operations() -> dict[str, tuple[Callable[[], Any], int]]:
+    """By name: the operation, and how often it is timed."""
+    get = _pages()
+    return {
+        "claim": (_claim_and_complete(), _LOOKS),
+        "relay": (_relay_look(), _LOOKS),
+        "health": (lambda: get("/health/queues"), _LOOKS),
+        "metrics": (lambda: get("/metrics"), _LOOKS),
+        "admin": (lambda: get("/admin/jobqueue/job/"), _LOOKS),
+        "admin_failed": (lambda: get("/admin/jobqueue/failedjob/"), _LOOKS),
+    }
+
+
+def _time(operation: Callable[[], Any], count: int) -> float:
+    for _ in range(_WARM_UP):
+        operation()
+    times = []
+    for _ in range(count):
+        started = time.perf_counter()
+        operation()
+        times.append(time.perf_counter() - started)
+    return 1000 * median(times)
+
+
+def _claim_and_complete() -> Callable[[], None]:
+    from jobqueue import execution
+    from jobqueue.execution import Claimant, Outcome, OutcomeStatus
+    from jobqueue.models import Worker
+
+    worker = Worker.objects.create(id=uuid.uuid4(), name="crowd", hostname="localhost", pid=1, threads=16)
+    claimant = Claimant(worker.id, worker.name, ("email", "reminders", "settlement"))
+
+    def claim_and_complete() -> None:
+        claims = execution.claim(claimant, BATCH)
+        outcomes = [Outcome(job, database, OutcomeStatus.COMPLETED, 0.001) for job, database in claims]
+        if len(execution.settle(outcomes, claimant)) != BATCH:
+            raise SystemExit(f"claimed and completed {len(claims)} jobs, not {BATCH}")
+
+    return claim_and_complete
+
+
+def _relay_look() -> Callable[[], None]:
+    """What a relay asks the database and Redis at every look."""
+    from jobqueue import outbox
+
+    lost = outbox.LostMessages("default")
+
+    def look() -> None:
+        outbox.upcoming("default", 2.5)
+        if outbox.publish_due("default") or lost.publish_again():
+            raise SystemExit("the relay found something to publish, so its look was not only a look")
+
+    return look
+
+
+def _pages() -> Callable[[str], None]:
+    from django.contrib.auth import get_user_model
+    from django.test import Client
+
+    user, _ = get_user_model().objects.get_or_create(
+        username="operator", defaults={"is_staff": True, "is_superuser": True}
+    )
+    client = Client(headers={"host": "localhost"})
+    client.force_login(user)
+
+    def get(path: str) -> None:
+        response = client.get(path)
+        if response.status_code != 200 or not response.content:
+            raise SystemExit(f"{path} answered {response.status_code}")
+
+    return get
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What runs inside the peers' own processes: the job's body, their workers' applications, their producers."""

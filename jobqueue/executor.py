@@ -93,6 +93,9 @@ class Executor:
         self._unsettled: dict[tuple[str, int, int], Claim] = {}
         self._settled = threading.Condition()
         self._claim_count = 0
+        # Whether the last claim left nothing, and until when to wait for a bell then.
+        self._is_drained = False
+        self._next_look = 0.0
         self._next_look_for_strays = 0.0
         self._next_look_at_memory = 0.0
         self._last_work = time.monotonic()
@@ -260,13 +263,16 @@ class Executor:
         if not served:
             self._wake.wait(_LOOK_EVERY)
             return []
+        if self._is_drained and not self.options.burst:
+            # Nothing was left, so whatever there is now has rung.
+            self._wait_for_messages(served, self._next_look - time.monotonic())
+            if self._stop_asked:
+                return []
         claims, pause = execution.claim_within(
             decisions.limits, self.claimant, room, served, self._threads.free
         )
-        if not claims and not self.options.burst and not self._stop_asked:
-            self._wait_for_messages(served, _LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY))
-        elif not claims and pause is not None:
-            self._wake.wait(pause)
+        self._is_drained = len(claims) < room
+        self._next_look = time.monotonic() + (_LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY))
         return claims
 
     def _wait_for_messages(self, served: Sequence[str], timeout: float) -> None:

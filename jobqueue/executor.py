@@ -67,7 +67,8 @@ class Tally:
     """What an executor tells its supervisor, in memory both share."""
 
     running: Callable[[int], None] = lambda _count: None
-    performing: Callable[[int, int], None] = lambda _thread, _job_id: None
+    performing: Callable[[int, int, float], None] = lambda _thread, _job_id, _deadline: None
+    alive: Callable[[], None] = lambda: None
     settled: Callable[[int, int], None] = lambda _completed, _failed: None
     ready: Callable[[], None] = lambda: None
     retiring: Callable[[], None] = lambda: None
@@ -169,7 +170,7 @@ class Executor:
 
     def _start_threads(self, worker: Worker) -> None:
         self._loops = [
-            Loop("heartbeat", loops.heartbeat(worker)),
+            Loop("heartbeat", loops.heartbeat(worker, self.tally.alive)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
             Loop("rescue", loops.rescuer()),

@@ -117,14 +117,15 @@ def close_broken_connections() -> None:
             connection.close()
 
 
-def heartbeat(worker: Worker) -> Callable[[], float]:
-    """Writes the worker's sign of life, in every database whose jobs it serves."""
+def heartbeat(worker: Worker, written: Callable[[], None] = lambda: None) -> Callable[[], float]:
+    """Writes the worker's sign of life, in every database whose jobs it serves; then calls `written`."""
 
     def body() -> float:
         for alias in outbox.databases():
             changed = Worker.objects.using(alias).filter(pk=worker.pk).update(heartbeat_at=Now())
             if not changed:
                 register(worker, alias)
+        written()
         return get_settings().heartbeat_interval
 
     return body

@@ -175,7 +175,7 @@ def rescuer() -> Callable[[], float]:
     def body() -> float:
         for alias in outbox.databases():
             rescue.rescue_lost(alias)
-        rescue.sweep(outbox.databases())
+        rescue.sweep(get_settings().heartbeat_interval)
         return get_settings().heartbeat_interval
 
     return body

@@ -465,20 +465,28 @@ def forget_worker(worker_id: str) -> int:
     return removed
 
 
-def sweep(living_workers: Sequence[str], patience: float) -> int:
-    """Remove from RQ's started registries what no living worker has claimed.
+def started(patience: float, interval: float) -> list[tuple[str, str]]:
+    """The `(queue, entry)` pairs of RQ's started registries that were claimed `patience` seconds ago.
 
-    What was claimed less than `patience` seconds ago stays. Returns how many entries went: of workers that
-    died, or that could not tell Redis how a job ended.
+    Only one caller in `interval` seconds gets them.
     """
     by_client: dict[int, tuple[Redis, list[str]]] = {}
     for queue in django_settings.RQ_QUEUES:
         client = client_for(queue)
         by_client.setdefault(id(client), (client, []))[1].append(queue)
     with _as_unavailable():
-        return sum(
-            _run(client, "sweep", patience, len(living_workers), *living_workers, *names)
+        return [
+            (_text(queue), _text(entry))
             for client, names in by_client.values()
+            for queue, entry in _in_pairs(_run(client, "started", patience, interval, *names))
+        ]
+
+
+def forget_started(entries: Sequence[tuple[str, str]]) -> int:
+    """Remove these `(queue, entry)` pairs from RQ's started registries. Returns how many there were."""
+    with _as_unavailable():
+        return sum(
+            int(client_for(queue).zrem(f"{RQ_KEY_PREFIX}:wip:{queue}", entry)) for queue, entry in entries
         )
 
 

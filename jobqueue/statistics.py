@@ -177,9 +177,20 @@ def counts_of_rows(alias: str) -> dict[str, QueueCounts]:
         )
     )
     return {
-        row["queue"]: QueueCounts(row["waiting"], row["active"], row["failed"], row["delayed"])
+        row["queue"]: QueueCounts(
+            waiting=row["waiting"], active=row["active"], failed=row["failed"], delayed=row["delayed"]
+        )
         for row in rows
     }
+
+
+@reconciler("jobqueue")
+def check_tally(*, full: bool) -> dict[str, int]:
+    """Thoroughly: count the rows and correct what is off, as after somebody disabled the triggers."""
+    corrections = [correction for alias in databases() if full for correction in tally.mend(alias)]
+    for correction in corrections:
+        logger.warning("a count was off by %d: %s", -correction.amount, correction)
+    return {"counts corrected": len(corrections)}
 
 
 # Completed ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ A change of the statements below takes a migration that calls `start` again.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,12 +86,12 @@ def mend(using: str) -> list[Correction]:
     return start(using)
 
 
-def after_migrate(using: str, **_kwargs: Any) -> None:
-    """SQLite loses the triggers of a table that Django writes anew to change a column."""
-    connection = connections[using]
-    if connection.vendor != "sqlite" or not _TABLES.issubset(connection.introspection.table_names()):
+def after_migrate(using: str, plan: Sequence[Any] = (), **_kwargs: Any) -> None:
+    """Create triggers that a migration lost: on SQLite, Django writes a table anew to change a column."""
+    if not plan or not is_kept(using):
         return
-    if not has_triggers(using):
+    tables = connections[using].introspection.table_names()
+    if _TABLES.issubset(tables) and not has_triggers(using):
         start(using)
 
 

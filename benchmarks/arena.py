@@ -111,6 +111,7 @@ class Arena:
             "DEBUG": "0",
             "EMAIL_URL": "dummymail://",
             "EMAIL_BACKEND": "",
+            "STATIC_ROOT": str(self.folder),
         }
 
     def environment_of(self, peer: Peer) -> dict[str, str]:

@@ -72,8 +72,10 @@ def _never_early(earliest: Sequence[float]) -> Bar:
 def _bounded_growth(outcome: Outcome, operation: str) -> Bar:
     what = f"{OPERATIONS[operation]}: growth from {MIDDLE:,} to {LARGEST:,} jobs of each state"
     grown = growth(outcome, operation)
-    reached = None if grown is None else grown < MOST_GROWTH
-    return Bar(what, f"less than {_times(MOST_GROWTH)}", grown, _times(grown), reached)
+    refused = outcome.middle("crowd", "ours_postgresql", f"{operation}_refused_{LARGEST}")
+    reached = None if grown is None else grown < MOST_GROWTH and not refused
+    shown = f"{_times(grown)}, refused" if refused else _times(grown)
+    return Bar(what, f"less than {_times(MOST_GROWTH)}", grown, shown, reached)
 
 
 def growth(outcome: Outcome, operation: str) -> float | None:

@@ -10,6 +10,7 @@ matplotlib.use("svg")
 
 import matplotlib.pyplot as plt  # noqa: E402 - the backend must be chosen first
 from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.ticker import LogLocator, NullFormatter  # noqa: E402
 
 from benchmarks.outcome import Outcome  # noqa: E402
 from benchmarks.plan import MEASURES, OPERATIONS, SIZES  # noqa: E402
@@ -22,7 +23,14 @@ _WAITS = ("pickup", "delayed")
 def draw(outcome: Outcome, folder: Path) -> list[Path]:
     """Write the plots of what was measured; returns their paths."""
     # The same figures give the same file.
-    plt.rcParams.update({"svg.hashsalt": "benchmarks", "font.size": 9, "figure.constrained_layout.use": True})
+    plt.rcParams.update(
+        {
+            "svg.hashsalt": "benchmarks",
+            "svg.fonttype": "none",
+            "font.size": 9,
+            "figure.constrained_layout.use": True,
+        }
+    )
     written = []
     for measure in (*_RATES, *_WAITS, "crowd"):
         if not outcome.peers(measure):
@@ -55,7 +63,7 @@ def _draw_rates(axes: Axes, outcome: Outcome, measure: str) -> None:
         [value - min(rounds) for value, rounds in zip(values, samples, strict=True)],
         [max(rounds) - value for value, rounds in zip(values, samples, strict=True)],
     ]
-    labels = [outcome.labels.get(peer, peer) for peer in peers]
+    labels = [_label(outcome, peer) for peer in peers]
     drawn = axes.barh(labels, values, xerr=whiskers, color=_colours(peers), height=0.7, ecolor="#444444")
     axes.bar_label(drawn, labels=[f" {value:,.0f}" for value in values], padding=3)
     axes.set_xscale("log")
@@ -75,9 +83,12 @@ def _draw_waits(axes: Axes, outcome: Outcome, measure: str) -> None:
         axes.plot([middles[peer], last], [row, row], color=colour, linewidth=3, solid_capstyle="round")
         axes.plot(middles[peer], row, "o", color=colour)
         axes.annotate(f"{last:.1f}", (last, row), (6, -3), textcoords="offset points")
-    axes.set_yticks(range(len(peers)), [outcome.labels.get(peer, peer) for peer in peers])
+    axes.set_yticks(range(len(peers)), [_label(outcome, peer) for peer in peers])
     axes.set_ylim(-0.6, len(peers) - 0.4)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("milliseconds: p50 (dot) to p99 (logarithmic)")
 
 
@@ -95,6 +106,10 @@ def _draw_crowd(axes: Axes, outcome: Outcome) -> None:
     axes.set_xlabel("waiting, delayed and failed jobs, each")
     axes.set_ylabel("milliseconds")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def _label(outcome: Outcome, peer: str) -> str:
+    return outcome.labels.get(peer, peer).replace("`", "")
 
 
 def _colours(peers: list[str]) -> list[str]:

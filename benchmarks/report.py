@@ -185,7 +185,12 @@ def _saves(outcome: Outcome) -> str:
 def _crowd(outcome: Outcome) -> str:
     rows = []
     for operation, label in OPERATIONS.items():
-        times = [outcome.middle("crowd", _OURS, f"{operation}_milliseconds_{size}") for size in SIZES]
-        rows.append([label, factor(growth(outcome, operation)), *(number(time, 2) for time in times)])
+        cells = [_cell_of_crowd(outcome, operation, size) for size in SIZES]
+        rows.append([label, factor(growth(outcome, operation)), *cells])
     header = ["milliseconds, with so many waiting, delayed and failed jobs each", "growth 10⁴ to 10⁶"]
     return table([*header, *(f"{size:,}" for size in SIZES)], rows)
+
+
+def _cell_of_crowd(outcome: Outcome, operation: str, size: int) -> str:
+    time = number(outcome.middle("crowd", _OURS, f"{operation}_milliseconds_{size}"), 2)
+    return f"{time} (refused)" if outcome.middle("crowd", _OURS, f"{operation}_refused_{size}") else time

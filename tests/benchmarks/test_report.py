@@ -75,6 +75,17 @@ def test_growth_is_from_ten_thousand_to_a_million(outcome: Outcome) -> None:
     assert bar_of(outcome, "claim and complete") == ("1.25 ×", True)
 
 
+def test_a_page_that_is_refused_among_a_million_jobs_misses_the_bar(outcome: Outcome) -> None:
+    outcome.add(
+        "crowd",
+        "ours_postgresql",
+        {"health_milliseconds_10000": 9.0, "health_milliseconds_1000000": 9.0, "health_refused_1000000": 2},
+    )
+
+    assert bar_of(outcome, "/health/queues") == ("1.00 ×, refused", False)
+    assert "9.00 (refused)" in markdown(outcome)
+
+
 def test_a_lost_job_misses_the_bar(outcome: Outcome) -> None:
     assert bar_of(outcome, "lost or doubled") == ("0 of 6,000", True)
 

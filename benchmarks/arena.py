@@ -58,6 +58,8 @@ class Arena:
         self.redis_server = RedisServer(self.folder / "redis")
         self.postgresql = PostgreSQLServer(self.folder / "postgresql")
         self._sqlite_template = self.folder / "template.sqlite3"
+        self._static = self.folder / "static"
+        self._static.mkdir()
         self._sqlite = self.folder / "site.sqlite3"
 
     def __enter__(self) -> Self:
@@ -111,7 +113,7 @@ class Arena:
             "DEBUG": "0",
             "EMAIL_URL": "dummymail://",
             "EMAIL_BACKEND": "",
-            "STATIC_ROOT": str(self.folder),
+            "STATIC_ROOT": str(self._static),
         }
 
     def environment_of(self, peer: Peer) -> dict[str, str]:

@@ -25,6 +25,9 @@ class Ledger(Protocol):
     def read(self) -> dict[int, float]:
         """By job number: when it ran. Raises BenchmarkFailed if one ran twice."""
 
+    def close(self) -> None:
+        """Give up what it counts with."""
+
 
 class RedisLedger:
     """The list that the benchmark's job pushes to."""
@@ -43,6 +46,9 @@ class RedisLedger:
         """The list, as it was pushed."""
         entries = (entry.split() for entry in self._redis.lrange(EFFECTS, 0, -1))
         return once_each((int(number), float(moment)) for number, moment in entries)
+
+    def close(self) -> None:
+        """Nothing: the connection is the arena's."""
 
 
 class DeliveryLedger:
@@ -68,6 +74,10 @@ class DeliveryLedger:
         if any(tries != 1 for _recipient, _sent_at, tries in rows):
             raise BenchmarkFailed("an e-mail was sent twice")
         return once_each((_number_in(str(recipient)), float(str(sent_at))) for recipient, sent_at, _ in rows)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
 
 def once_each(runs: Iterable[tuple[int, float]]) -> dict[int, float]:

@@ -21,7 +21,7 @@ def test_reminders_are_on_time_and_single_while_their_relay_is_killed_every_5_se
     rqworker: StartWorker, workload: Workload
 ) -> None:
     # Runs the reminders and relays none, so that every kill hits the relay and nothing else.
-    rqworker(queues=("reminders",), WORKLOAD_HANG_AT="jobqueue.outbox.publish_due:before")
+    rqworker(queues=("reminders",), WORKLOAD_HANG_AT="jobqueue.relay.Relay.look:before")
     relay = rqworker("--processes", "1", queues=("settlement",))
     begin, first = time.monotonic(), timezone.now() + timedelta(seconds=1)
     every = timedelta(seconds=SECONDS) / REMINDERS

@@ -7,8 +7,8 @@ import time
 from datetime import timedelta
 
 import psutil
-from django.db.models.functions import Now
 import pytest
+from django.db.models.functions import Now
 
 from jobqueue.jobs import enqueue
 from jobqueue.models import Attempt, Job, Worker

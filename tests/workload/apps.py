@@ -11,6 +11,10 @@ class WorkloadConfig(AppConfig):
     name = "tests.workload"
 
     def ready(self) -> None:
-        """Where a test asks for it, every forked process dies at once."""
+        """Where a test asks for it, every forked process dies at once, or hangs at one step."""
         if os.environ.get("WORKLOAD_FORKS_DIE") == "1":
             os.register_at_fork(after_in_child=lambda: os._exit(3))
+        if step := os.environ.get("WORKLOAD_HANG_AT"):
+            from tests.workload import hang_points
+
+            hang_points.install(step)

@@ -62,6 +62,28 @@ class Workload:
 
         self._client.rpush(gate_key(name), "open")
 
+    def wait_for_hang(self, timeout: float = 20.0) -> int:
+        """Return once a worker hangs at its WORKLOAD_HANG_AT; the id of the process that does."""
+        from tests.workload.hang_points import BELL
+
+        reached = self._client.blpop([BELL], timeout)
+        if reached is None:
+            pytest.fail(f"no worker came to its WORKLOAD_HANG_AT within {timeout} s")
+        return int(reached[1])
+
+    def end_hang(self) -> None:
+        """Let all that hang at a WORKLOAD_HANG_AT go on."""
+        from tests.workload.hang_points import GATE
+
+        self._client.rpush(GATE, "open")
+
+    def wait_for_hang_passed(self, timeout: float = 20.0) -> None:
+        """Return once somebody went on from a WORKLOAD_HANG_AT and has left that function."""
+        from tests.workload.hang_points import PASSED_BELL
+
+        if self._client.blpop([PASSED_BELL], timeout) is None:
+            pytest.fail(f"nobody went on from its WORKLOAD_HANG_AT within {timeout} s")
+
 
 @pytest.fixture
 def workload(_empty_redis: None, transactional_db: None) -> Workload:
@@ -99,14 +121,23 @@ def rqworker(worker_process: StartWorker, settings: LazySettings) -> Iterator[St
 
 
 @pytest.fixture
-def queue_redis(private_redis: Callable[..., RedisServer], settings: LazySettings) -> Iterator[RedisServer]:
+def queue_redis(private_redis: Callable[..., RedisServer], settings: LazySettings) -> RedisServer:
     """A Redis for the queues alone, which this process uses too. Start workers with `redis=queue_redis`."""
-    server = private_redis()
+    return _for_queues(private_redis(), settings)
+
+
+@pytest.fixture
+def persistent_queue_redis(private_redis: Callable[..., RedisServer], settings: LazySettings) -> RedisServer:
+    """A `queue_redis` that has its data on disk, and again after a restart."""
+    return _for_queues(private_redis(persistent=True), settings)
+
+
+def _for_queues(server: RedisServer, settings: LazySettings) -> RedisServer:
     settings.RQ_QUEUES = {
         name: config | {"HOST": server.host, "PORT": server.port}
         for name, config in settings.RQ_QUEUES.items()
     }
-    yield server
+    return server
 
 
 def wait_until_done(timeout: float = 25.0) -> None:

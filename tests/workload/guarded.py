@@ -24,7 +24,7 @@ _ONCE = "workload:once"
 _RETRY = RetryPolicy(max_retries=5, first_delay=timedelta(milliseconds=50))
 
 _EFFECT_ONCE = """
-if redis.call('SADD', KEYS[1], ARGV[1]) == 1 then
+if redis.call('SADD', KEYS[1], ARGV[2]) == 1 then
   redis.call('RPUSH', KEYS[2], ARGV[1])
   redis.call('RPUSH', KEYS[3], '1')
 end
@@ -57,7 +57,10 @@ def _is_first(what: str, name: str) -> bool:
 
 
 def _have_effect_once(name: str) -> None:
-    client().eval(_EFFECT_ONCE, 3, _DONE, EFFECTS, EFFECT_BELL, name)
+    # Once for each job: two jobs of one name would have two effects.
+    job = current_job()
+    assert job is not None
+    client().eval(_EFFECT_ONCE, 3, _DONE, EFFECTS, EFFECT_BELL, name, job.pk)
 
 
 def _guarded(name: str, how: str = "", pause: float = 0.0) -> None:

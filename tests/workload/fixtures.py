@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 class Workload:
     """What the workload's jobs did, and the gates that some of them wait for."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, url: str) -> None:
         self._client = client
+        self.url = url
 
     def effects(self) -> Counter[str]:
         """How often each job had its effect, by its name."""
@@ -55,6 +56,12 @@ class Workload:
         from tests.workload.processors import started_key
 
         return [float(value) for value in self._client.lrange(started_key(name), 0, -1)]
+
+    def struck(self) -> str:
+        """The fail point that ended a process, empty if none did."""
+        from tests.workload.fail_points import STRUCK
+
+        return (self._client.get(STRUCK) or b"").decode()
 
     def open_gate(self, name: str) -> None:
         """Let one run of the job `name` go on."""
@@ -86,11 +93,11 @@ class Workload:
 
 
 @pytest.fixture
-def workload(_empty_redis: None, transactional_db: None) -> Workload:
+def workload(_empty_redis: None, transactional_db: None, settings: LazySettings) -> Workload:
     """The effects of this test's jobs."""
     from tests.workload.processors import client
 
-    return Workload(client())
+    return Workload(client(), settings.WORKLOAD_REDIS_URL)
 
 
 @pytest.fixture

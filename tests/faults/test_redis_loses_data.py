@@ -99,6 +99,19 @@ def test_a_full_redis_fails_no_save_and_loses_nothing(
     assert worker.is_running()
 
 
+def test_a_worker_started_while_redis_is_full_runs_what_is_queued(
+    rqworker: StartWorker, workload: Workload, queue_redis: RedisServer, queue_client: redis.Redis
+) -> None:
+    names = note_jobs(50)
+    queue_client.config_set("maxmemory", 1)
+
+    rqworker(redis=queue_redis)
+
+    workload.wait_for_effects(50)
+    wait_until_done()
+    assert workload.effects() == Counter(names)
+
+
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
 def test_a_redis_that_evicts_messages_fails_no_save_and_loses_nothing(
     rqworker: StartWorker,

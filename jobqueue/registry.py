@@ -21,7 +21,6 @@ from jobqueue.exceptions import (
 )
 from jobqueue.retry import RetryPolicy
 
-
 # From here on Python writes floats with an exponent, and PostgreSQL stores them as integers, digit by digit.
 _FIRST_WITH_EXPONENT = 1e16
 

@@ -284,6 +284,13 @@ def claim(
     return Claimed(messages, quarantined, None if pause < 0 else pause / 1000)
 
 
+def count_late_starts(starts: Mapping[str, tuple[int, int]]) -> None:
+    """Let rate limits count jobs from now that were claimed a while ago: (number, rate limit) by queue."""
+    with _as_unavailable():
+        for queue, (number, rate) in starts.items():
+            _run(client_for(queue), "late_starts", queue, number, rate)
+
+
 def put_back(messages: Sequence[Message], worker_id: str) -> None:
     """Put messages that were claimed in vain back at the front of their queues."""
     by_queue: dict[str, list[str]] = {}

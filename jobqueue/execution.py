@@ -104,7 +104,7 @@ class Claim(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """What one claim brought. `pause`: seconds after which a limit may let the next job go; None if none does."""
+    """What one claim brought. `pause`: seconds until a limit may let the next job go, if one holds it."""
 
     jobs: list[Claim]
     pause: float | None

@@ -11,7 +11,7 @@ local milliseconds = seconds * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local ours, foreign, pause = {}, {}, -1
 -- A rate limit is about any second in which jobs start, and they start a little after their claim, some later
 -- than others: so much longer is the time in which claims are counted. late_starts.lua counts those that took
--- longer.
+-- longer. As queues.py knows it.
 local WINDOW = 1100
 
 -- <job id>-<attempt> or <job id>-<attempt>-<database>, as MESSAGE_ID in queues.py.

@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -32,6 +32,10 @@ logger = logging.getLogger("jobqueue.execution")
 _LONGEST_NAME = 198
 _LONGEST_MESSAGE = 2_000
 _LONGEST_TRACEBACK = 20_000
+# What starts so many seconds after its claim counts again for the rate limit of its queue; see claim.lua.
+_LATE_START = 0.05
+# Rows may know of more running jobs than Redis; then Redis is asked again after so many seconds.
+_ASK_AGAIN = 0.25
 # A time that no database or calendar has would keep the outcome from being written down.
 _LONGEST_DELAY = timedelta(days=36_500)
 
@@ -100,7 +104,7 @@ class Claim(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """What one claim brought. `pause`: seconds until a rate limit lets the next job go; None if none does."""
+    """What one claim brought. `pause`: seconds until a limit may let the next job go, if one holds it."""
 
     jobs: list[Claim]
     pause: float | None
@@ -128,6 +132,7 @@ def claim_within(
     messages are back in their queues. With several databases, one that fails does not keep the jobs of the
     others from being claimed.
     """
+    started = time.monotonic()
     taken = queues.claim(served, count, claimant.id.hex, claimant.name, limits, free)
     if not taken.messages:
         return Claims([], taken.pause)
@@ -135,13 +140,16 @@ def claim_within(
     for message in taken.messages:
         by_database[message.database].append(message)
     claims: list[Claim] = []
+    refused: list[queues.Message] = []
     failed: Exception | None = None
     for database, messages in by_database.items():
         try:
-            claims += _claim_rows(database, messages, claimant, limits)
+            claims += _claim_rows(database, messages, claimant, limits, refused)
         except Exception as error:
             failed = error
             _put_back(messages, claimant)
+    if refused:
+        _put_back(refused, claimant)
     if failed is not None:
         if not claims:
             raise failed
@@ -149,7 +157,25 @@ def claim_within(
     if len(by_database) > 1:
         order = {(message.database, message.job_id): index for index, message in enumerate(taken.messages)}
         claims.sort(key=lambda claimed: order[claimed.database, claimed.job.pk])
-    return Claims(claims, taken.pause)
+    if limits and time.monotonic() - started > _LATE_START:
+        _count_late_starts(claims, limits)
+    pause = taken.pause
+    if refused:
+        pause = _ASK_AGAIN if pause is None else min(pause, _ASK_AGAIN)
+    return Claims(claims, pause)
+
+
+def _count_late_starts(claims: list[Claim], limits: Mapping[str, queues.QueueLimits]) -> None:
+    started = Counter(claimed.job.queue for claimed in claims)
+    late = {
+        queue: (number, limit.rate)
+        for queue, number in started.items()
+        if (limit := limits.get(queue)) is not None and limit.rate is not None
+    }
+    try:
+        queues.count_late_starts(late)
+    except BrokerUnavailable as error:
+        logger.warning("Redis did not take the late starts of %d jobs: %s", len(claims), error)
 
 
 def _claim_rows(
@@ -157,7 +183,9 @@ def _claim_rows(
     messages: list[queues.Message],
     claimant: Claimant,
     limits: Mapping[str, queues.QueueLimits],
+    refused: list[queues.Message],
 ) -> list[Claim]:
+    """The rows of these messages that are ours now; `refused` gets those that a limit keeps waiting."""
     if database not in connections:
         logger.error("dropped %d messages of the unknown database %r", len(messages), database)
         _drop(messages, claimant)
@@ -173,6 +201,10 @@ def _claim_rows(
         with transaction.atomic(using=database):
             allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], limited)
             rows = jobs.claim(allowed, claimant.id)
+        # Not dropped: whoever drops them rings for the next ones, and all that wait would come by in turn.
+        may_start = set(allowed)
+        refused += [m for m in messages if (m.job_id, m.attempt) not in may_start]
+        messages = [m for m in messages if (m.job_id, m.attempt) in may_start]
     else:
         rows = jobs.claim([(message.job_id, message.attempt) for message in messages], claimant.id)
     if len(rows) < len(messages):

@@ -40,6 +40,7 @@ _LOOK_EVERY = 1.0
 # Seconds that settling and handing back may take after the shutdown time-out.
 _STOP_WITHIN = 2.0
 _LOOK_AT_MEMORY_EVERY = 1.0
+_LOOK_AT_THREADS_EVERY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Tally:
     alive: Callable[[], None] = lambda: None
     settled: Callable[[int, int], None] = lambda _completed, _failed: None
     ready: Callable[[], None] = lambda: None
-    retiring: Callable[[], None] = lambda: None
+    retiring: Callable[[int], None] = lambda _claimed: None
 
 
 @dataclass
@@ -97,6 +98,7 @@ class Executor:
         # Whether the last claim left nothing, and until when to wait for a bell then.
         self._is_drained = False
         self._next_look = 0.0
+        self._is_held_back = False
         self._next_look_for_strays = 0.0
         self._next_look_at_memory = 0.0
         self._last_work = time.monotonic()
@@ -196,7 +198,7 @@ class Executor:
                 self._wait_until_settled()
                 return 0
             if self._is_to_retire():
-                self.tally.retiring()
+                self._retire()
                 return EXIT_RETIRED
             try:
                 room = self._wait_for_room()
@@ -229,7 +231,12 @@ class Executor:
         return room
 
     def _is_to_retire(self) -> bool:
-        """Whether this process has done its share, or grew too large, and gives way to a fresh one."""
+        """Whether this process has done its share, or grew too large, and gives way to a fresh one.
+
+        Not before its first job: where the limit is too low for any process, jobs run all the same.
+        """
+        if not self._claim_count:
+            return False
         most = self.options.max_jobs_per_process
         if most is not None and self._claim_count >= most:
             logger.info("executor of %s gives way after %d jobs", self.options.name, self._claim_count)
@@ -242,6 +249,17 @@ class Executor:
             logger.info("executor of %s gives way with %d MB in use", self.options.name, used >> 20)
             return True
         return False
+
+    def _retire(self) -> None:
+        """Let the threads take up what was claimed, hand back what they do not get to, and give way."""
+        while self._threads.unstarted and not self._stop_asked:
+            self._wake.wait(_LOOK_AT_THREADS_EVERY)
+            try:
+                self._give_back(self._threads.take_stalled())
+            except OUTAGES as error:
+                logger.warning("cannot hand jobs back for now: %s: %s", type(error).__name__, error)
+                loops.close_broken_connections()
+        self.tally.retiring(self._claim_count)
 
     def _hand_back_strays(self) -> None:
         """Hand back what is ours by its row and runs nowhere: the answer to its claim was lost on the way.
@@ -274,6 +292,9 @@ class Executor:
         )
         self._is_drained = len(claims) < room
         self._next_look = time.monotonic() + (_LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY))
+        self._is_held_back = not claims and pause is not None
+        if self._is_held_back and self.options.burst:
+            self._wake.wait(self._next_look - time.monotonic())
         return claims
 
     def _wait_for_messages(self, served: Sequence[str], timeout: float) -> None:
@@ -308,6 +329,8 @@ class Executor:
         if self._is_busy():
             if self.options.burst:
                 self._wake.wait(0.01)
+            return False
+        if self._is_held_back:
             return False
         if self.options.burst:
             return not any(outbox.publish_due(alias) for alias in outbox.databases())

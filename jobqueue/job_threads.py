@@ -68,6 +68,11 @@ class JobThreads:
         """How many threads have nothing to do."""
         return max(0, self.count - self.in_hand)
 
+    @property
+    def unstarted(self) -> int:
+        """How many jobs wait for a thread."""
+        return self._claimed.qsize()
+
     def take(self, claims: Sequence[Claim]) -> None:
         """Run these jobs, as threads get free."""
         with self._lock:

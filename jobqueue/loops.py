@@ -17,7 +17,7 @@ from jobqueue import outbox, rescue, tally
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue, Worker
-from jobqueue.queues import QueueLimits
+from jobqueue.queues import MOST_RATE, QueueLimits
 from jobqueue.registry import all_reconcilers
 
 logger = logging.getLogger("jobqueue.loops")
@@ -162,7 +162,7 @@ class QueueDecisions:
         rows = list(Queue.objects.values_list("name", "paused", "rate_limit", "concurrency_limit"))
         self.paused = frozenset(name for name, paused, _rate, _concurrency in rows if paused)
         self.limits = {
-            name: QueueLimits(rate, concurrency)
+            name: QueueLimits(rate if rate is None else min(rate, MOST_RATE), concurrency)
             for name, _paused, rate, concurrency in rows
             if rate is not None or concurrency is not None
         }

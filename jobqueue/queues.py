@@ -52,6 +52,10 @@ _NEARLY_FULL = 20
 # A save writes a few jobs; with more than these the caller enqueues in bulk, and Redis gets longer.
 _FEW = 50
 _MANY_TIMES = 25
+# Milliseconds for which a start counts against a rate limit, as claim.lua knows it.
+_RATE_WINDOW = 1100
+MOST_RATE = 10_000
+"""The highest rate limit: Redis keeps the time of so many starts."""
 # The name of the bell that the leading relay listens to.
 RELAY = "relay"
 # Seconds after which Redis answers a blocking pop in any case, so that a dead connection is noticed.
@@ -288,6 +292,13 @@ def claim(
     return Claimed(messages, quarantined, None if pause < 0 else pause / 1000)
 
 
+def count_late_starts(starts: Mapping[str, tuple[int, int]]) -> None:
+    """Let rate limits count jobs from now that were claimed a while ago: (number, rate limit) by queue."""
+    with _as_unavailable():
+        for queue, (number, rate) in starts.items():
+            _run(client_for(queue), "late_starts", queue, number, rate)
+
+
 def put_back(messages: Sequence[Message], worker_id: str) -> None:
     """Put messages that were claimed in vain back at the front of their queues."""
     by_queue: dict[str, list[str]] = {}
@@ -514,6 +525,17 @@ def depths(purpose: str = "work") -> dict[str, int]:
             queue: int(client_for(queue, purpose).llen(f"{RQ_KEY_PREFIX}:queue:{queue}"))
             for queue in django_settings.RQ_QUEUES
         }
+
+
+def is_rate_used_up(queue: str, rate: int, purpose: str = "probe") -> bool:
+    """Whether a rate limit lets no job of this queue start at this moment."""
+    with _as_unavailable():
+        client = client_for(queue, purpose)
+        oldest = client.lindex(f"{RQ_KEY_PREFIX}:jobqueue:starts:{queue}", rate - 1) if rate else None
+        seconds, microseconds = client.time()
+    if oldest is None:
+        return rate == 0
+    return int(oldest) + _RATE_WINDOW > seconds * 1000 + microseconds // 1000
 
 
 def ping(purpose: str = "probe") -> None:

@@ -52,8 +52,8 @@ from jobqueue.models import Job, Worker
 logger = logging.getLogger("jobqueue.worker")
 
 # What each executor tells in the memory it shares with its supervisor.
-_RUNNING, _COMPLETED, _FAILED, _RETIRING = range(4)
-_COLUMNS = 4
+_RUNNING, _COMPLETED, _FAILED, _TAKEN, _RETIRING = range(5)
+_COLUMNS = 5
 _QUICK_DEATH = 2.0
 _QUICK_DEATHS_ALLOWED = 5
 _KILL_AFTER = 5.0
@@ -233,7 +233,8 @@ class SupervisorWorker(RQWorker):
                 os.write(ready, b"r")
                 os.close(ready)
 
-        def note_retiring() -> None:
+        def note_retiring(taken: int) -> None:
+            totals[base + _TAKEN] = taken
             totals[base + _RETIRING] = 1
             with suppress(BlockingIOError):
                 os.write(self._wake_write, b"r")
@@ -287,8 +288,9 @@ class SupervisorWorker(RQWorker):
 
     def _jobs_left(self, child: _Child) -> int | None:
         """How many jobs `max_jobs` leaves to the one that takes this executor's place."""
-        most = self.max_jobs_per_process
-        return None if child.max_jobs is None or most is None else max(0, child.max_jobs - most)
+        if child.max_jobs is None:
+            return None
+        return max(0, child.max_jobs - self._totals[_COLUMNS * child.number + _TAKEN])
 
     def _kill_the_stuck(self) -> None:
         """End executors that cannot end themselves: a call into C that keeps the GIL stops all threads."""
@@ -337,20 +339,29 @@ class SupervisorWorker(RQWorker):
     def _reap(self) -> None:
         self._vouchers = [pid for pid in self._vouchers if not os.waitpid(pid, os.WNOHANG)[0]]
         for child, code in self._ended_children():
-            if code == EXIT_RETIRED:
-                logger.info("executor %d has given way to another", child.number + 1)
-                if not child.is_replaced and not self._asked_to_stop:
-                    self._fork(child.number, self._jobs_left(child))
-                continue
-            if code == 0 and (self._asked_to_stop or self._may_end_by_itself()):
-                logger.info("executor %d is done", child.number + 1)
-                continue
-            logger.error(
-                "executor %d ended with code %d; its jobs go back, another takes over", child.number + 1, code
-            )
-            self._bring_back(child, code)
-            if not self._asked_to_stop and not child.is_replaced:
-                self._replace(child)
+            self._follow(child, code)
+
+    def _follow(self, child: _Child, code: int) -> None:
+        """Do what the end of an executor asks for."""
+        row = _COLUMNS * child.number
+        # One that had jobs was ended by a job, and those get rarer with every attempt.
+        had_jobs = self._totals[row + _RUNNING] > 0
+        # Its place may stay empty.
+        self._totals[row + _RUNNING] = 0
+        if code == EXIT_RETIRED:
+            logger.info("executor %d has given way to another", child.number + 1)
+            if not child.is_replaced and not self._asked_to_stop:
+                self._fork(child.number, self._jobs_left(child))
+            return
+        if code == 0 and (self._asked_to_stop or self._may_end_by_itself()):
+            logger.info("executor %d is done", child.number + 1)
+            return
+        logger.error(
+            "executor %d ended with code %d; its jobs go back, another takes over", child.number + 1, code
+        )
+        self._bring_back(child, code)
+        if not self._asked_to_stop and not child.is_replaced:
+            self._replace(child, had_jobs)
 
     def _may_end_by_itself(self) -> bool:
         return self._burst or self._max_jobs is not None or self._max_idle_time is not None
@@ -404,9 +415,7 @@ class SupervisorWorker(RQWorker):
         for alias in outbox.databases():
             Worker.objects.using(alias).filter(pk=child.id).delete()
 
-    def _replace(self, child: _Child) -> None:
-        # One that had jobs was ended by a job, and those get rarer with every attempt.
-        had_jobs = self._totals[_COLUMNS * child.number + _RUNNING] > 0
+    def _replace(self, child: _Child, had_jobs: bool) -> None:
         is_quick = time.monotonic() - child.started < _QUICK_DEATH and not had_jobs
         self._quick_deaths = self._quick_deaths + 1 if is_quick else 0
         if self._quick_deaths >= _QUICK_DEATHS_ALLOWED:

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 from django.conf import settings as django_settings
 
+from jobqueue import queues
 from jobqueue.admin.words import absolute, exact_span, relative, span
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import UnknownProcessor
+from jobqueue.exceptions import BrokerUnavailable, UnknownProcessor
 from jobqueue.models import SKIPPED_PREFIX, Attempt, Job, Queue, Worker, database_now
 from jobqueue.registry import get_processor
 
@@ -26,6 +27,10 @@ class Facts:
     workers: int = 1
     max_retries: int = 3
     last_error: str = ""
+    used_up_rate: int | None = None
+    """The queue's rate limit, if so many jobs have started just now."""
+    used_up_concurrency: int | None = None
+    """The queue's concurrency limit, if so many jobs run."""
     worker: Worker | None = None
 
 
@@ -34,17 +39,37 @@ def gather(job: Job) -> Facts:
     using = job._state.db or "default"
     last = Attempt.objects.using(using).filter(job=job).order_by("-number").first()
     processor = _processor_policy(job)
+    # Where the workers look.
+    decided = Queue.objects.filter(pk=job.queue).first() or Queue(job.queue)
     return Facts(
         now=database_now(using),
         is_stuck=Job.objects.using(using).stuck().filter(pk=job.pk).exists(),
-        is_paused=Queue.objects.using(using).filter(pk=job.queue, paused=True).exists(),
+        is_paused=decided.paused,
         is_configured=job.queue in django_settings.RQ_QUEUES,
         is_registered=processor is not None,
         workers=len(serving_workers(using).get(job.queue, [])),
         max_retries=get_settings().retry.max_retries if processor is None else processor,
         last_error=last.error_class if last else "",
+        used_up_rate=_used_up_rate(decided),
+        used_up_concurrency=_used_up_concurrency(decided, using),
         worker=Worker.objects.using(using).filter(pk=job.worker_id).first() if job.worker_id else None,
     )
+
+
+def _used_up_rate(queue: Queue) -> int | None:
+    if queue.rate_limit is None or queue.pk not in django_settings.RQ_QUEUES:
+        return None
+    try:
+        return queue.rate_limit if queues.is_rate_used_up(queue.pk, queue.rate_limit) else None
+    except BrokerUnavailable:
+        return None
+
+
+def _used_up_concurrency(queue: Queue, using: str) -> int | None:
+    if queue.concurrency_limit is None:
+        return None
+    running = Job.objects.using(using).active().filter(queue=queue.pk).count()
+    return queue.concurrency_limit if running >= queue.concurrency_limit else None
 
 
 def _processor_policy(job: Job) -> int | None:
@@ -76,7 +101,7 @@ def explain(job: Job, facts: Facts) -> str:
 def _waits_for(job: Job, facts: Facts) -> str:
     if job.run_at > facts.now:
         return _delayed(job, facts)
-    if facts.is_paused or not facts.workers or not facts.is_configured:
+    if facts.is_paused or not facts.workers or not facts.is_configured or _limits(job, facts):
         return f"Due since {span(facts.now - job.run_at)}."
     if job.published_at is None:
         return f"Due since {span(facts.now - job.run_at)}: about to be published to queue {job.queue}."
@@ -100,6 +125,7 @@ def _obstacles(job: Job, facts: Facts) -> list[str]:
         found.append(f"RQ_QUEUES has no queue {job.queue}, so no worker can serve it.")
     elif facts.is_paused:
         found.append(f"The queue {job.queue} is paused: resume it to let the job run.")
+    found += _limits(job, facts)
     if facts.is_configured and not facts.workers:
         found.append(
             f"Waiting for a worker on queue {job.queue}: no worker serves it. "
@@ -107,6 +133,23 @@ def _obstacles(job: Job, facts: Facts) -> list[str]:
         )
     if not facts.is_registered:
         found.append(f"No processor {job.processor} is registered in this process.")
+    return found
+
+
+def _limits(job: Job, facts: Facts) -> list[str]:
+    """What a limit does to a job that could start otherwise."""
+    found: list[str] = []
+    if job.run_at > facts.now or facts.is_paused:
+        return found
+    if facts.used_up_rate is not None:
+        found.append(
+            f"Held back by the queue's rate limit: no more than {facts.used_up_rate} jobs start in a second."
+        )
+    if facts.used_up_concurrency is not None:
+        found.append(
+            "Held back by the queue's concurrency limit: "
+            f"no more than {facts.used_up_concurrency} jobs run at once."
+        )
     return found
 
 

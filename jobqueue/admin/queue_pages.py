@@ -1,16 +1,17 @@
-"""Every configured queue with its counts, and its switch."""
+"""Every configured queue with its counts, its switch and its limits."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.conf import settings as django_settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -22,15 +23,19 @@ from jobqueue.admin.explain import serving_workers
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
+from jobqueue.queues import MOST_RATE
 from jobqueue.statistics import completed_counts, queue_counts
 
 if TYPE_CHECKING:
     QueueModelAdmin = admin.ModelAdmin[Queue]
+    QueueModelForm = forms.ModelForm[Queue]
 else:
     QueueModelAdmin = admin.ModelAdmin
+    QueueModelForm = forms.ModelForm
 
 COUNTS = ("waiting", "active", "delayed", "failed", "completed")
 REFRESH_SECONDS = 4
+MOST_CONCURRENCY = 1_000_000
 NO_REDIS = "Redis cannot be reached: the numbers of completed jobs are unknown, and due jobs wait."
 
 
@@ -50,6 +55,58 @@ def live_counts() -> tuple[dict[str, dict[str, str]], bool]:
     return shown, completed is not None
 
 
+def limits_of(queue: Queue) -> str:
+    """The queue's limits in words; nothing if it has none."""
+    return ", ".join(
+        f"{limit:,} {what}"
+        for limit, what in ((queue.rate_limit, "a second"), (queue.concurrency_limit, "at once"))
+        if limit is not None
+    )
+
+
+class LimitField(forms.IntegerField):
+    """A whole number from 1 on, or nothing."""
+
+    widget = forms.NumberInput(attrs={"class": "vIntegerField"})
+    default_error_messages = {
+        "invalid": _("Enter a whole number of 1 or more, or leave this empty for no limit."),
+        "zero": _("With 0 no job would start: pause the queue instead. Empty is no limit."),
+        "too_much": _("The most is %(most)s. Leave this empty for no limit."),
+    }
+
+    def __init__(self, most: int, help_text: Any) -> None:
+        super().__init__(required=False, help_text=help_text)
+        self.most = most
+
+    def validate(self, value: int | None) -> None:
+        """Refuse what is no limit, and say what to do instead."""
+        if value is None:
+            return
+        if value == 0:
+            raise ValidationError(self.error_messages["zero"], code="zero")
+        if value < 0:
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        if value > self.most:
+            raise ValidationError(
+                self.error_messages["too_much"], code="too_much", params={"most": f"{self.most:,}"}
+            )
+
+
+class LimitsForm(QueueModelForm):
+    """The limits of one queue."""
+
+    rate_limit = LimitField(
+        MOST_RATE, _("So many jobs start in any second, in all workers together. Empty: no limit.")
+    )
+    concurrency_limit = LimitField(
+        MOST_CONCURRENCY, _("So many jobs run at once, in all workers together. Empty: no limit.")
+    )
+
+    class Meta:
+        model = Queue
+        fields = ("rate_limit", "concurrency_limit")
+
+
 class QueueChangeList(ChangeList):
     """The queues with their counts of this moment."""
 
@@ -64,10 +121,29 @@ class QueueChangeList(ChangeList):
 
 @admin.register(Queue)
 class QueueAdmin(QueueModelAdmin):
-    """Counts, pause and resume. Queues are configured in RQ_QUEUES, not here."""
+    """Counts, pause and resume, limits. Queues are configured in RQ_QUEUES, not here."""
 
-    list_display = ("name", "switch", "workers", "waiting", "active", "delayed", "failed", "completed")
-    list_display_links = None
+    list_display = (
+        "name",
+        "switch",
+        "limits",
+        "workers",
+        "waiting",
+        "active",
+        "delayed",
+        "failed",
+        "completed",
+    )
+    form = LimitsForm
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": ("rate_limit", "concurrency_limit"),
+                "description": _("A change is in force within a second. Jobs that run are left alone."),
+            },
+        ),
+    )
     sortable_by = ()
     actions = ("pause", "resume")
     show_full_result_count = False
@@ -81,8 +157,8 @@ class QueueAdmin(QueueModelAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Pausing has a permission of its own."""
-        return False
+        """Whether this user may change limits. Pausing has a permission of its own."""
+        return bool(super().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Queues are removed in the settings."""
@@ -135,12 +211,54 @@ class QueueAdmin(QueueModelAdmin):
             context["live"]["notice"] = "" if context["cl"].redis_answers else NO_REDIS
         return response
 
+    # Limits ---------------------------------------------------------------------------------------
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The limits of one queue."""
+        context = {"title": _("Limits"), "show_save_and_continue": False, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def save_model(self, request: HttpRequest, obj: Queue, form: Any, change: bool) -> None:
+        """Write the limits and nothing else: somebody may pause the queue at the same time."""
+        obj.save(update_fields=["rate_limit", "concurrency_limit"])
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """What was changed, for the audit entry; nothing if nothing was."""
+        return "; ".join(
+            f"{capfirst(name.replace('_', ' '))}: "
+            f"{_or_none(form.initial[name])} → {_or_none(form.cleaned_data[name])}"
+            for name in form.changed_data
+        )
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write a change down; what changed nothing is none."""
+        if message:
+            log_change(request, obj, message)
+
+    def response_change(self, request: HttpRequest, obj: Queue) -> HttpResponse:
+        """Back to the queues, with what is in force now."""
+        self.message_user(request, f"Limits of {obj.name}: {limits_of(obj) or 'none'}.", messages.SUCCESS)
+        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:jobqueue_queue_changelist"))
+
     # Columns --------------------------------------------------------------------------------------
 
     @admin.display(description=_("state"))
     def switch(self, queue: Queue) -> SafeString:
         """Whether jobs of the queue are started."""
         return badge("paused") if queue.paused else badge("running")
+
+    @admin.display(description=_("limits"), empty_value=NOTHING)
+    def limits(self, queue: Queue) -> str | None:
+        """How many of its jobs may start in a second, and run at once."""
+        return limits_of(queue) or None
 
     @admin.display(description=_("workers"))
     def workers(self, queue: Queue) -> SafeString:
@@ -201,6 +319,10 @@ class QueueAdmin(QueueModelAdmin):
             self.message_user(request, f"{'Paused' if paused else 'Resumed'}: {names}.", messages.SUCCESS)
         else:
             self.message_user(request, f"Nothing to do: already {after}.", messages.WARNING)
+
+
+def _or_none(limit: int | None) -> str:
+    return "none" if limit is None else f"{limit:,}"
 
 
 def _live(queue: Queue, what: str) -> SafeString:

@@ -9,6 +9,10 @@ local clock = redis.call('TIME')
 local seconds = tonumber(clock[1])
 local milliseconds = seconds * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local ours, foreign, pause = {}, {}, -1
+-- A rate limit is about any second in which jobs start, and they start a little after their claim, some later
+-- than others: so much longer is the time in which claims are counted. late_starts.lua counts those that took
+-- longer. As queues.py knows it.
+local WINDOW = 1100
 
 -- <job id>-<attempt> or <job id>-<attempt>-<database>, as MESSAGE_ID in queues.py.
 local function is_ours(message)
@@ -26,14 +30,16 @@ local function ring(queue)
   end
 end
 
--- How many starts the rate limit leaves within the second that ends now, at most `room`. The times of the
--- last starts stand in a list, the newest first. A list that was lost counts as a second just used up:
--- rather wait a second than exceed what a provider allows.
+-- How many starts the rate limit leaves now, at most `room`. The times of the last starts stand in a list, the
+-- newest first. A list that was lost counts as a second just used up: rather wait than exceed what a provider
+-- allows. So does one from the future, of a Redis whose clock was ahead.
 local function left_by_rate(starts, rate, room)
   if rate == 0 then
     return 0
   end
-  if redis.call('EXISTS', starts) == 0 then
+  local newest = tonumber(redis.call('LINDEX', starts, 0))
+  if not newest or newest > milliseconds then
+    redis.call('DEL', starts)
     for _ = 1, rate do
       redis.call('LPUSH', starts, milliseconds)
     end
@@ -41,9 +47,8 @@ local function left_by_rate(starts, rate, room)
   local left = 0
   while left < room and left < rate do
     local start = tonumber(redis.call('LINDEX', starts, rate - 1 - left))
-    -- Both times are cut to the millisecond, so one more makes the second whole.
-    if start and start + 1001 > milliseconds then
-      local wait = start + 1001 - milliseconds
+    if start and start + WINDOW > milliseconds then
+      local wait = start + WINDOW - milliseconds
       if left == 0 and (pause < 0 or wait < pause) then
         pause = wait
       end

@@ -110,6 +110,8 @@ def test_the_name_is_in_the_attempts_that_failed_there(rqworker: StartWorker, wo
         (("--processes", "-1"), "--processes must be 1 or more, not -1"),
         (("--shutdown-timeout", "-3"), "--shutdown-timeout must be 0 or more, not -3"),
         (("--max-jobs", "0"), "--max-jobs must be 1 or more, not 0"),
+        (("--max-jobs-per-process", "0"), "--max-jobs-per-process must be 1 or more, not 0"),
+        (("--max-memory-per-process", "0"), "--max-memory-per-process must be 1 or more, not 0"),
         (("--max-idle-time", "-1"), "--max-idle-time must be 0 or more, not -1"),
     ],
 )

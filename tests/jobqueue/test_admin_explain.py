@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import redis
 
 from jobqueue.admin.explain import Facts, explain, gather
 from jobqueue.admin.words import exact_span, mask_addresses, relative, span
 from jobqueue.models import Job, Queue, Worker
 from tests.jobqueue.admin_steps import add_attempt, make_job, make_worker
+from tests.jobqueue.conftest import UseRedis
 
 NOW = datetime(2026, 5, 17, 14, 0, tzinfo=UTC)
 FACTS = Facts(now=NOW)
@@ -68,6 +70,30 @@ def test_a_delayed_job_of_a_paused_queue_says_both() -> None:
     text = explain(_job(run_at=NOW + timedelta(hours=3)), replace(FACTS, is_paused=True))
     assert "Delayed until" in text
     assert "is paused" in text
+
+
+def test_a_job_that_a_rate_limit_holds_back_says_so() -> None:
+    text = explain(_job(run_at=NOW - timedelta(seconds=3)), replace(FACTS, used_up_rate=10))
+    assert text == (
+        "Due since 3 s. Held back by the queue's rate limit: no more than 10 jobs start in a second."
+    )
+
+
+def test_a_job_that_a_concurrency_limit_holds_back_says_so() -> None:
+    text = explain(_job(run_at=NOW - timedelta(seconds=3)), replace(FACTS, used_up_concurrency=2))
+    assert text == (
+        "Due since 3 s. Held back by the queue's concurrency limit: no more than 2 jobs run at once."
+    )
+
+
+def test_a_paused_queue_says_nothing_of_its_limits() -> None:
+    facts = replace(FACTS, is_paused=True, used_up_rate=10, used_up_concurrency=2)
+    assert "limit" not in explain(_job(), facts)
+
+
+def test_a_delayed_job_says_nothing_of_limits() -> None:
+    facts = replace(FACTS, used_up_rate=10, used_up_concurrency=2)
+    assert "limit" not in explain(_job(run_at=NOW + timedelta(hours=3)), facts)
 
 
 def test_a_job_of_an_unknown_queue_says_so() -> None:
@@ -141,6 +167,34 @@ def test_the_facts_know_a_paused_queue_and_the_last_error() -> None:
     add_attempt(job, 2, "ConnectionError")
     facts = gather(job)
     assert (facts.is_paused, facts.last_error) == (True, "ConnectionError")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("running", "used_up"), [(1, None), (2, 2), (3, 2)])
+def test_the_facts_know_whether_a_concurrency_limit_is_used_up(running: int, used_up: int | None) -> None:
+    Queue.objects.create(name="email", concurrency_limit=2)
+    for _ in range(running):
+        make_job("active")
+    make_job("active", queue="reminders")
+    assert gather(make_job()).used_up_concurrency == used_up
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("ago", "used_up"), [(50, 2), (5000, None)])
+def test_the_facts_know_whether_a_rate_limit_is_used_up(
+    ago: int, used_up: int | None, redis_client: redis.Redis
+) -> None:
+    Queue.objects.create(name="email", rate_limit=2)
+    seconds, microseconds = redis_client.time()
+    now = seconds * 1000 + microseconds // 1000
+    redis_client.rpush("rq:jobqueue:starts:email", now, now - ago)
+    assert gather(make_job()).used_up_rate == used_up
+
+
+@pytest.mark.django_db
+def test_without_redis_nothing_is_said_about_a_rate(redis_closed: UseRedis) -> None:
+    Queue.objects.create(name="email", rate_limit=2)
+    assert gather(make_job()).used_up_rate is None
 
 
 @pytest.mark.django_db

@@ -182,6 +182,22 @@ def test_pausing_a_queue_has_a_permission_of_its_own(action: str) -> None:
     assert Queue.objects.get(pk="email").paused is (action == "pause")
 
 
+def test_changing_limits_takes_the_permission_to_change_queues() -> None:
+    Queue.objects.create(name="email")
+    url, data = f"{QUEUES}email/change/", {"rate_limit": "10", "concurrency_limit": ""}
+    assert operator("view_queue", "pause_queue").post(url, data).status_code == 403
+    assert Queue.objects.get(pk="email").rate_limit is None
+    assert operator("change_queue", username="other").post(url, data).status_code == 302
+    assert Queue.objects.get(pk="email").rate_limit == 10
+
+
+def test_who_may_only_look_sees_limits_without_fields() -> None:
+    Queue.objects.create(name="email", rate_limit=4711)
+    text = operator("view_queue").get(f"{QUEUES}email/change/").content.decode()
+    assert "4711" in text
+    assert '<input type="number"' not in text
+
+
 # RQ's own pages -----------------------------------------------------------------------------------
 
 

@@ -287,7 +287,7 @@ def test_a_claim_says_when_the_rate_limit_lets_the_next_go(redis_client: redis.R
 
     pause = _claim_within(QueueLimits(rate=1)).pause
     assert pause is not None
-    assert 0 < pause <= 1.001
+    assert 1.0 < pause <= 1.1
 
 
 def test_a_rate_limit_holds_over_any_second_and_not_by_the_second_on_the_clock(
@@ -308,6 +308,24 @@ def test_a_lost_record_of_starts_counts_as_a_second_just_used_up() -> None:
     assert claimed.messages == []
     assert claimed.pause is not None
     assert claimed.pause > 0.5
+
+
+def test_a_record_of_starts_from_the_future_counts_as_lost(redis_client: redis.Redis) -> None:
+    in_an_hour = (redis_client.time()[0] + 3600) * 1000
+    redis_client.lpush("rq:jobqueue:starts:email", in_an_hour)
+    queues.publish(_messages(1))
+
+    pause = _claim_within(QueueLimits(rate=1)).pause
+    assert pause is not None
+    assert pause < 2
+
+
+def test_late_starts_count_from_when_they_came(redis_client: redis.Redis) -> None:
+    _rate_is_known(redis_client)
+    queues.publish(_messages(1, 2, 3))
+    queues.count_late_starts({"email": (2, 3)})
+
+    assert len(_claim_within(QueueLimits(rate=3)).messages) == 1
 
 
 def test_a_rate_of_zero_lets_none_start(redis_client: redis.Redis) -> None:

@@ -78,6 +78,20 @@ def wait(name: str) -> None:
     _have_effect(name)
 
 
+_kept: list[bytearray] = []
+
+
+@processor("workload.grow", queue="settlement")
+def grow(name: str, megabytes: int) -> None:
+    """Makes its process larger for good."""
+    _note_start(name)
+    grown = bytearray(megabytes << 20)
+    # Memory is in use once it was written to.
+    grown[::4096] = b"x" * len(grown[::4096])
+    _kept.append(grown)
+    _have_effect(name)
+
+
 @processor("workload.fail", queue="settlement")
 def fail(name: str) -> None:
     """Fails in every run."""

@@ -10,7 +10,7 @@ from tests.workload.guarded import GUARDED, requests
 
 
 class Command(BaseCommand):
-    """`manage.py workload_enqueue name …`: one job each; those whose name begins with "delayed" come later."""
+    """`manage.py workload_enqueue name …`: one job each; those called "delayed…" come later."""
 
     help = "Enqueue one guarded job for each name."
 

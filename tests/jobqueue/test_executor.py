@@ -1,0 +1,42 @@
+"""What an executor does with its jobs that no real worker shows at will."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobqueue.execution import Claim
+from jobqueue.executor import Executor, Options, Tally
+from jobqueue.models import Job
+from tests.jobqueue.steps import QUEUES, claimed
+
+pytestmark = pytest.mark.django_db
+
+
+def _executor(told: list[int], **options: int) -> Executor:
+    """One whose threads were not started, so they take up no job."""
+    return Executor(
+        Options("tests", QUEUES, threads=1, shutdown_timeout=1, **options), tally=Tally(retiring=told.append)
+    )
+
+
+def test_who_gives_way_hands_back_what_no_thread_gets_to_and_says_how_many_it_took() -> None:
+    told: list[int] = []
+    executor = _executor(told)
+    jobs = [claimed(claimant=executor.claimant) for _ in range(3)]
+    executor._start([Claim(job, "default") for job in jobs])
+
+    executor._retire()
+
+    assert set(Job.objects.values_list("state", "attempt", "failures")) == {("waiting", 1, 0)}
+    assert told == [0]
+
+
+def test_nobody_gives_way_before_a_first_job() -> None:
+    assert not _executor([], max_memory=1)._is_to_retire()
+
+
+def test_too_much_memory_in_use_is_a_reason_to_give_way() -> None:
+    executor = _executor([], max_memory=1)
+    executor._start([Claim(claimed(claimant=executor.claimant), "default")])
+
+    assert executor._is_to_retire()

@@ -14,11 +14,12 @@ class JobQueueConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks and every app's processors."""
-        from jobqueue import checks, metrics, tally
+        from jobqueue import checks, foreign, metrics, tally
         from jobqueue.models import JobTally
 
         assert checks  # importing it registers the checks
         metrics.register()
+        foreign.register()
         post_migrate.connect(tally.after_migrate, sender=self)
         pre_save.connect(tally.before_save, sender=JobTally)
         autodiscover_modules("processors")

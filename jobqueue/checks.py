@@ -9,8 +9,9 @@ from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
-from jobqueue import queues
+from jobqueue import foreign, queues
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.outbox import databases
@@ -63,8 +64,51 @@ def check_processors(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[
             id="jobqueue.E003",
         )
         for processor in all_processors()
-        if processor.queue not in configured
+        if processor.queue not in configured and processor.name != foreign.PROCESSOR
     ]
+
+
+@register("jobqueue")
+def check_allowed_functions(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """What plain RQ may call is named as RQ names it, and exists."""
+    if check_settings(None):
+        return []
+    return [message for name in get_settings().allowed_functions for message in _check_allowed(name)]
+
+
+def _check_allowed(name: object) -> list[CheckMessage]:
+    parts = name.split(".") if isinstance(name, str) else []
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        return [
+            Error(
+                f"JOBQUEUE ALLOWED_FUNCTIONS has {name!r}, which is no dotted name",
+                hint="Name the function with its module, such as 'shop.tasks.send_invoice'.",
+                id="jobqueue.E007",
+            )
+        ]
+    try:
+        function = import_string(str(name))
+        trouble = "" if callable(function) else "it cannot be called"
+    except Exception as error:
+        function, trouble = None, f"{type(error).__name__}: {error}"
+    if trouble:
+        return [
+            Warning(
+                f"JOBQUEUE ALLOWED_FUNCTIONS has {name!r}, whose jobs will fail: {trouble}",
+                hint="Correct the name, or remove it.",
+                id="jobqueue.W002",
+            )
+        ]
+    own_name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+    if own_name != name:
+        return [
+            Warning(
+                f"JOBQUEUE ALLOWED_FUNCTIONS has {name!r}, which RQ calls {own_name!r}",
+                hint="Name the function with the module that defines it, or enqueue it by that name.",
+                id="jobqueue.W003",
+            )
+        ]
+    return []
 
 
 @register("jobqueue")

@@ -62,6 +62,8 @@ class Settings:
     """How long `jobqueue_prune` keeps failed jobs."""
     processor_retry: dict[str, RetryPolicy] = field(default_factory=dict)
     """Policies by processor name; they win over the one named in code."""
+    allowed_functions: tuple[str, ...] = ()
+    """Dotted names of functions that may be put on the queues with plain RQ; all others are quarantined."""
     databases: tuple[str, ...] = ()
     """Aliases whose jobs the workers serve; empty means every alias that holds the job queue's tables."""
 
@@ -81,6 +83,9 @@ def _parse(raw: dict[str, Any]) -> Settings:
         name: policy if isinstance(policy, RetryPolicy) else RetryPolicy(**policy)
         for name, policy in values.get("processor_retry", {}).items()
     }
+    if isinstance(values.get("allowed_functions"), str):
+        raise ImproperlyConfigured("JOBQUEUE ALLOWED_FUNCTIONS must be a tuple or list of dotted names")
+    values["allowed_functions"] = tuple(values.get("allowed_functions", ()))
     parsed = Settings(**values)
     if parsed.worker_silence <= 2 * parsed.heartbeat_interval:
         raise ImproperlyConfigured(

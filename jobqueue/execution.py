@@ -18,7 +18,7 @@ from typing import NamedTuple
 from django.db import DatabaseError, connections, transaction
 from django.db.models.functions import Now
 
-from jobqueue import events, outbox, queues
+from jobqueue import events, foreign, outbox, queues
 from jobqueue.context import current_database, current_job, running
 from jobqueue.counting import count_outcomes
 from jobqueue.exceptions import BrokerUnavailable, JobQueueError, RetryLater, UnknownProcessor
@@ -36,6 +36,8 @@ _LONGEST_TRACEBACK = 20_000
 _LATE_START = 0.05
 # Rows may know of more running jobs than Redis; then Redis is asked again after so many seconds.
 _ASK_AGAIN = 0.25
+# How often one claim asks Redis again because only foreign messages came.
+_MOST_TRIES = 50
 # A time that no database or calendar has would keep the outcome from being written down.
 _LONGEST_DELAY = timedelta(days=36_500)
 
@@ -133,7 +135,7 @@ def claim_within(
     others from being claimed.
     """
     started = time.monotonic()
-    taken = queues.claim(served, count, claimant.id.hex, claimant.name, limits, free)
+    taken = _take(limits, claimant, count, served, free)
     if not taken.messages:
         return Claims([], taken.pause)
     by_database: dict[str, list[queues.Message]] = defaultdict(list)
@@ -176,6 +178,31 @@ def _count_late_starts(claims: list[Claim], limits: Mapping[str, queues.QueueLim
         queues.count_late_starts(late)
     except BrokerUnavailable as error:
         logger.warning("Redis did not take the late starts of %d jobs: %s", len(claims), error)
+
+
+def _take(
+    limits: Mapping[str, queues.QueueLimits],
+    claimant: Claimant,
+    count: int,
+    served: Sequence[str],
+    free: int | None,
+) -> queues.Claimed:
+    """Take messages from Redis; foreign ones are looked after, and what is adopted may be among the next."""
+    for _ in range(_MOST_TRIES):
+        taken = queues.claim(served, count, claimant.id.hex, claimant.name, limits, free)
+        adopted = _look_after(taken.quarantined) if taken.quarantined else 0
+        if taken.messages or not adopted:
+            break
+    return taken
+
+
+def _look_after(quarantined: list[tuple[str, str]]) -> int:
+    try:
+        return foreign.look_after(quarantined)
+    except Exception as error:
+        # The messages that came with them must not wait; these are noted in Redis.
+        logger.warning("foreign messages wait: %s: %s", type(error).__name__, error)
+        return 0
 
 
 def _claim_rows(
@@ -396,7 +423,13 @@ def _forget_messages(
         )
         for outcome in outcomes
     ]
-    _tell(messages, claimant.id.hex, count_outcomes(settled), tell)
+    reports = [
+        report
+        for outcome in settled
+        if outcome.status != OutcomeStatus.RETRIED
+        and (report := foreign.report_of(outcome.job, is_failed=outcome.status == OutcomeStatus.FAILED))
+    ]
+    _tell(messages, claimant.id.hex, count_outcomes(settled), tell, reports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +440,7 @@ class _Settled:
     worker_id: str
     counters: dict[str, float]
     batch_id: str
+    reports: list[foreign.Report]
 
 
 # Batches that Redis did not take yet. The rows are right already; only RQ's registries and the
@@ -420,8 +454,9 @@ def _tell(
     worker_id: str,
     counters: dict[str, float],
     tell: Callable[[], object] | None = None,
+    reports: Sequence[foreign.Report] = (),
 ) -> None:
-    _untold.append(_Settled(messages, worker_id, counters, uuid.uuid4().hex))
+    _untold.append(_Settled(messages, worker_id, counters, uuid.uuid4().hex, list(reports)))
     (tell or tell_redis)()
 
 
@@ -432,6 +467,8 @@ def tell_redis() -> bool:
             settled = _untold[0]
             try:
                 queues.finish(settled.messages, settled.worker_id, settled.counters, settled.batch_id)
+                for report in settled.reports:
+                    queues.report_adopted(*report)
             except BrokerUnavailable as error:
                 logger.warning("Redis did not take the outcomes of %d jobs: %s", len(settled.messages), error)
                 return False

@@ -13,7 +13,7 @@ from contextlib import suppress
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models.functions import Now
 
-from jobqueue import outbox, rescue, tally
+from jobqueue import foreign, outbox, rescue, tally
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue, Worker
@@ -170,13 +170,14 @@ class QueueDecisions:
 
 
 def rescuer() -> Callable[[], float]:
-    """Brings back the jobs of silent workers, and keeps the tally of jobs short."""
+    """Brings back the jobs of silent workers, also foreign ones, and keeps the tally of jobs short."""
 
     def body() -> float:
         for alias in outbox.databases():
             rescue.rescue_lost(alias)
             tally.compact(alias)
         rescue.sweep(get_settings().heartbeat_interval)
+        foreign.look_after_due()
         return get_settings().heartbeat_interval
 
     return body

@@ -1,7 +1,8 @@
-"""The only file that talks to RQ and Redis: publish, claim, finish, count, ping.
+"""The only file that talks to RQ and Redis: publish, claim, finish, quarantine, count, ping.
 
 Redis carries `(job id, attempt)` as an RQ job whose id is the message id, so RQ's own tools show
-what is queued and what runs. Nothing read from Redis is ever unpickled, imported or called.
+what is queued and what runs. Nothing read from Redis is ever unpickled, and nothing is imported or called
+but functions that the settings allow by name (see `foreign`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.commands.core import Script
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
-from rq.defaults import RQ_KEY_PREFIX
+from rq.defaults import DEFAULT_FAILURE_TTL, DEFAULT_RESULT_TTL, RQ_KEY_PREFIX
 from rq.utils import now as rq_now
 from rq.utils import utcformat
 
@@ -89,6 +90,19 @@ class Message(NamedTuple):
         return cls(queue, int(job_id), int(attempt), database or DEFAULT_DATABASE)
 
 
+class ForeignMessage(NamedTuple):
+    """What plain RQ put on a queue, as it stands in Redis: not decoded, not believed."""
+
+    queue: str
+    id: str
+    enqueued_at: str
+    """When RQ enqueued it: a job that is enqueued anew has the same id and another time."""
+    data: bytes
+    timeout: str
+    extras: tuple[str, ...]
+    """What RQ's worker would have to do besides calling the function."""
+
+
 class QueueLimits(NamedTuple):
     """What holds messages of one queue back, in all workers together; None is no limit."""
 
@@ -104,6 +118,7 @@ class Claimed:
 
     messages: list[Message]
     quarantined: list[tuple[str, str]]
+    """`(queue, message id)` of foreign ones, which are to be looked after."""
     pause: float | None = None
 
 
@@ -268,7 +283,8 @@ def claim(
     limits: Mapping[str, QueueLimits] = _UNLIMITED,
     free: int | None = None,
 ) -> Claimed:
-    """Take up to `count` messages, queues in order of priority. Foreign messages are quarantined.
+    """Take up to `count` messages, queues in order of priority. Foreign messages are quarantined at once,
+    and noted in Redis until somebody has looked after them.
 
     `free` of them can start at once. Beyond these at most half of what waits is taken, for another worker may
     be idle; and none of a queue with a limit, so that what counts as started does start.
@@ -286,9 +302,7 @@ def claim(
             client, "claim", count, at_once, worker_id, worker_name, utcformat(rq_now()), *described
         )
     messages = [Message.parse(_text(queue), _text(message)) for queue, message in _in_pairs(ours)]
-    quarantined = [(_text(queue), _text(message)) for queue, message in _in_pairs(foreign)]
-    for queue, message_id in quarantined:
-        _explain_quarantine(client, queue, message_id)
+    quarantined = [(_text(queue), _foreign_id(message)) for queue, message in _in_pairs(foreign)]
     return Claimed(messages, quarantined, None if pause < 0 else pause / 1000)
 
 
@@ -307,20 +321,6 @@ def put_back(messages: Sequence[Message], worker_id: str) -> None:
     with _as_unavailable():
         for queue, ids in by_queue.items():
             _run(client_for(queue), "put_back", queue, worker_id, *ids)
-
-
-def _explain_quarantine(client: Redis, queue: str, message_id: str) -> None:
-    text = (
-        f"Quarantined: the message {message_id[:100]!r} on queue {queue!r} was not published by jobqueue "
-        "and was not run. Enqueue jobs with jobqueue.jobs.enqueue()."
-    )
-    logger.error(text)
-    key = f"{RQ_KEY_PREFIX}:job:{message_id}"
-    try:
-        client.hset(key, mapping={"status": "failed", "origin": queue, "exc_info": text})
-    except RedisError as error:
-        # A key of another type under that name must not stop the worker.
-        logger.warning("could not mark the quarantined message: %s", type(error).__name__)
 
 
 class Bell:
@@ -503,6 +503,113 @@ def forget_started(entries: Sequence[tuple[str, str]]) -> int:
         return sum(
             int(client_for(queue).zrem(f"{RQ_KEY_PREFIX}:wip:{queue}", entry)) for queue, entry in entries
         )
+
+
+# Foreign messages ---------------------------------------------------------------------------------
+
+# What RQ's own worker would do besides calling the function, by the field of the job's hash.
+_EXTRAS = {
+    "success_callback_name": "a callback",
+    "failure_callback_name": "a callback",
+    "stopped_callback_name": "a callback",
+    "webhooks": "webhooks",
+    "repeats_left": "repetitions",
+    "rate_limit_key": "a rate limit of RQ's",
+}
+_LONGEST_FIELD = 50
+
+
+def read_foreign(queue: str, message_id: str, longest: int) -> ForeignMessage | None:
+    """What RQ wrote of this job; None if there is no job, or its data has more than `longest` bytes."""
+    client, key = client_for(queue), _job_key(message_id)
+    with _as_unavailable():
+        if _text(client.type(key)) != "hash":
+            return None
+        with client.pipeline(transaction=False) as pipeline:
+            for field in ("data", "enqueued_at", "timeout", *_EXTRAS):
+                pipeline.hstrlen(key, field)
+            pipeline.exists(key + b":dependents")
+            data, enqueued_at, timeout, *extras, dependents = pipeline.execute()
+        if data > longest or max(enqueued_at, timeout) > _LONGEST_FIELD:
+            return None
+        values = client.hmget(key, ["data", "enqueued_at", "timeout"])
+    asked = {name for name, size in zip(_EXTRAS.values(), extras, strict=True) if size}
+    if dependents:
+        asked.add("jobs that depend on it")
+    raw, moment, limit = (value.encode() if isinstance(value, str) else value or b"" for value in values)
+    return ForeignMessage(queue, message_id, _text(moment), raw, _text(limit), tuple(sorted(asked)))
+
+
+def explain_quarantine(queue: str, message_id: str, why: str) -> None:
+    """Leave a foreign message in RQ's failed registry for good, and say there why it was not run."""
+    text = (
+        f"Quarantined: the message {message_id[:100]!r} on queue {queue!r} was not published by jobqueue "
+        "and was not run. Enqueue jobs with jobqueue.jobs.enqueue(). Of plain RQ's jobs only those run whose "
+        f'function JOBQUEUE["ALLOWED_FUNCTIONS"] names. This one does not, because {why}.'
+    )
+    client = client_for(queue)
+    with _as_unavailable():
+        try:
+            fields: dict[Any, Any] = {"status": "failed", "origin": queue, "exc_info": text}
+            client.hset(_job_key(message_id), mapping=fields)
+        except ResponseError as error:
+            # A key of another type under that name must not stop the worker.
+            logger.warning("could not mark the quarantined message: %s", type(error).__name__)
+        client.zrem(f"{RQ_KEY_PREFIX}:jobqueue:foreign:{queue}", _raw_id(message_id))
+    logger.error(text)
+
+
+def report_adopted(queue: str, message_id: str, enqueued_at: str, status: str, text: str = "") -> bool:
+    """Say in RQ's words how an adopted job stands: "started", "finished", "failed" or "canceled".
+
+    False if there is nothing to say it about: RQ forgot the job, or enqueued it anew since, or it ended
+    already and would be said to have started.
+    """
+    with _as_unavailable():
+        return bool(
+            _run(
+                client_for(queue),
+                "report_adopted",
+                queue,
+                _raw_id(message_id),
+                enqueued_at,
+                status,
+                utcformat(rq_now()),
+                DEFAULT_RESULT_TTL,
+                DEFAULT_FAILURE_TTL,
+                text,
+            )
+        )
+
+
+def foreign_to_look_after(most: int) -> list[tuple[str, str]]:
+    """Foreign messages, `(queue, message id)`, whose time to be looked after has come.
+
+    They come again after a while, unless they ended or stay in quarantine.
+    """
+    found: list[tuple[str, str]] = []
+    by_client: dict[int, tuple[Redis, list[str]]] = {}
+    for queue in django_settings.RQ_QUEUES:
+        client = client_for(queue)
+        by_client.setdefault(id(client), (client, []))[1].append(queue)
+    with _as_unavailable():
+        for client, names in by_client.values():
+            answer = _run(client, "foreign_due", most, *names)
+            found += [(_text(queue), _foreign_id(message)) for queue, message in _in_pairs(answer)]
+    return found
+
+
+def _job_key(message_id: str) -> bytes:
+    return f"{RQ_KEY_PREFIX}:job:".encode() + _raw_id(message_id)
+
+
+def _foreign_id(message: bytes | str) -> str:
+    # An id that is no text must still be found again.
+    return message.decode("utf-8", "surrogateescape") if isinstance(message, bytes) else message
+
+
+def _raw_id(message_id: str) -> bytes:
+    return message_id.encode("utf-8", "surrogateescape")
 
 
 # Read ---------------------------------------------------------------------------------------------

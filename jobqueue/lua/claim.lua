@@ -101,6 +101,8 @@ for i = 7, #ARGV, 3 do
         started = started + 1
       else
         redis.call('ZADD', prefix .. ':failed:' .. queue, seconds + 31536000, message)
+        -- Until somebody has decided about it: this worker now, another if this one dies.
+        redis.call('ZADD', prefix .. ':jobqueue:foreign:' .. queue, seconds + 5, message)
         foreign[#foreign + 1] = queue
         foreign[#foreign + 1] = message
       end

@@ -447,6 +447,11 @@ def _uuid_of_digits(redis_client: redis.Redis) -> str:
     return str(queue.enqueue(os.getcwd, job_id="12345678-1234-4123-8123-123456789012").id)
 
 
+def _quarantine() -> None:
+    for queue, message_id in queues.claim(QUEUES, 10, WORKER, "worker").quarantined:
+        queues.explain_quarantine(queue, message_id, "it is a test")
+
+
 FOREIGN = [_plain_rq, _pickled_rq, _malicious_pickle, _without_a_hash, _uuid_of_digits]
 
 
@@ -469,18 +474,20 @@ def test_a_quarantined_message_says_what_it_is_and_what_to_do(
     redis_client: redis.Redis, put: Callable[[redis.Redis], str]
 ) -> None:
     foreign = put(redis_client)
-    queues.claim(QUEUES, 10, WORKER, "worker")
+    _quarantine()
 
     fields: dict[bytes, bytes] = redis_client.hgetall(f"rq:job:{foreign}")  # type: ignore[assignment]
     explanation = fields[b"exc_info"].decode()
     assert f"{foreign!r} on queue 'email' was not published by jobqueue and was not run" in explanation
     assert "jobqueue.jobs.enqueue()" in explanation
+    assert 'JOBQUEUE["ALLOWED_FUNCTIONS"]' in explanation
+    assert "because it is a test" in explanation
     assert redis_client.hget(f"rq:job:{foreign}", "status") == b"failed"
 
 
 def test_a_quarantined_message_is_logged(redis_client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
     _plain_rq(redis_client)
-    queues.claim(QUEUES, 10, WORKER, "worker")
+    _quarantine()
 
     [record] = [record for record in caplog.records if record.name == "jobqueue.queues"]
     assert record.levelname == "ERROR"
@@ -489,7 +496,7 @@ def test_a_quarantined_message_is_logged(redis_client: redis.Redis, caplog: pyte
 
 def test_rqs_own_pages_can_show_a_quarantined_message(redis_client: redis.Redis) -> None:
     foreign = _plain_rq(redis_client)
-    queues.claim(QUEUES, 10, WORKER, "worker")
+    _quarantine()
 
     assert FailedJobRegistry("email", connection=redis_client, serializer=JSONSerializer).get_job_ids() == [
         foreign
@@ -526,6 +533,14 @@ def test_an_id_with_odd_characters_is_quarantined_and_hurts_no_other(
     assert claimed.quarantined == [("email", odd)]
 
 
+def test_an_id_that_is_no_text_can_be_explained(redis_client: redis.Redis) -> None:
+    redis_client.rpush("rq:queue:email", b"\xff\xfe\x80")
+    _quarantine()
+
+    assert b"not published by jobqueue" in redis_client.hget(b"rq:job:\xff\xfe\x80", "exc_info")  # type: ignore[operator]
+    assert not redis_client.exists("rq:jobqueue:foreign:email")
+
+
 def test_an_id_that_is_no_text_is_quarantined_and_hurts_no_other(redis_client: redis.Redis) -> None:
     redis_client.rpush("rq:queue:email", b"\xff\xfe\x80")
     queues.publish(_messages(7))
@@ -548,6 +563,17 @@ def test_a_key_of_another_type_under_a_foreign_id_does_not_stop_the_claim(redis_
     queues.publish(_messages(7))
 
     assert _claim() == ["7-1"]
+
+
+def test_a_key_of_another_type_under_a_foreign_id_does_not_stop_the_explanation(
+    redis_client: redis.Redis,
+) -> None:
+    redis_client.set("rq:job:foreign", "text")
+    redis_client.rpush("rq:queue:email", "foreign")
+    _quarantine()
+
+    assert redis_client.get("rq:job:foreign") == b"text"
+    assert not redis_client.exists("rq:jobqueue:foreign:email")
 
 
 # Finish -------------------------------------------------------------------------------------------

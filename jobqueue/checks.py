@@ -96,7 +96,7 @@ def _check_allowed(name: object) -> list[CheckMessage]:
             Warning(
                 f"JOBQUEUE ALLOWED_FUNCTIONS has {name!r}, whose jobs will fail: {trouble}",
                 hint="Correct the name, or remove it.",
-                id="jobqueue.W002",
+                id="jobqueue.W003",
             )
         ]
     own_name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
@@ -105,7 +105,7 @@ def _check_allowed(name: object) -> list[CheckMessage]:
             Warning(
                 f"JOBQUEUE ALLOWED_FUNCTIONS has {name!r}, which RQ calls {own_name!r}",
                 hint="Name the function with the module that defines it, or enqueue it by that name.",
-                id="jobqueue.W003",
+                id="jobqueue.W004",
             )
         ]
     return []

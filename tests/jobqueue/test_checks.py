@@ -118,3 +118,37 @@ def test_a_redis_that_evicts_keys_is_a_warning_before_a_deployment(
 
 def test_a_redis_that_cannot_be_reached_is_no_warning(redis_closed: UseRedis) -> None:
     assert _deployment_ids() == []
+
+
+@pytest.mark.parametrize(
+    "name", ["send", "shop.", ".send", "shop tasks.send", "shop.tasks:send", "", 5, None]
+)
+def test_an_allowed_function_that_is_no_dotted_name_is_an_error(settings: LazySettings, name: Any) -> None:
+    settings.JOBQUEUE = {"ALLOWED_FUNCTIONS": [name]}
+    [message] = _found()
+
+    assert message.id == "jobqueue.E007"
+    assert repr(name) in message.msg
+
+
+@pytest.mark.parametrize(
+    "name", ["no.such.module", "tests.workload.functions.missing", "tests.workload.functions.NOTE"]
+)
+def test_an_allowed_function_that_cannot_be_called_is_a_warning(settings: LazySettings, name: str) -> None:
+    settings.JOBQUEUE = {"ALLOWED_FUNCTIONS": [name]}
+
+    assert _ids() == ["jobqueue.W003"]
+
+
+def test_an_allowed_function_under_a_name_that_rq_does_not_use_is_a_warning(settings: LazySettings) -> None:
+    settings.JOBQUEUE = {"ALLOWED_FUNCTIONS": ["tests.jobqueue.test_foreign.note"]}
+    [message] = _found()
+
+    assert message.id == "jobqueue.W004"
+    assert "'tests.workload.functions.note'" in message.msg
+
+
+def test_an_allowed_function_that_exists_passes(settings: LazySettings) -> None:
+    settings.JOBQUEUE = {"ALLOWED_FUNCTIONS": ["tests.workload.functions.note"]}
+
+    assert _found() == []

@@ -78,3 +78,16 @@ def test_policies_may_be_written_as_dicts(settings: LazySettings) -> None:
 
     assert get_settings().retry == RetryPolicy(2, timedelta(seconds=9))
     assert get_settings().processor_retry == {"a": RetryPolicy(5), "b": RetryPolicy(6)}
+
+
+def test_allowed_functions_may_be_written_as_a_list(settings: LazySettings) -> None:
+    settings.JOBQUEUE = {"ALLOWED_FUNCTIONS": ["shop.tasks.send"]}
+
+    assert get_settings().allowed_functions == ("shop.tasks.send",)
+
+
+def test_one_name_instead_of_a_list_of_allowed_functions_is_refused(settings: LazySettings) -> None:
+    settings.JOBQUEUE = {"ALLOWED_FUNCTIONS": "shop.tasks.send"}
+
+    with pytest.raises(ImproperlyConfigured, match="ALLOWED_FUNCTIONS must be a tuple or list"):
+        get_settings()

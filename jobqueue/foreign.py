@@ -159,7 +159,10 @@ def _call(data: bytes) -> tuple[str, list[Any], dict[str, Any]]:
     try:
         call = json.loads(data.decode())
     except (ValueError, RecursionError):
-        raise Refused("its data is no JSON, and nothing else is ever loaded") from None
+        raise Refused(
+            "its data is no JSON, and nothing else is ever loaded; RQ writes JSON with the SERIALIZER "
+            "rq.serializers.JSONSerializer in RQ_QUEUES"
+        ) from None
     match call:
         case [str(function), None, list(args), dict(kwargs)]:
             return function, args, kwargs

@@ -5,6 +5,8 @@ PORT ?= 8000
 VAR ?= var
 # How many test processes: a number, or auto for one on each core.
 WORKERS ?= auto
+# About how long each test of `make soak` takes: its numbers of trials grow with it.
+MINUTES ?= 10
 # More arguments for pytest: make test ARGS="-k reminders"
 ARGS ?=
 
@@ -14,7 +16,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test test-browser lint format bench
+.PHONY: help demo demo-reset test test-browser soak lint format bench
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -33,6 +35,9 @@ test: $(VENV)/.installed-dev ## run the tests (TEST_DATABASE_URL=postgres://… 
 
 test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (needs chromium)
 	$(PYTHON) -m pytest -m browser $(ARGS)
+
+soak: $(VENV)/.installed-dev ## run the long trials of faults (MINUTES=10 for each, TEST_DATABASE_URL=…)
+	SOAK_MINUTES=$(MINUTES) $(PYTHON) -m pytest -m soak $(ARGS) tests/soak
 
 lint: $(VENV)/.installed-dev ## check style, types, imports between layers and migrations
 	$(PYTHON) -m ruff check .

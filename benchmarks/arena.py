@@ -28,6 +28,7 @@ from spendsync_site.demo.processes import LOOPBACK
 
 NODE_MODULES = ROOT / ".bench" / "node" / "node_modules"
 DATABASE = "benchmark"
+_TEMPLATE = "migrated"
 _PRODUCER_PATIENCE = 180.0
 _MODULE_PATIENCE = 600.0
 _JOB_TABLES = "jobqueue_attempt, jobqueue_job, jobqueue_worker, settlements_emaildelivery"
@@ -58,6 +59,8 @@ class Arena:
         self.redis_server = RedisServer(self.folder / "redis")
         self.postgresql = PostgreSQLServer(self.folder / "postgresql")
         self._sqlite_template = self.folder / "template.sqlite3"
+        self._static = self.folder / "static"
+        self._static.mkdir()
         self._sqlite = self.folder / "site.sqlite3"
 
     def __enter__(self) -> Self:
@@ -82,18 +85,26 @@ class Arena:
 
     def _make_databases(self) -> None:
         with self.postgresql.connect("postgres") as connection:
-            connection.execute(f"CREATE DATABASE {DATABASE}")
-        for url in (self.postgresql.url(DATABASE), f"sqlite:///{self._sqlite_template}"):
+            connection.execute(f"CREATE DATABASE {_TEMPLATE}")
+        for url in (self.postgresql.url(_TEMPLATE), f"sqlite:///{self._sqlite_template}"):
             environment = self._environment() | {
                 "DJANGO_SETTINGS_MODULE": "benchmarks.site.settings",
                 "DATABASE_URL": url,
             }
-            processes.output_of(
-                [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
-                environment,
-                self._log("migrate"),
-                300,
-            )
+            command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+            processes.output_of(command, environment, self._log("migrate"), 300)
+        self.make_database(DATABASE)
+
+    def make_database(self, name: str) -> str:
+        """An empty database with all tables; its address."""
+        with self.postgresql.connect("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        return self.postgresql.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Give its disk space back."""
+        with self.postgresql.connect("postgres") as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _environment(self) -> dict[str, str]:
         kept = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
@@ -111,6 +122,7 @@ class Arena:
             "DEBUG": "0",
             "EMAIL_URL": "dummymail://",
             "EMAIL_BACKEND": "",
+            "STATIC_ROOT": str(self._static),
         }
 
     def environment_of(self, peer: Peer) -> dict[str, str]:

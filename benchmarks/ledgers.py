@@ -25,6 +25,9 @@ class Ledger(Protocol):
     def read(self) -> dict[int, float]:
         """By job number: when it ran. Raises BenchmarkFailed if one ran twice."""
 
+    def close(self) -> None:
+        """Give up what it counts with."""
+
 
 class RedisLedger:
     """The list that the benchmark's job pushes to."""
@@ -43,6 +46,9 @@ class RedisLedger:
         """The list, as it was pushed."""
         entries = (entry.split() for entry in self._redis.lrange(EFFECTS, 0, -1))
         return once_each((int(number), float(moment)) for number, moment in entries)
+
+    def close(self) -> None:
+        """Nothing: the connection is the arena's."""
 
 
 class DeliveryLedger:
@@ -69,6 +75,10 @@ class DeliveryLedger:
             raise BenchmarkFailed("an e-mail was sent twice")
         return once_each((_number_in(str(recipient)), float(str(sent_at))) for recipient, sent_at, _ in rows)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
 
 def once_each(runs: Iterable[tuple[int, float]]) -> dict[int, float]:
     """The moment of each run by its job's number; BenchmarkFailed if a number occurs twice."""
@@ -85,9 +95,11 @@ def once_each(runs: Iterable[tuple[int, float]]) -> dict[int, float]:
 
 def check_all_ran(moments: dict[int, float], count: int) -> None:
     """BenchmarkFailed unless exactly the jobs 0 to `count` - 1 ran."""
-    if moments.keys() != set(range(count)):
-        missing = sorted(set(range(count)) - moments.keys())
-        raise BenchmarkFailed(f"{len(missing)} of {count} jobs did not run, among them number {missing[:1]}")
+    missing = sorted(set(range(count)) - moments.keys())
+    if missing:
+        raise BenchmarkFailed(f"{len(missing)} of {count} jobs did not run, among them number {missing[0]}")
+    if len(moments) > count:
+        raise BenchmarkFailed(f"{len(moments) - count} jobs ran that nobody asked for")
 
 
 def _number_in(recipient: str) -> int:

@@ -12,6 +12,31 @@ from benchmarks.measures import crowd, drain, enqueueing, latency, saves
 from benchmarks.peers import Peer
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
+"""Of the crowds: how many jobs wait, are delayed and have failed, each."""
+
+MIDDLE, LARGEST = SIZES[1], SIZES[-1]
+OPERATIONS = {
+    "claim": "claim and complete 64 jobs",
+    "relay": "one look of the relay",
+    "health": "`GET /health/queues`",
+    "metrics": "`GET /metrics`",
+    "admin": "the admin's list of jobs",
+    "admin_failed": "the admin's list of failed jobs",
+}
+"""What is timed among a crowd, by name."""
+
+MEASURES = {
+    "noop": "Drain: jobs that do nothing but one RPUSH",
+    "io5": "Drain: jobs that wait 5 ms, then one RPUSH",
+    "email": "Drain: the real e-mail job",
+    "bulk": "Enqueue, a thousand at a time",
+    "single": "Enqueue, one by one",
+    "pickup": "Pick-up of a lone job, from the enqueue call to its start",
+    "delayed": "Lateness of delayed jobs, 100 due a second",
+    "saves": "What a save costs with its signal",
+    "crowd": "Cost among many jobs",
+}
+"""Every measure, in the order in which they run."""
 
 Figures = dict[str, float]
 Run = Callable[[Arena, Peer], Figures]

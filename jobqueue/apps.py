@@ -1,6 +1,7 @@
 """Wires the job queue when Django starts."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate, pre_save
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -13,8 +14,11 @@ class JobQueueConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks and every app's processors."""
-        from jobqueue import checks, metrics
+        from jobqueue import checks, metrics, tally
+        from jobqueue.models import JobTally
 
         assert checks  # importing it registers the checks
         metrics.register()
+        post_migrate.connect(tally.after_migrate, sender=self)
+        pre_save.connect(tally.before_save, sender=JobTally)
         autodiscover_modules("processors")

@@ -10,7 +10,9 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from jobqueue import queues
 from jobqueue.conf import get_settings
+from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.outbox import databases
 from jobqueue.queues import DATABASE_ALIAS
 from jobqueue.registry import all_processors
@@ -19,8 +21,7 @@ from jobqueue.registry import all_processors
 @register("jobqueue")
 def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """JOBQUEUE and RQ_QUEUES are usable."""
-    queues = getattr(django_settings, "RQ_QUEUES", None)
-    if not queues:
+    if not getattr(django_settings, "RQ_QUEUES", None):
         return [
             Error(
                 "RQ_QUEUES names no queue",
@@ -54,15 +55,15 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[C
 @register("jobqueue")
 def check_processors(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Every processor's queue is configured, so that a worker can serve it."""
-    queues = getattr(django_settings, "RQ_QUEUES", None) or {}
+    configured = getattr(django_settings, "RQ_QUEUES", None) or {}
     return [
         Error(
             f"processor {processor.name!r} uses the queue {processor.queue!r}, which RQ_QUEUES does not have",
-            hint=f"Use one of: {', '.join(queues)}; or add the queue.",
+            hint=f"Use one of: {', '.join(configured)}; or add the queue.",
             id="jobqueue.E003",
         )
         for processor in all_processors()
-        if processor.queue not in queues
+        if processor.queue not in configured
     ]
 
 
@@ -95,3 +96,23 @@ def check_admin_link(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[
             )
         ]
     return []
+
+
+@register("jobqueue", deploy=True)
+def check_eviction(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Redis throws no message away when its memory is full. Asked with `check --deploy` only, by network."""
+    if check_settings(None):
+        return []
+    try:
+        policies = queues.eviction_policies() - {"noeviction"}
+    except BrokerUnavailable:
+        # That it cannot be reached from here says nothing about its policy.
+        return []
+    return [
+        Warning(
+            f"Redis evicts keys when its memory is full (maxmemory-policy is {policy})",
+            hint="Set maxmemory-policy noeviction: then a full Redis refuses messages, which are sent later.",
+            id="jobqueue.W002",
+        )
+        for policy in sorted(policies)
+    ]

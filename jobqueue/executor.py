@@ -68,7 +68,8 @@ class Tally:
     """What an executor tells its supervisor, in memory both share."""
 
     running: Callable[[int], None] = lambda _count: None
-    performing: Callable[[int, int], None] = lambda _thread, _job_id: None
+    performing: Callable[[int, int, float], None] = lambda _thread, _job_id, _deadline: None
+    alive: Callable[[], None] = lambda: None
     settled: Callable[[int, int], None] = lambda _completed, _failed: None
     ready: Callable[[], None] = lambda: None
     retiring: Callable[[int], None] = lambda _claimed: None
@@ -94,6 +95,9 @@ class Executor:
         self._unsettled: dict[tuple[str, int, int], Claim] = {}
         self._settled = threading.Condition()
         self._claim_count = 0
+        # Whether the last claim left nothing, and until when to wait for a bell then.
+        self._is_drained = False
+        self._next_look = 0.0
         self._is_held_back = False
         self._next_look_for_strays = 0.0
         self._next_look_at_memory = 0.0
@@ -168,7 +172,7 @@ class Executor:
 
     def _start_threads(self, worker: Worker) -> None:
         self._loops = [
-            Loop("heartbeat", loops.heartbeat(worker)),
+            Loop("heartbeat", loops.heartbeat(worker, self.tally.alive)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
             Loop("rescue", loops.rescuer()),
@@ -278,14 +282,19 @@ class Executor:
         if not served:
             self._wake.wait(_LOOK_EVERY)
             return []
+        if self._is_drained and not self.options.burst:
+            # Nothing was left, so whatever there is now has rung.
+            self._wait_for_messages(served, self._next_look - time.monotonic())
+            if self._stop_asked:
+                return []
         claims, pause = execution.claim_within(
             decisions.limits, self.claimant, room, served, self._threads.free
         )
-        if not claims and not self.options.burst and not self._stop_asked:
-            self._wait_for_messages(served, _LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY))
-        elif not claims and pause is not None:
-            self._wake.wait(pause)
+        self._is_drained = len(claims) < room
+        self._next_look = time.monotonic() + (_LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY))
         self._is_held_back = not claims and pause is not None
+        if self._is_held_back and self.options.burst:
+            self._wake.wait(self._next_look - time.monotonic())
         return claims
 
     def _wait_for_messages(self, served: Sequence[str], timeout: float) -> None:

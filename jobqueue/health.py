@@ -15,6 +15,7 @@ from django.db import connections
 
 from jobqueue import queues
 from jobqueue.conf import get_settings
+from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.statistics import QueueCounts, completed_counts, queue_counts
 
 logger = logging.getLogger("jobqueue.health")
@@ -56,21 +57,33 @@ class QueuesHealth:
 def check_queues() -> QueuesHealth:
     """Ask Redis and the database at the same time, HEALTH_TIMEOUT at most.
 
-    What did not answer counts as zero and makes the whole DOWN.
+    What did not answer counts as zero and makes the whole DOWN; so does a Redis that answers but
+    refuses messages or evicts them.
     """
     timeout = get_settings().health_timeout
-    completed = _probes.submit(completed_counts, "probe")
+    redis = _probes.submit(_probe_redis)
     counts = _start_database_probe(queue_counts)
     started = datetime.now(UTC)
     counted = _answer("database", counts, timeout)
     left = max(0.0, timeout - (datetime.now(UTC) - started).total_seconds())
-    finished = _answer("Redis", completed, left)
+    takes_messages, completed = _answer("Redis", redis, left) or (False, {})
     return QueuesHealth(
-        is_up=counted is not None and finished is not None,
+        is_up=counted is not None and takes_messages,
         counts=counted or {},
-        completed=finished or {},
+        completed=completed,
         moment=datetime.now(UTC),
     )
+
+
+def _probe_redis() -> tuple[bool, dict[str, int]]:
+    """Whether Redis takes messages and keeps them, and how many jobs it counted as completed."""
+    completed = completed_counts("probe")
+    try:
+        queues.check_writable("probe")
+    except BrokerUnavailable as error:
+        logger.warning("Redis cannot be used: %s", error)
+        return False, completed
+    return True, completed
 
 
 def is_ready() -> bool:

@@ -36,11 +36,14 @@ class JobThreads:
         self,
         count: int,
         *,
-        performing: Callable[[int, int], None],
+        performing: Callable[[int, int, float], None],
         performed: Callable[[Outcome], None],
         guard: Callable[[Callable[[], None]], Callable[[], None]],
     ) -> None:
-        """`performing` is told the thread's number and the job's id before each run; `guard` wraps a body."""
+        """`performing` is told a thread's number, its job's id and when its time is up (0: it has ended).
+
+        `guard` wraps the body of a thread.
+        """
         self.count = count
         self.limits = TimeLimits()
         self._performing, self._performed, self._guard = performing, performed, guard
@@ -140,8 +143,9 @@ class JobThreads:
                 return
             if time.monotonic() - idle_since > _CHECK_CONNECTIONS_AFTER:
                 loops.close_broken_connections()
-            self._performing(number, claimed.job.pk)
+            self._performing(number, claimed.job.pk, time.monotonic() + claimed.job.timeout)
             outcome = execution.perform(claimed, limit)
+            self._performing(number, claimed.job.pk, 0.0)
             leave_no_transaction()
             idle_since = self._note_performed(outcome.seconds)
             self._performed(outcome)

@@ -238,14 +238,7 @@ def _check_text(name: str, value: str) -> str:
 def _insert(job: Job, *, due: bool, database: str) -> None:
     if due:
         job.published_at = _NOW
-    job.save(using=database, force_insert=True)
-    _forget_expression(job)
-
-
-def _forget_expression(job: Job) -> None:
-    """After the INSERT the instance holds the value that the expression had there."""
-    if job.published_at is not None:
-        job.published_at = job.created_at
+    Job.objects.db_manager(database).insert([job])
 
 
 def _insert_unique(job: Job, *, due: bool, database: str) -> Job:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models.functions import Now
 
-from jobqueue import outbox, rescue
+from jobqueue import outbox, rescue, tally
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue, Worker
@@ -117,14 +117,15 @@ def close_broken_connections() -> None:
             connection.close()
 
 
-def heartbeat(worker: Worker) -> Callable[[], float]:
-    """Writes the worker's sign of life, in every database whose jobs it serves."""
+def heartbeat(worker: Worker, written: Callable[[], None] = lambda: None) -> Callable[[], float]:
+    """Writes the worker's sign of life, in every database whose jobs it serves; then calls `written`."""
 
     def body() -> float:
         for alias in outbox.databases():
             changed = Worker.objects.using(alias).filter(pk=worker.pk).update(heartbeat_at=Now())
             if not changed:
                 register(worker, alias)
+        written()
         return get_settings().heartbeat_interval
 
     return body
@@ -169,12 +170,13 @@ class QueueDecisions:
 
 
 def rescuer() -> Callable[[], float]:
-    """Brings back the jobs of silent workers."""
+    """Brings back the jobs of silent workers, and keeps the tally of jobs short."""
 
     def body() -> float:
         for alias in outbox.databases():
             rescue.rescue_lost(alias)
-        rescue.sweep(outbox.databases())
+            tally.compact(alias)
+        rescue.sweep(get_settings().heartbeat_interval)
         return get_settings().heartbeat_interval
 
     return body

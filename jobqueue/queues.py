@@ -26,7 +26,7 @@ from django_rq.connection_utils import get_redis_connection
 from redis import Redis
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.commands.core import Script
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from rq.defaults import RQ_KEY_PREFIX
 from rq.utils import now as rq_now
@@ -45,6 +45,10 @@ MESSAGE_FUNCTION = "jobqueue.execution.refuse_message"
 DEFAULT_DATABASE = "default"
 KEEP_FINISHED = 60
 _BATCH = 1000
+# Bytes that a batch of messages may take: with less, Redis counts as full.
+_ROOM_FOR_MESSAGES = 64 * 1024
+# A Redis that evicts keys stays close below its limit: it counts as full in the last twentieth.
+_NEARLY_FULL = 20
 # A save writes a few jobs; with more than these the caller enqueues in bulk, and Redis gets longer.
 _FEW = 50
 _MANY_TIMES = 25
@@ -476,20 +480,28 @@ def forget_worker(worker_id: str) -> int:
     return removed
 
 
-def sweep(living_workers: Sequence[str], patience: float) -> int:
-    """Remove from RQ's started registries what no living worker has claimed.
+def started(patience: float, interval: float) -> list[tuple[str, str]]:
+    """The `(queue, entry)` pairs of RQ's started registries that were claimed `patience` seconds ago.
 
-    What was claimed less than `patience` seconds ago stays. Returns how many entries went: of workers that
-    died, or that could not tell Redis how a job ended.
+    Only one caller in `interval` seconds gets them.
     """
     by_client: dict[int, tuple[Redis, list[str]]] = {}
     for queue in django_settings.RQ_QUEUES:
         client = client_for(queue)
         by_client.setdefault(id(client), (client, []))[1].append(queue)
     with _as_unavailable():
-        return sum(
-            _run(client, "sweep", patience, len(living_workers), *living_workers, *names)
+        return [
+            (_text(queue), _text(entry))
             for client, names in by_client.values()
+            for queue, entry in _in_pairs(_run(client, "started", patience, interval, *names))
+        ]
+
+
+def forget_started(entries: Sequence[tuple[str, str]]) -> int:
+    """Remove these `(queue, entry)` pairs from RQ's started registries. Returns how many there were."""
+    with _as_unavailable():
+        return sum(
+            int(client_for(queue).zrem(f"{RQ_KEY_PREFIX}:wip:{queue}", entry)) for queue, entry in entries
         )
 
 
@@ -531,6 +543,71 @@ def ping(purpose: str = "probe") -> None:
     with _as_unavailable():
         for client in _clients(purpose):
             client.ping()
+
+
+def check_writable(purpose: str = "probe") -> None:
+    """Return when every Redis server takes messages and keeps them; BrokerUnavailable with the reason if not.
+
+    Redis is only asked about itself, nothing is written. A server that does not tell passes.
+    """
+    with _as_unavailable():
+        for client in _clients(purpose):
+            trouble = _trouble(client, _info(client))
+            if trouble:
+                raise BrokerUnavailable(trouble)
+
+
+def eviction_policies(purpose: str = "probe") -> set[str]:
+    """The `maxmemory-policy` of the Redis servers in use, as far as they tell."""
+    with _as_unavailable():
+        return {str(_info(client).get("maxmemory_policy", "")) for client in _clients(purpose)} - {""}
+
+
+def _info(client: Redis) -> dict[str, Any]:
+    """What a server says about its memory, its replication and its disk; nothing if it does not tell."""
+    with client.pipeline(transaction=False) as pipeline:
+        for section in ("memory", "replication", "persistence"):
+            pipeline.info(section)
+        answers = pipeline.execute(raise_on_error=False)
+    return {name: value for answer in answers if isinstance(answer, dict) for name, value in answer.items()}
+
+
+def _trouble(client: Redis, info: Mapping[str, Any]) -> str:
+    """Why this server refuses messages, or throws them away; empty if it does not."""
+    if info.get("role") == "slave" and info.get("slave_read_only"):
+        return "Redis is a read-only replica"
+    if info.get("aof_enabled") and info.get("aof_last_write_status") == "err":
+        return "Redis cannot write its append-only file and refuses writes"
+    return _memory_trouble(info) or _configured_trouble(client, info)
+
+
+def _memory_trouble(info: Mapping[str, Any]) -> str:
+    limit, policy = int(info.get("maxmemory", 0)), str(info.get("maxmemory_policy", ""))
+    room = limit - int(info.get("used_memory", 0)) + int(info.get("mem_not_counted_for_evict", 0))
+    if limit and policy.startswith("allkeys-") and room < limit / _NEARLY_FULL:
+        return f"Redis is full and evicts messages: its maxmemory-policy is {policy}"
+    return "Redis is full and refuses writes" if limit and room < _ROOM_FOR_MESSAGES else ""
+
+
+def _configured_trouble(client: Redis, info: Mapping[str, Any]) -> str:
+    """What may be trouble or not, by the server's configuration, which is asked for only if need be."""
+    failed_to_save = info.get("rdb_last_bgsave_status") == "err"
+    if failed_to_save and _config(client, "save") and _config(client, "stop-writes-on-bgsave-error") == "yes":
+        return "Redis cannot save its data to disk and refuses writes"
+    if "min_slaves_good_slaves" in info:
+        wanted = _config(client, "min-replicas-to-write")
+        if wanted.isdigit() and int(info["min_slaves_good_slaves"]) < int(wanted):
+            return "Redis has too few replicas and refuses writes"
+    return ""
+
+
+def _config(client: Redis, name: str) -> str:
+    """A setting of a server; empty if it does not tell."""
+    try:
+        answer = client.config_get(name)
+    except ResponseError:
+        return ""
+    return "".join(_text(value or "") for key, value in answer.items() if _text(key or "") == name)
 
 
 def _text(value: bytes | str) -> str:

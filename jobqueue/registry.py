@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,9 @@ from jobqueue.exceptions import (
     UnknownQueue,
 )
 from jobqueue.retry import RetryPolicy
+
+# From here on Python writes floats with an exponent, and PostgreSQL stores them as integers, digit by digit.
+_FIRST_WITH_EXPONENT = 1e16
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +204,14 @@ def _refuse_text(text: str) -> None:
 
 
 def _refuse_what_json_loses(value: Any, path: str) -> None:
-    if value is None or isinstance(value, bool | int | float):
-        return
+    if value is None or isinstance(value, bool | int):
+        return None
+    if isinstance(value, float):
+        if _FIRST_WITH_EXPONENT <= abs(value) < math.inf:
+            raise InvalidPayload(
+                f"{path} is {value!r}, which PostgreSQL gives back as another number; pass an integer or text"
+            )
+        return None
     if isinstance(value, str):
         return _refuse_text(value)
     if isinstance(value, list):

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
@@ -39,17 +40,31 @@ def rescue_lost(using: str) -> int:
     return rescued
 
 
-def sweep(databases: Sequence[str]) -> int:
-    """Clean RQ's registries of workers that live in none of these databases. Returns how many entries went.
+def sweep(interval: float = 0.0) -> int:
+    """Clean RQ's started registries of what no row says is running. Returns how many entries went.
 
-    They count against a queue's concurrency limit, so none may stay.
+    They count against a queue's concurrency limit, so none may stay: of a worker that died, of a claim or a
+    hand-back that Redis did not hear of. Of all workers only one looks in `interval` seconds.
     """
-    silence = get_settings().worker_silence
-    living: set[str] = set()
-    for alias in databases:
-        alive = Worker.objects.using(alias).filter(heartbeat_at__gte=Now() - timedelta(seconds=silence))
-        living.update(worker_id.hex for worker_id in alive.values_list("id", flat=True))
-    return queues.sweep(sorted(living), silence)
+    entries = queues.started(get_settings().worker_silence, interval)
+    running = _running_entries(entries)
+    return queues.forget_started([pair for pair in entries if pair[1] not in running])
+
+
+def _running_entries(entries: Sequence[tuple[str, str]]) -> set[str]:
+    """The entries, `<message id>:<worker id>`, whose job is active in that attempt by that worker."""
+    by_database: dict[str, list[int]] = {}
+    for queue, entry in entries:
+        with suppress(ValueError):
+            message = queues.Message.parse(queue, entry.rpartition(":")[0])
+            by_database.setdefault(message.database, []).append(message.job_id)
+    running = set()
+    for alias, ids in by_database.items():
+        if alias in connections:
+            rows = Job.objects.using(alias).active().filter(pk__in=ids)
+            for pk, attempt, worker_id in rows.values_list("pk", "attempt", "worker_id"):
+                running.add(f"{queues.Message('', pk, attempt, alias).id}:{worker_id and worker_id.hex}")
+    return running
 
 
 def release(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:

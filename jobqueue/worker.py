@@ -15,13 +15,16 @@ import signal
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.sharedctypes import RawArray
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from django.db import connections
+from django.db.models.functions import Now
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -54,6 +57,8 @@ _COLUMNS = 5
 _QUICK_DEATH = 2.0
 _QUICK_DEATHS_ALLOWED = 5
 _KILL_AFTER = 5.0
+# Seconds beyond the grace that an executor has to end by itself for a stuck job.
+_KILL_STUCK_AFTER = 3.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -89,6 +94,7 @@ class SupervisorWorker(RQWorker):
         self.max_memory_per_process = settings.max_memory_per_process
         self.exit_code = 0
         self._children: dict[int, _Child] = {}
+        self._vouchers: list[int] = []
         self._asked_to_stop = False
         self._quick_deaths = 0
         self._pubsub: Any = None
@@ -119,8 +125,11 @@ class SupervisorWorker(RQWorker):
         # An executor that retires works on beside the one that took its place.
         self._places = 2 * self.processes
         self._totals = RawArray(ctypes.c_long, _COLUMNS * self._places)
-        # By executor and thread: the job that was started last.
+        # By executor and thread: the job that was started last, and the monotonic time when its time is up.
         self._started = RawArray(ctypes.c_longlong, self._places * self.threads)
+        self._deadlines = RawArray(ctypes.c_double, self._places * self.threads)
+        # By executor: the monotonic time of its last sign of life.
+        self._alive = RawArray(ctypes.c_double, self._places)
         self.register_birth()
         self._next_heartbeat = 0.0
         try:
@@ -174,6 +183,8 @@ class SupervisorWorker(RQWorker):
         connections.close_all()
         child = _Child(uuid.uuid4(), number, max_jobs)
         self._totals[_COLUMNS * number + _RETIRING] = 0
+        self._deadlines[number * self.threads : (number + 1) * self.threads] = [0.0] * self.threads
+        self._alive[number] = time.monotonic()
         supervisor = os.getpid()
         # A stop that comes before the child has its own handlers would be lost on ours.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
@@ -199,15 +210,19 @@ class SupervisorWorker(RQWorker):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _die_with_parent(supervisor)
         base, first_thread = _COLUMNS * child.number, child.number * self.threads
-        totals, started = self._totals, self._started
+        totals, started, deadlines = self._totals, self._started, self._deadlines
         totals[base + _RUNNING] = 0
         started[first_thread : first_thread + self.threads] = [0] * self.threads
 
         def note_running(count: int) -> None:
             totals[base + _RUNNING] = count
 
-        def note_performing(thread: int, job_id: int) -> None:
+        def note_performing(thread: int, job_id: int, deadline: float) -> None:
             started[first_thread + thread] = job_id
+            deadlines[first_thread + thread] = deadline
+
+        def note_alive() -> None:
+            self._alive[child.number] = time.monotonic()
 
         def note_settled(completed: int, failed: int) -> None:
             totals[base + _COMPLETED] += completed
@@ -240,7 +255,14 @@ class SupervisorWorker(RQWorker):
         return Executor(
             options,
             child.id,
-            Tally(note_running, note_performing, note_settled, note_ready, note_retiring),
+            Tally(
+                running=note_running,
+                performing=note_performing,
+                alive=note_alive,
+                settled=note_settled,
+                ready=note_ready,
+                retiring=note_retiring,
+            ),
         ).run()
 
     def _supervise(self) -> None:
@@ -249,6 +271,8 @@ class SupervisorWorker(RQWorker):
             with suppress(BlockingIOError):
                 os.read(self._wake_read, 4096)
             self._replace_the_retiring()
+            self._kill_the_stuck()
+            self._vouch_for_the_busy()
             self._reap()
             self._report_to_rq()
 
@@ -268,7 +292,52 @@ class SupervisorWorker(RQWorker):
             return None
         return max(0, child.max_jobs - self._totals[_COLUMNS * child.number + _TAKEN])
 
+    def _kill_the_stuck(self) -> None:
+        """End executors that cannot end themselves: a call into C that keeps the GIL stops all threads."""
+        late = time.monotonic() - get_settings().timeout_grace - _KILL_STUCK_AFTER
+        for pid, child in list(self._children.items()):
+            first = child.number * self.threads
+            deadlines = self._deadlines[first : first + self.threads]
+            stuck = [self._started[first + i] for i, at in enumerate(deadlines) if 0 < at < late]
+            if stuck:
+                logger.error("executor %d is stuck in job %s and is killed", child.number + 1, stuck)
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                del self._children[pid]
+                self._interrupt(child, stuck, "ran past its time limit and could not be stopped")
+                self._bring_back(child, EXIT_STUCK_JOB)
+                if not child.is_replaced:
+                    self._fork(child.number, child.max_jobs)
+
+    def _vouch_for_the_busy(self) -> None:
+        """Give the sign of life of an executor that runs and cannot, because a call into C keeps the GIL."""
+        interval = get_settings().heartbeat_interval
+        for pid, child in self._children.items():
+            silent_for = time.monotonic() - self._alive[child.number]
+            if silent_for >= 2 * interval and _is_running(pid):
+                self._alive[child.number] = time.monotonic() - interval
+                self._vouchers.append(self._fork_voucher(child))
+
+    def _fork_voucher(self, child: _Child) -> int:
+        """A process that writes the sign of life: a database that hangs must not keep the supervisor."""
+        connections.close_all()
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for signum in STOP_SIGNALS:
+                signal.signal(signum, signal.SIG_DFL)
+            signal.alarm(int(get_settings().worker_silence) + 1)
+            for alias in outbox.databases():
+                Worker.objects.using(alias).filter(pk=child.id).update(heartbeat_at=Now())
+            code = 0
+        finally:
+            os._exit(code)
+
     def _reap(self) -> None:
+        self._vouchers = [pid for pid in self._vouchers if not os.waitpid(pid, os.WNOHANG)[0]]
         for child, code in self._ended_children():
             self._follow(child, code)
 
@@ -315,15 +384,23 @@ class SupervisorWorker(RQWorker):
         those that only shared the process with a job that was stuck.
         """
         reason = f"executor {child.number + 1} of worker {self.name} ended with code {code}"
-        started = self._started[child.number * self.threads : (child.number + 1) * self.threads]
+        if code not in (0, EXIT_STUCK_JOB, EXIT_JOBS_LEFT, EXIT_RETIRED):
+            started = self._started[child.number * self.threads : (child.number + 1) * self.threads]
+            self._interrupt(child, started, reason)
         try:
             for alias in outbox.databases():
                 jobs = Job.objects.using(alias).active().filter(worker_id=child.id)
-                if code not in (0, EXIT_STUCK_JOB, EXIT_JOBS_LEFT):
-                    for job in jobs.filter(pk__in=started):
-                        rescue.interrupt(job, alias, reason)
-                hand_back([Claim(job, alias) for job in jobs.all()], child.id)
+                hand_back([Claim(job, alias) for job in jobs], child.id)
             self._forget(child)
+        except OUTAGES as error:
+            logger.warning("the rescue will bring its jobs back: %s: %s", type(error).__name__, error)
+
+    def _interrupt(self, child: _Child, job_ids: Sequence[int], reason: str) -> None:
+        try:
+            for alias in outbox.databases():
+                jobs = Job.objects.using(alias).active().filter(worker_id=child.id)
+                for job in jobs.filter(pk__in=job_ids):
+                    rescue.interrupt(job, alias, reason)
         except OUTAGES as error:
             logger.warning("the rescue will bring its jobs back: %s: %s", type(error).__name__, error)
 
@@ -438,6 +515,14 @@ def _share(total: int | None, parts: int, number: int) -> int | None:
     if total is None:
         return None
     return total // parts + (1 if number < total % parts else 0)
+
+
+def _is_running(pid: int) -> bool:
+    """Whether the process is there and not stopped, as far as Linux tells."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "RSD"
+    except OSError:
+        return False
 
 
 def _die_with_parent(supervisor: int) -> None:

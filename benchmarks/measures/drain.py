@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from benchmarks import processes
 from benchmarks.arena import Arena
-from benchmarks.ledgers import check_all_ran
+from benchmarks.ledgers import Ledger, check_all_ran
 from benchmarks.peers import Peer
 
 
@@ -12,7 +14,11 @@ def drain(arena: Arena, peer: Peer, work: str, count: int) -> dict[str, float]:
     """Enqueue `count` jobs, start the worker, and count from the first job's run to the last one's."""
     arena.clear(peer)
     arena.fill(peer, work, count)
-    ledger = arena.ledger(work)
+    with closing(arena.ledger(work)) as ledger:
+        return _drain(arena, peer, ledger, count)
+
+
+def _drain(arena: Arena, peer: Peer, ledger: Ledger, count: int) -> dict[str, float]:
     with arena.worker(peer) as worker:
         already = arena.wait_for(ledger, 1, peer, worker.pid)
         before = arena.usage(worker.pid)

@@ -1,7 +1,7 @@
 """Operations while many jobs are in the table: `python -m benchmarks.site.crowd <options as JSON>`.
 
-Brings the table up to `size` waiting, delayed and failed jobs each, then times what a worker, a probe, a
-scraper and an operator do.
+`{"grow": n}` brings the table up to n waiting, delayed and failed jobs each; `{}` times what a worker, a
+probe, a scraper and an operator do there.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import django
 
 BATCH = 64
+ROUNDS = 3
 _WARM_UP = 1
-_LOOKS = 9
+# In all rounds together fewer claims than the smallest crowd has jobs.
+_LOOKS = 4
 
 # Spread over the queues as the rows of a busy site: each about its own settlement, with what its kind has.
 _COMMON = """
@@ -38,58 +39,52 @@ _INSERT = f"""
         'settlements.settlement:' || {_SETTLEMENT}, {{columns}}
     FROM generate_series(%s::bigint, %s::bigint) AS number
 """  # noqa: S608 - only names of columns
-_STATES = {
-    "waiting": _INSERT.format(
+_STATES = (
+    _INSERT.format(
         columns="""1, 0, 60, '', now() - interval '1 hour' + number * interval '1 millisecond',
         'waiting', now() - interval '1 hour', now() - interval '1 hour' + number * interval '1 millisecond',
         NULL, NULL, NULL"""
     ),
-    "delayed": _INSERT.format(
+    _INSERT.format(
         columns="""1, 0, 60, '', now() - interval '1 hour',
         'waiting', now() + interval '1 hour' + number * interval '1 second', NULL, NULL, NULL,
         'reminder:' || number"""
     ),
-    "failed": _INSERT.format(
+    _INSERT.format(
         columns="""4, 4, 60, 'SMTPServerDisconnected: please run connect() first', now() - interval '2 hours',
         'failed', now() - interval '1 hour', now() - interval '1 hour', now() - interval '1 hour',
         now() - interval '59 minutes' + number * interval '1 millisecond', NULL"""
     ),
-}
+)
 
 
 def main() -> None:
-    """Grow, then time every operation; prints the medians in milliseconds."""
+    """Grow, or time every operation; prints lists of milliseconds."""
     django.setup()
-    size: int = json.loads(sys.argv[1])["size"]
-    grown = _grow(size)
-    answer = {f"{name}_milliseconds": _time(*operation) for name, operation in _operations().items()}
-    print(json.dumps(answer | {"rows": _count(), "grow_seconds": grown}))
+    options: dict[str, int] = json.loads(sys.argv[1])
+    if "grow" in options:
+        _grow(options["grow"])
+        print(json.dumps({"rows": _count()}))
+        return
+    answer: dict[str, Any] = {}
+    for name, operation in _operations().items():
+        times, refused = _run(operation)
+        answer |= {f"{name}_milliseconds": [1000 * time for time in times], f"{name}_refused": refused}
+    print(json.dumps(answer))
 
 
 # The crowd ----------------------------------------------------------------------------------------
 
 
-def _grow(size: int) -> float:
+def _grow(size: int) -> None:
     from django.db import connection
 
-    started = time.perf_counter()
     with connection.cursor() as cursor:
-        for state, statement in _STATES.items():
-            present = _count_of(state)
-            if present < size:
-                cursor.execute(statement, [present + 1, size])
+        for statement in _STATES:
+            cursor.execute(statement, [1, size])
         cursor.execute("VACUUM ANALYZE jobqueue_job")
         cursor.execute("CHECKPOINT")
     _publish_the_first()
-    return time.perf_counter() - started
-
-
-def _count_of(state: str) -> int:
-    from jobqueue.models import Job
-
-    if state == "failed":
-        return Job.objects.failed().count()
-    return (Job.objects.due() if state == "waiting" else Job.objects.delayed()).count()
 
 
 def _count() -> int:
@@ -104,7 +99,7 @@ def _publish_the_first() -> None:
     from jobqueue.conf import get_settings
     from jobqueue.models import Job
 
-    wanted = BATCH * (_LOOKS + _WARM_UP) + get_settings().relay_batch * (_LOOKS + _WARM_UP)
+    wanted = BATCH * ROUNDS * (_WARM_UP + _LOOKS) + get_settings().relay_batch * (_WARM_UP + _LOOKS)
     rows = Job.objects.waiting().filter(published_at__isnull=False).order_by("published_at", "id")
     queues.publish([outbox.message_of(job, "default") for job in rows[:wanted]])
 
@@ -112,28 +107,37 @@ def _publish_the_first() -> None:
 # The operations -----------------------------------------------------------------------------------
 
 
-def _operations() -> dict[str, tuple[Callable[[], Any], int]]:
-    """By name: the operation, and how often it is timed."""
+class Refused(Exception):
+    """A page answered something else than 200."""
+
+
+def _operations() -> dict[str, Callable[[], Any]]:
+    """By name, in the order in which they are run."""
     get = _pages()
     return {
-        "claim": (_claim_and_complete(), _LOOKS),
-        "relay": (_relay_look(), _LOOKS),
-        "health": (lambda: get("/health/queues"), _LOOKS),
-        "metrics": (lambda: get("/metrics"), _LOOKS),
-        "admin": (lambda: get("/admin/jobqueue/job/"), _LOOKS),
-        "admin_failed": (lambda: get("/admin/jobqueue/failedjob/"), _LOOKS),
+        "claim": _claim_and_complete(),
+        "relay": _relay_look(),
+        "health": lambda: get("/health/queues"),
+        "metrics": lambda: get("/metrics"),
+        "admin": lambda: get("/admin/jobqueue/job/"),
+        "admin_failed": lambda: get("/admin/jobqueue/failedjob/"),
     }
 
 
-def _time(operation: Callable[[], Any], count: int) -> float:
-    for _ in range(_WARM_UP):
-        operation()
-    times = []
-    for _ in range(count):
+def _run(operation: Callable[[], Any]) -> tuple[list[float], int]:
+    """The seconds that each run took, and how many were refused."""
+    times: list[float] = []
+    refused = 0
+    for number in range(_WARM_UP + _LOOKS):
         started = time.perf_counter()
-        operation()
-        times.append(time.perf_counter() - started)
-    return 1000 * median(times)
+        try:
+            operation()
+        except Refused as answer:
+            print(answer, file=sys.stderr)
+            refused += number >= _WARM_UP
+        if number >= _WARM_UP:
+            times.append(time.perf_counter() - started)
+    return times, refused
 
 
 def _claim_and_complete() -> Callable[[], None]:
@@ -180,7 +184,7 @@ def _pages() -> Callable[[str], None]:
     def get(path: str) -> None:
         response = client.get(path)
         if response.status_code != 200 or not response.content:
-            raise SystemExit(f"{path} answered {response.status_code}")
+            raise Refused(f"{path} answered {response.status_code}")
 
     return get
 

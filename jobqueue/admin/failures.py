@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Max, Min, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
 
 from jobqueue.models import Attempt, Job
 
 UNRECORDED = "(not recorded)"
-_NEWEST = 10_000
+# As many as one request can retry.
+NEWEST = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,23 @@ def with_last_error(jobs: QuerySet[Any]) -> QuerySet[Any]:
     return annotated
 
 
-def error_groups() -> list[ErrorGroup]:
-    """The causes of the newest 10,000 failures, the most frequent first."""
-    return sorted(_groups(), key=lambda group: -group.jobs)
+def newest_failures() -> QuerySet[Any]:
+    """The ids of the failed jobs that are looked at by cause; older ones follow as these are dealt with."""
+    return Job.objects.failed().order_by("-pk").values("pk")[:NEWEST]
+
+
+def error_groups(request: HttpRequest) -> list[ErrorGroup]:
+    """The causes of the newest failures, the most frequent first; read once for a request."""
+    seen: list[ErrorGroup] | None = vars(request).get("_error_groups")
+    if seen is None:
+        seen = sorted(_groups(), key=lambda group: -group.jobs)
+        vars(request)["_error_groups"] = seen
+    return seen
 
 
 def _groups() -> Iterator[ErrorGroup]:
-    newest = Job.objects.failed().order_by("-pk").values("pk")[:_NEWEST]
     groups = (
-        with_last_error(Job.objects.filter(pk__in=newest))
+        with_last_error(Job.objects.filter(pk__in=newest_failures()))
         .order_by()
         .values("last_error")
         .annotate(jobs=Count("pk"), first=Min("finished_at"), last=Max("finished_at"))

@@ -8,12 +8,12 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.failures import UNRECORDED, error_groups, with_last_error
+from jobqueue.admin.failures import UNRECORDED, error_groups, newest_failures, with_last_error
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.registry import all_processors
 
@@ -57,9 +57,10 @@ class ProcessorFilter(_ChosenFilter):
         return queryset.filter(processor=self.value()) if self.value() else queryset
 
 
+# Waiting and delayed are told apart as the counts do it.
 STATES: dict[str, Callable[[JobQuerySet], JobQuerySet]] = {
-    "waiting": JobQuerySet.due,
-    "delayed": JobQuerySet.delayed,
+    "waiting": lambda jobs: jobs.waiting().filter(Q(published_at__isnull=False) | Q(run_at__lte=Now())),
+    "delayed": lambda jobs: jobs.delayed().filter(published_at__isnull=True),
     "active": JobQuerySet.active,
     "stuck": JobQuerySet.stuck,
     "failed": JobQuerySet.failed,
@@ -123,16 +124,16 @@ class ErrorFilter(_ChosenFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The errors there are, with how many jobs ended by each."""
-        groups = {group.error: group.jobs for group in error_groups()}
+        groups = {group.error: group.jobs for group in error_groups(request)}
         known = _and_chosen(list(groups), self.value())
         return [(error, f"{error} ({groups.get(error, 0)})") for error in known]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The jobs that ended by that error."""
+        """Those of the newest failures that ended by that error: as many as its group counts."""
         if not self.value():
             return queryset
         error = None if self.value() == UNRECORDED else self.value()
-        jobs = with_last_error(queryset)
+        jobs = with_last_error(queryset.filter(pk__in=newest_failures()))
         return jobs.filter(last_error=error) if error else jobs.filter(last_error__isnull=True)
 
 

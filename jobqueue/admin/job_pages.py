@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import PAGE_VAR
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -22,9 +23,17 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin.actions import ACTIONS, history_of
 from jobqueue.admin.dates import date_links
 from jobqueue.admin.explain import Facts, explain, gather
-from jobqueue.admin.failures import error_groups
+from jobqueue.admin.failures import NEWEST, error_groups
 from jobqueue.admin.filters import AgeFilter, ErrorFilter, ProcessorFilter, QueueFilter, StateFilter
-from jobqueue.admin.listing import BoundedPaginator, JobChangeList, listed, prepare, state_of
+from jobqueue.admin.listing import (
+    COUNTED_STATES,
+    BoundedPaginator,
+    JobChangeList,
+    listed,
+    page_by_index,
+    prepare,
+    state_of,
+)
 from jobqueue.admin.panel import kind_of, panel_for
 from jobqueue.admin.search import search_jobs
 from jobqueue.admin.verbs import VERBS, Verb
@@ -45,6 +54,7 @@ class JobAdminBase(JobModelAdmin):
 
     verbs: tuple[str, ...] = tuple(VERBS)
     has_state_filter = False
+    only_state = ""
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -114,6 +124,18 @@ class JobAdminBase(JobModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         """The list that reads what its rows show in a few queries."""
         return JobChangeList
+
+    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> BoundedPaginator:
+        """Where only a state and perhaps a queue are chosen, nothing has to be counted."""
+        paginator = super().get_paginator(request, *args, **kwargs)
+        assert isinstance(paginator, BoundedPaginator)
+        chosen = request.GET.dict()
+        chosen.pop(PAGE_VAR, None)
+        state = chosen.pop("state", "") if self.has_state_filter else self.only_state
+        queue = chosen.pop("queue", "")
+        if state in COUNTED_STATES and not chosen:
+            page_by_index(paginator, state, queue)
+        return paginator
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -298,6 +320,7 @@ class FailedJobAdmin(_ViewOfJobs):
     """Failed jobs, grouped by the error of their last attempt."""
 
     verbs = ("retry", "delete")
+    only_state = "failed"
     list_display = ("number", "shown_processor", "queue", "about", "error", "failed_at", "attempt")
     list_filter = (ErrorFilter, QueueFilter, ProcessorFilter, AgeFilter)
 
@@ -310,7 +333,8 @@ class FailedJobAdmin(_ViewOfJobs):
         """The failures by cause, while no cause is chosen."""
         super().add_to_list(request, context)
         if not request.GET:
-            context["error_groups"] = error_groups()
+            context["error_groups"] = error_groups(request)
+            context["newest_failures"] = NEWEST
 
     @admin.display(description=_("error"))
     def error(self, job: Job) -> SafeString:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db import models
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 
 from jobqueue.admin.subjects import Subject, describe_subjects
 from jobqueue.admin.words import state_word
 from jobqueue.models import Job, database_now
+from jobqueue.statistics import QueueCounts, counts_of_database
 
 if TYPE_CHECKING:
     _Paginator = Paginator[Any]
@@ -25,6 +27,8 @@ else:
     _Paginator = Paginator
 
 COUNT_LIMIT = 10_000
+# The states whose numbers are kept and whose rows an index has.
+COUNTED_STATES = ("waiting", "delayed", "failed")
 
 
 class BoundedCount(int):
@@ -38,20 +42,70 @@ class BoundedCount(int):
 
 def count_up_to_limit(rows: models.QuerySet[Any]) -> BoundedCount:
     """How many rows there are, without reading more than COUNT_LIMIT of them."""
-    counted = rows.order_by()[: COUNT_LIMIT + 1].count()
-    count = BoundedCount(min(counted, COUNT_LIMIT))
-    count.stopped = counted > COUNT_LIMIT
+    return _bounded(rows.order_by()[: COUNT_LIMIT + 1].count())
+
+
+def _bounded(number: int) -> BoundedCount:
+    count = BoundedCount(min(number, COUNT_LIMIT))
+    count.stopped = number > COUNT_LIMIT
     return count
 
 
 class BoundedPaginator(_Paginator):
     """Counts, and so pages through, at most COUNT_LIMIT rows: whoever needs others takes a filter."""
 
+    # How many rows there are, where that is known without counting.
+    known: int | None = None
+    # The same rows as querysets that follow each other, where indexes have these in their order.
+    parts: Sequence[models.QuerySet[Any]] = ()
+
     @cached_property
     def count(self) -> BoundedCount:
         """The number of rows, counted no further than COUNT_LIMIT."""
+        if self.known is not None:
+            return _bounded(self.known)
         assert isinstance(self.object_list, models.QuerySet)
         return count_up_to_limit(self.object_list)
+
+    def page(self, number: int | str) -> Page[Any]:
+        """One page; with parts only that is read."""
+        if not self.parts:
+            return super().page(number)
+        number = self.validate_number(number)
+        first = (number - 1) * self.per_page
+        return Page(_slice(self.parts, first, first + self.per_page), number, self)
+
+
+def _slice(parts: Sequence[models.QuerySet[Any]], first: int, end: int) -> list[Any]:
+    rows: list[Any] = []
+    for part in parts:
+        found = list(part[first:end])
+        rows += found
+        size = first + len(found) if found else count_up_to_limit(part)
+        first, end = max(0, first - size), end - size
+        if end <= 0:
+            break
+    return rows
+
+
+def page_by_index(paginator: BoundedPaginator, state: str, queue: str) -> None:
+    """Let the paginator of a list of one state use the counts that are kept, and the indexes as they are.
+
+    Such a list costs the same for a hundred jobs and for millions: counting them would not, nor
+    would sorting them, and a planner that takes few for many would read the whole table.
+    """
+    rows = paginator.object_list
+    assert isinstance(rows, models.QuerySet)
+    counts = counts_of_database(rows.db)
+    chosen = [counts.get(queue, QueueCounts())] if queue else counts.values()
+    paginator.known = sum(entry.as_dict()[state] for entry in chosen)
+    unpublished = rows.filter(published_at__isnull=True)
+    if state == "waiting":
+        due = unpublished.filter(run_at__lte=Now()).order_by("-run_at", "-id")
+        published = rows.filter(published_at__isnull=False).order_by("-published_at", "-id")
+        paginator.parts = (due, published)
+    elif state == "delayed":
+        paginator.parts = (unpublished.order_by("run_at", "id"),)
 
 
 @dataclass(frozen=True, slots=True)

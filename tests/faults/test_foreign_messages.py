@@ -2,134 +2,234 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import zlib
-from collections.abc import Callable
+import re
+import subprocess
+import sys
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import django_rq
 import pytest
 import redis
-import rq
+from django.test import Client
+from rq.job import Job as RQJob
 from rq.registry import FailedJobRegistry
-from rq.serializers import DefaultSerializer
 
+from jobqueue import queues
 from jobqueue.models import Job
 from tests.conftest import StartWorker, wait_until
+from tests.faults import attacks
+from tests.faults.attacks import Attack, Fields, inject
+from tests.servers import REDIS_DATABASE, ROOT
 from tests.workload.fixtures import Workload, note
 
-
-class TouchesWhenLoaded:
-    """Its pickle creates a file when it is loaded."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (self.path,)
+NEXT_WITHIN = 2.0
+"""Seconds in which the job behind a foreign message must have had its effect."""
 
 
-Inject = Callable[[redis.Redis, Path], str]
+@pytest.fixture
+def markers(tmp_path: Path) -> Iterator[Path]:
+    """Where every attack that is run leaves a folder of its own name."""
+    folder = tmp_path / "markers"
+    folder.mkdir()
+    with attacks.marking_web_server(folder / attacks.webhook.__name__):
+        yield folder
 
 
-def plain_function(client: redis.Redis, marker: Path) -> str:
-    return str(django_rq.get_queue("email").enqueue(os.mkdir, str(marker)).id)
+def run_attacks(markers: Path) -> set[str]:
+    """The names of the attacks that were run."""
+    return {path.name for path in markers.iterdir() if path.is_dir()}
 
 
-def plain_function_pickled(client: redis.Redis, marker: Path) -> str:
-    queue = rq.Queue("email", connection=client, serializer=DefaultSerializer)
-    return str(queue.enqueue(os.mkdir, str(marker)).id)
+def all_attacks(markers: Path, which: list[Attack] = attacks.ATTACKS) -> dict[str, Fields]:
+    """The attacks by name."""
+    return {attack.__name__: attack(markers / attack.__name__) for attack in which}
 
 
-def pickle_that_acts_when_loaded(client: redis.Redis, marker: Path) -> str:
-    return raw(client, "evil", data=zlib.compress(pickle.dumps(TouchesWhenLoaded(marker))))
+def quarantined(client: redis.Redis, queue: str = "email") -> set[bytes]:
+    """The messages that RQ's tools show as failed, where foreign ones are kept."""
+    return set(client.zrange(f"rq:failed:{queue}", 0, -1))
 
 
-def our_id_with_another_function(client: redis.Redis, marker: Path) -> str:
-    job = note("ours", "settlement")
-    client.delete("rq:queue:settlement")
-    return raw(client, f"{job.pk + 1000}-1", data=f'["os.mkdir", null, ["{marker}"], {{}}]')
+def next_job_runs(workload: Workload, name: str) -> None:
+    """A job enqueued now has its effect in time."""
+    done = sum(workload.effects().values())
+    note(name)
+    workload.wait_for_effects(done + 1, timeout=NEXT_WITHIN)
 
 
-def our_id_with_a_callback(client: redis.Redis, marker: Path) -> str:
-    return raw(client, "777777-1", data='["a.b", null, [], {}]', success_callback_name="os.mkdir")
+# Attacks ------------------------------------------------------------------------------------------
 
-
-def hash_that_is_none(client: redis.Redis, marker: Path) -> str:
-    client.set("rq:job:broken", "no hash")
-    client.sadd("rq:queues", "rq:queue:email")
-    client.rpush("rq:queue:email", "broken")
-    return "broken"
-
-
-def message_without_a_hash(client: redis.Redis, marker: Path) -> str:
-    client.rpush("rq:queue:email", "../../etc/passwd")
-    return "../../etc/passwd"
-
-
-def no_text(client: redis.Redis, marker: Path) -> str:
-    client.rpush("rq:queue:email", b"\xff\xfe\x00\r\n")
-    return ""
-
-
-def raw(client: redis.Redis, message: str, **fields: object) -> str:
-    """A message as an attacker with access to Redis writes it."""
-    client.hset(f"rq:job:{message}", mapping={"status": "queued", "origin": "email", **fields})  # type: ignore[arg-type]
-    client.sadd("rq:queues", "rq:queue:email")
-    client.rpush("rq:queue:email", message)
-    return message
+STOCK_WORKER = """
+import sys, redis, rq
+from rq.serializers import DefaultSerializer, JSONSerializer
+connection = redis.Redis(port=int(sys.argv[1]), db=int(sys.argv[2]))
+serializer = DefaultSerializer if sys.argv[3] == "pickle" else JSONSerializer
+queue = rq.Queue("email", connection=connection, serializer=serializer)
+rq.SimpleWorker([queue], connection=connection, serializer=serializer).work(burst=True, logging_level="ERROR")
+"""
 
 
 @pytest.mark.parametrize(
-    "inject",
-    [
-        plain_function,
-        plain_function_pickled,
-        pickle_that_acts_when_loaded,
-        our_id_with_another_function,
-        our_id_with_a_callback,
-        hash_that_is_none,
-        message_without_a_hash,
-        no_text,
-    ],
+    ("kind", "which"), [("pickle", attacks.PICKLE_ATTACKS), ("json", attacks.JSON_ATTACKS)]
 )
-def test_a_foreign_message_is_not_run_and_the_next_job_is(
-    inject: Inject, rqworker: StartWorker, workload: Workload, redis_client: redis.Redis, tmp_path: Path
+def test_a_stock_worker_would_run_every_attack(
+    kind: str, which: list[Attack], redis_client: redis.Redis, markers: Path
 ) -> None:
-    worker = rqworker()
-    inject(redis_client, tmp_path / "marker")
+    for name, fields in all_attacks(markers, which).items():
+        inject(redis_client, name, fields)
+    port = str(redis_client.connection_pool.connection_kwargs["port"])
 
-    note("next")
-    workload.wait_for_effects(1, timeout=2)
+    arguments = [sys.executable, "-c", STOCK_WORKER, port, str(REDIS_DATABASE), kind]
+    subprocess.run(arguments, cwd=ROOT, timeout=30, check=True)
+
+    assert run_attacks(markers) == {attack.__name__ for attack in which}
+
+
+def test_an_attack_runs_nothing_and_is_quarantined(
+    rqworker: StartWorker, workload: Workload, redis_client: redis.Redis, markers: Path
+) -> None:
+    worker = rqworker("--processes", "1")
+    processes = worker.children()
+    for name, fields in all_attacks(markers).items():
+        inject(redis_client, name, fields)
+        next_job_runs(workload, f"behind {name}")
     wait_until(lambda: not redis_client.exists("rq:queue:email"))
 
-    assert not (tmp_path / "marker").exists()
+    assert worker.children() == processes
     assert worker.stop() == 0
+    assert run_attacks(markers) == set()
+    assert quarantined(redis_client) == {name.encode() for name in all_attacks(markers)}
 
 
-@pytest.mark.parametrize("inject", [plain_function, plain_function_pickled])
+def pages_of_the_site(client: Client) -> Iterator[str]:
+    """The addresses of every page that links lead to from the admin's first page, and of the monitoring."""
+    found = deque(["/admin/", "/health/queues", "/health/ready", "/health/live", "/metrics"])
+    known = set(found)
+    while found:
+        address = found.popleft()
+        yield address
+        response = client.get(address)
+        assert response.status_code in (200, 302), (address, response.status_code)
+        if not response["Content-Type"].startswith("text/html"):
+            continue
+        for link in re.findall(r'href="(/admin/[^"#]*)"', response.content.decode()):
+            # One page of each form: other orders and filters of a list read nothing else.
+            if link.partition("?")[0] not in known and "logout" not in link:
+                known.add(link.partition("?")[0])
+                found.append(link.replace("&amp;", "&"))
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_no_page_of_the_site_runs_an_attack(
+    admin_client: Client, redis_client: redis.Redis, markers: Path
+) -> None:
+    note("ours", delay=60)
+    for name, fields in all_attacks(markers).items():
+        inject(redis_client, f"{name}-queued", fields)
+        # Where RQ's own pages would look for them.
+        failed = f"{name}-failed"
+        redis_client.hset(f"rq:job:{failed}", mapping={"status": "failed", "origin": "email", **fields})
+        for registry in ("failed", "wip", "finished", "scheduled", "deferred", "canceled"):
+            redis_client.zadd(f"rq:{registry}:email", {failed: 9e9})
+
+    visited = list(pages_of_the_site(admin_client))
+
+    assert run_attacks(markers) == set()
+    assert len(visited) > 15
+    assert not [address for address in visited if "django_rq" in address]
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_no_page_of_the_site_runs_what_is_quarantined(
+    admin_client: Client, redis_client: redis.Redis, markers: Path
+) -> None:
+    for name, fields in all_attacks(markers).items():
+        inject(redis_client, name, fields)
+    claimed = queues.claim(["email"], 100, uuid.uuid4().hex, "tests")
+    assert len(claimed.quarantined) == len(attacks.ATTACKS)
+
+    list(pages_of_the_site(admin_client))
+
+    assert run_attacks(markers) == set()
+
+
+# Garbage ------------------------------------------------------------------------------------------
+
+
+def wrong_type(client: redis.Redis) -> bytes:
+    client.set("rq:job:broken", "no hash")
+    inject(client, "broken", None)
+    return b"broken"
+
+
+def no_hash(client: redis.Redis) -> bytes:
+    inject(client, "../../etc/passwd", None)
+    return b"../../etc/passwd"
+
+
+def no_text(client: redis.Redis) -> bytes:
+    inject(client, b"\xff\xfe\x00\r\n", None)
+    return b"\xff\xfe\x00\r\n"
+
+
+def with_fields(garbage: Callable[[], Fields]) -> Callable[[redis.Redis], bytes]:
+    def put(client: redis.Redis) -> bytes:
+        inject(client, garbage.__name__, garbage())
+        return garbage.__name__.encode()
+
+    put.__name__ = garbage.__name__
+    return put
+
+
+def test_garbage_is_quarantined_and_the_next_job_runs(
+    rqworker: StartWorker, workload: Workload, redis_client: redis.Redis
+) -> None:
+    worker = rqworker("--processes", "1")
+    processes = worker.children()
+    messages = set()
+    for put in [*map(with_fields, attacks.GARBAGE), wrong_type, no_hash, no_text]:
+        messages.add(put(redis_client))
+        next_job_runs(workload, f"behind {put.__name__}")
+    wait_until(lambda: not redis_client.exists("rq:queue:email"))
+
+    assert worker.children() == processes
+    assert worker.stop() == 0
+    assert quarantined(redis_client) == messages
+
+
+# The quarantine -----------------------------------------------------------------------------------
+
+
+def plain_function(client: redis.Redis, markers: Path) -> str:
+    """A job that somebody enqueued with django-rq, by mistake."""
+    return str(django_rq.get_queue("email").enqueue("os.mkdir", str(markers / "plain")).id)
+
+
 def test_a_foreign_job_is_in_rqs_failed_registry_and_says_why(
-    inject: Inject, rqworker: StartWorker, redis_client: redis.Redis, tmp_path: Path
+    rqworker: StartWorker, redis_client: redis.Redis, markers: Path
 ) -> None:
     rqworker()
-    job_id = inject(redis_client, tmp_path / "marker")
+    job_id = plain_function(redis_client, markers)
 
     failed = FailedJobRegistry("email", connection=redis_client)
     wait_until(lambda: job_id in failed.get_job_ids())
 
-    job = rq.job.Job.fetch(job_id, connection=redis_client)
+    job = RQJob.fetch(job_id, connection=redis_client)
     wait_until(lambda: job.get_status(refresh=True) == "failed")
     text = redis_client.hget(f"rq:job:{job_id}", "exc_info")
     assert b"was not published by jobqueue and was not run" in text
     assert b"jobqueue.jobs.enqueue()" in text
+    assert run_attacks(markers) == set()
 
 
 def test_a_quarantined_message_is_logged_once(
-    rqworker: StartWorker, redis_client: redis.Redis, workload: Workload, tmp_path: Path
+    rqworker: StartWorker, redis_client: redis.Redis, workload: Workload, markers: Path
 ) -> None:
     worker = rqworker()
-    job_id = plain_function(redis_client, tmp_path / "marker")
+    job_id = plain_function(redis_client, markers)
     worker.wait_for_line("Quarantined")
     note("next")
     workload.wait_for_effects(1)
@@ -137,11 +237,41 @@ def test_a_quarantined_message_is_logged_once(
     assert [line.count(job_id) for line in worker.output.splitlines() if "Quarantined" in line] == [1]
 
 
+# Ids like ours ------------------------------------------------------------------------------------
+
+
+def test_an_attack_under_the_id_of_one_of_our_jobs_runs_nothing_but_the_job(
+    rqworker: StartWorker, workload: Workload, redis_client: redis.Redis, markers: Path
+) -> None:
+    for name, fields in all_attacks(markers).items():
+        redis_client.hset(f"rq:job:{note(name).message_id}", mapping=dict(fields))
+
+    rqworker("--burst", wait=False).wait()
+
+    assert run_attacks(markers) == set()
+    assert workload.effects() == dict.fromkeys(all_attacks(markers), 1)
+
+
+def test_an_attack_under_an_id_like_ours_runs_nothing(
+    rqworker: StartWorker, workload: Workload, redis_client: redis.Redis, markers: Path
+) -> None:
+    worker = rqworker("--processes", "1")
+    for number, fields in enumerate(all_attacks(markers).values(), start=777_777):
+        inject(redis_client, f"{number}-1", fields)
+
+    next_job_runs(workload, "next")
+    wait_until(lambda: redis_client.zcard("rq:wip:email") == 0)
+
+    assert worker.stop() == 0
+    assert run_attacks(markers) == set()
+    assert workload.effects() == {"next": 1}
+
+
 def test_a_message_of_an_unknown_job_starts_nothing(
     rqworker: StartWorker, redis_client: redis.Redis, workload: Workload
 ) -> None:
     rqworker()
-    raw(redis_client, "424242-1", data="[]")
+    inject(redis_client, "424242-1", {"data": "[]"})
 
     note("next")
     workload.wait_for_effects(1)

@@ -83,6 +83,38 @@ def test_a_job_blocked_in_c_past_its_limit_ends_failed(rqworker: StartWorker, wo
     assert "ran past its time limit and could not be stopped" in job.reason
 
 
+def test_a_job_that_stops_all_threads_of_its_process_ends_failed(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    rqworker("--processes", "1", jobqueue=SHORT_GRACE)
+
+    job = enqueue("workload.hold", name="greedy", seconds=120)
+    workload.wait_for_start("greedy")
+    names = note_jobs(20)
+    wait_until_done(40)
+
+    job.refresh_from_db()
+    assert (job.state, job.failures) == ("failed", 2)
+    assert "ran past its time limit and could not be stopped" in job.reason
+    # A job that had its effect beside the greedy one, and could not be written down any more, runs again.
+    assert set(workload.effects()) == set(names)
+
+
+def test_a_job_that_stops_all_threads_of_its_process_for_a_while_is_not_taken_for_lost(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    quick = {"HEARTBEAT_INTERVAL": 0.5, "WORKER_SILENCE": 3}
+    rqworker("--processes", "1", jobqueue=quick)
+    rqworker("--processes", "1", jobqueue=quick)
+
+    job = enqueue("workload.hold_for_long", name="greedy", seconds=8)
+    wait_until_done(40)
+
+    job.refresh_from_db()
+    assert (job.state, job.attempt, len(workload.start_times("greedy"))) == ("completed", 1, 1)
+    assert workload.effects() == {"greedy": 1}
+
+
 def test_a_job_that_shared_the_process_with_a_blocked_one_keeps_its_attempt(
     rqworker: StartWorker, workload: Workload
 ) -> None:

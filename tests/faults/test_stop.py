@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import time
 from collections import Counter
@@ -14,14 +13,8 @@ import redis
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, Worker
 from tests.conftest import StartWorker, wait_until
+from tests.faults.steps import ONE_JOB, started_entries, stop_at_a_random_moment
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
-
-QUEUES = ("email", "reminders", "settlement")
-
-
-def started_entries(client: redis.Redis) -> int:
-    """How many jobs RQ takes for running."""
-    return sum(client.zcard(f"rq:wip:{queue}") for queue in QUEUES)
 
 
 def test_an_idle_worker_stops_at_once(rqworker: StartWorker) -> None:
@@ -40,8 +33,8 @@ def test_a_stopped_worker_leaves_no_row(rqworker: StartWorker) -> None:
 
 @pytest.mark.parametrize(
     "signals",
-    [[signal.SIGTERM], [signal.SIGINT] * 2, [signal.SIGTERM] * 5],
-    ids=["SIGTERM", "SIGINT twice", "SIGTERM five times"],
+    [[signal.SIGTERM], [signal.SIGTERM] * 2, [signal.SIGINT] * 2, [signal.SIGTERM] * 5],
+    ids=["SIGTERM", "SIGTERM twice", "SIGINT twice", "SIGTERM five times"],
 )
 def test_a_running_job_may_finish(
     signals: list[int], rqworker: StartWorker, workload: Workload, redis_client: redis.Redis
@@ -64,8 +57,8 @@ def test_a_running_job_may_finish(
 
 @pytest.mark.parametrize(
     "signals",
-    [[signal.SIGTERM], [signal.SIGINT] * 2, [signal.SIGTERM] * 5],
-    ids=["SIGTERM", "SIGINT twice", "SIGTERM five times"],
+    [[signal.SIGTERM], [signal.SIGTERM] * 2, [signal.SIGINT] * 2, [signal.SIGTERM] * 5],
+    ids=["SIGTERM", "SIGTERM twice", "SIGINT twice", "SIGTERM five times"],
 )
 def test_a_job_longer_than_the_shutdown_timeout_is_handed_back(
     signals: list[int], rqworker: StartWorker, workload: Workload, redis_client: redis.Redis
@@ -134,17 +127,38 @@ def test_a_job_that_ignores_everything_does_not_hold_up_the_stop(
     assert (job.state, job.attempt) == ("waiting", 1)
 
 
-@pytest.mark.parametrize("round_", range(2))
+def test_the_longest_job_is_handed_back_before_a_container_would_be_killed(
+    rqworker: StartWorker, workload: Workload, redis_client: redis.Redis
+) -> None:
+    """Orchestrators send SIGKILL 30 seconds after SIGTERM, unless they are told otherwise."""
+    limits = {rqworker(*ONE_JOB, "--shutdown-timeout", "20"): 25, rqworker(*ONE_JOB): 30}
+    jobs = [enqueue("workload.wait", name=name) for name in ("endless", "endless too")]
+    for job in jobs:
+        workload.wait_for_start(job.payload["name"])
+
+    begin = time.monotonic()
+    for worker in limits:
+        worker.signal(signal.SIGTERM)
+    for worker, limit in limits.items():
+        assert worker.wait(begin + limit - time.monotonic()) == 0
+
+    queued = redis_client.lrange("rq:queue:settlement", 0, -1)
+    for job in jobs:
+        job.refresh_from_db()
+        assert (job.state, job.attempt, job.failures) == ("waiting", 1, 0)
+        assert job.message_id.encode() in queued
+    assert started_entries(redis_client) == 0
+
+
+@pytest.mark.parametrize("round_", range(6))
 def test_stops_at_random_moments_under_load_lose_and_double_nothing(
     round_: int, rqworker: StartWorker, workload: Workload, redis_client: redis.Redis
 ) -> None:
     names: list[str] = []
     for stop in range(5):
-        names += note_jobs(150, prefix=f"round-{round_}-{stop}")
-        worker = rqworker(wait=False)
-        done = sum(workload.effects().values())
-        workload.wait_for_effects(done + random.randrange(1, 120))
-        assert worker.stop() == 0
+        enqueued, code = stop_at_a_random_moment(rqworker, workload, f"round-{round_}-{stop}")
+        names += enqueued
+        assert code == 0
         assert started_entries(redis_client) == 0
         assert not Job.objects.active().exists()
 
@@ -158,19 +172,22 @@ def test_stops_at_random_moments_under_load_lose_and_double_nothing(
 def test_a_rolling_deploy_loses_and_doubles_nothing(rqworker: StartWorker, workload: Workload) -> None:
     old = rqworker()
     names = note_jobs(150, prefix="before")
-    delayed = note("delayed", delay=3)
     new = rqworker(wait=False)
     workload.wait_for_effects(1)
     old.signal(signal.SIGTERM)
+    delayed = note("delayed", "reminders", delay=2)
     names += note_jobs(150, prefix="during")
 
     new.wait_until_ready()
+    ready_at = time.time()
     assert old.wait() == 0
     workload.wait_for_start("delayed")
     wait_until_done()
 
     assert workload.effects() == Counter([*names, "delayed"])
-    assert workload.start_times("delayed")[0] - delayed.run_at.timestamp() < 1.5
+    started_at, due_at = workload.start_times("delayed")[0], delayed.run_at.timestamp()
+    assert started_at - due_at <= 10
+    assert started_at - max(due_at, ready_at) < 1.5
 
 
 def test_a_worker_that_waits_for_redis_can_be_stopped(rqworker: StartWorker, private_redis: object) -> None:

@@ -341,7 +341,7 @@ def test_no_list_counts_further_than_its_bound(admin_client: Client, url: str, q
         sql for sql in _statements(admin_client, url, query) if "COUNT(" in sql and "jobqueue_job" in sql
     ]
     assert counts
-    assert [sql for sql in counts if "LIMIT 1000" not in sql] == []
+    assert [sql for sql in counts if " LIMIT " not in sql] == []
 
 
 def test_no_list_asks_for_the_distinct_values_of_a_column(admin_client: Client) -> None:

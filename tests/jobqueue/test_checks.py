@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 from django.conf import LazySettings
 from django.core import checks as django_checks
 from django.core.checks import CheckMessage
 
 from jobqueue import checks
 from jobqueue.jobs import processor
+from spendsync_site.demo.redis_server import RedisServer
+from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import succeed
 
 
@@ -89,3 +93,28 @@ def test_django_rqs_own_pages_in_the_admin_are_a_warning(settings: LazySettings)
     settings.RQ_SHOW_ADMIN_LINK = True
 
     assert _ids() == ["jobqueue.W001"]
+
+
+def _deployment_ids() -> list[str | None]:
+    found = django_checks.run_checks(tags=["jobqueue"], include_deployment_checks=True)
+    return [message.id for message in found]
+
+
+@pytest.mark.parametrize(
+    ("policy", "ids"),
+    [("noeviction", []), ("allkeys-lru", ["jobqueue.W002"]), ("volatile-ttl", ["jobqueue.W002"])],
+)
+def test_a_redis_that_evicts_keys_is_a_warning_before_a_deployment(
+    private_redis: Callable[..., RedisServer], use_redis: UseRedis, policy: str, ids: list[str]
+) -> None:
+    server = private_redis()
+    use_redis(server.host, server.port)
+    with redis.Redis(host=server.host, port=server.port) as client:
+        client.config_set("maxmemory-policy", policy)
+
+    assert _deployment_ids() == ids
+    assert _ids() == []
+
+
+def test_a_redis_that_cannot_be_reached_is_no_warning(redis_closed: UseRedis) -> None:
+    assert _deployment_ids() == []

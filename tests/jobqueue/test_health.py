@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,9 @@ from jobqueue import health, queues
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
+from spendsync_site.demo.processes import LOOPBACK, free_port
+from spendsync_site.demo.redis_server import RedisServer
+from tests.conftest import wait_until
 from tests.jobqueue.processors_for_tests import DISCARD, FAIL, ON_REMINDERS, ON_SETTLEMENT, SKIP, SUCCEED
 from tests.jobqueue.steps import claimed, run
 
@@ -123,6 +127,92 @@ def test_with_redis_away_the_answer_is_down_in_time_with_the_same_form(
     assert (status, body["status"]) == (503, "DOWN")
     assert list(body) == ["status", "queues", "timestamp"]
     assert body["queues"]["email"] == NOTHING | {"waiting": 1}
+
+
+def _full(server: RedisServer, client: redis.Redis) -> None:
+    client.config_set("maxmemory", 1)
+
+
+def _evicting(server: RedisServer, client: redis.Redis) -> None:
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.03))
+
+
+def _replica(server: RedisServer, client: redis.Redis) -> None:
+    client.replicaof(LOOPBACK, free_port())
+
+
+def _unable_to_save(server: RedisServer, client: redis.Redis) -> None:
+    client.config_set("save", "3600 1")
+    shutil.rmtree(server.directory)
+    client.bgsave()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+
+def _without_replicas(server: RedisServer, client: redis.Redis) -> None:
+    client.config_set("min-replicas-to-write", 1)
+
+
+@with_databases
+@pytest.mark.parametrize("spoil", [_full, _evicting, _replica, _unable_to_save, _without_replicas])
+def test_a_redis_that_answers_but_keeps_no_messages_is_down(
+    client: Client,
+    private_redis: Callable[..., RedisServer],
+    use_redis: Callable[[str, int], None],
+    spoil: Callable[[RedisServer, redis.Redis], None],
+) -> None:
+    server = private_redis()
+    use_redis(server.host, server.port)
+    run(claimed())
+    with redis.Redis(host=server.host, port=server.port) as spoiler:
+        spoil(server, spoiler)
+    status, body = _get(client)
+    server.kill()  # one that cannot save refuses to end
+
+    assert (status, body["status"]) == (503, "DOWN")
+    assert body["queues"]["email"] == NOTHING | {"completed": 1}
+
+
+def _room_left(client: redis.Redis) -> None:
+    client.config_set("maxmemory", "100mb")
+
+
+def _cache_with_room_left(client: redis.Redis) -> None:
+    client.config_set("maxmemory", "100mb")
+    client.config_set("maxmemory-policy", "allkeys-lru")
+
+
+def _says_nothing_about_itself(client: redis.Redis) -> None:
+    client.execute_command("ACL", "SETUSER", "default", "-info", "-config")
+
+
+def _failed_to_save_but_needs_not(client: redis.Redis) -> None:
+    client.config_set("stop-writes-on-bgsave-error", "no")
+    client.config_set("save", "3600 1")
+    shutil.rmtree(client.config_get("dir")["dir"])
+    client.bgsave()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+
+@with_databases
+@pytest.mark.parametrize(
+    "prepare",
+    [_room_left, _cache_with_room_left, _says_nothing_about_itself, _failed_to_save_but_needs_not],
+)
+def test_a_redis_that_takes_messages_is_up(
+    client: Client,
+    private_redis: Callable[..., RedisServer],
+    use_redis: Callable[[str, int], None],
+    prepare: Callable[[redis.Redis], None],
+) -> None:
+    server = private_redis()
+    use_redis(server.host, server.port)
+    with redis.Redis(host=server.host, port=server.port, decode_responses=True) as operator:
+        prepare(operator)
+    status, body = _get(client)
+    server.kill()  # one that cannot save refuses to end
+
+    assert (status, body["status"]) == (200, "UP")
 
 
 @with_databases

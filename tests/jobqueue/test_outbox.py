@@ -21,7 +21,7 @@ from jobqueue.models import Job, database_now
 from jobqueue.outbox import LostMessages
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import SUCCEED
-from tests.jobqueue.steps import CLAIMANT, claimed, list_of, make_worker, run
+from tests.jobqueue.steps import CLAIMANT, claimed, list_of, make_worker, messages_of, run
 
 pytestmark = pytest.mark.django_db
 in_both_databases = pytest.mark.django_db(databases=["default", "other"])
@@ -201,6 +201,34 @@ def test_after_a_flush_everything_that_waits_is_published_again(
     jobs = _lose_all(redis_client, 5)
 
     assert LostMessages("default").publish_again() == 5
+    assert sorted(list_of(redis_client)) == sorted(job.message_id for job in jobs)
+
+
+def _lose_list(redis_client: redis.Redis, count: int) -> list[Job]:
+    """Jobs whose messages went with their list, as when it was evicted or deleted; their hashes stayed."""
+    jobs = enqueue_many([(SUCCEED, {})] * count)
+    queues.publish(messages_of(jobs))
+    redis_client.delete("rq:queue:email")
+    return jobs
+
+
+def test_what_went_with_a_lost_list_is_published_again_at_once(
+    at_once: LazySettings, redis_client: redis.Redis
+) -> None:
+    jobs = _lose_list(redis_client, 5)
+    LostMessages("default").publish_again()
+
+    assert sorted(list_of(redis_client)) == sorted(job.message_id for job in jobs)
+
+
+def test_what_went_with_a_lost_list_is_published_again_though_the_list_was_begun_anew(
+    at_once: LazySettings, redis_client: redis.Redis
+) -> None:
+    jobs = _lose_list(redis_client, 5)
+    jobs.append(enqueue(SUCCEED))
+    queues.publish(messages_of(jobs[-1:]))
+    LostMessages("default").publish_again()
+
     assert sorted(list_of(redis_client)) == sorted(job.message_id for job in jobs)
 
 

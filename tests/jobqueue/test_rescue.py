@@ -244,42 +244,56 @@ def _claim_long_ago(redis_client: redis.Redis) -> Job:
     return job
 
 
-def test_what_a_silent_worker_left_in_rqs_registry_is_cleaned_up(redis_client: redis.Redis) -> None:
-    _claim_long_ago(redis_client)
-    make_worker(silent_for=21)
+def test_what_nobody_runs_any_more_goes_from_rqs_registry(redis_client: redis.Redis) -> None:
+    job = _claim_long_ago(redis_client)
+    Job.objects.filter(pk=job.pk).update(state=State.COMPLETED)
 
-    assert rescue.sweep(["default"]) == 1
+    assert rescue.sweep() == 1
     assert redis_client.zcard("rq:wip:email") == 0
 
 
-def test_what_a_worker_without_a_row_left_in_rqs_registry_is_cleaned_up(redis_client: redis.Redis) -> None:
+def test_what_another_worker_runs_now_goes_for_the_one_before(redis_client: redis.Redis) -> None:
+    job = _claim_long_ago(redis_client)
+    Job.objects.filter(pk=job.pk).update(worker_id=OTHER_CLAIMANT.id)
+
+    assert rescue.sweep() == 1
+
+
+def test_what_is_no_message_of_ours_goes_from_rqs_registry(redis_client: redis.Redis) -> None:
+    redis_client.zadd("rq:wip:email", {"garbage": 1, "5-1-nowhere:abc": 1, "a:b:c": 1})
+
+    assert rescue.sweep() == 3
+
+
+def test_what_runs_stays_in_rqs_registry(redis_client: redis.Redis) -> None:
     _claim_long_ago(redis_client)
 
-    assert rescue.sweep(["default"]) == 1
-    assert redis_client.zcard("rq:wip:email") == 0
-
-
-def test_what_a_living_worker_has_in_rqs_registry_stays(redis_client: redis.Redis) -> None:
-    _claim_long_ago(redis_client)
-    make_worker()
-
-    assert rescue.sweep(["default"]) == 0
-    assert redis_client.zcard("rq:wip:email") == 1
-
-
-def test_what_a_worker_claimed_that_registers_just_now_stays(redis_client: redis.Redis) -> None:
-    _claim_for_real()
-
-    assert rescue.sweep(["default"]) == 0
+    assert rescue.sweep() == 0
     assert redis_client.zcard("rq:wip:email") == 1
 
 
 @pytest.mark.django_db(databases=["default", "other"])
-def test_a_worker_that_lives_in_another_database_keeps_its_entries(redis_client: redis.Redis) -> None:
-    _claim_long_ago(redis_client)
-    make_worker(using="other")
+def test_what_runs_in_another_database_stays_in_rqs_registry(redis_client: redis.Redis) -> None:
+    job = published(using="other")
+    execution.claim(CLAIMANT, 1)
+    redis_client.hset(f"rq:job:{job.message_id}-other", "claimed_at", 1)
 
-    assert rescue.sweep(["default", "other"]) == 0
+    assert rescue.sweep() == 0
+
+
+def test_what_was_claimed_just_now_stays_in_rqs_registry(redis_client: redis.Redis) -> None:
+    job = _claim_for_real()
+    Job.objects.filter(pk=job.pk).update(state=State.WAITING)
+
+    assert rescue.sweep() == 0
+
+
+def test_of_many_workers_one_sweeps(redis_client: redis.Redis) -> None:
+    redis_client.zadd("rq:wip:email", {"garbage": 1})
+
+    assert rescue.sweep(interval=60) == 1
+    redis_client.zadd("rq:wip:email", {"garbage": 1})
+    assert rescue.sweep(interval=60) == 0
 
 
 def test_without_redis_the_jobs_come_back_and_the_registry_is_cleaned_up_later(
@@ -292,10 +306,10 @@ def test_without_redis_the_jobs_come_back_and_the_registry_is_cleaned_up_later(
 
     assert rescue.rescue_lost("default") == 1
     with pytest.raises(BrokerUnavailable):
-        rescue.sweep(["default"])
+        rescue.sweep()
     redis_closed(redis_server.host, redis_server.port)
     redis_client.hset(f"rq:job:{job.message_id}", "claimed_at", 1)
-    assert rescue.sweep(["default"]) == 1
+    assert rescue.sweep() == 1
     job.refresh_from_db()
     assert job.attempt == 2
 

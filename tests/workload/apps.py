@@ -4,6 +4,8 @@ import os
 
 from django.apps import AppConfig
 
+from tests.workload.fail_points import FailPoint
+
 
 class WorkloadConfig(AppConfig):
     """Its processors are found like those of any app."""
@@ -11,6 +13,15 @@ class WorkloadConfig(AppConfig):
     name = "tests.workload"
 
     def ready(self) -> None:
-        """Where a test asks for it, every forked process dies at once."""
+        """Where a test asks for it, every forked process dies at once, or one dies or hangs at one step."""
+        from tests.workload import guarded
+
+        assert guarded  # importing it registers its processors
         if os.environ.get("WORKLOAD_FORKS_DIE") == "1":
             os.register_at_fork(after_in_child=lambda: os._exit(3))
+        if step := os.environ.get("WORKLOAD_HANG_AT"):
+            from tests.workload import hang_points
+
+            hang_points.install(step)
+        if point := os.environ.get("WORKLOAD_FAIL_POINT"):
+            FailPoint.parse(point).arm()

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 class Workload:
     """What the workload's jobs did, and the gates that some of them wait for."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, url: str) -> None:
         self._client = client
+        self.url = url
 
     def effects(self) -> Counter[str]:
         """How often each job had its effect, by its name."""
@@ -56,19 +57,47 @@ class Workload:
 
         return [float(value) for value in self._client.lrange(started_key(name), 0, -1)]
 
+    def struck(self) -> str:
+        """The fail point that ended a process, empty if none did."""
+        from tests.workload.fail_points import STRUCK
+
+        return (self._client.get(STRUCK) or b"").decode()
+
     def open_gate(self, name: str) -> None:
         """Let one run of the job `name` go on."""
         from tests.workload.processors import gate_key
 
         self._client.rpush(gate_key(name), "open")
 
+    def wait_for_hang(self, timeout: float = 20.0) -> int:
+        """Return once a worker hangs at its WORKLOAD_HANG_AT; the id of the process that does."""
+        from tests.workload.hang_points import BELL
+
+        reached = self._client.blpop([BELL], timeout)
+        if reached is None:
+            pytest.fail(f"no worker came to its WORKLOAD_HANG_AT within {timeout} s")
+        return int(reached[1])
+
+    def end_hang(self) -> None:
+        """Let all that hang at a WORKLOAD_HANG_AT go on."""
+        from tests.workload.hang_points import GATE
+
+        self._client.rpush(GATE, "open")
+
+    def wait_for_hang_passed(self, timeout: float = 20.0) -> None:
+        """Return once somebody went on from a WORKLOAD_HANG_AT and has left that function."""
+        from tests.workload.hang_points import PASSED_BELL
+
+        if self._client.blpop([PASSED_BELL], timeout) is None:
+            pytest.fail(f"nobody went on from its WORKLOAD_HANG_AT within {timeout} s")
+
 
 @pytest.fixture
-def workload(_empty_redis: None, transactional_db: None) -> Workload:
+def workload(_empty_redis: None, transactional_db: None, settings: LazySettings) -> Workload:
     """The effects of this test's jobs."""
     from tests.workload.processors import client
 
-    return Workload(client())
+    return Workload(client(), settings.WORKLOAD_REDIS_URL)
 
 
 @pytest.fixture
@@ -99,14 +128,23 @@ def rqworker(worker_process: StartWorker, settings: LazySettings) -> Iterator[St
 
 
 @pytest.fixture
-def queue_redis(private_redis: Callable[..., RedisServer], settings: LazySettings) -> Iterator[RedisServer]:
+def queue_redis(private_redis: Callable[..., RedisServer], settings: LazySettings) -> RedisServer:
     """A Redis for the queues alone, which this process uses too. Start workers with `redis=queue_redis`."""
-    server = private_redis()
+    return _for_queues(private_redis(), settings)
+
+
+@pytest.fixture
+def persistent_queue_redis(private_redis: Callable[..., RedisServer], settings: LazySettings) -> RedisServer:
+    """A `queue_redis` that has its data on disk, and again after a restart."""
+    return _for_queues(private_redis(persistent=True), settings)
+
+
+def _for_queues(server: RedisServer, settings: LazySettings) -> RedisServer:
     settings.RQ_QUEUES = {
         name: config | {"HOST": server.host, "PORT": server.port}
         for name, config in settings.RQ_QUEUES.items()
     }
-    yield server
+    return server
 
 
 def wait_until_done(timeout: float = 25.0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
@@ -142,6 +143,20 @@ def block(name: str) -> None:
     lock = threading.Lock()
     lock.acquire()
     lock.acquire()
+
+
+@processor("workload.hold", queue="settlement", retry=_ONE_RETRY, timeout=0.5)
+def hold(name: str, seconds: float) -> None:
+    """Waits in one call into C that keeps the interpreter's lock, so that no thread of its process runs."""
+    _note_start(name)
+    ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
+    _have_effect(name)
+
+
+@processor("workload.hold_for_long", queue="settlement", timeout=600)
+def hold_for_long(name: str, seconds: float) -> None:
+    """The same, and may do so for ten minutes."""
+    hold(name=name, seconds=seconds)
 
 
 @processor("workload.loop", queue="settlement", retry=_ONE_RETRY, timeout=0.5)

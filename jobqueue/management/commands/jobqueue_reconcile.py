@@ -1,4 +1,4 @@
-"""`manage.py jobqueue_reconcile`: create the jobs that should exist and do not."""
+"""`manage.py jobqueue_reconcile`: create the jobs that should exist and do not; correct their counts."""
 
 from __future__ import annotations
 

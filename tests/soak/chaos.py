@@ -1,0 +1,501 @@
+"""Payments are saved while everything that can break breaks, at random; afterwards the history is checked.
+
+The same trial runs for half a minute in the fault tests and for as long as one likes in the soak tests.
+CHAOS_SEED makes it take the same decisions again (not at the same moments: the processes are real).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from email.parser import BytesHeaderParser
+from typing import Any
+
+import psutil
+import redis
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from django.contrib.auth.models import User
+from django.db import connection, connections, transaction
+from django.utils import timezone
+from moneyed import Money
+from pytest_django import Settings as DjangoSettings
+
+from jobqueue.jobs import enqueue, enqueue_many
+from jobqueue.models import Attempt, Job
+from settlements.models import Payment, Settlement
+from spendsync_site.demo.processes import LOOPBACK
+from spendsync_site.demo.redis_server import RedisServer
+from tests.conftest import StartWorker, WorkerProcess
+from tests.faults.proxy import LosingProxy
+from tests.servers import subprocess_environment
+from tests.settlements.smtp import Mailbox, smtp_server
+from tests.soak.history import Effect, History, JobRecord, Verdict, check
+from tests.workload.fixtures import Workload, wait_until_done
+from tests.workload.guarded import GUARDED, requests, runs
+
+PAYMENTS_PER_SECOND = 20
+PAYMENTS_PER_SETTLEMENT = 4
+NOTIFICATION_DELAY = FIRST_CHECK = 1.0
+WORKERS = 2
+PROCESSES, THREADS = 2, 4
+OPTIONS = ("--processes", str(PROCESSES), "--threads", str(THREADS), "--shutdown-timeout", "2")
+WORKER_SILENCE = 3.0
+# What a worker waits for is short, so that half a minute has room for many recoveries.
+QUICK = {
+    "HEARTBEAT_INTERVAL": 0.5,
+    "WORKER_SILENCE": WORKER_SILENCE,
+    "LOST_AFTER": 2,
+    "REDIS_TIMEOUT": 2,
+    # No job shall fail for being unlucky again and again.
+    "RETRY": {"max_retries": 20},
+    # It would mend what got lost.
+    "RECONCILE_INTERVAL": 0,
+}
+# How the workers call themselves on PostgreSQL.
+APPLICATION_NAME = "chaos"
+# How long the backlog may take once nothing breaks any more.
+CALM = 180.0
+
+
+# What people do -------------------------------------------------------------------------------------
+
+
+class People(threading.Thread):
+    """Save settlements and payments, and enqueue jobs, at a steady pace; remember what was promised them."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__(name="people", daemon=True)
+        self.history = History()
+        self.saves: list[float] = []
+        self.trouble: list[BaseException] = []
+        self._rng = rng
+        self._ending = threading.Event()
+        self._open: list[tuple[Settlement, int]] = []
+        self._pending: list[Payment] = []
+        self._payer = User.objects.create_user("chaos-payer", "payer@example.com")
+        self._payee = User.objects.create_user("chaos-payee", "payee@example.com")
+        self._count = 0
+
+    def end(self) -> None:
+        """Finish what is begun, and stop."""
+        self._ending.set()
+        self.join(120)
+        assert not self.is_alive(), "people could not finish their saves"
+        if self.trouble:
+            raise self.trouble[0]
+
+    def run(self) -> None:
+        """Thread body."""
+        begin, number = time.monotonic(), 0
+        try:
+            while not self._ending.wait(max(0.0, begin + number / PAYMENTS_PER_SECOND - time.monotonic())):
+                self._pay()
+                if number % 2:
+                    self._enqueue()
+                number += 1
+            while self._open or self._pending:
+                self._pay()
+        except BaseException as error:
+            self.trouble.append(error)
+        finally:
+            connections.close_all()
+
+    def _pay(self) -> None:
+        """One payment: a new one, or a pending one that is settled now."""
+        begin = time.monotonic()
+        if self._pending and (self._ending.is_set() or self._rng.random() < 0.3):
+            payment = self._pending.pop(0)
+            payment.status = Payment.Status.COMPLETED
+            payment.save()
+        else:
+            if not self._open:
+                self._open.append((self._new_settlement(), 0))
+            settlement, paid = self._open.pop()
+            pays_later = self._rng.random() < 0.2
+            payment = Payment.objects.create(
+                settlement=settlement,
+                amount=settlement.amount / PAYMENTS_PER_SETTLEMENT,
+                status=Payment.Status.PENDING if pays_later else Payment.Status.COMPLETED,
+            )
+            if pays_later:
+                self._pending.append(payment)
+            if paid + 1 < PAYMENTS_PER_SETTLEMENT:
+                self._open.insert(0, (settlement, paid + 1))
+            self.history.promised.add(f"e-mail payment_received {payment.pk} to payee@example.com")
+        self.saves.append(time.monotonic() - begin)
+
+    def _new_settlement(self) -> Settlement:
+        fields: dict[str, Any] = {
+            "payer": self._payer,
+            "payee": self._payee,
+            "amount": Money(40, "EUR"),
+            "due_date": timezone.now() + timedelta(days=10),
+        }
+        if self._rng.random() < 0.1:
+            self._change_of_mind(fields)
+        settlement = Settlement.objects.create(**fields)
+        for template in ("settlement_created", "settlement_completed"):
+            for person in (self._payer, self._payee):
+                self.history.promised.add(f"e-mail {template} {settlement.pk} to {person.email}")
+        self.history.allowed.add(f"e-mail reminder_initial {settlement.pk} to {self._payer.email}")
+        self.history.promised.add(f"completion of {settlement.pk}")
+        return settlement
+
+    def _change_of_mind(self, fields: dict[str, Any]) -> None:
+        """A transaction that is rolled back: nothing of it may be seen."""
+        with transaction.atomic():
+            Settlement.objects.create(**fields)
+            enqueue(GUARDED["email"].name, name=f"rolled-back-{self._count}")
+            transaction.set_rollback(True)
+
+    def _enqueue(self) -> None:
+        """Jobs that are no payments: at once, delayed, failing once, asking for another time, hopeless."""
+        self._count += 1
+        name = f"job-{self._count}"
+        match self._count % 10:
+            case 0:
+                names = [f"{name}-{number}" for number in range(5)]
+                enqueue_many(requests(names))
+                self.history.promised |= {f"job {each}" for each in names}
+                return
+            case 1 | 2:
+                enqueue(GUARDED["reminders"].name, name=name, delay=self._rng.uniform(0.5, 4))
+            case 3:
+                enqueue(GUARDED["email"].name, name=name, how="fail once")
+            case 4:
+                enqueue(GUARDED["settlement"].name, name=name, how="later")
+            case 5:
+                enqueue(GUARDED["settlement"].name, name=name, how="discard")
+                return
+            case _:
+                enqueue(GUARDED["email"].name, name=name)
+        self.history.promised.add(f"job {name}")
+
+
+class Postbox(Mailbox):
+    """Takes every e-mail and keeps its Message-ID."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.message_ids: list[str] = []
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.content, bytes)
+        self.message_ids.append(str(BytesHeaderParser().parsebytes(envelope.content)["Message-ID"]))
+        return "250 2.0.0 taken"
+
+
+# What breaks ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Chaos:
+    """Breaks something at random, again and again, before the last thing is mended as well."""
+
+    rng: random.Random
+    start_worker: Callable[[], WorkerProcess]
+    server: RedisServer
+    proxy: LosingProxy
+    workers: list[WorkerProcess] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    in_danger: int = 0
+    """How many threads were hit: each may have been between an effect and the word that it was had."""
+    _repairs: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    _redis_is_well: bool = True
+
+    def begin(self) -> None:
+        """Have workers that work."""
+        self._keep_up()
+        for worker in self.workers:
+            worker.wait_until_ready()
+
+    def rage(self, seconds: float) -> None:
+        """Break things for so long; then mend all that is broken."""
+        until = time.monotonic() + seconds
+        faults = self._faults()
+        while (left := until - time.monotonic()) > 0:
+            self._keep_up()
+            self._wait(min(left, self.rng.uniform(0.2, 2.5)))
+            name = self.rng.choice(list(faults))
+            self.counts[name] += faults[name]() is not False
+        while self._repairs:
+            self._wait(0.2)
+        self._keep_up()
+
+    def _faults(self) -> dict[str, Callable[[], bool | None]]:
+        faults: dict[str, Callable[[], bool | None]] = {
+            "executor killed": self._kill_executor,
+            "worker killed": self._kill_worker,
+            "supervisor killed": self._kill_supervisor,
+            "rolling deploy": self._deploy,
+            "executor asleep": self._put_executor_to_sleep,
+            "Redis down": self._stop_redis,
+            "Redis killed": self._kill_redis,
+            "Redis hangs": self._hang_redis,
+            "Redis flushed": self._flush_redis,
+            "answer of Redis lost": self.proxy.lose_an_answer,
+            "connections to Redis broken": self.proxy.drop_connections,
+        }
+        if connection.vendor == "postgresql":
+            faults["connections to PostgreSQL broken"] = break_database_connections
+        return faults
+
+    def _wait(self, seconds: float) -> None:
+        """Let that time pass, and mend meanwhile what is due to be mended."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            threading.Event().wait(min(left, 0.1))
+            due = [repair for repair in self._repairs if repair[0] <= time.monotonic()]
+            self._repairs = [repair for repair in self._repairs if repair not in due]
+            for _, mend in due:
+                mend()
+
+    def _mend_in(self, seconds: float, mend: Callable[[], None]) -> None:
+        self._repairs.append((time.monotonic() + seconds, mend))
+
+    def _keep_up(self) -> None:
+        """What any supervisor of processes does: start again what ended."""
+        running = [worker for worker in self.workers if worker.is_running()]
+        self.workers = running + [self.start_worker() for _ in range(WORKERS - len(running))]
+
+    # Processes
+
+    def _worker(self) -> WorkerProcess:
+        return self.rng.choice(self.workers)
+
+    def _executor(self) -> psutil.Process | None:
+        executors = [process for worker in self.workers for process in worker.children()]
+        return self.rng.choice(executors) if executors else None
+
+    def _kill_executor(self) -> bool:
+        executor = self._executor()
+        if executor is None:
+            return False
+        executor.kill()
+        self.in_danger += THREADS
+        return True
+
+    def _kill_worker(self) -> None:
+        self._worker().kill()
+        self.in_danger += PROCESSES * THREADS
+
+    def _kill_supervisor(self) -> None:
+        self._worker().signal(signal.SIGKILL)
+        self.in_danger += PROCESSES * THREADS
+
+    def _deploy(self) -> None:
+        old = self._worker()
+        self.workers.append(self.start_worker())
+        self.workers.remove(old)
+        old.signal(signal.SIGTERM)
+        self.in_danger += PROCESSES * THREADS
+
+    def _put_executor_to_sleep(self) -> bool:
+        executor = self._executor()
+        if executor is None:
+            return False
+        executor.suspend()
+        self._mend_in(WORKER_SILENCE + self.rng.uniform(0.5, 2), lambda: wake(executor))
+        self.in_danger += THREADS
+        return True
+
+    # Redis
+
+    def _stop_redis(self) -> bool:
+        return self._break_redis(self.server.stop, self.server.start)
+
+    def _hang_redis(self) -> bool:
+        return self._break_redis(self.server.pause, self.server.resume)
+
+    def _break_redis(self, do: Callable[[], None], undo: Callable[[], None]) -> bool:
+        if not self._redis_is_well:
+            return False
+        self._redis_is_well = False
+        do()
+
+        def mend() -> None:
+            undo()
+            self._redis_is_well = True
+
+        self._mend_in(self.rng.uniform(0.5, 3), mend)
+        return True
+
+    def _kill_redis(self) -> bool:
+        if not self._redis_is_well:
+            return False
+        self.server.kill()
+        self.server.start()
+        return True
+
+    def _flush_redis(self) -> bool:
+        if not self._redis_is_well:
+            return False
+        with redis.Redis(host=self.server.host, port=self.server.port) as client:
+            client.flushall()
+        return True
+
+
+def wake(process: psutil.Process) -> None:
+    """Let a process go on, if it was not killed in its sleep."""
+    with suppress(psutil.NoSuchProcess):
+        process.resume()
+
+
+def break_database_connections() -> None:
+    """Break every connection of a worker to PostgreSQL."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
+            [APPLICATION_NAME],
+        )
+
+
+# The trial ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Trial:
+    """What came of it."""
+
+    seed: int
+    verdict: Verdict
+    faults: Counter[str]
+    in_danger: int
+    saves: list[float]
+    runs_again: int
+    calm_after: float
+
+    def report(self) -> str:
+        """What to print about it."""
+        faults = ", ".join(f"{count} × {name}" for name, count in self.faults.most_common())
+        lines = [
+            f"trial       CHAOS_SEED={self.seed}, {connection.vendor}",
+            f"faults      {self.faults.total()}: {faults}",
+            f"saves       {len(self.saves)} payments, the slowest in {max(self.saves, default=0):.2f} s",
+            f"backlog     done {self.calm_after:.1f} s after the last fault",
+            f"runs again  {self.runs_again} jobs of the workload; {self.in_danger} threads were hit",
+            self.verdict.report(),
+        ]
+        return "\n".join(lines)
+
+
+def run_trial(
+    seconds: float,
+    rqworker: StartWorker,
+    private_redis: Callable[..., RedisServer],
+    workload: Workload,
+    settings: DjangoSettings,
+) -> Trial:
+    """Let people save and things break for so long, wait until all is done, and check what happened."""
+    seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
+    print(f"CHAOS_SEED={seed}", flush=True)
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
+    server = private_redis(persistent=True)
+    proxy = LosingProxy(server.host, server.port)
+    settings.RQ_QUEUES = {
+        name: config | {"HOST": LOOPBACK, "PORT": proxy.port} for name, config in settings.RQ_QUEUES.items()
+    }
+    settings.SETTLEMENTS = {
+        "NOTIFICATION_DELAY": NOTIFICATION_DELAY,
+        "PAYMENT_CHECK": {"FIRST_DELAY": FIRST_CHECK},
+    }
+    mailbox = Postbox()
+    with smtp_server(mailbox) as (host, port):
+        environment = {
+            "EMAIL_URL": f"smtp://{host}:{port}",
+            "NOTIFICATION_DELAY": str(NOTIFICATION_DELAY),
+            "PAYMENT_CHECK_FIRST_DELAY": str(FIRST_CHECK),
+            "REDIS_PORT": str(proxy.port),
+            "DATABASE_URL": worker_database(),
+        }
+
+        def start_worker() -> WorkerProcess:
+            return rqworker(*OPTIONS, wait=False, jobqueue=QUICK, **environment)
+
+        chaos = Chaos(random.Random(seed), start_worker, server, proxy)
+        people = People(random.Random(seed + 1))
+        chaos.begin()
+        people.start()
+        chaos.rage(seconds)
+        people.end()
+        begin = time.monotonic()
+        wait_until_done(CALM)
+        calm_after = time.monotonic() - begin
+    proxy.cut()
+    history = complete(people.history, mailbox, workload)
+    return Trial(seed, check(history), chaos.counts, chaos.in_danger, people.saves, runs_again(), calm_after)
+
+
+def worker_database() -> str:
+    """The test database's URL, by which the workers' connections can be told from ours."""
+    url = subprocess_environment()["DATABASE_URL"]
+    return f"{url}?application_name={APPLICATION_NAME}" if url.startswith("postgres") else url
+
+
+def complete(history: History, mailbox: Postbox, workload: Workload) -> History:
+    """Add to what was promised what is there to see."""
+    jobs = list(Job.objects.select_related("email_delivery"))
+    history.jobs = [
+        JobRecord(job.pk, describe(job), job.state, job.payload.get("how") == "discard", lateness(job))
+        for job in jobs
+    ]
+    history.effects += [Effect(f"job {name}", "") for name in workload.effects().elements()]
+    history.effects += completions(jobs)
+    keys = {}
+    for job in jobs:
+        delivery = getattr(job, "email_delivery", None)
+        if delivery is not None:
+            keys[delivery.message_id] = key_of_email(job)
+            history.tries[delivery.message_id] = delivery.tries
+            if delivery.template_type == "settlement_updated":
+                history.allowed.add(key_of_email(job))
+    for identity in mailbox.message_ids:
+        history.effects.append(Effect(keys.get(identity, f"e-mail of nobody {identity}"), identity))
+    return history
+
+
+def describe(job: Job) -> str:
+    """A job in a few words."""
+    payload = job.payload
+    what = payload.get("name") or payload.get("template_type") or payload.get("event") or ""
+    return f"{job.processor} {what}; attempt {job.attempt}: {job.reason}"
+
+
+def lateness(job: Job) -> float | None:
+    """Seconds from its time to its (last) start."""
+    if job.started_at is None or job.state != Job.State.COMPLETED:
+        return None
+    return (job.started_at - job.run_at).total_seconds()
+
+
+def completions(jobs: list[Job]) -> Iterator[Effect]:
+    """Each change of a settlement to completed, by the notification that came of it."""
+    done = {str(pk) for pk in Settlement.objects.filter(status="completed").values_list("pk", flat=True)}
+    for job in jobs:
+        settlement = job.payload.get("settlement_id")
+        if job.payload.get("event") == "settlement_completed" and settlement in done:
+            yield Effect(f"completion of {settlement}", str(job.pk))
+
+
+def key_of_email(job: Job) -> str:
+    """What the e-mail of a job is about; of an update there may be several."""
+    payload, data = job.payload, job.payload["template_data"]
+    subject = data.get("payment_id") or data["settlement_id"]
+    which = f" by {job.unique_key}" if payload["template_type"] == "settlement_updated" else ""
+    return f"e-mail {payload['template_type']} {subject} to {payload['email']}{which}"
+
+
+def runs_again() -> int:
+    """How many jobs of the workload ran more often than their attempts that failed or waited explain."""
+    counted = Counter((run.job_id, run.attempt) for run in runs())
+    interrupted = Attempt.objects.filter(error_class="JobInterrupted").values("job_id").distinct().count()
+    return interrupted + sum(count > 1 for count in counted.values())

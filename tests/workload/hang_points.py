@@ -1,0 +1,68 @@
+"""Holds a real worker at a chosen step, until a test kills it there or lets it go on.
+
+A worker started with `WORKLOAD_HANG_AT="jobqueue.models.JobManager.claim:before"` stops at the call of
+that function (`:after`: at its return) in every thread that comes there. The production code knows
+nothing of it: the function is wrapped when the worker's Django starts.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from typing import Any
+
+import redis
+
+BELL = "workload:hang-bell"
+"""The list that gets the process id of whoever comes to the step."""
+
+GATE = "workload:hang-gate"
+"""The list whose first entry lets everybody go on, now and later."""
+
+PASSED_BELL = "workload:hang-passed-bell"
+"""The list that gets the process id of whoever went on and has left the function."""
+
+
+def install(step: str) -> None:
+    """Hold whoever comes to `step`: the dotted name of a function, then `:before` or `:after`."""
+    name, _, moment = step.partition(":")
+    if moment not in ("before", "after"):
+        raise ValueError(f"WORKLOAD_HANG_AT must end with :before or :after, not {step!r}")
+    owner, attribute = _find(name)
+    function = getattr(owner, attribute)
+
+    @functools.wraps(function)
+    def held(*arguments: Any, **named: Any) -> Any:
+        if moment == "before":
+            _hold()
+        answer = function(*arguments, **named)
+        if moment == "after":
+            _hold()
+        _client().rpush(PASSED_BELL, os.getpid())
+        return answer
+
+    setattr(owner, attribute, held)
+
+
+def _find(name: str) -> tuple[Any, str]:
+    """The module or class that has the function, and the function's name in it."""
+    path, _, attribute = name.rpartition(".")
+    try:
+        return importlib.import_module(path), attribute
+    except ModuleNotFoundError:
+        module, _, class_name = path.rpartition(".")
+        return getattr(importlib.import_module(module), class_name), attribute
+
+
+def _hold() -> None:
+    _client().rpush(BELL, os.getpid())
+    # What is taken from the gate is put back: it stays open.
+    while _client().blmove(GATE, GATE, timeout=1) is None:
+        pass
+
+
+def _client() -> redis.Redis:
+    from tests.workload.processors import client
+
+    return client()

@@ -306,6 +306,7 @@ class SupervisorWorker(RQWorker):
                 del self._children[pid]
                 self._interrupt(child, stuck, "ran past its time limit and could not be stopped")
                 self._bring_back(child, EXIT_STUCK_JOB)
+                self._totals[_COLUMNS * child.number + _RUNNING] = 0
                 if not child.is_replaced:
                     self._fork(child.number, child.max_jobs)
 

@@ -96,10 +96,10 @@ class LimitsForm(QueueModelForm):
     """The limits of one queue."""
 
     rate_limit = LimitField(
-        MOST_RATE, _("So many jobs start in any second, in all workers together. Empty: no limit.")
+        MOST_RATE, _("At most so many jobs start in any second, in all workers together. Empty: no limit.")
     )
     concurrency_limit = LimitField(
-        MOST_CONCURRENCY, _("So many jobs run at once, in all workers together. Empty: no limit.")
+        MOST_CONCURRENCY, _("At most so many jobs run at once, in all workers together. Empty: no limit.")
     )
 
     class Meta:

@@ -49,7 +49,7 @@ local function left_by_rate(starts, rate, room)
     local start = tonumber(redis.call('LINDEX', starts, rate - 1 - left))
     if start and start + WINDOW > milliseconds then
       local wait = start + WINDOW - milliseconds
-      if left == 0 and (pause < 0 or wait < pause) then
+      if pause < 0 or wait < pause then
         pause = wait
       end
       break

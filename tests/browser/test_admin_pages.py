@@ -169,6 +169,18 @@ def test_a_queue_is_paused(open_page: Any) -> None:
     assert Queue.objects.get(pk="email").paused
 
 
+def test_the_limits_of_a_queue_are_set(open_page: Any) -> None:
+    page = open_page("/admin/jobqueue/queue/")
+    page.click("#result_list >> text=email")
+    page.fill("#id_rate_limit", "0")
+    page.click("input[name=_save]")
+    expect(page.locator(".errorlist")).to_contain_text("pause the queue instead")
+    page.fill("#id_rate_limit", "10")
+    page.click("input[name=_save]")
+    expect(page.locator(".messagelist .success")).to_have_text("Limits of email: 10 a second.")
+    assert Queue.objects.get(pk="email").rate_limit == 10
+
+
 # Looks --------------------------------------------------------------------------------------------
 
 
@@ -178,6 +190,7 @@ def test_no_page_is_wider_than_the_screen_and_every_state_can_be_read(
     open_page: Any, settlement: Settlement, scheme: str, width: int
 ) -> None:
     worker = make_worker(silent_for=60)
+    Queue.objects.create(name="email", rate_limit=10_000, concurrency_limit=1_000)
     states = ("waiting", "delayed", "active", "stuck", "completed", "skipped", "failed", "cancelled")
     jobs = {state: make_job(state, subject=f"settlements.settlement:{settlement.pk}") for state in states}
     Job.objects.filter(pk=jobs["stuck"].pk).update(worker=worker, reason="a long reason " * 20)
@@ -188,6 +201,7 @@ def test_no_page_is_wider_than_the_screen_and_every_state_can_be_read(
         "/admin/jobqueue/failedjob/",
         "/admin/jobqueue/stuckjob/",
         "/admin/jobqueue/queue/",
+        "/admin/jobqueue/queue/email/change/",
         "/admin/jobqueue/worker/",
         page_of(jobs["failed"]),
         page_of(jobs["stuck"]),

@@ -290,6 +290,27 @@ def test_a_claim_says_when_the_rate_limit_lets_the_next_go(redis_client: redis.R
     assert 1.0 < pause <= 1.1
 
 
+def test_a_claim_that_got_less_than_it_could_take_says_when_the_rate_limit_lets_the_next_go(
+    redis_client: redis.Redis,
+) -> None:
+    seconds, microseconds = redis_client.time()
+    now = seconds * 1000 + microseconds // 1000
+    redis_client.rpush("rq:jobqueue:starts:email", now - 500, 0)
+    queues.publish(_messages(1, 2))
+
+    claimed = _claim_within(QueueLimits(rate=2))
+    assert len(claimed.messages) == 1
+    assert claimed.pause is not None
+    assert 0 < claimed.pause <= 0.6
+
+
+def test_a_claim_that_got_all_there_is_waits_for_no_limit(redis_client: redis.Redis) -> None:
+    _rate_is_known(redis_client)
+    queues.publish(_messages(1, 2))
+
+    assert _claim_within(QueueLimits(rate=2)).pause is None
+
+
 def test_a_rate_limit_holds_over_any_second_and_not_by_the_second_on_the_clock(
     redis_client: redis.Redis,
 ) -> None:

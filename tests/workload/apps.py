@@ -4,6 +4,7 @@ import os
 
 from django.apps import AppConfig
 
+from tests.workload import conditions
 from tests.workload.fail_points import FailPoint
 
 
@@ -13,7 +14,7 @@ class WorkloadConfig(AppConfig):
     name = "tests.workload"
 
     def ready(self) -> None:
-        """Where a test asks for it, every forked process dies at once, or one dies or hangs at one step."""
+        """What a test asks for: processes die as they are forked, one dies or hangs at a step, clocks are wrong."""
         from tests.workload import guarded
 
         assert guarded  # importing it registers its processors
@@ -25,3 +26,4 @@ class WorkloadConfig(AppConfig):
             hang_points.install(step)
         if point := os.environ.get("WORKLOAD_FAIL_POINT"):
             FailPoint.parse(point).arm()
+        conditions.apply()

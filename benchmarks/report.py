@@ -19,7 +19,7 @@ _STOCK, _BULL, _OURS = "stock", "bull_50", "ours_postgresql"
 def markdown(outcome: Outcome) -> str:
     """The whole report."""
     parts = ["# Results", _introduction(outcome), _failures(outcome), _bars(outcome)]
-    tables = {
+    tables: dict[str, Callable[[], str]] = {
         "noop": lambda: _drained(outcome, "noop", [_STOCK, _BULL]),
         "io5": lambda: _drained(outcome, "io5", [_BULL, "celery_threads", _STOCK]),
         "email": lambda: _drained(outcome, "email", ["stock_email"]),

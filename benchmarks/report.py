@@ -64,6 +64,7 @@ def _introduction(outcome: Outcome) -> str:
     text = (
         f"{machine['started']}, {machine['cores']} cores ({machine['processor']}), {machine['memory']}, "
         f"{machine['system']}; {machine['versions']}. Load when it began: {machine['load']:.2f}. "
+        f"The disk takes a page for good in {machine['flush_milliseconds']:.2f} ms (median). "
         f"Medians of {machine['rounds']} interleaved rounds, {machine['minutes']:.0f} minutes. "
         "Read the ratios: absolute figures are this machine's, on that day."
     )

@@ -6,16 +6,19 @@ import os
 import platform
 import re
 import subprocess
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.arena import NODE_MODULES, Arena
+from benchmarks.figures import median
 
 _PYTHON_PACKAGES = ("Django", "rq", "django-rq", "redis", "hiredis", "psycopg", "celery", "dramatiq", "huey")
 _NODE_PACKAGES = ("bull", "bullmq", "ioredis")
 _BUSY = 0.3
+_FLUSHES = 100
 
 
 def describe(arena: Arena) -> dict[str, Any]:
@@ -35,6 +38,7 @@ def describe(arena: Arena) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "versions": _versions(arena),
         "load": load,
+        "flush_milliseconds": _flush_milliseconds(arena.folder),
         "notes": notes,
     }
 
@@ -49,6 +53,18 @@ def _versions(arena: Arena) -> str:
         f"PostgreSQL {arena.postgresql.version()} with fsync",
     ]
     return ", ".join([*servers, *packages])
+
+
+def _flush_milliseconds(folder: Path) -> float:
+    """What a durable commit waits for at least: the median time in which the disk takes a page for good."""
+    times = []
+    with (folder / "flush").open("wb", buffering=0) as file:
+        for number in range(_FLUSHES):
+            os.pwrite(file.fileno(), bytes(8192), 8192 * (number % 16))
+            started = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - started)
+    return 1000 * median(times)
 
 
 def _version_on_node(package: str) -> str:

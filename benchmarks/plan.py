@@ -73,7 +73,7 @@ def measures(scale: float) -> list[Measure]:
         Measure("bulk", peers.ENQUEUEING, partial(enqueueing.bulk, count=some(30_000, 2000)), rate),
         Measure("single", peers.ENQUEUEING, partial(enqueueing.single, count=some(3_000)), rate),
         Measure(
-            "pickup", peers.PICKING_UP, partial(latency.pick_up, count=some(300, 50)), "p50_milliseconds"
+            "pickup", peers.PICKING_UP, partial(latency.pick_up, count=some(250, 50)), "p50_milliseconds"
         ),
         Measure(
             "delayed",

@@ -19,7 +19,7 @@ _STOCK, _BULL, _OURS = "stock", "bull_50", "ours_postgresql"
 def markdown(outcome: Outcome) -> str:
     """The whole report."""
     parts = ["# Results", _introduction(outcome), _failures(outcome), _bars(outcome)]
-    tables = {
+    tables: dict[str, Callable[[], str]] = {
         "noop": lambda: _drained(outcome, "noop", [_STOCK, _BULL]),
         "io5": lambda: _drained(outcome, "io5", [_BULL, "celery_threads", _STOCK]),
         "email": lambda: _drained(outcome, "email", ["stock_email"]),
@@ -64,6 +64,7 @@ def _introduction(outcome: Outcome) -> str:
     text = (
         f"{machine['started']}, {machine['cores']} cores ({machine['processor']}), {machine['memory']}, "
         f"{machine['system']}; {machine['versions']}. Load when it began: {machine['load']:.2f}. "
+        f"The disk takes a page for good in {machine['flush_milliseconds']:.2f} ms (median). "
         f"Medians of {machine['rounds']} interleaved rounds, {machine['minutes']:.0f} minutes. "
         "Read the ratios: absolute figures are this machine's, on that day."
     )

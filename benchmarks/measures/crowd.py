@@ -57,5 +57,5 @@ def _name(size: int) -> str:
 def _summary(values: list[Any]) -> float:
     """The median of all times, the sum of all counts."""
     if isinstance(values[0], list):
-        return median([time for times in values for time in times])
+        return float(median([time for times in values for time in times]))
     return float(sum(values))

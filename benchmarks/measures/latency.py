@@ -7,7 +7,7 @@ from benchmarks.figures import percentile
 from benchmarks.ledgers import check_all_ran
 from benchmarks.peers import Peer
 
-_LONGEST_GAP = 0.05
+_LONGEST_GAP = 0.04
 
 
 def pick_up(arena: Arena, peer: Peer, count: int) -> dict[str, float]:

@@ -113,6 +113,7 @@ def test_a_partial_run_is_marked(outcome: Outcome) -> None:
     outcome.machine = dict.fromkeys(("started", "processor", "memory", "system", "versions"), "") | {
         "cores": 2,
         "load": 0.1,
+        "flush_milliseconds": 0.5,
         "rounds": 3,
         "minutes": 1.0,
     }

@@ -14,7 +14,7 @@ class WorkloadConfig(AppConfig):
     name = "tests.workload"
 
     def ready(self) -> None:
-        """What a test asks for: processes die as they are forked, one dies or hangs at a step, clocks are wrong."""
+        """What a test asks for: forked processes die, one dies or hangs at a step, clocks are wrong."""
         from tests.workload import guarded
 
         assert guarded  # importing it registers its processors

@@ -30,6 +30,11 @@ def last_for(seconds: float) -> None:
     threading.Event().wait(max(0.0, seconds))
 
 
+def pids_of(worker: WorkerProcess) -> set[int]:
+    """The process ids of a worker's executors."""
+    return {process.pid for process in worker.children()}
+
+
 def executor_of(job: Job, worker: WorkerProcess) -> psutil.Process:
     """The process that runs the job."""
     job.refresh_from_db()
@@ -81,7 +86,7 @@ def _worker_of(job: Job, workers: Sequence[WorkerProcess]) -> WorkerProcess:
     job.refresh_from_db()
     assert job.worker is not None
     pid = job.worker.pid
-    return next(worker for worker in workers if pid in [process.pid for process in worker.children()])
+    return next(worker for worker in workers if pid in pids_of(worker))
 
 
 def stop_at_a_random_moment(rqworker: StartWorker, workload: Workload, name: str) -> tuple[list[str], int]:

@@ -70,30 +70,3 @@ class Proxy:
         for connected in (source, target):
             with contextlib.suppress(OSError):
                 connected.shutdown(socket.SHUT_RDWR)
-
-
-class LosingProxy(Proxy):
-    """A proxy in front of Redis that can let a script run and then drop its answer."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._loses = threading.Event()
-        self._redis_port = port
-        super().__init__(host, port)
-
-    def lose_an_answer(self) -> None:
-        """Lose the answer to the next script: of a claim, of a finish, of a publication."""
-        self._loses.set()
-
-    def has_lost_it(self) -> bool:
-        """Whether the answer is lost by now."""
-        return not self._loses.is_set()
-
-    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(_CHUNK):
-                is_request = target.getpeername()[1] == self._redis_port
-                target.sendall(data)
-                if is_request and b"EVALSHA" in data and self._loses.is_set():
-                    self._loses.clear()
-                    source.shutdown(socket.SHUT_RDWR)
-        super()._pass_on(source, target)

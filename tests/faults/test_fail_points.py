@@ -73,7 +73,7 @@ STEPS = (
     Step(14, "jobqueue.queues.finish", both("work", 4)),
     Step(15, "jobqueue.rescue.interrupt", both("work")),
     Step(16, "jobqueue.rescue._record_attempt", both("work", 2)),
-    Step(17, "jobqueue.queues.sweep", both("work")),
+    Step(17, "jobqueue.rescue.sweep", both("work")),
     Step(18, "jobqueue.executor.hand_back", both("the supervisor is killed")),
     Step(19, "jobqueue.worker.hand_back", both("stop")),
     Step(20, "jobqueue.worker.SupervisorWorker._bring_back", (*both("stop"), *both("an executor is killed"))),

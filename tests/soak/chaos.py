@@ -35,7 +35,7 @@ from settlements.models import Payment, Settlement
 from spendsync_site.demo.processes import LOOPBACK
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import StartWorker, WorkerProcess
-from tests.faults.proxy import LosingProxy
+from tests.faults.lossy_proxy import LossyProxy
 from tests.servers import subprocess_environment
 from tests.settlements.smtp import Mailbox, smtp_server
 from tests.soak.history import Effect, History, JobRecord, Verdict, check
@@ -204,7 +204,7 @@ class Chaos:
     rng: random.Random
     start_worker: Callable[[], WorkerProcess]
     server: RedisServer
-    proxy: LosingProxy
+    proxy: LossyProxy
     workers: list[WorkerProcess] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     in_danger: int = 0
@@ -242,7 +242,7 @@ class Chaos:
             "Redis killed": self._kill_redis,
             "Redis hangs": self._hang_redis,
             "Redis flushed": self._flush_redis,
-            "answer of Redis lost": self.proxy.lose_an_answer,
+            "answer of Redis lost": lambda: self.proxy.lose_replies(b"EVALSHA", 1),
             "connections to Redis broken": self.proxy.drop_connections,
         }
         if connection.vendor == "postgresql":
@@ -400,7 +400,7 @@ def run_trial(
     print(f"CHAOS_SEED={seed}", flush=True)
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     server = private_redis(persistent=True)
-    proxy = LosingProxy(server.host, server.port)
+    proxy = LossyProxy(server.host, server.port)
     settings.RQ_QUEUES = {
         name: config | {"HOST": LOOPBACK, "PORT": proxy.port} for name, config in settings.RQ_QUEUES.items()
     }

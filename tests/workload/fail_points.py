@@ -8,11 +8,12 @@ only one process is struck and its replacement goes on.
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import re
 from dataclasses import dataclass
 from typing import Any, Self
+
+from tests.workload.places import find
 
 EXIT_STRUCK = 86
 CALLS = "workload:fail-point:calls"
@@ -40,7 +41,7 @@ class FailPoint:
 
     def arm(self) -> None:
         """From now on, in this process and those it forks, the function ends its process at the point."""
-        owner, name = self._place()
+        owner, name = find(self.function)
         function = getattr(owner, name)
 
         @functools.wraps(function)
@@ -54,19 +55,6 @@ class FailPoint:
             return answer
 
         setattr(owner, name, guarded)
-
-    def _place(self) -> tuple[Any, str]:
-        """The module or class that holds the function, and its name there."""
-        *path, name = self.function.split(".")
-        for length in range(len(path), 0, -1):
-            try:
-                owner: Any = importlib.import_module(".".join(path[:length]))
-            except ModuleNotFoundError:
-                continue
-            for attribute in path[length:]:
-                owner = getattr(owner, attribute)
-            return owner, name
-        raise ValueError(f"there is no {self.function}")
 
     def _next_call(self) -> int:
         from tests.workload.processors import client

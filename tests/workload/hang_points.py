@@ -8,11 +8,12 @@ nothing of it: the function is wrapped when the worker's Django starts.
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 from typing import Any
 
 import redis
+
+from tests.workload.places import find
 
 BELL = "workload:hang-bell"
 """The list that gets the process id of whoever comes to the step."""
@@ -29,7 +30,7 @@ def install(step: str) -> None:
     name, _, moment = step.partition(":")
     if moment not in ("before", "after"):
         raise ValueError(f"WORKLOAD_HANG_AT must end with :before or :after, not {step!r}")
-    owner, attribute = _find(name)
+    owner, attribute = find(name)
     function = getattr(owner, attribute)
 
     @functools.wraps(function)
@@ -43,16 +44,6 @@ def install(step: str) -> None:
         return answer
 
     setattr(owner, attribute, held)
-
-
-def _find(name: str) -> tuple[Any, str]:
-    """The module or class that has the function, and the function's name in it."""
-    path, _, attribute = name.rpartition(".")
-    try:
-        return importlib.import_module(path), attribute
-    except ModuleNotFoundError:
-        module, _, class_name = path.rpartition(".")
-        return getattr(importlib.import_module(module), class_name), attribute
 
 
 def _hold() -> None:

@@ -27,7 +27,7 @@ from tests.conftest import StartWorker, WorkerProcess, wait_until
 from tests.faults import attacks
 from tests.faults.attacks import Attack, Fields, inject
 from tests.servers import REDIS_DATABASE, ROOT
-from tests.workload.fixtures import Workload, note
+from tests.workload.fixtures import Workload, note, wait_until_done
 from tests.workload.functions import FAIL, NOTE, after, fail
 from tests.workload.functions import note as plain_note
 
@@ -399,9 +399,9 @@ def allowed_function_with_a_callback(client: redis.Redis) -> str:
 
 
 def allowed_function_with_a_webhook(client: redis.Redis) -> str:
-    return raw(
-        client, "webhook", data=f'["{NOTE}", null, ["refused"], {{}}]', webhooks='[{"url": "http://a"}]'
-    )
+    fields = {"data": f'["{NOTE}", null, ["refused"], {{}}]', "webhooks": '[{"url": "http://a"}]'}
+    inject(client, "webhook", fields)
+    return "webhook"
 
 
 @pytest.mark.parametrize(
@@ -432,6 +432,20 @@ def test_what_is_not_allowed_stays_in_quarantine_beside_what_is(
     assert why in text
     assert redis_client.zscore("rq:failed:email", job_id)
     assert Job.objects.count() == 1
+
+
+def test_an_attack_runs_nothing_though_the_functions_that_it_hides_behind_are_allowed(
+    rqworker: StartWorker, workload: Workload, redis_client: redis.Redis, markers: Path
+) -> None:
+    for name, fields in all_attacks(markers).items():
+        inject(redis_client, name, fields)
+
+    rqworker(jobqueue={"ALLOWED_FUNCTIONS": ["builtins.len", "builtins.int"]})
+    next_job_runs(workload, "behind the attacks")
+    wait_until(lambda: not redis_client.exists("rq:queue:email"))
+    wait_until_done()
+
+    assert run_attacks(markers) == set()
 
 
 def test_a_message_that_a_killed_worker_had_in_hand_is_run_by_another(

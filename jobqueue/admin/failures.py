@@ -13,8 +13,7 @@ from django.http import HttpRequest
 from jobqueue.models import Attempt, Job
 
 UNRECORDED = "(not recorded)"
-# As many as one request can retry.
-NEWEST = 5_000
+NEWEST = 3_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,11 @@ class JobAdminBase(JobModelAdmin):
         )
 
 
+# Not by id where few rows of the table are in that state: SQLite would read them all in that order.
+_LONGEST_RUNNING = ("started_at", "id")
+_ORDERING = {"delayed": ("run_at", "id"), "active": _LONGEST_RUNNING, "stuck": _LONGEST_RUNNING}
+
+
 @admin.register(Job)
 class JobAdmin(JobAdminBase):
     """All jobs, and the page of each."""
@@ -226,8 +231,8 @@ class JobAdmin(JobAdminBase):
     date_hierarchy = "created_at"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """The newest first; of the delayed ones that which runs next."""
-        return ("run_at", "id") if request.GET.get("state") == "delayed" else ("-id",)
+        """The newest first; of the delayed ones the next to run, of the active ones the longest running."""
+        return _ORDERING.get(request.GET.get("state", ""), ("-id",))
 
     def change_view(
         self,
@@ -355,6 +360,7 @@ class StuckJobAdmin(_ViewOfJobs):
     """Active jobs whose worker is gone or which ran past their limit."""
 
     verbs = ("release", "fail")
+    ordering = _LONGEST_RUNNING
     list_display = (
         "number",
         "processor",

@@ -12,13 +12,16 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from jobqueue.admin import listing
+from jobqueue.admin import failures, listing
+from jobqueue.admin.job_pages import JobAdmin
 from jobqueue.models import Job, database_now, subject_of
 from settlements.models import Settlement
 from tests.jobqueue.admin_steps import (
+    COUNTS,
     FAILED,
     JOBS,
     LISTS,
+    QUEUES,
     STUCK,
     add_attempt,
     ids_of,
@@ -29,8 +32,9 @@ from tests.jobqueue.admin_steps import (
     rows_of,
     text_of,
 )
+from tests.jobqueue.reading import add_open_jobs, work_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
 STATES = ("waiting", "delayed", "active", "stuck", "completed", "skipped", "failed", "cancelled")
 
 
@@ -297,6 +301,20 @@ def test_a_failed_job_without_an_attempt_can_be_filtered_too(admin_client: Clien
     assert ids_of(admin_client.get(FAILED, {"error": "(not recorded)"})) == {job.pk}
 
 
+def test_the_causes_are_those_of_the_newest_failures(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "NEWEST", 2)
+    jobs = [make_job("failed") for _ in range(3)]
+    for job in jobs:
+        add_attempt(job)
+    [group] = admin_client.get(FAILED).context["error_groups"]
+    assert (group.jobs, ids_of(admin_client.get(FAILED, {"error": "ConnectionError"}))) == (
+        2,
+        {job.pk for job in jobs[1:]},
+    )
+
+
 def test_stuck_jobs_are_listed_alone_with_their_worker(admin_client: Client) -> None:
     worker = make_worker(silent_for=100, name="worker-gone")
     job = make_job("stuck", worker_id=worker.pk)
@@ -319,6 +337,53 @@ def test_the_page_of_a_failed_or_stuck_job_is_that_of_the_job(
     job = make_job(state)
     response = admin_client.get(f"{url}{job.pk}/change/")
     assert (response.status_code, response.headers["Location"]) == (302, page_of(job))
+
+
+# Order --------------------------------------------------------------------------------------------
+
+
+def test_waiting_jobs_are_listed_in_the_order_of_their_publication_with_those_to_publish_first(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JobAdmin, "list_per_page", 3)
+    now = database_now("default")
+    unpublished = [make_job(run_at=now - timedelta(minutes=number)) for number in range(4)]
+    published = [make_job(published_at=now - timedelta(minutes=number)) for number in range(3)]
+    make_job("delayed")
+    pages = [admin_client.get(JOBS, {"state": "waiting", "p": str(number)}) for number in (1, 2, 3)]
+    listed = [[job.pk for job in rows_of(page)] for page in pages]
+    expected = [job.pk for job in [*unpublished, *published]]
+    assert listed == [expected[:3], expected[3:6], expected[6:]]
+
+
+def test_a_page_past_those_to_publish_is_the_next_of_the_published(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JobAdmin, "list_per_page", 1)
+    now = database_now("default")
+    make_job()
+    jobs = [make_job(published_at=now - timedelta(minutes=number)) for number in range(3)]
+    assert ids_of(admin_client.get(JOBS, {"state": "waiting", "p": "4"})) == {jobs[2].pk}
+
+
+@pytest.mark.parametrize("state", ["active", "stuck"])
+def test_of_the_running_jobs_that_which_runs_longest_is_first(admin_client: Client, state: str) -> None:
+    now = database_now("default")
+    jobs = [make_job(state, started_at=now - timedelta(hours=hours)) for hours in (1, 3, 2)]
+    shown = [job.pk for job in rows_of(admin_client.get(JOBS, {"state": state}))]
+    assert shown == [jobs[1].pk, jobs[2].pk, jobs[0].pk]
+
+
+@pytest.mark.parametrize("state", ["waiting", "delayed", "failed"])
+@pytest.mark.parametrize("query", [{}, {"queue": "email"}, {"processor": "sample.succeed"}, {"age": "day"}])
+def test_the_number_of_jobs_is_that_of_the_rows(
+    admin_client: Client, state: str, query: dict[str, str]
+) -> None:
+    for queue in ("email", "email", "reminders"):
+        make_job(state, queue=queue)
+    make_job("completed")
+    response = admin_client.get(JOBS, {"state": state, **query})
+    assert response.context["cl"].result_count == len(rows_of(response)) == (2 if "queue" in query else 3)
 
 
 # Size ---------------------------------------------------------------------------------------------
@@ -348,6 +413,42 @@ def test_no_list_asks_for_the_distinct_values_of_a_column(admin_client: Client) 
     make_job()
     for url in LISTS:
         assert [sql for sql in _statements(admin_client, url, {}) if "DISTINCT" in sql.upper()] == []
+
+
+def test_the_failures_are_grouped_once_for_a_page(admin_client: Client) -> None:
+    make_job("failed")
+    statements = _statements(admin_client, FAILED, {})
+    assert len([sql for sql in statements if "GROUP BY" in sql and "last_error" in sql]) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "query"),
+    [
+        (JOBS, {}),
+        (JOBS, {"queue": "email"}),
+        *((JOBS, {"state": state}) for state in ("waiting", "delayed", "failed", "active", "stuck")),
+        *((JOBS, {"state": state, "queue": "email"}) for state in ("waiting", "delayed", "failed")),
+        (FAILED, {}),
+        (FAILED, {"queue": "email"}),
+        (FAILED, {"error": "ConnectionError"}),
+        (STUCK, {}),
+        (QUEUES, {}),
+        (COUNTS, {}),
+    ],
+)
+def test_a_page_reads_no_more_rows_where_there_are_more_jobs(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, url: str, query: dict[str, str]
+) -> None:
+    monkeypatch.setattr(listing, "COUNT_LIMIT", 100)
+    monkeypatch.setattr(failures, "NEWEST", 100)
+    for state in STATES:
+        make_job(state)
+    add_open_jobs(150)
+    admin_client.get(url, query)  # what only the first request reads
+    few = work_of(lambda: admin_client.get(url, query))
+    add_open_jobs(3_000)
+
+    assert work_of(lambda: admin_client.get(url, query)) < 1.5 * few + 100
 
 
 def test_a_list_takes_the_same_number_of_queries_for_one_row_and_for_fifty(

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from jobqueue import outbox, rescue, statistics, tally
 from jobqueue.jobs import NewJob, enqueue, enqueue_many
-from jobqueue.models import Job, JobTally, database_now
+from jobqueue.models import Job, JobTally
 from jobqueue.statistics import QueueCounts, counts_of_rows, queue_counts
 from jobqueue.testing import drain
 from tests.jobqueue.conftest import UseRedis
@@ -34,6 +34,7 @@ from tests.jobqueue.processors_for_tests import (
     RETRY_LATER,
     SUCCEED,
 )
+from tests.jobqueue.reading import add_open_jobs, work_of
 from tests.jobqueue.steps import CLAIMANT, claim_row, claimed, make_worker, run
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -289,55 +290,13 @@ def test_more_unpublished_jobs_than_are_counted_each_time_are_counted_now_and_th
     assert queue_counts()["email"] == QueueCounts(waiting=5, delayed=2)
 
 
-def _work_of_reading() -> int:
-    """How much `queue_counts` reads: rows on PostgreSQL, steps of its machine on SQLite."""
-    return _rows_read_by_postgresql() if connection.vendor == "postgresql" else _steps_of_sqlite()
-
-
-def _rows_read_by_postgresql() -> int:
-    statement = statistics._READ.format(now="STATEMENT_TIMESTAMP()")
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", [statistics.MOST_DUE])
-        [[[plan]]] = cursor.fetchall()
-    return _rows_of(plan["Plan"])
-
-
-def _rows_of(node: dict[str, Any]) -> int:
-    own = node["Actual Rows"] * node["Actual Loops"] + node.get("Rows Removed by Filter", 0)
-    return int(own) + sum(_rows_of(child) for child in node.get("Plans", []))
-
-
-def _steps_of_sqlite() -> int:
-    steps = 0
-
-    def step() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
-    connection.ensure_connection()
-    connection.connection.set_progress_handler(step, 1)
-    try:
-        queue_counts()
-    finally:
-        connection.connection.set_progress_handler(None, 0)
-    return steps
-
-
-def _add_jobs(number: int) -> None:
-    tomorrow = database_now("default") + timedelta(days=1)
-    for fields in ({"published_at": Now()}, {"run_at": tomorrow}, {"state": "failed"}):
-        jobs = [Job(processor=SUCCEED, queue="email", timeout=1, **fields) for _ in range(number)]
-        Job.objects.bulk_create(jobs, batch_size=1000)
-
-
 def test_reading_the_counts_does_not_grow_with_the_jobs() -> None:
-    _add_jobs(10)
-    few = _work_of_reading()
-    _add_jobs(7_000)
+    add_open_jobs(10)
+    few = work_of(queue_counts)
+    add_open_jobs(7_000)
 
     assert queue_counts()["email"] == QueueCounts(waiting=7_010, delayed=7_010, failed=7_010)
-    assert _work_of_reading() < few + 100
+    assert work_of(queue_counts) < few + 100
 
 
 # Proof and repair ---------------------------------------------------------------------------------

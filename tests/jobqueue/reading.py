@@ -1,0 +1,59 @@
+"""How much a question reads: what must not grow with the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from jobqueue.models import Job, database_now
+from tests.jobqueue.processors_for_tests import SUCCEED
+
+
+def add_open_jobs(number: int) -> None:
+    """So many jobs that wait, so many that are delayed and so many that failed, as the planner knows."""
+    tomorrow = database_now("default") + timedelta(days=1)
+    for fields in ({"published_at": Now()}, {"run_at": tomorrow}, {"state": "failed"}):
+        jobs = [Job(processor=SUCCEED, queue="email", timeout=1, **fields) for _ in range(number)]
+        Job.objects.bulk_create(jobs, batch_size=1000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def work_of(question: Callable[[], Any]) -> int:
+    """How many rows PostgreSQL reads for it, or how many steps SQLite's machine takes."""
+    if connection.vendor == "postgresql":
+        before = _rows_read()
+        question()
+        return _rows_read() - before
+    return _steps(question)
+
+
+def _rows_read() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
+            " WHERE relname LIKE 'jobqueue%'"
+        )
+        rows: int = cursor.fetchone()[0]
+    return rows
+
+
+def _steps(question: Callable[[], Any]) -> int:
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    connection.ensure_connection()
+    connection.connection.set_progress_handler(step, 1)
+    try:
+        question()
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+    return steps

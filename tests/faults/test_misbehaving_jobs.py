@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from jobqueue.jobs import enqueue
 from jobqueue.models import Attempt, Job
 from tests.conftest import StartWorker
+from tests.workload.conditions import MEMORY_LIMIT
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
 SHORT_GRACE = {"TIMEOUT_GRACE": 0.5}
@@ -145,6 +148,57 @@ def test_others_go_on_beside_a_blocked_job(rqworker: StartWorker, workload: Work
     wait_until_done()
 
     assert workload.effects() == dict.fromkeys(names, 1)
+
+
+def test_a_job_that_ignores_every_signal_and_exception_ends_failed(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    worker = rqworker(jobqueue=SHORT_GRACE)
+
+    job = enqueue("workload.ignore_everything", name="deaf")
+    names = note_jobs(30)
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.failures) == ("failed", 2)
+    assert errors_of(job) == ["JobInterrupted", "JobInterrupted"]
+    assert workload.effects() == dict.fromkeys(names, 1)
+    assert worker.stop() == 0
+
+
+def test_a_job_that_ignores_every_signal_and_exception_does_not_hold_up_a_stop(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    worker = rqworker("--shutdown-timeout", "0.5")
+    job = enqueue("workload.ignore_everything_for_long", name="deaf")
+    workload.wait_for_start("deaf")
+    executors = worker.children()
+
+    begin = time.monotonic()
+    assert worker.stop() == 0
+
+    assert time.monotonic() - begin < 12
+    assert not any(executor.is_running() for executor in executors)
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("waiting", 1)
+
+
+@pytest.mark.parametrize("pieces", [1, 2048], ids=["at once", "bit by bit"])
+def test_a_job_that_takes_more_memory_than_there_is_ends_failed_and_others_go_on(
+    pieces: int, rqworker: StartWorker, workload: Workload
+) -> None:
+    worker = rqworker("--processes", "1", "--threads", "4", **{MEMORY_LIMIT: str(2 * 1024**3)})
+
+    job = enqueue("workload.allocate", name="greedy", pieces=pieces)
+    names = note_jobs(60)
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.failures) == ("failed", 2)
+    assert set(errors_of(job)) <= {"MemoryError", "JobInterrupted"}
+    assert set(workload.effects()) == set(names)
+    assert not Job.objects.exclude(pk=job.pk).exclude(state="completed").exists()
+    assert worker.stop() == 0
 
 
 def test_an_error_that_cannot_be_printed_is_recorded(rqworker: StartWorker, workload: Workload) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 
@@ -165,6 +167,31 @@ def loop(name: str) -> None:
     _note_start(name)
     while True:
         time.sleep(0.01)
+
+
+@processor("workload.ignore_everything", queue="settlement", retry=_ONE_RETRY, timeout=0.5)
+def ignore_everything(name: str) -> None:
+    """Makes its process deaf to SIGTERM, and never ends, whatever is raised in it."""
+    # Not by the module `signal`, which lets only the main thread do that.
+    ctypes.CDLL(None).signal(int(signal.SIGTERM), signal.SIG_IGN)
+    _note_start(name)
+    while True:
+        with suppress(BaseException):
+            time.sleep(0.01)
+
+
+@processor("workload.ignore_everything_for_long", queue="settlement", timeout=600)
+def ignore_everything_for_long(name: str) -> None:
+    """Does so for as long as ten minutes."""
+    ignore_everything(name=name)
+
+
+@processor("workload.allocate", queue="settlement", retry=_ONE_RETRY)
+def allocate(name: str, pieces: int) -> None:
+    """Takes two gigabytes of memory, in so many pieces."""
+    _note_start(name)
+    taken = [bytearray(2 * 1024**3 // pieces) for _ in range(pieces)]
+    _have_effect(f"{name} got {len(taken)} pieces")
 
 
 @processor("workload.write", queue="settlement")

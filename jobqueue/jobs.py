@@ -14,9 +14,10 @@ from django.db import IntegrityError, models, router, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobqueue.clock import database_now
 from jobqueue.context import current_database
 from jobqueue.exceptions import Discard, InvalidRunAt, InvalidUniqueKey, RetryLater
-from jobqueue.models import Job, database_now, subject_of
+from jobqueue.models import Job, subject_of
 from jobqueue.outbox import publish_on_commit
 from jobqueue.registry import Skipped, TypeCounter, check_payload, check_queue, get_processor, processor
 from jobqueue.retry import RetryPolicy

@@ -21,17 +21,6 @@ from jobqueue.statements import CLAIMED_FIELDS, claim_statement, complete_statem
 SKIPPED_PREFIX = "skipped: "
 
 
-def database_now(using: str) -> datetime:
-    """The database's clock: the only one that decides what is due."""
-    with connections[using].cursor() as cursor:
-        if connections[using].vendor == "sqlite":
-            cursor.execute("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
-            return datetime.fromisoformat(cursor.fetchone()[0] + "+00:00")
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now
-
-
 class AtomicSaveMixin(models.Model):
     """Saves and deletes in one transaction with what their signals write.
 
@@ -325,7 +314,7 @@ def _claimed_job(row: Sequence[Any], using: str, worker_id: uuid.UUID) -> Job:
 
 
 class Job(models.Model):
-    """One piece of work. `attempt` numbers its runs from 1 and, with `id`, names its messages.
+    """One piece of work. `attempt` counts from 1 and, with `id`, names its messages.
 
     A claim belongs to the worker that made it: every later change by that worker asks for the
     same `id`, `attempt` and `worker`, so a worker that was declared gone changes nothing.

@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from jobqueue import execution, outbox, queues
+from jobqueue.clock import database_now
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.loops import WakePipe
-from jobqueue.models import database_now
 
 logger = logging.getLogger("jobqueue.relay")
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from django.db.models.functions import Now
 
+from jobqueue.clock import database_now, pretend
 from jobqueue.execution import Claim, Claimant, Outcome, OutcomeStatus, perform, settle
 from jobqueue.models import Job
 
 _CLAIMANT = Claimant(uuid.UUID(int=0), "jobqueue.testing")
 _MOST_JOBS = 10_000
+
+
+def at(moment: datetime) -> AbstractContextManager[None]:
+    """Inside the block the clock that decides what is due shows this moment.
+
+    `drain()` runs what is due by then, and processors that ask `jobqueue.clock.database_now` see it.
+    """
+    return pretend(moment)
 
 
 def run_job(job: Job, *, using: str = "default") -> Outcome:
@@ -36,10 +46,8 @@ def drain(*, until: datetime | None = None, using: str = "default", retries: boo
     retried: set[int] = set()
     while len(outcomes) < _MOST_JOBS:
         rows = Job.objects.using(using).waiting()
-        ready = rows.due() | rows.filter(pk__in=retried)
-        if until is not None:
-            ready = ready | rows.filter(run_at__lte=until)
-        job = ready.order_by("run_at", "pk").first()
+        due = rows.filter(run_at__lte=until or database_now(using))
+        job = (rows.due() | due | rows.filter(pk__in=retried)).order_by("run_at", "pk").first()
         if job is None:
             return outcomes
         outcome = run_job(job, using=using)

@@ -409,6 +409,7 @@ class SupervisorWorker(RQWorker):
         """Remove the executor from RQ's registries and from the workers."""
         try:
             queues.ping()
+            queues.lead(child.id.hex, 0)  # its relay may have led: another leads at once, not after its lease
             queues.forget_worker(child.id.hex)
         except BrokerUnavailable:
             # Its row stays, so that the rescue does that when Redis is back.
@@ -473,8 +474,16 @@ class SupervisorWorker(RQWorker):
         """Make the worker known to RQ, under a name that nobody alive has.
 
         A worker that was killed keeps its name in RQ for minutes. Here the name is free again once its
-        owner was silent for as long as makes a worker count as gone.
+        owner was silent for as long as makes a worker count as gone. Where Redis does not take the
+        registration, because it is full or the answer got lost, the next heartbeat sees to it.
         """
+        try:
+            self._wait_for_the_name()
+            super().register_birth()
+        except (RedisError, OSError) as error:
+            logger.warning("RQ does not know of this worker yet: %s: %s", type(error).__name__, error)
+
+    def _wait_for_the_name(self) -> None:
         heard_of = self._last_sign_of_namesake()
         if heard_of is not None:
             logger.warning("waiting: there is a worker named %s, or there was one just now", self.name)
@@ -484,7 +493,6 @@ class SupervisorWorker(RQWorker):
                     self.connection.delete(self.key)
                     break
                 select.select([self._wake_read], [], [], 0.2)
-        super().register_birth()
 
     def _last_sign_of_namesake(self) -> bytes | str | None:
         if self.connection.hexists(self.key, "death"):

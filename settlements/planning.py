@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.utils import timezone
 
+from jobqueue.clock import database_now
 from jobqueue.jobs import NewJob, enqueue_many
 from jobqueue.models import Job
 from settlements.models import ReminderDelivery, ReminderType, Settlement
@@ -41,7 +41,7 @@ def plan_reminders(
         unwanted = _unwanted(jobs, current)
         cancelled = _cancel(unwanted, current, using)
         settled = {job.unique_key for job in jobs if job not in unwanted and _is_settled(job, keep_cancelled)}
-        planned = _planned(current, using, now or timezone.now())
+        planned = _planned(current, using, now or database_now(using))
         missing = [
             _new_job(current, key, reminder) for key, reminder in planned.items() if key not in settled
         ]

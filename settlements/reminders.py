@@ -102,7 +102,8 @@ def plan_for(settlement: Settlement, now: datetime, policy: ReminderPolicy) -> l
     """The plan of a settlement; empty when nothing is owed any more."""
     if not settlement.is_open:
         return []
-    return plan(settlement.created_at, settlement.due_date, now, policy)
+    # A host whose clock is ahead wrote a time that is still to come; nothing was created after now.
+    return plan(min(settlement.created_at, now), settlement.due_date, now, policy)
 
 
 def calendar(created_at: datetime, due_date: datetime, policy: ReminderPolicy) -> list[PlannedReminder]:

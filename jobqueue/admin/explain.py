@@ -9,9 +9,10 @@ from django.conf import settings as django_settings
 
 from jobqueue import queues
 from jobqueue.admin.words import absolute, exact_span, relative, span
+from jobqueue.clock import database_now
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, UnknownProcessor
-from jobqueue.models import SKIPPED_PREFIX, Attempt, Job, Queue, Worker, database_now
+from jobqueue.models import SKIPPED_PREFIX, Attempt, Job, Queue, Worker
 from jobqueue.registry import get_processor
 
 

@@ -18,7 +18,8 @@ from django.urls import reverse
 
 from jobqueue.admin.subjects import Subject, describe_subjects
 from jobqueue.admin.words import state_word
-from jobqueue.models import Job, database_now
+from jobqueue.clock import database_now
+from jobqueue.models import Job
 from jobqueue.statistics import QueueCounts, counts_of_database
 
 if TYPE_CHECKING:

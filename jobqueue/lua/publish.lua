@@ -4,31 +4,43 @@
 -- Returns how many were not queued before.
 local prefix, now, only_new = ARGV[1], ARGV[2], ARGV[3] == 'new'
 local MOST = 1000
-local pushed, lists, lengths = 0, {}, {}
+local pushed, lists, begun = 0, {}, {}
 
 local function push(queue)
   redis.call('RPUSH', prefix .. ':queue:' .. queue, unpack(lists[queue]))
   lists[queue] = {}
 end
 
+-- The number of the queue's list, another one each time the list begins anew: a message counts as queued only in
+-- the list that it was put into. So it is known which went with a list that was evicted or deleted.
+local function number_of_list(queue)
+  local key = prefix .. ':jobqueue:list:' .. queue
+  local number = redis.call('GET', key)
+  if not number or redis.call('LLEN', prefix .. ':queue:' .. queue) == 0 then
+    local clock = redis.call('TIME')
+    local microseconds = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+    number = string.format('%.0f', math.max(microseconds, (tonumber(number) or 0) + 1))
+    redis.call('SET', key, number)
+  end
+  return number
+end
+
 for i = 4, #ARGV, 5 do
   local queue, message = ARGV[i], ARGV[i + 1]
   local job = prefix .. ':job:' .. message
   if not lists[queue] then
-    lists[queue], lengths[queue] = {}, redis.call('LLEN', prefix .. ':queue:' .. queue)
+    lists[queue], begun[queue] = {}, number_of_list(queue)
   end
-  local status = redis.call('HGET', job, 'status')
-  -- "queued" means "stands in the list", unless somebody deleted the list itself.
-  local is_known = status == 'queued' and (lengths[queue] > 0 or #lists[queue] > 0)
-  if not is_known and not (only_new and status) then
-    redis.call('HSET', job, 'status', 'queued', 'origin', queue, 'data', ARGV[i + 2], 'description', ARGV[i + 3],
-      'timeout', ARGV[i + 4], 'created_at', now, 'enqueued_at', now)
+  local known = redis.call('HMGET', job, 'status', 'list')
+  local is_queued = known[1] == 'queued' and known[2] == begun[queue]
+  if not is_queued and not (only_new and known[1]) then
+    redis.call('HSET', job, 'status', 'queued', 'list', begun[queue], 'origin', queue, 'data', ARGV[i + 2],
+      'description', ARGV[i + 3], 'timeout', ARGV[i + 4], 'created_at', now, 'enqueued_at', now)
     local list = lists[queue]
     list[#list + 1] = message
     pushed = pushed + 1
     if #list == MOST then
       push(queue)
-      lengths[queue] = lengths[queue] + MOST
     end
   end
 end

@@ -7,10 +7,12 @@ local unknown = {}
 for i = 4 + workers, #ARGV, 2 do
   local queue, message = ARGV[i], ARGV[i + 1]
   local job = prefix .. ':job:' .. message
-  local status = redis.call('HGET', job, 'status')
+  local status, list = unpack(redis.call('HMGET', job, 'status', 'list'))
   local known = false
   if status == 'queued' then
-    known = redis.call('LLEN', prefix .. ':queue:' .. queue) > 0
+    -- As publish.lua numbers the lists.
+    known = list == redis.call('GET', prefix .. ':jobqueue:list:' .. queue)
+      and redis.call('LLEN', prefix .. ':queue:' .. queue) > 0
   elseif status == 'started' then
     local claimed_at = tonumber(redis.call('HGET', job, 'claimed_at') or 0)
     for w = 4, 3 + workers do

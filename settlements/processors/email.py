@@ -19,7 +19,7 @@ from anymail.exceptions import AnymailInvalidAddress, AnymailRecipientsRefused
 from django.conf import settings
 from django.db import router
 from django.db.models import Exists, F
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from jobqueue.execution import current_database, current_job
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
@@ -131,7 +131,7 @@ def _claim(delivery: EmailDelivery, job: Job | None, using: str) -> None:
 def _mark_sent(delivery: EmailDelivery, using: str) -> None:
     """True whatever another run thinks, so nothing else is asked of the row."""
     EmailDelivery.objects.using(using).filter(pk=delivery.pk).update(
-        status=EmailDelivery.Status.SENT, sent_at=timezone.now(), error=""
+        status=EmailDelivery.Status.SENT, sent_at=Now(), error=""
     )
 
 

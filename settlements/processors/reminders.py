@@ -7,8 +7,8 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import router, transaction
-from django.utils import timezone
 
+from jobqueue.clock import database_now
 from jobqueue.execution import current_database, current_job
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
 from settlements.emails import check_address
@@ -41,7 +41,7 @@ def send(
             return Skipped("settlement was deleted")
         reason = why_not(settlement, datetime.fromisoformat(due_date))
         if reason is None and planned:
-            reason = _why_not_planned(settlement, reminder_type, step)
+            reason = _why_not_planned(settlement, reminder_type, step, now=database_now(using))
         if reason is not None:
             return Skipped(reason)
         return _deliver(settlement, user_id, ReminderType(reminder_type), step, using)
@@ -60,8 +60,8 @@ def why_not(settlement: Settlement, due_date: datetime) -> str | None:
     return None
 
 
-def _why_not_planned(settlement: Settlement, reminder_type: str, step: int) -> str | None:
-    job, now, policy = current_job(), timezone.now(), current_policy()
+def _why_not_planned(settlement: Settlement, reminder_type: str, step: int, *, now: datetime) -> str | None:
+    job, policy = current_job(), current_policy()
     planned_at = job.created_at if job else now
     if superseded_for(settlement, reminder_type, step, planned_at=planned_at, now=now, policy=policy):
         return "a later reminder is due as well"

@@ -38,6 +38,11 @@ class Proxy:
             listener.close()
         self.drop_connections()
 
+    def redirect(self, host: str, port: int) -> None:
+        """Pass on to another server, as an address does that moves; connections to the old one break."""
+        self._target = (host, port)
+        self.drop_connections()
+
     def drop_connections(self) -> None:
         """Break all connections; new ones are taken."""
         with self._lock:

@@ -11,7 +11,8 @@ from django.contrib.auth.models import Permission, User
 from django.http import HttpResponse
 from django.test import Client
 
-from jobqueue.models import Attempt, Job, Worker, database_now
+from jobqueue.clock import database_now
+from jobqueue.models import Attempt, Job, Worker
 
 JOBS = "/admin/jobqueue/job/"
 FAILED = "/admin/jobqueue/failedjob/"

@@ -9,7 +9,8 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
-from jobqueue.models import Job, database_now
+from jobqueue.clock import database_now
+from jobqueue.models import Job
 from tests.jobqueue.processors_for_tests import SUCCEED
 
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from jobqueue.models import Job, database_now, subject_of
+from jobqueue.clock import database_now
+from jobqueue.models import Job, subject_of
 from settlements.models import Settlement
 from tests.jobqueue.admin_steps import (
     JOBS,

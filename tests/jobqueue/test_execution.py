@@ -17,11 +17,12 @@ from rq.registry import FinishedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
 from jobqueue import events, execution, outbox, queues, registry
+from jobqueue.clock import database_now
 from jobqueue.context import current_database, current_job
 from jobqueue.exceptions import BrokerUnavailable, JobQueueError, JobTimeout
 from jobqueue.execution import Claim, Outcome, OutcomeStatus
 from jobqueue.jobs import Discard, RetryLater, RetryPolicy, Skipped, enqueue, processor
-from jobqueue.models import Attempt, Job, database_now
+from jobqueue.models import Attempt, Job
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import (

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone as django_timezone
 
 from jobqueue import events, outbox, queues
+from jobqueue.clock import database_now
 from jobqueue.context import running
 from jobqueue.exceptions import (
     InvalidJob,
@@ -28,7 +29,7 @@ from jobqueue.exceptions import (
     UnknownProcessor,
 )
 from jobqueue.jobs import NewJob, cancel, enqueue, enqueue_many
-from jobqueue.models import Job, database_now, subject_of
+from jobqueue.models import Job, subject_of
 from tests.jobqueue.processors_for_tests import ON_REMINDERS, ON_SETTLEMENT, SUCCEED, TAKES_A_NUMBER
 from tests.jobqueue.steps import claim_row, list_of
 

@@ -13,9 +13,10 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from jobqueue import rescue
+from jobqueue.clock import database_now
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.jobs import enqueue, enqueue_many
-from jobqueue.models import AtomicSaveMixin, Attempt, Job, Queue, Worker, database_now
+from jobqueue.models import AtomicSaveMixin, Attempt, Job, Queue, Worker
 from tests.jobqueue.processors_for_tests import FAIL_WITHOUT_RETRY, SUCCEED
 from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, claim_row, claimed, make_worker, run
 

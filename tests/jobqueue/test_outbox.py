@@ -15,9 +15,10 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from jobqueue import outbox, queues
+from jobqueue.clock import database_now
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue, enqueue_many
-from jobqueue.models import Job, database_now
+from jobqueue.models import Job
 from jobqueue.outbox import LostMessages
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import SUCCEED

@@ -137,7 +137,7 @@ def test_nothing_about_the_payload_is_in_redis(redis_client: redis.Redis) -> Non
     queues.publish(_messages(1))
 
     assert set(redis_client.hgetall("rq:job:1-1")) == {
-        *(b"status", b"origin", b"data", b"description", b"timeout", b"created_at", b"enqueued_at")
+        *(b"status", b"list", b"origin", b"data", b"description", b"timeout", b"created_at", b"enqueued_at")
     }
     assert (
         redis_client.hget("rq:job:1-1", "data") == b'["jobqueue.execution.refuse_message", null, [1, 1], {}]'

@@ -12,9 +12,10 @@ from django.conf import LazySettings
 from django.db.models.functions import Now
 
 from jobqueue import execution, outbox, queues
+from jobqueue.clock import database_now
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue, enqueue_many
-from jobqueue.models import Job, database_now
+from jobqueue.models import Job
 from jobqueue.relay import Relay
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis

@@ -11,9 +11,10 @@ from django.conf import LazySettings
 from django.db.models.functions import Now
 
 from jobqueue import events, execution, outbox, queues, registry, rescue
+from jobqueue.clock import database_now
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.execution import Claim
-from jobqueue.models import Attempt, Job, Worker, database_now
+from jobqueue.models import Attempt, Job, Worker
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import FAIL, FAIL_WITHOUT_RETRY, SUCCEED
 from tests.jobqueue.steps import (

@@ -18,7 +18,8 @@ from django.utils import timezone
 from moneyed import Money
 
 from jobqueue import signals
-from jobqueue.models import Job, database_now
+from jobqueue.clock import database_now
+from jobqueue.models import Job
 from jobqueue.signals import Change, enqueue_on_save, on_save
 from settlements.models import Settlement
 from tests.jobqueue.processors_for_tests import SUCCEED

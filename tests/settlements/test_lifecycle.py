@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import time_machine
 from django.contrib.auth.models import User
 from django.core import mail
 from django.core.management import call_command
@@ -23,7 +22,7 @@ from pytest_django import Settings as DjangoSettings
 from jobqueue import execution, queues
 from jobqueue.counting import field
 from jobqueue.models import Job
-from jobqueue.testing import drain, run_job
+from jobqueue.testing import at, drain, run_job
 from settlements import emails
 from settlements.jobs import add_settlement_reminder_job
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
@@ -597,8 +596,8 @@ def test_a_payment_in_another_database_completes_the_settlement_there(in_other: 
 
 @pytest.mark.django_db(databases=["default", "other"])
 def test_a_life_in_another_database_leaves_nothing_in_the_default_one(in_other: Settlement) -> None:
-    with time_machine.travel(in_other.due_date + DAY):
-        drain(until=timezone.now(), using="other")
+    with at(in_other.due_date + DAY):
+        drain(using="other")
     payment = Payment(settlement=in_other, amount=in_other.amount, status="processing")
     payment.save(using="other")
     run_job(only(in_other, STATUS_CHECK, using="other"), using="other")

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import time_machine
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
@@ -15,7 +14,7 @@ from moneyed import Money
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job
-from jobqueue.testing import drain, run_job
+from jobqueue.testing import at, drain, run_job
 from settlements.jobs import add_settlement_processing_job, add_settlement_reminder_job
 from settlements.models import ReminderDelivery, Settlement
 from settlements.planning import Replanned, plan_reminders
@@ -213,8 +212,8 @@ def test_a_stale_instance_that_saves_its_status_keeps_the_plan_of_the_stored_due
 def test_a_follow_up_that_went_out_is_not_repeated_when_the_due_date_moves(
     settlement: Settlement,
 ) -> None:
-    with time_machine.travel(settlement.created_at + 3 * DAY + timedelta(minutes=10)):
-        drain(until=timezone.now())
+    with at(settlement.created_at + 3 * DAY + timedelta(minutes=10)):
+        drain()
         assert delivered(settlement)[-1] == ("follow_up", 1)
         settlement.due_date += 5 * DAY
         settlement.save()
@@ -222,8 +221,8 @@ def test_a_follow_up_that_went_out_is_not_repeated_when_the_due_date_moves(
 
 
 def test_a_final_reminder_goes_out_again_for_a_new_due_date(settlement: Settlement) -> None:
-    with time_machine.travel(settlement.due_date + timedelta(minutes=10)):
-        drain(until=timezone.now())
+    with at(settlement.due_date + timedelta(minutes=10)):
+        drain()
         assert delivered(settlement)[-1] == ("final", 0)
         settlement.due_date += 5 * DAY
         settlement.save()
@@ -270,10 +269,11 @@ def test_reopening_does_not_repeat_the_initial_reminder(settlement: Settlement) 
 def test_reopening_long_after_makes_at_most_one_reminder_due(settlement: Settlement) -> None:
     settlement.status = "completed"
     settlement.save()
-    with time_machine.travel(settlement.due_date + DAY + timedelta(minutes=1)):
+    moment = settlement.due_date + DAY + timedelta(minutes=1)
+    with at(moment):
         settlement.status = "pending"
         settlement.save()
-        due = [stage for stage, job in reminders_of(settlement).items() if job.run_at <= timezone.now()]
+        due = [stage for stage, job in reminders_of(settlement).items() if job.run_at <= moment]
         assert due == [("overdue", 1)]
 
 
@@ -302,8 +302,8 @@ def test_a_new_payer_gets_the_reminders(settlement: Settlement, payee: User) -> 
 def test_the_old_payer_gets_none_of_them(settlement: Settlement, payer: User) -> None:
     settlement.payer = User.objects.create_user("other", "other@example.com")
     settlement.save()
-    with time_machine.travel(settlement.due_date + 30 * DAY):
-        drain(until=timezone.now())
+    with at(settlement.due_date + 30 * DAY):
+        drain()
     assert not ReminderDelivery.objects.filter(recipient=payer).exists()
 
 
@@ -320,16 +320,16 @@ def test_another_description_or_amount_leaves_the_plan_as_it_is(settlement: Sett
 def test_a_reminder_that_waits_since_an_outage_is_not_cancelled_by_a_part_payment(
     settlement: Settlement,
 ) -> None:
-    with time_machine.travel(settlement.due_date + timedelta(hours=5)):
+    with at(settlement.due_date + timedelta(hours=5)):
         settlement.mark_partially_paid()
         settlement.save()
         assert ("final", 0) in stages_of(settlement)
 
 
 def test_setting_the_plan_up_again_keeps_what_waits_since_an_outage(settlement: Settlement) -> None:
-    with time_machine.travel(settlement.due_date + timedelta(hours=5)):
+    with at(settlement.due_date + timedelta(hours=5)):
         plan_reminders(settlement, using="default")
-        drain(until=timezone.now())
+        drain()
     assert delivered(settlement) == [("final", 0)]
 
 

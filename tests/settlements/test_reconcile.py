@@ -8,7 +8,6 @@ from functools import partial
 from io import StringIO
 
 import pytest
-import time_machine
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
@@ -19,7 +18,7 @@ from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job
 from jobqueue.registry import all_reconcilers
-from jobqueue.testing import drain, run_job
+from jobqueue.testing import at, drain, run_job
 from settlements.models import Payment, Settlement
 from settlements.reconcile import reconcile
 from tests.settlements.steps import (
@@ -358,9 +357,9 @@ def test_a_reminder_that_went_out_is_not_created_again(known: Settlement) -> Non
 
 
 def test_reminders_that_wait_since_an_outage_are_kept(known: Settlement) -> None:
-    with time_machine.travel(known.due_date + timedelta(hours=5)):
+    with at(known.due_date + timedelta(hours=5)):
         assert run_command() == "nothing was missing"
-        drain(until=timezone.now())
+        drain()
     assert delivered(known) == [("initial", 0), ("final", 0)]
 
 
@@ -373,7 +372,7 @@ def test_reminders_of_a_payer_who_was_replaced_by_an_update_go_to_the_new_one(kn
 
 def test_a_settlement_long_without_jobs_has_no_burst_of_reminders(known: Settlement) -> None:
     Job.objects.all().delete()
-    with time_machine.travel(known.due_date + 2 * DAY):
+    with at(known.due_date + 2 * DAY):
         run_command()
         assert stages_of(known) == {("overdue", 2)}
 
@@ -440,7 +439,7 @@ def test_a_loaded_settlement_gets_at_most_the_reminders_still_ahead(
     Settlement.objects.all().delete()
     Job.objects.all().delete()
     call_command("loaddata", path, verbosity=0)
-    with time_machine.travel(settlement.created_at + DAY):
+    with at(settlement.created_at + DAY):
         assert run_command() == "5 reminders created"
     assert {job.processor for job in jobs_of(settlement)} == {REMINDER}
     assert not Job.objects.due().exists()

@@ -8,7 +8,6 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-import time_machine
 from django.contrib.auth.models import User
 from django.core import mail
 from django.db.models import F
@@ -19,7 +18,7 @@ from jobqueue.context import running
 from jobqueue.execution import Claim, Claimant, OutcomeStatus, perform, settle
 from jobqueue.models import Job
 from jobqueue.registry import Skipped, get_processor
-from jobqueue.testing import drain, run_job
+from jobqueue.testing import at, drain, run_job
 from settlements.jobs import add_settlement_reminder_job
 from settlements.models import ReminderDelivery, ReminderType, Settlement
 from settlements.processors import reminders as reminder_processor
@@ -50,7 +49,7 @@ def _policy(settings: DjangoSettings) -> None:
 def run(settlement: Settlement, stage: tuple[str, int]) -> Job:
     """Run the waiting reminder of that stage at the time it was planned for."""
     job = reminders_of(settlement)[stage]
-    with time_machine.travel(max(job.run_at, timezone.now())):
+    with at(max(job.run_at, timezone.now())):
         run_job(job)
     return job
 
@@ -62,8 +61,8 @@ def change(settlement: Settlement, **values: object) -> None:
 
 def run_everything_at(moment: object) -> None:
     """Let a worker that was away until `moment` run what is due by then."""
-    with time_machine.travel(moment):
-        drain(until=timezone.now())
+    with at(moment):
+        drain()
 
 
 def reminders_about(settlement: Settlement) -> list[tuple[str, str]]:
@@ -248,7 +247,7 @@ def test_after_an_outage_the_later_reminders_go_on_as_planned(settlement: Settle
 
 
 def test_the_order_in_which_lapsed_reminders_run_does_not_matter(settlement: Settlement) -> None:
-    with time_machine.travel(settlement.created_at + 8 * DAY):
+    with at(settlement.created_at + 8 * DAY):
         for stage in (("follow_up", 2), ("initial", 0), ("follow_up", 1)):
             run_job(reminders_of(settlement)[stage])
     assert delivered(settlement) == [("follow_up", 2)]

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 import redis
-from pytest_django.fixtures import SettingsWrapper
+from django.conf import LazySettings
 
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, Queue
@@ -16,7 +16,7 @@ from spendsync_site.demo.processes import LOOPBACK
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import StartWorker, wait_until
 from tests.faults.proxy import Proxy
-from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
+from tests.workload.fixtures import Workload, note, wait_until_done
 
 pytestmark = pytest.mark.soak
 
@@ -58,7 +58,7 @@ class ReplicatedRedis:
 
 @pytest.fixture
 def replicated_redis(
-    private_redis: Callable[..., RedisServer], settings: SettingsWrapper
+    private_redis: Callable[..., RedisServer], settings: LazySettings
 ) -> Iterator[ReplicatedRedis]:
     """A Redis with a replica for the queues, which this process uses too."""
     with ExitStack() as stack:
@@ -71,12 +71,20 @@ def replicated_redis(
         yield replicated
 
 
+def note_emails(prefix: str, count: int) -> list[str]:
+    """Enqueue so many jobs on the queue `email`; their names."""
+    names = [f"{prefix}-{number}" for number in range(count)]
+    for name in names:
+        note(name, queue="email")
+    return names
+
+
 def test_a_failover_to_a_replica_that_lags_loses_and_doubles_nothing(
     rqworker: StartWorker, workload: Workload, replicated_redis: ReplicatedRedis
 ) -> None:
     Queue.objects.create(name="email", paused=True)
     worker = rqworker(REDIS_PORT=str(replicated_redis.address.port))
-    names = note_jobs(25, prefix="replicated")
+    names = note_emails("replicated", 25)
     wait_until(lambda: replicated_redis.length_at_the_replica("email") == 25)
     running = [f"running-{number}" for number in range(5)]
     for name in running:
@@ -85,7 +93,7 @@ def test_a_failover_to_a_replica_that_lags_loses_and_doubles_nothing(
         workload.wait_for_start(name)
 
     replicated_redis.lag()
-    names += note_jobs(25, prefix="not replicated")
+    names += note_emails("not replicated", 25)
     for number in range(25):
         names.append(f"reminder-{number}")
         note(names[-1], queue="reminders", delay=3)
@@ -106,7 +114,7 @@ def test_a_failover_that_brings_messages_of_finished_jobs_back_starts_none_of_th
 ) -> None:
     Queue.objects.create(name="email", paused=True)
     rqworker(REDIS_PORT=str(replicated_redis.address.port))
-    names = note_jobs(25)
+    names = note_emails("known", 25)
     wait_until(lambda: replicated_redis.length_at_the_replica("email") == 25)
 
     replicated_redis.lag()
@@ -115,7 +123,7 @@ def test_a_failover_that_brings_messages_of_finished_jobs_back_starts_none_of_th
     replicated_redis.fail_over()
 
     wait_until(lambda: replicated_redis.length_at_the_replica("email") == 0)
-    names += note_jobs(5, prefix="after")
+    names += note_emails("after", 5)
     wait_until_done()
     assert workload.effects() == Counter(names)
     assert set(Job.objects.values_list("state", "attempt")) == {("completed", 1)}

@@ -82,11 +82,16 @@ def _slice(parts: Sequence[models.QuerySet[Any]], first: int, end: int) -> list[
     for part in parts:
         found = list(part[first:end])
         rows += found
-        size = first + len(found) if found else count_up_to_limit(part)
+        size = first + len(found) if found or not first else _count_in_order(part, first)
         first, end = max(0, first - size), end - size
         if end <= 0:
             break
     return rows
+
+
+def _count_in_order(rows: models.QuerySet[Any], most: int) -> int:
+    """How many there are, up to `most`; read by the index that has them in their order, as a page is."""
+    return rows[:most].count()
 
 
 def page_by_index(paginator: BoundedPaginator, state: str, queue: str) -> None:

@@ -18,8 +18,8 @@ from jobqueue.execution import Claim, Outcome
 from jobqueue.time_limit import TimeLimits
 
 # Beyond its free threads an executor takes short jobs worth this many seconds, at most so many jobs ...
-_AHEAD_SECONDS = 0.02
-_AHEAD_JOBS = 128
+_AHEAD_SECONDS = 0.04
+_AHEAD_JOBS = 256
 # ... and gives back those that could not start within this time, because long ones keep the threads.
 _STALLED_AFTER = 0.1
 _CLOSE_IDLE_CONNECTIONS_AFTER = 30.0

@@ -226,10 +226,7 @@ class JobManager(_ManagerOfJobs["Job"]):
             cursor.execute(sql, parameters)
             # Numbers are given in the order of the jobs, whatever the order of the answer.
             rows = sorted(cursor.fetchall())
-        created_at = rows[0][1]
-        if isinstance(created_at, str):
-            created_at = datetime.fromisoformat(created_at)
-        created_at = created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC)
+        created_at = _as_moment(rows[0][1])
         for job, (pk, _created_at) in zip(jobs, rows, strict=True):
             values = job.__dict__
             values["id"], values["created_at"] = pk, created_at
@@ -293,6 +290,13 @@ class JobManager(_ManagerOfJobs["Job"]):
 
 
 _PAYLOAD = CLAIMED_FIELDS.index("payload")
+_CREATED_AT = CLAIMED_FIELDS.index("created_at")
+
+
+def _as_moment(value: datetime | str) -> datetime:
+    """A time as a raw statement returns it: SQLite's are texts in UTC."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _claimed_job(row: Sequence[Any], using: str, worker_id: uuid.UUID) -> Job:
@@ -306,6 +310,7 @@ def _claimed_job(row: Sequence[Any], using: str, worker_id: uuid.UUID) -> Job:
     values.update(zip(CLAIMED_FIELDS, row, strict=True))
     if isinstance(row[_PAYLOAD], str):
         values["payload"] = json.loads(row[_PAYLOAD])
+    values["created_at"] = _as_moment(row[_CREATED_AT])
     values["state"] = Job.State.ACTIVE
     values["worker_id"] = worker_id
     state = values["_state"] = ModelState()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -148,11 +149,13 @@ def _render_text(name: str, context: dict[str, Any]) -> str:
 
 def _context(template_data: Mapping[str, Any], using: str) -> dict[str, Any]:
     given = {name: value for name, value in template_data.items() if value is not None}
-    payment = _find(Payment.objects.using(using).select_related("settlement"), given.get("payment_id"))
-    settlement = _find(Settlement.objects.using(using), given.get("settlement_id"))
+    payments = Payment.objects.using(using).select_related("settlement__payer", "settlement__payee")
+    settlements = Settlement.objects.using(using).select_related("payer", "payee")
+    payment = _find(payments, given.get("payment_id"))
+    settlement = _find(settlements, given.get("settlement_id"))
     if settlement is None and payment is not None:
         settlement = payment.settlement
-    recipient = _find(get_user_model()._default_manager.using(using), given.get("user_id"))
+    recipient = _recipient(settlement, given.get("user_id"), using)
 
     context: dict[str, Any] = dict.fromkeys(VALUES)
     if settlement is not None:
@@ -164,6 +167,14 @@ def _context(template_data: Mapping[str, Any], using: str) -> dict[str, Any]:
     context |= given
     context["settlement_url"] = _web_address(context.get("settlement_url"))
     return context
+
+
+def _recipient(settlement: Settlement | None, user_id: Any, using: str) -> Model | None:
+    """The user of that primary key, who is nearly always one of the settlement's two."""
+    for user in (settlement.payer, settlement.payee) if settlement is not None else ():
+        if user.pk == user_id:
+            return user
+    return _find(get_user_model()._default_manager.using(using), user_id)
 
 
 def _find(rows: "QuerySet[Row]", key: Any) -> Row | None:
@@ -185,7 +196,8 @@ def _settlement_facts(settlement: Settlement, recipient: Model | None) -> dict[s
         "status": settlement.get_status_display(),
         "payer_name": _name_of(settlement.payer),
         "payee_name": _name_of(settlement.payee),
-        "remaining": _remaining(settlement),
+        # Templates call it: only those that show it ask the database.
+        "remaining": lru_cache(maxsize=1)(partial(_remaining, settlement)),
         "settlement_url": _settlement_url(settlement),
     }
     if recipient is not None:

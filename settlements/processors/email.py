@@ -56,10 +56,9 @@ def send(
     using = current_database() or router.db_for_write(EmailDelivery)
     rendered = emails.render(template_type, email_subject, {"user_id": user_id, **template_data}, using=using)
 
-    delivery = _open_delivery(job, email, template_type, rendered.subject, using)
-    if delivery.status == EmailDelivery.Status.SENT:
+    delivery = _take(job, _facts(job, email, template_type, rendered.subject), using)
+    if delivery is None:
         return Skipped("already sent")
-    _claim(delivery, job, using)
     try:
         emails.send(rendered, email, delivery.message_id)
     except Exception as error:
@@ -94,20 +93,31 @@ def _message_id_domain() -> str:
     return configured or (sender.rpartition("@")[2] if "@" in sender else "localhost")
 
 
-def _open_delivery(
-    job: Job | None, recipient: str, template_type: str, subject: str, using: str
-) -> EmailDelivery:
-    """The job's delivery row, written now if this is its first run; a call outside a worker gets its own."""
-    facts = {
+def _facts(job: Job | None, recipient: str, template_type: str, subject: str) -> dict[str, str]:
+    """What the delivery row says about the e-mail."""
+    return {
         "recipient": recipient,
         "template_type": template_type,
         "subject": subject[:250],
         "about": job.subject if job else "",
         "message_id": message_id_of(job),
-        "tries": 0,
     }
-    rows = EmailDelivery.objects.using(using)
-    return rows.get_or_create(job=job, defaults=facts)[0] if job else rows.create(**facts)
+
+
+def _take(job: Job | None, facts: dict[str, str], using: str) -> EmailDelivery | None:
+    """The job's delivery row, with the right to send; None if the e-mail was sent.
+
+    A call outside a worker gets a row of its own. RetryLater if another run has the right.
+    """
+    rows = EmailDelivery.objects.db_manager(using)
+    if job is not None and job.attempt == 1 and (begun := rows.begin(job, **facts)) is not None:
+        return begun
+    untried = {**facts, "tries": 0}
+    delivery = rows.get_or_create(job=job, defaults=untried)[0] if job else rows.create(**untried)
+    if delivery.status == EmailDelivery.Status.SENT:
+        return None
+    _claim(delivery, job, using)
+    return delivery
 
 
 def _claim(delivery: EmailDelivery, job: Job | None, using: str) -> None:
@@ -120,6 +130,9 @@ def _claim(delivery: EmailDelivery, job: Job | None, using: str) -> None:
     seen = EmailDelivery.objects.using(using).filter(
         pk=delivery.pk, status=delivery.status, tries=delivery.tries
     )
+    if job is not None and job.attempt == 1:
+        # Another run of this first attempt has begun, perhaps just now.
+        seen = seen.exclude(status=EmailDelivery.Status.SENDING, tries=1)
     if job is not None:
         # A subquery, not a join: PostgreSQL then checks status and tries again after it waited for the row.
         seen = seen.filter(Exists(Job.objects.using(using).filter(pk=job.pk, attempt=job.attempt)))

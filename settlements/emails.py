@@ -182,7 +182,7 @@ def _find(rows: "QuerySet[Row]", key: Any) -> Row | None:
     if key is None:
         return None
     try:
-        return rows.filter(pk=key).first()
+        return next(iter(rows.filter(pk=key).order_by()), None)
     except (ValueError, TypeError, OverflowError, ValidationError):
         return None
 

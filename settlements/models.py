@@ -134,13 +134,14 @@ class Settlement(AnnouncedMixin):
     def paid(self) -> Money:
         """The sum of the completed payments; CurrencyMismatch if one is in another currency."""
         total = Money(0, self.amount.currency)
-        for payment in self.payments.filter(status=Payment.Status.COMPLETED):
-            if payment.amount.currency != self.amount.currency:
+        completed = self.payments.filter(status=Payment.Status.COMPLETED).order_by()
+        for pk, amount, currency in completed.values_list("pk", "amount", "amount_currency"):
+            if currency != str(total.currency):
                 raise CurrencyMismatch(
-                    f"payment {payment.pk} is in {payment.amount.currency}, but settlement {self.pk} "
-                    f"is in {self.amount.currency}; payments must be in the currency of their settlement"
+                    f"payment {pk} is in {currency}, but settlement {self.pk} "
+                    f"is in {total.currency}; payments must be in the currency of their settlement"
                 )
-            total += payment.amount
+            total += Money(amount, currency)
         return total
 
     def has_refunds(self) -> bool:

@@ -81,6 +81,8 @@ class JobThreads:
             self.in_hand += len(claims)
         for claimed in claims:
             self._claimed.put(claimed)
+        # Lets a thread start at once, which would else wait for the interpreter's lock until this one waits.
+        time.sleep(0)
 
     def wait_for_room(self) -> int:
         """How many jobs may be claimed now: the free threads, and some more while jobs are short.

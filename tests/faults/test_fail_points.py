@@ -334,6 +334,8 @@ SENT_ONCE = ("created to payee", "created to payer", "initial to payer")
     [
         ("settlements.processors.reminders._deliver", "before"),
         ("settlements.processors.reminders._deliver", "after"),
+        ("settlements.models.EmailDeliveryManager.begin", "before"),
+        ("settlements.models.EmailDeliveryManager.begin", "after"),
         ("settlements.emails.send", "before"),
         ("settlements.processors.email._mark_sent", "after"),
     ],

@@ -21,7 +21,7 @@ from jobqueue import execution, loops, outbox, queues, rescue
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.execution import Claim, Claimant, Outcome, OutcomeStatus
-from jobqueue.job_threads import JobThreads
+from jobqueue.job_threads import STALLED_AFTER, JobThreads
 from jobqueue.loops import OUTAGES, Loop
 from jobqueue.models import Job, Worker
 from jobqueue.queues import Message
@@ -37,6 +37,7 @@ EXIT_RETIRED = 73
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # How often an idle executor looks without a bell: a token can be lost with its Redis, or with who took it.
 _LOOK_EVERY = 1.0
+_WORKER_STOPPED = "handed back: its worker stopped"
 # Seconds that settling and handing back may take after the shutdown time-out.
 _STOP_WITHIN = 2.0
 _LOOK_AT_MEMORY_EVERY = 1.0
@@ -99,6 +100,7 @@ class Executor:
         self._is_drained = False
         self._next_look = 0.0
         self._is_held_back = False
+        self._are_left_out = False
         self._next_look_for_strays = 0.0
         self._next_look_at_memory = 0.0
         self._last_work = time.monotonic()
@@ -110,6 +112,7 @@ class Executor:
             options.threads,
             performing=self.tally.performing,
             performed=lambda outcome: self._settler.put(outcome),
+            freed=self._wake.wake,
             guard=_or_end_process,
         )
         self._settler = Settler(
@@ -206,6 +209,8 @@ class Executor:
                     continue
                 self._hand_back_strays()
                 claims = self._claim(room)
+                if not claims and self._is_done():
+                    return 0
             except OUTAGES as error:
                 logger.warning("cannot claim jobs for now: %s: %s", type(error).__name__, error)
                 loops.close_broken_connections()
@@ -213,8 +218,6 @@ class Executor:
                 continue
             if claims:
                 self._start(claims)
-            elif self._is_done():
-                return 0
         return 0
 
     def _wait_for_room(self) -> int:
@@ -274,7 +277,8 @@ class Executor:
         for alias in outbox.databases():
             rows = Job.objects.using(alias).active().filter(worker_id=self.id)
             claims = [Claim(job, alias) for job in rows]
-            self._hand_back([claimed for claimed in claims if claimed.key not in known])
+            strays = [claimed for claimed in claims if claimed.key not in known]
+            self._hand_back(strays, "handed back: its worker did not hear of its claim")
 
     def _claim(self, room: int) -> list[Claim]:
         decisions = self._decisions
@@ -282,13 +286,22 @@ class Executor:
         if not served:
             self._wake.wait(_LOOK_EVERY)
             return []
-        if self._is_drained and not self.options.burst:
+        asked = self._without_limited(served)
+        if not asked:
+            self._are_left_out = True
+            self._wake.wait(STALLED_AFTER)
+            return []
+        were_left_out, self._are_left_out = self._are_left_out, len(asked) < len(served)
+        if self._is_drained and not self.options.burst and were_left_out == self._are_left_out:
             # Nothing was left, so whatever there is now has rung.
-            self._wait_for_messages(served, self._next_look - time.monotonic())
+            timeout = self._next_look - time.monotonic()
+            self._wait_for_messages(
+                asked, min(timeout, STALLED_AFTER) if self._threads.unstarted else timeout
+            )
             if self._stop_asked:
                 return []
         claims, pause = execution.claim_within(
-            decisions.limits, self.claimant, room, served, self._threads.free
+            decisions.limits, self.claimant, room, asked, self._threads.free
         )
         self._is_drained = len(claims) < room
         self._next_look = time.monotonic() + (_LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY))
@@ -296,6 +309,15 @@ class Executor:
         if self._is_held_back and self.options.burst:
             self._wake.wait(self._next_look - time.monotonic())
         return claims
+
+    def _without_limited(self, served: list[str]) -> list[str]:
+        """What may be claimed now: of queues with limits nothing while no thread is free, so their bells are
+        left to executors that can start their jobs; a thread that gets free ends the wait.
+        """
+        limits = self._decisions.limits
+        if self._threads.free or not any(name in limits for name in served):
+            return served
+        return [name for name in served if name not in limits] if self._threads.tell_when_free() else served
 
     def _wait_for_messages(self, served: Sequence[str], timeout: float) -> None:
         # Blocks on a bell, not on the queues: a message is never out of Redis without a trace.
@@ -368,17 +390,17 @@ class Executor:
 
     def _end_for_stuck_jobs(self, stuck: list[Job]) -> None:
         """A thread that does not take JobTimeout cannot be stopped, only its process can."""
-        ids = {job.pk for job in stuck}
+        keys = {(job._state.db, job.pk) for job in stuck}
         with self._settled:
             claims = list(self._unsettled.values())
         for claimed in claims:
-            if claimed.job.pk in ids:
+            if (claimed.database, claimed.job.pk) in keys:
                 logger.error("job %d ran past its time limit and could not be stopped", claimed.job.pk)
                 rescue.interrupt(
                     claimed.job, claimed.database, "ran past its time limit and could not be stopped"
                 )
         if not self._has_supervisor():
-            self._hand_back([claimed for claimed in claims if claimed.job.pk not in ids])
+            self._hand_back([claim for claim in claims if (claim.database, claim.job.pk) not in keys])
         os._exit(EXIT_STUCK_JOB)
 
     def _has_supervisor(self) -> bool:
@@ -435,15 +457,15 @@ class Executor:
                 self._unsettled.pop(claimed.key, None)
             self.tally.running(len(self._unsettled))
             self._settled.notify_all()
-        self._hand_back(unstarted)
+        self._hand_back(unstarted, _WORKER_STOPPED if self._stop_asked else "handed back: no thread got free")
 
-    def _hand_back(self, claims: list[Claim]) -> None:
+    def _hand_back(self, claims: list[Claim], reason: str = _WORKER_STOPPED) -> None:
         if claims:
             logger.info("handing %d jobs back", len(claims))
-            hand_back(claims, self.id)
+            hand_back(claims, self.id, reason)
 
 
-def hand_back(claims: Sequence[Claim], worker_id: uuid.UUID) -> int:
+def hand_back(claims: Sequence[Claim], worker_id: uuid.UUID, reason: str = _WORKER_STOPPED) -> int:
     """Put jobs of this worker back on the road without using up an attempt. Returns how many."""
     messages: list[Message] = []
     for claimed in claims:
@@ -456,7 +478,7 @@ def hand_back(claims: Sequence[Claim], worker_id: uuid.UUID) -> int:
                 worker=None,
                 published_at=None,
                 run_at=Now(),
-                reason="handed back: its worker stopped",
+                reason=reason,
             )
         )
         if changed:

@@ -21,7 +21,7 @@ from jobqueue.time_limit import TimeLimits
 _AHEAD_SECONDS = 0.04
 _AHEAD_JOBS = 256
 # ... and gives back those that could not start within this time, because long ones keep the threads.
-_STALLED_AFTER = 0.1
+STALLED_AFTER = 0.1
 _CLOSE_IDLE_CONNECTIONS_AFTER = 30.0
 _CHECK_CONNECTIONS_AFTER = 1.0
 
@@ -38,22 +38,25 @@ class JobThreads:
         *,
         performing: Callable[[int, int, float], None],
         performed: Callable[[Outcome], None],
+        freed: Callable[[], None] = lambda: None,
         guard: Callable[[Callable[[], None]], Callable[[], None]],
     ) -> None:
         """`performing` is told a thread's number, its job's id and when its time is up (0: it has ended).
 
-        `guard` wraps the body of a thread.
+        `freed` is called as `tell_when_free` says. `guard` wraps the body of a thread.
         """
         self.count = count
         self.limits = TimeLimits()
-        self._performing, self._performed, self._guard = performing, performed, guard
+        self._performing, self._performed = performing, performed
+        self._freed, self._guard = freed, guard
         self._claimed: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
         # Claimed and not performed yet, waiting for a thread or running.
         self.in_hand = 0
         self._lock = threading.Lock()
         self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
-        # Below this number in hand, whoever waits for room is told.
+        # Below this number in hand, whoever waits for room is told, or `freed` called.
         self._tell_below = 0
+        self._calls_freed = False
         self._average_seconds = 1.0
         self._last_performed = time.monotonic()
 
@@ -73,6 +76,19 @@ class JobThreads:
         """How many jobs wait for a thread."""
         return self._claimed.qsize()
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether all threads are busy and no job ended for a while: what is held ahead cannot start soon."""
+        return self.in_hand >= self.count and time.monotonic() - self._last_performed >= STALLED_AFTER
+
+    def tell_when_free(self) -> bool:
+        """Have `freed` called once a thread is free; False if there is one now."""
+        with self._lock:
+            if self.in_hand < self.count:
+                return False
+            self._tell_below, self._calls_freed = self.count, True
+            return True
+
     def take(self, claims: Sequence[Claim]) -> None:
         """Run these jobs, as threads get free."""
         with self._lock:
@@ -89,16 +105,16 @@ class JobThreads:
 
         0 after a moment without room, so that the caller looks whether it is to stop.
         """
-        ahead = self._ahead()
+        ahead = 0 if self.is_stalled else self._ahead()
         capacity = self.count + ahead
         # Not for every thread that gets free: half of what is ahead makes a batch.
         wanted_below = max(1, capacity - ahead // 2)
         with self._lock:
             if self.in_hand < wanted_below:
                 return capacity - self.in_hand
-            self._tell_below = wanted_below
+            self._tell_below, self._calls_freed = wanted_below, False
         try:
-            self._room.get(timeout=_STALLED_AFTER)
+            self._room.get(timeout=STALLED_AFTER)
         except queue.Empty:
             self._tell_below = 0
             return 0
@@ -107,7 +123,7 @@ class JobThreads:
 
     def take_stalled(self) -> list[Claim]:
         """Claims that could not start because no thread got free for a while; they start no more here."""
-        if time.monotonic() - self._last_performed < _STALLED_AFTER:
+        if time.monotonic() - self._last_performed < STALLED_AFTER:
             return []
         stalled = self.take_unstarted()
         if stalled:
@@ -162,7 +178,9 @@ class JobThreads:
             tells = self.in_hand < self._tell_below
             if tells:
                 self._tell_below = 0
-        if tells:
+        if tells and self._calls_freed:
+            self._freed()
+        elif tells:
             self._room.put(None)
         return now
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import random
-import select
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -17,11 +18,13 @@ from jobqueue import foreign, outbox, rescue, tally
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue, Worker
-from jobqueue.queues import MOST_RATE, QueueLimits
+from jobqueue.queues import MOST_RATE, QueueLimits, readable
 from jobqueue.registry import all_reconcilers
 
 logger = logging.getLogger("jobqueue.loops")
 
+# So many seconds after the database is back every worker has given a sign of life.
+_BEATS_AGAIN_WITHIN = 3.0
 OUTAGES = (BrokerUnavailable, DatabaseError, InterfaceError)
 
 
@@ -44,7 +47,7 @@ class WakePipe:
 
     def wait(self, timeout: float) -> None:
         """Return at the latest after `timeout` seconds."""
-        if select.select([self._read], [], [], max(0.0, timeout))[0]:
+        if readable([self._read], timeout):
             self.clear()
 
     def clear(self) -> None:
@@ -85,8 +88,15 @@ class Loop(threading.Thread):
     def run(self) -> None:
         """Thread body."""
         while not self._stopping:
-            self._wait(self._call())
+            self._pause(self._call())
         connections.close_all()
+
+    def _pause(self, seconds: float) -> None:
+        try:
+            self._wait(seconds)
+        except Exception as error:
+            self._report(error)
+            time.sleep(min(seconds, self._pause_after_error))
 
     def _call(self) -> float:
         try:
@@ -117,14 +127,31 @@ def close_broken_connections() -> None:
             connection.close()
 
 
+def for_each_database(step: Callable[[str], object]) -> None:
+    """Take the step in every database; one that is away does not keep the others from theirs.
+
+    Raises the first error, after all.
+    """
+    first: Exception | None = None
+    for alias in outbox.databases():
+        try:
+            step(alias)
+        except OUTAGES as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
 def heartbeat(worker: Worker, written: Callable[[], None] = lambda: None) -> Callable[[], float]:
     """Writes the worker's sign of life, in every database whose jobs it serves; then calls `written`."""
 
+    def beat(alias: str) -> None:
+        changed = Worker.objects.using(alias).filter(pk=worker.pk).update(heartbeat_at=Now())
+        if not changed:
+            register(worker, alias)
+
     def body() -> float:
-        for alias in outbox.databases():
-            changed = Worker.objects.using(alias).filter(pk=worker.pk).update(heartbeat_at=Now())
-            if not changed:
-                register(worker, alias)
+        for_each_database(beat)
         written()
         return get_settings().heartbeat_interval
 
@@ -169,13 +196,34 @@ class QueueDecisions:
         return before != (self.paused, self.limits)
 
 
+class _Judge:
+    """Whether silence means anything yet: while the database was away nobody could give a sign of life."""
+
+    def __init__(self) -> None:
+        self._last_look = self._judges_from = 0.0
+
+    def may_judge(self) -> bool:
+        """To be asked once for each look that reached the database."""
+        now, interval = time.monotonic(), get_settings().heartbeat_interval
+        if now - self._last_look > 2 * interval + _BEATS_AGAIN_WITHIN:
+            self._judges_from = now + interval + _BEATS_AGAIN_WITHIN
+        self._last_look = now
+        return now >= self._judges_from
+
+
 def rescuer() -> Callable[[], float]:
     """Brings back the jobs of silent workers, also foreign ones, and keeps the tally of jobs short."""
 
-    def body() -> float:
-        for alias in outbox.databases():
+    judges: dict[str, _Judge] = defaultdict(_Judge)
+
+    def look_into(alias: str) -> None:
+        Worker.objects.using(alias).exists()  # an outage must not look like a judgement
+        if judges[alias].may_judge():
             rescue.rescue_lost(alias)
-            tally.compact(alias)
+        tally.compact(alias)
+
+    def body() -> float:
+        for_each_database(look_into)
         rescue.sweep(get_settings().heartbeat_interval)
         foreign.look_after_due()
         return get_settings().heartbeat_interval

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.conf import settings as django_settings
 from django.db import connections, router, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -86,6 +87,26 @@ def databases() -> list[str]:
     return list(aliases)
 
 
+# Queues of rows that this process has no settings for, as found out so far.
+_unknown_queues: set[str] = set()
+
+
+def _publishable(using: str) -> QuerySet[Job]:
+    """The waiting rows of queues that this process knows; others wait for a process that does."""
+    waiting = Job.objects.using(using).waiting()
+    return waiting.exclude(queue__in=_unknown_queues) if _unknown_queues else waiting
+
+
+def _is_known(queue: str) -> bool:
+    if queue in django_settings.RQ_QUEUES:
+        return True
+    if queue not in _unknown_queues:
+        _unknown_queues.add(queue)
+        configured = ", ".join(django_settings.RQ_QUEUES)
+        logger.error("jobs wait on the queue %r, which is not in RQ_QUEUES; there are: %s", queue, configured)
+    return False
+
+
 def publish_due(using: str, *, overdue_by: float = 0.0, except_for: Sequence[int] = ()) -> int:
     """Publish the rows that are due and were not published, oldest first. Returns how many.
 
@@ -93,14 +114,14 @@ def publish_due(using: str, *, overdue_by: float = 0.0, except_for: Sequence[int
     """
     limit = get_settings().relay_batch
     objects = Job.objects.using(using)
-    unpublished = objects.waiting().filter(published_at__isnull=True)
+    unpublished = _publishable(using).filter(published_at__isnull=True)
     if except_for:
         unpublished = unpublished.exclude(pk__in=except_for)
     with transaction.atomic(using=using):
         due = unpublished.filter(run_at__lte=Now() - timedelta(seconds=overdue_by)).order_by("run_at")
         if connections[using].features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True)
-        rows = list(due[:limit])
+        rows = [job for job in due[:limit] if _is_known(job.queue)]
         if not rows:
             return 0
         objects.filter(pk__in=[job.pk for job in rows]).update(published_at=Now())
@@ -116,8 +137,7 @@ def publish_due(using: str, *, overdue_by: float = 0.0, except_for: Sequence[int
 def upcoming(using: str, seconds: float) -> list[tuple[datetime, queues.Message]]:
     """When each of the next jobs is due, and its message; those of the next `seconds`, in order."""
     rows = (
-        Job.objects.using(using)
-        .waiting()
+        _publishable(using)
         .filter(published_at__isnull=True, run_at__gt=Now(), run_at__lte=Now() + timedelta(seconds=seconds))
         .order_by("run_at")
         .values_list("run_at", "queue", "pk", "attempt", "processor", "timeout")
@@ -125,6 +145,7 @@ def upcoming(using: str, seconds: float) -> list[tuple[datetime, queues.Message]
     return [
         (run_at, queues.Message(queue, pk, attempt, using, processor, timeout))
         for run_at, queue, pk, attempt, processor, timeout in rows[:_MOST_UPCOMING]
+        if _is_known(queue)
     ]
 
 
@@ -148,7 +169,7 @@ class LostMessages:
         alive = Worker.objects.using(self.using).filter(
             heartbeat_at__gte=Now() - timedelta(seconds=settings.worker_silence)
         )
-        messages = [message_of(job, self.using) for job in rows]
+        messages = [message_of(job, self.using) for job in rows if _is_known(job.queue)]
         living = [worker_id.hex for worker_id in alive.values_list("id", flat=True)]
         lost = self._still_waiting(queues.unknown(messages, living))
         if lost:
@@ -168,8 +189,7 @@ class LostMessages:
 
     def _next_rows(self, limit: int, lost_after: float) -> list[Job]:
         published = (
-            Job.objects.using(self.using)
-            .waiting()
+            _publishable(self.using)
             .filter(published_at__lt=Now() - timedelta(seconds=lost_after))
             .order_by("published_at", "id")
         )

@@ -122,6 +122,7 @@ class Claimed:
     pause: float | None = None
 
 
+_MOST_FOR_SELECT = 1024
 _UNLIMITED: Mapping[str, QueueLimits] = {}
 _NO_LIMITS = QueueLimits()
 
@@ -323,6 +324,21 @@ def put_back(messages: Sequence[Message], worker_id: str) -> None:
             _run(client_for(queue), "put_back", queue, worker_id, *ids)
 
 
+def readable(files: Sequence[Any], timeout: float) -> set[int]:
+    """Those of these files, by number, that can be read within so many seconds.
+
+    `select` waits to the microsecond and `poll` to the millisecond, but only `poll` takes numbers above 1023,
+    which a process gets whose jobs leave files open.
+    """
+    numbers = [file if isinstance(file, int) else file.fileno() for file in files]
+    if max(numbers) < _MOST_FOR_SELECT:
+        return set(select.select(numbers, [], [], max(0.0, timeout))[0])
+    poll = select.poll()
+    for number in numbers:
+        poll.register(number, select.POLLIN)
+    return {number for number, _event in poll.poll(1000 * max(0.0, timeout))}
+
+
 class Bell:
     """Waits for a bell in Redis without polling, and can be left at any moment.
 
@@ -363,8 +379,7 @@ class Bell:
 
     def _wait(self, timeout: float, wake: int) -> bool:
         connection = self._connection
-        readable, _, _ = select.select([connection._sock, wake], [], [], max(0.0, timeout))
-        if connection._sock in readable:
+        if connection._sock.fileno() in readable([connection._sock, wake], timeout):
             answer = connection.read_response()
             self._connection = None
             self._client.connection_pool.release(connection)

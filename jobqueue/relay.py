@@ -17,7 +17,7 @@ from jobqueue import execution, outbox, queues
 from jobqueue.clock import database_now
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.loops import WakePipe
+from jobqueue.loops import WakePipe, for_each_database
 
 logger = logging.getLogger("jobqueue.relay")
 
@@ -126,7 +126,10 @@ class Relay:
         settings = get_settings()
         self._is_leading = queues.lead(self._candidate, _LEASE)
         walks = time.monotonic() >= self._next_walk
-        for alias in outbox.databases():
+        if walks:
+            self._next_walk = time.monotonic() + settings.relay_interval
+
+        def look_into(alias: str) -> None:
             if self._is_leading:
                 self._look_ahead(alias)
             else:
@@ -135,8 +138,9 @@ class Relay:
                 self._next_look = 0.0
             if walks:
                 self._lost.setdefault(alias, outbox.LostMessages(alias)).publish_again()
+
+        for_each_database(look_into)
         if walks:
-            self._next_walk = time.monotonic() + settings.relay_interval
             execution.tell_redis()
 
     def _publish_due(self, alias: str) -> int:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from django.db import DataError, IntegrityError, connections
 
-from jobqueue import execution, loops
+from jobqueue import execution, loops, outbox
 from jobqueue.execution import Claimant, Outcome, OutcomeStatus
 
 logger = logging.getLogger("jobqueue.executor")
@@ -114,9 +114,28 @@ class Settler:
                 )
                 loops.close_broken_connections()
                 time.sleep(_PAUSE_AFTER_ERROR)
+                if len(outbox.databases()) > 1:
+                    # The outcomes of one database do not wait for another that is away.
+                    outcomes = self._settle_by_database(outcomes)
                 continue
             self._settled(outcomes, settled)
             return
+
+    def _settle_by_database(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Settle those of each database once. Returns those that failed, and what came meanwhile."""
+        left: list[Outcome] = []
+        for database in sorted({outcome.database for outcome in outcomes}):
+            group = [outcome for outcome in outcomes if outcome.database == database]
+            try:
+                self._settled(group, execution.settle(group, self._claimant, self._have_redis_told))
+            except Exception as error:
+                logger.debug("the database %r: %s: %s", database, type(error).__name__, error)
+                loops.close_broken_connections()
+                left += group
+        if left:
+            while self._outcomes and len(left) < 2 * _SETTLE_AT_ONCE:
+                left.append(self._outcomes.popleft())
+        return left
 
     def _have_redis_told(self) -> None:
         if self._tell.empty():

@@ -17,7 +17,7 @@ _MOST_JOBS = 10_000
 
 
 def at(moment: datetime) -> AbstractContextManager[None]:
-    """Inside the block the clock that decides what is due shows this moment.
+    """Inside the block the clock that decides what is due shows this moment, which lies ahead.
 
     `drain()` runs what is due by then, and processors that ask `jobqueue.clock.database_now` see it.
     """
@@ -32,6 +32,10 @@ def run_job(job: Job, *, using: str = "default") -> Outcome:
     assert claimed, f"job {job.pk} is {job.state}, not waiting"
     outcome = perform(Claim(claimed[0], using))
     settle([outcome], _CLAIMANT)
+    if outcome.status == OutcomeStatus.RETRIED and outcome.delay is not None:
+        # The database's own clock wrote the time; `at` may pretend another.
+        rows = Job.objects.using(using).waiting().filter(pk=job.pk)
+        rows.update(run_at=database_now(using) + outcome.delay)
     job.refresh_from_db(using=using)
     return outcome
 

@@ -351,11 +351,13 @@ class SupervisorWorker(RQWorker):
         self._totals[row + _RUNNING] = 0
         if code == EXIT_RETIRED:
             logger.info("executor %d has given way to another", child.number + 1)
+            self._bring_back(child, code)  # what it could not hand back, because the database was away
             if not child.is_replaced and not self._asked_to_stop:
                 self._fork(child.number, self._jobs_left(child))
             return
         if code == 0 and (self._asked_to_stop or self._may_end_by_itself()):
             logger.info("executor %d is done", child.number + 1)
+            self._bring_back(child, code)
             return
         logger.error(
             "executor %d ended with code %d; its jobs go back, another takes over", child.number + 1, code
@@ -466,7 +468,7 @@ class SupervisorWorker(RQWorker):
                 self.heartbeat(pipeline=pipeline)
                 pipeline.execute()
             self._reported = news
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ValueError) as error:  # ValueError: another took the name meanwhile
             logger.debug("Redis does not take the worker's state: %s", error)
             self._pubsub = None
 
@@ -479,7 +481,8 @@ class SupervisorWorker(RQWorker):
         """
         try:
             self._wait_for_the_name()
-            super().register_birth()
+            if not self._asked_to_stop:
+                super().register_birth()
         except (RedisError, OSError) as error:
             logger.warning("RQ does not know of this worker yet: %s: %s", type(error).__name__, error)
 

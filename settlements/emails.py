@@ -1,9 +1,9 @@
 """E-mails from a template type and a few values: check, render, send. No rows, no jobs, no retries."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -124,11 +124,12 @@ def render(
     context = _context(template_data, using) | {"lead_template": f"email/{template_type}.lead.txt"}
     subject_line = " ".join(subject.split()) or _render_text(f"email/{template_type}.subject.txt", context)
     context["subject_line"] = " ".join(subject_line.split())
-    return RenderedEmail(
-        subject=context["subject_line"],
-        text=_render_text(f"email/{template_type}.txt", context),
-        html=_inliner.inline(_render_template(f"email/{template_type}.html", context, autoescape=True)),
-    )
+    text = _render_text(f"email/{template_type}.txt", context)
+    html = _render_template(f"email/{template_type}.html", context, autoescape=True)
+    for value in context.values():
+        if isinstance(value, _Later):
+            value.check()
+    return RenderedEmail(context["subject_line"], text, _inliner.inline(html))
 
 
 # Rules that cannot be inlined (dark mode, narrow screens) stay behind in the style block.
@@ -169,6 +170,32 @@ def _context(template_data: Mapping[str, Any], using: str) -> dict[str, Any]:
     return context
 
 
+class _Later:
+    """A value that is asked for by the templates that show it, once.
+
+    Conditions in templates take an error for false; `check` raises it after all.
+    """
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+        self._answers: list[Any] = []
+        self._error: Exception | None = None
+
+    def __call__(self) -> Any:
+        if not self._answers:
+            try:
+                self._answers.append(self._ask())
+            except Exception as error:
+                self._error = error
+                raise
+        return self._answers[0]
+
+    def check(self) -> None:
+        """Raise what the question raised."""
+        if self._error is not None:
+            raise self._error
+
+
 def _recipient(settlement: Settlement | None, user_id: Any, using: str) -> Model | None:
     """The user of that primary key, who is nearly always one of the settlement's two."""
     for user in (settlement.payer, settlement.payee) if settlement is not None else ():
@@ -196,8 +223,7 @@ def _settlement_facts(settlement: Settlement, recipient: Model | None) -> dict[s
         "status": settlement.get_status_display(),
         "payer_name": _name_of(settlement.payer),
         "payee_name": _name_of(settlement.payee),
-        # Templates call it: only those that show it ask the database.
-        "remaining": lru_cache(maxsize=1)(partial(_remaining, settlement)),
+        "remaining": _Later(partial(_remaining, settlement)),
         "settlement_url": _settlement_url(settlement),
     }
     if recipient is not None:

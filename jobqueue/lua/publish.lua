@@ -12,17 +12,19 @@ local function push(queue)
 end
 
 -- The number of the queue's list, another one each time the list begins anew: a message counts as queued only in
--- the list that it was put into. So it is known which went with a list that was evicted or deleted.
+-- the list that it was put into. So it is known which went with a list that was evicted or deleted. Where a number
+-- is missing, a list that is not empty has the message.
 local function number_of_list(queue)
   local key = prefix .. ':jobqueue:list:' .. queue
-  local number = redis.call('GET', key)
-  if not number or redis.call('LLEN', prefix .. ':queue:' .. queue) == 0 then
+  local number = redis.call('GET', key) or ''
+  if redis.call('LLEN', prefix .. ':queue:' .. queue) == 0 then
     local clock = redis.call('TIME')
     local microseconds = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
     number = string.format('%.0f', math.max(microseconds, (tonumber(number) or 0) + 1))
     redis.call('SET', key, number)
+    return {number = number, is_new = true}
   end
-  return number
+  return {number = number, is_new = false}
 end
 
 for i = 4, #ARGV, 5 do
@@ -32,9 +34,11 @@ for i = 4, #ARGV, 5 do
     lists[queue], begun[queue] = {}, number_of_list(queue)
   end
   local known = redis.call('HMGET', job, 'status', 'list')
-  local is_queued = known[1] == 'queued' and known[2] == begun[queue]
+  local number = begun[queue].number
+  local is_queued = known[1] == 'queued'
+    and (known[2] == number or not begun[queue].is_new and (number == '' or (known[2] or '') == ''))
   if not is_queued and not (only_new and known[1]) then
-    redis.call('HSET', job, 'status', 'queued', 'list', begun[queue], 'origin', queue, 'data', ARGV[i + 2],
+    redis.call('HSET', job, 'status', 'queued', 'list', number, 'origin', queue, 'data', ARGV[i + 2],
       'description', ARGV[i + 3], 'timeout', ARGV[i + 4], 'created_at', now, 'enqueued_at', now)
     local list = lists[queue]
     list[#list + 1] = message

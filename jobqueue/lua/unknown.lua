@@ -11,8 +11,9 @@ for i = 4 + workers, #ARGV, 2 do
   local known = false
   if status == 'queued' then
     -- As publish.lua numbers the lists.
-    known = list == redis.call('GET', prefix .. ':jobqueue:list:' .. queue)
-      and redis.call('LLEN', prefix .. ':queue:' .. queue) > 0
+    local number = redis.call('GET', prefix .. ':jobqueue:list:' .. queue) or ''
+    known = redis.call('LLEN', prefix .. ':queue:' .. queue) > 0
+      and (list == number or number == '' or (list or '') == '')
   elseif status == 'started' then
     local claimed_at = tonumber(redis.call('HGET', job, 'claimed_at') or 0)
     for w = 4, 3 + workers do

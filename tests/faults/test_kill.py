@@ -215,3 +215,11 @@ def test_rows_of_lost_workers_are_not_kept_for_ever_as_alive(rqworker: StartWork
 
     silent = Worker.objects.filter(pk=row.pk, heartbeat_at__lt=Now() - timedelta(seconds=2))
     wait_until(silent.exists)
+
+
+def test_a_worker_that_waits_for_its_name_can_be_stopped(rqworker: StartWorker) -> None:
+    rqworker("--name", "worker-7")
+    second = rqworker("--name", "worker-7", wait=False)
+    second.wait_for_line("waiting: there is a worker named worker-7")
+
+    assert second.stop() == 0

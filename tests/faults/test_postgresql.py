@@ -9,14 +9,17 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
+from django.db.models.functions import Now
 
+from jobqueue.clock import database_now
 from jobqueue.jobs import enqueue
-from jobqueue.models import Job
+from jobqueue.models import Job, Worker
 from tests.conftest import StartWorker, wait_until
 from tests.faults.proxy import Proxy
 from tests.servers import subprocess_environment
@@ -233,3 +236,26 @@ def test_the_worker_closes_the_connections_it_opened(rqworker: StartWorker, work
         return count
 
     wait_until(lambda: others() == 0, timeout=5)
+
+
+def test_a_running_job_is_not_doubled_after_the_database_was_away_for_longer_than_silence_is_borne(
+    rqworker: StartWorker, workload: Workload, database_proxy: Proxy
+) -> None:
+    impatient = {"HEARTBEAT_INTERVAL": 0.5, "WORKER_SILENCE": 2}
+    for _ in range(2):
+        rqworker("--processes", "1", DATABASE_URL=through(database_proxy), jobqueue=impatient)
+    job = enqueue("workload.wait", name="slow")
+    workload.wait_for_start("slow")
+    begin = Worker.objects.order_by("heartbeat_at").last()
+    assert begin is not None
+
+    database_proxy.cut()
+    wait_until(lambda: database_now("default") - begin.heartbeat_at > timedelta(seconds=4))
+    database_proxy.restore()
+    wait_until(lambda: Worker.objects.filter(heartbeat_at__gt=Now() - timedelta(seconds=1)).count() == 2)
+    workload.open_gate("slow")
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.attempt, job.failures) == ("completed", 1, 0)
+    assert len(workload.start_times("slow")) == 1

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 
 import pytest
+import redis
 
 from jobqueue import queues
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job, Queue
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import StartWorker, wait_until
-from tests.workload.fixtures import Workload, note, wait_until_done
+from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
 # A decision of an operator is in force within a second.
 IN_FORCE = 1.0
@@ -369,3 +371,26 @@ def test_the_limit_counts_again_when_the_jobs_of_a_killed_worker_were_rescued(
     assert most_at_once(Job.objects.filter(queue="settlement")) == 2
     assert workload.effects() == dict.fromkeys([*names, "marker"], 1)
     wait_until(lambda: not queues.client_for("settlement").exists("rq:wip:settlement"), timeout=5)
+
+
+def test_a_worker_without_a_free_thread_leaves_a_queue_with_a_limit_alone(
+    rqworker: StartWorker, workload: Workload, redis_client: redis.Redis
+) -> None:
+    limit("email", concurrency_limit=100)
+    rqworker("--processes", "1", "--threads", "2")
+    note_jobs(200, prefix="short")  # so that it takes short jobs ahead
+    wait_until_done()
+    gate_jobs("one", "two")
+    workload.wait_for_start("one")
+    workload.wait_for_start("two")
+    names = note_limited(50)
+
+    before = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    threading.Event().wait(1)  # as long as the scripts are counted
+    calls = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"] - before
+    workload.open_gate("one")
+    workload.open_gate("two")
+    wait_until_done()
+
+    assert calls < 60
+    assert set(names) <= set(workload.effects())

@@ -410,3 +410,30 @@ def test_the_database_has_one_clock_for_all() -> None:
     first = database_now("default")
 
     assert database_now("default") >= first
+
+
+def test_a_queue_that_is_not_configured_any_more_does_not_hold_up_the_others(
+    at_once: LazySettings, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    strange, job = enqueue(SUCCEED, delay=60), enqueue(SUCCEED, delay=60)
+    Job.objects.update(run_at=Now())
+    Job.objects.filter(pk=strange.pk).update(queue="gone")
+
+    assert [outbox.publish_due("default") for _ in range(2)] == [1, 0]
+    assert list_of(redis_client) == [job.message_id]
+    strange.refresh_from_db()
+    assert (strange.state, strange.published_at) == ("waiting", None)
+    [record] = [record for record in caplog.records if "not in RQ_QUEUES" in record.message]
+    assert "'gone'" in record.message and "email, reminders, settlement" in record.message
+
+
+def test_messages_whose_list_has_no_number_count_as_queued(
+    at_once: LazySettings, redis_client: redis.Redis
+) -> None:
+    jobs = enqueue_many([(SUCCEED, {})] * 3)
+    queues.publish(messages_of(jobs))
+    redis_client.delete("rq:jobqueue:list:email")
+
+    assert LostMessages("default").publish_again() == 0
+    assert queues.publish(messages_of(jobs)) == 0
+    assert redis_client.llen("rq:queue:email") == 3

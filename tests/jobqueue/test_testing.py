@@ -99,3 +99,22 @@ def test_a_job_that_does_not_wait_cannot_be_run() -> None:
 
     with pytest.raises(AssertionError, match=f"job {job.pk} is completed, not waiting"):
         run_job(job)
+
+
+def test_at_a_time_ahead_what_is_due_by_then_runs() -> None:
+    job = enqueue(SUCCEED, delay=6000)
+
+    with testing.at(timezone.now() + timedelta(hours=2)):
+        assert [outcome.job for outcome in drain()] == [job]
+
+
+def test_at_a_time_ahead_a_job_that_asks_for_another_time_waits_for_that_time() -> None:
+    job = enqueue(RETRY_LATER, delay=6000)
+    moment = timezone.now() + timedelta(hours=2)
+
+    with testing.at(moment):
+        (outcome,) = drain()
+
+    job.refresh_from_db()
+    assert outcome.delay is not None
+    assert job.run_at == moment + outcome.delay

@@ -14,6 +14,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
+from django.db import OperationalError
 from django.utils import timezone, translation
 from moneyed import Money
 
@@ -437,3 +438,14 @@ class DroppingBackend(BaseEmailBackend):
 
     def send_messages(self, email_messages: Any) -> int:
         return 0
+
+
+def test_an_error_while_the_balance_is_read_is_not_taken_for_no_balance(
+    settlement: Settlement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_settlement: Settlement) -> Money:
+        raise OperationalError("canceling statement due to lock timeout")
+
+    monkeypatch.setattr(emails, "_remaining", away)
+    with pytest.raises(OperationalError, match="lock timeout"):
+        emails.render("reminder_final", "", {"settlement_id": str(settlement.pk)})

@@ -126,8 +126,6 @@ class Relay:
         settings = get_settings()
         self._is_leading = queues.lead(self._candidate, _LEASE)
         walks = time.monotonic() >= self._next_walk
-        if walks:
-            self._next_walk = time.monotonic() + settings.relay_interval
 
         def look_into(alias: str) -> None:
             if self._is_leading:
@@ -141,6 +139,7 @@ class Relay:
 
         for_each_database(look_into)
         if walks:
+            self._next_walk = time.monotonic() + settings.relay_interval
             execution.tell_redis()
 
     def _publish_due(self, alias: str) -> int:

@@ -612,7 +612,12 @@ class JobLife(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """In the end, with Redis back, whoever lives works everything off, and Redis holds nothing."""
-        self._judges.stop()
+        try:
+            self._end()
+        finally:
+            self._judges.stop()
+
+    def _end(self) -> None:
         if not hasattr(self, "workers"):
             return
         if self.away:

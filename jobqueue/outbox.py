@@ -56,7 +56,7 @@ def _publish_committed(jobs: list[Job], using: str) -> None:
         if any(job.published_at is None and job.run_at <= near for job in jobs):
             queues.ring_relay(hurry=True)
     except BrokerUnavailable as error:
-        logger.warning("%d jobs wait for the relay: %s", len(due), error)
+        logger.warning("%d jobs wait for the relay: %s", len(jobs), error)
         _mark_unpublished([message.job_id for message in due], using)
     events.send(events.job_enqueued, Job, jobs=jobs)
 

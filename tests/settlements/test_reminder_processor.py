@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core import mail
 from django.db.models import F
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings as DjangoSettings
 
@@ -423,3 +424,22 @@ def test_all_of_it_reaches_the_mailbox_once(settlement: Settlement) -> None:
     assert [sent for sent in emails_sent() if sent[0].startswith("reminder")] == [
         ("reminder_overdue", "payer@example.com")
     ]
+
+
+def test_a_reminder_that_two_clicks_retry_after_the_settlement_was_paid_sends_nothing(
+    settlement: Settlement, admin_client: Client
+) -> None:
+    job = reminders_of(settlement)["initial", 0]
+    Job.objects.filter(pk=job.pk).update(state=Job.State.FAILED, failures=4, attempt=4)
+    settlement.complete()
+    settlement.save()
+
+    retry = {"action": "retry", "confirmed": "retry", "_selected_action": [job.pk]}
+    for _ in range(2):
+        assert admin_client.post("/admin/jobqueue/job/", retry).status_code == 302
+    drain()
+
+    job.refresh_from_db()
+    assert (job.state, job.reason, job.attempt) == ("completed", "skipped: settlement already completed", 5)
+    assert reminders_about(settlement) == []
+    assert not ReminderDelivery.objects.exists()

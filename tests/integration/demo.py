@@ -18,6 +18,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,8 @@ class DemoRun:
     def kill(self) -> None:
         """Leave nothing behind, whatever happened."""
         for process in self.processes():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it ended just now
+                process.kill()
         if self.make.poll() is None:
             self.make.kill()
         self.make.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -24,6 +25,22 @@ from tests.jobqueue.steps import CLAIMANT, claimed, list_of, run
 
 in_both_databases = pytest.mark.django_db(databases=["default", "other"])
 State = Job.State
+
+
+@pytest.fixture(autouse=True)
+def _bells_are_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A relay that waited listens until its connection ends: it would take the next test's ring."""
+    bells: list[queues.Bell] = []
+    relay_bell = queues.relay_bell
+
+    def noted() -> queues.Bell:
+        bells.append(relay_bell())
+        return bells[-1]
+
+    monkeypatch.setattr(queues, "relay_bell", noted)
+    yield
+    for bell in bells:
+        bell.leave()
 
 
 def _overdue(count: int = 1, processor: str = SUCCEED, *, seconds: float = 0) -> list[Job]:

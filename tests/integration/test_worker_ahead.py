@@ -28,6 +28,7 @@ def test_jobs_held_ahead_go_back_when_long_jobs_keep_the_threads(
     wait_until(lambda: Job.objects.active().count() == 2 and redis_client.llen("rq:queue:email") == 20)
     rqworker("--processes", "1")
     workload.wait_for_effects(len(names))
+    wait_until(lambda: not Job.objects.active().filter(payload__name__startswith="behind").exists())
     assert set(Job.objects.active().values_list("payload__name", flat=True)) == {"one", "two"}
     for name in ("one", "two"):
         workload.open_gate(name)

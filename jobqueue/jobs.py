@@ -17,7 +17,7 @@ from django.utils import timezone
 from jobqueue.clock import database_now
 from jobqueue.context import current_database
 from jobqueue.exceptions import Discard, InvalidRunAt, InvalidUniqueKey, RetryLater
-from jobqueue.models import Job, subject_of
+from jobqueue.models import Job, jobs_in, subject_of
 from jobqueue.outbox import publish_on_commit
 from jobqueue.registry import Skipped, TypeCounter, check_payload, check_queue, get_processor, processor
 from jobqueue.retry import RetryPolicy
@@ -130,7 +130,7 @@ def _insert_batch(rows: list[Job], database: str) -> list[Job]:
     new = [job for job in rows if job.unique_key not in held]
     try:
         with transaction.atomic(using=database):
-            Job.objects.db_manager(database).insert(new)
+            jobs_in(database).insert(new)
     except IntegrityError:
         # A key was written by somebody else between the two statements, or stands twice in the batch.
         return [_insert_one(job, database) for job in rows]
@@ -239,7 +239,7 @@ def _check_text(name: str, value: str) -> str:
 def _insert(job: Job, *, due: bool, database: str) -> None:
     if due:
         job.published_at = _NOW
-    Job.objects.db_manager(database).insert([job])
+    jobs_in(database).insert([job])
 
 
 def _insert_unique(job: Job, *, due: bool, database: str) -> Job:

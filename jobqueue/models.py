@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobTransitionRefused
-from jobqueue.statements import CLAIMED_FIELDS, claim_statement, complete_statement, insert_statement
+from jobqueue.statements import CLAIMED_FIELDS, claim_statement, complete_statement, insert_statement, run
 
 SKIPPED_PREFIX = "skipped: "
 
@@ -221,11 +221,8 @@ class JobManager(_ManagerOfJobs["Job"]):
             for job in jobs:
                 job.published_at = job.published_at and job.created_at
             return
-        sql, parameters = insert_statement(connection, jobs)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            # Numbers are given in the order of the jobs, whatever the order of the answer.
-            rows = sorted(cursor.fetchall())
+        # Numbers are given in the order of the jobs, whatever the order of the answer.
+        rows = sorted(run(connection, insert_statement(connection, jobs)))
         created_at = _as_moment(rows[0][1])
         for job, (pk, _created_at) in zip(jobs, rows, strict=True):
             values = job.__dict__
@@ -244,10 +241,7 @@ class JobManager(_ManagerOfJobs["Job"]):
         if not messages:
             return []
         connection = connections[self.db]
-        sql, parameters = claim_statement(connection, messages, worker_id)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            rows = cursor.fetchall()
+        rows = run(connection, claim_statement(connection, messages, worker_id))
         position = {job_id: index for index, (job_id, _attempt) in enumerate(messages)}
         rows.sort(key=lambda row: position[row[0]])
         return [_claimed_job(row, self.db, worker_id) for row in rows]
@@ -283,18 +277,17 @@ class JobManager(_ManagerOfJobs["Job"]):
         if not done:
             return set()
         connection = connections[self.db]
-        sql, parameters = complete_statement(connection, done, worker_id)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            return {row[0] for row in cursor.fetchall()}
+        return {row[0] for row in run(connection, complete_statement(connection, done, worker_id))}
 
 
 _PAYLOAD = CLAIMED_FIELDS.index("payload")
 _CREATED_AT = CLAIMED_FIELDS.index("created_at")
 
 
-def _as_moment(value: datetime | str) -> datetime:
-    """A time as a raw statement returns it: SQLite's are texts in UTC."""
+def _as_moment(value: datetime | str | float) -> datetime:
+    """A time as a raw statement returns it: SQLite's are texts in UTC, of claims on PostgreSQL seconds."""
+    if isinstance(value, float):
+        return datetime.fromtimestamp(value, UTC)
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -469,6 +462,12 @@ class Job(models.Model):
 @lru_cache(maxsize=1)
 def _defaults() -> dict[str, Any]:
     return dict(Job().__dict__)
+
+
+@lru_cache(maxsize=64)
+def jobs_in(using: str) -> JobManager:
+    """The manager of the jobs in one database, made once: to make one costs a lone job 0.04 ms."""
+    return Job.objects.db_manager(using)
 
 
 class Attempt(models.Model):

@@ -1,7 +1,6 @@
 """The job queue's settings: one `JOBQUEUE` dict in Django's settings, read lazily and typed."""
 
 import difflib
-import os
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import lru_cache
@@ -11,6 +10,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from jobqueue.cores import usable_cores
 from jobqueue.retry import RetryPolicy
 
 
@@ -28,8 +28,10 @@ class Settings:
     """Largest payload in bytes of UTF-8 JSON."""
     threads: int = 16
     """Threads in each executor process."""
-    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+    processes: int = field(default_factory=lambda: len(usable_cores()))
     """Executor processes of one worker."""
+    cpu_affinity: bool = True
+    """Whether an executor keeps to one core while it has more short jobs than threads."""
     max_jobs_per_process: int | None = None
     """Jobs after which an executor process gives way to a fresh one, between jobs; None is never."""
     max_memory_per_process: int | None = None

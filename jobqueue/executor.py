@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from jobqueue import execution, loops, outbox, queues, rescue
 from jobqueue.conf import get_settings
+from jobqueue.cores import Affinity
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.execution import Claim, Claimant, Outcome, OutcomeStatus
 from jobqueue.job_threads import STALLED_AFTER, JobThreads
@@ -62,6 +63,8 @@ class Options:
     """Bytes of memory in use from which on it does so too, between jobs."""
     supervisor: int | None = None
     """Process id of the supervisor that hands back what an ended executor left; None if there is none."""
+    core: int | None = None
+    """The core that the threads keep to while there are more short jobs than threads; None is any."""
 
 
 @dataclass
@@ -105,6 +108,7 @@ class Executor:
         self._next_look_at_memory = 0.0
         self._last_work = time.monotonic()
         self._decisions = loops.QueueDecisions()
+        self._affinity = Affinity(options.core)
         self._bell: queues.Bell | None = None
         self._relay = Relay(self.id.hex)
         self._loops: list[Loop] = []
@@ -206,9 +210,11 @@ class Executor:
             try:
                 room = self._wait_for_room()
                 if not room:
+                    self._affinity.adapt(is_crowded=False)
                     continue
                 self._hand_back_strays()
                 claims = self._claim(room)
+                self._affinity.adapt(is_crowded=not self._is_drained and self._threads.are_jobs_short)
                 if not claims and self._is_done():
                     return 0
             except OUTAGES as error:

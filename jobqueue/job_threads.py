@@ -77,6 +77,11 @@ class JobThreads:
         return self._claimed.qsize()
 
     @property
+    def are_jobs_short(self) -> bool:
+        """Whether jobs end so soon that some are held ahead."""
+        return self._average_seconds < _AHEAD_SECONDS
+
+    @property
     def is_stalled(self) -> bool:
         """Whether all threads are busy and no job ended for a while: what is held ahead cannot start soon."""
         return self.in_hand >= self.count and time.monotonic() - self._last_performed >= STALLED_AFTER
@@ -144,7 +149,7 @@ class JobThreads:
 
     def _ahead(self) -> int:
         """How many jobs to hold beyond the threads: a few milliseconds of work, none while jobs are long."""
-        if self._average_seconds >= _AHEAD_SECONDS:
+        if not self.are_jobs_short:
             return 0
         return min(_AHEAD_JOBS, int(self.count * _AHEAD_SECONDS / max(self._average_seconds, 1e-5)))
 

@@ -34,6 +34,7 @@ from rq.worker import WorkerStatus
 
 from jobqueue import outbox, queues, rescue
 from jobqueue.conf import get_settings
+from jobqueue.cores import core_of
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.execution import Claim
 from jobqueue.executor import (
@@ -89,6 +90,7 @@ class SupervisorWorker(RQWorker):
         settings = get_settings()
         self.threads = settings.threads
         self.processes = settings.processes
+        self.cpu_affinity = settings.cpu_affinity
         self.shutdown_timeout = settings.shutdown_timeout
         self.max_jobs_per_process = settings.max_jobs_per_process
         self.max_memory_per_process = settings.max_memory_per_process
@@ -251,6 +253,7 @@ class SupervisorWorker(RQWorker):
             max_memory=self.max_memory_per_process and self.max_memory_per_process << 20,
             reconciles=child.number % self.processes == 0,
             supervisor=supervisor,
+            core=core_of(child.number, self.processes) if self.cpu_affinity else None,
         )
         return Executor(
             options,

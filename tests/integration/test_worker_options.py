@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 import rq
 from django.core.management import CommandError, call_command
 
+from jobqueue.cores import usable_cores
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
-from tests.conftest import StartWorker
+from tests.conftest import StartWorker, WorkerProcess, wait_until
 from tests.workload.fixtures import Workload, note, note_jobs
 
 
@@ -167,3 +169,33 @@ def test_no_process_is_left_behind(rqworker: StartWorker) -> None:
     for pid in executors:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def _cores_of_executors(worker: WorkerProcess) -> set[tuple[int, ...]]:
+    return {tuple(executor.cpu_affinity()) for executor in psutil.Process(worker.pid).children()}
+
+
+def test_executors_keep_to_a_core_each_while_there_are_more_short_jobs_than_threads(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    everywhere = tuple(usable_cores())
+    worker = rqworker("--processes", str(len(everywhere)), "--threads", "2")
+    kept = {(core,) for core in everywhere}
+    before = _cores_of_executors(worker)
+
+    names = note_jobs(4000)
+    wait_until(lambda: _cores_of_executors(worker) == kept)
+    workload.wait_for_effects(len(names), timeout=60)
+
+    wait_until(lambda: _cores_of_executors(worker) == {everywhere})
+    assert before == {everywhere}
+
+
+def test_without_cpu_affinity_executors_use_all_cores(rqworker: StartWorker, workload: Workload) -> None:
+    everywhere = tuple(usable_cores())
+    worker = rqworker("--processes", str(len(everywhere)), "--threads", "2", "--no-cpu-affinity")
+    names = note_jobs(3000)
+
+    workload.wait_for_effects(len(names) - 300, timeout=60)
+
+    assert _cores_of_executors(worker) == {everywhere}

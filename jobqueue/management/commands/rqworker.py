@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from argparse import BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,12 @@ class Command(DjangoRQCommand):
             default=settings.shutdown_timeout,
             help="seconds running jobs may finish in after SIGTERM before they are handed back",
         )
-
+        parser.add_argument(
+            "--cpu-affinity",
+            action=BooleanOptionalAction,
+            default=settings.cpu_affinity,
+            help="let each executor process keep to one core while it has more short jobs than threads",
+        )
         parser.add_argument(
             "--max-jobs-per-process",
             type=int,
@@ -93,6 +99,7 @@ class Command(DjangoRQCommand):
         if isinstance(worker, SupervisorWorker):
             worker.threads = options["threads"]
             worker.processes = options["processes"]
+            worker.cpu_affinity = options["cpu_affinity"]
             worker.shutdown_timeout = options["shutdown_timeout"]
             worker.max_jobs_per_process = options["max_jobs_per_process"]
             worker.max_memory_per_process = options["max_memory_per_process"]

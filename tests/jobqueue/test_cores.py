@@ -1,0 +1,151 @@
+"""Which core an executor keeps to, and when."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from jobqueue import cores
+from jobqueue.cores import Affinity, core_of, usable_cores
+
+
+class Clock:
+    """Stands in for the monotonic clock of `cores`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(cores, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def moves(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The cores of every move."""
+    moves: list[list[int]] = []
+    monkeypatch.setattr(Affinity, "_move", lambda _self, cores: moves.append(list(cores)))
+    monkeypatch.setattr(cores, "usable_cores", lambda: [0, 1])
+    return moves
+
+
+@pytest.fixture
+def _own_cores() -> Iterator[None]:
+    """Gives this process's threads back the cores that they had."""
+    before = os.sched_getaffinity(0)
+    yield
+    for thread in os.listdir("/proc/self/task"):
+        cores._move_thread(int(thread), before)
+
+
+@pytest.mark.parametrize(
+    ("usable", "processes", "expected"),
+    [
+        ([0, 1], 2, [0, 1]),
+        ([4, 7], 4, [4, 7, 4, 7]),
+        ([0, 1, 2, 3], 2, [None, None]),
+        ([0, 1], 3, [None, None, None]),
+        ([0], 1, [None]),
+    ],
+)
+def test_every_core_gets_as_many_executors_or_none_is_kept_to(
+    usable: list[int], processes: int, expected: list[int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cores, "usable_cores", lambda: usable)
+
+    assert [core_of(number, processes) for number in range(processes)] == expected
+
+
+def test_an_executor_that_takes_anothers_place_takes_its_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "usable_cores", lambda: [0, 1])
+
+    assert [core_of(number, 2) for number in range(4)] == [0, 1, 0, 1]
+
+
+def test_only_a_crowd_that_lasts_moves_the_threads(clock: Clock, moves: list[list[int]]) -> None:
+    affinity = Affinity(1)
+
+    affinity.adapt(is_crowded=True)
+    clock.now += 0.05
+    affinity.adapt(is_crowded=False)
+    clock.now += 0.06
+    affinity.adapt(is_crowded=True)
+    assert moves == []
+    clock.now += 0.11
+    affinity.adapt(is_crowded=True)
+
+    assert moves == [[1]]
+
+
+def test_the_threads_are_free_again_a_second_after_the_crowd(clock: Clock, moves: list[list[int]]) -> None:
+    affinity = Affinity(1)
+    for _ in range(2):
+        affinity.adapt(is_crowded=True)
+        clock.now += 0.2
+
+    affinity.adapt(is_crowded=False)
+    assert affinity.is_bound
+    clock.now += 1.0
+    affinity.adapt(is_crowded=False)
+
+    assert moves == [[1], [0, 1]]
+    assert not affinity.is_bound
+
+
+def test_without_a_core_nothing_is_moved(clock: Clock, moves: list[list[int]]) -> None:
+    affinity = Affinity(None)
+    for _ in range(3):
+        affinity.adapt(is_crowded=True)
+        clock.now += 1.0
+
+    assert moves == []
+
+
+@pytest.mark.usefixtures("_own_cores")
+def test_all_threads_of_the_process_are_moved(clock: Clock) -> None:
+    core = usable_cores()[-1]
+    done, seen = threading.Event(), threading.Event()
+    others: list[set[int]] = []
+
+    def look() -> None:
+        seen.wait(10)
+        others.append(os.sched_getaffinity(0))
+        done.set()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    affinity = Affinity(core)
+    affinity.adapt(is_crowded=True)
+    clock.now += 0.2
+    affinity.adapt(is_crowded=True)
+    seen.set()
+    done.wait(10)
+    thread.join()
+
+    assert others == [{core}]
+    assert os.sched_getaffinity(0) == {core}
+
+
+def test_a_system_that_does_not_allow_it_is_left_alone(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def refuse(thread: int, _cores: object) -> None:
+        asked.append(thread)
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    affinity = Affinity(0)
+    for _ in range(3):
+        affinity.adapt(is_crowded=True)
+        clock.now += 1.0
+
+    assert len(asked) == 1

@@ -17,12 +17,13 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, connections, transaction
 from django.db.models.functions import Now
+from django.dispatch import Signal
 
 from jobqueue import events, foreign, outbox, queues
 from jobqueue.context import current_database, current_job, running
 from jobqueue.counting import count_outcomes
 from jobqueue.exceptions import BrokerUnavailable, JobQueueError, RetryLater, UnknownProcessor
-from jobqueue.models import SKIPPED_PREFIX, Attempt, Job
+from jobqueue.models import SKIPPED_PREFIX, Attempt, Job, jobs_in
 from jobqueue.registry import Processor, Skipped, get_processor, retry_policy_of
 
 __all__ = ["Outcome", "OutcomeStatus", "claim", "current_database", "current_job", "perform", "settle"]
@@ -217,7 +218,7 @@ def _claim_rows(
         logger.error("dropped %d messages of the unknown database %r", len(messages), database)
         _drop(messages, claimant)
         return []
-    jobs = Job.objects.db_manager(database)
+    jobs = jobs_in(database)
     limited = {
         queue: limit.concurrency
         for queue in {message.queue for message in messages}
@@ -358,13 +359,15 @@ def _tell_about(
     if outcomes:
         _forget_messages(outcomes, settled, claimant, tell)
     for outcome in settled:
-        _announce(outcome)
+        signal = _signal_of(outcome)
+        if signal.receivers:
+            events.send(signal, Job, job=outcome.job, outcome=outcome)
 
 
 def _settle_rows(outcomes: list[Outcome], database: str, claimant: Claimant) -> Iterator[Outcome]:
     """Write the outcomes down; each one that counts, as soon as it is written."""
     done = [outcome for outcome in outcomes if outcome.status in _DONE]
-    ours = Job.objects.db_manager(database).complete(
+    ours = jobs_in(database).complete(
         [(outcome.job.pk, outcome.job.attempt, _clean(outcome.reason, 498)) for outcome in done], claimant.id
     )
     yield from (outcome for outcome in done if outcome.job.pk in ours)
@@ -483,11 +486,7 @@ def refuse_message(job_id: int, attempt: int) -> None:
     )
 
 
-def _announce(outcome: Outcome) -> None:
-    signal = {
-        OutcomeStatus.COMPLETED: events.job_completed,
-        OutcomeStatus.SKIPPED: events.job_completed,
-        OutcomeStatus.RETRIED: events.job_retried,
-        OutcomeStatus.FAILED: events.job_failed,
-    }[outcome.status]
-    events.send(signal, Job, job=outcome.job, outcome=outcome)
+def _signal_of(outcome: Outcome) -> Signal:
+    if outcome.status in _DONE:
+        return events.job_completed
+    return events.job_retried if outcome.status == OutcomeStatus.RETRIED else events.job_failed

@@ -48,17 +48,21 @@ def publish_on_commit(jobs: Sequence[Job], using: str) -> None:
 
 def _publish_committed(jobs: list[Job], using: str) -> None:
     due = [message_of(job, using) for job in jobs if job.published_at is not None]
-    # This host's clock decides only whether to wake the relay; what is due, the database's clock decides.
-    near = timezone.now() + _NEAR
     try:
         if due:
             queues.publish(due, hurry=True)
-        if any(job.published_at is None and job.run_at <= near for job in jobs):
+        if len(due) < len(jobs) and _is_any_near(jobs):
             queues.ring_relay(hurry=True)
     except BrokerUnavailable as error:
         logger.warning("%d jobs wait for the relay: %s", len(jobs), error)
         _mark_unpublished([message.job_id for message in due], using)
     events.send(events.job_enqueued, Job, jobs=jobs)
+
+
+def _is_any_near(jobs: Sequence[Job]) -> bool:
+    # This host's clock decides only whether to wake the relay; what is due, the database's clock decides.
+    near = timezone.now() + _NEAR
+    return any(job.published_at is None and job.run_at <= near for job in jobs)
 
 
 def _mark_unpublished(job_ids: list[int], using: str) -> None:

@@ -172,6 +172,23 @@ def test_rqs_suspension_holds_all_jobs_and_its_end_lets_them_go(
     assert held == {}
 
 
+def test_a_worker_that_starts_during_a_suspension_starts_no_job_that_was_there_before(
+    rqworker: StartWorker, workload: Workload, redis_client: redis.Redis
+) -> None:
+    note("before")
+    suspension.suspend(redis_client)
+    rqworker()
+    # When this one is published, the worker has looked for the other.
+    note("marker", delay=1)
+    wait_until(lambda: redis_client.llen("rq:queue:email") == 2)
+    held = workload.effects()
+
+    suspension.resume(redis_client)
+
+    workload.wait_for_effects(2, timeout=5)
+    assert held == {}
+
+
 def test_a_paused_queue_holds_its_jobs_and_the_others_go_on(
     rqworker: StartWorker, workload: Workload
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -36,9 +37,13 @@ def core_of(executor: int, processes: int) -> int | None:
     may be busy on, while some idle.
     """
     cores = usable_cores()
-    if len(cores) < 2 or processes % len(cores) or not _THREADS.is_dir():
+    if len(cores) < 2 or processes % len(cores) or not _THREADS.is_dir() or not _has_interpreter_lock():
         return None
     return cores[executor % len(cores)]
+
+
+def _has_interpreter_lock() -> bool:
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 class Affinity:
@@ -53,7 +58,7 @@ class Affinity:
         self.is_bound = False
 
     def adapt(self, *, is_crowded: bool) -> None:
-        """To be called now and then: are there more short jobs than threads?"""
+        """To be called at least every second: are there more short jobs than threads?"""
         if self._core is None:
             return
         now = time.monotonic()
@@ -61,25 +66,41 @@ class Affinity:
             self._crowded_at = now
             self._crowded_since = self._crowded_since or now
             if not self.is_bound and now - self._crowded_since >= _AFTER:
-                self._move([self._core])
-                self.is_bound = True
+                self._bind(self._core)
             return
         self._crowded_since = None
         if self.is_bound and now - self._crowded_at >= _LINGER:
-            self._move(self._all)
-            self.is_bound = False
+            self._set_free()
 
-    def _move(self, cores: Iterable[int]) -> None:
+    def end(self) -> None:
+        """Set the threads free for good."""
+        self._core = None
+        if self.is_bound:
+            self._set_free()
+
+    def _bind(self, core: int) -> None:
+        # What may be used can change while a process runs.
+        self._all = usable_cores()
         try:
-            # Each thread has its own cores; one that starts later takes over those of the one that starts it.
-            for thread in _THREADS.iterdir():
-                _move_thread(int(thread.name), cores)
+            _move_threads([core])
+            self.is_bound = True
         except OSError as error:
             # Not allowed here: it is about speed only.
             logger.debug("threads are left where they are: %s", error)
             self._core = None
+            with suppress(OSError):
+                _move_threads(self._all)
+
+    def _set_free(self) -> None:
+        self.is_bound = False
+        try:
+            _move_threads(self._all)
+        except OSError as error:
+            logger.warning("threads keep to one core: %s", error)
 
 
-def _move_thread(thread: int, cores: Iterable[int]) -> None:
-    with suppress(ProcessLookupError):  # it ended meanwhile
-        os.sched_setaffinity(thread, cores)
+def _move_threads(cores: Iterable[int]) -> None:
+    # Each thread has its own cores; one that starts later takes over those of the one that starts it.
+    for thread in _THREADS.iterdir():
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            os.sched_setaffinity(int(thread.name), cores)

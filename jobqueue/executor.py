@@ -202,6 +202,7 @@ class Executor:
     def _claim_until_stopped(self) -> int:
         while not self._stop_asked:
             if self.options.max_jobs is not None and self._claim_count >= self.options.max_jobs:
+                self._affinity.end()
                 self._wait_until_settled()
                 return 0
             if self._is_to_retire():
@@ -214,12 +215,14 @@ class Executor:
                     continue
                 self._hand_back_strays()
                 claims = self._claim(room)
-                self._affinity.adapt(is_crowded=not self._is_drained and self._threads.are_jobs_short)
+                is_crowded = bool(claims) and not self._is_drained and self._threads.are_jobs_short
+                self._affinity.adapt(is_crowded=is_crowded)
                 if not claims and self._is_done():
                     return 0
             except OUTAGES as error:
                 logger.warning("cannot claim jobs for now: %s: %s", type(error).__name__, error)
                 loops.close_broken_connections()
+                self._affinity.adapt(is_crowded=False)
                 self._wake.wait(1.0)
                 continue
             if claims:
@@ -422,6 +425,7 @@ class Executor:
         as long as their own limits allow, unless it is asked to stop meanwhile.
         """
         started = time.monotonic()
+        self._affinity.end()
         try:
             self._give_back(self._threads.take_unstarted())
         except OUTAGES as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -33,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def moves(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The cores of every move."""
     moves: list[list[int]] = []
-    monkeypatch.setattr(Affinity, "_move", lambda _self, cores: moves.append(list(cores)))
+    monkeypatch.setattr(cores, "_move_threads", lambda cores: moves.append(list(cores)))
     monkeypatch.setattr(cores, "usable_cores", lambda: [0, 1])
     return moves
 
@@ -43,8 +44,7 @@ def _own_cores() -> Iterator[None]:
     """Gives this process's threads back the cores that they had."""
     before = os.sched_getaffinity(0)
     yield
-    for thread in os.listdir("/proc/self/task"):
-        cores._move_thread(int(thread), before)
+    cores._move_threads(before)
 
 
 @pytest.mark.parametrize(
@@ -135,17 +135,54 @@ def test_all_threads_of_the_process_are_moved(clock: Clock) -> None:
     assert os.sched_getaffinity(0) == {core}
 
 
-def test_a_system_that_does_not_allow_it_is_left_alone(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+def test_at_the_end_the_threads_are_free_at_once_and_stay_so(clock: Clock, moves: list[list[int]]) -> None:
+    affinity = Affinity(1)
+    for _ in range(2):
+        affinity.adapt(is_crowded=True)
+        clock.now += 0.2
 
-    def refuse(thread: int, _cores: object) -> None:
-        asked.append(thread)
+    affinity.end()
+    for _ in range(3):
+        affinity.adapt(is_crowded=True)
+        clock.now += 0.2
+
+    assert moves == [[1], [0, 1]]
+
+
+def test_the_threads_get_the_cores_that_they_had_before_the_crowd(
+    clock: Clock, moves: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    affinity = Affinity(1)
+    monkeypatch.setattr(cores, "usable_cores", lambda: [1, 2, 3])
+    for _ in range(2):
+        affinity.adapt(is_crowded=True)
+        clock.now += 0.2
+
+    affinity.end()
+
+    assert moves == [[1], [1, 2, 3]]
+
+
+def test_a_system_that_does_not_allow_it_is_left_alone(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[int]] = []
+
+    def refuse(cores: list[int]) -> None:
+        asked.append(list(cores))
         raise PermissionError
 
-    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    monkeypatch.setattr(cores, "_move_threads", refuse)
+    monkeypatch.setattr(cores, "usable_cores", lambda: [0, 1])
     affinity = Affinity(0)
-    for _ in range(3):
+    for _ in range(4):
         affinity.adapt(is_crowded=True)
         clock.now += 1.0
 
-    assert len(asked) == 1
+    assert asked == [[0], [0, 1]]  # and what was moved by then is moved back
+    assert not affinity.is_bound
+
+
+def test_without_an_interpreter_lock_no_core_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "usable_cores", lambda: [0, 1])
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+
+    assert core_of(0, 2) is None

@@ -5,15 +5,15 @@ Collected on PostgreSQL only (conftest.py).
 
 from __future__ import annotations
 
-import threading
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, connections
 
 from jobqueue import statements
-from jobqueue.jobs import enqueue
+from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job
-from tests.jobqueue.processors_for_tests import SUCCEED
+from tests.jobqueue.processors_for_tests import CALL, SUCCEED
 from tests.jobqueue.steps import CLAIMANT
 
 
@@ -43,24 +43,40 @@ def test_a_claim_reads_no_index_of_waiting_rows_whatever_the_statistics_say(coun
         assert index not in plan
 
 
+def _kept() -> Any:
+    return vars(connections["default"]).get(statements._KEPT)
+
+
 @pytest.mark.django_db
 def test_the_cursor_is_kept_from_statement_to_statement() -> None:
     enqueue(SUCCEED)
-    first = statements._kept_cursor(connections["default"])
+    first = _kept()
     enqueue(SUCCEED)
 
-    assert statements._kept_cursor(connections["default"]) is first
+    assert first is not None
+    assert _kept() is first
+
+
+@pytest.mark.django_db
+def test_what_is_large_is_not_kept() -> None:
+    enqueue(SUCCEED)
+    small = _kept()
+    enqueue_many([(CALL, {"text": "x" * 10_000})] * 10)
+
+    assert _kept() is small
+    assert small._query is None or b"xxx" not in small._query.query
+    assert Job.objects.count() == 11
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_new_connection_gets_a_new_cursor() -> None:
     enqueue(SUCCEED)
-    first = statements._kept_cursor(connections["default"])
+    first = _kept()
     connection.close()
 
     enqueue(SUCCEED)
 
-    assert statements._kept_cursor(connections["default"]) is not first
+    assert _kept() is not first
     assert Job.objects.count() == 2
 
 
@@ -75,17 +91,9 @@ def test_a_statement_that_fails_spoils_neither_the_cursor_nor_the_next_one() -> 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_another_thread_gets_a_cursor_of_its_own() -> None:
+def test_while_a_cursor_is_used_nobody_else_gets_it() -> None:
+    default = connections["default"]
     enqueue(SUCCEED)
-    cursors = [statements._kept_cursor(connections["default"])]
+    used = statements._take_cursor(default)
 
-    def use() -> None:
-        enqueue(SUCCEED)
-        cursors.append(statements._kept_cursor(connections["default"]))
-        connection.close()
-
-    thread = threading.Thread(target=use)
-    thread.start()
-    thread.join()
-
-    assert cursors[0] is not cursors[1]
+    assert statements._take_cursor(default) is not used

@@ -3,6 +3,7 @@
 The threads of one process take turns at the interpreter's lock. Spread over several cores they wake each
 other up in vain, most of all around calls that hardly wait, such as a command to Redis: in two processes of
 50 threads that is up to four times as many context switches, and half of the time that a short job costs.
+On their core they run as a batch: who wakes up does not push aside who runs, which is a tenth again.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Affinity:
         """`core` None leaves the threads alone."""
         self._core = core
         self._all = usable_cores()
+        self._runs_as_usual = True
         self._crowded_since: float | None = None
         self._crowded_at = 0.0
         self.is_bound = False
@@ -81,26 +83,33 @@ class Affinity:
     def _bind(self, core: int) -> None:
         # What may be used can change while a process runs.
         self._all = usable_cores()
+        self._runs_as_usual = os.sched_getscheduler(0) == os.SCHED_OTHER
         try:
-            _move_threads([core])
+            self._move([core], os.SCHED_BATCH)
             self.is_bound = True
         except OSError as error:
             # Not allowed here: it is about speed only.
             logger.debug("threads are left where they are: %s", error)
             self._core = None
             with suppress(OSError):
-                _move_threads(self._all)
+                self._move(self._all, os.SCHED_OTHER)
 
     def _set_free(self) -> None:
         self.is_bound = False
         try:
-            _move_threads(self._all)
+            self._move(self._all, os.SCHED_OTHER)
         except OSError as error:
             logger.warning("threads keep to one core: %s", error)
 
+    def _move(self, cores: Iterable[int], policy: int) -> None:
+        # Who chose another policy for the process keeps it.
+        _move_threads(cores, policy if self._runs_as_usual else None)
 
-def _move_threads(cores: Iterable[int]) -> None:
-    # Each thread has its own cores; one that starts later takes over those of the one that starts it.
+
+def _move_threads(cores: Iterable[int], policy: int | None) -> None:
+    # Each thread has its own cores and policy; one that starts later takes over those of who starts it.
     for thread in _THREADS.iterdir():
         with suppress(ProcessLookupError):  # it ended meanwhile
             os.sched_setaffinity(int(thread.name), cores)
+            if policy is not None:
+                os.sched_setscheduler(int(thread.name), policy, os.sched_param(0))

@@ -334,8 +334,8 @@ class Executor:
             if self._bell is not None:
                 self._bell.leave()
             self._bell = queues.Bell(served)
-        self._bell.wait(timeout, self._wake.fileno())
-        self._wake.clear()
+        if not self._bell.wait(timeout, self._wake.fileno()):
+            self._wake.clear()
 
     def _start(self, claims: list[Claim]) -> None:
         self._claim_count += len(claims)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import threading
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def moves(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The cores of every move."""
     moves: list[list[int]] = []
-    monkeypatch.setattr(cores, "_move_threads", lambda cores: moves.append(list(cores)))
+    monkeypatch.setattr(cores, "_move_threads", lambda cores, _policy: moves.append(list(cores)))
     monkeypatch.setattr(cores, "usable_cores", lambda: [0, 1])
     return moves
 
@@ -44,7 +45,7 @@ def _own_cores() -> Iterator[None]:
     """Gives this process's threads back the cores that they had."""
     before = os.sched_getaffinity(0)
     yield
-    cores._move_threads(before)
+    cores._move_threads(before, os.SCHED_OTHER)
 
 
 @pytest.mark.parametrize(
@@ -111,28 +112,46 @@ def test_without_a_core_nothing_is_moved(clock: Clock, moves: list[list[int]]) -
 
 
 @pytest.mark.usefixtures("_own_cores")
-def test_all_threads_of_the_process_are_moved(clock: Clock) -> None:
-    core = usable_cores()[-1]
-    done, seen = threading.Event(), threading.Event()
-    others: list[set[int]] = []
+def test_all_threads_of_the_process_are_moved_and_run_as_a_batch_until_the_end(clock: Clock) -> None:
+    everywhere, core = os.sched_getaffinity(0), usable_cores()[-1]
+    look, end = threading.Event(), threading.Event()
+    seen: queue.SimpleQueue[tuple[set[int], int]] = queue.SimpleQueue()
 
-    def look() -> None:
-        seen.wait(10)
-        others.append(os.sched_getaffinity(0))
-        done.set()
+    def tell() -> None:
+        while look.wait(10) and not end.is_set():
+            look.clear()
+            seen.put((os.sched_getaffinity(0), os.sched_getscheduler(0)))
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=tell)
     thread.start()
     affinity = Affinity(core)
-    affinity.adapt(is_crowded=True)
-    clock.now += 0.2
-    affinity.adapt(is_crowded=True)
-    seen.set()
-    done.wait(10)
+    for _ in range(2):
+        affinity.adapt(is_crowded=True)
+        clock.now += 0.2
+    look.set()
+    during = seen.get(timeout=10)
+    own = os.sched_getaffinity(0), os.sched_getscheduler(0)
+    affinity.end()
+    look.set()
+    after = seen.get(timeout=10)
+    end.set()
+    look.set()
     thread.join()
 
-    assert others == [{core}]
-    assert os.sched_getaffinity(0) == {core}
+    assert during == own == ({core}, os.SCHED_BATCH)
+    assert after == (everywhere, os.SCHED_OTHER)
+
+
+@pytest.mark.usefixtures("_own_cores")
+def test_a_policy_that_somebody_chose_is_kept(clock: Clock) -> None:
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    affinity = Affinity(usable_cores()[0])
+    for _ in range(2):
+        affinity.adapt(is_crowded=True)
+        clock.now += 0.2
+    affinity.end()
+
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
 
 
 def test_at_the_end_the_threads_are_free_at_once_and_stay_so(clock: Clock, moves: list[list[int]]) -> None:
@@ -166,7 +185,7 @@ def test_the_threads_get_the_cores_that_they_had_before_the_crowd(
 def test_a_system_that_does_not_allow_it_is_left_alone(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[int]] = []
 
-    def refuse(cores: list[int]) -> None:
+    def refuse(cores: list[int], _policy: int) -> None:
         asked.append(list(cores))
         raise PermissionError
 

@@ -53,7 +53,8 @@ class Affinity:
     def __init__(self, core: int | None) -> None:
         """`core` None leaves the threads alone."""
         self._core = core
-        self._all = usable_cores()
+        # As it was before the threads were moved together.
+        self._all: list[int] = []
         self._runs_as_usual = True
         self._crowded_since: float | None = None
         self._crowded_at = 0.0

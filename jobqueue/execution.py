@@ -359,9 +359,7 @@ def _tell_about(
     if outcomes:
         _forget_messages(outcomes, settled, claimant, tell)
     for outcome in settled:
-        signal = _signal_of(outcome)
-        if signal.receivers:
-            events.send(signal, Job, job=outcome.job, outcome=outcome)
+        events.send(_signal_of(outcome), Job, job=outcome.job, outcome=outcome)
 
 
 def _settle_rows(outcomes: list[Outcome], database: str, claimant: Claimant) -> Iterator[Outcome]:

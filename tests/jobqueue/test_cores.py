@@ -11,17 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from jobqueue import cores
+from jobqueue.conf import Settings
 from jobqueue.cores import Affinity, core_of, usable_cores
-
-
-class Clock:
-    """Stands in for the monotonic clock of `cores`."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
+from tests.jobqueue.clocks import Clock
 
 
 @pytest.fixture
@@ -46,6 +38,13 @@ def _own_cores() -> Iterator[None]:
     before = os.sched_getaffinity(0)
     yield
     cores._move_threads(before, os.SCHED_OTHER)
+
+
+@pytest.mark.usefixtures("_own_cores")
+def test_a_worker_has_as_many_executors_as_it_may_use_cores() -> None:
+    os.sched_setaffinity(0, usable_cores()[:1])
+
+    assert Settings().processes == 1
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,7 @@ from django.db import OperationalError
 
 from jobqueue import loops
 from jobqueue.loops import for_each_database
-
-
-class Clock:
-    """A monotonic clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def monotonic(self) -> float:
-        """The time it was set to."""
-        return self.now
+from tests.jobqueue.clocks import Clock
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class PostgreSQLServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._data, self._log = folder / "data", folder.parent / "postgresql.log"
         self._binaries = _find_binaries()
         self.port = 0
         self._process: subprocess.Popen[str] | None = None
@@ -50,12 +52,10 @@ class PostgreSQLServer:
         self._folder.mkdir(mode=0o700)
         if os.geteuid() == 0:
             _give_to_postgres(self._folder)
-        log = self._folder.parent / "postgresql.log"
-        data = self._folder / "data"
-        with log.open("a") as output:
+        with self._log.open("a") as output:
             subprocess.run(
                 [
-                    *(self._binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust"),
+                    *(self._binaries / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust"),
                     *("--encoding=UTF8", "--locale=C.UTF-8"),
                 ],
                 check=True,
@@ -63,10 +63,29 @@ class PostgreSQLServer:
                 stderr=output,
                 **_as_postgres(),
             )
-            self.port = free_port()
+        self.port = free_port()
+        self._run()
+
+    def crash(self) -> None:
+        """Kill all of its processes at once: what had not reached the disk is forgotten."""
+        if self._process is None:
+            raise ServerUnavailable("PostgreSQL is not running")
+        # Each backend leads a process group of its own.
+        family = _with_children(self._process.pid)
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(_PATIENCE)
+
+    def start_again(self) -> None:
+        """Start the crashed server with what was on the disk, on the same port."""
+        self._run()
+
+    def _run(self) -> None:
+        with self._log.open("a") as output:
             self._process = subprocess.Popen(
                 [
-                    *(self._binaries / "postgres", "-D", data, "-p", str(self.port)),
+                    *(self._binaries / "postgres", "-D", self._data, "-p", str(self.port)),
                     *("-c", f"listen_addresses={LOOPBACK}", "-c", f"unix_socket_directories={self._folder}"),
                     *("-c", "max_connections=400"),
                 ],
@@ -78,9 +97,9 @@ class PostgreSQLServer:
                 preexec_fn=end_with_parent,
                 **_as_postgres(),
             )
-        self._wait_until_ready(log)
+        self._wait_until_ready()
 
-    def _wait_until_ready(self, log: Path) -> None:
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -90,7 +109,7 @@ class PostgreSQLServer:
                 ended = self._process is None or self._process.poll() is not None
                 if ended or time.monotonic() > deadline:
                     raise ServerUnavailable(
-                        f"PostgreSQL did not start: {error}\n{log.read_text()[-2000:]}"
+                        f"PostgreSQL did not start: {error}\n{self._log.read_text()[-2000:]}"
                     ) from None
                 time.sleep(0.1)
 
@@ -118,6 +137,11 @@ class PostgreSQLServer:
                 self._process.send_signal(signal.SIGQUIT)
                 self._process.wait(_PATIENCE)
         self._process = None
+
+
+def _with_children(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
 
 
 def _find_binaries() -> Path:

@@ -104,7 +104,7 @@ class Executor:
         self._next_look = 0.0
         self._is_held_back = False
         self._are_left_out = False
-        self._next_look_for_strays = 0.0
+        self._next_comparison = 0.0
         self._next_look_at_memory = 0.0
         self._last_work = time.monotonic()
         self._decisions = loops.QueueDecisions()
@@ -209,11 +209,11 @@ class Executor:
                 self._retire()
                 return EXIT_RETIRED
             try:
+                self._compare_claims()
                 room = self._wait_for_room()
                 if not room:
                     self._affinity.adapt(is_crowded=False)
                     continue
-                self._hand_back_strays()
                 claims = self._claim(room)
                 is_crowded = bool(claims) and not self._is_drained and self._threads.are_jobs_short
                 self._affinity.adapt(is_crowded=is_crowded)
@@ -222,6 +222,7 @@ class Executor:
             except OUTAGES as error:
                 logger.warning("cannot claim jobs for now: %s: %s", type(error).__name__, error)
                 loops.close_broken_connections()
+                self._next_comparison = 0.0
                 self._affinity.adapt(is_crowded=False)
                 self._wake.wait(1.0)
                 continue
@@ -273,21 +274,25 @@ class Executor:
                 loops.close_broken_connections()
         self.tally.retiring(self._claim_count)
 
-    def _hand_back_strays(self) -> None:
+    def _compare_claims(self) -> None:
         """Hand back what is ours by its row and runs nowhere: the answer to its claim was lost on the way.
+        And claim again what runs here and is nobody's by its row: the database forgot it in a crash.
 
         Called between two claims, when every job that was claimed in order is among the unsettled.
         """
-        if time.monotonic() < self._next_look_for_strays:
+        if time.monotonic() < self._next_comparison:
             return
-        self._next_look_for_strays = time.monotonic() + get_settings().heartbeat_interval
+        self._next_comparison = time.monotonic() + get_settings().heartbeat_interval
         with self._settled:
             known = set(self._unsettled)
         for alias in outbox.databases():
             rows = Job.objects.using(alias).active().filter(worker_id=self.id)
-            claims = [Claim(job, alias) for job in rows]
-            strays = [claimed for claimed in claims if claimed.key not in known]
+            claims = {claimed.key: claimed for claimed in (Claim(job, alias) for job in rows)}
+            strays = [claimed for key, claimed in claims.items() if key not in known]
             self._hand_back(strays, "handed back: its worker did not hear of its claim")
+            missing = [(pk, attempt) for database, pk, attempt in known - claims.keys() if database == alias]
+            # Most of these have been settled since.
+            execution.claim_again(missing, alias, self.claimant)
 
     def _claim(self, room: int) -> list[Claim]:
         decisions = self._decisions
@@ -300,24 +305,34 @@ class Executor:
             self._are_left_out = True
             self._wake.wait(STALLED_AFTER)
             return []
+        announced = None
         were_left_out, self._are_left_out = self._are_left_out, len(asked) < len(served)
         if self._is_drained and not self.options.burst and were_left_out == self._are_left_out:
             # Nothing was left, so whatever there is now has rung.
             timeout = self._next_look - time.monotonic()
-            self._wait_for_messages(
+            announced = self._wait_for_messages(
                 asked, min(timeout, STALLED_AFTER) if self._threads.unstarted else timeout
             )
             if self._stop_asked:
                 return []
-        claims, pause = execution.claim_within(
-            decisions.limits, self.claimant, room, asked, self._threads.free
-        )
+        if announced is not None and self._may_start(announced, room):
+            # Besides it one less: Redis may hand over others.
+            claims, pause = execution.claim_within(
+                decisions.limits, self.claimant, room - 1, asked, self._threads.free - 1, announced
+            )
+        else:
+            claims, pause = execution.claim_within(
+                decisions.limits, self.claimant, room, asked, self._threads.free
+            )
         self._is_drained = len(claims) < room
         self._next_look = time.monotonic() + (_LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY))
         self._is_held_back = not claims and pause is not None
         if self._is_held_back and self.options.burst:
             self._wake.wait(self._next_look - time.monotonic())
         return claims
+
+    def _may_start(self, announced: Message, room: int) -> bool:
+        return room > 1 and self._threads.free > 1 and announced.queue not in self._decisions.limits
 
     def _without_limited(self, served: list[str]) -> list[str]:
         """What may be claimed now: of queues with limits nothing while no thread is free, so their bells are
@@ -328,14 +343,18 @@ class Executor:
             return served
         return [name for name in served if name not in limits] if self._threads.tell_when_free() else served
 
-    def _wait_for_messages(self, served: Sequence[str], timeout: float) -> None:
+    def _wait_for_messages(self, served: Sequence[str], timeout: float) -> Message | None:
+        """Return after `timeout` seconds or once a bell rings, with the message that it announces, if any."""
         # Blocks on a bell, not on the queues: a message is never out of Redis without a trace.
         if self._bell is None or self._bell.names != tuple(served):
             if self._bell is not None:
                 self._bell.leave()
             self._bell = queues.Bell(served)
-        if not self._bell.wait(timeout, self._wake.fileno()):
+        ring = self._bell.wait(timeout, self._wake.fileno())
+        if ring is None:
             self._wake.clear()
+            return None
+        return ring.message
 
     def _start(self, claims: list[Claim]) -> None:
         self._claim_count += len(claims)

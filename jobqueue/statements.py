@@ -7,18 +7,29 @@ more than running them.
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError
 
 if TYPE_CHECKING:
     from jobqueue.models import Job
 
 Statement = tuple[str, list[Any]]
 
-# Where a connection keeps its cursor, and from how many characters of a parameter on it does not.
+# Where a connection keeps its cursors, and from how many characters of a parameter on it does not.
 _KEPT = "_jobqueue_cursor"
+_KEPT_PREPARED = "_jobqueue_prepared_cursor"
 _LARGE = 16 * 1024
+# Where psycopg's connection keeps until when its plans are good, and for how many seconds they are: a plan
+# that was made while the table was small would read all of it later.
+_PLANNED_UNTIL = "_jobqueue_planned_until"
+_PLAN_LIVES = 60.0
+# What PostgreSQL says of a prepared statement that it does not know, that another client prepared under its
+# name, or whose columns were altered: it did not run.
+_NOT_AS_PREPARED = frozenset({"26000", "42P05", "0A000"})
 
 # What a run needs; everything else is loaded when it is asked for.
 CLAIMED_FIELDS = (
@@ -33,7 +44,10 @@ _SQLITE_NOW = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
 
 # Skipping locked rows: waiting for them would stop the whole batch behind one open transaction. `state || ''`
 # keeps the planner from the indexes of waiting rows: by statistics from when there were few it would read
-# them all, which doubled PostgreSQL's share of a job after a bulk of 40,000.
+# them all, which doubled PostgreSQL's share of a job after a bulk of 40,000. And no claim waits for the disk:
+# what PostgreSQL forgets in a crash is claimed again by whoever runs the job (docs/decisions/0013), and an
+# outcome on the disk has its claim before it.
+_NEED_NOT_REACH_THE_DISK = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 _CLAIM_ON_POSTGRESQL = f"""
     UPDATE jobqueue_job AS job SET state = 'active', worker_id = %s, started_at = statement_timestamp(),
         deadline_at = statement_timestamp() + job.timeout * interval '1 second',
@@ -44,7 +58,7 @@ _CLAIM_ON_POSTGRESQL = f"""
             ON waiting.id = message.id AND waiting.attempt = message.attempt
         WHERE waiting.state || '' = 'waiting' AND waiting.run_at <= statement_timestamp()
         FOR UPDATE OF waiting SKIP LOCKED
-    )
+    ) AND {_NEED_NOT_REACH_THE_DISK}
     RETURNING {_CLAIMED_ON_POSTGRESQL}
 """  # noqa: S608 - only names of columns
 _CLAIM_ON_SQLITE = f"""
@@ -61,7 +75,7 @@ _CLAIM_ONE_ON_POSTGRESQL = f"""
         SELECT id FROM jobqueue_job
         WHERE id = %s AND attempt = %s AND state || '' = 'waiting' AND run_at <= statement_timestamp()
         FOR UPDATE SKIP LOCKED
-    )
+    ) AND {_NEED_NOT_REACH_THE_DISK}
     RETURNING {_CLAIMED_ON_POSTGRESQL}
 """  # noqa: S608 - only names of columns
 _INSERT = """INSERT INTO jobqueue_job (processor, queue, payload, subject, unique_key, timeout,
@@ -119,10 +133,16 @@ _COMPLETE_ON_SQLITE = f"""
 """  # noqa: S608 - only placeholders
 
 
+# The statements of a lone job, which finds its servers idle: there planning takes as long as running them.
+_OF_ONE_JOB = frozenset({_INSERT_ONE_ON_POSTGRESQL, _CLAIM_ONE_ON_POSTGRESQL, _COMPLETE_ONE_ON_POSTGRESQL})
+_refusals = 0
+
+
 def run(connection: Any, statement: Statement) -> list[tuple[Any, ...]]:
     """Execute the statement; the rows that it returns.
 
-    On PostgreSQL with a cursor that the connection keeps: a new one costs a lone job 0.1 ms.
+    On PostgreSQL with a cursor that the connection keeps: a new one costs a lone job 0.1 ms. The statements
+    of one job are prepared where the database's OPTIONS have psycopg's `prepare_threshold`.
     """
     sql, parameters = statement
     # Who put another `cursor` in its place, a test for instance, is asked.
@@ -134,22 +154,69 @@ def run(connection: Any, statement: Statement) -> list[tuple[Any, ...]]:
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_thread_sharing()
+    connection.validate_no_broken_transaction()
+    may_prepare = getattr(connection.connection, "prepare_threshold", None) is not None
+    # What is logged is to be seen with its parameters.
+    if may_prepare and sql in _OF_ONE_JOB and not connection.queries_logged:
+        return _run_prepared(connection, sql, parameters)
+    return _run_kept(connection, sql, parameters, _KEPT)
+
+
+def _run_prepared(connection: Any, sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+    global _refusals
+    # After a refusal another text, which is another statement.
+    numbered = f"{sql} -- {_refusals}"
+    try:
+        return _run_kept(connection, numbered, parameters, _KEPT_PREPARED)
+    except DatabaseError as error:
+        if getattr(error.__cause__, "sqlstate", "") not in _NOT_AS_PREPARED:
+            raise
+        _refusals += 1
+        if connection.in_atomic_block:
+            raise
+    return _run_kept(connection, sql, parameters, _KEPT)
+
+
+def _run_kept(connection: Any, sql: str, parameters: list[Any], kept: str) -> list[tuple[Any, ...]]:
     with connection.wrap_database_errors:
-        raw = _take_cursor(connection)
-    make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    cursor = make(raw)
-    cursor.execute(sql, parameters)
-    rows = cursor.fetchall()
-    vars(connection)[_KEPT] = raw
+        raw = _take_cursor(connection, kept)
+    if connection.queries_logged or connection.execute_wrappers:
+        make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+        cursor = make(raw)
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    else:
+        # What Django's cursor would do besides, without its layers: these take 0.1 ms from an idle start.
+        with connection.wrap_database_errors:
+            raw.execute(sql, parameters)
+            rows = raw.fetchall()
+    vars(connection)[kept] = raw
     return rows
 
 
-def _take_cursor(connection: Any) -> Any:
+def _take_cursor(connection: Any, kept: str) -> Any:
     """The kept cursor, which nobody else can take while it is used, or a new one."""
-    kept = vars(connection).pop(_KEPT, None)
-    if kept is None or kept.closed or kept.connection is not connection.connection:
-        return connection.create_cursor()
-    return kept
+    cursor = vars(connection).pop(kept, None)
+    if cursor is None or cursor.closed or cursor.connection is not connection.connection:
+        cursor = connection.create_cursor() if kept == _KEPT else _preparing_cursor(connection)
+    if kept == _KEPT_PREPARED:
+        _plan_anew_after_a_while(cursor)
+    return cursor
+
+
+def _plan_anew_after_a_while(cursor: Any) -> None:
+    now, remembered = time.monotonic(), vars(cursor.connection)
+    if now > remembered.setdefault(_PLANNED_UNTIL, now + _PLAN_LIVES):
+        cursor.execute("DISCARD PLANS")
+        remembered[_PLANNED_UNTIL] = now + _PLAN_LIVES
+
+
+def _preparing_cursor(connection: Any) -> Any:
+    """A cursor that sends parameters apart. Django's writes them into the statement: no two are the same."""
+    twin = connection.copy()
+    twin.settings_dict["OPTIONS"] = {**connection.settings_dict["OPTIONS"], "server_side_binding": True}
+    factory = twin.get_connection_params()["cursor_factory"]
+    return factory(connection.connection)
 
 
 def _is_large(parameters: Sequence[Any]) -> bool:

@@ -96,6 +96,9 @@ def _database(variable: str, default: str, test_name_variable: str) -> dict[str,
         options.setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
     elif config["ENGINE"] == "django.db.backends.postgresql":
         options.setdefault("connect_timeout", 2)
+        if env.bool("PREPARED_STATEMENTS", default=True):
+            # Concerns the job queue's statements for single jobs; those of the ORM stay as they are.
+            options.setdefault("prepare_threshold", 0)
         config.setdefault("CONN_MAX_AGE", 60)
         config.setdefault("CONN_HEALTH_CHECKS", True)
     config["ENGINE"] = _PROMETHEUS_ENGINES.get(config["ENGINE"], config["ENGINE"])

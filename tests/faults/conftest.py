@@ -6,5 +6,7 @@ import os
 
 # Not skipped but not collected: these faults do not exist on a database without a server.
 collect_ignore = (
-    [] if os.environ.get("TEST_DATABASE_URL", "").startswith("postgres") else ["test_postgresql.py"]
+    []
+    if os.environ.get("TEST_DATABASE_URL", "").startswith("postgres")
+    else ["test_postgresql.py", "test_postgresql_crashes.py"]
 )

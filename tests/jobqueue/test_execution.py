@@ -22,7 +22,7 @@ from jobqueue.context import current_database, current_job
 from jobqueue.exceptions import BrokerUnavailable, JobQueueError, JobTimeout
 from jobqueue.execution import Claim, Outcome, OutcomeStatus
 from jobqueue.jobs import Discard, RetryLater, RetryPolicy, Skipped, enqueue, processor
-from jobqueue.models import Attempt, Job
+from jobqueue.models import Attempt, Job, JobManager
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import (
@@ -220,6 +220,133 @@ def test_redis_failing_after_the_rows_were_claimed_does_not_lose_them(
     monkeypatch.setattr(queues, "finish", finish)
     assert execution.tell_redis()
     assert redis_client.zcard("rq:wip:email") == 1
+
+
+# A job that a bell announced ------------------------------------------------------------------------
+
+
+def _claim_announced(job: Job, database: str = "default", count: int = 5) -> list[Job]:
+    announced = queues.Message(job.queue, job.pk, job.attempt, database)
+    claims = execution.claim_within({}, CLAIMANT, count, CLAIMANT.queues, announced=announced)
+    return [each.job for each in claims.jobs]
+
+
+def _is_ours(job: Job) -> bool:
+    job.refresh_from_db()
+    return (job.state, job.worker_id) == (State.ACTIVE, CLAIMANT.id)
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+@pytest.mark.parametrize("using", ["default", "other"])
+def test_an_announced_job_is_claimed_with_its_message(using: str, redis_client: redis.Redis) -> None:
+    job = published(using=using)
+
+    assert _claim_announced(job, using) == [job]
+    assert _is_ours(job)
+    assert redis_client.zcard("rq:wip:email") == 1
+    assert redis_client.llen("rq:queue:email") == 0
+
+
+def test_an_announced_job_comes_with_the_others_that_wait() -> None:
+    first, announced, last = published(), published(), published()
+
+    assert sorted(job.pk for job in _claim_announced(announced)) == [first.pk, announced.pk, last.pk]
+
+
+def test_an_announced_job_is_ours_whoever_took_its_message() -> None:
+    job = published()
+    queues.claim(["email"], 1, OTHER_CLAIMANT.id.hex, "other")
+
+    assert _claim_announced(job) == [job]
+    assert _is_ours(job)
+    # The other finds that it came too late.
+    assert Job.objects.claim([(job.pk, 1)], OTHER_CLAIMANT.id) == []
+
+
+def test_an_announced_job_that_somebody_else_claimed_is_left_alone(redis_client: redis.Redis) -> None:
+    job = published()
+    Job.objects.claim([(job.pk, 1)], OTHER_CLAIMANT.id)
+
+    assert _claim_announced(job) == []
+    job.refresh_from_db()
+    assert job.worker_id == OTHER_CLAIMANT.id
+    assert redis_client.zcard("rq:wip:email") == 0
+
+
+def test_an_announced_job_runs_though_redis_does_not_answer_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = published()
+
+    def broken(*_: Any, meanwhile: Callable[[], None], **__: Any) -> None:
+        meanwhile()
+        raise BrokerUnavailable("away")
+
+    monkeypatch.setattr(queues, "_run", broken)
+
+    assert _claim_announced(job) == [job]
+    assert _is_ours(job)
+
+
+def test_the_row_of_an_announced_job_is_claimed_once_however_often_redis_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = published()
+    run_script = queues._run
+
+    def twice(*arguments: Any, meanwhile: Callable[[], None]) -> Any:
+        meanwhile()
+        return run_script(*arguments, meanwhile=meanwhile)
+
+    monkeypatch.setattr(queues, "_run", twice)
+
+    assert _claim_announced(job) == [job]
+
+
+def test_with_all_workers_suspended_an_announced_job_waits(redis_client: redis.Redis) -> None:
+    job = published()
+    redis_client.set("rq:suspended", 1)
+
+    assert _claim_announced(job) == []
+    job.refresh_from_db()
+    assert (job.state, job.attempt, job.worker_id) == (State.WAITING, 1, None)
+
+    redis_client.delete("rq:suspended")
+    assert _claim() == [job]
+
+
+def test_a_database_that_is_away_leaves_the_message_of_an_announced_job_in_its_queue(
+    monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
+) -> None:
+    job = published()
+
+    def away(*_: Any) -> None:
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobManager, "claim", away)
+        with pytest.raises(OperationalError):
+            _claim_announced(job)
+
+    assert redis_client.zcard("rq:wip:email") == 0
+    assert _claim() == [job]
+
+
+def test_a_database_that_is_away_is_told_also_if_no_message_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = published()
+    queues.claim(["email"], 1, OTHER_CLAIMANT.id.hex, "other")
+
+    def away(*_: Any) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(JobManager, "claim", away)
+
+    with pytest.raises(OperationalError):
+        _claim_announced(job)
+
+
+def test_a_job_announced_of_a_database_that_is_not_configured_here_is_not_asked_for() -> None:
+    assert _claim_announced(Job(pk=1, queue="email"), database="nowhere") == []
 
 
 def test_without_redis_nothing_is_claimed(redis_closed: object) -> None:
@@ -640,6 +767,42 @@ def test_a_lost_claim_does_not_keep_the_rest_of_its_batch_from_being_settled() -
 
     assert execution.settle(outcomes, CLAIMANT) == [outcomes[1]]
     assert Job.objects.get(pk=kept.pk).state == State.COMPLETED
+
+
+def _forgotten_in_a_crash(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(
+        state=State.WAITING, worker=None, started_at=None, deadline_at=None, published_at=Now()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        (SUCCEED, State.COMPLETED),
+        (SKIP, State.COMPLETED),
+        (FAIL, State.WAITING),
+        (FAIL_WITHOUT_RETRY, State.FAILED),
+        (RETRY_LATER, State.WAITING),
+    ],
+)
+def test_an_outcome_counts_though_the_database_forgot_its_claim(name: str, state: Job.State) -> None:
+    job, other = claimed(name), claimed()
+    outcomes = [_perform(job), _perform(other)]
+    _forgotten_in_a_crash(job)
+
+    assert sorted(outcome.job.pk for outcome in execution.settle(outcomes, CLAIMANT)) == [job.pk, other.pk]
+    settled = Job.objects.get(pk=job.pk)
+    assert settled.state == state
+    assert settled.attempt == (2 if state == State.WAITING else 1)
+
+
+def test_a_forgotten_claim_that_somebody_else_made_anew_is_not_claimed_again() -> None:
+    job = claimed()
+    _forgotten_in_a_crash(job)
+    Job.objects.claim([(job.pk, 1)], OTHER_CLAIMANT.id)
+
+    assert execution.claim_again([(job.pk, 1)], "default", CLAIMANT) == []
+    assert Job.objects.get(pk=job.pk).worker_id == OTHER_CLAIMANT.id
 
 
 @pytest.mark.parametrize("name", [FAIL, FAIL_WITHOUT_RETRY, RETRY_LATER])

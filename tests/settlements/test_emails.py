@@ -17,6 +17,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import OperationalError
 from django.utils import timezone, translation
 from moneyed import Money
+from pytest_django import DjangoAssertNumQueries
 
 from settlements import emails
 from settlements.exceptions import InvalidEmailAddress, UnknownTemplateType
@@ -320,6 +321,21 @@ def test_payment_is_looked_up_by_id(settlement: Settlement, make_payment: Callab
     text = emails.render("payment_received", "", {"payment_id": str(payment.pk)}).text
     assert "A payment of €30.00 for “Dinner in Lisbon” has arrived." in folded(text)
     assert "€70.00 is still to be paid" in folded(text)
+
+
+def test_a_settlement_of_which_nothing_was_paid_takes_one_query(
+    settlement: Settlement,
+    payer: User,
+    make_payment: Callable[..., Payment],
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    make_payment(status=Payment.Status.FAILED)
+    data = {"settlement_id": str(settlement.pk), "user_id": payer.pk}
+
+    with django_assert_num_queries(1):
+        text = emails.render("settlement_created", "", data).text
+
+    assert "still to be paid" not in text
 
 
 def test_given_values_win_over_looked_up_ones(settlement: Settlement) -> None:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -199,14 +200,14 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kill all of the worker's processes at once, as a lost machine would."""
-        processes = self.children()
         if self.is_running():
-            self._process.kill()
-        for process in {*processes, *_processes_in_session(self.pid)}:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+            # Asleep it neither replaces the others nor lets them go: they stop in order when it ends.
+            self._process.send_signal(signal.SIGSTOP)
+        for process in {*self.children(), *_processes_in_session(self.pid)}:
+            if process.pid != self.pid:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self._process.kill()
         self._process.wait()
         self._reader.join(10)
 

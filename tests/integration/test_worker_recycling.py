@@ -106,6 +106,7 @@ def test_a_long_job_ends_in_the_retiring_process_while_the_fresh_one_takes_new_j
     while_new_ran = long.state
     workload.open_gate("long")
     worker.wait_for_line(HAS_RETIRED)
+    wait_until_done()
 
     assert while_new_ran == "active"
     first, second, third = executors_of(long, short, new)

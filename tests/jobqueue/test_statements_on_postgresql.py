@@ -51,7 +51,8 @@ def test_a_claim_reads_no_index_of_waiting_rows_whatever_the_statistics_say(coun
 @pytest.mark.parametrize("count", [1, 2])
 def test_only_a_claim_does_not_wait_for_the_disk(count: int) -> None:
     def waits(step: Callable[[], object]) -> str:
-        with transaction.atomic():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = on")
             step()
             return str(_rows("SHOW synchronous_commit")[0][0])
 

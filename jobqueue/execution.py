@@ -203,15 +203,15 @@ class _ClaimAhead:
 
     def __init__(self, announced: queues.Message | None, claimant: Claimant) -> None:
         self._announced, self._claimant = announced, claimant
-        self._is_asked = announced is None or announced.database not in connections
+        is_known = announced is not None and announced.database in connections
+        self._to_claim = announced if is_known else None
         self.claims: list[Claim] = []
         self.error: Exception | None = None
 
     def __call__(self) -> None:
-        message = self._announced
-        if self._is_asked or message is None:
+        message, self._to_claim = self._to_claim, None
+        if message is None:
             return
-        self._is_asked = True
         try:
             rows = jobs_in(message.database).claim([(message.job_id, message.attempt)], self._claimant.id)
             self.claims = [Claim(job, message.database) for job in rows]

@@ -124,9 +124,8 @@ class Claimed:
 
 
 class Ring(NamedTuple):
-    """A bell that rang: of which queue, and the message that it announced, if it is a lone one."""
+    """A bell rang, and announced this message, if it is a lone one."""
 
-    name: str
     message: Message | None = None
 
 
@@ -440,9 +439,9 @@ class Bell:
     def _ring_of(self, key: bytes | str, token: bytes | str) -> Ring:
         name = self.names[self._keys.index(_text(key))]
         try:
-            return Ring(name, Message.parse(name, _text(token)))
+            return Ring(Message.parse(name, _text(token)))
         except ValueError:
-            return Ring(name)
+            return Ring()
 
 
 def _bell(name: str) -> str:

@@ -196,7 +196,7 @@ class _Later:
 
 @lru_cache(maxsize=16)
 def _payments(using: str) -> "QuerySet[Payment]":
-    # Made once: to make one takes a tenth of an e-mail's time. Every use filters a copy of it.
+    # Made once, not for each e-mail; every use filters a copy of it.
     return Payment.objects.using(using).select_related("settlement__payer", "settlement__payee")
 
 

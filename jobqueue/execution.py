@@ -127,12 +127,8 @@ def claim_within(
     count: int,
     served: Sequence[str],
     free: int | None = None,
-    announced: queues.Message | None = None,
 ) -> Claims:
     """Take up to `count` due jobs, of queues with limits at most `free` and what the limits allow.
-
-    The row of a message that a bell `announced` is claimed while Redis is asked: a lone job starts sooner by
-    that. The row decides who has it, so it does not matter who takes its message.
 
     Messages whose row does not answer are dropped: they are stale, or the relay publishes them again when
     their time has come. Raises BrokerUnavailable, or the database's error; then no job was claimed and the
@@ -140,95 +136,36 @@ def claim_within(
     others from being claimed.
     """
     started = time.monotonic()
-    ahead = _ClaimAhead(announced, claimant)
-    try:
-        taken = _take(limits, claimant, count, served, free, ahead)
-    except BrokerUnavailable:
-        if not ahead.claims:
-            raise
-        return Claims(ahead.claims, None)
-    if taken.is_suspended:
-        ahead.undo()
-    if ahead.error is not None and not taken.messages:
-        raise ahead.error
-    messages = ahead.without_its_own(taken.messages)
-    if not messages:
-        return Claims(ahead.claims, taken.pause)
+    taken = _take(limits, claimant, count, served, free)
+    if not taken.messages:
+        return Claims([], taken.pause)
+    by_database: dict[str, list[queues.Message]] = defaultdict(list)
+    for message in taken.messages:
+        by_database[message.database].append(message)
+    claims: list[Claim] = []
     refused: list[queues.Message] = []
-    claims = ahead.claims + _claim_by_database(messages, claimant, limits, refused, bool(ahead.claims))
+    failed: Exception | None = None
+    for database, messages in by_database.items():
+        try:
+            claims += _claim_rows(database, messages, claimant, limits, refused)
+        except Exception as error:
+            failed = error
+            _put_back(messages, claimant)
+    if refused:
+        _put_back(refused, claimant)
+    if failed is not None:
+        if not claims:
+            raise failed
+        logger.warning("cannot claim all jobs for now: %s: %s", type(failed).__name__, failed)
+    if len(by_database) > 1:
+        order = {(message.database, message.job_id): index for index, message in enumerate(taken.messages)}
+        claims.sort(key=lambda claimed: order[claimed.database, claimed.job.pk])
     if limits and time.monotonic() - started > _LATE_START:
         _count_late_starts(claims, limits)
     pause = taken.pause
     if refused:
         pause = _ASK_AGAIN if pause is None else min(pause, _ASK_AGAIN)
     return Claims(claims, pause)
-
-
-def _claim_by_database(
-    messages: list[queues.Message],
-    claimant: Claimant,
-    limits: Mapping[str, queues.QueueLimits],
-    refused: list[queues.Message],
-    has_others: bool,
-) -> list[Claim]:
-    """The jobs of these messages that are ours now; `refused` gets those that a limit keeps waiting.
-
-    A database that fails is raised if nothing was claimed, here or, with `has_others`, before.
-    """
-    by_database: dict[str, list[queues.Message]] = defaultdict(list)
-    for message in messages:
-        by_database[message.database].append(message)
-    claims: list[Claim] = []
-    failed: Exception | None = None
-    for database, group in by_database.items():
-        try:
-            claims += _claim_rows(database, group, claimant, limits, refused)
-        except Exception as error:
-            failed = error
-            _put_back(group, claimant)
-    if refused:
-        _put_back(refused, claimant)
-    if failed is not None:
-        if not claims and not has_others:
-            raise failed
-        logger.warning("cannot claim all jobs for now: %s: %s", type(failed).__name__, failed)
-    if len(by_database) > 1:
-        order = {(message.database, message.job_id): index for index, message in enumerate(messages)}
-        claims.sort(key=lambda claimed: order[claimed.database, claimed.job.pk])
-    return claims
-
-
-class _ClaimAhead:
-    """Claims the row of an announced message, once, while Redis is asked for messages."""
-
-    def __init__(self, announced: queues.Message | None, claimant: Claimant) -> None:
-        self._announced, self._claimant = announced, claimant
-        is_known = announced is not None and announced.database in connections
-        self._to_claim = announced if is_known else None
-        self.claims: list[Claim] = []
-        self.error: Exception | None = None
-
-    def __call__(self) -> None:
-        message, self._to_claim = self._to_claim, None
-        if message is None:
-            return
-        try:
-            rows = jobs_in(message.database).claim([(message.job_id, message.attempt)], self._claimant.id)
-            self.claims = [Claim(job, message.database) for job in rows]
-        except Exception as error:
-            # Raised later: Redis must be listened to, it may be handing over messages.
-            self.error = error
-
-    def without_its_own(self, messages: list[queues.Message]) -> list[queues.Message]:
-        """Those of these messages whose rows are still to be claimed."""
-        return [message for message in messages if message != self._announced] if self.claims else messages
-
-    def undo(self) -> None:
-        """Let the row wait again; its message waits in Redis."""
-        for job, database in self.claims:
-            row = jobs_in(database).filter(pk=job.pk, attempt=job.attempt, worker_id=self._claimant.id)
-            row.filter(state=Job.State.ACTIVE).update(state=Job.State.WAITING, worker=None)
-        self.claims = []
 
 
 def _count_late_starts(claims: list[Claim], limits: Mapping[str, queues.QueueLimits]) -> None:
@@ -250,11 +187,10 @@ def _take(
     count: int,
     served: Sequence[str],
     free: int | None,
-    meanwhile: Callable[[], None],
 ) -> queues.Claimed:
     """Take messages from Redis; foreign ones are looked after, and what is adopted may be among the next."""
     for _ in range(_MOST_TRIES):
-        taken = queues.claim(served, count, claimant.id.hex, claimant.name, limits, free, meanwhile)
+        taken = queues.claim(served, count, claimant.id.hex, claimant.name, limits, free)
         adopted = _look_after(taken.quarantined) if taken.quarantined else 0
         if taken.messages or not adopted:
             break

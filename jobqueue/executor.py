@@ -305,34 +305,24 @@ class Executor:
             self._are_left_out = True
             self._wake.wait(STALLED_AFTER)
             return []
-        announced = None
         were_left_out, self._are_left_out = self._are_left_out, len(asked) < len(served)
         if self._is_drained and not self.options.burst and were_left_out == self._are_left_out:
             # Nothing was left, so whatever there is now has rung.
             timeout = self._next_look - time.monotonic()
-            announced = self._wait_for_messages(
+            self._wait_for_messages(
                 asked, min(timeout, STALLED_AFTER) if self._threads.unstarted else timeout
             )
             if self._stop_asked:
                 return []
-        if announced is not None and self._may_start(announced, room):
-            # Besides it one less: Redis may hand over others.
-            claims, pause = execution.claim_within(
-                decisions.limits, self.claimant, room - 1, asked, self._threads.free - 1, announced
-            )
-        else:
-            claims, pause = execution.claim_within(
-                decisions.limits, self.claimant, room, asked, self._threads.free
-            )
+        claims, pause = execution.claim_within(
+            decisions.limits, self.claimant, room, asked, self._threads.free
+        )
         self._is_drained = len(claims) < room
         self._next_look = time.monotonic() + (_LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY))
         self._is_held_back = not claims and pause is not None
         if self._is_held_back and self.options.burst:
             self._wake.wait(self._next_look - time.monotonic())
         return claims
-
-    def _may_start(self, announced: Message, room: int) -> bool:
-        return room > 1 and self._threads.free > 1 and announced.queue not in self._decisions.limits
 
     def _without_limited(self, served: list[str]) -> list[str]:
         """What may be claimed now: of queues with limits nothing while no thread is free, so their bells are
@@ -343,18 +333,14 @@ class Executor:
             return served
         return [name for name in served if name not in limits] if self._threads.tell_when_free() else served
 
-    def _wait_for_messages(self, served: Sequence[str], timeout: float) -> Message | None:
-        """Return after `timeout` seconds or once a bell rings, with the message that it announces, if any."""
+    def _wait_for_messages(self, served: Sequence[str], timeout: float) -> None:
         # Blocks on a bell, not on the queues: a message is never out of Redis without a trace.
         if self._bell is None or self._bell.names != tuple(served):
             if self._bell is not None:
                 self._bell.leave()
             self._bell = queues.Bell(served)
-        ring = self._bell.wait(timeout, self._wake.fileno())
-        if ring is None:
+        if not self._bell.wait(timeout, self._wake.fileno()):
             self._wake.clear()
-            return None
-        return ring.message
 
     def _start(self, claims: list[Claim]) -> None:
         self._claim_count += len(claims)

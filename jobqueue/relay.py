@@ -94,7 +94,7 @@ class Relay:
             with suppress(BrokerUnavailable):
                 if self._bell is None:
                     self._bell = queues.relay_bell()
-                self._is_rung |= self._bell.wait(seconds, self._wake.fileno()) is not None
+                self._is_rung |= self._bell.wait(seconds, self._wake.fileno())
                 self._wake.clear()
                 return
         elif self._bell is not None:

@@ -2,8 +2,7 @@
 -- ARGV: prefix, n, how many of them can start at once, worker id, worker name, time, then for each queue:
 --   its name, its rate limit (starts a second) and its concurrency limit; -1 is no limit.
 -- Returns {queue, message, ...} of ours, {queue, message, ...} of foreign ones, which are quarantined,
---   and the milliseconds until a rate limit lets the next message go; -1 if none holds one back, -2 if all
---   workers are suspended.
+--   and the milliseconds until a rate limit lets the next message go; -1 if none holds one back.
 local prefix, wanted, free = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local worker, name, now = ARGV[4], ARGV[5], ARGV[6]
 local clock = redis.call('TIME')
@@ -61,7 +60,7 @@ local function left_by_rate(starts, rate, room)
 end
 
 if redis.call('EXISTS', prefix .. ':suspended') == 1 then
-  return {ours, foreign, -2}
+  return {ours, foreign, pause}
 end
 for i = 7, #ARGV, 3 do
   local queue, rate, concurrency = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])

@@ -2,10 +2,9 @@
 -- ARGV: prefix, time, "new" or "any", then (queue, message id, data, description, time limit) for each message.
 -- With "new" only messages that Redis does not know at all are put there.
 -- Returns how many were not queued before.
--- A lone message that nothing waits ahead of is announced by the bell that it rings.
 local prefix, now, only_new = ARGV[1], ARGV[2], ARGV[3] == 'new'
 local MOST = 1000
-local pushed, lists, begun, announced = 0, {}, {}, nil
+local pushed, lists, begun = 0, {}, {}
 
 local function push(queue)
   redis.call('RPUSH', prefix .. ':queue:' .. queue, unpack(lists[queue]))
@@ -44,9 +43,6 @@ for i = 4, #ARGV, 5 do
     local list = lists[queue]
     list[#list + 1] = message
     pushed = pushed + 1
-    if #ARGV == 8 and begun[queue].is_new then
-      announced = message
-    end
     if #list == MOST then
       push(queue)
     end
@@ -60,7 +56,7 @@ for queue, list in pairs(lists) do
   -- The bell wakes one idle worker; a worker that leaves messages behind rings it again.
   local bell = prefix .. ':jobqueue:bell:' .. queue
   if redis.call('LLEN', bell) == 0 then
-    redis.call('RPUSH', bell, announced or '1')
+    redis.call('RPUSH', bell, '1')
   end
 end
 return pushed

@@ -22,7 +22,7 @@ from jobqueue.context import current_database, current_job
 from jobqueue.exceptions import BrokerUnavailable, JobQueueError, JobTimeout
 from jobqueue.execution import Claim, Outcome, OutcomeStatus
 from jobqueue.jobs import Discard, RetryLater, RetryPolicy, Skipped, enqueue, processor
-from jobqueue.models import Attempt, Job, JobManager
+from jobqueue.models import Attempt, Job
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import (
@@ -220,133 +220,6 @@ def test_redis_failing_after_the_rows_were_claimed_does_not_lose_them(
     monkeypatch.setattr(queues, "finish", finish)
     assert execution.tell_redis()
     assert redis_client.zcard("rq:wip:email") == 1
-
-
-# A job that a bell announced ------------------------------------------------------------------------
-
-
-def _claim_announced(job: Job, database: str = "default", count: int = 5) -> list[Job]:
-    announced = queues.Message(job.queue, job.pk, job.attempt, database)
-    claims = execution.claim_within({}, CLAIMANT, count, CLAIMANT.queues, announced=announced)
-    return [each.job for each in claims.jobs]
-
-
-def _is_ours(job: Job) -> bool:
-    job.refresh_from_db()
-    return (job.state, job.worker_id) == (State.ACTIVE, CLAIMANT.id)
-
-
-@pytest.mark.django_db(databases=["default", "other"])
-@pytest.mark.parametrize("using", ["default", "other"])
-def test_an_announced_job_is_claimed_with_its_message(using: str, redis_client: redis.Redis) -> None:
-    job = published(using=using)
-
-    assert _claim_announced(job, using) == [job]
-    assert _is_ours(job)
-    assert redis_client.zcard("rq:wip:email") == 1
-    assert redis_client.llen("rq:queue:email") == 0
-
-
-def test_an_announced_job_comes_with_the_others_that_wait() -> None:
-    first, announced, last = published(), published(), published()
-
-    assert sorted(job.pk for job in _claim_announced(announced)) == [first.pk, announced.pk, last.pk]
-
-
-def test_an_announced_job_is_ours_whoever_took_its_message() -> None:
-    job = published()
-    queues.claim(["email"], 1, OTHER_CLAIMANT.id.hex, "other")
-
-    assert _claim_announced(job) == [job]
-    assert _is_ours(job)
-    # The other finds that it came too late.
-    assert Job.objects.claim([(job.pk, 1)], OTHER_CLAIMANT.id) == []
-
-
-def test_an_announced_job_that_somebody_else_claimed_is_left_alone(redis_client: redis.Redis) -> None:
-    job = published()
-    Job.objects.claim([(job.pk, 1)], OTHER_CLAIMANT.id)
-
-    assert _claim_announced(job) == []
-    job.refresh_from_db()
-    assert job.worker_id == OTHER_CLAIMANT.id
-    assert redis_client.zcard("rq:wip:email") == 0
-
-
-def test_an_announced_job_runs_though_redis_does_not_answer_any_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    job = published()
-
-    def broken(*_: Any, meanwhile: Callable[[], None], **__: Any) -> None:
-        meanwhile()
-        raise BrokerUnavailable("away")
-
-    monkeypatch.setattr(queues, "_run", broken)
-
-    assert _claim_announced(job) == [job]
-    assert _is_ours(job)
-
-
-def test_the_row_of_an_announced_job_is_claimed_once_however_often_redis_is_asked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    job = published()
-    run_script = queues._run
-
-    def twice(*arguments: Any, meanwhile: Callable[[], None]) -> Any:
-        meanwhile()
-        return run_script(*arguments, meanwhile=meanwhile)
-
-    monkeypatch.setattr(queues, "_run", twice)
-
-    assert _claim_announced(job) == [job]
-
-
-def test_with_all_workers_suspended_an_announced_job_waits(redis_client: redis.Redis) -> None:
-    job = published()
-    redis_client.set("rq:suspended", 1)
-
-    assert _claim_announced(job) == []
-    job.refresh_from_db()
-    assert (job.state, job.attempt, job.worker_id) == (State.WAITING, 1, None)
-
-    redis_client.delete("rq:suspended")
-    assert _claim() == [job]
-
-
-def test_a_database_that_is_away_leaves_the_message_of_an_announced_job_in_its_queue(
-    monkeypatch: pytest.MonkeyPatch, redis_client: redis.Redis
-) -> None:
-    job = published()
-
-    def away(*_: Any) -> None:
-        raise OperationalError("the database is away")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(JobManager, "claim", away)
-        with pytest.raises(OperationalError):
-            _claim_announced(job)
-
-    assert redis_client.zcard("rq:wip:email") == 0
-    assert _claim() == [job]
-
-
-def test_a_database_that_is_away_is_told_also_if_no_message_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = published()
-    queues.claim(["email"], 1, OTHER_CLAIMANT.id.hex, "other")
-
-    def away(*_: Any) -> None:
-        raise OperationalError("the database is away")
-
-    monkeypatch.setattr(JobManager, "claim", away)
-
-    with pytest.raises(OperationalError):
-        _claim_announced(job)
-
-
-def test_a_job_announced_of_a_database_that_is_not_configured_here_is_not_asked_for() -> None:
-    assert _claim_announced(Job(pk=1, queue="email"), database="nowhere") == []
 
 
 def test_without_redis_nothing_is_claimed(redis_closed: object) -> None:

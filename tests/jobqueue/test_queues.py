@@ -20,7 +20,7 @@ from rq.suspension import resume, suspend
 from jobqueue import queues
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.loops import WakePipe
-from jobqueue.queues import Bell, Message, QueueLimits, Ring
+from jobqueue.queues import Bell, Message, QueueLimits
 from tests.jobqueue.steps import QUEUES, list_of
 
 WORKER, OTHER_WORKER = "a" * 32, "b" * 32
@@ -202,76 +202,17 @@ def test_a_claimed_message_stands_in_rqs_registry_of_started_jobs(redis_client: 
 
 
 @pytest.fixture
-def ring() -> Iterator[Callable[[float], Ring | None]]:
-    """Waits for the bells of all queues, so many seconds at most; the ring, if there is one."""
+def bell() -> Iterator[Callable[[float], bool]]:
+    """Waits for the bells of all queues, so many seconds at most; whether one rang."""
     listening, wake = Bell(QUEUES), WakePipe()
     yield lambda seconds: listening.wait(seconds, wake.fileno())
     listening.leave()
-
-
-@pytest.fixture
-def bell(ring: Callable[[float], Ring | None]) -> Callable[[float], bool]:
-    """Waits for the bells of all queues, so many seconds at most; whether one rang."""
-    return lambda seconds: ring(seconds) is not None
 
 
 def test_a_bell_rings_for_whoever_waits(bell: Callable[[float], bool]) -> None:
     queues.publish(_messages(1))
 
     assert bell(5)
-
-
-def test_a_bell_announces_a_lone_message(ring: Callable[[float], Ring | None]) -> None:
-    message = Message("settlement", 1, 2, "other")
-    queues.publish([message])
-
-    assert ring(5) == Ring(message)
-
-
-def test_a_bell_does_not_announce_one_of_several_messages(ring: Callable[[float], Ring | None]) -> None:
-    queues.publish(_messages(1, 2))
-
-    assert ring(5) == Ring()
-
-
-def test_a_bell_does_not_announce_a_message_that_others_wait_ahead_of(
-    ring: Callable[[float], Ring | None],
-) -> None:
-    queues.publish(_messages(1, 2))
-    ring(5)
-    queues.publish(_messages(3))
-
-    assert ring(5) == Ring()
-
-
-def test_a_bell_does_not_announce_a_message_that_is_queued_already(
-    ring: Callable[[float], Ring | None],
-) -> None:
-    queues.publish(_messages(1))
-    ring(5)
-    queues.publish(_messages(1))
-
-    assert ring(5) == Ring()
-
-
-def test_something_else_can_be_done_while_redis_is_asked() -> None:
-    queues.publish(_messages(1))
-    done: list[str] = []
-
-    taken = queues.claim(QUEUES, 1, WORKER, "worker", meanwhile=lambda: done.append("done"))
-
-    assert done == ["done"]
-    assert [message.job_id for message in taken.messages] == [1]
-
-
-def test_a_claim_says_that_all_workers_are_suspended(redis_client: redis.Redis) -> None:
-    queues.publish(_messages(1))
-    assert not queues.claim(QUEUES, 0, WORKER, "worker").is_suspended
-    redis_client.set("rq:suspended", 1)
-
-    taken = queues.claim(QUEUES, 1, WORKER, "worker")
-
-    assert (taken.messages, taken.pause, taken.is_suspended) == ([], None, True)
 
 
 def test_without_a_message_no_bell_rings(bell: Callable[[float], bool]) -> None:

@@ -3,6 +3,9 @@
 `job_enqueued` is sent after the commit with `jobs` (list[Job]); the others are sent by the
 worker with `job` (Job, as far as claimed) and `outcome` (`jobqueue.execution.Outcome`) where
 one exists. `job_rescued` carries `job_ids` and `worker_name`.
+
+`job_cancelled` alone is sent in the transaction that cancels, with `jobs` (list[Job]), `reason` and `using`, and a
+listener that raises keeps them from being cancelled: what it writes holds exactly if the jobs are cancelled.
 """
 
 import logging
@@ -18,6 +21,7 @@ job_completed = Signal()
 job_retried = Signal()
 job_failed = Signal()
 job_rescued = Signal()
+job_cancelled = Signal()
 
 
 def send(signal: Signal, sender: Any, **details: Any) -> None:

@@ -62,10 +62,14 @@ class Discard(Exception):  # noqa: N818 - a word of the domain, not an error of 
 class RetryLater(Exception):  # noqa: N818 - a word of the domain, not an error of ours
     """Raised by a processor: run this job again after `delay`, without counting a failure.
 
-    `delay` is a `timedelta` or a number of seconds.
+    `delay` is a `timedelta` or a number of seconds. `error` says what went wrong in this run: it is kept as a
+    failed attempt, with its traceback, but takes nothing from the budget of retries.
     """
 
-    def __init__(self, delay: timedelta | float, reason: str = "") -> None:
+    def __init__(
+        self, delay: timedelta | float, reason: str = "", *, error: BaseException | None = None
+    ) -> None:
         super().__init__(reason or "asked for another time")
         self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
         self.reason = reason
+        self.error = error

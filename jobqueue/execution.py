@@ -66,7 +66,10 @@ class Failure:
 
 @dataclass(slots=True)
 class Outcome:
-    """How one run of one job ended. `delay` says when a retried one runs again."""
+    """How one run of one job ended.
+
+    `delay` says when a retried one runs again, `counts` whether its failure takes one from the budget of retries.
+    """
 
     job: Job
     database: str
@@ -75,6 +78,7 @@ class Outcome:
     reason: str = ""
     delay: timedelta | None = None
     failure: Failure | None = None
+    counts: bool = True
 
     @property
     def processor(self) -> Processor | None:
@@ -280,7 +284,10 @@ def perform(claimed: Claim, limit: Callable[[Job], AbstractContextManager[object
             answer = get_processor(job.processor).function(**job.payload)
     except RetryLater as later:
         delay = min(later.delay, _LONGEST_DELAY)
-        return Outcome(job, database, OutcomeStatus.RETRIED, _since(started), str(later.reason), delay)
+        failure = _failure_of(later.error) if later.error is not None else None
+        return Outcome(
+            job, database, OutcomeStatus.RETRIED, _since(started), str(later.reason), delay, failure, False
+        )
     except BaseException as error:  # also a SystemExit raised by a job ends only the job
         return _failed_outcome(claimed, error, _since(started))
     if isinstance(answer, Skipped):
@@ -292,15 +299,19 @@ def perform(claimed: Claim, limit: Callable[[Job], AbstractContextManager[object
 
 def _failed_outcome(claimed: Claim, error: BaseException, seconds: float) -> Outcome:
     job = claimed.job
-    failure = Failure(
-        _clean(type(error).__name__, _LONGEST_NAME),
-        _clean(_text_of(error), _LONGEST_MESSAGE),
-        _clean("".join(traceback.format_exception(error)), _LONGEST_TRACEBACK),
-    )
+    failure = _failure_of(error)
     delay = retry_policy_of(job.processor).next_delay(job.failures + 1, error)
     status = OutcomeStatus.FAILED if delay is None else OutcomeStatus.RETRIED
     reason = f"{failure.error_class}: {failure.message}"
     return Outcome(job, claimed.database, status, seconds, reason, delay, failure)
+
+
+def _failure_of(error: BaseException) -> Failure:
+    return Failure(
+        _clean(type(error).__name__, _LONGEST_NAME),
+        _clean(_text_of(error), _LONGEST_MESSAGE),
+        _clean("".join(traceback.format_exception(error)), _LONGEST_TRACEBACK),
+    )
 
 
 def _since(started: float) -> float:
@@ -407,7 +418,7 @@ def _settle_failure(outcome: Outcome, database: str, claimant: Claimant) -> bool
     row = Job.objects.using(database).filter(
         pk=job.pk, attempt=job.attempt, worker_id=claimant.id, state=Job.State.ACTIVE
     )
-    failures = job.failures + (1 if outcome.failure else 0)
+    failures = job.failures + (1 if outcome.failure and outcome.counts else 0)
     if outcome.status == OutcomeStatus.FAILED:
         changed = row.update(
             state=Job.State.FAILED, failures=failures, finished_at=Now(), reason=_clean(outcome.reason, 498)

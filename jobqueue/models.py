@@ -14,6 +14,7 @@ from django.db.models.base import ModelState
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue import events
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.statements import CLAIMED_FIELDS, claim_statement, complete_statement, insert_statement, run
@@ -173,9 +174,22 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Put the failed and cancelled jobs among these back on the road with a full budget of retries."""
         return self.filter(state__in=[Job.State.FAILED, Job.State.CANCELLED]).update(**_RETRIED)
 
-    def cancel_all(self, reason: str = "cancelled") -> int:
-        """Take the waiting jobs among these off the road for good."""
-        return self.waiting().update(state=Job.State.CANCELLED, finished_at=Now(), reason=reason[:500])
+    def cancel_all(self, reason: str = "cancelled", *, tell: bool = True) -> int:
+        """Take the waiting jobs among these off the road for good; listeners to `job_cancelled` hear which.
+
+        Without `tell` nobody hears of it: for code that cancels what it planned itself.
+        """
+        values = {"state": Job.State.CANCELLED, "finished_at": Now(), "reason": reason[:500]}
+        if not tell or not events.job_cancelled.has_listeners(Job):
+            return self.waiting().update(**values)
+        with transaction.atomic(using=self.db):
+            jobs = list(self.waiting().select_for_update().order_by("pk"))
+            if not jobs:
+                return 0
+            rows = Job.objects.using(self.db).filter(pk__in=[job.pk for job in jobs])
+            changed = rows.waiting().update(**values)
+            events.job_cancelled.send(Job, jobs=jobs, reason=reason, using=self.db)
+        return changed
 
     def run_all_now(self) -> int:
         """Make the delayed jobs among these due at once."""
@@ -446,13 +460,16 @@ class Job(models.Model):
 
     def cancel(self, reason: str = "cancelled") -> None:
         """Take a waiting job off the road for good."""
-        self._change(
-            [self.State.WAITING],
-            "cancelled",
-            state=self.State.CANCELLED,
-            finished_at=Now(),
-            reason=reason[:500],
-        )
+        using = self._state.db or router.db_for_write(Job, instance=self)
+        with transaction.atomic(using=using):
+            self._change(
+                [self.State.WAITING],
+                "cancelled",
+                state=self.State.CANCELLED,
+                finished_at=Now(),
+                reason=reason[:500],
+            )
+            events.job_cancelled.send(Job, jobs=[self], reason=reason, using=using)
 
     def run_now(self) -> None:
         """Make a delayed job due at once."""

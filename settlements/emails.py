@@ -1,40 +1,33 @@
 """E-mails from a template type and a few values: check, render, send. No rows, no jobs, no retries."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any, Final, TypeVar
+from datetime import datetime
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import css_inline
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives
 from django.core.validators import validate_email
-from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.template import Context, Engine
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from moneyed import Money
+from moneyed.classes import CurrencyDoesNotExist
 
-from settlements.exceptions import CurrencyMismatch, InvalidEmailAddress, SettlementError, UnknownTemplateType
+from jobqueue.clock import about_now
+from settlements.exceptions import InvalidEmailAddress, SettlementError, UnknownTemplateType
+from settlements.letters import LETTERS
 from settlements.models import Payment, Settlement
+from settlements.reminders import current_policy, day_of
+from settlements.rows import Question, Rows, read
+from settlements.standing import Standing
 
-TEMPLATE_TYPES: Final = (
-    "reminder_initial",
-    "reminder_follow_up",
-    "reminder_final",
-    "reminder_overdue",
-    "settlement_created",
-    "settlement_updated",
-    "settlement_completed",
-    "settlement_cancelled",
-    "settlement_reopened",
-    "payment_received",
-    "payment_failed",
-    "payment_refunded",
-)
-"""Every e-mail there is; each has `templates/email/<type>.subject.txt`, `.lead.txt`, `.txt` and `.html`."""
+TEMPLATE_TYPES: Final = tuple(LETTERS)
+"""Every e-mail there is: `settlements.letters.LETTERS` says to whom and when each goes."""
 
 VALUES: Final = (
     "amount",
@@ -47,7 +40,12 @@ VALUES: Final = (
     "recipient_name",
     "recipient_role",
     "remaining",
+    "is_open",
+    "is_cancelled",
+    "is_past_due",
+    "overpaid",
     "payment_amount",
+    "refunded_amount",
     "failure_reason",
     "settlement_url",
 )
@@ -57,9 +55,6 @@ LONGEST_ADDRESS: Final = 254
 
 _PAYER: Final = "payer"
 _PAYEE: Final = "payee"
-
-Row = TypeVar("Row", bound=Model)
-
 
 class EmailNotSent(SettlementError):
     """The mail backend did not take the e-mail. The text names no address, so it may be logged."""
@@ -112,24 +107,35 @@ def check_address(text: str) -> str:
 
 
 def render(
-    template_type: str, subject: str, template_data: Mapping[str, Any], *, using: str = "default"
+    template_type: str,
+    subject: str,
+    template_data: Mapping[str, Any],
+    *,
+    using: str = "default",
+    rows: Rows | None = None,
 ) -> RenderedEmail:
-    """The e-mail of that type in the active language and time zone.
+    """The e-mail of that type in the active language; its days are those of REMINDER_TIME_ZONE.
 
     `template_data` holds what the templates show (`VALUES`). With `settlement_id`, `payment_id` or
-    `user_id` in it the rest is looked up in the database `using`; given values win. A `subject` that is
-    not blank replaces the template's.
+    `user_id` in it the rest is what the `rows` say, which are read in the database `using` unless they are given;
+    they win over any amount, date or name in `template_data`. A `subject` that is not blank replaces the template's.
     """
     check_template_type(template_type)
-    context = _context(template_data, using) | {"lead_template": f"email/{template_type}.lead.txt"}
-    subject_line = " ".join(subject.split()) or _render_text(f"email/{template_type}.subject.txt", context)
-    context["subject_line"] = " ".join(subject_line.split())
-    text = _render_text(f"email/{template_type}.txt", context)
-    html = _render_template(f"email/{template_type}.html", context, autoescape=True)
-    for value in context.values():
-        if isinstance(value, _Later):
-            value.check()
+    if rows is None:
+        rows = read(question_of(template_type, template_data), using)
+    context = _context(template_data, rows) | {"lead_template": f"email/{template_type}.lead.txt"}
+    with timezone.override(current_policy().time_zone):
+        subject_line = " ".join(subject.split()) or _render_text(f"email/{template_type}.subject.txt", context)
+        context["subject_line"] = " ".join(subject_line.split())
+        text = _render_text(f"email/{template_type}.txt", context)
+        html = _render_template(f"email/{template_type}.html", context, autoescape=True)
     return RenderedEmail(context["subject_line"], text, _inliner.inline(html))
+
+
+def question_of(template_type: str, template_data: Mapping[str, Any], **more: Any) -> Question:
+    """What the rows are to be asked for these values."""
+    keys = {name: template_data.get(name) for name in ("user_id", "settlement_id", "payment_id")}
+    return Question(template_type, **{**keys, **more})
 
 
 # Rules that cannot be inlined (dark mode, narrow screens) stay behind in the style block.
@@ -148,115 +154,85 @@ def _render_text(name: str, context: dict[str, Any]) -> str:
     return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
 
 
-def _context(template_data: Mapping[str, Any], using: str) -> dict[str, Any]:
+def _context(template_data: Mapping[str, Any], rows: Rows) -> dict[str, Any]:
     given = {name: value for name, value in template_data.items() if value is not None}
-    payment = _find(_payments(using), given["payment_id"]) if "payment_id" in given else None
-    settlement = _find(_settlements(using), given["settlement_id"]) if "settlement_id" in given else None
-    if settlement is None and payment is not None:
-        settlement = payment.settlement
-    recipient = _recipient(settlement, given.get("user_id"), using)
-
-    context: dict[str, Any] = dict.fromkeys(VALUES)
-    if settlement is not None:
-        context |= _settlement_facts(settlement, recipient)
-    if payment is not None:
-        context |= {"payment_amount": payment.amount, "failure_reason": payment.failure_reason}
-    if recipient is not None:
-        context["recipient_name"] = _name_of(recipient)
-    context |= given
+    context: dict[str, Any] = dict.fromkeys(VALUES) | given
+    if rows.settlement is not None and rows.standing is not None:
+        _say_currency_of_payment(context)
+        context |= _known(_settlement_facts(rows.settlement, rows.standing, rows.person))
+    if rows.payment is not None:
+        context |= _known(_payment_facts(rows.payment))
+    if rows.person is not None:
+        context["recipient_name"] = _name_of(rows.person)
+    if context["is_past_due"] is None:
+        context["is_past_due"] = _is_past(context["due_date"])
     context["settlement_url"] = _web_address(context.get("settlement_url"))
     return context
 
 
-class _Later:
-    """A value that is asked for by the templates that show it, once.
-
-    Conditions in templates take an error for false; `check` raises it after all.
-    """
-
-    def __init__(self, ask: Callable[[], Any]) -> None:
-        self._ask = ask
-        self._answers: list[Any] = []
-        self._error: Exception | None = None
-
-    def __call__(self) -> Any:
-        if not self._answers:
-            try:
-                self._answers.append(self._ask())
-            except Exception as error:
-                self._error = error
-                raise
-        return self._answers[0]
-
-    def check(self) -> None:
-        """Raise what the question raised."""
-        if self._error is not None:
-            raise self._error
+def _known(facts: dict[str, Any]) -> dict[str, Any]:
+    """Without blanks: a text that a row does not have may be given."""
+    return {name: value for name, value in facts.items() if value != ""}
 
 
-@lru_cache(maxsize=16)
-def _payments(using: str) -> "QuerySet[Payment]":
-    # Made once, not for each e-mail; every use filters a copy of it.
-    return Payment.objects.using(using).select_related("settlement__payer", "settlement__payee")
-
-
-@lru_cache(maxsize=16)
-def _settlements(using: str) -> "QuerySet[Settlement]":
-    completed = Payment.objects.filter(settlement=OuterRef("pk"), status=Payment.Status.COMPLETED)
-    settlements = Settlement.objects.using(using).select_related("payer", "payee")
-    # Most e-mails are about settlements of which nothing was paid: they need not ask how much.
-    return settlements.annotate(has_completed_payments=Exists(completed.order_by()))
-
-
-def _recipient(settlement: Settlement | None, user_id: Any, using: str) -> Model | None:
-    """The user of that primary key, who is nearly always one of the settlement's two."""
-    for user in (settlement.payer, settlement.payee) if settlement is not None else ():
-        if user.pk == user_id:
-            return user
-    return _find(get_user_model()._default_manager.using(using), user_id)
-
-
-def _find(rows: "QuerySet[Row]", key: Any) -> Row | None:
-    """The row with that primary key; None if it is gone, or if the key is none at all."""
-    if key is None:
-        return None
+def _say_currency_of_payment(context: dict[str, Any]) -> None:
+    """A given amount of a payment keeps the given currency, whatever the settlement's is."""
     try:
-        return next(iter(rows.filter(pk=key).order_by()), None)
-    except (ValueError, TypeError, OverflowError, ValidationError):
-        return None
+        if context["payment_amount"] is not None and context["currency"]:
+            context["payment_amount"] = Money(context["payment_amount"], context["currency"])
+    except (ArithmeticError, ValueError, TypeError, CurrencyDoesNotExist):
+        pass  # shown as it stands
 
 
-def _settlement_facts(settlement: Settlement, recipient: Model | None) -> dict[str, Any]:
+def _settlement_facts(settlement: Settlement, standing: Standing, person: Any) -> dict[str, Any]:
+    currency = settlement.amount.currency
+    is_cancelled = settlement.status == Settlement.Status.CANCELLED
+    is_open = settlement.is_open and standing.open_amount > 0
     facts: dict[str, Any] = {
         "amount": settlement.amount,
-        "currency": str(settlement.amount.currency),
+        "currency": str(currency),
         "due_date": settlement.due_date,
         "description": settlement.description,
         "status": settlement.get_status_display(),
+        "is_open": is_open,
+        "is_cancelled": is_cancelled,
+        "is_past_due": _is_past(settlement.due_date),
         "payer_name": _name_of(settlement.payer),
         "payee_name": _name_of(settlement.payee),
-        "remaining": _Later(partial(_remaining, settlement)),
+        "remaining": Money(standing.open_amount if is_open else 0, currency),
+        "overpaid": Money(standing.overpaid, currency) if standing.overpaid else None,
         "settlement_url": _settlement_url(settlement),
     }
-    if recipient is not None:
-        roles = {settlement.payer_id: _PAYER, settlement.payee_id: _PAYEE}
-        facts["recipient_role"] = roles.get(recipient.pk)
+    if person is not None:
+        roles = {settlement.payee_id: _PAYEE, settlement.payer_id: _PAYER}
+        facts["recipient_role"] = roles.get(person.pk)
     return facts
+
+
+def _payment_facts(payment: Payment) -> dict[str, Any]:
+    return {
+        "payment_amount": payment.amount,
+        "refunded_amount": payment.refunded if payment.refunded_amount else None,
+        "failure_reason": payment.failure_reason,
+    }
+
+
+def _is_past(due_date: Any) -> bool | None:
+    """Whether its day, in the reminders' zone, is before today; None if it is no date."""
+    try:
+        moment = parse_datetime(due_date) if isinstance(due_date, str) else due_date
+    except ValueError:
+        return None
+    if not isinstance(moment, datetime):
+        return None
+    policy = current_policy()
+    if timezone.is_naive(moment):
+        moment = timezone.make_aware(moment, policy.time_zone)
+    return day_of(moment, policy) < day_of(about_now(), policy)
 
 
 def _name_of(user: Any) -> str:
     return str(user.get_full_name() or user.get_username())
-
-
-def _remaining(settlement: Settlement) -> Money | None:
-    """What is still owed, never below nothing; None where payments in other currencies make it unknowable."""
-    owed: Money = settlement.amount
-    try:
-        if getattr(settlement, "has_completed_payments", True):
-            owed -= settlement.paid()
-    except CurrencyMismatch:
-        return None
-    return owed if owed.amount > 0 else Money(0, owed.currency)
 
 
 def _settlement_url(settlement: Settlement) -> str:
@@ -275,8 +251,10 @@ def _web_address(link: Any) -> str:
 # Sending ----------------------------------------------------------------------------------------
 
 
-def send(rendered: RenderedEmail, recipient: str, message_id: str) -> None:
+def send(rendered: RenderedEmail, recipient: str, message_id: str) -> str:
     """Hand the e-mail to Django's mail backend under this Message-ID; the backend's errors pass through.
+
+    Returns what a mail provider calls it, empty over SMTP.
 
     How long a mail server may take to answer is Django's setting EMAIL_TIMEOUT.
     """
@@ -288,5 +266,9 @@ def send(rendered: RenderedEmail, recipient: str, message_id: str) -> None:
         headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
     )
     message.attach_alternative(rendered.html, "text/html")
+    # Providers give it back with what became of the e-mail; other backends do not look at it.
+    message.metadata = {"message_id": message_id}  # type: ignore[attr-defined]
     if message.send() == 0:
         raise EmailNotSent("the mail backend reported that it sent nothing")
+    status = getattr(message, "anymail_status", None)
+    return str(getattr(status, "message_id", None) or "")

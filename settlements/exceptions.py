@@ -51,3 +51,15 @@ class GatewayError(SettlementError):
 
 class GatewayRefused(SettlementError):
     """The payment provider refused the question; asking again will not help."""
+
+
+class InvalidAmount(SettlementError, ValueError):
+    """The amount has digits that its currency does not have, or the wrong sign."""
+
+
+class InvalidRefund(SettlementError, ValueError):
+    """More was refunded than was paid, or of a payment that never arrived."""
+
+
+class DiscrepancyClosed(SettlementError):
+    """The discrepancy was closed already."""

@@ -10,10 +10,10 @@ from django.db import transaction
 from jobqueue.clock import database_now
 from jobqueue.jobs import NewJob, enqueue_many
 from jobqueue.models import Job
+from settlements.decisions import REMINDERS, REPLANNED, cancelled_keys
 from settlements.models import ReminderDelivery, ReminderType, Settlement
 from settlements.reminders import PlannedReminder, calendar, current_policy, plan_for, step_key
 
-REMINDER_PROCESSOR = "reminders.send"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,12 @@ def plan_reminders(
         current = Settlement.objects.using(using).select_for_update().filter(pk=settlement.pk).first()
         if current is None:
             return Replanned()
-        jobs = list(Job.objects.using(using).about(current).filter(processor=REMINDER_PROCESSOR))
+        jobs = list(Job.objects.using(using).about(current).filter(processor=REMINDERS))
         unwanted = _unwanted(jobs, current)
         cancelled = _cancel(unwanted, current, using)
         settled = {job.unique_key for job in jobs if job not in unwanted and _is_settled(job, keep_cancelled)}
+        if keep_cancelled:
+            settled |= cancelled_keys(current, using)
         planned = _planned(current, using, now or database_now(using))
         missing = [
             _new_job(current, key, reminder) for key, reminder in planned.items() if key not in settled
@@ -57,15 +59,31 @@ def _is_settled(job: Job, keep_cancelled: bool) -> bool:
 def _planned(settlement: Settlement, using: str, now: datetime) -> dict[str, PlannedReminder]:
     """What is still to go out, by unique key; without what went out for an earlier due date already."""
     counted_from_creation = [ReminderType.INITIAL, ReminderType.FOLLOW_UP]
-    deliveries = ReminderDelivery.objects.using(using).filter(settlement_id=settlement.pk)
+    deliveries = ReminderDelivery.objects.using(using).filter(
+        settlement_id=settlement.pk, payer_term=settlement.payer_term
+    )
+    # What is on its way is neither delivered nor missing.
     sent = set(
-        deliveries.filter(reminder_type__in=counted_from_creation).values_list("reminder_type", "step")
+        deliveries.filter(reminder_type__in=counted_from_creation)
+        .exclude(status=ReminderDelivery.Status.NOT_DELIVERED)
+        .values_list("reminder_type", "step")
     )
     return {
-        step_key(settlement.pk, reminder, settlement.due_date): reminder
-        for reminder in plan_for(settlement, now, current_policy())
+        _key(settlement, reminder): reminder
+        for reminder in (plan_for(settlement, now, current_policy()) if _has_plan(settlement) else ())
         if (reminder.reminder_type, reminder.step) not in sent
     }
+
+
+def _has_plan(settlement: Settlement) -> bool:
+    """Nobody is reminded of what is closed, nor of what is history."""
+    return settlement.is_open and not settlement.history
+
+
+def _key(settlement: Settlement, reminder: PlannedReminder) -> str:
+    """The unique key of a reminder to this payer: another one after him gets reminders of his own."""
+    key = step_key(settlement.pk, reminder, settlement.due_date)
+    return f"{key}:{settlement.payer_term}" if settlement.payer_term else key
 
 
 def _unwanted(jobs: list[Job], settlement: Settlement) -> list[Job]:
@@ -74,9 +92,9 @@ def _unwanted(jobs: list[Job], settlement: Settlement) -> list[Job]:
     What is late, because no worker ran, stays: a worker decides which of the late ones goes out.
     """
     keys: set[str] = set()
-    if settlement.is_open:
+    if _has_plan(settlement):
         reminders = calendar(settlement.created_at, settlement.due_date, current_policy())
-        keys = {step_key(settlement.pk, reminder, settlement.due_date) for reminder in reminders}
+        keys = {_key(settlement, reminder) for reminder in reminders}
     return [job for job in jobs if job.state == Job.State.WAITING and not _is_wanted(job, keys, settlement)]
 
 
@@ -89,18 +107,18 @@ def _is_wanted(job: Job, keys: set[str], settlement: Settlement) -> bool:
 
 def _cancel(jobs: list[Job], settlement: Settlement, using: str) -> int:
     rows = Job.objects.using(using).filter(pk__in=[job.pk for job in jobs])
-    return rows.cancel_all(_reason(settlement)) if jobs else 0
+    return rows.cancel_all(_reason(settlement), tell=False) if jobs else 0
 
 
 def _reason(settlement: Settlement) -> str:
     if settlement.is_open:
-        return "re-planned: the settlement changed"
-    return f"re-planned: the settlement is {settlement.status}"
+        return f"{REPLANNED}: the settlement changed"
+    return f"{REPLANNED}: the settlement is {settlement.status}"
 
 
 def _new_job(settlement: Settlement, key: str, reminder: PlannedReminder) -> NewJob:
     return NewJob(
-        REMINDER_PROCESSOR,
+        REMINDERS,
         {
             "settlement_id": str(settlement.pk),
             "user_id": _json_id(settlement.payer_id),

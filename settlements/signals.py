@@ -6,41 +6,59 @@ from typing import Any
 
 from django.db.models.signals import post_delete, pre_save
 
+from jobqueue.events import job_cancelled
 from jobqueue.models import Job
 from jobqueue.signals import Change, on_save
+from settlements import decisions
 from settlements.conf import get_settings
-from settlements.exceptions import CurrencyMismatch
+from settlements.history import is_history
 from settlements.jobs import add_settlement_processing_job
-from settlements.models import Payment, Settlement
+from settlements.models import Payment, Settlement, paid_by_payments
 from settlements.planning import plan_reminders
 
 
 def connect() -> None:
     """Connect every rule to its model."""
-    pre_save.connect(mark_as_announced, sender=Settlement, dispatch_uid="settlements.mark_settlement")
-    pre_save.connect(mark_as_announced, sender=Payment, dispatch_uid="settlements.mark_payment")
+    pre_save.connect(before_save, sender=Settlement, dispatch_uid="settlements.before_settlement")
+    pre_save.connect(before_save, sender=Payment, dispatch_uid="settlements.before_payment")
     post_delete.connect(cancel_jobs, sender=Settlement, dispatch_uid="settlements.cancel_jobs")
+    post_delete.connect(follow_deleted, sender=Payment, dispatch_uid="settlements.follow_deleted")
+    job_cancelled.connect(decisions.remember_cancelled, sender=Job, dispatch_uid="settlements.cancelled")
 
     on_save(
         Settlement,
         notify_about_settlement,
         fields=["status", "due_date", "amount", "amount_currency", "description"],
     )
-    on_save(Settlement, keep_reminder_plan, fields=["status", "due_date", "payer"])
-    on_save(Settlement, complete_if_paid, fields=["amount", "amount_currency"])
+    on_save(Settlement, keep_reminder_plan, fields=["status", "due_date", "payer", "history"])
+    on_save(Settlement, tell_former_payer, fields=["payer"])
+    on_save(Settlement, follow_amount, fields=["amount", "amount_currency"])
     on_save(Payment, check_status_later, fields=["status"])
-    on_save(Payment, complete_if_covered, fields=["status", "amount", "amount_currency"])
-    on_save(Payment, notify_about_payment, fields=["status"])
+    on_save(
+        Payment,
+        follow_payment,
+        fields=["status", "amount", "amount_currency", "refunded_amount", "settlement"],
+    )
+    on_save(Payment, notify_about_payment, fields=["status", "refunded_amount", "settlement"])
 
 
-def mark_as_announced(
+def before_save(
     sender: type[Settlement | Payment], instance: Settlement | Payment, raw: bool, using: str, **_: Any
 ) -> None:
-    """Remember with the row what its jobs are told by this save; what `loaddata` writes counts as told."""
-    is_new = raw or instance._state.adding
-    columns = [*instance.ANNOUNCED, *instance.ANNOUNCED.values()]
-    rows = sender._base_manager.using(using).select_for_update().filter(pk=instance.pk).values(*columns)
-    instance.mark_as_announced(None if is_new else rows.first())
+    """Make the row right before it is written; what `loaddata` writes counts as told, and is taken as it is."""
+    if raw:
+        instance.mark_as_announced(None)
+        return
+    stored = None
+    if not instance._state.adding:
+        rows = sender._base_manager.using(using).select_for_update().filter(pk=instance.pk)
+        if sender is Settlement:
+            rows = rows.annotate(counted=paid_by_payments())
+        columns = [*sender.columns_before_save(), *(["counted"] if sender is Settlement else [])]
+        stored = rows.values(*columns).first()
+    instance.before_save(stored)
+    if stored is None and isinstance(instance, Settlement) and instance.history is None:
+        instance.history = is_history(instance)
 
 
 def cancel_jobs(sender: Any, instance: Settlement, using: str, **_: Any) -> None:
@@ -52,8 +70,10 @@ def cancel_jobs(sender: Any, instance: Settlement, using: str, **_: Any) -> None
 
 
 def notify_about_settlement(settlement: Settlement, change: Change) -> None:
-    """Created, or changed in a way that payer and payee should hear of."""
+    """Created, or changed in a way that payer and payee should hear of; history is silent."""
     event = settlement_event(settlement, change)
+    if settlement.history or event is None:
+        return
     # Created and updated share a key: what is changed before the first e-mail is out is in that e-mail.
     topic = "terms" if event in ("settlement_created", "settlement_updated") else event
     add_settlement_processing_job(
@@ -66,14 +86,16 @@ def notify_about_settlement(settlement: Settlement, change: Change) -> None:
     )
 
 
-def settlement_event(settlement: Settlement, change: Change) -> str:
-    """The template type that tells of this change."""
-    if change.created:
-        return "settlement_created"
+def settlement_event(settlement: Settlement, change: Change) -> str | None:
+    """The template type that tells of this change; None if nobody needs to hear of it."""
+    if change.created and settlement.status == Settlement.Status.COMPLETED and not settlement.decided_status:
+        return None  # a settlement of 0
     if change.became("status", Settlement.Status.COMPLETED):
         return "settlement_completed"
     if change.became("status", Settlement.Status.CANCELLED):
         return "settlement_cancelled"
+    if change.created:
+        return "settlement_created"
     if settlement.is_open and change.old("status") in (
         Settlement.Status.COMPLETED,
         Settlement.Status.CANCELLED,
@@ -84,7 +106,9 @@ def settlement_event(settlement: Settlement, change: Change) -> str:
 
 def keep_reminder_plan(settlement: Settlement, change: Change) -> None:
     """Created, reopened, completed, cancelled, due date or payer changed: the waiting reminders follow."""
-    if not _is_part_payment(change):
+    if _is_part_payment(change) or (change.created and settlement.history):
+        return
+    if set(change.fields) != {"history"} or settlement.history:
         plan_reminders(settlement, using=change.using)
 
 
@@ -93,18 +117,26 @@ def _is_part_payment(change: Change) -> bool:
     return set(change.fields) == {"status"} and set(change.fields["status"]) <= set(Settlement.OPEN)
 
 
-def complete_if_paid(settlement: Settlement, change: Change) -> None:
+def tell_former_payer(settlement: Settlement, change: Change) -> None:
+    """Who owed it and does not any more hears so once, if a letter had gone out to him."""
+    former = change.old("payer")
+    if former is None or settlement.history:
+        return
+    add_settlement_processing_job(
+        settlement.pk,
+        "settlement_notification",
+        event="settlement_released",
+        user_id=former,
+        delay=get_settings().notification_delay,
+        unique_key=f"notification:{settlement.pk}:settlement_released:{former}",
+        using=change.using,
+    )
+
+
+def follow_amount(settlement: Settlement, change: Change) -> None:
     """A changed amount may be covered by what was paid already, or not any more."""
     if not change.created:
-        _auto_complete(settlement.pk, change, reopen=_was_covered(settlement, change))
-
-
-def _was_covered(settlement: Settlement, change: Change) -> bool:
-    """Whether the payments covered the amount before: if not, somebody completed it by hand."""
-    try:
-        return "amount" in change and bool(settlement.paid().amount >= change.old("amount"))
-    except CurrencyMismatch:
-        return False
+        follow_payments(settlement.pk, using=change.using)
 
 
 # Payments -----------------------------------------------------------------------------------------
@@ -116,49 +148,62 @@ def check_status_later(payment: Payment, change: Change) -> None:
         add_settlement_processing_job(
             payment.settlement_id,
             "payment_status_check",
+            payment_id=payment.pk,
             delay=get_settings().payment_check.first_delay,
-            unique_key=f"payment_status_check:{payment.settlement_id}",
+            unique_key=f"payment_status_check:{payment.pk}",
             using=change.using,
         )
 
 
-def complete_if_covered(payment: Payment, change: Change) -> None:
-    """Completed, or not any more: the settlement's status follows what is paid."""
-    counted = payment.status == Payment.Status.COMPLETED
-    counted_before = change.old("status") == Payment.Status.COMPLETED
-    if counted or counted_before:
-        _auto_complete(payment.settlement_id, change, reopen=not counted or _is_lowered(change))
+def follow_payment(payment: Payment, change: Change) -> None:
+    """What counts may have changed: the status of its settlement follows, of both if it moved."""
+    counts = Payment.Status.COMPLETED in (payment.status, change.old("status"))
+    if counts:
+        follow_payments(payment.settlement_id, using=change.using)
+        former = change.old("settlement")
+        if former is not None:
+            follow_payments(former, using=change.using)
 
 
-def _is_lowered(change: Change) -> bool:
-    """Whether a payment that counts, and did before, is of a smaller amount now."""
-    if "status" in change or "amount" not in change:
-        return False
-    before, now = change.fields["amount"]
-    return bool(now < before)
+def follow_deleted(sender: Any, instance: Payment, using: str, **_: Any) -> None:
+    """A deleted payment counts no more. Where its settlement goes with it, the job goes too."""
+    settlements = Settlement._base_manager.using(using).filter(pk=instance.settlement_id)
+    if instance.status == Payment.Status.COMPLETED and settlements.exists():
+        follow_payments(instance.settlement_id, using=using)
+
+
+def follow_payments(settlement_id: Any, *, using: str) -> None:
+    """Have the settlement's status derived anew."""
+    add_settlement_processing_job(
+        settlement_id, "auto_complete", unique_key=f"auto_complete:{settlement_id}", using=using
+    )
 
 
 def notify_about_payment(payment: Payment, change: Change) -> None:
-    """Received, failed or refunded."""
-    event = {
-        Payment.Status.COMPLETED: "payment_received",
-        Payment.Status.FAILED: "payment_failed",
-        Payment.Status.REFUNDED: "payment_refunded",
-    }.get(Payment.Status(payment.status))
-    if event and change.became("status", payment.status):
-        add_settlement_processing_job(
-            payment.settlement_id,
-            "settlement_notification",
-            event=event,
-            payment_id=payment.pk,
-            unique_key=f"notification:{payment.pk}:{event}",
-            using=change.using,
-        )
-
-
-def _auto_complete(settlement_id: Any, change: Change, *, reopen: bool) -> None:
-    # Two keys: a job that may not reopen must not stand in for one that must.
-    key = f"auto_complete:{settlement_id}:reopen" if reopen else f"auto_complete:{settlement_id}"
+    """Received, failed, or refunded whole or in part; one that moved was received by the other settlement."""
+    event = _payment_event(payment, change)
+    if event is None:
+        return
     add_settlement_processing_job(
-        settlement_id, "auto_complete", reopen=reopen, unique_key=key, using=change.using
+        payment.settlement_id,
+        "settlement_notification",
+        event=event,
+        payment_id=payment.pk,
+        unique_key=f"notification:{payment.pk}:{event}",
+        using=change.using,
     )
+
+
+def _payment_event(payment: Payment, change: Change) -> str | None:
+    if change.became("status", Payment.Status.FAILED):
+        return "payment_failed"
+    if change.became("status", Payment.Status.REFUNDED):
+        return "payment_refunded"
+    if payment.status != Payment.Status.COMPLETED:
+        return None
+    if change.old("status") != Payment.Status.REFUNDED and (
+        change.became("status", Payment.Status.COMPLETED) or change.old("settlement") is not None
+    ):
+        return "payment_received"
+    before, now = change.fields.get("refunded_amount", (None, None))
+    return "payment_refunded" if now and now > (before or 0) else None

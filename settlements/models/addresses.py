@@ -1,0 +1,59 @@
+"""Addresses that nothing is sent to any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class BarredAddress(models.Model):
+    """An address that a mail server refused for good, that bounced, or whose owner complained.
+
+    Nothing is sent to it until an operator clears it. It is the address that is barred, not the person: who
+    gets another address gets letters again.
+    """
+
+    class Cause(models.TextChoices):
+        REFUSED = "refused", _("refused by the mail server")
+        BOUNCED = "bounced", _("bounced")
+        COMPLAINED = "complained", _("complained about")
+        UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
+
+    id = models.BigAutoField(primary_key=True)
+    address = models.CharField(_("address"), max_length=254, unique=True, help_text=_("In small letters."))
+    cause = models.CharField(_("cause"), max_length=15, choices=Cause.choices)
+    detail = models.CharField(_("what was said"), max_length=500, default="", blank=True)
+    barred_at = models.DateTimeField(_("barred"), default=timezone.now)
+    cleared_at = models.DateTimeField(_("cleared"), null=True, blank=True)
+    cleared_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("cleared by"),
+    )
+    clearing_reason = models.CharField(_("why it was cleared"), max_length=500, default="", blank=True)
+
+    class Meta:
+        ordering = ["-barred_at"]
+        verbose_name = _("barred address")
+        verbose_name_plural = _("barred addresses")
+        permissions = [("clear_barredaddress", _("Can clear barred addresses"))]
+
+    def __str__(self) -> str:
+        return f"{self.get_cause_display()} ({'cleared' if self.cleared_at else 'barred'})"
+
+    @property
+    def is_barred(self) -> bool:
+        """Whether nothing is sent to it."""
+        return self.cleared_at is None
+
+    def clear(self, user: Any, reason: str) -> None:
+        """Let e-mails go out to it again."""
+        self.cleared_at, self.cleared_by, self.clearing_reason = timezone.now(), user, reason[:500]
+        self.save(update_fields=["cleared_at", "cleared_by", "clearing_reason"])

@@ -1,0 +1,178 @@
+"""What was sent: one row a reminder, one row an e-mail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import connections, models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.models import Job
+from settlements.models.settlement import Settlement
+
+
+class ReminderType(models.TextChoices):
+    """The stages of a reminder plan."""
+
+    INITIAL = "initial", _("initial")
+    FOLLOW_UP = "follow_up", _("follow-up")
+    FINAL = "final", _("final")
+    OVERDUE = "overdue", _("overdue")
+
+
+class ReminderDelivery(models.Model):
+    """One reminder; the unique rows make it at most one of each.
+
+    It is `delivered` when the mail server took its e-mail. Until then it is on its way: nothing plans it again.
+    """
+
+    class Status(models.TextChoices):
+        ON_ITS_WAY = "on_its_way", _("on its way")
+        DELIVERED = "delivered", _("delivered")
+        NOT_DELIVERED = "not_delivered", _("not delivered")
+
+    settlement = models.ForeignKey(
+        Settlement, models.CASCADE, related_name="reminder_deliveries", verbose_name=_("settlement")
+    )
+    reminder_type = models.CharField(_("type"), max_length=20, choices=ReminderType.choices)
+    step = models.PositiveIntegerField(_("step"), default=0, validators=[MinValueValidator(0)])
+    due_date = models.DateTimeField(_("due date"))
+    recipient = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("recipient")
+    )
+    payer_term = models.PositiveIntegerField(_("payers before this one"), default=0, editable=False)
+    status = models.CharField(
+        _("status"), max_length=15, choices=Status.choices, default=Status.DELIVERED, db_default=Status.DELIVERED
+    )
+    email_job = models.ForeignKey(
+        Job, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("e-mail job")
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("reminder delivery")
+        verbose_name_plural = _("reminder deliveries")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["settlement", "reminder_type", "step", "due_date", "payer_term"],
+                name="settlements_reminder_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_reminder_type_display()} {self.step}"
+
+
+class Cancellation(models.Model):
+    """What an operator cancelled of a settlement's work, by the unique key of its job; jobs are pruned, this is not.
+
+    Without a constraint in the database: it is written while the job is locked, and must not wait for somebody
+    who has locked the settlement and waits for the job.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    settlement = models.ForeignKey(
+        Settlement, models.CASCADE, related_name="cancellations", db_constraint=False
+    )
+    unique_key = models.CharField(_("unique key"), max_length=200)
+    cancelled_at = models.DateTimeField(_("cancelled"), default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("cancellation")
+        verbose_name_plural = _("cancellations")
+        constraints = [
+            models.UniqueConstraint(fields=["settlement", "unique_key"], name="settlements_cancelled_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.unique_key
+
+
+class EmailDeliveryManager(models.Manager["EmailDelivery"]):
+    """The first step of nearly every e-mail, in one statement."""
+
+    def begin(self, job: Job, **facts: Any) -> EmailDelivery | None:
+        """Write the row of a job that has none, with the right to send its e-mail.
+
+        None if there is a row, if the job has a newer attempt, or if the database has no such statement.
+        """
+        connection = connections[self.db]
+        if connection.vendor not in ("postgresql", "sqlite"):
+            return None
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                INSERT INTO settlements_emaildelivery
+                    (job_id, status, tries, error, provider_id, created_at, {", ".join(facts)})
+                SELECT %s, 'sending', 1, '', '', CURRENT_TIMESTAMP, {", ".join(["%s"] * len(facts))}
+                WHERE EXISTS (SELECT 1 FROM jobqueue_job WHERE id = %s AND attempt = %s)
+                ON CONFLICT DO NOTHING
+                RETURNING id, created_at
+                """,  # noqa: S608 - only names of columns
+                [job.pk, *facts.values(), job.pk, job.attempt],
+            )
+            row = cursor.fetchone()
+        return row and self.model(pk=row[0], job=job, status=EmailDelivery.Status.SENDING, tries=1, **facts)
+
+
+class EmailDelivery(models.Model):
+    """One e-mail: written `sending` before it is sent and `sent` after, or `skipped` and why."""
+
+    class Status(models.TextChoices):
+        SENDING = "sending", _("sending")
+        SENT = "sent", _("sent")
+        DEFERRED = "deferred", _("tried again later")
+        FAILED = "failed", _("failed")
+        SKIPPED = "skipped", _("skipped")
+        BOUNCED = "bounced", _("bounced")
+        COMPLAINED = "complained", _("complained about")
+
+    TAKEN = (Status.SENT, Status.BOUNCED, Status.COMPLAINED)
+    """The mail server took it: it is never sent again."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.OneToOneField(
+        Job, models.SET_NULL, null=True, blank=True, related_name="email_delivery", verbose_name=_("job")
+    )
+    message_id = models.CharField(_("Message-ID"), max_length=250, unique=True)
+    provider_id = models.CharField(
+        _("provider's id"), max_length=250, default="", blank=True, help_text=_("What the mail provider calls it.")
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name="+",
+        verbose_name=_("person"),
+    )
+    recipient = models.EmailField(_("recipient"), blank=True)
+    template_type = models.CharField(_("template"), max_length=50)
+    subject = models.CharField(_("subject"), max_length=250, default="", blank=True)
+    about = models.CharField(_("about"), max_length=200, default="", blank=True, db_index=True)
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.SENDING)
+    tries = models.PositiveIntegerField(_("tries"), default=1)
+    error = models.TextField(_("error or reason"), default="", blank=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+
+    objects = EmailDeliveryManager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("e-mail delivery")
+        verbose_name_plural = _("e-mail deliveries")
+        indexes = [
+            models.Index(
+                fields=["provider_id"], condition=~models.Q(provider_id=""), name="email_provider_id"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.template_type} ({self.get_status_display()})"

@@ -1,0 +1,200 @@
+"""What was paid towards a settlement, and what of it went back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models.functions import Coalesce, Greatest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django_fsm import FSMField, transition
+from djmoney.models.fields import MoneyField
+from moneyed import Money
+
+from settlements.exceptions import InvalidRefund
+from settlements.models.announced import AnnouncedMixin
+from settlements.models.settlement import Settlement
+from settlements.money import MAX_DIGITS, STORED_PLACES, AmountField, check_amount, validate_payment_amount
+
+
+class Payment(AnnouncedMixin):
+    """One transfer of money towards a settlement.
+
+    A part of it that went back stands in `refunded_amount`, in the currency of the payment, and leaves it
+    `completed`; a payment that went back whole is `refunded`, and `refunded_amount` is its amount.
+    """
+
+    ANNOUNCED = {"status": "announced_status"}
+    WRITTEN_WITH: ClassVar[dict[str, tuple[str, ...]]] = {
+        "status": ("refunded_amount",),
+        "refunded_amount": ("status",),
+        "amount": ("refunded_amount", "status"),
+    }
+    READ_BEFORE_SAVE = ("amount", "amount_currency", "refunded_amount")
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("pending")
+        PROCESSING = "processing", _("processing")
+        COMPLETED = "completed", _("completed")
+        FAILED = "failed", _("failed")
+        REFUNDED = "refunded", _("refunded")
+
+    UNSETTLED = (Status.PENDING, Status.PROCESSING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    settlement = models.ForeignKey(
+        Settlement, models.CASCADE, related_name="payments", verbose_name=_("settlement")
+    )
+    amount = MoneyField(
+        _("amount"), max_digits=MAX_DIGITS, decimal_places=STORED_PLACES, validators=[validate_payment_amount]
+    )
+    refunded_amount = AmountField(
+        _("refunded amount"),
+        max_digits=MAX_DIGITS,
+        decimal_places=STORED_PLACES,
+        default=Decimal(0),
+        blank=True,
+        help_text=_("How much of it went back, in its currency. A part leaves the payment completed."),
+    )
+    status = FSMField(_("status"), choices=Status.choices, default=Status.PENDING, db_index=True)
+    failure_reason = models.CharField(_("failure reason"), max_length=200, default="", blank=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+    announced_status = models.CharField(max_length=20, default="", blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        permissions = [("decide_payment", _("Can complete, fail and refund payments"))]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(amount__gte=0), name="payment_amount_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(refunded_amount__gte=0), name="payment_refund_not_negative"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=~models.Q(announced_status=models.F("status")),
+                name="payment_unannounced_status",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} ({self.get_status_display()})"
+
+    @property
+    def refunded(self) -> Money:
+        """What of the payment went back, with its currency."""
+        return Money(self.refunded_amount, self.amount.currency)
+
+    # Verbs --------------------------------------------------------------------------------------------
+
+    @transition(field=status, source=[Status.PENDING], target=Status.PROCESSING)
+    def start(self) -> None:
+        """The provider works on it. Save afterwards."""
+
+    @transition(field=status, source=[Status.PENDING, Status.PROCESSING, Status.FAILED], target=Status.COMPLETED)
+    def complete(self) -> None:
+        """The money arrived. Save afterwards."""
+
+    @transition(field=status, source=[Status.PENDING, Status.PROCESSING, Status.COMPLETED], target=Status.FAILED)
+    def fail(self) -> None:
+        """The money did not arrive. Save afterwards."""
+
+    @transition(field=status, source=[Status.COMPLETED], target=Status.REFUNDED)
+    def refund(self) -> None:
+        """All of it went back. Save afterwards."""
+
+    @transition(field=status, source=[Status.REFUNDED], target=Status.COMPLETED)
+    def take_refund_back(self) -> None:
+        """Nothing of it went back after all. Save afterwards."""
+
+    # Before it is written -----------------------------------------------------------------------------
+
+    def keep_true(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
+        """Refuse amounts that cannot be; keep status and refunded amount in step."""
+        if not isinstance(self.__dict__.get("amount"), Money) and not isinstance(self.amount, Money):
+            return
+        if self.changes("amount", stored, written) or self.changes("amount_currency", stored, written):
+            check_amount(self.amount, "the amount of a payment", zero_allowed=False)
+        if not isinstance(self.status, str) or hasattr(self.refunded_amount, "resolve_expression"):
+            return
+        if any(self.changes(name, stored, written) for name in ("status", "refunded_amount", "amount")):
+            self._keep_refund_in_step(stored, written)
+
+    def _keep_refund_in_step(
+        self, stored: Mapping[str, Any] | None, written: Collection[str] | None
+    ) -> None:
+        """A new status says what was refunded, a new refunded amount says the status; both must agree."""
+        whole = self.amount.amount
+        has_status = self.changes("status", stored, written)
+        has_refund = self.changes("refunded_amount", stored, written) and (
+            stored is not None or bool(self.refunded_amount)
+        )
+        if stored is not None and not has_status:
+            self.status = stored["status"]
+        refunded = self._refund_as_number() if has_refund or stored is None else stored["refunded_amount"]
+        arrived = self.status in (self.Status.COMPLETED, self.Status.REFUNDED)
+        if has_refund:
+            self._check_refund(refunded, has_status, arrived)
+        if self.status == self.Status.REFUNDED and (has_status or not has_refund):
+            refunded = whole
+        elif has_status and not has_refund and stored and stored["status"] == self.Status.REFUNDED:
+            refunded = Decimal(0)
+        elif arrived:
+            self.status = self.Status.REFUNDED if refunded >= whole else self.Status.COMPLETED
+        self.refunded_amount = refunded
+
+    def _refund_as_number(self) -> Decimal:
+        given: Any = self.refunded_amount
+        if isinstance(given, Money) and given.currency != self.amount.currency:
+            raise InvalidRefund(
+                f"the refunded amount is in {given.currency}; it must be in the payment's {self.amount.currency}"
+            )
+        number: Decimal = self._meta.get_field("refunded_amount").to_python(given)
+        return number
+
+    def _check_refund(self, refunded: Decimal, has_status: bool, arrived: bool) -> None:
+        check_amount(Money(refunded, self.amount.currency), "the refunded amount", zero_allowed=True)
+        if refunded > self.amount.amount:
+            raise InvalidRefund(
+                f"the refunded amount must be at most what was paid, {self.amount.amount.normalize():f} "
+                f"{self.amount.currency}, not {refunded.normalize():f}"
+            )
+        if refunded and not arrived:
+            raise InvalidRefund(
+                f"only money that arrived can be refunded: this payment is {self.status}, allowed is completed"
+            )
+        if has_status and self.status == self.Status.REFUNDED and 0 < refunded < self.amount.amount:
+            raise InvalidRefund(
+                "a payment of which a part was refunded stays completed: set refunded_amount alone, "
+                "or the status alone if all of it went back"
+            )
+
+
+_SUM = models.DecimalField(max_digits=MAX_DIGITS + 3, decimal_places=STORED_PLACES)
+
+
+def paid_by_payments(settlement: str = "pk", currency: str = "amount_currency") -> Coalesce:
+    """What payments count towards the settlement of an outer query, whose columns are named, as an expression.
+
+    The same as `settlements.standing.counted` for each of them, in SQL.
+    """
+    # Not a manager of django-money's: it adds conditions of its own to amounts.
+    rows: models.QuerySet[Payment] = models.QuerySet(Payment)
+    left = models.ExpressionWrapper(models.F("amount") - models.F("refunded_amount"), output_field=_SUM)
+    completed = rows.filter(
+        settlement=models.OuterRef(settlement),
+        status=Payment.Status.COMPLETED,
+        amount_currency=models.OuterRef(currency),
+    )
+    nothing = models.Value(Decimal(0), output_field=_SUM)
+    total = models.Sum(Greatest(left, nothing, output_field=_SUM), output_field=_SUM)
+    sums = completed.order_by().values("settlement").annotate(total=total).values("total")
+    return Coalesce(models.Subquery(sums, output_field=_SUM), nothing, output_field=_SUM)

@@ -1,0 +1,194 @@
+"""The one read of the rows that a letter speaks of: settlement, people, payment, sum, and what was sent before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models.functions import Lower
+
+from settlements.letters import REMINDER_LETTERS, STAGES, Reminder
+from settlements.models import (
+    BarredAddress,
+    EmailDelivery,
+    Payment,
+    ReminderDelivery,
+    ReminderType,
+    Settlement,
+    paid_by_payments,
+)
+from settlements.standing import Standing
+
+Row = TypeVar("Row", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the database says at this moment; what is gone is None."""
+
+    settlement: Settlement | None = None
+    standing: Standing | None = None
+    payment: Payment | None = None
+    person: Any = None
+    is_barred: bool = False
+    later_reminder: bool = False
+    was_written_to: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a letter speaks of. `asked_at` is when it was decided on."""
+
+    template_type: str
+    user_id: Any = None
+    settlement_id: Any = None
+    payment_id: Any = None
+    address: str = ""
+    reminder: Reminder | None = None
+    asked_at: datetime | None = None
+
+
+def read(question: Question, using: str) -> Rows:
+    """The rows of a letter, with one statement unless it goes to somebody who is neither payer nor payee."""
+    payment = settlement = None
+    if question.payment_id is not None:
+        payment = _find(_annotated(_payments(using), question, "settlement__"), question.payment_id)
+        settlement = payment.settlement if payment is not None else None
+    elif question.settlement_id is not None:
+        settlement = _find(_annotated(_settlements(using), question, ""), question.settlement_id)
+    annotated: Any = payment if payment is not None else settlement
+    person = _person(settlement, question.user_id, using)
+    return Rows(
+        settlement=settlement,
+        standing=settlement.standing(annotated.counted) if settlement is not None else None,
+        payment=payment,
+        person=person,
+        is_barred=_is_barred(annotated, settlement, person, question, using),
+        later_reminder=bool(getattr(annotated, "later_reminder", False)),
+        was_written_to=_was_written_to(settlement, person, question, using),
+    )
+
+
+@lru_cache(maxsize=16)
+def _payments(using: str) -> QuerySet[Payment]:
+    # Made once, not for each e-mail; every use filters a copy of it.
+    rows = Payment.objects.using(using).select_related("settlement__payer", "settlement__payee")
+    return rows.annotate(counted=paid_by_payments("settlement_id", "settlement__amount_currency")).order_by()
+
+
+@lru_cache(maxsize=16)
+def _settlements(using: str) -> QuerySet[Settlement]:
+    rows = Settlement.objects.using(using).select_related("payer", "payee")
+    return rows.annotate(counted=paid_by_payments()).order_by()
+
+
+def _annotated(rows: QuerySet[Row], question: Question, prefix: str) -> QuerySet[Row]:
+    barred = BarredAddress.objects.filter(cleared_at__isnull=True).order_by()
+    if question.address:
+        rows = rows.annotate(barred=Exists(barred.filter(address=question.address.lower())))
+    else:
+        for role in ("payer", "payee"):
+            email = Lower(OuterRef(f"{prefix}{role}__email"))
+            rows = rows.annotate(**{f"{role}_barred": Exists(barred.filter(address=email))})
+    if question.template_type in REMINDER_LETTERS:
+        rows = rows.annotate(later_reminder=Exists(_later_reminders(question, prefix)))
+    return rows
+
+
+def _later_reminders(question: Question, prefix: str) -> QuerySet[ReminderDelivery]:
+    """Reminders of the same debt to the same payer that are further on, delivered or on their way.
+
+    For one that somebody asked for, only those that were decided on after it.
+    """
+    reminder_type, step = _stage(question)
+    further = Q(reminder_type__in=STAGES[STAGES.index(reminder_type) + 1 :])
+    if question.reminder is not None:
+        further |= Q(reminder_type=reminder_type, step__gt=step)
+    rows = ReminderDelivery.objects.filter(
+        further,
+        settlement=OuterRef(f"{prefix}pk" if not prefix else "settlement_id"),
+        due_date=OuterRef(f"{prefix}due_date"),
+        payer_term=OuterRef(f"{prefix}payer_term"),
+    ).exclude(status=ReminderDelivery.Status.NOT_DELIVERED)
+    is_planned = question.reminder is not None and question.reminder.planned_at is not None
+    if not is_planned and question.asked_at is not None:
+        rows = rows.filter(created_at__gt=question.asked_at)
+    return rows.order_by()
+
+
+def _stage(question: Question) -> tuple[ReminderType, int]:
+    if question.reminder is not None:
+        return ReminderType(question.reminder.reminder_type), question.reminder.step
+    name = question.template_type.removeprefix("reminder_")
+    return (ReminderType(name) if name in ReminderType.values else ReminderType.INITIAL), 0
+
+
+def _person(settlement: Settlement | None, user_id: Any, using: str) -> Any:
+    """The user of that primary key, who is nearly always one of the settlement's two."""
+    key = _key(user_id)
+    if key is None:
+        return None
+    for user in (settlement.payer, settlement.payee) if settlement is not None else ():
+        if user.pk == key:
+            return user
+    return _find(get_user_model()._default_manager.using(using), key)
+
+
+def _key(user_id: Any) -> Any:
+    """A primary key as the model has it: JSON and callers may give text for a number."""
+    try:
+        return None if user_id is None else get_user_model()._meta.pk.to_python(user_id)
+    except (ValidationError, ValueError, TypeError):
+        return None
+
+
+def _find(rows: QuerySet[Row], key: Any) -> Row | None:
+    """The row with that primary key; None if it is gone, or if the key is none at all."""
+    try:
+        return next(iter(rows.filter(pk=key).order_by()), None)
+    except (ValueError, TypeError, OverflowError, ValidationError):
+        return None
+
+
+def is_key_of(row: Model, key: Any) -> bool:
+    """Whether a primary key, perhaps as text, is this row's."""
+    try:
+        return bool(row._meta.pk is not None and row._meta.pk.to_python(key) == row.pk)
+    except ValidationError:
+        return False
+
+
+def _is_barred(
+    annotated: Any, settlement: Settlement | None, person: Any, question: Question, using: str
+) -> bool:
+    if annotated is not None and question.address:
+        return bool(annotated.barred)
+    if annotated is not None and settlement is not None and person is not None:
+        for role in ("payer", "payee"):
+            if person.pk == getattr(settlement, f"{role}_id"):
+                return bool(getattr(annotated, f"{role}_barred"))
+    address = question.address or (person.email if person is not None else "")
+    return is_barred(address, using)
+
+
+def is_barred(address: str, using: str) -> bool:
+    """Whether nothing is sent to this address."""
+    barred = BarredAddress.objects.using(using).filter(cleared_at__isnull=True)
+    return bool(address) and barred.filter(address=address.lower()).exists()
+
+
+def _was_written_to(settlement: Settlement | None, person: Any, question: Question, using: str) -> bool:
+    """Whether a letter about the settlement went out to a former payer."""
+    if question.template_type != "settlement_released" or settlement is None or person is None:
+        return False
+    about = f"{Settlement._meta.label_lower}:{settlement.pk}"
+    letters = EmailDelivery.objects.using(using).filter(about=about)
+    return letters.filter(
+        Q(user_id=person.pk) | Q(user_id__isnull=True, recipient__iexact=person.email),
+        status__in=[*EmailDelivery.TAKEN, EmailDelivery.Status.SENDING],
+    ).exclude(template_type="settlement_released").exists()

@@ -11,7 +11,14 @@ from jobqueue.clock import database_now
 from jobqueue.jobs import NewJob, enqueue_many
 from jobqueue.models import Job
 from settlements.models import ReminderDelivery, ReminderType, Settlement
-from settlements.reminders import PlannedReminder, calendar, current_policy, plan_for, step_key
+from settlements.reminders import (
+    PlannedReminder,
+    calendar,
+    current_policy,
+    plan_begins_at,
+    plan_for,
+    step_key,
+)
 
 REMINDER_PROCESSOR = "reminders.send"
 
@@ -75,7 +82,7 @@ def _unwanted(jobs: list[Job], settlement: Settlement) -> list[Job]:
     """
     keys: set[str] = set()
     if settlement.is_open:
-        reminders = calendar(settlement.created_at, settlement.due_date, current_policy())
+        reminders = calendar(plan_begins_at(settlement), settlement.due_date, current_policy())
         keys = {step_key(settlement.pk, reminder, settlement.due_date) for reminder in reminders}
     return [job for job in jobs if job.state == Job.State.WAITING and not _is_wanted(job, keys, settlement)]
 

@@ -679,23 +679,19 @@ def test_a_reminder_asked_for_by_hand_is_never_superseded() -> None:
 
 # Properties -----------------------------------------------------------------------------------------
 
-CLOCK_CHANGES = [
-    datetime(2026, 3, 29, 1, tzinfo=UTC),  # Europe/Berlin
-    datetime(2026, 10, 25, 1, tzinfo=UTC),
-    datetime(2026, 3, 8, 7, tzinfo=UTC),  # America/New_York
-    datetime(2026, 11, 1, 6, tzinfo=UTC),
-    datetime(2026, 4, 23, 22, tzinfo=UTC),  # Africa/Cairo, at midnight
-    datetime(2026, 10, 29, 21, tzinfo=UTC),
-    datetime(2018, 11, 4, 3, tzinfo=UTC),  # America/Sao_Paulo, at midnight
-    datetime(2019, 2, 17, 2, tzinfo=UTC),
-    datetime(2026, 10, 3, 15, 30, tzinfo=UTC),  # Australia/Lord_Howe, half an hour
-    datetime(2026, 4, 4, 15, tzinfo=UTC),
-    datetime(2024, 3, 31, 1, tzinfo=UTC),  # America/Nuuk, to midnight
-]
-ZONES = [
-    *("UTC", "Europe/Berlin", "America/New_York", "Pacific/Apia", "Pacific/Pago_Pago", "Asia/Kathmandu"),
-    *("Africa/Cairo", "America/Sao_Paulo", "Australia/Lord_Howe", "America/Nuuk"),
-]
+CLOCK_CHANGES: dict[str, list[datetime]] = {
+    "UTC": [],
+    "Europe/Berlin": [datetime(2026, 3, 29, 1), datetime(2026, 10, 25, 1)],
+    "America/New_York": [datetime(2026, 3, 8, 7), datetime(2026, 11, 1, 6)],
+    "Africa/Cairo": [datetime(2026, 4, 23, 22), datetime(2026, 10, 29, 21)],  # at midnight
+    "America/Sao_Paulo": [datetime(2018, 11, 4, 3), datetime(2019, 2, 17, 2)],  # at midnight
+    "Australia/Lord_Howe": [datetime(2026, 10, 3, 15, 30), datetime(2026, 4, 4, 15)],  # half an hour
+    "America/Nuuk": [datetime(2024, 3, 31, 1), datetime(2024, 10, 27, 1)],  # from 23:00 to midnight
+    "Pacific/Apia": [],
+    "Pacific/Pago_Pago": [],
+    "Asia/Kathmandu": [],
+}
+"""The zones, and when their clocks change, in UTC."""
 
 
 def _between(shortest: timedelta, longest: timedelta) -> st.SearchStrategy[timedelta]:
@@ -708,7 +704,9 @@ anywhere = st.datetimes(datetime(2025, 1, 1), datetime(2028, 1, 1)).map(
     lambda moment: moment.replace(tzinfo=UTC)
 )
 near_a_clock_change = st.builds(
-    lambda change, distance: change + distance, st.sampled_from(CLOCK_CHANGES), _between(-4 * DAY, 2 * DAY)
+    lambda change, distance: change.replace(tzinfo=UTC) + distance,
+    st.sampled_from([change for changes in CLOCK_CHANGES.values() for change in changes]),
+    _between(-4 * DAY, 2 * DAY),
 )
 moments = anywhere | near_a_clock_change
 wall_times = st.integers(0, 47).map(lambda halves: time(halves // 2, halves % 2 * 30)) | st.times()
@@ -726,7 +724,7 @@ policies = st.builds(
     follow_up_after=intervals,
     overdue_after=intervals,
     quiet_hours=quiet_hours,
-    time_zone=st.sampled_from(ZONES).map(ZoneInfo),
+    time_zone=st.sampled_from(list(CLOCK_CHANGES)).map(ZoneInfo),
     minimum_gap=st.just(NO_GAP) | st.just(DAY) | _between(NO_GAP, 3 * DAY),
     lapsed_after=st.just(NO_GAP) | _between(NO_GAP, 5 * DAY),
 )
@@ -933,15 +931,41 @@ def test_through_a_clock_change_nights_stay_quiet_and_days_stay_unmoved(
         assert shown == time(8) or each.run_at in named
 
 
-by_days = st.lists(whole_days, max_size=5, unique=True).map(lambda days: tuple(sorted(days)))
-policies_of_days = st.builds(
-    replace, policies, follow_up_after=by_days, overdue_after=by_days, minimum_gap=st.just(NO_GAP)
+by_days = st.lists(st.integers(1, 5).map(lambda days: days * DAY) | whole_days, max_size=5, unique=True).map(
+    lambda days: tuple(sorted(days))
+)
+days_before_a_clock_change_of_the_zone = st.sampled_from(
+    [(zone, change) for zone, changes in CLOCK_CHANGES.items() for change in changes]
+).flatmap(
+    lambda chosen: st.tuples(
+        st.just(chosen[0]),
+        st.builds(
+            lambda days, halves: chosen[1].replace(tzinfo=UTC) - days * DAY + halves * HOUR / 2,
+            st.integers(0, 5),
+            st.integers(-4, 4),
+        ),
+    )
+)
+zoned_moments = days_before_a_clock_change_of_the_zone | st.tuples(
+    st.sampled_from(list(CLOCK_CHANGES)), moments
 )
 situations_of_days = st.builds(
-    lambda created, due_in, policy: (created, created + due_in, policy),
-    moments,
-    _between(-5 * DAY, 50 * DAY) | whole_days,
-    policies_of_days,
+    lambda zoned, due_in, policy, follow_up_after, overdue_after: (
+        zoned[1],
+        zoned[1] + due_in,
+        replace(
+            policy,
+            time_zone=ZoneInfo(zoned[0]),
+            follow_up_after=follow_up_after,
+            overdue_after=overdue_after,
+            minimum_gap=NO_GAP,
+        ),
+    ),
+    zoned_moments,
+    st.just(NO_GAP) | whole_days | _between(-5 * DAY, 50 * DAY),
+    policies,
+    by_days,
+    by_days,
 )
 Dates = tuple[datetime, datetime, ReminderPolicy]
 INTERVALS = {"follow_up": "follow_up_after", "overdue": "overdue_after"}

@@ -35,20 +35,23 @@ def _days(*numbers: int) -> tuple[timedelta, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ReminderPolicy:
-    """When reminders go out; `settlements.reminders` turns it into the plan of one settlement."""
+    """When reminders go out; `settlements.reminders` turns it into the plan of one settlement.
+
+    An interval of whole days is days on the calendar of `time_zone`, any other is elapsed time.
+    """
 
     follow_up_after: tuple[timedelta, ...] = _days(3, 7, 14, 21)
-    """Follow-ups, counted from the creation of the settlement."""
+    """Follow-ups, counted from the creation of the settlement, or from when its payer became the payer."""
     overdue_after: tuple[timedelta, ...] = _days(1, 3, 7, 14, 30)
-    """Overdue reminders, counted from the due date."""
+    """Overdue reminders, counted from the due date: those of whole days never leave on the due day."""
     quiet_hours: tuple[time, time] | None = None
     """From when until when no reminder goes out, by the wall clock of `time_zone`; None switches it off."""
     time_zone: ZoneInfo = ZoneInfo("UTC")
-    """The zone whose wall clock counts. The setting's default is Django's TIME_ZONE."""
+    """The zone whose days and wall clock count. The setting's default is Django's TIME_ZONE."""
     minimum_gap: timedelta = timedelta(0)
-    """Least time between two reminders of one settlement."""
+    """Least distance between two reminders of one settlement; whole days are calendar days here, too."""
     lapsed_after: timedelta = timedelta(hours=1)
-    """How late a reminder may still be planned; an older one is left out."""
+    """How late a reminder may still be planned, in elapsed time; an older one is left out."""
 
     def __post_init__(self) -> None:
         for name in ("follow_up_after", "overdue_after"):

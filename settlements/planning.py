@@ -12,7 +12,14 @@ from jobqueue.jobs import NewJob, enqueue_many
 from jobqueue.models import Job
 from settlements.decisions import REMINDERS, REPLANNED, cancelled_keys
 from settlements.models import ReminderDelivery, ReminderType, Settlement
-from settlements.reminders import PlannedReminder, calendar, current_policy, plan_for, step_key
+from settlements.reminders import (
+    PlannedReminder,
+    calendar,
+    current_policy,
+    plan_begins_at,
+    plan_for,
+    step_key,
+)
 
 
 
@@ -93,7 +100,7 @@ def _unwanted(jobs: list[Job], settlement: Settlement) -> list[Job]:
     """
     keys: set[str] = set()
     if _has_plan(settlement):
-        reminders = calendar(settlement.created_at, settlement.due_date, current_policy())
+        reminders = calendar(plan_begins_at(settlement), settlement.due_date, current_policy())
         keys = {_key(settlement, reminder) for reminder in reminders}
     return [job for job in jobs if job.state == Job.State.WAITING and not _is_wanted(job, keys, settlement)]
 

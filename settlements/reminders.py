@@ -4,15 +4,25 @@ No database and no clock: everything the plan depends on is an argument, and the
 always give the same plan. All moments in and out are aware; those that come out are in UTC.
 
 Which reminders there are (`calendar`)
-    - `initial` (step 0) at the creation of the settlement;
-    - `follow_up` (steps 1, 2, …) at creation plus each interval, as long as that lies before the
-      due date;
+    - `initial` (step 0) at the beginning: the creation of the settlement, or the moment when
+      somebody else became its payer (`plan_begins_at`);
+    - `follow_up` (steps 1, 2, …) each interval after the beginning, as long as that lies before
+      the due date;
     - `final` (step 0) at the due date;
-    - `overdue` (steps 1, 2, …) at the due date plus each interval;
-    - nothing but the initial one at or before creation: a settlement created after its due date
-      starts with its initial reminder and goes on with the overdue ones still ahead.
+    - `overdue` (steps 1, 2, …) each interval after the due date;
+    - nothing but the initial one at or before the beginning: a plan that begins after the due
+      date starts with its initial reminder and goes on with the overdue ones still ahead.
 
-    Intervals are elapsed time: three days are 72 hours, also when the clocks change in between.
+Days
+    An interval of whole days, like a `minimum_gap` of whole days, is that many days on the
+    calendar of the policy's zone: three days later at the same wall-clock time, whether that is
+    71, 72 or 73 hours. So an overdue reminder of one day never leaves on the due day itself.
+    - A wall-clock time that the clocks skip is read as later by what they skip (02:30 as 03:30);
+      where that is the next day, because the end of the day is skipped, as earlier by as much.
+      Of a day that the calendar skips altogether, the next day takes the place.
+    - A wall-clock time that comes twice counts the first time.
+
+    Every other interval is elapsed time: seconds, hours, also a day and a half.
 
 Quiet hours
     A moment in quiet hours moves to their end. The wall clock of the policy's zone counts. On
@@ -23,6 +33,9 @@ Distance
     No two reminders at the same moment, nor closer than `minimum_gap`. The more urgent one stays
     (overdue, final, follow-up; of one stage the higher step), except that the initial reminder
     always stays and whatever comes too close after it is left out.
+
+    Where a change of the clocks turns the order of two steps round (one of a day, one of 24 and a
+    half hours, on a day of 25), the higher step stays as well: a plan goes up in steps and in time.
 
 What is left to do at a given time (`plan`)
     - Nothing that should have gone out more than `lapsed_after` ago.
@@ -58,15 +71,17 @@ __all__ = [
     "ReminderPolicy",
     "calendar",
     "current_policy",
+    "day_of",
     "out_of_quiet_hours",
     "plan",
+    "plan_begins_at",
     "plan_for",
     "step_key",
     "superseded",
     "superseded_for",
 ]
 
-_NO_TIME = timedelta(0)
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,39 +98,54 @@ def current_policy() -> ReminderPolicy:
     return get_settings().reminders
 
 
+def day_of(moment: datetime, policy: ReminderPolicy) -> date:
+    """The calendar day of a moment in the policy's zone: what its people call the day."""
+    moment = _in_utc(moment, "moment")
+    try:
+        return moment.astimezone(policy.time_zone).date()
+    except OverflowError:
+        return moment.date()  # The first or last day that a date can hold.
+
+
 def plan(
-    created_at: datetime, due_date: datetime, now: datetime, policy: ReminderPolicy
+    begins_at: datetime, due_date: datetime, now: datetime, policy: ReminderPolicy
 ) -> list[PlannedReminder]:
     """The reminders still to go out at `now`, by time: at most one of them due, the others ahead."""
     now = _in_utc(now, "now")
     oldest = _later(now, -policy.lapsed_after)
     alive = [
         reminder
-        for reminder in calendar(created_at, due_date, policy)
+        for reminder in calendar(begins_at, due_date, policy)
         if oldest is None or reminder.run_at >= oldest
     ]
     due = [reminder for reminder in alive if reminder.run_at <= now]
     return _one_of(due) + alive[len(due) :]
 
 
+def plan_begins_at(settlement: Settlement) -> datetime:
+    """From when a settlement's plan counts: its creation, or since when its payer has been the payer."""
+    payer_since: datetime | None = getattr(settlement, "payer_since", None)
+    return payer_since or settlement.created_at
+
+
 def plan_for(settlement: Settlement, now: datetime, policy: ReminderPolicy) -> list[PlannedReminder]:
     """The plan of a settlement; empty when nothing is owed any more."""
     if not settlement.is_open:
         return []
-    # A host whose clock is ahead wrote a time that is still to come; nothing was created after now.
-    return plan(min(settlement.created_at, now), settlement.due_date, now, policy)
+    # A host whose clock is ahead wrote a time that is still to come; no plan began after now.
+    return plan(min(plan_begins_at(settlement), now), settlement.due_date, now, policy)
 
 
-def calendar(created_at: datetime, due_date: datetime, policy: ReminderPolicy) -> list[PlannedReminder]:
+def calendar(begins_at: datetime, due_date: datetime, policy: ReminderPolicy) -> list[PlannedReminder]:
     """Every reminder between these dates, by time, whether past or ahead."""
-    created_at = _in_utc(created_at, "created_at")
+    begins_at = _in_utc(begins_at, "begins_at")
     due_date = _in_utc(due_date, "due_date")
-    initial = PlannedReminder(ReminderType.INITIAL, 0, out_of_quiet_hours(created_at, policy))
+    initial = PlannedReminder(ReminderType.INITIAL, 0, out_of_quiet_hours(begins_at, policy))
     others = [
         PlannedReminder(reminder_type, step, out_of_quiet_hours(moment, policy))
-        for reminder_type, step, moment in _moments_after_creation(created_at, due_date, policy)
+        for reminder_type, step, moment in _moments_after_beginning(begins_at, due_date, policy)
     ]
-    return [initial, *_spaced(others, initial.run_at, policy.minimum_gap)]
+    return [initial, *_spaced(others, initial.run_at, policy)]
 
 
 def superseded(planned: PlannedReminder, all_planned: Iterable[PlannedReminder], now: datetime) -> bool:
@@ -169,46 +199,68 @@ def out_of_quiet_hours(moment: datetime, policy: ReminderPolicy) -> datetime:
     return moment
 
 
-def _moments_after_creation(
-    created_at: datetime, due_date: datetime, policy: ReminderPolicy
+def _moments_after_beginning(
+    begins_at: datetime, due_date: datetime, policy: ReminderPolicy
 ) -> list[tuple[ReminderType, int, datetime]]:
     follow_ups = [
         (ReminderType.FOLLOW_UP, step, moment)
-        for step, moment in _steps(created_at, policy.follow_up_after)
+        for step, moment in _steps(begins_at, policy.follow_up_after, policy.time_zone)
         if moment < due_date
     ]
     final = (ReminderType.FINAL, 0, due_date)
     overdue = [
-        (ReminderType.OVERDUE, step, moment) for step, moment in _steps(due_date, policy.overdue_after)
+        (ReminderType.OVERDUE, step, moment)
+        for step, moment in _steps(due_date, policy.overdue_after, policy.time_zone)
     ]
-    return [entry for entry in (*follow_ups, final, *overdue) if entry[2] > created_at]
+    return [entry for entry in (*follow_ups, final, *overdue) if entry[2] > begins_at]
 
 
-def _steps(start: datetime, intervals: tuple[timedelta, ...]) -> list[tuple[int, datetime]]:
+def _steps(start: datetime, intervals: tuple[timedelta, ...], zone: ZoneInfo) -> list[tuple[int, datetime]]:
     """The numbered moments after `start`, without those past the end of all calendars."""
-    moments = ((step, _later(start, interval)) for step, interval in enumerate(intervals, start=1))
+    moments = ((step, _after(start, interval, zone)) for step, interval in enumerate(intervals, start=1))
     return [(step, moment) for step, moment in moments if moment is not None]
 
 
+def _after(start: datetime, interval: timedelta, zone: ZoneInfo) -> datetime | None:
+    """The moment an interval after `start`, in UTC; None if that is past the end of all calendars."""
+    if interval % _DAY:
+        return _later(start, interval)
+    try:
+        return _days_after(start, interval, zone)
+    except OverflowError:
+        return None
+
+
+def _days_after(start: datetime, whole_days: timedelta, zone: ZoneInfo) -> datetime:
+    """The same time by the zone's wall clock, that many calendar days after `start`."""
+    local = start.astimezone(zone)
+    day = local.date() + whole_days
+    # Of a time that comes twice this is the first reading, of one that is skipped the later one.
+    readings = _readings(day.toordinal(), local.time(), zone)
+    on_that_day = (reading for reading in readings if reading.astimezone(zone).date() == day)
+    return next(on_that_day, readings[0])
+
+
 def _spaced(
-    reminders: list[PlannedReminder], initial_at: datetime, minimum_gap: timedelta
+    reminders: list[PlannedReminder], initial_at: datetime, policy: ReminderPolicy
 ) -> list[PlannedReminder]:
-    """Those of the ascending reminders that keep their distance from the initial one and each other."""
+    """Those of the reminders, by urgency, that keep their distance from the initial one and each other."""
     kept: list[PlannedReminder] = []
-    # Later is more urgent: from the end, each one kept pushes out what comes too close before it.
+    # From the end, each one kept pushes out what would come too close before it, or even after it.
     for reminder in reversed(reminders):
-        after_initial = reminder.run_at - initial_at
-        before_next = kept[-1].run_at - reminder.run_at if kept else None
-        if _too_close(after_initial, minimum_gap):
+        if not _is_far_enough(initial_at, reminder.run_at, policy):
             continue
-        if before_next is None or not _too_close(before_next, minimum_gap):
+        if not kept or _is_far_enough(reminder.run_at, kept[-1].run_at, policy):
             kept.append(reminder)
     kept.reverse()
     return kept
 
 
-def _too_close(distance: timedelta, minimum_gap: timedelta) -> bool:
-    return distance <= _NO_TIME or distance < minimum_gap
+def _is_far_enough(earlier: datetime, later: datetime, policy: ReminderPolicy) -> bool:
+    if later <= earlier:
+        return False
+    not_before = _after(earlier, policy.minimum_gap, policy.time_zone)
+    return not_before is not None and later >= not_before
 
 
 def _one_of(due: list[PlannedReminder]) -> list[PlannedReminder]:

@@ -341,6 +341,18 @@ def test_a_reminder_that_the_policy_no_longer_knows_is_cancelled(
     assert stages_of(settlement) == WHOLE_PLAN - {("follow_up", 2)}
 
 
+def test_reminders_that_a_later_beginning_of_the_plan_leaves_no_room_for_are_cancelled(
+    make_settlement: Callable[..., Settlement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settlement = make_settlement(due_date=timezone.now() + 10 * DAY)
+    begins_at = settlement.created_at + 5 * DAY
+    for module in ("planning", "reminders"):
+        monkeypatch.setattr(f"settlements.{module}.plan_begins_at", lambda _settlement: begins_at)
+    with at(begins_at):
+        plan_reminders(settlement, using="default")
+    assert stages_of(settlement) == WHOLE_PLAN - {("follow_up", 2)}
+
+
 # Repeating ----------------------------------------------------------------------------------------
 
 

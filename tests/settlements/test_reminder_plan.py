@@ -22,8 +22,10 @@ from settlements.reminders import (
     PlannedReminder,
     calendar,
     current_policy,
+    day_of,
     out_of_quiet_hours,
     plan,
+    plan_begins_at,
     plan_for,
     step_key,
     superseded,
@@ -32,6 +34,12 @@ from settlements.reminders import (
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")
+CAIRO = ZoneInfo("Africa/Cairo")
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
+NUUK = ZoneInfo("America/Nuuk")
+APIA = ZoneInfo("Pacific/Apia")
+PAGO_PAGO = ZoneInfo("Pacific/Pago_Pago")
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 NO_GAP = timedelta(0)
@@ -133,17 +141,182 @@ def test_moments_are_planned_in_utc_whatever_zone_the_dates_are_in() -> None:
     assert {each.run_at.tzinfo for each in planned} == {UTC}
 
 
-def test_three_days_are_72_hours_also_when_the_clocks_change() -> None:
-    created = datetime(2026, 3, 28, 12, tzinfo=BERLIN)
-    first = plan(created, created + 30 * DAY, created, _policy(time_zone=BERLIN))[1]
-    assert first.run_at.astimezone(BERLIN).replace(tzinfo=None) == datetime(2026, 3, 31, 13)
-
-
 @pytest.mark.parametrize("year", [1, 9999])
 def test_a_date_at_the_end_of_all_calendars_is_planned_as_far_as_it_goes(year: int) -> None:
     due = datetime(year, 12, 31, 23, 59, tzinfo=UTC) if year > 1 else datetime(1, 1, 1, tzinfo=UTC)
     planned = plan(NOON, due, NOON, _by_day(time_zone=NEW_YORK))
     assert _shown(planned)[0] == ("initial", 0, timedelta(hours=0))
+
+
+# Days -----------------------------------------------------------------------------------------------
+
+
+def _overdue_after(due: datetime, *intervals: timedelta, zone: ZoneInfo) -> list[tuple[int, datetime]]:
+    """Steps and moments of the overdue reminders of a settlement due at the moment."""
+    policy = _policy(follow_up_after=(), overdue_after=intervals, minimum_gap=NO_GAP, time_zone=zone)
+    planned = calendar(due - 2 * DAY, due, policy)
+    return [(each.step, each.run_at) for each in planned if each.reminder_type == "overdue"]
+
+
+def _one_day_after(local: datetime, zone: ZoneInfo) -> datetime:
+    """When the overdue reminder of one day leaves."""
+    (only,) = _overdue_after(local.replace(tzinfo=zone), DAY, zone=zone)
+    return only[1]
+
+
+@pytest.mark.parametrize(
+    ("zone", "due", "leaves_at"),
+    [
+        # The due day has 25 hours: after 24 of them it would still be the due day, 23:30.
+        (BERLIN, datetime(2026, 10, 25, 0, 30), datetime(2026, 10, 25, 23, 30, tzinfo=UTC)),
+        (NEW_YORK, datetime(2026, 11, 1, 0, 30), datetime(2026, 11, 2, 5, 30, tzinfo=UTC)),
+        # 23 hours: after 24 of them it would be 13:00.
+        (BERLIN, datetime(2026, 3, 28, 12), datetime(2026, 3, 29, 10, tzinfo=UTC)),
+        (NEW_YORK, datetime(2026, 3, 7, 12), datetime(2026, 3, 8, 16, tzinfo=UTC)),
+        # 24 and a half: it would be the due day, 23:45.
+        (LORD_HOWE, datetime(2026, 4, 5, 0, 15), datetime(2026, 4, 5, 13, 45, tzinfo=UTC)),
+        # 25, the last of them a second time: it would be the due day, 23:00.
+        (CAIRO, datetime(2026, 10, 29), datetime(2026, 10, 29, 22, tzinfo=UTC)),
+        (SAO_PAULO, datetime(2019, 2, 16, 0, 30), datetime(2019, 2, 17, 3, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_day_later_is_the_same_wall_clock_time_through_a_clock_change(
+    zone: ZoneInfo, due: datetime, leaves_at: datetime
+) -> None:
+    assert _one_day_after(due, zone) == leaves_at
+    assert leaves_at.astimezone(zone).replace(tzinfo=None) == due + DAY
+
+
+@pytest.mark.parametrize(
+    ("zone", "due", "leaves_at"),
+    [
+        # UTC+13: in UTC it is the day before, 11:30.
+        (APIA, datetime(2026, 6, 2, 0, 30), datetime(2026, 6, 2, 11, 30, tzinfo=UTC)),
+        # UTC-11: in UTC it is the day after, 10:30.
+        (PAGO_PAGO, datetime(2026, 6, 1, 23, 30), datetime(2026, 6, 3, 10, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_day_later_is_the_same_wall_clock_time_far_from_greenwich(
+    zone: ZoneInfo, due: datetime, leaves_at: datetime
+) -> None:
+    assert _one_day_after(due, zone) == leaves_at
+    assert leaves_at.astimezone(zone).replace(tzinfo=None) == due + DAY
+
+
+@pytest.mark.parametrize(
+    ("zone", "due", "shown"),
+    [
+        (BERLIN, datetime(2026, 3, 28, 2, 30), datetime(2026, 3, 29, 3, 30)),
+        (NEW_YORK, datetime(2026, 3, 7, 2), datetime(2026, 3, 8, 3)),
+        (LORD_HOWE, datetime(2026, 10, 3, 2, 15), datetime(2026, 10, 4, 2, 45)),
+        (CAIRO, datetime(2026, 4, 23), datetime(2026, 4, 24, 1)),
+        (SAO_PAULO, datetime(2018, 11, 3, 0, 30), datetime(2018, 11, 4, 1, 30)),
+    ],
+)
+def test_a_time_that_the_clocks_skip_comes_later_that_day(
+    zone: ZoneInfo, due: datetime, shown: datetime
+) -> None:
+    assert _one_day_after(due, zone) == shown.replace(tzinfo=zone).astimezone(UTC)
+
+
+def test_a_time_in_the_skipped_end_of_a_day_comes_earlier_that_day() -> None:
+    # In Nuuk the clocks went from 23:00 of March 30 to midnight.
+    leaves_at = _one_day_after(datetime(2024, 3, 29, 23, 30), NUUK)
+    assert leaves_at == datetime(2024, 3, 30, 22, 30, tzinfo=NUUK).astimezone(UTC)
+
+
+def test_the_next_day_takes_the_place_of_one_that_the_calendar_skips() -> None:
+    # Samoa crossed the date line: after December 29 came the 31st, and two steps became one.
+    due = datetime(2011, 12, 29, 12, tzinfo=APIA)
+    assert _overdue_after(due, *_days(1, 2, 3), zone=APIA) == [
+        (2, datetime(2011, 12, 30, 22, tzinfo=UTC)),
+        (3, datetime(2011, 12, 31, 22, tzinfo=UTC)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "due", "leaves_at"),
+    [
+        (BERLIN, datetime(2026, 10, 24, 2, 30), datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        (NEW_YORK, datetime(2026, 10, 31, 1, 30), datetime(2026, 11, 1, 5, 30, tzinfo=UTC)),
+        (LORD_HOWE, datetime(2026, 4, 4, 1, 45), datetime(2026, 4, 4, 14, 45, tzinfo=UTC)),
+        (CAIRO, datetime(2026, 10, 28, 23, 30), datetime(2026, 10, 29, 20, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_time_that_comes_twice_counts_the_first_time(
+    zone: ZoneInfo, due: datetime, leaves_at: datetime
+) -> None:
+    assert _one_day_after(due, zone) == leaves_at
+
+
+def test_a_day_after_the_second_of_two_equal_times_is_a_day_later_all_the_same() -> None:
+    due = datetime(2026, 10, 25, 2, 30, fold=1)
+    assert _one_day_after(due, BERLIN) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
+
+
+def test_follow_ups_are_days_of_the_policys_zone_as_well() -> None:
+    created = datetime(2026, 10, 25, 0, 30, tzinfo=BERLIN)
+    planned = calendar(created, created + 10 * DAY, _policy(time_zone=BERLIN, follow_up_after=_days(1, 3)))
+    assert [each.run_at for each in planned if each.reminder_type == "follow_up"] == [
+        datetime(2026, 10, 25, 23, 30, tzinfo=UTC),
+        datetime(2026, 10, 27, 23, 30, tzinfo=UTC),
+    ]
+
+
+def test_a_follow_up_that_the_calendar_puts_on_the_due_date_is_left_out() -> None:
+    created = datetime(2026, 10, 25, 0, 30, tzinfo=BERLIN)
+    due = datetime(2026, 10, 26, 0, 30, tzinfo=BERLIN)
+    planned = calendar(created, due, _policy(time_zone=BERLIN, follow_up_after=_days(1)))
+    assert "follow_up" not in {each.reminder_type.value for each in planned}
+
+
+@pytest.mark.parametrize("interval", [HOUR, 36 * HOUR, DAY + timedelta(seconds=1), 2 * DAY - HOUR])
+@pytest.mark.parametrize(
+    "due", [datetime(2026, 3, 28, 12, tzinfo=BERLIN), datetime(2026, 10, 24, 12, tzinfo=BERLIN)]
+)
+def test_an_interval_that_is_no_whole_days_is_elapsed_time(due: datetime, interval: timedelta) -> None:
+    assert _overdue_after(due, interval, zone=BERLIN) == [(1, due.astimezone(UTC) + interval)]
+
+
+@pytest.mark.parametrize(
+    ("due", "intervals"),
+    [
+        # A day of 25 hours passes the step after it, and so does one of 23 the step before it.
+        (datetime(2026, 10, 25, 0, 30), (DAY, DAY + HOUR / 2)),
+        (datetime(2026, 3, 28, 12), (DAY - HOUR / 2, DAY)),
+    ],
+)
+def test_of_two_steps_that_a_clock_change_turns_round_the_higher_stays(
+    due: datetime, intervals: tuple[timedelta, timedelta]
+) -> None:
+    both = [_overdue_after(due.replace(tzinfo=BERLIN), each, zone=BERLIN)[0][1] for each in intervals]
+    assert both[0] > both[1]
+    turned = _overdue_after(due.replace(tzinfo=BERLIN), *intervals, 5 * DAY, zone=BERLIN)
+    assert [step for step, _ in turned] == [2, 3]
+    assert turned[0][1] == both[1]
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "day"),
+    [
+        (datetime(2026, 6, 1, 11, 30, tzinfo=UTC), APIA, date(2026, 6, 2)),
+        (datetime(2026, 6, 1, 10, 30, tzinfo=UTC), APIA, date(2026, 6, 1)),
+        (datetime(2026, 6, 1, 10, 30, tzinfo=UTC), PAGO_PAGO, date(2026, 5, 31)),
+        (datetime(2026, 6, 1, 11, 30, tzinfo=UTC), PAGO_PAGO, date(2026, 6, 1)),
+        (datetime(2026, 10, 25, 22, 59, tzinfo=UTC), BERLIN, date(2026, 10, 25)),  # 25 hours long
+        (datetime(2026, 10, 25, 23, tzinfo=UTC), BERLIN, date(2026, 10, 26)),
+        (datetime(2026, 6, 1, 23, tzinfo=NEW_YORK), BERLIN, date(2026, 6, 2)),
+        (datetime.max.replace(tzinfo=UTC), BERLIN, date.max),
+        (datetime.min.replace(tzinfo=UTC), NEW_YORK, date.min),
+    ],
+)
+def test_the_day_of_a_moment_is_that_of_the_policys_zone(moment: datetime, zone: ZoneInfo, day: date) -> None:
+    assert day_of(moment, _policy(time_zone=zone)) == day
+
+
+def test_a_moment_without_a_zone_has_no_day() -> None:
+    with pytest.raises(InvalidDueDate, match="^moment must be a date and time with a time zone"):
+        day_of(datetime(2026, 6, 1), _policy())
 
 
 # Quiet hours ----------------------------------------------------------------------------------------
@@ -300,6 +473,20 @@ def test_exactly_the_minimum_gap_is_far_enough() -> None:
     assert len(plan(NOON, NOON + DAY, NOON, policy)) == 4
 
 
+def test_a_gap_of_a_day_is_a_day_of_the_calendar() -> None:
+    # On March 29 that is 23 hours, on October 25 it is 25.
+    policy = _policy(time_zone=BERLIN, minimum_gap=DAY, overdue_after=_days(1), follow_up_after=())
+    due = datetime(2026, 3, 28, 12, tzinfo=BERLIN)
+    assert [each.reminder_type for each in calendar(due - 2 * DAY, due, policy)] == [
+        "initial",
+        "final",
+        "overdue",
+    ]
+    policy = replace(policy, overdue_after=(24.5 * HOUR,))
+    due = datetime(2026, 10, 24, 12, tzinfo=BERLIN)
+    assert [each.reminder_type for each in calendar(due - 2 * DAY, due, policy)] == ["initial", "overdue"]
+
+
 def test_two_that_quiet_hours_move_to_one_moment_become_one_even_without_a_gap() -> None:
     created = datetime(2026, 6, 1, 12, tzinfo=BERLIN)
     policy = _by_day(
@@ -377,6 +564,43 @@ def test_a_settlement_paid_in_part_has_a_plan() -> None:
     assert plan_for(_settlement(status="partially_paid"), NOON, _policy())
 
 
+def _with_payer_since(moment: datetime | None) -> Settlement:
+    settlement = _settlement()
+    settlement.payer_since = moment
+    return settlement
+
+
+def test_a_plan_begins_at_the_creation() -> None:
+    assert plan_begins_at(_settlement()) == NOON
+    assert plan_begins_at(_with_payer_since(None)) == NOON
+
+
+def test_a_plan_begins_anew_with_a_new_payer() -> None:
+    assert plan_begins_at(_with_payer_since(NOON + 2 * DAY)) == NOON + 2 * DAY
+
+
+def test_a_new_payer_gets_an_initial_reminder_and_follow_ups_counted_from_it() -> None:
+    came_in = NOON + 2 * DAY
+    assert _shown(plan_for(_with_payer_since(came_in), came_in, _policy(overdue_after=_days(1)))) == [
+        ("initial", 0, 2 * DAY),
+        ("follow_up", 1, 5 * DAY),
+        ("follow_up", 2, 9 * DAY),
+        ("final", 0, 10 * DAY),
+        ("overdue", 1, 11 * DAY),
+    ]
+
+
+def test_a_payer_who_came_in_after_the_due_date_gets_what_a_settlement_created_then_gets() -> None:
+    came_in = NOON + 12 * DAY
+    planned = plan_for(_with_payer_since(came_in), came_in, _policy(overdue_after=_days(1, 3)))
+    assert _shown(planned) == [("initial", 0, 12 * DAY), ("overdue", 2, 13 * DAY)]
+
+
+def test_a_plan_that_begins_ahead_of_now_begins_now() -> None:
+    ahead = _with_payer_since(NOON + DAY)
+    assert plan_for(ahead, NOON, _policy()) == plan(NOON, NOON + 10 * DAY, NOON, _policy())
+
+
 def test_the_policy_in_force_comes_from_the_settings(settings: DjangoSettings) -> None:
     settings.SETTLEMENTS = {
         "REMINDERS": {"OVERDUE_AFTER": [5], "QUIET_HOURS": None, "TIME_ZONE": "Europe/Berlin"}
@@ -406,9 +630,9 @@ def test_the_longest_key_fits_its_column() -> None:
 
 
 @pytest.mark.parametrize("wrong", [datetime(2026, 6, 1), date(2026, 6, 1), "2026-06-01T12:00Z", None])
-@pytest.mark.parametrize("name", ["created_at", "due_date", "now"])
+@pytest.mark.parametrize("name", ["begins_at", "due_date", "now"])
 def test_a_moment_that_is_not_aware_is_refused_by_name(wrong: Any, name: str) -> None:
-    moments = {"created_at": NOON, "due_date": NOON, "now": NOON} | {name: wrong}
+    moments = {"begins_at": NOON, "due_date": NOON, "now": NOON} | {name: wrong}
     with pytest.raises(InvalidDueDate, match=f"^{name} must be a date and time with a time zone"):
         plan(**moments, policy=_policy())
 
@@ -440,6 +664,14 @@ def test_the_plan_of_a_settlement_tells_what_is_superseded() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_superseded_counts_from_the_payer_who_came_in() -> None:
+    came_in = NOON + 2 * DAY
+    shared: dict[str, Any] = {"planned_at": came_in, "policy": _policy()}
+    settlement = _with_payer_since(came_in)
+    assert not superseded_for(settlement, "initial", 0, now=NOON + 4 * DAY, **shared)
+    assert superseded_for(settlement, "initial", 0, now=NOON + 5 * DAY, **shared)
+
+
 def test_a_reminder_asked_for_by_hand_is_never_superseded() -> None:
     shared: dict[str, Any] = {"planned_at": NOON + 19 * DAY, "now": NOON + 30 * DAY, "policy": _policy()}
     assert not superseded_for(_settlement(), "initial", 0, **shared)
@@ -447,13 +679,19 @@ def test_a_reminder_asked_for_by_hand_is_never_superseded() -> None:
 
 # Properties -----------------------------------------------------------------------------------------
 
-CLOCK_CHANGES = [
-    datetime(2026, 3, 29, 1, tzinfo=UTC),  # Europe/Berlin
-    datetime(2026, 10, 25, 1, tzinfo=UTC),
-    datetime(2026, 3, 8, 7, tzinfo=UTC),  # America/New_York
-    datetime(2026, 11, 1, 6, tzinfo=UTC),
-]
-ZONES = ["Europe/Berlin", "America/New_York", "UTC", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Cairo"]
+CLOCK_CHANGES: dict[str, list[datetime]] = {
+    "UTC": [],
+    "Europe/Berlin": [datetime(2026, 3, 29, 1), datetime(2026, 10, 25, 1)],
+    "America/New_York": [datetime(2026, 3, 8, 7), datetime(2026, 11, 1, 6)],
+    "Africa/Cairo": [datetime(2026, 4, 23, 22), datetime(2026, 10, 29, 21)],  # at midnight
+    "America/Sao_Paulo": [datetime(2018, 11, 4, 3), datetime(2019, 2, 17, 2)],  # at midnight
+    "Australia/Lord_Howe": [datetime(2026, 10, 3, 15, 30), datetime(2026, 4, 4, 15)],  # half an hour
+    "America/Nuuk": [datetime(2024, 3, 31, 1), datetime(2024, 10, 27, 1)],  # from 23:00 to midnight
+    "Pacific/Apia": [],
+    "Pacific/Pago_Pago": [],
+    "Asia/Kathmandu": [],
+}
+"""The zones, and when their clocks change, in UTC."""
 
 
 def _between(shortest: timedelta, longest: timedelta) -> st.SearchStrategy[timedelta]:
@@ -466,12 +704,19 @@ anywhere = st.datetimes(datetime(2025, 1, 1), datetime(2028, 1, 1)).map(
     lambda moment: moment.replace(tzinfo=UTC)
 )
 near_a_clock_change = st.builds(
-    lambda change, distance: change + distance, st.sampled_from(CLOCK_CHANGES), _between(-4 * DAY, 2 * DAY)
+    lambda change, distance: change.replace(tzinfo=UTC) + distance,
+    st.sampled_from([change for changes in CLOCK_CHANGES.values() for change in changes]),
+    _between(-4 * DAY, 2 * DAY),
 )
 moments = anywhere | near_a_clock_change
 wall_times = st.integers(0, 47).map(lambda halves: time(halves // 2, halves % 2 * 30)) | st.times()
 quiet_hours = st.none() | st.tuples(wall_times, wall_times).filter(lambda hours: hours[0] != hours[1])
-intervals = st.lists(_between(timedelta(microseconds=1), 40 * DAY), max_size=5).map(
+whole_days = st.integers(1, 40).map(lambda days: days * DAY)
+about_whole_days = st.builds(
+    lambda days, halves: days + halves * HOUR / 2, whole_days, st.integers(-3, 3)
+)  # those that a clock change can turn round
+durations = _between(timedelta(microseconds=1), 40 * DAY) | whole_days | about_whole_days
+intervals = st.lists(durations, max_size=5).map(
     lambda found: tuple(sorted({interval for interval in found if interval > timedelta(0)}))
 )
 policies = st.builds(
@@ -479,8 +724,8 @@ policies = st.builds(
     follow_up_after=intervals,
     overdue_after=intervals,
     quiet_hours=quiet_hours,
-    time_zone=st.sampled_from(ZONES).map(ZoneInfo),
-    minimum_gap=st.just(NO_GAP) | _between(NO_GAP, 3 * DAY),
+    time_zone=st.sampled_from(list(CLOCK_CHANGES)).map(ZoneInfo),
+    minimum_gap=st.just(NO_GAP) | st.just(DAY) | _between(NO_GAP, 3 * DAY),
     lapsed_after=st.just(NO_GAP) | _between(NO_GAP, 5 * DAY),
 )
 Situation = tuple[datetime, datetime, datetime, ReminderPolicy]
@@ -503,13 +748,33 @@ def _is_quiet(moment: datetime, policy: ReminderPolicy) -> bool:
     return start <= shown < end if start < end else shown >= start or shown < end
 
 
+def _after(start: datetime, interval: timedelta, zone: ZoneInfo) -> datetime:
+    """The plain reading of days: of the moments at which the wall clock shows the time, the first."""
+    if interval % DAY:
+        return start + interval
+    wanted = start.astimezone(zone).replace(tzinfo=None, fold=0) + interval
+    around = wanted.replace(tzinfo=UTC)
+    offsets = {(around + side * DAY).astimezone(zone).utcoffset() for side in (-1.5, 1.5)}
+    shown = {
+        moment: moment.astimezone(zone).replace(tzinfo=None)
+        for moment in sorted(around - offset for offset in offsets if offset is not None)
+    }
+    exact = [moment for moment, local in shown.items() if local == wanted]
+    that_day = [moment for moment, local in shown.items() if local.date() == wanted.date()]
+    return exact[0] if exact else max(that_day)
+
+
 def _candidates(created: datetime, due: datetime, policy: ReminderPolicy) -> list[PlannedReminder]:
     """Every reminder there could be, written as the rules are, without distances."""
     named = [(ReminderType.INITIAL, 0, created), (ReminderType.FINAL, 0, due)]
     named += [
-        (ReminderType.FOLLOW_UP, n, created + after) for n, after in enumerate(policy.follow_up_after, 1)
+        (kind, step, _after(start, interval, policy.time_zone))
+        for kind, start, stage in [
+            (ReminderType.FOLLOW_UP, created, policy.follow_up_after),
+            (ReminderType.OVERDUE, due, policy.overdue_after),
+        ]
+        for step, interval in enumerate(stage, 1)
     ]
-    named += [(ReminderType.OVERDUE, n, due + after) for n, after in enumerate(policy.overdue_after, 1)]
     return [
         PlannedReminder(kind, step, out_of_quiet_hours(moment, policy))
         for kind, step, moment in named
@@ -529,8 +794,9 @@ def test_a_plan_is_sorted_without_two_of_a_kind(situation: Situation) -> None:
 @thorough
 @given(situations)
 def test_a_plan_keeps_its_distances(situation: Situation) -> None:
-    planned, gap = plan(*situation), situation[3].minimum_gap
-    assert all(later.run_at - earlier.run_at >= gap for earlier, later in pairwise(planned))
+    planned, policy = plan(*situation), situation[3]
+    for earlier, later in pairwise(planned):
+        assert later.run_at >= _after(earlier.run_at, policy.minimum_gap, policy.time_zone)
 
 
 @thorough
@@ -596,12 +862,13 @@ def test_a_calendar_holds_what_the_rules_name_and_omits_only_what_comes_too_clos
     assert set(kept) <= set(candidates)
     for omitted in set(candidates) - set(kept):
         rank = (URGENCY[omitted.reminder_type], omitted.step)
-        rivals = [
-            abs(each.run_at - omitted.run_at)
-            for each in kept
-            if each.reminder_type == "initial" or (URGENCY[each.reminder_type], each.step) > rank
-        ]
-        assert min(rivals) < max(policy.minimum_gap, timedelta.resolution)
+        higher = [each for each in kept if (URGENCY[each.reminder_type], each.step) > rank]
+        rivals = [(kept[0].run_at, omitted.run_at)]
+        rivals += [(omitted.run_at, each.run_at) for each in higher]
+        assert any(
+            second <= first or second < _after(first, policy.minimum_gap, policy.time_zone)
+            for first, second in rivals
+        )
 
 
 @thorough
@@ -659,6 +926,91 @@ def test_through_a_clock_change_nights_stay_quiet_and_days_stay_unmoved(
         shown = each.run_at.astimezone(zone).time()
         assert time(8) <= shown < time(21)
         named = {created, created + due_in}
-        named |= {created + after for after in policy.follow_up_after}
-        named |= {created + due_in + after for after in policy.overdue_after}
+        named |= {_after(created, interval, zone) for interval in policy.follow_up_after}
+        named |= {_after(created + due_in, interval, zone) for interval in policy.overdue_after}
         assert shown == time(8) or each.run_at in named
+
+
+by_days = st.lists(st.integers(1, 5).map(lambda days: days * DAY) | whole_days, max_size=5, unique=True).map(
+    lambda days: tuple(sorted(days))
+)
+days_before_a_clock_change_of_the_zone = st.sampled_from(
+    [(zone, change) for zone, changes in CLOCK_CHANGES.items() for change in changes]
+).flatmap(
+    lambda chosen: st.tuples(
+        st.just(chosen[0]),
+        st.builds(
+            lambda days, halves: chosen[1].replace(tzinfo=UTC) - days * DAY + halves * HOUR / 2,
+            st.integers(0, 5),
+            st.integers(-4, 4),
+        ),
+    )
+)
+zoned_moments = days_before_a_clock_change_of_the_zone | st.tuples(
+    st.sampled_from(list(CLOCK_CHANGES)), moments
+)
+situations_of_days = st.builds(
+    lambda zoned, due_in, policy, follow_up_after, overdue_after: (
+        zoned[1],
+        zoned[1] + due_in,
+        replace(
+            policy,
+            time_zone=ZoneInfo(zoned[0]),
+            follow_up_after=follow_up_after,
+            overdue_after=overdue_after,
+            minimum_gap=NO_GAP,
+        ),
+    ),
+    zoned_moments,
+    st.just(NO_GAP) | whole_days | _between(-5 * DAY, 50 * DAY),
+    policies,
+    by_days,
+    by_days,
+)
+Dates = tuple[datetime, datetime, ReminderPolicy]
+INTERVALS = {"follow_up": "follow_up_after", "overdue": "overdue_after"}
+
+
+def _days_of(planned: PlannedReminder, policy: ReminderPolicy) -> timedelta:
+    """The whole days after which the policy has a follow-up or an overdue reminder go out."""
+    days: timedelta = getattr(policy, INTERVALS[planned.reminder_type])[planned.step - 1]
+    return days
+
+
+@thorough
+@given(situations_of_days)
+def test_an_overdue_reminder_of_days_never_leaves_before_so_many_days_are_over(dates: Dates) -> None:
+    _, due, policy = dates
+    for each in calendar(*dates):
+        if each.reminder_type == "overdue":
+            assert day_of(each.run_at, policy) >= day_of(due, policy) + _days_of(each, policy)
+
+
+@thorough
+@given(situations_of_days)
+def test_without_quiet_hours_a_reminder_of_days_leaves_exactly_that_many_days_later(dates: Dates) -> None:
+    created, due, policy = dates
+    policy = replace(policy, quiet_hours=None)
+    for each in calendar(created, due, policy):
+        if each.reminder_type in INTERVALS:
+            start = created if each.reminder_type == "follow_up" else due
+            assert day_of(each.run_at, policy) == day_of(start, policy) + _days_of(each, policy)
+
+
+@thorough
+@given(situations)
+def test_without_quiet_hours_follow_ups_leave_before_the_due_date(situation: Situation) -> None:
+    created, due, _, policy = situation
+    planned = calendar(created, due, replace(policy, quiet_hours=None))
+    assert all(each.run_at < due for each in planned if each.reminder_type == "follow_up")
+
+
+@thorough
+@given(situations)
+def test_a_calendar_goes_up_in_time_and_in_steps_and_keeps_out_of_quiet_hours(situation: Situation) -> None:
+    created, due, _, policy = situation
+    planned = calendar(created, due, policy)
+    assert all(earlier.run_at < later.run_at for earlier, later in pairwise(planned))
+    ranks = [(URGENCY[each.reminder_type], each.step) for each in planned]
+    assert ranks == sorted(set(ranks))
+    assert not [each for each in planned if _is_quiet(each.run_at, policy)]

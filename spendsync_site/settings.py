@@ -1,10 +1,12 @@
 """Settings of the SpendSync site, read from the environment or from `.env` beside manage.py."""
 
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import environ
+from anymail.exceptions import AnymailNotSupportedWarning
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -190,7 +192,15 @@ EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT", default=15)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="SpendSync <noreply@spendsync.example>")
 EMAIL_MESSAGE_ID_DOMAIN = env.str("EMAIL_MESSAGE_ID_DOMAIN", default="")
 # SendGrid, Mailgun and others: EMAIL_BACKEND=anymail.backends.<provider>.EmailBackend and ANYMAIL as JSON.
-ANYMAIL = env.json("ANYMAIL", default={})
+ANYMAIL = {"REQUESTS_TIMEOUT": EMAIL_TIMEOUT, **env.json("ANYMAIL", default={})}
+# Anymail's authors no longer try SendGrid themselves, and say so at each start, e-mail and webhook. We do:
+# tests/settlements/ drives it against a server that answers as SendGrid documents.
+SILENCED_SYSTEM_CHECKS = ["anymail.W003"]
+warnings.filterwarnings(
+    "ignore",
+    message=r"django-anymail has dropped official support for SendGrid\.",
+    category=AnymailNotSupportedWarning,
+)
 
 # Languages, time, static files ------------------------------------------------------------------
 

@@ -124,6 +124,8 @@ class Settings:
     """When unsettled payments are asked about."""
     notification_delay: timedelta = timedelta(seconds=2)
     """How long a notification waits, so that saves in quick succession become one e-mail."""
+    email_retry_for: timedelta = timedelta(hours=24)
+    """How long an e-mail is tried again that the mail server did not take for now; 0: three retries, as any job."""
     gateway: str = "settlements.gateways.DatabaseGateway"
     """Dotted path of the payment gateway's class."""
     gateway_options: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -231,6 +233,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "reminders": _reminder_policy,
     "payment_check": _payment_check_policy,
     "notification_delay": _waiting_time,
+    "email_retry_for": _waiting_time,
     "gateway": _dotted_path,
     "gateway_options": _options,
 }

@@ -51,8 +51,9 @@ def add_email_notification_job(
 ) -> Job:
     """Add the e-mail `template_type` to `email`; an empty `subject` leaves it to the template.
 
-    `template_data` is plain JSON; with a `settlement_id` in it the rest is looked up when the e-mail is
-    rendered. Raises UnknownTemplateType, InvalidEmailAddress, or an InvalidJob error of the job queue.
+    `template_data` is plain JSON; with a `settlement_id` or `payment_id` in it the rest is looked up when the
+    e-mail is rendered, and wins over any amount, date or name given. The e-mail goes to the given address, but not
+    if it is barred, if the user is inactive, or if it is not true any more (docs/letters.md). Raises UnknownTemplateType, InvalidEmailAddress, or an InvalidJob error of the job queue.
     """
     emails.check_template_type(template_type)
     emails.check_address(email)
@@ -77,6 +78,30 @@ def add_email_notification_job(
         template_type=template_type,
         template_data=template_data,
     )
+
+
+def add_letter_job(
+    settlement: Settlement,
+    user_id: Any,
+    template_type: str,
+    *,
+    payment_id: UUID | str | None = None,
+    reminder: dict[str, Any] | None = None,
+    unique_key: str | None = None,
+    using: str,
+) -> Job:
+    """Add a letter that the system decided on: ids alone; what it says and where it goes is looked up as it leaves."""
+    data = {"settlement_id": str(settlement.pk)}
+    if payment_id is not None:
+        data["payment_id"] = str(payment_id)
+    payload: dict[str, Any] = {
+        "user_id": _plain_id(user_id),
+        "template_type": template_type,
+        "template_data": data,
+    }
+    if reminder is not None:
+        payload["reminder"] = reminder
+    return enqueue("email.notification", unique_key=unique_key, subject=settlement, using=using, **payload)
 
 
 def add_settlement_reminder_job(
@@ -124,6 +149,7 @@ def add_settlement_processing_job(
     *,
     event: str | None = None,
     payment_id: UUID | str | None = None,
+    user_id: int | str | None = None,
     reopen: bool | None = None,
     run_at: datetime | None = None,
     delay: timedelta | float | None = None,
@@ -133,9 +159,9 @@ def add_settlement_processing_job(
     """Add one step of processing a settlement.
 
     `event` and `payment_id` belong to `settlement_notification`: what the e-mails are about (a template
-    type; by default what the settlement's status says). `reopen` belongs to `auto_complete`: whether a
-    completed settlement opens again if its payments do not cover it; by default if one was refunded.
-    Raises UnknownProcessType, SettlementNotFound, UnknownTemplateType, or an InvalidJob error of the
+    type; by default what the settlement's status says), `user_id` if it is for one person alone. `payment_id`
+    also belongs to `payment_status_check`: the payment to ask about, by default every unsettled one. `reopen=False`
+    belongs to `auto_complete`: a completed settlement stays so though its payments do not cover it. Raises UnknownProcessType, SettlementNotFound, UnknownTemplateType, or an InvalidJob error of the
     job queue.
     """
     if process_type not in PROCESS_TYPES:
@@ -149,6 +175,8 @@ def add_settlement_processing_job(
         payload["event"] = emails.check_template_type(event)
     if payment_id is not None:
         payload["payment_id"] = str(payment_id)
+    if user_id is not None:
+        payload["user_id"] = _plain_id(user_id)
     if reopen is not None:
         payload["reopen"] = reopen
     return enqueue(

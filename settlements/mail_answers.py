@@ -305,6 +305,16 @@ def describe(error: Exception) -> str:
     return plain_line(f"{type(error).__name__}: {text}")
 
 
+def names_an_address(error: Exception) -> bool:
+    """Whether the error, or one that it was made of, quotes an e-mail address or a key: then it is not logged."""
+    secrets = list(_secrets(error))
+    return any(
+        _ANY_ADDRESS.search(text) or _ANY_KEY.search(text) or any(secret in text for secret in secrets)
+        for link in _links(error)
+        if (text := _text_of(link) if isinstance(link, Exception) else "")
+    )
+
+
 def plain_line(text: str) -> str:
     """Somebody else's text, fit to be stored and shown: one short line without e-mail addresses and keys."""
     if len(text) > _LONGEST_READ:

@@ -51,6 +51,8 @@ class Question:
     address: str = ""
     reminder: Reminder | None = None
     asked_at: datetime | None = None
+    job_id: int | None = None
+    """The job of the e-mail; None while it is only decided on."""
 
 
 def read(question: Question, using: str) -> Rows:
@@ -103,22 +105,24 @@ def _annotated(rows: QuerySet[Row], question: Question, prefix: str) -> QuerySet
 def _later_reminders(question: Question, prefix: str) -> QuerySet[ReminderDelivery]:
     """Reminders of the same debt to the same payer that are further on, delivered or on their way.
 
-    For one that somebody asked for, only those that were decided on after it.
+    For one that somebody asked for, only those that were decided on after it. The same reminder counts where another
+    e-mail carries it: somebody asked for it again after this e-mail had failed.
     """
-    reminder_type, step = _stage(question)
-    further = Q(reminder_type__in=STAGES[STAGES.index(reminder_type) + 1 :])
-    if question.reminder is not None:
-        further |= Q(reminder_type=reminder_type, step__gt=step)
+    reminder, (reminder_type, step) = question.reminder, _stage(question)
+    counts = Q(reminder_type__in=STAGES[STAGES.index(reminder_type) + 1 :])
+    if reminder is not None:
+        counts |= Q(reminder_type=reminder_type, step__gt=step)
+    if question.asked_at is not None and (reminder is None or reminder.planned_at is None):
+        counts &= Q(created_at__gt=question.asked_at)
+    if reminder is not None and question.job_id is not None:
+        counts |= Q(reminder_type=reminder_type, step=step) & ~Q(email_job=question.job_id)
     rows = ReminderDelivery.objects.filter(
-        further,
-        settlement=OuterRef(f"{prefix}pk" if not prefix else "settlement_id"),
+        counts,
+        settlement=OuterRef("settlement_id" if prefix else "pk"),
         due_date=OuterRef(f"{prefix}due_date"),
         payer_term=OuterRef(f"{prefix}payer_term"),
-    ).exclude(status=ReminderDelivery.Status.NOT_DELIVERED)
-    is_planned = question.reminder is not None and question.reminder.planned_at is not None
-    if not is_planned and question.asked_at is not None:
-        rows = rows.filter(created_at__gt=question.asked_at)
-    return rows.order_by()
+    )
+    return rows.exclude(status=ReminderDelivery.Status.NOT_DELIVERED).order_by()
 
 
 def _stage(question: Question) -> tuple[ReminderType, int]:

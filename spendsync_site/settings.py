@@ -171,6 +171,8 @@ def _settlements() -> dict[str, Any]:
         configured["PAYMENT_CHECK"] = {"FIRST_DELAY": env.float("PAYMENT_CHECK_FIRST_DELAY")}
     if "NOTIFICATION_DELAY" in env:
         configured["NOTIFICATION_DELAY"] = env.float("NOTIFICATION_DELAY")
+    if "EMAIL_RETRY_FOR" in env:
+        configured["EMAIL_RETRY_FOR"] = env.float("EMAIL_RETRY_FOR")
     if env.str("GATEWAY_URL", default=""):
         configured["GATEWAY"] = "settlements.gateways.HttpGateway"
         configured["GATEWAY_OPTIONS"] = {

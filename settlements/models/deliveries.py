@@ -108,11 +108,11 @@ class EmailDeliveryManager(models.Manager["EmailDelivery"]):
             cursor.execute(
                 f"""
                 INSERT INTO settlements_emaildelivery
-                    (job_id, status, tries, error, provider_id, created_at, {", ".join(facts)})
-                SELECT %s, 'sending', 1, '', '', CURRENT_TIMESTAMP, {", ".join(["%s"] * len(facts))}
+                    (job_id, status, tries, tries_before, error, provider_id, created_at, {", ".join(facts)})
+                SELECT %s, 'sending', 1, 0, '', '', CURRENT_TIMESTAMP, {", ".join(["%s"] * len(facts))}
                 WHERE EXISTS (SELECT 1 FROM jobqueue_job WHERE id = %s AND attempt = %s)
                 ON CONFLICT DO NOTHING
-                RETURNING id, created_at
+                RETURNING id
                 """,  # noqa: S608 - only names of columns
                 [job.pk, *facts.values(), job.pk, job.attempt],
             )
@@ -158,6 +158,14 @@ class EmailDelivery(models.Model):
     about = models.CharField(_("about"), max_length=200, default="", blank=True, db_index=True)
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.SENDING)
     tries = models.PositiveIntegerField(_("tries"), default=1)
+    tries_before = models.PositiveIntegerField(default=0, editable=False)
+    trying_since = models.DateTimeField(
+        _("tried since"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("When somebody asked for it once more; else it is tried since it was created."),
+    )
     error = models.TextField(_("error or reason"), default="", blank=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)

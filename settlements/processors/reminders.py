@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db import router, transaction
 
-from jobqueue.clock import database_now
 from jobqueue.execution import current_database, current_job
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
+from jobqueue.models import Job
 from settlements.emails import check_address
 from settlements.exceptions import InvalidEmailAddress
-from settlements.jobs import add_email_notification_job
+from settlements.jobs import add_letter_job
+from settlements.letters import Reminder
 from settlements.models import ReminderDelivery, ReminderType, Settlement
-from settlements.reminders import current_policy, out_of_quiet_hours, superseded_for
+from settlements.rows import Question
+from settlements.truth import Verdict, look
 
 
 @processor(
@@ -39,72 +40,81 @@ def send(
         settlement = Settlement.objects.using(using).select_for_update().filter(pk=settlement_id).first()
         if settlement is None:
             return Skipped("settlement was deleted")
-        reason = why_not(settlement, datetime.fromisoformat(due_date))
-        if reason is None and planned:
-            reason = _why_not_planned(settlement, reminder_type, step, now=database_now(using))
-        if reason is not None:
-            return Skipped(reason)
-        return _deliver(settlement, user_id, ReminderType(reminder_type), step, using)
+        job = current_job()
+        planned_at = job.created_at if planned and job else None
+        reminder = Reminder(reminder_type, step, datetime.fromisoformat(due_date), planned_at)
+        verdict = look(_question(settlement, user_id, reminder, job), using)
+        if verdict.skip is not None:
+            return Skipped(verdict.skip)
+        _check_reachable(verdict, user_id)
+        if verdict.wait is not None:
+            raise RetryLater(verdict.wait, "quiet hours")
+        return _deliver(settlement, verdict.rows.person, reminder, using)
 
 
-def why_not(settlement: Settlement, due_date: datetime) -> str | None:
-    """Why no reminder may go out; None if one may."""
-    if settlement.status == Settlement.Status.COMPLETED:
-        return "settlement already completed"
-    if settlement.status == Settlement.Status.CANCELLED:
-        return "settlement cancelled"
-    if settlement.reminders_paused:
-        return "reminders are paused"
-    if settlement.due_date != due_date:
-        return f"due date moved to {settlement.due_date.isoformat()}"
-    return None
+def _question(settlement: Settlement, user_id: int | str, reminder: Reminder, job: Job | None) -> Question:
+    return Question(
+        f"reminder_{reminder.reminder_type}",
+        user_id=user_id,
+        settlement_id=settlement.pk,
+        reminder=reminder,
+        asked_at=job.created_at if job else None,
+    )
 
 
-def _why_not_planned(settlement: Settlement, reminder_type: str, step: int, *, now: datetime) -> str | None:
-    job, policy = current_job(), current_policy()
-    planned_at = job.created_at if job else now
-    if superseded_for(settlement, reminder_type, step, planned_at=planned_at, now=now, policy=policy):
-        return "a later reminder is due as well"
-    quiet_until = out_of_quiet_hours(now, policy)
-    if quiet_until > now:
-        raise RetryLater(quiet_until - now, "quiet hours")
-    return None
-
-
-def _deliver(
-    settlement: Settlement, user_id: int | str, reminder_type: ReminderType, step: int, using: str
-) -> Skipped | None:
-    user: Any = get_user_model()._default_manager.using(using).filter(pk=user_id).first()
-    if user is None:
-        raise Discard(f"user {user_id} does not exist any more")
-    if not user.email:
-        return Skipped(f"user {user_id} has no e-mail address")
+def _check_reachable(verdict: Verdict, user_id: int | str) -> None:
     try:
-        check_address(user.email)
+        check_address(verdict.address)
     except InvalidEmailAddress as error:
         raise Discard(f"user {user_id} cannot be reached: {error}") from None
-    deliveries = ReminderDelivery.objects.using(using)
-    if (
-        reminder_type == ReminderType.INITIAL
-        and deliveries.filter(settlement=settlement, reminder_type=reminder_type).exists()
-    ):
+
+
+def _deliver(settlement: Settlement, user: Any, reminder: Reminder, using: str) -> Skipped | None:
+    deliveries = ReminderDelivery.objects.using(using).filter(
+        settlement=settlement, reminder_type=reminder.reminder_type, payer_term=settlement.payer_term
+    )
+    earlier = deliveries.exclude(due_date=settlement.due_date, step=reminder.step)
+    not_delivered = ReminderDelivery.Status.NOT_DELIVERED
+    if reminder.reminder_type == ReminderType.INITIAL and earlier.exclude(status=not_delivered).exists():
         return Skipped("the initial reminder went out already")
     delivery, is_new = deliveries.get_or_create(
         settlement=settlement,
-        reminder_type=reminder_type,
-        step=step,
+        reminder_type=reminder.reminder_type,
+        payer_term=settlement.payer_term,
+        step=reminder.step,
         due_date=settlement.due_date,
-        defaults={"recipient": user},
+        defaults={"recipient": user, "status": ReminderDelivery.Status.ON_ITS_WAY},
     )
-    if not is_new:
-        return Skipped("this reminder went out already")
-    delivery.email_job = add_email_notification_job(
+    if not is_new and (reason := _why_not_again(delivery)):
+        return Skipped(reason)
+    delivery.recipient, delivery.status = user, ReminderDelivery.Status.ON_ITS_WAY
+    delivery.email_job = _add_letter(settlement, user, reminder, using)
+    delivery.save(using=using, update_fields=["email_job", "recipient", "status"])
+    return None
+
+
+def _why_not_again(delivery: ReminderDelivery) -> str | None:
+    """A reminder that was not delivered may be asked for again; one that may still go out must not."""
+    if delivery.status == ReminderDelivery.Status.DELIVERED:
+        return "this reminder went out already"
+    if delivery.status == ReminderDelivery.Status.NOT_DELIVERED:
+        return None
+    email_job = delivery.email_job
+    if email_job is None or email_job.state in (Job.State.FAILED, Job.State.CANCELLED, Job.State.COMPLETED):
+        return None
+    return "this reminder is on its way"
+
+
+def _add_letter(settlement: Settlement, user: Any, reminder: Reminder, using: str) -> Job:
+    return add_letter_job(
+        settlement,
         user.pk,
-        user.email,
-        "",
-        f"reminder_{reminder_type.value}",
-        {"settlement_id": str(settlement.pk)},
+        f"reminder_{reminder.reminder_type}",
+        reminder={
+            "reminder_type": str(reminder.reminder_type),
+            "step": reminder.step,
+            "due_date": reminder.due_date.isoformat(),
+            "planned_at": reminder.planned_at.isoformat() if reminder.planned_at else None,
+        },
         using=using,
     )
-    delivery.save(using=using, update_fields=["email_job"])
-    return None

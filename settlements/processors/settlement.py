@@ -12,13 +12,17 @@ from django.db import router, transaction
 from jobqueue.execution import current_database, current_job
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
 from jobqueue.models import Job, subject_of
+from settlements import discrepancies
 from settlements.conf import get_settings
 from settlements.emails import check_address
-from settlements.exceptions import CurrencyMismatch, GatewayError, GatewayRefused, InvalidEmailAddress
+from settlements.exceptions import GatewayContradiction, GatewayError, GatewayRefused, InvalidEmailAddress
 from settlements.gateways import UNKNOWN, GatewayAnswer, get_gateway
-from settlements.jobs import add_email_notification_job
+from settlements.jobs import add_letter_job, add_settlement_processing_job
+from settlements.letters import Facts, people_for, why_not
 from settlements.models import Payment, Settlement
 from settlements.planning import plan_reminders
+from settlements.rows import Question
+from settlements.truth import look
 
 
 def _counter(process_type: str) -> TypeCounter:
@@ -41,37 +45,25 @@ def _locked(settlement_id: str) -> Iterator[tuple[Settlement | None, str]]:
 
 @processor("settlement.auto_complete", queue="settlement", timeout=30, counter=_counter("auto_complete"))
 def auto_complete(settlement_id: str, reopen: bool | None = None) -> Skipped | None:
-    """Make the settlement's status follow its completed payments.
+    """Make the settlement's status follow its payments and what was decided; note money that fits nowhere.
 
-    A completed one stays so, because somebody may have completed it by hand, unless `reopen` says that
-    money is missing now. Without `reopen`, a refund says so.
+    With `reopen=False` a completed settlement stays so, though its payments do not cover it.
     """
     with _locked(settlement_id) as (settlement, using):
         if settlement is None:
             return Skipped("settlement was deleted")
+        paid = settlement.paid().amount
+        discrepancies.note(settlement, paid, using)
+        if settlement.announced_status != settlement.status:
+            # Somebody wrote the status without save(); until the reconciler tells of it, it is a decision.
+            settlement.adopt_status(paid)
         if settlement.status == Settlement.Status.CANCELLED:
             return Skipped("settlement cancelled")
-        try:
-            status = settlement.status_by_payments()
-        except CurrencyMismatch as error:
-            raise Discard(str(error)) from error
-        may_reopen = settlement.has_refunds() if reopen is None else reopen
-        if settlement.status == Settlement.Status.COMPLETED and not may_reopen:
-            status = settlement.status
-        if status == settlement.status:
+        stays = settlement.status == Settlement.Status.COMPLETED and reopen is False
+        if stays or not settlement.follow_payments(paid):
             return Skipped(f"settlement already {settlement.get_status_display()}")
-        _transition(settlement, status)
         settlement.save(using=using, update_fields=["status"])
     return None
-
-
-def _transition(settlement: Settlement, status: str) -> None:
-    if status == Settlement.Status.COMPLETED:
-        settlement.complete()
-    elif status == Settlement.Status.PARTIALLY_PAID:
-        settlement.mark_partially_paid()
-    else:
-        settlement.reopen()
 
 
 # Checking payments --------------------------------------------------------------------------------
@@ -83,32 +75,64 @@ def _transition(settlement: Settlement, status: str) -> None:
     timeout=120,
     counter=_counter("payment_status_check"),
 )
-def payment_status_check(settlement_id: str) -> Skipped | None:
-    """Ask the gateway about every unsettled payment, and come again while any is unsettled."""
+def payment_status_check(settlement_id: str, payment_id: str | None = None) -> Skipped | None:
+    """Ask the gateway about a payment, and come again while it is unsettled.
+
+    Without a payment, every unsettled one of the settlement gets a check of its own: a slow one holds up no other.
+    """
     using = current_database() or router.db_for_write(Settlement)
-    if _has_newer_check(settlement_id, using):
-        return Skipped("a newer check takes over")
     payments = Payment.objects.using(using).filter(settlement_id=settlement_id)
-    unsettled = list(payments.filter(status__in=Payment.UNSETTLED).order_by("created_at"))
-    if not unsettled:
-        return Skipped("no payment is unsettled")
-    trouble, refusals, asked_to_wait = _ask_about(unsettled, using)
-    left = payments.filter(status__in=Payment.UNSETTLED).count()
-    if left > len(refusals):
+    unsettled = payments.filter(status__in=Payment.UNSETTLED)
+    if payment_id is None:
+        return _check_each(list(unsettled.order_by("created_at", "pk")), using)
+    payment = Payment.objects.using(using).filter(pk=payment_id).first()
+    if payment is None:
+        return Skipped("payment was deleted")
+    if payment.status not in Payment.UNSETTLED:
+        return Skipped(f"payment is {payment.get_status_display()}")
+    return _check(payment, using)
+
+
+def _check_each(payments: list[Payment], using: str) -> Skipped | None:
+    for payment in payments:
+        add_settlement_processing_job(
+            payment.settlement_id,
+            "payment_status_check",
+            payment_id=payment.pk,
+            unique_key=f"payment_status_check:{payment.pk}",
+            using=using,
+        )
+    return None if payments else Skipped("no payment is unsettled")
+
+
+def _check(payment: Payment, using: str) -> Skipped | None:
+    if _has_newer_check(payment, using):
+        return Skipped("a newer check takes over")
+    asked_to_wait, trouble = timedelta(0), "the payment is unsettled"
+    try:
+        _apply(payment, get_gateway().status_of(payment), using)
+    except GatewayContradiction as error:
+        discrepancies.note_contradiction(payment, str(error), using)
+        raise Discard(str(error)) from None
+    except GatewayRefused as error:
+        # Asking again is no use.
+        raise Discard(str(error)) from None
+    except GatewayError as error:
+        trouble = f"{trouble}; {error}"
+        asked_to_wait = getattr(error, "retry_after", None) or timedelta(0)
+    if Payment.objects.using(using).filter(pk=payment.pk, status__in=Payment.UNSETTLED).exists():
         delay = max(get_settings().payment_check.next_delay(_checks_done()), asked_to_wait)
-        unsettled_text = "1 payment is unsettled" if left == 1 else f"{left} payments are unsettled"
-        raise RetryLater(delay, "; ".join([unsettled_text, *trouble, *refusals]))
-    if refusals:
-        # Asking again is no use for any that is left.
-        raise Discard("; ".join(refusals))
+        raise RetryLater(delay, trouble)
     return None
 
 
-def _has_newer_check(settlement_id: str, using: str) -> bool:
-    """A check that keeps coming again leaves the field to the one that a newer payment asked for."""
+def _has_newer_check(payment: Payment, using: str) -> bool:
+    """A check that keeps coming again leaves the field to the one that a newer change of the payment asked for."""
     job = current_job()
     checks = Job.objects.using(using).filter(
-        subject=subject_of(Settlement(pk=settlement_id)), processor="settlement.payment_status_check"
+        subject=subject_of(Settlement(pk=payment.settlement_id)),
+        processor="settlement.payment_status_check",
+        payload__payment_id=str(payment.pk),
     )
     return job is not None and checks.waiting().filter(pk__gt=job.pk).exists()
 
@@ -117,23 +141,6 @@ def _checks_done() -> int:
     """How many checks this job made before this one and with it."""
     job = current_job()
     return job.attempt if job else 1
-
-
-def _ask_about(payments: list[Payment], using: str) -> tuple[list[str], list[str], timedelta]:
-    """Ask about each payment and apply the answers. What went wrong, what was refused, how long to wait."""
-    gateway = get_gateway()
-    trouble: list[str] = []
-    refusals: list[str] = []
-    wait = timedelta(0)
-    for payment in payments:
-        try:
-            _apply(payment, gateway.status_of(payment), using)
-        except GatewayRefused as error:
-            refusals.append(str(error))
-        except GatewayError as error:
-            trouble.append(str(error))
-            wait = max(wait, getattr(error, "retry_after", None) or timedelta(0))
-    return trouble, refusals, wait
 
 
 def _apply(payment: Payment, answer: GatewayAnswer, using: str) -> None:
@@ -158,9 +165,12 @@ def _apply(payment: Payment, answer: GatewayAnswer, using: str) -> None:
     counter=_counter("settlement_notification"),
 )
 def settlement_notification(
-    settlement_id: str, event: str = "", payment_id: str | None = None
+    settlement_id: str,
+    event: str = "",
+    payment_id: str | None = None,
+    user_id: int | str | None = None,
 ) -> Skipped | None:
-    """Ask for one e-mail to each person whom the event concerns.
+    """Ask for one e-mail to each person whom the event concerns, or to `user_id` alone.
 
     An address that is none fails the job for people to see, but only after the others were told.
     """
@@ -168,19 +178,41 @@ def settlement_notification(
         if settlement is None:
             return Skipped("settlement was deleted")
         event = event or _event_by_status(settlement)
-        reason = _why_not(settlement, event) or _why_not_payment(payment_id, using)
+        if event == "settlement_cancelled":
+            discrepancies.note(settlement, settlement.paid().amount, using)
+        if user_id is not None:
+            return _tell_one(settlement, user_id, event, using)
+        reason = _why_not(settlement, event, payment_id, using)
         if reason is not None:
             return Skipped(reason)
-        people = [person for person in _recipients(settlement, event) if person.email]
+        people = [person for person in people_for(event, settlement) if _is_reachable(person)]
         if not people:
-            return Skipped("nobody concerned has an e-mail address")
+            return Skipped("nobody concerned is active and has an e-mail address")
         unreachable = {person.pk: trouble for person in people if (trouble := _trouble_with(person.email))}
         for person in people:
             if person.pk not in unreachable:
-                _ask_for_email(settlement, person, event, payment_id, using)
+                _ask_for_email(settlement, person.pk, event, payment_id, using)
     if unreachable:
         raise Discard("; ".join(f"user {pk} cannot be reached: {text}" for pk, text in unreachable.items()))
     return None
+
+
+def _tell_one(settlement: Settlement, user_id: int | str, event: str, using: str) -> Skipped | None:
+    verdict = look(Question(event, user_id=user_id, settlement_id=settlement.pk), using)
+    if verdict.skip is not None:
+        return Skipped(verdict.skip)
+    _ask_for_email(settlement, verdict.rows.person.pk, event, None, using)
+    return None
+
+
+def _why_not(settlement: Settlement, event: str, payment_id: str | None, using: str) -> str | None:
+    """Why the event is no news; the letter itself asks again as it leaves."""
+    payment = Payment.objects.using(using).filter(pk=payment_id).first() if payment_id else None
+    return why_not(event, Facts(settlement, settlement.standing(), payment=payment, payment_id=payment_id))
+
+
+def _is_reachable(person: Any) -> bool:
+    return bool(person.email) and getattr(person, "is_active", True)
 
 
 def _trouble_with(address: str) -> str | None:
@@ -198,50 +230,15 @@ def _event_by_status(settlement: Settlement) -> str:
     }.get(Settlement.Status(settlement.status), "settlement_updated")
 
 
-def _why_not(settlement: Settlement, event: str) -> str | None:
-    """Why the event is no longer news; None if it is."""
-    status = settlement.get_status_display()
-    if event == "settlement_completed" and settlement.status != Settlement.Status.COMPLETED:
-        return f"settlement is {status} again"
-    if event == "settlement_cancelled" and settlement.status != Settlement.Status.CANCELLED:
-        return f"settlement is {status} again"
-    if event == "settlement_reopened" and not settlement.is_open:
-        return f"settlement is {status} again"
-    if (
-        event in ("settlement_created", "settlement_updated")
-        and settlement.status == Settlement.Status.CANCELLED
-    ):
-        return "settlement cancelled"
-    return None
-
-
-def _why_not_payment(payment_id: str | None, using: str) -> str | None:
-    if payment_id is None or Payment.objects.using(using).filter(pk=payment_id).exists():
-        return None
-    return "payment was deleted"
-
-
-def _recipients(settlement: Settlement, event: str) -> list[Any]:
-    if event == "payment_failed":
-        return [settlement.payer]
-    if event == "payment_received":
-        return [settlement.payee]
-    both = [settlement.payer, settlement.payee]
-    return both if settlement.payer_id != settlement.payee_id else both[:1]
-
-
 def _ask_for_email(
-    settlement: Settlement, person: Any, event: str, payment_id: str | None, using: str
+    settlement: Settlement, user_id: Any, event: str, payment_id: str | None, using: str
 ) -> None:
     """Once for each notification job and person, however often that job runs: the settlement is locked."""
     job = current_job()
-    key = f"email:{job.pk}:{person.pk}" if job else None
+    key = f"email:{job.pk}:{user_id}" if job else None
     if key and Job.objects.using(using).about(settlement).filter(unique_key=key).exists():
         return
-    data = {"settlement_id": str(settlement.pk)}
-    if payment_id is not None:
-        data["payment_id"] = payment_id
-    add_email_notification_job(person.pk, person.email, "", event, data, unique_key=key, using=using)
+    add_letter_job(settlement, user_id, event, payment_id=payment_id, unique_key=key, using=using)
 
 
 # Reminders ----------------------------------------------------------------------------------------

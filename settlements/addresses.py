@@ -1,0 +1,65 @@
+"""Which addresses nothing is sent to: barred by refusals, bounces and complaints, cleared by operators."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from django.db import models, router, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from settlements.mail_events import EventKind, MailEvent
+from settlements.models import BarredAddress, EmailDelivery
+
+_CAUSES: Final = {
+    EventKind.BOUNCED: BarredAddress.Cause.BOUNCED,
+    EventKind.COMPLAINED: BarredAddress.Cause.COMPLAINED,
+    EventKind.REFUSED: BarredAddress.Cause.REFUSED,
+    EventKind.UNSUBSCRIBED: BarredAddress.Cause.UNSUBSCRIBED,
+}
+_STATUSES: Final = {
+    EventKind.BOUNCED: EmailDelivery.Status.BOUNCED,
+    EventKind.REFUSED: EmailDelivery.Status.BOUNCED,
+    EventKind.UNDELIVERED: EmailDelivery.Status.BOUNCED,
+    EventKind.COMPLAINED: EmailDelivery.Status.COMPLAINED,
+}
+
+
+def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | None = None) -> None:
+    """Send nothing to this address any more. What happened before an operator cleared it changes nothing."""
+    moment = at or timezone.now()
+    values = {"cause": cause, "detail": detail[:500], "barred_at": moment}
+    rows = BarredAddress.objects.using(using)
+    with transaction.atomic(using=using):
+        barred, is_new = rows.select_for_update().get_or_create(address=address.lower(), defaults=values)
+        if not is_new and barred.cleared_at is not None and barred.cleared_at < moment:
+            rows.filter(pk=barred.pk).update(
+                **values, cleared_at=None, cleared_by=None, clearing_reason=""
+            )
+
+
+def note_mail_event(event: MailEvent) -> None:
+    """Note what a provider reports about an e-mail that it took. Saying it again, or late, changes nothing."""
+    using = router.db_for_write(EmailDelivery)
+    with transaction.atomic(using=using):
+        if event.kind in _STATUSES:
+            _note_on_delivery(event, using)
+        if event.bars:
+            bar(event.address, _CAUSES[event.kind], event.text, using=using, at=event.occurred_at)
+
+
+def _note_on_delivery(event: MailEvent, using: str) -> None:
+    """Show it on the e-mail. A complaint says more than a bounce, and neither makes it go out again."""
+    named = models.Q()
+    if event.provider_message_id:
+        named |= models.Q(provider_id=event.provider_message_id)
+    if event.message_id:
+        named |= models.Q(message_id=event.message_id)
+    if not named:
+        return
+    status = _STATUSES[event.kind]
+    rows = EmailDelivery.objects.using(using).filter(named, recipient__iexact=event.address)
+    rows.exclude(status__in=[status, EmailDelivery.Status.COMPLAINED]).update(
+        status=status, error=event.text, sent_at=models.functions.Coalesce("sent_at", Now())
+    )

@@ -1,0 +1,155 @@
+"""The row of an e-mail: the right to send it is taken with one conditional statement, and what came of it noted."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from email.utils import parseaddr
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, Exists, F, Value, When
+from django.db.models.functions import Now
+
+from jobqueue.jobs import RetryLater
+from jobqueue.models import Job
+from settlements.models import EmailDelivery, ReminderDelivery
+from settlements.truth import Verdict
+
+BUSY_DELAY: Final = timedelta(seconds=30)
+"""When to look again at an e-mail that another run has just taken."""
+
+_ENDED: Final = (EmailDelivery.Status.FAILED, EmailDelivery.Status.SKIPPED)
+
+
+def message_id_of(job: Job | None) -> str:
+    """The Message-ID of a job's e-mail. The time is in it because a restored database counts ids anew."""
+    unique = f"job-{job.pk}-{int(job.created_at.timestamp())}" if job else f"mail-{uuid.uuid4().hex}"
+    return f"<{unique}@{_message_id_domain()}>"
+
+
+def _message_id_domain() -> str:
+    configured = str(getattr(settings, "EMAIL_MESSAGE_ID_DOMAIN", ""))
+    sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
+    return configured or (sender.rpartition("@")[2] if "@" in sender else "localhost")
+
+
+def facts(job: Job | None, verdict: Verdict, template_type: str) -> dict[str, Any]:
+    """What the delivery row says about the e-mail, but for its subject."""
+    person = verdict.rows.person
+    return {
+        "recipient": verdict.address[:254],
+        "user_id": person.pk if person is not None else None,
+        "template_type": template_type,
+        "subject": "",
+        "about": job.subject if job else "",
+        "message_id": message_id_of(job),
+    }
+
+
+def take(job: Job | None, facts: dict[str, Any], using: str) -> EmailDelivery | None:
+    """The job's delivery row, with the right to send; None if the e-mail was sent.
+
+    A call outside a worker gets a row of its own. RetryLater if another run has the right.
+    """
+    rows = EmailDelivery.objects.db_manager(using)
+    if job is not None and job.attempt == 1 and (begun := rows.begin(job, **facts)) is not None:
+        return begun
+    untried = {**facts, "tries": 0}
+    delivery = rows.get_or_create(job=job, defaults=untried)[0] if job else rows.create(**untried)
+    if delivery.status in EmailDelivery.TAKEN:
+        return None
+    _claim(delivery, job, facts, using)
+    return delivery
+
+
+def _claim(delivery: EmailDelivery, job: Job | None, facts: dict[str, Any], using: str) -> None:
+    """Take the right to send: of two runs of one job that saw the same row, one gets it.
+
+    Only the job's newest attempt may have it: a worker that was declared gone, and whose job runs
+    elsewhere, finds out here. The loser comes back later instead of ending the job, because the winner
+    may yet fail.
+    """
+    seen = EmailDelivery.objects.using(using).filter(
+        pk=delivery.pk, status=delivery.status, tries=delivery.tries
+    )
+    if job is not None and job.attempt == 1:
+        # Another run of this first attempt has begun, perhaps just now.
+        seen = seen.exclude(status=EmailDelivery.Status.SENDING, tries=1)
+    if job is not None:
+        # A subquery, not a join: PostgreSQL then checks status and tries again after it waited for the row.
+        seen = seen.filter(Exists(Job.objects.using(using).filter(pk=job.pk, attempt=job.attempt)))
+    values = {name: facts[name] for name in ("recipient", "user_id", "subject")}
+    if delivery.status in _ENDED and delivery.tries:
+        # Somebody asked for it once more: the time for which it is tried begins anew.
+        values |= {"tries_before": F("tries"), "trying_since": Now()}
+    sending = EmailDelivery.Status.SENDING
+    if not seen.update(status=sending, tries=F("tries") + 1, error="", **values):
+        raise RetryLater(BUSY_DELAY, "another run of this job is sending the e-mail")
+    delivery.status, delivery.tries = sending, delivery.tries + 1
+
+
+def mark_sent(
+    delivery: EmailDelivery, provider_id: str, job: Job | None, using: str, *, is_reminder: bool
+) -> None:
+    """True whatever another run thinks; only a bounce that was reported meanwhile says more."""
+    status = EmailDelivery.Status
+    told_more = When(status__in=[status.BOUNCED, status.COMPLAINED], then=F("status"))
+    values = {
+        "status": Case(told_more, default=Value(status.SENT)),
+        "provider_id": provider_id[:250],
+        "sent_at": Now(),
+        "error": Case(When(status__in=[status.BOUNCED, status.COMPLAINED], then=F("error")), default=Value("")),
+    }
+    row = EmailDelivery.objects.using(using).filter(pk=delivery.pk)
+    if not is_reminder or job is None:
+        row.update(**values)
+        return
+    with transaction.atomic(using=using):
+        row.update(**values)
+        _settle_reminder(job, ReminderDelivery.Status.DELIVERED, using)
+
+
+def mark_deferred(delivery: EmailDelivery, error: str, using: str) -> None:
+    """The mail server asked for another time, or was not there."""
+    _mark(delivery, EmailDelivery.Status.DEFERRED, error, using)
+
+
+def mark_failed(delivery: EmailDelivery, error: str, using: str) -> None:
+    """It was not taken, or something of ours went wrong."""
+    _mark(delivery, EmailDelivery.Status.FAILED, error, using)
+
+
+def _mark(delivery: EmailDelivery, status: str, error: str, using: str) -> None:
+    """Only while the row is still this run's: another may have sent the e-mail meanwhile."""
+    EmailDelivery.objects.using(using).filter(
+        pk=delivery.pk, status=EmailDelivery.Status.SENDING, tries=delivery.tries
+    ).update(status=status, error=error)
+
+
+def give_up_reminder(job: Job | None, using: str) -> None:
+    """The reminder of this e-mail will not be delivered by it."""
+    if job is not None:
+        _settle_reminder(job, ReminderDelivery.Status.NOT_DELIVERED, using)
+
+
+def _settle_reminder(job: Job, status: str, using: str) -> None:
+    ReminderDelivery.objects.using(using).filter(email_job_id=job.pk).update(status=status)
+
+
+def note_not_sent(job: Job | None, facts: dict[str, Any], status: str, reason: str, using: str) -> bool:
+    """Write down why an e-mail is not sent; False if it went out already, or is being sent by another run."""
+    rows = EmailDelivery.objects.using(using)
+    with transaction.atomic(using=using):
+        values = {"status": status, "error": reason}
+        if job is None:
+            rows.create(**facts, **values, tries=0)
+            return True
+        delivery, is_new = rows.get_or_create(job=job, defaults={**facts, **values, "tries": 0})
+        if not is_new:
+            left = rows.filter(pk=delivery.pk).exclude(status__in=EmailDelivery.TAKEN)
+            if not left.update(**values):
+                return False
+        give_up_reminder(job, using)
+    return True

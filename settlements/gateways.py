@@ -23,8 +23,8 @@ The token is in no error text and in no log, even if the provider's answer repea
 from __future__ import annotations
 
 import json
+import math
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -39,6 +39,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from settlements.conf import get_settings
+from settlements.deadline import DeadlineTransport, within
 from settlements.exceptions import GatewayError, GatewayRefused
 from settlements.models import Payment
 
@@ -91,8 +92,9 @@ class DatabaseGateway:
 class HttpGateway:
     """Asks a payment provider over HTTP; keeps its connections and may be shared by threads.
 
-    `connect_timeout` and `read_timeout` limit each wait, `total_timeout` the whole answer, all
-    in seconds: a provider that sends a byte now and then must not hold a worker.
+    `connect_timeout` and `read_timeout` limit each wait, `total_timeout` the whole exchange from
+    finding the address to the last byte of the answer, all in seconds: a provider that sends a byte
+    now and then must not hold a worker.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class HttpGateway:
     ) -> None:
         _check_base_url(base_url)
         _check_token(token)
+        _check_total_timeout(total_timeout)
         self.base_url = base_url.rstrip("/")
         self._token = token
         self._total_timeout = total_timeout
@@ -116,6 +119,7 @@ class HttpGateway:
                 "Accept-Encoding": "identity",  # a small answer must not unpack into a large one
             },
             timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
+            transport=DeadlineTransport(self.base_url),
             follow_redirects=False,
         )
 
@@ -138,18 +142,23 @@ class HttpGateway:
         self._client.close()
 
     def _get(self, url: str, headers: dict[str, str]) -> tuple[httpx.Response, bytes]:
-        deadline = time.monotonic() + self._total_timeout
-        try:
-            with self._client.stream("GET", url, headers=headers) as response:
-                return response, self._read_body(response, deadline)
-        except httpx.TimeoutException as error:
-            raise GatewayUnavailable(
-                f"{self._name} did not answer in time ({type(error).__name__})"
-            ) from None
-        except httpx.HTTPError as error:
-            raise GatewayUnavailable(f"{self._name} cannot be reached: {self._clean(str(error))}") from None
+        with within(self._total_timeout) as deadline:
+            try:
+                with self._client.stream("GET", url, headers=headers) as response:
+                    return response, self._read_body(response)
+            except httpx.TimeoutException as error:
+                if deadline.passed:
+                    complaint = f"did not complete its answer within {self._total_timeout:g} s"
+                else:
+                    complaint = f"did not answer in time ({type(error).__name__})"
+                raise GatewayUnavailable(f"{self._name} {complaint}") from None
+            except httpx.HTTPError as error:
+                raise GatewayUnavailable(
+                    f"{self._name} cannot be reached: {self._clean(str(error))}"
+                ) from None
 
-    def _read_body(self, response: httpx.Response, deadline: float) -> bytes:
+    def _read_body(self, response: httpx.Response) -> bytes:
+        """The body of a good answer. That of any other is of no use and not waited for."""
         if response.status_code != 200:
             return b""
         body = bytearray()
@@ -157,10 +166,6 @@ class HttpGateway:
             body += chunk
             if len(body) > ANSWER_LIMIT:
                 raise GatewayUnavailable(f"{self._name} answered with more than {ANSWER_LIMIT} bytes")
-            if time.monotonic() > deadline:
-                raise GatewayUnavailable(
-                    f"{self._name} did not complete its answer within {self._total_timeout:g} s"
-                )
         return bytes(body)
 
     def _raise_for(self, response: httpx.Response) -> None:
@@ -249,6 +254,12 @@ def _check_token(token: str) -> None:
         raise ValueError("token must be a text that is not empty")
     if not all("!" <= character <= "~" for character in token):
         raise ValueError("token must be of printable ASCII characters without spaces or line ends")
+
+
+def _check_total_timeout(total_timeout: float) -> None:
+    is_number = isinstance(total_timeout, int | float) and not isinstance(total_timeout, bool)
+    if not is_number or not 0 < total_timeout < math.inf:
+        raise ValueError(f"total_timeout must be a number of seconds above 0, not {total_timeout!r}")
 
 
 def _retry_after(header: str) -> timedelta | None:

@@ -51,3 +51,14 @@ class GatewayError(SettlementError):
 
 class GatewayRefused(SettlementError):
     """The payment provider refused the question; asking again will not help."""
+
+
+class GatewayContradiction(GatewayRefused):
+    """The payment provider answered about something else than the payment that was asked about.
+
+    `fields` are those that differ, out of `id`, `amount` and `currency`.
+    """
+
+    def __init__(self, message: str, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.fields = fields

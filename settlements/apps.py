@@ -11,7 +11,8 @@ class SettlementsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the rules that turn saves into jobs."""
-        from settlements import signals
+        """Register the checks and connect the rules that turn saves into jobs."""
+        from settlements import checks, signals
 
+        assert checks  # importing it registers the checks
         signals.connect()

@@ -41,16 +41,23 @@ class UserNotFound(SettlementError, LookupError):
     """No user has that id."""
 
 
-class CurrencyMismatch(SettlementError):
-    """Payments in another currency cannot cover a settlement."""
-
-
 class GatewayError(SettlementError):
     """The payment provider gave no usable answer; asking again later may help."""
 
 
 class GatewayRefused(SettlementError):
     """The payment provider refused the question; asking again will not help."""
+
+
+class GatewayContradiction(GatewayRefused):
+    """The payment provider answered about something else than the payment that was asked about.
+
+    `fields` are those that differ, out of `id`, `amount` and `currency`.
+    """
+
+    def __init__(self, message: str, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.fields = fields
 
 
 class InvalidAmount(SettlementError, ValueError):

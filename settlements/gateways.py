@@ -15,7 +15,17 @@ What the provider does becomes one of three outcomes:
     no connection, no answer in time, 5xx, 408, 425, 429,  `GatewayUnavailable`, a `GatewayError`:
     a redirect, an answer that makes no sense              ask again, not before `retry_after`
     any other 4xx                                          `GatewayRefused`: asking again is no use
+    200 with another id, amount or currency than our row   `GatewayContradiction`, a `GatewayRefused`
     =====================================================  ========================================
+
+An answer may hold what it is about, and is then compared with our row, whatever its status::
+
+    "id"        a text: our id, in small or capital letters
+    "amount"    a number, or a text that is one: as much as our amount, so 12.5 is "12.50"
+    "currency"  a text: our currency's code, in small or capital letters
+
+What is absent or null is not compared. A value of another kind, such as an id that is a number or an
+amount that is NaN or "12,50 EUR", makes no sense; but one field that differs outweighs that.
 
 The token is in no error text and in no log, even if the provider's answer repeats it.
 """
@@ -23,11 +33,14 @@ The token is in no error text and in no log, even if the provider's answer repea
 from __future__ import annotations
 
 import json
+import math
 import os
-import time
+import re
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Protocol
@@ -39,7 +52,8 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from settlements.conf import get_settings
-from settlements.exceptions import GatewayError, GatewayRefused
+from settlements.deadline import DeadlineTransport, within
+from settlements.exceptions import GatewayContradiction, GatewayError, GatewayRefused
 from settlements.models import Payment
 
 UNKNOWN = "unknown"
@@ -54,6 +68,8 @@ LONGEST_RETRY_AFTER = timedelta(days=1)
 """A provider that asks for more is asked again after this: its slip must not silence a payment."""
 
 _ASK_AGAIN = frozenset({408, 425, 429})
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_CURRENCY_CODE = re.compile(r"[A-Za-z]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +107,9 @@ class DatabaseGateway:
 class HttpGateway:
     """Asks a payment provider over HTTP; keeps its connections and may be shared by threads.
 
-    `connect_timeout` and `read_timeout` limit each wait, `total_timeout` the whole answer, all
-    in seconds: a provider that sends a byte now and then must not hold a worker.
+    `connect_timeout` and `read_timeout` limit each wait, `total_timeout` the whole exchange from
+    finding the address to the last byte of the answer, all in seconds: a provider that sends a byte
+    now and then must not hold a worker.
     """
 
     def __init__(
@@ -106,6 +123,7 @@ class HttpGateway:
     ) -> None:
         _check_base_url(base_url)
         _check_token(token)
+        _check_total_timeout(total_timeout)
         self.base_url = base_url.rstrip("/")
         self._token = token
         self._total_timeout = total_timeout
@@ -116,6 +134,7 @@ class HttpGateway:
                 "Accept-Encoding": "identity",  # a small answer must not unpack into a large one
             },
             timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
+            transport=DeadlineTransport(self.base_url),
             follow_redirects=False,
         )
 
@@ -131,25 +150,32 @@ class HttpGateway:
         if response.status_code == 404:
             return GatewayAnswer(UNKNOWN)
         self._raise_for(response)
-        return self._read_answer(body)
+        answer = self._read_object(body)
+        self._check_subject(answer, payment)
+        return self._read_answer(answer)
 
     def close(self) -> None:
         """Close the kept connections."""
         self._client.close()
 
     def _get(self, url: str, headers: dict[str, str]) -> tuple[httpx.Response, bytes]:
-        deadline = time.monotonic() + self._total_timeout
-        try:
-            with self._client.stream("GET", url, headers=headers) as response:
-                return response, self._read_body(response, deadline)
-        except httpx.TimeoutException as error:
-            raise GatewayUnavailable(
-                f"{self._name} did not answer in time ({type(error).__name__})"
-            ) from None
-        except httpx.HTTPError as error:
-            raise GatewayUnavailable(f"{self._name} cannot be reached: {self._clean(str(error))}") from None
+        with within(self._total_timeout) as deadline:
+            try:
+                with self._client.stream("GET", url, headers=headers) as response:
+                    return response, self._read_body(response)
+            except httpx.TimeoutException as error:
+                if deadline.passed:
+                    complaint = f"did not complete its answer within {self._total_timeout:g} s"
+                else:
+                    complaint = f"did not answer in time ({type(error).__name__})"
+                raise GatewayUnavailable(f"{self._name} {complaint}") from None
+            except httpx.HTTPError as error:
+                raise GatewayUnavailable(
+                    f"{self._name} cannot be reached: {self._clean(str(error))}"
+                ) from None
 
-    def _read_body(self, response: httpx.Response, deadline: float) -> bytes:
+    def _read_body(self, response: httpx.Response) -> bytes:
+        """The body of a good answer. That of any other is of no use and not waited for."""
         if response.status_code != 200:
             return b""
         body = bytearray()
@@ -157,10 +183,6 @@ class HttpGateway:
             body += chunk
             if len(body) > ANSWER_LIMIT:
                 raise GatewayUnavailable(f"{self._name} answered with more than {ANSWER_LIMIT} bytes")
-            if time.monotonic() > deadline:
-                raise GatewayUnavailable(
-                    f"{self._name} did not complete its answer within {self._total_timeout:g} s"
-                )
         return bytes(body)
 
     def _raise_for(self, response: httpx.Response) -> None:
@@ -177,13 +199,44 @@ class HttpGateway:
             raise GatewayUnavailable(f"{self._name} answered {code}: redirects are not followed")
         raise GatewayUnavailable(f"{self._name} answered {code} where 200 was expected")
 
-    def _read_answer(self, body: bytes) -> GatewayAnswer:
+    def _read_object(self, body: bytes) -> dict[str, Any]:
         try:
-            answer = json.loads(body)
+            answer = json.loads(body, parse_float=_exact_number)
         except (ValueError, RecursionError):
             raise GatewayUnavailable(f"{self._name} answered with something that is no JSON") from None
         if not isinstance(answer, dict):
             raise GatewayUnavailable(f"{self._name} answered with JSON that is no object")
+        return answer
+
+    def _check_subject(self, answer: dict[str, Any], payment: Payment) -> None:
+        """Refuse an answer about something else than this payment: its status says nothing about ours."""
+        different: list[str] = []
+        senseless: list[str] = []
+        for name, is_ours in _SUBJECT.items():
+            if answer.get(name) is None:
+                continue
+            try:
+                if not is_ours(answer[name], payment):
+                    different.append(name)
+            except ValueError as error:
+                senseless.append(str(error))
+        if different:
+            named = ", ".join(self._shown(name, answer[name]) for name in different)
+            raise GatewayContradiction(
+                f"{self._name} contradicts our row of payment {payment.pk} in: {named}", tuple(different)
+            )
+        if senseless:
+            raise GatewayUnavailable(f"{self._name} answered with {', '.join(senseless)}")
+
+    def _shown(self, name: str, value: Any) -> str:
+        """The field, with what it held if that is harmless: an amount, a name or a token is not."""
+        text = self._clean(value) if isinstance(value, str) else ""
+        harmless = (name == "id" and _is_uuid(text)) or (
+            name == "currency" and _CURRENCY_CODE.fullmatch(text) is not None
+        )
+        return f"{name} ({text})" if harmless else name
+
+    def _read_answer(self, answer: dict[str, Any]) -> GatewayAnswer:
         status, reason = answer.get("status"), answer.get("reason")
         if not isinstance(status, str) or status not in KNOWN_STATUSES:
             given = repr(self._clean(status, 50)) if isinstance(status, str) else "that is no text"
@@ -202,6 +255,50 @@ class HttpGateway:
         """Somebody else's text, fit to be stored and shown: without our token, on one line, short."""
         text = " ".join(text.replace(self._token, "[token]").split())
         return "".join(character for character in text if character.isprintable())[:limit]
+
+
+def _exact_number(text: str) -> Decimal | float:
+    """A JSON number with a fraction or an exponent; infinite if its exponent is beyond all sense."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return math.inf
+
+
+def _is_our_id(value: Any, payment: Payment) -> bool:
+    if not isinstance(value, str):
+        raise ValueError("an id that is no text")
+    return value.lower() == str(payment.pk).lower()
+
+
+def _is_our_amount(value: Any, payment: Payment) -> bool:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = _exact_number(value)
+    # What is a float now is infinite or NaN; and a bool is an int to Python, but True is no amount.
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError("an amount that is no number")
+    return bool(value == payment.amount.amount)
+
+
+def _is_our_currency(value: Any, payment: Payment) -> bool:
+    if not isinstance(value, str):
+        raise ValueError("a currency that is no text")
+    return value.lower() == str(payment.amount.currency).lower()
+
+
+_SUBJECT: dict[str, Callable[[Any, Payment], bool]] = {
+    "id": _is_our_id,
+    "amount": _is_our_amount,
+    "currency": _is_our_currency,
+}
+"""What an answer may say it is about: whether that is the payment. ValueError: it makes no sense."""
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
 
 
 def get_gateway() -> PaymentGateway:
@@ -249,6 +346,12 @@ def _check_token(token: str) -> None:
         raise ValueError("token must be a text that is not empty")
     if not all("!" <= character <= "~" for character in token):
         raise ValueError("token must be of printable ASCII characters without spaces or line ends")
+
+
+def _check_total_timeout(total_timeout: float) -> None:
+    is_number = isinstance(total_timeout, int | float) and not isinstance(total_timeout, bool)
+    if not is_number or not 0 < total_timeout < math.inf:
+        raise ValueError(f"total_timeout must be a number of seconds above 0, not {total_timeout!r}")
 
 
 def _retry_after(header: str) -> timedelta | None:

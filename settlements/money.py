@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -16,7 +16,13 @@ STORED_PLACES: Final = 3
 """Digits after the point in the database: as many as any currency in use needs (KWD)."""
 
 
-class AmountField(models.DecimalField[Any, Any]):
+if TYPE_CHECKING:
+    DecimalField = models.DecimalField[Any, Any]
+else:
+    DecimalField = models.DecimalField
+
+
+class AmountField(DecimalField):
     """An amount in the currency of another field of the row; takes numbers, text and `Money`."""
 
     def to_python(self, value: Any) -> Any:

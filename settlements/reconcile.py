@@ -2,7 +2,8 @@
 
 Rows changed by `bulk_create()` or `update()` never met the rules; they differ from what was announced,
 and the rules are applied to them as if they had been saved. The thorough run also compares every open
-settlement's waiting reminders with its plan, and looks for unsettled payments that nobody asks about.
+settlement's waiting reminders with its plan and every settlement's status with its payments, and looks for
+unsettled payments that nobody asks about and for payers who were changed.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from jobqueue.outbox import databases
 from jobqueue.registry import reconciler
 from jobqueue.signals import Change
 from settlements import signals
-from settlements.exceptions import CurrencyMismatch
+from settlements.decisions import cancelled_keys
+from settlements.history import is_history
 from settlements.jobs import add_settlement_processing_job
-from settlements.models import Payment, Settlement
+from settlements.models import Payment, Settlement, paid_by_payments
 from settlements.planning import plan_reminders
 
 _BATCH = 500
@@ -38,28 +40,47 @@ def reconcile(*, full: bool) -> dict[str, int]:
         _announce_settlements(using, mended)
         _announce_payments(using, mended)
         if full:
+            _announce_payers(using, mended)
             _complete_plans(using, mended)
-            _complete_payment_work(using, mended)
+            _complete_checks(using, mended)
+            _complete_statuses(using, mended)
     return dict(mended)
 
 
 def _announce_settlements(using: str, mended: Counter[str]) -> None:
     changed = Settlement.objects.using(using).filter(_unannounced_status | _unannounced_due_date)
     for settlement in _each_locked(changed, using):
-        change = _change(settlement, using)
-        signals.notify_about_settlement(settlement, change)
-        signals.keep_reminder_plan(settlement, change)
-        _mark(settlement, using)
+        _announce_settlement(settlement, using)
         mended["settlements announced"] += 1
+
+
+def _announce_settlement(settlement: Settlement, using: str) -> None:
+    """Apply the rules to a row that was written without `save()`, and keep what a save would have kept."""
+    change = _change(settlement, using)
+    paid = settlement.paid().amount
+    if "status" in change:
+        settlement.adopt_status(paid)
+    if change.created and settlement.history is None:
+        settlement.history = is_history(settlement)
+    former = settlement.announced_payer_id
+    if former is not None and former != settlement.payer_id:
+        settlement.begin_term()
+        change.fields["payer"] = (former, settlement.payer_id)
+    _keep(settlement, using)
+    signals.notify_about_settlement(settlement, change)
+    signals.keep_reminder_plan(settlement, change)
+    signals.tell_former_payer(settlement, change)
+    if settlement.standing(paid).status != settlement.status:
+        signals.follow_payments(settlement.pk, using=using)
 
 
 def _announce_payments(using: str, mended: Counter[str]) -> None:
     for payment in _each_locked(Payment.objects.using(using).filter(_unannounced_status), using):
         change = _change(payment, using)
         signals.check_status_later(payment, change)
-        signals.complete_if_covered(payment, change)
+        signals.follow_payment(payment, change)
         signals.notify_about_payment(payment, change)
-        _mark(payment, using)
+        _keep(payment, using)
         mended["payments announced"] += 1
 
 
@@ -74,58 +95,87 @@ def _change(row: Any, using: str) -> Change:
     return Change(created, using, fields)
 
 
-def _mark(row: Settlement | Payment, using: str) -> None:
-    values: dict[str, Any] = {"announced_status": row.status}
-    if isinstance(row, Settlement):
-        values["announced_due_date"] = row.due_date
+def _keep(row: Settlement | Payment, using: str) -> None:
+    """Write what the row keeps by itself, and that everybody was told."""
+    row.mark_as_announced(None)
+    values = {name: getattr(row, name) for name in row.kept_columns()}
     type(row)._base_manager.using(using).filter(pk=row.pk).update(**values)
+
+
+def _announce_payers(using: str, mended: Counter[str]) -> None:
+    """A payer that was changed without `save()` gets a plan of his own, the former one is told."""
+    changed = Settlement.objects.using(using).exclude(announced_payer_id=F("payer_id"))
+    for settlement in _each_locked(changed.filter(announced_payer__isnull=False), using):
+        _announce_settlement(settlement, using)
+        mended["payers announced"] += 1
 
 
 def _complete_plans(using: str, mended: Counter[str]) -> None:
     """Every open settlement has the reminders of its plan, and no others wait."""
-    open_settlements = Settlement.objects.using(using).filter(status__in=Settlement.OPEN)
+    open_settlements = Settlement.objects.using(using).filter(status__in=Settlement.OPEN).exclude(history=True)
     for settlement in open_settlements.iterator(chunk_size=_BATCH):
         changed = plan_reminders(settlement, using=using, keep_cancelled=True)
         mended["reminders created"] += changed.created
         mended["reminders cancelled"] += changed.cancelled
 
 
-def _complete_payment_work(using: str, mended: Counter[str]) -> None:
-    """Unsettled payments are asked about; settlements that are covered are completed."""
-    unsettled = Payment.objects.using(using).filter(status__in=Payment.UNSETTLED)
-    for settlement_id in _distinct_settlements(unsettled):
-        if not _has_unfinished(settlement_id, "settlement.payment_status_check", using):
+def _complete_checks(using: str, mended: Counter[str]) -> None:
+    """Every unsettled payment is asked about, unless an operator cancelled that."""
+    unsettled = Payment.objects.using(using).filter(status__in=Payment.UNSETTLED).order_by()
+    for payment in unsettled.iterator(chunk_size=_BATCH):
+        key = f"payment_status_check:{payment.pk}"
+        if not _is_asked_about(payment, key, using):
             add_settlement_processing_job(
-                settlement_id,
+                payment.settlement_id,
                 "payment_status_check",
-                unique_key=f"payment_status_check:{settlement_id}",
+                payment_id=payment.pk,
+                unique_key=key,
                 using=using,
             )
             mended["payment checks created"] += 1
-    paid = Payment.objects.using(using).filter(
-        status=Payment.Status.COMPLETED, settlement__status__in=Settlement.OPEN
-    )
-    for settlement_id in _distinct_settlements(paid):
-        if _needs_completion(settlement_id, using):
-            add_settlement_processing_job(
-                settlement_id, "auto_complete", unique_key=f"auto_complete:{settlement_id}", using=using
-            )
-            mended["completions created"] += 1
 
 
-def _needs_completion(settlement_id: Any, using: str) -> bool:
-    settlement = Settlement.objects.using(using).filter(pk=settlement_id).first()
-    if settlement is None or _has_unfinished(settlement_id, "settlement.auto_complete", using):
+def _is_asked_about(payment: Payment, key: str, using: str) -> bool:
+    settlement = Settlement(pk=payment.settlement_id)
+    if key in cancelled_keys(settlement, using):
+        return True
+    checks = Job.objects.using(using).unfinished().about(settlement)
+    payloads = checks.filter(processor="settlement.payment_status_check").values_list("payload", flat=True)
+    return any(payload.get("payment_id") in (None, str(payment.pk)) for payload in payloads)
+
+
+def _complete_statuses(using: str, mended: Counter[str]) -> None:
+    """Every settlement has the status that its payments and its decision call for, closed ones too.
+
+    A decision is never undone here: where payments that it rested on went away unseen, it stays.
+    """
+    keys = Settlement.objects.using(using).order_by("pk")
+    batch = list(_with_sums(keys)[:_BATCH])
+    while batch:
+        for settlement in batch:
+            if _differs(settlement) and not _has_unfinished(settlement.pk, "settlement.auto_complete", using):
+                signals.follow_payments(settlement.pk, using=using)
+                mended["completions created"] += 1
+        batch = list(_with_sums(keys.filter(pk__gt=batch[-1].pk))[:_BATCH])
+
+
+def _with_sums(settlements: QuerySet[Settlement]) -> QuerySet[Settlement]:
+    rows = settlements.annotate(counted=paid_by_payments())
+    return rows.only("status", "amount", "amount_currency", "decided_status", "decided_paid")
+
+
+def _differs(settlement: Any) -> bool:
+    if settlement.decided_status == settlement.status:
+        return _is_unnoted(settlement)
+    return bool(settlement.standing(settlement.counted).status != settlement.status) or _is_unnoted(settlement)
+
+
+def _is_unnoted(settlement: Any) -> bool:
+    """Money that is too much, and nobody noted it yet."""
+    overpaid = settlement.standing(settlement.counted).overpaid
+    if not overpaid:
         return False
-    try:
-        return bool(settlement.status_by_payments() != settlement.status)
-    except CurrencyMismatch:
-        # Its completion failed, or will, with this error: that job is where people see it.
-        return False
-
-
-def _distinct_settlements(payments: QuerySet[Payment]) -> list[Any]:
-    return list(payments.order_by().values_list("settlement_id", flat=True).distinct())
+    return not settlement.discrepancies.filter(kind__in=["overpaid", "cancelled"], amount=overpaid).exists()
 
 
 def _has_unfinished(settlement_id: Any, processor: str, using: str) -> bool:

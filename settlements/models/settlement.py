@@ -214,6 +214,10 @@ class Settlement(AnnouncedMixin):
         self.status, self._follows_payments = status, True
         return True
 
+    def begin_term(self) -> None:
+        """Somebody else has to pay: he gets reminders of his own, counted from now."""
+        self.payer_term, self.payer_since = self.payer_term + 1, about_now()
+
     # Before it is written -----------------------------------------------------------------------------
 
     _decided_by: Any = None
@@ -231,7 +235,7 @@ class Settlement(AnnouncedMixin):
         elif written is None or "history" in written:
             self.history = asked_for_history
         if stored is not None and self.changes("payer_id", stored, written):
-            self.payer_term, self.payer_since = stored["payer_term"] + 1, about_now()
+            self.begin_term()
         self._decided_by, self._decision_reason, self._follows_payments = None, "", False
 
     def _check_amount(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:

@@ -11,7 +11,8 @@ class SettlementsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the rules that turn saves into jobs."""
-        from settlements import signals
+        """Connect the rules that turn saves into jobs, and what mail providers report."""
+        from settlements import mail_events, signals
 
         signals.connect()
+        mail_events.connect()

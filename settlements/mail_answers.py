@@ -131,8 +131,13 @@ def blames_the_mailbox(answer: str) -> bool:
     """
     if status := enhanced_status(answer):
         return says_no_such_mailbox(status)
-    words = _ANY_ADDRESS.sub("", answer)
+    words = _without_addresses(answer)
     return not (_NOT_THE_MAILBOX.search(words) or _FULL.search(words))
+
+
+def _without_addresses(answer: str) -> str:
+    """Its words: those of an address mean nothing. No answer is so long that it takes time to read."""
+    return _ANY_ADDRESS.sub("", answer[:_LONGEST_READ])
 
 
 def _of_smtp(error: smtplib.SMTPException) -> _Verdict:
@@ -179,7 +184,7 @@ def _of_code(code: int, answer: str) -> _Verdict:
     if not 500 <= code <= 599:
         return _TEMPORARY  # 4xx, or an answer out of order
     status = enhanced_status(answer)
-    full = status == "5.2.2" or (not status and _FULL.search(_ANY_ADDRESS.sub("", answer)))
+    full = status == "5.2.2" or (not status and _FULL.search(_without_addresses(answer)))
     return _TEMPORARY if full else _REFUSED
 
 

@@ -11,8 +11,9 @@ class SettlementsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks and connect the rules that turn saves into jobs."""
-        from settlements import checks, signals
+        """Register the checks; connect the rules that turn saves into jobs, and hear what providers report."""
+        from settlements import checks, mail_events, signals
 
         assert checks  # importing it registers the checks
         signals.connect()
+        mail_events.connect()

@@ -124,6 +124,22 @@ def says_no_such_mailbox(status: str) -> bool:
     return about_the_address or status in ("5.2.0", "5.2.1")
 
 
+def blames_the_mailbox(answer: str) -> bool:
+    """Whether a server that refused a recipient for good said so because of the recipient's mailbox.
+
+    Without an enhanced status code that is what a refusal means, unless its words name another reason.
+    """
+    if status := enhanced_status(answer):
+        return says_no_such_mailbox(status)
+    words = _without_addresses(answer)
+    return not (_NOT_THE_MAILBOX.search(words) or _FULL.search(words))
+
+
+def _without_addresses(answer: str) -> str:
+    """Its words: those of an address mean nothing. No answer is so long that it takes time to read."""
+    return _ANY_ADDRESS.sub("", answer[:_LONGEST_READ])
+
+
 def _of_smtp(error: smtplib.SMTPException) -> _Verdict:
     if isinstance(error, smtplib.SMTPServerDisconnected):
         return _TEMPORARY
@@ -149,14 +165,8 @@ def _of_recipient(code: int, answer: str) -> _Verdict:
     # At this stage 552 without more is about the recipient's storage, at DATA it may be the e-mail's size.
     if code == 552 and not enhanced_status(answer):
         return _TEMPORARY
-    return _BARRED if verdict == _REFUSED and _is_about_the_mailbox(code, answer) else verdict
-
-
-def _is_about_the_mailbox(code: int, answer: str) -> bool:
-    status = enhanced_status(answer)
-    if status:
-        return says_no_such_mailbox(status)
-    return code not in _COMMAND_CODES and not _NOT_THE_MAILBOX.search(_ANY_ADDRESS.sub("", answer))
+    blamed = verdict == _REFUSED and code not in _COMMAND_CODES and blames_the_mailbox(answer)
+    return _BARRED if blamed else verdict
 
 
 def _of_response(error: smtplib.SMTPResponseException) -> _Verdict:
@@ -174,7 +184,7 @@ def _of_code(code: int, answer: str) -> _Verdict:
     if not 500 <= code <= 599:
         return _TEMPORARY  # 4xx, or an answer out of order
     status = enhanced_status(answer)
-    full = status == "5.2.2" or (not status and _FULL.search(_ANY_ADDRESS.sub("", answer)))
+    full = status == "5.2.2" or (not status and _FULL.search(_without_addresses(answer)))
     return _TEMPORARY if full else _REFUSED
 
 

@@ -9,5 +9,6 @@ urlpatterns = [
     path("", include("jobqueue.api.urls")),
     re_path(r"^metrics/?$", ExportToDjangoView, name="prometheus-django-metrics"),
     path("admin/", admin.site.urls),
+    path("anymail/", include("settlements.webhooks")),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
 ]

@@ -6,6 +6,7 @@ import errno
 import smtplib
 import socket
 import ssl
+import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -408,6 +409,15 @@ def test_a_long_text_is_not_cut_within_an_address() -> None:
     line = plain_line(" ".join(f"pia{'x' * 200}@example.com" for _ in range(100)))
 
     assert set(line.split()) == {"(address)"}
+
+
+def test_an_endless_answer_is_judged_at_once() -> None:
+    error = recipient(550, "a" * 1_000_000)
+    started = time.process_time()
+
+    judge(error)
+
+    assert time.process_time() - started < 1
 
 
 def test_an_error_that_cannot_say_what_it_is_is_judged_all_the_same() -> None:

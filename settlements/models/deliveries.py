@@ -43,7 +43,9 @@ class ReminderDelivery(models.Model):
     recipient = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("recipient")
     )
-    payer_term = models.PositiveIntegerField(_("payers before this one"), default=0, editable=False)
+    payer_term = models.PositiveIntegerField(
+        _("payers before this one"), default=0, db_default=0, editable=False
+    )
     status = models.CharField(
         _("status"), max_length=15, choices=Status.choices, default=Status.DELIVERED, db_default=Status.DELIVERED
     )
@@ -108,8 +110,8 @@ class EmailDeliveryManager(models.Manager["EmailDelivery"]):
             cursor.execute(
                 f"""
                 INSERT INTO settlements_emaildelivery
-                    (job_id, status, tries, tries_before, error, provider_id, created_at, {", ".join(facts)})
-                SELECT %s, 'sending', 1, 0, '', '', CURRENT_TIMESTAMP, {", ".join(["%s"] * len(facts))}
+                    (job_id, status, tries, error, created_at, {", ".join(facts)})
+                SELECT %s, 'sending', 1, '', CURRENT_TIMESTAMP, {", ".join(["%s"] * len(facts))}
                 WHERE EXISTS (SELECT 1 FROM jobqueue_job WHERE id = %s AND attempt = %s)
                 ON CONFLICT DO NOTHING
                 RETURNING id
@@ -141,7 +143,7 @@ class EmailDelivery(models.Model):
     )
     message_id = models.CharField(_("Message-ID"), max_length=250, unique=True)
     provider_id = models.CharField(
-        _("provider's id"), max_length=250, default="", blank=True, help_text=_("What the mail provider calls it.")
+        _("provider's id"), max_length=250, default="", db_default="", blank=True, help_text=_("What the mail provider calls it.")
     )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -158,7 +160,7 @@ class EmailDelivery(models.Model):
     about = models.CharField(_("about"), max_length=200, default="", blank=True, db_index=True)
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.SENDING)
     tries = models.PositiveIntegerField(_("tries"), default=1)
-    tries_before = models.PositiveIntegerField(default=0, editable=False)
+    tries_before = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     trying_since = models.DateTimeField(
         _("tried since"),
         null=True,

@@ -57,6 +57,7 @@ class Payment(AnnouncedMixin):
         max_digits=MAX_DIGITS,
         decimal_places=STORED_PLACES,
         default=Decimal(0),
+        db_default=Decimal(0),
         blank=True,
         help_text=_("How much of it went back, in its currency. A part leaves the payment completed."),
     )

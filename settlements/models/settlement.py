@@ -97,10 +97,18 @@ class Settlement(AnnouncedMixin):
         db_index=False,
         related_name="+",
     )
-    payer_term = models.PositiveIntegerField(_("payers before this one"), default=0, editable=False)
+    payer_term = models.PositiveIntegerField(
+        _("payers before this one"), default=0, db_default=0, editable=False
+    )
     payer_since = models.DateTimeField(_("payer since"), null=True, blank=True, editable=False)
     decided_status = models.CharField(
-        _("decided status"), max_length=20, default="", blank=True, editable=False, choices=Status.choices
+        _("decided status"),
+        max_length=20,
+        default="",
+        db_default="",
+        blank=True,
+        editable=False,
+        choices=Status.choices,
     )
     decided_at = models.DateTimeField(_("decided"), null=True, blank=True, editable=False)
     decided_by = models.ForeignKey(
@@ -114,13 +122,14 @@ class Settlement(AnnouncedMixin):
         verbose_name=_("decided by"),
     )
     decision_reason = models.CharField(
-        _("reason of the decision"), max_length=500, default="", blank=True, editable=False
+        _("reason of the decision"), max_length=500, default="", db_default="", blank=True, editable=False
     )
     decided_paid = AmountField(
         _("paid when it was decided"),
         max_digits=MAX_DIGITS + 3,
         decimal_places=STORED_PLACES,
         default=Decimal(0),
+        db_default=Decimal(0),
         editable=False,
     )
 

@@ -449,3 +449,8 @@ def test_nothing_left_is_known_in_every_language(language: str, amount: str) -> 
         settled = letter("reminder_final", PART_PAID, remaining="0.00")
     assert folded(amount) in owing.text
     assert "Nothing is left to pay." in settled.text
+
+
+@every_reminder
+def test_a_value_of_a_callers_own_does_not_settle_a_reminder(template_type: str) -> None:
+    assert letter(template_type, UNPAID, settled=True) == letter(template_type, UNPAID)

@@ -56,7 +56,7 @@ def drain(*, until: datetime | None = None, using: str = "default", retries: boo
             return outcomes
         outcome = run_job(job, using=using)
         retried.discard(job.pk)
-        if retries and outcome.failure and outcome.status == OutcomeStatus.RETRIED:
+        if retries and outcome.failure and outcome.counts and outcome.status == OutcomeStatus.RETRIED:
             retried.add(job.pk)
         outcomes.append(outcome)
     raise AssertionError(f"{_MOST_JOBS} jobs ran and more are due: do jobs enqueue each other without end?")

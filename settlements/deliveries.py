@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, Exists, F, Value, When
+from django.db.models import Exists, F
 from django.db.models.functions import Now
 
 from jobqueue.jobs import RetryLater
@@ -94,15 +94,9 @@ def mark_sent(
     delivery: EmailDelivery, provider_id: str, job: Job | None, using: str, *, is_reminder: bool
 ) -> None:
     """True whatever another run thinks; only a bounce that was reported meanwhile says more."""
-    status = EmailDelivery.Status
-    told_more = When(status__in=[status.BOUNCED, status.COMPLAINED], then=F("status"))
-    values = {
-        "status": Case(told_more, default=Value(status.SENT)),
-        "provider_id": provider_id[:250],
-        "sent_at": Now(),
-        "error": Case(When(status__in=[status.BOUNCED, status.COMPLAINED], then=F("error")), default=Value("")),
-    }
-    row = EmailDelivery.objects.using(using).filter(pk=delivery.pk)
+    rows = EmailDelivery.objects.using(using).filter(pk=delivery.pk)
+    row = rows.exclude(status__in=[EmailDelivery.Status.BOUNCED, EmailDelivery.Status.COMPLAINED])
+    values = {"status": EmailDelivery.Status.SENT, "provider_id": provider_id[:250], "sent_at": Now(), "error": ""}
     if not is_reminder or job is None:
         row.update(**values)
         return

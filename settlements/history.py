@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.utils import timezone
+
 from jobqueue.clock import about_now
 from settlements.models import Settlement
 from settlements.reminders import calendar, current_policy
@@ -19,8 +23,11 @@ def is_history(settlement: Settlement) -> bool:
 
 def _is_past_its_last_reminder(settlement: Settlement) -> bool:
     now = about_now()
-    due_date = settlement.due_date
-    if hasattr(due_date, "resolve_expression") or due_date >= now:
+    due_date: Any = settlement.due_date
+    if hasattr(due_date, "resolve_expression"):
+        return False
+    due_date = Settlement._meta.get_field("due_date").to_python(due_date)
+    if due_date is None or timezone.is_naive(due_date) or due_date >= now:
         return False
     begin = min(settlement.created_at, due_date)
     return calendar(begin, due_date, current_policy())[-1].run_at < now

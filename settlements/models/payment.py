@@ -120,8 +120,10 @@ class Payment(AnnouncedMixin):
 
     def keep_true(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
         """Refuse amounts that cannot be; keep status and refunded amount in step."""
-        if not isinstance(self.__dict__.get("amount"), Money) and not isinstance(self.amount, Money):
-            return
+        if "amount" not in self.__dict__:
+            self.refresh_from_db(using=self._state.db, fields=["amount", "amount_currency"])
+        if not isinstance(self.amount, Money):
+            return  # an expression: the database makes the amount
         if self.changes("amount", stored, written) or self.changes("amount_currency", stored, written):
             check_amount(self.amount, "the amount of a payment", zero_allowed=False)
         if not isinstance(self.status, str) or hasattr(self.refunded_amount, "resolve_expression"):

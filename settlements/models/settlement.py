@@ -261,8 +261,8 @@ class Settlement(AnnouncedMixin):
 
     def _set_status(self, stored: Mapping[str, Any], written: Collection[str] | None) -> None:
         """A closed status that payments do not call for is a decision; an open one follows the payments."""
-        keeps_amount = written is not None and "amount" not in written
-        amount = stored["amount"] if keeps_amount else getattr(self.amount, "amount", stored["amount"])
+        is_written = "amount" in self.__dict__ and (written is None or "amount" in written)
+        amount = getattr(self.amount, "amount", stored["amount"]) if is_written else stored["amount"]
         by_payments = standing_of(amount, stored["counted"]).status
         if self.status == self.Status.CANCELLED or (
             self.status == self.Status.COMPLETED and (by_payments != self.status or self._decision_reason)

@@ -14,6 +14,7 @@ from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
 from jobqueue.models import Job, subject_of
 from settlements import discrepancies
 from settlements.conf import get_settings
+from settlements.decisions import CHECKS
 from settlements.emails import check_address
 from settlements.exceptions import GatewayContradiction, GatewayError, GatewayRefused, InvalidEmailAddress
 from settlements.gateways import UNKNOWN, GatewayAnswer, get_gateway
@@ -78,13 +79,12 @@ def auto_complete(settlement_id: str, reopen: bool | None = None) -> Skipped | N
 def payment_status_check(settlement_id: str, payment_id: str | None = None) -> Skipped | None:
     """Ask the gateway about a payment, and come again while it is unsettled.
 
-    Without a payment, every unsettled one of the settlement gets a check of its own: a slow one holds up no other.
+    Without a payment: about the oldest unsettled one, and every other gets a check of its own, because a provider
+    that is slow about one must hold up no other.
     """
     using = current_database() or router.db_for_write(Settlement)
-    payments = Payment.objects.using(using).filter(settlement_id=settlement_id)
-    unsettled = payments.filter(status__in=Payment.UNSETTLED)
     if payment_id is None:
-        return _check_each(list(unsettled.order_by("created_at", "pk")), using)
+        return _check_all(settlement_id, using)
     payment = Payment.objects.using(using).filter(pk=payment_id).first()
     if payment is None:
         return Skipped("payment was deleted")
@@ -93,16 +93,24 @@ def payment_status_check(settlement_id: str, payment_id: str | None = None) -> S
     return _check(payment, using)
 
 
-def _check_each(payments: list[Payment], using: str) -> Skipped | None:
-    for payment in payments:
+def _check_all(settlement_id: str, using: str) -> Skipped | None:
+    payments = Payment.objects.using(using).filter(settlement_id=settlement_id)
+    unsettled = list(payments.filter(status__in=Payment.UNSETTLED).order_by("created_at", "pk"))
+    if not unsettled:
+        return Skipped("no payment is unsettled")
+    checks = Job.objects.using(using).unfinished().about(Settlement(pk=settlement_id))
+    payloads = checks.filter(processor=CHECKS).values_list("payload", flat=True)
+    checked = {payload.get("payment_id") for payload in payloads}
+    left = [payment for payment in unsettled if str(payment.pk) not in checked]
+    for payment in left[1:]:
         add_settlement_processing_job(
-            payment.settlement_id,
+            settlement_id,
             "payment_status_check",
             payment_id=payment.pk,
             unique_key=f"payment_status_check:{payment.pk}",
             using=using,
         )
-    return None if payments else Skipped("no payment is unsettled")
+    return _check(left[0], using) if left else Skipped("every unsettled payment has a check of its own")
 
 
 def _check(payment: Payment, using: str) -> Skipped | None:
@@ -131,10 +139,12 @@ def _has_newer_check(payment: Payment, using: str) -> bool:
     job = current_job()
     checks = Job.objects.using(using).filter(
         subject=subject_of(Settlement(pk=payment.settlement_id)),
-        processor="settlement.payment_status_check",
-        payload__payment_id=str(payment.pk),
+        processor=CHECKS,
     )
-    return job is not None and checks.waiting().filter(pk__gt=job.pk).exists()
+    if job is None:
+        return False
+    newer = checks.waiting().filter(pk__gt=job.pk).values_list("payload", flat=True)
+    return any(payload.get("payment_id") in (None, str(payment.pk)) for payload in newer)
 
 
 def _checks_done() -> int:
@@ -187,7 +197,7 @@ def settlement_notification(
             return Skipped(reason)
         people = [person for person in people_for(event, settlement) if _is_reachable(person)]
         if not people:
-            return Skipped("nobody concerned is active and has an e-mail address")
+            return Skipped("nobody concerned has an e-mail address")
         unreachable = {person.pk: trouble for person in people if (trouble := _trouble_with(person.email))}
         for person in people:
             if person.pk not in unreachable:

@@ -144,7 +144,7 @@ def add_settlement_reminder_job(
 
 
 def add_settlement_processing_job(
-    settlement_id: UUID | str,
+    settlement_id: UUID | str | Settlement,
     process_type: str,
     *,
     event: str | None = None,
@@ -156,7 +156,7 @@ def add_settlement_processing_job(
     unique_key: str | None = None,
     using: str | None = None,
 ) -> Job:
-    """Add one step of processing a settlement.
+    """Add one step of processing a settlement, given by its id, or as a row that is known to be there.
 
     `event` and `payment_id` belong to `settlement_notification`: what the e-mails are about (a template
     type; by default what the settlement's status says), `user_id` if it is for one person alone. `payment_id`
@@ -194,7 +194,9 @@ def _database() -> str:
     return current_database() or router.db_for_write(Settlement)
 
 
-def _settlement(settlement_id: UUID | str, database: str) -> Settlement:
+def _settlement(settlement_id: UUID | str | Settlement, database: str) -> Settlement:
+    if isinstance(settlement_id, Settlement):
+        return settlement_id
     try:
         return Settlement.objects.using(database).only("pk").get(pk=settlement_id)
     except (Settlement.DoesNotExist, ValidationError, ValueError, TypeError):

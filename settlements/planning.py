@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
 from jobqueue.clock import database_now
 from jobqueue.jobs import NewJob, enqueue_many
 from jobqueue.models import Job
+from settlements.conf import get_settings
 from settlements.decisions import REMINDERS, REPLANNED, cancelled_keys
 from settlements.models import ReminderDelivery, ReminderType, Settlement
 from settlements.reminders import (
@@ -32,12 +34,18 @@ class Replanned:
 
 
 def plan_reminders(
-    settlement: Settlement, *, using: str, now: datetime | None = None, keep_cancelled: bool = False
+    settlement: Settlement,
+    *,
+    using: str,
+    now: datetime | None = None,
+    keep_cancelled: bool = False,
+    former_payer: Any = None,
 ) -> Replanned:
     """Cancel the waiting reminders that are not in the plan, and add those of the plan that are missing.
 
     With `keep_cancelled`, a reminder that somebody cancelled stays cancelled (the reconciler); without,
-    the plan is made anew (a change of the settlement). Safe to repeat: the settlement's row is locked.
+    the plan is made anew (a change of the settlement). Safe to repeat: the settlement's row is locked. A
+    `former_payer` (the primary key) is told that the debt is not his any more, if a letter had gone out to him.
     """
     with transaction.atomic(using=using):
         # The row counts: an instance can be stale, or hold what `update_fields` left out.
@@ -50,11 +58,13 @@ def plan_reminders(
         settled = {job.unique_key for job in jobs if job not in unwanted and _is_settled(job, keep_cancelled)}
         if keep_cancelled:
             settled |= cancelled_keys(current, using)
-        planned = _planned(current, using, now or database_now(using))
+        moment = now or database_now(using)
+        planned = _planned(current, using, moment)
         missing = [
             _new_job(current, key, reminder) for key, reminder in planned.items() if key not in settled
         ]
-        enqueue_many(missing, using=using)
+        released = [_release(current, former_payer, moment)] if former_payer is not None else []
+        enqueue_many([*missing, *released], using=using)
     return Replanned(cancelled, len(missing))
 
 
@@ -136,6 +146,19 @@ def _new_job(settlement: Settlement, key: str, reminder: PlannedReminder) -> New
         },
         run_at=reminder.run_at,
         unique_key=key,
+        subject=settlement,
+    )
+
+
+def _release(settlement: Settlement, former_payer: Any, now: datetime) -> NewJob:
+    return NewJob(
+        "settlement.settlement_notification",
+        {
+            "settlement_id": str(settlement.pk),
+            "event": "settlement_released",
+            "user_id": _json_id(former_payer),
+        },
+        run_at=now + get_settings().notification_delay,
         subject=settlement,
     )
 

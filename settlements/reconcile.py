@@ -69,7 +69,6 @@ def _announce_settlement(settlement: Settlement, using: str) -> None:
     _keep(settlement, using)
     signals.notify_about_settlement(settlement, change)
     signals.keep_reminder_plan(settlement, change)
-    signals.tell_former_payer(settlement, change)
     if settlement.standing(paid).status != settlement.status:
         signals.follow_payments(settlement.pk, using=using)
 

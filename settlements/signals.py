@@ -31,7 +31,6 @@ def connect() -> None:
         fields=["status", "due_date", "amount", "amount_currency", "description"],
     )
     on_save(Settlement, keep_reminder_plan, fields=["status", "due_date", "payer", "history"])
-    on_save(Settlement, tell_former_payer, fields=["payer"])
     on_save(Settlement, follow_amount, fields=["amount", "amount_currency"])
     on_save(Payment, check_status_later, fields=["status"])
     on_save(
@@ -77,7 +76,7 @@ def notify_about_settlement(settlement: Settlement, change: Change) -> None:
     # Created and updated share a key: what is changed before the first e-mail is out is in that e-mail.
     topic = "terms" if event in ("settlement_created", "settlement_updated") else event
     add_settlement_processing_job(
-        settlement.pk,
+        settlement,
         "settlement_notification",
         event=event,
         delay=get_settings().notification_delay,
@@ -109,28 +108,12 @@ def keep_reminder_plan(settlement: Settlement, change: Change) -> None:
     if _is_part_payment(change) or (change.created and settlement.history):
         return
     if set(change.fields) != {"history"} or settlement.history:
-        plan_reminders(settlement, using=change.using)
+        plan_reminders(settlement, using=change.using, former_payer=change.old("payer"))
 
 
 def _is_part_payment(change: Change) -> bool:
     """Open before and after: the plan is the same, and what an operator cancelled in it stays cancelled."""
     return set(change.fields) == {"status"} and set(change.fields["status"]) <= set(Settlement.OPEN)
-
-
-def tell_former_payer(settlement: Settlement, change: Change) -> None:
-    """Who owed it and does not any more hears so once, if a letter had gone out to him."""
-    former = change.old("payer")
-    if former is None or settlement.history:
-        return
-    add_settlement_processing_job(
-        settlement.pk,
-        "settlement_notification",
-        event="settlement_released",
-        user_id=former,
-        delay=get_settings().notification_delay,
-        unique_key=f"notification:{settlement.pk}:settlement_released:{former}",
-        using=change.using,
-    )
 
 
 def follow_amount(settlement: Settlement, change: Change) -> None:
@@ -146,7 +129,7 @@ def check_status_later(payment: Payment, change: Change) -> None:
     """Pending or processing: ask the gateway after a while."""
     if change.became("status", *Payment.UNSETTLED):
         add_settlement_processing_job(
-            payment.settlement_id,
+            Settlement(pk=payment.settlement_id),
             "payment_status_check",
             payment_id=payment.pk,
             delay=get_settings().payment_check.first_delay,
@@ -165,8 +148,11 @@ def follow_payment(payment: Payment, change: Change) -> None:
             follow_payments(former, using=change.using)
 
 
-def follow_deleted(sender: Any, instance: Payment, using: str, **_: Any) -> None:
-    """A deleted payment counts no more. Where its settlement goes with it, the job goes too."""
+def follow_deleted(sender: Any, instance: Payment, using: str, **kwargs: Any) -> None:
+    """A deleted payment counts no more; unless its settlement is deleted with it."""
+    origin = kwargs.get("origin")
+    if Settlement in (type(origin), getattr(origin, "model", None)):
+        return
     settlements = Settlement._base_manager.using(using).filter(pk=instance.settlement_id)
     if instance.status == Payment.Status.COMPLETED and settlements.exists():
         follow_payments(instance.settlement_id, using=using)
@@ -175,7 +161,10 @@ def follow_deleted(sender: Any, instance: Payment, using: str, **_: Any) -> None
 def follow_payments(settlement_id: Any, *, using: str) -> None:
     """Have the settlement's status derived anew."""
     add_settlement_processing_job(
-        settlement_id, "auto_complete", unique_key=f"auto_complete:{settlement_id}", using=using
+        Settlement(pk=settlement_id),
+        "auto_complete",
+        unique_key=f"auto_complete:{settlement_id}",
+        using=using,
     )
 
 
@@ -185,7 +174,7 @@ def notify_about_payment(payment: Payment, change: Change) -> None:
     if event is None:
         return
     add_settlement_processing_job(
-        payment.settlement_id,
+        Settlement(pk=payment.settlement_id),
         "settlement_notification",
         event=event,
         payment_id=payment.pk,

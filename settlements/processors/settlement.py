@@ -211,7 +211,9 @@ def _tell_one(settlement: Settlement, user_id: int | str, event: str, using: str
     verdict = look(Question(event, user_id=user_id, settlement_id=settlement.pk), using)
     if verdict.skip is not None:
         return Skipped(verdict.skip)
-    _ask_for_email(settlement, verdict.rows.person.pk, event, None, using)
+    # Told once for each change of the payer, however often it changes to and fro meanwhile.
+    key = f"email:{settlement.pk}:{event}:{verdict.rows.person.pk}:{settlement.payer_term}"
+    _ask_for_email(settlement, verdict.rows.person.pk, event, None, using, key)
     return None
 
 
@@ -241,11 +243,17 @@ def _event_by_status(settlement: Settlement) -> str:
 
 
 def _ask_for_email(
-    settlement: Settlement, user_id: Any, event: str, payment_id: str | None, using: str
+    settlement: Settlement,
+    user_id: Any,
+    event: str,
+    payment_id: str | None,
+    using: str,
+    key: str | None = None,
 ) -> None:
     """Once for each notification job and person, however often that job runs: the settlement is locked."""
     job = current_job()
-    key = f"email:{job.pk}:{user_id}" if job else None
+    if key is None and job is not None:
+        key = f"email:{job.pk}:{user_id}"
     if key and Job.objects.using(using).about(settlement).filter(unique_key=key).exists():
         return
     add_letter_job(settlement, user_id, event, payment_id=payment_id, unique_key=key, using=using)

@@ -1,12 +1,15 @@
-"""The demo's mail server: keeps every mail as a file, and has one mailbox that always refuses.
+"""The demo's mail server: keeps every mail as a file, and has mailboxes that behave as real ones do.
 
-Run as `python -m spendsync_site.demo.mail --port 2525 --folder var/mail --refuse full@spendsync.example`.
+One does not exist any more, one is greylisted for some seconds, one for so long that the world moves on. Run as
+`python -m spendsync_site.demo.mail --port 2525 --folder var/mail`.
 """
 
 import argparse
 import asyncio
 import itertools
 import signal
+import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -14,27 +17,42 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from spendsync_site.demo.processes import LOOPBACK
 
-REFUSING_MAILBOX = "full@spendsync.example"
+UNKNOWN_MAILBOX = "gone@spendsync.example"
+GREYLISTED_MAILBOX = "grey@spendsync.example"
+SLOW_MAILBOX = "slow@spendsync.example"
+GREYLISTED = {GREYLISTED_MAILBOX: 5.0, SLOW_MAILBOX: 45.0}
+"""For how many seconds a mailbox asks a stranger to come again."""
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@")
 
 
 class Mailbox:
-    """aiosmtpd's handler: one `.eml` file for each mail, a temporary refusal for one address."""
+    """aiosmtpd's handler: one `.eml` file for each mail, and refusals for some addresses."""
 
-    def __init__(self, folder: Path, refused: str) -> None:
+    def __init__(self, folder: Path, greylisted: Mapping[str, float] = GREYLISTED) -> None:
         self.folder = folder
-        self.refused = refused.lower()
+        self.greylisted = greylisted
+        self._first_seen: dict[str, float] = {}
         self._numbers = itertools.count(1)
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Take or refuse a recipient."""
-        if address.lower() == self.refused:
-            print(f"refused a mail to {address}: this mailbox always refuses", flush=True)
-            return "451 4.2.2 mailbox full, try again later"
+        refusal = self._refusal(address.lower())
+        if refusal:
+            print(f"answered to {address}: {refusal}", flush=True)
+            return refusal
         envelope.rcpt_tos.append(address)
         return "250 OK"
+
+    def _refusal(self, address: str) -> str:
+        if address == UNKNOWN_MAILBOX:
+            return "550 5.1.1 no such mailbox here"
+        if address in self.greylisted:
+            first = self._first_seen.setdefault(address, time.monotonic())
+            if time.monotonic() - first < self.greylisted[address]:
+                return "451 4.7.1 greylisted, come again"
+        return ""
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope
@@ -67,10 +85,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--refuse", default=REFUSING_MAILBOX)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(serve(arguments.port, Mailbox(arguments.folder, arguments.refuse)))
+    asyncio.run(serve(arguments.port, Mailbox(arguments.folder)))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from spendsync_site.demo.folder import DemoFolder
-from spendsync_site.demo.mail import REFUSING_MAILBOX
+from spendsync_site.demo.mail import GREYLISTED_MAILBOX, SLOW_MAILBOX, UNKNOWN_MAILBOX
 from spendsync_site.demo.make import MakeWatcher
 from spendsync_site.demo.processes import LOOPBACK, end_with_parent, free_port
 from spendsync_site.demo.redis_server import RedisServer
@@ -223,7 +223,12 @@ class Supervisor:
         say("preparing the database, the static files and the story")
         self._manage("migrate", "--verbosity=0")
         self._manage("collectstatic", "--noinput", "--verbosity=0")
-        self._manage("demo_story", f"--refusing-mailbox={REFUSING_MAILBOX}")
+        self._manage(
+            "demo_story",
+            f"--unknown-mailbox={UNKNOWN_MAILBOX}",
+            f"--greylisted-mailbox={GREYLISTED_MAILBOX}",
+            f"--slow-mailbox={SLOW_MAILBOX}",
+        )
 
     def _serve(self) -> None:
         worker = self._start(
@@ -260,7 +265,9 @@ class Supervisor:
     def _announce(self) -> None:
         for line in _WELCOME.format(
             address=self.address,
-            refusing=REFUSING_MAILBOX,
+            unknown=UNKNOWN_MAILBOX,
+            greylisted=GREYLISTED_MAILBOX,
+            slow=SLOW_MAILBOX,
             mail=self.folder.mail,
             seconds=PAYMENT_RESOLVES_AFTER,
             environment=self.folder.environment,
@@ -355,11 +362,16 @@ Login: admin, password: admin (this demo only)
 What to look at:
   Jobs, new and done      {address}/admin/jobqueue/job/
   Failed jobs             {address}/admin/jobqueue/failedjob/
-                          the mailbox {refusing} always refuses: four attempts, then failed
+                          one has an error of our own: four attempts, then failed
   Queues with counts      {address}/admin/jobqueue/queue/
   Settlements, payments   {address}/admin/settlements/settlement/
                           create one: its e-mails follow, its reminders come within seconds
   A payment on its way    the bank answers after {seconds} s, then its settlement is completed
+  E-mails and refusals    {address}/admin/settlements/emaildelivery/
+                          {greylisted} takes its letters when they come again,
+                          {slow} only after the debt was paid: that reminder is skipped,
+                          {unknown} does not exist and is barred: {address}/admin/settlements/barredaddress/
+  Money that fits nowhere {address}/admin/settlements/discrepancy/
   Health and metrics      {address}/health/queues and {address}/metrics
   E-mails                 {mail}/*.eml
 To use manage.py on this demo in another terminal: set -a; . {environment}; set +a

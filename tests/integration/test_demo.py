@@ -20,6 +20,9 @@ from tests.integration.demo import DemoRun
 from tests.servers import ROOT
 
 START = 120.0
+MAILBOXES = [
+    f"--{name}-mailbox={name}@example.com" for name in ("unknown", "greylisted", "slow")
+]
 
 # One process runs all of these: a demo is heavy, and the tests share it.
 pytestmark = pytest.mark.xdist_group("demo")
@@ -54,8 +57,52 @@ def test_emails_are_completed(demo: DemoRun) -> None:
     assert demo.wait_for("completed e-mail", demo.completed_emails, START) > 0
 
 
-def test_a_job_of_the_refusing_mailbox_fails_after_four_attempts(demo: DemoRun) -> None:
+def test_an_error_of_our_own_fails_after_four_attempts(demo: DemoRun) -> None:
     assert demo.wait_for("failed job with four attempts", demo.failed_with_four_attempts, START)
+
+
+def test_a_greylisted_mailbox_takes_its_letters_later(demo: DemoRun) -> None:
+    rows = demo.wait_for(
+        "letter that was tried again",
+        lambda: demo.query(
+            "SELECT tries FROM settlements_emaildelivery"
+            " WHERE recipient = 'grey@spendsync.example' AND status = 'sent'"
+            " AND template_type = 'reminder_initial'"
+        ),
+        START,
+    )
+    assert [tries > 1 for (tries,) in rows] == [True]
+
+
+def test_an_unknown_mailbox_is_barred(demo: DemoRun) -> None:
+    barred = "SELECT cause FROM settlements_barredaddress WHERE address = 'gone@spendsync.example'"
+    assert demo.wait_for("barred address", lambda: demo.query(barred), START) == [("refused",)]
+
+
+def test_a_reminder_that_a_payment_overtook_is_skipped(demo: DemoRun) -> None:
+    skipped = (
+        "SELECT 1 FROM settlements_emaildelivery WHERE user_id ="
+        " (SELECT id FROM auth_user WHERE username = 'sid') AND template_type LIKE 'reminder_%'"
+        " AND status = 'skipped' AND error = 'settlement already completed'"
+    )
+    assert demo.wait_for("skipped reminder", lambda: demo.query(skipped), START)
+
+
+def test_a_part_that_went_back_is_owed_again(demo: DemoRun) -> None:
+    part = (
+        "SELECT id FROM settlements_settlement"
+        " WHERE description = 'Cooking course' AND status = 'partially_paid'"
+    )
+    assert demo.wait_for("settlement that is paid in part", lambda: demo.query(part), START)
+
+
+def test_what_was_paid_too_much_is_in_the_list_of_discrepancies(demo: DemoRun) -> None:
+    rows = demo.wait_for(
+        "discrepancy",
+        lambda: demo.query("SELECT kind, amount, currency FROM settlements_discrepancy"),
+        START,
+    )
+    assert rows == [("overpaid", 80, "EUR")]
 
 
 def test_mails_are_kept_as_files(demo: DemoRun) -> None:
@@ -143,7 +190,7 @@ def test_it_ends_cleanly_and_goes_on_with_its_data(run_demo: Callable[[], DemoRu
 
     second = run_demo()
     assert second.completed_emails() >= emails
-    assert second.query("SELECT COUNT(*) FROM settlements_settlement") == [(10,)]
+    assert second.query("SELECT COUNT(*) FROM settlements_settlement") == [(16,)]
     second.interrupt_make_alone()
     second.wait_until_stopped()
     assert second.processes() == []
@@ -232,7 +279,7 @@ def test_the_story_is_told_in_the_demo_only(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("SPENDSYNC_DEMO", raising=False)
 
     with pytest.raises(CommandError, match="make demo"):
-        call_command("demo_story", "--refusing-mailbox=full@example.com")
+        call_command("demo_story", *MAILBOXES)
 
 
 @pytest.mark.django_db
@@ -241,7 +288,7 @@ def test_the_story_told_twice_is_told_once(
 ) -> None:
     monkeypatch.setenv("SPENDSYNC_DEMO", "1")
 
-    call_command("demo_story", "--refusing-mailbox=full@example.com")
-    call_command("demo_story", "--refusing-mailbox=full@example.com")
+    call_command("demo_story", *MAILBOXES)
+    call_command("demo_story", *MAILBOXES)
 
-    assert capsys.readouterr().out.splitlines()[-1] == "the story has 10 settlements, 0 of them new"
+    assert capsys.readouterr().out.splitlines()[-1] == "the story has 16 settlements, 0 of them new"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -13,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 from moneyed import Money
 
+from settlements.jobs import add_email_notification_job
 from settlements.models import Payment, Settlement
 
 PEOPLE = {
@@ -28,8 +30,9 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the address that the demo's mail server refuses every time."""
-        parser.add_argument("--refusing-mailbox", required=True, metavar="ADDRESS")
+        """Take the addresses for which the demo's mail server has answers of its own."""
+        for name in ("--unknown-mailbox", "--greylisted-mailbox", "--slow-mailbox"):
+            parser.add_argument(name, required=True, metavar="ADDRESS")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Create what is missing."""
@@ -38,7 +41,14 @@ class Command(BaseCommand):
                 "demo_story makes an administrator with a known password, so it runs in the demo only. "
                 "Start that with `make demo`; it sets SPENDSYNC_DEMO=1."
             )
-        self._create_people({**PEOPLE, "felix": ("Felix", "Full", options["refusing_mailbox"])})
+        self._create_people(
+            {
+                **PEOPLE,
+                "gus": ("Gus", "Gone", options["unknown_mailbox"]),
+                "greta": ("Greta", "Grey", options["greylisted_mailbox"]),
+                "sid": ("Sid", "Slow", options["slow_mailbox"]),
+            }
+        )
         told = sum(self._tell(description, chapter) for description, chapter in STORY.items())
         self.stdout.write(f"the story has {len(STORY)} settlements, {told} of them new")
 
@@ -104,12 +114,35 @@ def _cancelled(description: str) -> None:
 
 
 def _overdue(description: str) -> None:
-    _owe(description, "anna", "ben", "19.90", days=-2)
+    _owe(description, "anna", "ben", "19.90", seconds=-5)
 
 
-def _mailbox_refuses(description: str) -> None:
-    """The payer's mailbox always refuses: these e-mails use up their attempts and fail."""
-    _owe(description, "felix", "anna", "310.00", days=3)
+def _mailbox_is_unknown(description: str) -> None:
+    """The payer's mailbox does not exist: the first letter is refused for good, and no other is tried."""
+    _owe(description, "gus", "anna", "310.00", days=3)
+
+
+def _mailbox_is_greylisted(description: str) -> None:
+    """The payer's mailbox asks to come again, and then takes the letters."""
+    _owe(description, "greta", "clara", "35.00", days=6)
+
+
+def _reminder_is_overtaken(description: str) -> None:
+    """The payer's mailbox asks to come again for so long that the debt is paid first: no reminder leaves."""
+    settlement = _owe(description, "sid", "ben", "64.00", days=6)
+    _pay(settlement, "64.00", Payment.Status.PROCESSING)
+
+
+def _error_of_our_own(description: str) -> None:
+    """A program gives a list where a text belongs: its letter fails in our own code, four times."""
+    settlement = _owe(description, "ben", "anna", "12.00", days=9)
+    add_email_notification_job(
+        settlement.payer_id,
+        "ben@spendsync.example",
+        "",
+        "settlement_reminder",
+        {"description": ["Popcorn", "Lemonade"], "amount": 12, "currency": "EUR"},
+    )
 
 
 def _payment_resolves_late(description: str) -> None:
@@ -133,6 +166,28 @@ def _refunded(description: str) -> None:
     payment.save()
 
 
+def _refunded_in_part(description: str) -> None:
+    """A part of the payment went back: that part is owed again."""
+    settlement = _owe(description, "clara", "anna", "200.00", days=8)
+    payment = _pay(settlement, "200.00", Payment.Status.COMPLETED)
+    payment.refunded_amount = Decimal(50)
+    payment.save()
+
+
+def _paid_too_much(description: str) -> None:
+    """Paid twice: the payee's letter and the list of discrepancies say how much is too much."""
+    settlement = _owe(description, "anna", "clara", "80.00", days=8)
+    _pay(settlement, "80.00", Payment.Status.COMPLETED)
+    _pay(settlement, "80.00", Payment.Status.COMPLETED)
+
+
+def _paid_in_cash(description: str) -> None:
+    """No payment at all, and an operator says that it is settled."""
+    settlement = _owe(description, "ben", "clara", "15.00", days=8)
+    settlement.by_decision_of(User.objects.get(username="admin"), "paid in cash at the table").complete()
+    settlement.save()
+
+
 STORY: dict[str, Callable[[str], None]] = {
     "Dinner in Lisbon": _reminded_within_seconds,
     "Ski hut in March": _pending,
@@ -140,8 +195,14 @@ STORY: dict[str, Callable[[str], None]] = {
     "Cinema tickets": _completed,
     "Concert that was called off": _cancelled,
     "Museum passes": _overdue,
-    "Birthday present for Mia": _mailbox_refuses,
+    "Birthday present for Mia": _mailbox_is_unknown,
+    "Tickets for the tram": _mailbox_is_greylisted,
+    "Boat on the lake": _reminder_is_overtaken,
+    "Popcorn": _error_of_our_own,
     "Flights to Porto": _payment_resolves_late,
     "Taxi to the airport": _payment_failed,
     "Hotel in Porto": _refunded,
+    "Cooking course": _refunded_in_part,
+    "Board games": _paid_too_much,
+    "Ice cream": _paid_in_cash,
 }

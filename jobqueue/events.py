@@ -4,8 +4,8 @@
 worker with `job` (Job, as far as claimed) and `outcome` (`jobqueue.execution.Outcome`) where
 one exists. `job_rescued` carries `job_ids` and `worker_name`.
 
-`job_cancelled` alone is sent in the transaction that cancels, with `jobs` (list[Job]), `reason` and `using`, and a
-listener that raises keeps them from being cancelled: what it writes holds exactly if the jobs are cancelled.
+`job_cancelled` alone is sent in the transaction that cancels, with `jobs` (list[Job]), `reason` and `using`,
+and a listener that raises keeps them from being cancelled: what it writes holds exactly if they are.
 """
 
 import logging

@@ -68,7 +68,8 @@ class Failure:
 class Outcome:
     """How one run of one job ended.
 
-    `delay` says when a retried one runs again, `counts` whether its failure takes one from the budget of retries.
+    `delay` says when a retried one runs again, `counts` whether its failure takes one from the budget of
+    retries.
     """
 
     job: Job

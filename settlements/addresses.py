@@ -34,13 +34,11 @@ def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | Non
     with transaction.atomic(using=using):
         barred, is_new = rows.select_for_update().get_or_create(address=address.lower(), defaults=values)
         if not is_new and barred.cleared_at is not None and barred.cleared_at < moment:
-            rows.filter(pk=barred.pk).update(
-                **values, cleared_at=None, cleared_by=None, clearing_reason=""
-            )
+            rows.filter(pk=barred.pk).update(**values, cleared_at=None, cleared_by=None, clearing_reason="")
 
 
 def note_mail_event(event: MailEvent) -> None:
-    """Note what a provider reports about an e-mail that it took. Saying it again, or late, changes nothing."""
+    """Note what a provider reports about an e-mail that it took. Saying it again changes nothing."""
     using = router.db_for_write(EmailDelivery)
     with transaction.atomic(using=using):
         if event.kind in _STATUSES:

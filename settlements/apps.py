@@ -11,7 +11,7 @@ class SettlementsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks; connect the rules that turn saves into jobs, and hear what providers report."""
+        """Register the checks; connect the rules that turn saves into jobs; hear what providers report."""
         from settlements import checks, mail_events, signals
 
         assert checks  # importing it registers the checks

@@ -125,7 +125,7 @@ class Settings:
     notification_delay: timedelta = timedelta(seconds=2)
     """How long a notification waits, so that saves in quick succession become one e-mail."""
     email_retry_for: timedelta = timedelta(hours=24)
-    """How long an e-mail is tried again that the mail server did not take for now; 0: three retries, as any job."""
+    """How long an e-mail is tried again that was not taken for now; 0: three retries, as any job."""
     gateway: str = "settlements.gateways.DatabaseGateway"
     """Dotted path of the payment gateway's class."""
     gateway_options: dict[str, Any] = field(default_factory=dict, repr=False)

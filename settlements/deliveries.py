@@ -1,4 +1,4 @@
-"""The row of an e-mail: the right to send it is taken with one conditional statement, and what came of it noted."""
+"""The row of an e-mail: the right to send it is taken with one statement, and what came of it noted."""
 
 from __future__ import annotations
 
@@ -96,7 +96,12 @@ def mark_sent(
     """True whatever another run thinks; only a bounce that was reported meanwhile says more."""
     rows = EmailDelivery.objects.using(using).filter(pk=delivery.pk)
     row = rows.exclude(status__in=[EmailDelivery.Status.BOUNCED, EmailDelivery.Status.COMPLAINED])
-    values = {"status": EmailDelivery.Status.SENT, "provider_id": provider_id[:250], "sent_at": Now(), "error": ""}
+    values = {
+        "status": EmailDelivery.Status.SENT,
+        "provider_id": provider_id[:250],
+        "sent_at": Now(),
+        "error": "",
+    }
     if not is_reminder or job is None:
         row.update(**values)
         return

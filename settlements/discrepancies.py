@@ -14,10 +14,10 @@ logger = logging.getLogger("settlements.discrepancies")
 
 
 def note(settlement: Settlement, paid: Decimal, using: str) -> None:
-    """Look at a settlement, whose payments count `paid`, and note money that is too much or in another currency.
+    """Look at a settlement whose payments count `paid`: note what is too much or in another currency.
 
-    To be called with the settlement's row locked. What was seen and closed is noted again only if it is another
-    amount now.
+    To be called with the settlement's row locked. What was seen and closed is noted again only if it is
+    another amount now.
     """
     overpaid = settlement.standing(paid).overpaid
     is_cancelled = settlement.status == Settlement.Status.CANCELLED
@@ -61,7 +61,7 @@ def _detail(amount: Decimal) -> str:
 
 
 def _note_currencies(settlement: Settlement, using: str) -> None:
-    """Completed payments in another currency than the settlement's count nothing: somebody must look at them."""
+    """Completed payments in another currency count nothing: somebody must look at them."""
     currency = str(settlement.amount.currency)
     payments = Payment.objects.using(using).filter(settlement=settlement, status=Payment.Status.COMPLETED)
     foreign = {payment.pk: payment for payment in payments.exclude(amount_currency=currency)}

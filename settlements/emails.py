@@ -56,6 +56,7 @@ LONGEST_ADDRESS: Final = 254
 _PAYER: Final = "payer"
 _PAYEE: Final = "payee"
 
+
 class EmailNotSent(SettlementError):
     """The mail backend did not take the e-mail. The text names no address, so it may be logged."""
 
@@ -116,16 +117,19 @@ def render(
 ) -> RenderedEmail:
     """The e-mail of that type in the active language; its days are those of REMINDER_TIME_ZONE.
 
-    `template_data` holds what the templates show (`VALUES`). With `settlement_id`, `payment_id` or
-    `user_id` in it the rest is what the `rows` say, which are read in the database `using` unless they are given;
-    they win over any amount, date or name in `template_data`. A `subject` that is not blank replaces the template's.
+    `template_data` holds what the templates show (`VALUES`). With `settlement_id`, `payment_id` or `user_id`
+    in it the rest is what the `rows` say, which are read in the database `using` unless they are given; they
+    win over any amount, date or name in `template_data`. A `subject` that is not blank replaces the
+    template's.
     """
     check_template_type(template_type)
     if rows is None:
         rows = read(question_of(template_type, template_data), using)
     context = _context(template_data, rows) | {"lead_template": f"email/{template_type}.lead.txt"}
     with timezone.override(current_policy().time_zone):
-        subject_line = " ".join(subject.split()) or _render_text(f"email/{template_type}.subject.txt", context)
+        subject_line = " ".join(subject.split()) or _render_text(
+            f"email/{template_type}.subject.txt", context
+        )
         context["subject_line"] = " ".join(subject_line.split())
         text = _render_text(f"email/{template_type}.txt", context)
         html = _render_template(f"email/{template_type}.html", context, autoescape=True)

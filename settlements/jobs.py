@@ -52,8 +52,9 @@ def add_email_notification_job(
     """Add the e-mail `template_type` to `email`; an empty `subject` leaves it to the template.
 
     `template_data` is plain JSON; with a `settlement_id` or `payment_id` in it the rest is looked up when the
-    e-mail is rendered, and wins over any amount, date or name given. The e-mail goes to the given address, but not
-    if it is barred, if the user is inactive, or if it is not true any more (docs/letters.md). Raises UnknownTemplateType, InvalidEmailAddress, or an InvalidJob error of the job queue.
+    e-mail is rendered, and wins over any amount, date or name given. The e-mail goes to the given address,
+    but not if it is barred, if the user is inactive, or if it is not true any more (docs/letters.md). Raises
+    UnknownTemplateType, InvalidEmailAddress, or an InvalidJob error of the job queue.
     """
     emails.check_template_type(template_type)
     emails.check_address(email)
@@ -90,7 +91,7 @@ def add_letter_job(
     unique_key: str | None = None,
     using: str,
 ) -> Job:
-    """Add a letter that the system decided on: ids alone; what it says and where it goes is looked up as it leaves."""
+    """Add a letter that the system decided on: ids alone, for what it says is looked up as it leaves."""
     data = {"settlement_id": str(settlement.pk)}
     if payment_id is not None:
         data["payment_id"] = str(payment_id)
@@ -158,11 +159,12 @@ def add_settlement_processing_job(
 ) -> Job:
     """Add one step of processing a settlement, given by its id, or as a row that is known to be there.
 
-    `event` and `payment_id` belong to `settlement_notification`: what the e-mails are about (a template
-    type; by default what the settlement's status says), `user_id` if it is for one person alone. `payment_id`
-    also belongs to `payment_status_check`: the payment to ask about, by default every unsettled one. `reopen=False`
-    belongs to `auto_complete`: a completed settlement stays so though its payments do not cover it. Raises UnknownProcessType, SettlementNotFound, UnknownTemplateType, or an InvalidJob error of the
-    job queue.
+    `event` and `payment_id` belong to `settlement_notification`: what the e-mails are about (a template type;
+    by default what the settlement's status says), `user_id` if it is for one person alone. `payment_id` also
+    belongs to `payment_status_check`: the payment to ask about, by default every unsettled one.
+    `reopen=False` belongs to `auto_complete`: a completed settlement stays so though its payments do not
+    cover it. Raises UnknownProcessType, SettlementNotFound, UnknownTemplateType, or an InvalidJob error of
+    the job queue.
     """
     if process_type not in PROCESS_TYPES:
         raise UnknownProcessType(

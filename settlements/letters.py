@@ -1,8 +1,8 @@
 """Every letter there is: to whom it goes, when, and what must hold for it to be true.
 
-One table, `LETTERS`. `docs/letters.md` is the same table for people; a test holds them against each other. The rules
-look at `Facts`, the rows as they are at that moment, and are asked twice: when a letter is decided on, and again
-right before it leaves (`settlements.truth`), because days can lie between.
+One table, `LETTERS`. `docs/letters.md` is the same table for people; a test holds them against each other.
+The rules look at `Facts`, the rows as they are at that moment, and are asked twice: when a letter is decided
+on, and again right before it leaves (`settlements.truth`), because days can lie between.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Because = str | None
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
-    """Which reminder a letter is: a stage of a plan, or one that somebody asked for (`planned_at` is None)."""
+    """Which reminder a letter is: of a plan, or one that somebody asked for (`planned_at` is None)."""
 
     reminder_type: str
     step: int
@@ -60,12 +60,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One template type. `when` and `true_while` are the sentences of `docs/letters.md`."""
+    """One template type. `when`, `true_while` and `skipped` are the sentences of `docs/letters.md`."""
 
     to: tuple[str, ...]
     when: str
     true_while: str
     why_not: Callable[[Facts], Because]
+    skipped: tuple[str, ...]
+    """The reasons that `why_not` gives, "…" for what differs."""
 
 
 # Rules --------------------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ def _refunded(facts: Facts) -> Because:
 
 
 def _went_back(payment: Payment) -> bool:
-    is_part = payment.status == Payment.Status.COMPLETED and payment.refunded_amount > 0
+    is_part = payment.status == Payment.Status.COMPLETED and bool(payment.refunded_amount > 0)
     return payment.status == Payment.Status.REFUNDED or is_part
 
 
@@ -148,47 +150,86 @@ def _about_payment(facts: Facts, word: str, holds: Callable[[Payment], bool]) ->
 
 # The table ----------------------------------------------------------------------------------------
 
-_OWED = "money is owed, reminders are not paused, the due date is the same, and no later reminder is due or went out"
+_OWED: Final = (
+    "money is owed, reminders are not paused, it is due as planned, and no later reminder is due or went out"
+)
+_CLOSED: Final = ("settlement already completed", "settlement cancelled", "nothing is left to pay")
+_REMINDED: Final = (
+    *_CLOSED,
+    "reminders are paused",
+    "due date moved to …",
+    "a later reminder went out, or is on its way",
+    "a later reminder is due as well",
+)
+_PAYMENT: Final = ("payment was deleted", "payment belongs to another settlement")
+_AGAIN: Final = "settlement is … again"
 
 LETTERS: Final[dict[str, Letter]] = {
     "reminder_initial": Letter(
-        (PAYER,), "a settlement is created, or somebody new has to pay it", _OWED, _reminder
+        (PAYER,), "a settlement is created, or somebody new has to pay it", _OWED, _reminder, _REMINDED
     ),
-    "reminder_follow_up": Letter((PAYER,), "3, 7, 14 and 21 days after that, before the due date", _OWED, _reminder),
-    "reminder_final": Letter((PAYER,), "the money is due", _OWED, _reminder),
-    "reminder_overdue": Letter((PAYER,), "1, 3, 7, 14 and 30 days after the due date", _OWED, _reminder),
-    "settlement_reminder": Letter((PAYER,), "a program asks for it", _OWED, _reminder),
-    "settlement_created": Letter((PAYER, PAYEE), "a settlement is created", "money is owed", _created),
+    "reminder_follow_up": Letter(
+        (PAYER,), "3, 7, 14 and 21 days after that, before it is due", _OWED, _reminder, _REMINDED
+    ),
+    "reminder_final": Letter((PAYER,), "it is due", _OWED, _reminder, _REMINDED),
+    "reminder_overdue": Letter(
+        (PAYER,), "1, 3, 7, 14 and 30 days after it was due", _OWED, _reminder, _REMINDED
+    ),
+    "settlement_reminder": Letter((PAYER,), "a program asks for it", _OWED, _reminder, _REMINDED),
+    "settlement_created": Letter(
+        (PAYER, PAYEE), "a settlement is created", "money is owed", _created, _CLOSED
+    ),
     "settlement_updated": Letter(
         (PAYER, PAYEE),
-        "amount, due date, description or the part that is paid changed",
+        "amount, due date or description changed, or a part was paid",
         "it is not cancelled",
         _updated,
+        ("settlement cancelled",),
     ),
     "settlement_completed": Letter(
-        (PAYER, PAYEE), "payments cover the amount, or somebody completes it", "it is completed", _completed
+        (PAYER, PAYEE),
+        "payments cover it, or somebody completes it",
+        "it is completed",
+        _completed,
+        (_AGAIN, "money is missing again"),
     ),
-    "settlement_cancelled": Letter((PAYER, PAYEE), "somebody cancels it", "it is cancelled", _cancelled),
+    "settlement_cancelled": Letter(
+        (PAYER, PAYEE), "somebody cancels it", "it is cancelled", _cancelled, (_AGAIN,)
+    ),
     "settlement_reopened": Letter(
-        (PAYER, PAYEE), "money is owed again after it was completed or cancelled", "money is owed", _reopened
+        (PAYER, PAYEE),
+        "money is owed again after it was completed or cancelled",
+        "money is owed",
+        _reopened,
+        (_AGAIN, "nothing is left to pay"),
     ),
     "settlement_released": Letter(
         (FORMER_PAYER,),
         "somebody else has to pay it now",
-        "that person does not owe it, and a letter about it had gone out to that person",
+        "that person does not owe it, and had a letter about it",
         _released,
+        ("the debt is this person's again", "no letter about it had gone out to this person"),
     ),
     "payment_received": Letter(
-        (PAYEE,), "a payment is completed", "the payment is completed and belongs to the settlement", _received
+        (PAYEE,),
+        "a payment is completed, also for what is cancelled or paid already",
+        "the payment is completed",
+        _received,
+        (*_PAYMENT, "payment is …, not completed"),
     ),
     "payment_failed": Letter(
-        (PAYER,), "a payment fails", "the payment is failed, and money is still owed", _failed
+        (PAYER,),
+        "a payment fails",
+        "the payment is failed, and money is owed",
+        _failed,
+        (*_PAYMENT, "payment is …, not failed", *_CLOSED),
     ),
     "payment_refunded": Letter(
         (PAYER, PAYEE),
         "a payment goes back, whole or in part",
         "the payment, or a part of it, went back",
         _refunded,
+        (*_PAYMENT, "payment is …, not refunded"),
     ),
 }
 """Every e-mail there is; each has `templates/email/<type>.subject.txt`, `.lead.txt`, `.txt` and `.html`."""
@@ -228,4 +269,6 @@ def _history(template_type: str, facts: Facts) -> Because:
     """Nobody is told of history unless somebody asks for it, or it was paid too much."""
     is_asked_for = facts.is_own or (facts.reminder is not None and facts.reminder.planned_at is None)
     is_too_much = template_type == "payment_received" and facts.standing.overpaid > 0
-    return "settlement is history" if facts.settlement.history and not is_asked_for and not is_too_much else None
+    return (
+        "settlement is history" if facts.settlement.history and not is_asked_for and not is_too_much else None
+    )

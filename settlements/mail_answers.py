@@ -316,7 +316,7 @@ def describe(error: Exception) -> str:
 
 
 def names_an_address(error: Exception) -> bool:
-    """Whether the error, or one that it was made of, quotes an e-mail address or a key: then it is not logged."""
+    """Whether the error, or one that it was made of, quotes an address or a key: it is not logged then."""
     secrets = list(_secrets(error))
     return any(
         _ANY_ADDRESS.search(text) or _ANY_KEY.search(text) or any(secret in text for secret in secrets)

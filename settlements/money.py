@@ -40,12 +40,12 @@ def _number(value: Any) -> Any:
 
 
 def places_of(currency: str) -> int:
-    """How many digits after the point the currency has: 0 for JPY, 2 for EUR, 3 for KWD; at most 3 are stored."""
+    """How many digits after the point the currency has: 0 for JPY, 2 for EUR, 3 for KWD, never more."""
     return min(len(str(get_currency(currency).sub_unit)) - 1, STORED_PLACES)
 
 
 def check_amount(money: Money, what: str, *, zero_allowed: bool) -> None:
-    """InvalidAmount unless this is an amount that the currency can hold, not negative, and 0 only if allowed."""
+    """InvalidAmount unless the currency can hold this amount, and its sign is right."""
     trouble = trouble_with(money.amount, str(money.currency), zero_allowed=zero_allowed)
     if trouble:
         raise InvalidAmount(f"{what} {trouble}")

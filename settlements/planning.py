@@ -24,7 +24,6 @@ from settlements.reminders import (
 )
 
 
-
 @dataclass(frozen=True, slots=True)
 class Replanned:
     """What keeping the plan took."""
@@ -45,7 +44,7 @@ def plan_reminders(
 
     With `keep_cancelled`, a reminder that somebody cancelled stays cancelled (the reconciler); without,
     the plan is made anew (a change of the settlement). Safe to repeat: the settlement's row is locked. A
-    `former_payer` (the primary key) is told that the debt is not his any more, if a letter had gone out to him.
+    `former_payer` (the primary key) is told that he does not owe it any more.
     """
     with transaction.atomic(using=using):
         # The row counts: an instance can be stale, or hold what `update_fields` left out.

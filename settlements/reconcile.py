@@ -111,7 +111,9 @@ def _announce_payers(using: str, mended: Counter[str]) -> None:
 
 def _complete_plans(using: str, mended: Counter[str]) -> None:
     """Every open settlement has the reminders of its plan, and no others wait."""
-    open_settlements = Settlement.objects.using(using).filter(status__in=Settlement.OPEN).exclude(history=True)
+    open_settlements = (
+        Settlement.objects.using(using).filter(status__in=Settlement.OPEN).exclude(history=True)
+    )
     for settlement in open_settlements.iterator(chunk_size=_BATCH):
         changed = plan_reminders(settlement, using=using, keep_cancelled=True)
         mended["reminders created"] += changed.created
@@ -166,7 +168,9 @@ def _with_sums(settlements: QuerySet[Settlement]) -> QuerySet[Settlement]:
 def _differs(settlement: Any) -> bool:
     if settlement.decided_status == settlement.status:
         return _is_unnoted(settlement)
-    return bool(settlement.standing(settlement.counted).status != settlement.status) or _is_unnoted(settlement)
+    return bool(settlement.standing(settlement.counted).status != settlement.status) or _is_unnoted(
+        settlement
+    )
 
 
 def _is_unnoted(settlement: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The one read of the rows that a letter speaks of: settlement, people, payment, sum, and what was sent before."""
+"""The one read of the rows that a letter speaks of: settlement, people, payment, sum, earlier letters."""
 
 from __future__ import annotations
 
@@ -77,19 +77,19 @@ def read(question: Question, using: str) -> Rows:
 
 
 @lru_cache(maxsize=16)
-def _payments(using: str) -> QuerySet[Payment]:
+def _payments(using: str) -> Any:
     # Made once, not for each e-mail; every use filters a copy of it.
     rows = Payment.objects.using(using).select_related("settlement__payer", "settlement__payee")
     return rows.annotate(counted=paid_by_payments("settlement_id", "settlement__amount_currency")).order_by()
 
 
 @lru_cache(maxsize=16)
-def _settlements(using: str) -> QuerySet[Settlement]:
+def _settlements(using: str) -> Any:
     rows = Settlement.objects.using(using).select_related("payer", "payee")
     return rows.annotate(counted=paid_by_payments()).order_by()
 
 
-def _annotated(rows: QuerySet[Row], question: Question, prefix: str) -> QuerySet[Row]:
+def _annotated(rows: Any, question: Question, prefix: str) -> Any:
     barred = BarredAddress.objects.filter(cleared_at__isnull=True).order_by()
     if question.address:
         rows = rows.annotate(barred=Exists(barred.filter(address=question.address.lower())))
@@ -105,8 +105,8 @@ def _annotated(rows: QuerySet[Row], question: Question, prefix: str) -> QuerySet
 def _later_reminders(question: Question, prefix: str) -> QuerySet[ReminderDelivery]:
     """Reminders of the same debt to the same payer that are further on, delivered or on their way.
 
-    For one that somebody asked for, only those that were decided on after it. The same reminder counts where another
-    e-mail carries it: somebody asked for it again after this e-mail had failed.
+    For one that somebody asked for, only those that were decided on after it. The same reminder counts where
+    another e-mail carries it: somebody asked for it again after this e-mail had failed.
     """
     reminder, (reminder_type, step) = question.reminder, _stage(question)
     counts = Q(reminder_type__in=STAGES[STAGES.index(reminder_type) + 1 :])
@@ -192,7 +192,11 @@ def _was_written_to(settlement: Settlement | None, person: Any, question: Questi
         return False
     about = f"{Settlement._meta.label_lower}:{settlement.pk}"
     letters = EmailDelivery.objects.using(using).filter(about=about)
-    return letters.filter(
-        Q(user_id=person.pk) | Q(user_id__isnull=True, recipient__iexact=person.email),
-        status__in=[*EmailDelivery.TAKEN, EmailDelivery.Status.SENDING],
-    ).exclude(template_type="settlement_released").exists()
+    return (
+        letters.filter(
+            Q(user_id=person.pk) | Q(user_id__isnull=True, recipient__iexact=person.email),
+            status__in=[*EmailDelivery.TAKEN, EmailDelivery.Status.SENDING],
+        )
+        .exclude(template_type="settlement_released")
+        .exists()
+    )

@@ -44,7 +44,7 @@ def connect() -> None:
 def before_save(
     sender: type[Settlement | Payment], instance: Settlement | Payment, raw: bool, using: str, **_: Any
 ) -> None:
-    """Make the row right before it is written; what `loaddata` writes counts as told, and is taken as it is."""
+    """Make the row right before it is written; what `loaddata` writes is taken as it is, and as told."""
     if raw:
         instance.mark_as_announced(None)
         return

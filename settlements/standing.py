@@ -1,17 +1,18 @@
 """How a settlement stands: its status and what is open, from its payments and what an operator decided.
 
-Pure: no database and no clock. Everything that shows, stores or acts on a settlement's status or open amount asks
-`standing_of`; `settlements.models.paid_by_payments` is the same sum in SQL, held against `counted` by a test.
+Pure: no database and no clock. Everything that shows, stores or acts on a settlement's status or open amount
+asks `standing_of`; `settlements.models.paid_by_payments` is the same sum in SQL, held against `counted` by a
+test.
 
 What counts (`counted`)
-    A completed payment in the settlement's currency counts with its amount less what of it was refunded. Payments
-    that are pending, processing, failed or refunded count nothing; what is in another currency counts nothing
-    and is shown to operators.
+    A completed payment in the settlement's currency counts with its amount less what of it was refunded.
+    Payments that are pending, processing, failed or refunded count nothing; what is in another currency
+    counts nothing and is shown to operators.
 
 What holds (`standing_of`)
     - `cancelled` was decided: nothing is owed, and whatever counts is too much.
-    - `completed` was decided: nothing is owed, as long as no less counts than when it was decided. Where money
-      on which a decision rested went back, the payments alone say how it stands.
+    - `completed` was decided: nothing is owed, as long as no less counts than when it was decided.
+      Where money on which a decision rested went back, the payments alone say how it stands.
     - Else the payments say it: nothing, a part, or at least the amount. A settlement of 0 is completed.
 """
 

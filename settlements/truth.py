@@ -1,8 +1,8 @@
-"""The one place that decides, right before a letter leaves, whether it is true, for whom it is, and where it goes.
+"""The one place that decides, right before a letter leaves, whether it is true, for whom and where it goes.
 
-`look` reads the rows once and judges them by the rules of `settlements.letters`. It takes no lock, and no transaction
-is open while the mail server is spoken to: between this look and the server's answer lies a moment in which the rows
-may change (`docs/faults.md`).
+`look` reads the rows once and judges them by the rules of `settlements.letters`. It takes no lock, and no
+transaction is open while the mail server is spoken to: between this look and the server's answer lies a
+moment in which the rows may change (`docs/faults.md`).
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def _why_not_true(question: Question, rows: Rows) -> str | None:
     if rows.settlement is None or rows.standing is None:
         # Without a settlement's id there is nothing to hold the letter against.
         return "settlement was deleted" if question.settlement_id is not None else None
-    if rows.payment is not None and question.settlement_id is not None:
-        if not is_key_of(rows.settlement, question.settlement_id):
-            return "payment belongs to another settlement"
+    is_named = rows.payment is not None and question.settlement_id is not None
+    if is_named and not is_key_of(rows.settlement, question.settlement_id):
+        return "payment belongs to another settlement"
     return why_not(question.template_type, facts_of(question, rows))
 
 

@@ -26,11 +26,17 @@ def take_over(apps: Any, schema_editor: Any) -> None:
 def _decide_completed(settlements: Any, payment: Any, using: str) -> None:
     """What is completed without payments that cover it was completed by hand."""
     completed = payment.objects.using(using).filter(
-        settlement=models.OuterRef("pk"), status="completed", amount_currency=models.OuterRef("amount_currency")
+        settlement=models.OuterRef("pk"),
+        status="completed",
+        amount_currency=models.OuterRef("amount_currency"),
     )
     total = models.DecimalField(max_digits=18, decimal_places=3)
-    sums = completed.order_by().values("settlement").annotate(
-        total=models.Sum(models.ExpressionWrapper(F("amount"), output_field=total), output_field=total)
+    sums = (
+        completed.order_by()
+        .values("settlement")
+        .annotate(
+            total=models.Sum(models.ExpressionWrapper(F("amount"), output_field=total), output_field=total)
+        )
     )
     paid = Coalesce(
         models.Subquery(sums.values("total"), output_field=total),

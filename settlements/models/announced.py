@@ -33,7 +33,10 @@ class AnnouncedMixin(AtomicSaveMixin):
         names = kwargs.get("update_fields")
         if names:
             self._named = frozenset(self._meta.get_field(name).name for name in names)
-            written = {*self._named, *(more for name in self._named for more in self.WRITTEN_WITH.get(name, ()))}
+            written = {
+                *self._named,
+                *(more for name in self._named for more in self.WRITTEN_WITH.get(name, ())),
+            }
             kept = {kept for name in written for kept in self._kept_with(name)}
             kwargs["update_fields"] = {*written, "updated_at", *kept}
         try:
@@ -94,9 +97,7 @@ class AnnouncedMixin(AtomicSaveMixin):
         value = self.__dict__[name]
         return hasattr(value, "resolve_expression") or bool(field.to_python(value) != stored)
 
-    def changes(
-        self, name: str, stored: Mapping[str, Any] | None, written: Collection[str] | None
-    ) -> bool:
+    def changes(self, name: str, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> bool:
         """Whether this save writes another value into the column `name`."""
         field: Any = self._meta.get_field(name)
         if written is not None and field.name not in written:

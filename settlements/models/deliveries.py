@@ -26,7 +26,8 @@ class ReminderType(models.TextChoices):
 class ReminderDelivery(models.Model):
     """One reminder; the unique rows make it at most one of each.
 
-    It is `delivered` when the mail server took its e-mail. Until then it is on its way: nothing plans it again.
+    It is `delivered` when the mail server took its e-mail. Until then it is on its way: nothing plans it
+    again.
     """
 
     class Status(models.TextChoices):
@@ -47,7 +48,11 @@ class ReminderDelivery(models.Model):
         _("payers before this one"), default=0, db_default=0, editable=False
     )
     status = models.CharField(
-        _("status"), max_length=15, choices=Status.choices, default=Status.DELIVERED, db_default=Status.DELIVERED
+        _("status"),
+        max_length=15,
+        choices=Status.choices,
+        default=Status.DELIVERED,
+        db_default=Status.DELIVERED,
     )
     email_job = models.ForeignKey(
         Job, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("e-mail job")
@@ -70,10 +75,10 @@ class ReminderDelivery(models.Model):
 
 
 class Cancellation(models.Model):
-    """What an operator cancelled of a settlement's work, by the unique key of its job; jobs are pruned, this is not.
+    """What an operator cancelled of a settlement's work, by the unique key of its job; this is not pruned.
 
-    Without a constraint in the database: it is written while the job is locked, and must not wait for somebody
-    who has locked the settlement and waits for the job.
+    Without a constraint in the database: it is written while the job is locked, and must not wait for
+    somebody who has locked the settlement and waits for the job.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -143,7 +148,12 @@ class EmailDelivery(models.Model):
     )
     message_id = models.CharField(_("Message-ID"), max_length=250, unique=True)
     provider_id = models.CharField(
-        _("provider's id"), max_length=250, default="", db_default="", blank=True, help_text=_("What the mail provider calls it.")
+        _("provider's id"),
+        max_length=250,
+        default="",
+        db_default="",
+        blank=True,
+        help_text=_("What the mail provider calls it."),
     )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -17,7 +17,7 @@ from settlements.money import MAX_DIGITS, STORED_PLACES, AmountField
 
 
 class Discrepancy(models.Model):
-    """Money that is too much, or that the books and the provider do not agree on; open until somebody closes it."""
+    """Money that is too much, or that books and provider disagree on; open until somebody closes it."""
 
     class Kind(models.TextChoices):
         OVERPAID = "overpaid", _("paid too much")

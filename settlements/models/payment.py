@@ -100,11 +100,15 @@ class Payment(AnnouncedMixin):
     def start(self) -> None:
         """The provider works on it. Save afterwards."""
 
-    @transition(field=status, source=[Status.PENDING, Status.PROCESSING, Status.FAILED], target=Status.COMPLETED)
+    @transition(
+        field=status, source=[Status.PENDING, Status.PROCESSING, Status.FAILED], target=Status.COMPLETED
+    )
     def complete(self) -> None:
         """The money arrived. Save afterwards."""
 
-    @transition(field=status, source=[Status.PENDING, Status.PROCESSING, Status.COMPLETED], target=Status.FAILED)
+    @transition(
+        field=status, source=[Status.PENDING, Status.PROCESSING, Status.COMPLETED], target=Status.FAILED
+    )
     def fail(self) -> None:
         """The money did not arrive. Save afterwards."""
 
@@ -131,9 +135,7 @@ class Payment(AnnouncedMixin):
         if any(self.changes(name, stored, written) for name in ("status", "refunded_amount", "amount")):
             self._keep_refund_in_step(stored, written)
 
-    def _keep_refund_in_step(
-        self, stored: Mapping[str, Any] | None, written: Collection[str] | None
-    ) -> None:
+    def _keep_refund_in_step(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
         """A new status says what was refunded, a new refunded amount says the status; both must agree."""
         whole = self.amount.amount
         has_status = self.changes("status", stored, written)
@@ -158,9 +160,10 @@ class Payment(AnnouncedMixin):
         given: Any = self.refunded_amount
         if isinstance(given, Money) and given.currency != self.amount.currency:
             raise InvalidRefund(
-                f"the refunded amount is in {given.currency}; it must be in the payment's {self.amount.currency}"
+                f"the refunded amount is in {given.currency}, but its payment in {self.amount.currency}"
             )
-        number: Decimal = self._meta.get_field("refunded_amount").to_python(given)
+        field: Any = self._meta.get_field("refunded_amount")
+        number: Decimal = field.to_python(given)
         return number
 
     def _check_refund(self, refunded: Decimal, has_status: bool, arrived: bool) -> None:
@@ -171,9 +174,7 @@ class Payment(AnnouncedMixin):
                 f"{self.amount.currency}, not {refunded.normalize():f}"
             )
         if refunded and not arrived:
-            raise InvalidRefund(
-                f"only money that arrived can be refunded: this payment is {self.status}, allowed is completed"
-            )
+            raise InvalidRefund(f"only money that arrived can be refunded, and this payment is {self.status}")
         if has_status and self.status == self.Status.REFUNDED and 0 < refunded < self.amount.amount:
             raise InvalidRefund(
                 "a payment of which a part was refunded stays completed: set refunded_amount alone, "
@@ -185,7 +186,7 @@ _SUM = models.DecimalField(max_digits=MAX_DIGITS + 3, decimal_places=STORED_PLAC
 
 
 def paid_by_payments(settlement: str = "pk", currency: str = "amount_currency") -> Coalesce:
-    """What payments count towards the settlement of an outer query, whose columns are named, as an expression.
+    """What payments count towards the settlement of an outer query, whose columns are named.
 
     The same as `settlements.standing.counted` for each of them, in SQL.
     """

@@ -27,9 +27,9 @@ BY_PROGRAM = "set by the program"
 class Settlement(AnnouncedMixin):
     """`payer` owes `payee` `amount` until `due_date`.
 
-    The status follows the completed payments (`settlements.standing`), except that somebody may decide it: who
-    calls the debt off, or completes it though no payments cover it, leaves a decision on the row, with who,
-    when and why. Opening the settlement again takes the decision back.
+    The status follows the completed payments (`settlements.standing`), except that somebody may decide it:
+    who calls the debt off, or completes it though no payments cover it, leaves a decision on the row, with
+    who, when and why. Opening the settlement again takes the decision back.
     """
 
     ANNOUNCED = {
@@ -38,7 +38,14 @@ class Settlement(AnnouncedMixin):
         "payer_id": "announced_payer_id",
     }
     KEPT: ClassVar[dict[str, tuple[str, ...]]] = {
-        "status": ("decided_status", "decided_at", "decided_by", "decision_reason", "decided_paid", "history"),
+        "status": (
+            "decided_status",
+            "decided_at",
+            "decided_by",
+            "decision_reason",
+            "decided_paid",
+            "history",
+        ),
         "payer": ("payer_term", "payer_since"),
     }
     READ_BEFORE_SAVE = ("amount", "amount_currency")
@@ -180,9 +187,7 @@ class Settlement(AnnouncedMixin):
 
     def standing(self, paid: Decimal | None = None) -> Standing:
         """How the settlement stands by its payments and its decision; asks for the sum unless it is given."""
-        return standing_of(
-            self.amount.amount, self.paid().amount if paid is None else paid, self.decision
-        )
+        return standing_of(self.amount.amount, self.paid().amount if paid is None else paid, self.decision)
 
     def open_amount(self) -> Money:
         """What is still to be paid."""
@@ -285,7 +290,7 @@ class Settlement(AnnouncedMixin):
         self.decided_by, self.decision_reason = None, ""
 
     def adopt_status(self, paid: Decimal) -> None:
-        """Make a decision of a status that was written without `save()`, where payments do not call for it."""
+        """Make a decision of a status that was written without `save()`, unless payments call for it."""
         if self.is_open:
             self._take_decision_back()
         elif self.status == self.Status.CANCELLED or paid < self.amount.amount:

@@ -1,9 +1,9 @@
 """`email.notification`: one job is one e-mail, true when it leaves, sent once.
 
-What the rows say is asked right before (`settlements.truth`). An `EmailDelivery` row is claimed before the mail
-server is spoken to and marked afterwards, each in a transaction of its own: none is open meanwhile. Where a worker
-dies between "the server has it" and "the row says so", nobody can know which it was; the e-mail then goes out again
-under the same Message-ID, by which mailboxes recognise a repeat.
+What the rows say is asked right before (`settlements.truth`). An `EmailDelivery` row is claimed before the
+mail server is spoken to and marked afterwards, each in a transaction of its own: none is open meanwhile.
+Where a worker dies between "the server has it" and "the row says so", nobody can know which it was; the
+e-mail then goes out again under the same Message-ID, by which mailboxes recognise a repeat.
 """
 
 from __future__ import annotations

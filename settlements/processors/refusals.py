@@ -24,7 +24,8 @@ LONGEST_PAUSE: Final = timedelta(hours=1)
 def settle(error: Exception, delivery: EmailDelivery, job: Job | None, using: str) -> NoReturn:
     """Note what the mail backend raised, and raise what the job queue is to do about it.
 
-    RetryLater: once more, for EMAIL_RETRY_FOR. Discard: never again. Anything else: three retries as for any job.
+    RetryLater: once more, for EMAIL_RETRY_FOR. Discard: never again. Anything else: three retries as for any
+    job.
     """
     judgement = judge(error)
     if judgement.kind == Kind.SERVER:
@@ -60,7 +61,9 @@ def _try_again(
     pause = min(_pause(delivery.tries - delivery.tries_before), limit - tried_for)
     deliveries.mark_deferred(delivery, judgement.text, using)
     raise RetryLater(
-        max(pause, judgement.retry_after or timedelta(0)), judgement.text, error=_without_address(error, judgement)
+        max(pause, judgement.retry_after or timedelta(0)),
+        judgement.text,
+        error=_without_address(error, judgement),
     ) from None
 
 

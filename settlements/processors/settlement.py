@@ -79,8 +79,8 @@ def auto_complete(settlement_id: str, reopen: bool | None = None) -> Skipped | N
 def payment_status_check(settlement_id: str, payment_id: str | None = None) -> Skipped | None:
     """Ask the gateway about a payment, and come again while it is unsettled.
 
-    Without a payment: about the oldest unsettled one, and every other gets a check of its own, because a provider
-    that is slow about one must hold up no other.
+    Without a payment: about the oldest unsettled one, and every other gets a check of its own, because a
+    provider that is slow about one must hold up no other.
     """
     using = current_database() or router.db_for_write(Settlement)
     if payment_id is None:
@@ -135,7 +135,7 @@ def _check(payment: Payment, using: str) -> Skipped | None:
 
 
 def _has_newer_check(payment: Payment, using: str) -> bool:
-    """A check that keeps coming again leaves the field to the one that a newer change of the payment asked for."""
+    """A check that keeps coming again leaves the field to the one that a newer change asked for."""
     job = current_job()
     checks = Job.objects.using(using).filter(
         subject=subject_of(Settlement(pk=payment.settlement_id)),

@@ -1,7 +1,7 @@
 """The demo's mail server: keeps every mail as a file, and has mailboxes that behave as real ones do.
 
-One does not exist any more, one is greylisted for some seconds, one for so long that the world moves on. Run as
-`python -m spendsync_site.demo.mail --port 2525 --folder var/mail`.
+One does not exist any more, one is greylisted for some seconds, one for so long that the world moves on. Run
+as `python -m spendsync_site.demo.mail --port 2525 --folder var/mail`.
 """
 
 import argparse

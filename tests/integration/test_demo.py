@@ -20,9 +20,7 @@ from tests.integration.demo import DemoRun
 from tests.servers import ROOT
 
 START = 120.0
-MAILBOXES = [
-    f"--{name}-mailbox={name}@example.com" for name in ("unknown", "greylisted", "slow")
-]
+MAILBOXES = [f"--{name}-mailbox={name}@example.com" for name in ("unknown", "greylisted", "slow")]
 
 # One process runs all of these: a demo is heavy, and the tests share it.
 pytestmark = pytest.mark.xdist_group("demo")

@@ -21,6 +21,7 @@ from settlements.addresses import bar
 from settlements.jobs import add_letter_job
 from settlements.letters import LETTERS
 from settlements.models import BarredAddress, EmailDelivery, Payment, ReminderDelivery, Settlement
+from tests.settlements.letters_document import is_documented
 from tests.settlements.steps import domain_settings
 
 pytestmark = pytest.mark.django_db
@@ -92,7 +93,9 @@ def decided(template_type: str) -> World:
     )
     Settlement.objects.bulk_create([settlement])
     part = Money(100 if template_type == "settlement_completed" else 40, "EUR")
-    payment = Payment(settlement=settlement, amount=part, status=payment_status, announced_status=payment_status)
+    payment = Payment(
+        settlement=settlement, amount=part, status=payment_status, announced_status=payment_status
+    )
     Payment.objects.bulk_create([payment])
     if payment_status == "refunded":
         Payment.objects.update(refunded_amount=F("amount"))
@@ -281,7 +284,7 @@ PAYMENTS = {
     pause: SENT,
     nothing: SENT,
 }
-# A hand-asked reminder to a caller is none of the plan's; the plan's own rules are in test_reminder_processor.
+# These reminders were asked for; what the plan's own promise besides is tried in a file of its own.
 TABLE: dict[str, dict[Callable[[World], None], str]] = {
     "reminder_initial": REMINDED,
     "reminder_follow_up": REMINDED,
@@ -378,6 +381,7 @@ def test_a_letter_leaves_only_while_it_is_true(
         assert expected in world.job.reason
         assert (delivery.status, delivery.error) == ("skipped", world.job.reason.removeprefix("skipped: "))
         assert mail.outbox == []
+        assert is_documented(template_type, delivery.error)
 
 
 @pytest.mark.parametrize("template_type", LETTERS)

@@ -443,3 +443,16 @@ def test_a_letter_that_was_sent_is_not_skipped_when_its_job_runs_again() -> None
     run_job(world.job)
     assert world.job.reason == "skipped: already sent"
     assert EmailDelivery.objects.get(job=world.job).status == "sent"
+
+
+def test_what_somebody_completed_by_hand_is_not_called_paid_in_full() -> None:
+    world = decided("settlement_completed")
+    mail.outbox.clear()
+    Payment.objects.all().delete()
+    save(world.settlement, status="pending")
+    save(world.settlement, status="completed")
+    run_job(world.job)
+    [message] = mail.outbox
+    assert message.subject == "Marked as paid: Rent"
+    assert "“Rent” was marked as paid." in str(message.body)
+    assert "in full" not in str(message.body)

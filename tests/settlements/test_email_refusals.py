@@ -11,13 +11,14 @@ import pytest
 import requests
 from anymail.exceptions import AnymailAPIError
 from django.conf import LazySettings
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from jobqueue.execution import Outcome, OutcomeStatus
 from jobqueue.models import Job
 from jobqueue.testing import at, drain, run_job
 from settlements import emails
-from settlements.models import BarredAddress, EmailDelivery
+from settlements.models import BarredAddress, EmailDelivery, Settlement
 from tests.settlements.email_steps import ADDRESS, Serve, add, delivery_of, serve
 from tests.settlements.smtp import (
     LOOPBACK,
@@ -178,6 +179,20 @@ def test_whoever_asks_for_it_once_more_has_it_tried_for_as_long_again(
     job.retry()
     outcome = run_when_due(job)
     assert (outcome.status, outcome.delay) == (OutcomeStatus.RETRIED, timedelta(seconds=1))
+
+
+def test_who_could_not_be_reached_has_it_tried_from_when_the_address_was_mended(
+    settlement: Settlement, payer: User, serve: Serve
+) -> None:
+    serve(BusyMailbox(times=100))
+    User.objects.filter(pk=payer.pk).update(email="no address")
+    data = {"settlement_id": str(settlement.pk)}
+    job = add(template_type="settlement_updated", template_data=data, user_id=payer.pk, email="")
+    assert run_job(job).status == OutcomeStatus.FAILED
+    User.objects.filter(pk=payer.pk).update(email=ADDRESS)
+    EmailDelivery.objects.update(created_at=timezone.now() - timedelta(days=3))
+    job.retry()
+    assert run_job(job).status == OutcomeStatus.RETRIED
 
 
 def test_without_a_time_to_retry_for_it_fails_after_four_attempts(

@@ -81,7 +81,7 @@ def _claim(delivery: EmailDelivery, job: Job | None, facts: dict[str, Any], usin
         # A subquery, not a join: PostgreSQL then checks status and tries again after it waited for the row.
         seen = seen.filter(Exists(Job.objects.using(using).filter(pk=job.pk, attempt=job.attempt)))
     values = {name: facts[name] for name in ("recipient", "user_id", "subject")}
-    if delivery.status in _ENDED and delivery.tries:
+    if delivery.status in _ENDED:
         # Somebody asked for it once more: the time for which it is tried begins anew.
         values |= {"tries_before": F("tries"), "trying_since": Now()}
     sending = EmailDelivery.Status.SENDING

@@ -334,10 +334,10 @@ SENT_ONCE = ("created to payee", "created to payer", "initial to payer")
     [
         ("settlements.processors.reminders._deliver", "before"),
         ("settlements.processors.reminders._deliver", "after"),
-        ("settlements.models.EmailDeliveryManager.begin", "before"),
-        ("settlements.models.EmailDeliveryManager.begin", "after"),
+        ("settlements.models.deliveries.EmailDeliveryManager.begin", "before"),
+        ("settlements.models.deliveries.EmailDeliveryManager.begin", "after"),
         ("settlements.emails.send", "before"),
-        ("settlements.processors.email._mark_sent", "after"),
+        ("settlements.deliveries.mark_sent", "after"),
     ],
 )
 def test_a_worker_that_ends_on_the_way_of_an_email_sends_it_once(

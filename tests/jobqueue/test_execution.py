@@ -509,6 +509,53 @@ def test_another_time_uses_no_failure_and_leaves_no_attempt() -> None:
     assert timedelta(seconds=50) < job.run_at - database_now("default") <= timedelta(seconds=60)
 
 
+class _ServerAway(Exception):
+    pass
+
+
+def _asks_for_another_time_after_an_error(**_: Any) -> None:
+    try:
+        raise _ServerAway("no answer")
+    except _ServerAway as error:
+        raise RetryLater(60, "the server is away", error=error) from None
+
+
+def test_another_time_after_an_error_keeps_each_as_an_attempt_and_uses_no_failure(
+    sample_processors: Calls,
+) -> None:
+    sample_processors.behaviour = _asks_for_another_time_after_an_error
+    job = enqueue(CALL)
+    for _ in range(10):
+        run_waiting(job)
+
+    assert (job.state, job.failures, job.reason) == (State.WAITING, 0, "the server is away")
+    assert list(job.attempts.order_by("number").values_list("number", flat=True)) == list(range(1, 11))
+    assert timedelta(seconds=50) < job.run_at - database_now("default") <= timedelta(seconds=60)
+
+
+def test_another_time_after_an_error_keeps_its_class_message_and_traceback(sample_processors: Calls) -> None:
+    sample_processors.behaviour = _asks_for_another_time_after_an_error
+    job = enqueue(CALL)
+    outcome = run_waiting(job)
+    attempt = job.attempts.get()
+
+    assert (outcome.status, outcome.counts) == (Status.RETRIED, False)
+    assert (attempt.error_class, attempt.message) == ("_ServerAway", "no answer")
+    assert 'raise _ServerAway("no answer")' in attempt.traceback
+
+
+def test_after_another_time_the_full_budget_of_retries_is_left(sample_processors: Calls) -> None:
+    sample_processors.behaviour = _asks_for_another_time_after_an_error
+    job = enqueue(CALL)
+    for _ in range(5):
+        run_waiting(job)
+    sample_processors.behaviour = _raise(ValueError("broken"))
+    statuses = [run_waiting(job).status for _ in range(4)]
+
+    assert statuses == [Status.RETRIED, Status.RETRIED, Status.RETRIED, Status.FAILED]
+    assert (job.failures, job.attempts.count()) == (4, 9)
+
+
 def test_another_time_in_the_past_means_now() -> None:
     job = claimed(RETRY_LATER, seconds=-60)
     run(job)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,7 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from jobqueue import rescue
+from jobqueue import events, rescue
 from jobqueue.clock import database_now
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.jobs import enqueue, enqueue_many
@@ -253,6 +255,77 @@ def test_a_bulk_verb_stays_within_its_query() -> None:
     assert Job.objects.filter(pk=one.pk).cancel_all("enough") == 1
     other.refresh_from_db()
     assert other.state == State.WAITING
+
+
+# Who listens to cancellations ---------------------------------------------------------------------
+
+
+@contextmanager
+def _listening(listener: Callable[..., None]) -> Iterator[None]:
+    events.job_cancelled.connect(listener, sender=Job)
+    try:
+        yield
+    finally:
+        events.job_cancelled.disconnect(listener, sender=Job)
+
+
+CANCELS: dict[str, Callable[[Job], object]] = {
+    "cancel": lambda job: job.cancel("enough"),
+    "cancel_all": lambda job: Job.objects.filter(pk=job.pk).cancel_all("enough"),
+}
+each_way_to_cancel = pytest.mark.parametrize("cancel", CANCELS.values(), ids=CANCELS.keys())
+
+
+@each_way_to_cancel
+def test_a_listener_hears_which_jobs_are_cancelled_and_why(cancel: Callable[[Job], object]) -> None:
+    heard: list[Any] = []
+
+    def listener(jobs: list[Job], reason: str, using: str, **_: Any) -> None:
+        heard.append(([job.pk for job in jobs], reason, using))
+
+    job = enqueue(SUCCEED)
+    with _listening(listener):
+        cancel(job)
+
+    assert heard == [([job.pk], "enough", "default")]
+
+
+@pytest.mark.django_db(transaction=True)
+@each_way_to_cancel
+def test_a_listener_writes_in_the_transaction_that_cancels(cancel: Callable[[Job], object]) -> None:
+    seen: list[tuple[bool, str]] = []
+
+    def listener(jobs: list[Job], **_: Any) -> None:
+        seen.append((connection.in_atomic_block, Job.objects.get(pk=jobs[0].pk).state))
+
+    with _listening(listener):
+        cancel(enqueue(SUCCEED))
+
+    assert seen == [(True, State.CANCELLED)]
+
+
+@pytest.mark.django_db(transaction=True)
+@each_way_to_cancel
+def test_a_listener_that_raises_keeps_the_jobs_waiting(cancel: Callable[[Job], object]) -> None:
+    def listener(**_: Any) -> None:
+        Queue.objects.create(name="noted")
+        raise ZeroDivisionError
+
+    job = enqueue(SUCCEED)
+    with _listening(listener), pytest.raises(ZeroDivisionError):
+        cancel(job)
+
+    assert list(Job.objects.waiting()) == [job]
+    assert not Queue.objects.filter(name="noted").exists()
+
+
+def test_nobody_hears_of_jobs_that_do_not_wait_or_that_their_own_code_cancels() -> None:
+    def listener(**_: Any) -> None:
+        raise ZeroDivisionError
+
+    with _listening(listener):
+        assert Job.objects.filter(pk=_in_state(State.COMPLETED).pk).cancel_all() == 0
+        assert Job.objects.filter(pk=enqueue(SUCCEED).pk).cancel_all(tell=False) == 1
 
 
 # Questions ----------------------------------------------------------------------------------------

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from jobqueue import testing
 from jobqueue.execution import OutcomeStatus
-from jobqueue.jobs import enqueue
+from jobqueue.jobs import RetryLater, enqueue
 from jobqueue.models import Job
 from jobqueue.testing import drain, run_job
 from tests.jobqueue.processors_for_tests import CALL, FAIL, RETRY_LATER, SUCCEED, Calls
@@ -65,6 +66,19 @@ def test_a_job_that_asks_for_another_time_waits_for_it() -> None:
     enqueue(RETRY_LATER)
 
     assert len(drain()) == 1
+
+
+def test_a_job_that_asks_for_another_time_because_of_an_error_does_not_run_again_at_once(
+    sample_processors: Calls,
+) -> None:
+    def behaviour(**_: Any) -> None:
+        raise RetryLater(60, error=ConnectionError("away"))
+
+    sample_processors.behaviour = behaviour
+    job = enqueue(CALL)
+
+    assert [outcome.status for outcome in drain()] == [Status.RETRIED]
+    assert (job.attempts.count(), drain()) == (1, [])
 
 
 @pytest.mark.django_db(databases=["default", "other"])

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import smtplib
-import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from anymail.exceptions import AnymailAPIError, AnymailInvalidAddress, AnymailRecipientsRefused
+from anymail.exceptions import AnymailRecipientsRefused
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core import mail
@@ -27,57 +21,15 @@ from jobqueue.execution import OutcomeStatus
 from jobqueue.models import Job
 from jobqueue.registry import Skipped, get_processor
 from jobqueue.testing import drain, run_job
-from settlements import emails
-from settlements.models import EmailDelivery, EmailDeliveryManager, Settlement
-from settlements.processors import email as email_processor
-from settlements.processors.email import describe, is_permanent, message_id_of
-from tests.settlements.smtp import (
-    LOOPBACK,
-    BreakingMailbox,
-    BusyMailbox,
-    Mailbox,
-    RefusingContent,
-    SilentMailbox,
-    UnknownMailbox,
-    smtp_server,
-)
+from settlements import deliveries, emails
+from settlements.deliveries import message_id_of
+from settlements.models import BarredAddress, EmailDelivery, Payment, Settlement
+from settlements.models.deliveries import EmailDeliveryManager
+from tests.settlements.email_steps import ADDRESS, Serve, add, delivery_of, payload, serve
+from tests.settlements.smtp import Mailbox
+from tests.settlements.steps import domain_settings
 
-ADDRESS = "pia@example.com"
-Serve = Callable[[Mailbox], Mailbox]
-
-
-@pytest.fixture
-def serve(settings: LazySettings) -> Iterator[Serve]:
-    """Runs an SMTP server for a mailbox and lets Django send through it."""
-    with ExitStack() as servers:
-
-        def start(mailbox: Mailbox) -> Mailbox:
-            host, port = servers.enter_context(smtp_server(mailbox))
-            settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-            settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = host, port, 10
-            settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
-            settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-            return mailbox
-
-        yield start
-
-
-def payload(**changes: Any) -> dict[str, Any]:
-    return {
-        "user_id": None,
-        "email": ADDRESS,
-        "email_subject": "",
-        "template_type": "payment_failed",
-        "template_data": {"description": "Dinner"},
-    } | changes
-
-
-def add(subject: str | None = None, **changes: Any) -> Job:
-    return jobs.enqueue("email.notification", subject=subject, **payload(**changes))
-
-
-def delivery_of(job: Job) -> EmailDelivery:
-    return EmailDelivery.objects.get(job=job)
+__all__ = ["serve"]
 
 
 # Accepted ---------------------------------------------------------------------------------------
@@ -238,15 +190,15 @@ def test_of_two_runs_that_saw_the_same_row_one_sends(
     mailbox = serve(Mailbox())
     job = second_attempt(add())
     send = get_processor("email.notification")
-    claim = email_processor._claim
+    claim = deliveries._claim
 
     def overtaken(*arguments: Any) -> None:
         """The other run goes first, between this run's look at the row and its claim."""
-        monkeypatch.setattr(email_processor, "_claim", claim)
+        monkeypatch.setattr(deliveries, "_claim", claim)
         assert send(**payload()) is None
         claim(*arguments)
 
-    monkeypatch.setattr(email_processor, "_claim", overtaken)
+    monkeypatch.setattr(deliveries, "_claim", overtaken)
     with running(job, "default"), pytest.raises(jobs.RetryLater, match="another run"):
         send(**payload())
     assert len(mailbox.messages) == 1
@@ -262,7 +214,7 @@ def test_many_runs_of_one_job_at_the_same_moment_send_once(
     job = add() if attempt == 1 else second_attempt(add())
     runs = 4
     together = threading.Barrier(runs, timeout=20)
-    owner: Any = EmailDeliveryManager if attempt == 1 else email_processor
+    owner: Any = EmailDeliveryManager if attempt == 1 else deliveries
     step = "begin" if attempt == 1 else "_claim"
     take = getattr(owner, step)
 
@@ -317,7 +269,7 @@ def test_overtaken_run_comes_back_and_finds_the_email_sent(db: None, serve: Serv
     job = add()
     run_job(job)
     Job.objects.filter(pk=job.pk).update(state=Job.State.WAITING, attempt=job.attempt + 1)
-    (outcome,) = drain(until=timezone.now() + email_processor.BUSY_DELAY + timedelta(seconds=1))
+    (outcome,) = drain(until=timezone.now() + deliveries.BUSY_DELAY + timedelta(seconds=1))
     assert outcome.reason == "skipped: already sent"
     assert len(mailbox.messages) == 1
 
@@ -338,242 +290,161 @@ def test_late_failure_of_an_overtaken_run_does_not_unsend(
         raise TimeoutError("no answer")
 
     monkeypatch.setattr(emails, "send", overtaken)
-    with running(job, "default"), pytest.raises(TimeoutError):
+    with running(job, "default"), pytest.raises(jobs.RetryLater, match="no answer"):
         send(**payload())
     delivery = delivery_of(job)
     assert (delivery.status, delivery.tries, delivery.error) == ("sent", 2, "")
 
 
-# Refused for good -------------------------------------------------------------------------------
+# True when it leaves ----------------------------------------------------------------------------
 
 
-def test_refused_recipient_ends_the_job_without_a_retry(db: None, serve: Serve) -> None:
-    mailbox = serve(UnknownMailbox())
-    add()
-    (outcome,) = drain()
-    assert outcome.status == OutcomeStatus.FAILED
-    assert outcome.failure is not None and outcome.failure.error_class == "Discard"
-    assert mailbox.tries == 1
+def letter(settlement: Settlement, template_type: str = "settlement_updated", **changes: Any) -> Job:
+    """A letter that the system decided on; with `email` among the changes a caller's own."""
+    data = {"settlement_id": str(settlement.pk)}
+    values = {"user_id": settlement.payer_id, "template_type": template_type, "template_data": data}
+    return jobs.enqueue("email.notification", subject=settlement, **values | changes)
 
 
-def test_refused_recipient_leaves_a_failed_delivery_with_the_servers_answer(db: None, serve: Serve) -> None:
-    serve(UnknownMailbox())
-    job = add()
-    drain()
-    delivery = delivery_of(job)
-    assert (delivery.status, delivery.sent_at) == (EmailDelivery.Status.FAILED, None)
-    assert delivery.error == "SMTPRecipientsRefused: 550 5.1.1 <(address)> no such user here"
-
-
-def test_refused_content_ends_the_job_without_a_retry(db: None, serve: Serve) -> None:
-    serve(RefusingContent("554 5.7.1 looks like spam"))
-    add()
-    (outcome,) = drain()
-    assert outcome.reason == "Discard: SMTPDataError: 554 5.7.1 looks like spam"
-
-
-def test_failed_job_that_an_operator_retries_is_sent_under_the_same_message_id(
-    db: None, serve: Serve
-) -> None:
-    serve(UnknownMailbox())
-    job = add()
-    drain()
-    before = delivery_of(job).message_id
-    mailbox = serve(Mailbox())
-    job.refresh_from_db()
-    job.retry()
-    drain()
-    assert [message["Message-ID"] for message in mailbox.messages] == [before]
-    assert (delivery_of(job).status, delivery_of(job).tries) == ("sent", 2)
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"email": "pia@example.com\nBcc: emil@example.com"}, "line break"),
-        ({"email": "pia"}, "no e-mail address"),
-        ({"template_type": "poem"}, "no e-mail template type 'poem'"),
-    ],
-)
-def test_payload_that_never_gets_better_ends_the_job(
-    db: None, serve: Serve, changes: dict[str, Any], reason: str
+def test_a_letter_goes_to_the_address_that_the_person_has_when_it_leaves(
+    settlement: Settlement, payer: User, serve: Serve
 ) -> None:
     mailbox = serve(Mailbox())
-    add(**changes)
-    (outcome,) = drain()
-    assert outcome.status == OutcomeStatus.FAILED
-    assert reason in outcome.reason
-    assert mailbox.tries == 0 and not EmailDelivery.objects.exists()
-
-
-# Refused for now --------------------------------------------------------------------------------
-
-
-def test_temporary_failure_is_retried_and_delivered_once(db: None, serve: Serve) -> None:
-    mailbox = serve(BusyMailbox(times=2))
-    job = add()
-    statuses = [outcome.status for outcome in drain()]
-    assert statuses == [OutcomeStatus.RETRIED, OutcomeStatus.RETRIED, OutcomeStatus.COMPLETED]
-    assert len(mailbox.messages) == 1
-    assert (delivery_of(job).status, delivery_of(job).tries) == ("sent", 3)
-
-
-def test_temporary_failure_marks_the_delivery_until_the_retry(db: None, serve: Serve) -> None:
-    serve(BusyMailbox())
-    job = add()
+    job = letter(settlement)
+    User.objects.filter(pk=payer.pk).update(email="new@example.com")
     run_job(job)
+    assert [message["To"] for message in mailbox.messages] == ["new@example.com"]
+    assert (delivery_of(job).recipient, delivery_of(job).user) == ("new@example.com", payer)
+
+
+def test_a_callers_own_letter_goes_to_the_given_address(settlement: Settlement, serve: Serve) -> None:
+    mailbox = serve(Mailbox())
+    run_job(letter(settlement, email=ADDRESS, email_subject=""))
+    assert [message["To"] for message in mailbox.messages] == [ADDRESS]
+
+
+UNTRUE: list[tuple[str, dict[str, Any], str]] = [
+    ("reminder_final", {"status": "completed"}, "settlement already completed"),
+    ("settlement_created", {"status": "completed"}, "settlement already completed"),
+    ("settlement_created", {"status": "cancelled"}, "settlement cancelled"),
+    ("settlement_updated", {"status": "cancelled"}, "settlement cancelled"),
+    ("settlement_completed", {}, "settlement is pending again"),
+    ("settlement_cancelled", {}, "settlement is pending again"),
+    ("settlement_reopened", {"status": "completed"}, "settlement is completed again"),
+    ("settlement_reminder", {"reminders_paused": True}, "reminders are paused"),
+]
+
+
+@pytest.mark.parametrize("own", [{}, {"email": ADDRESS, "email_subject": ""}], ids=["system's", "caller's"])
+@pytest.mark.parametrize(("template_type", "values", "reason"), UNTRUE)
+def test_a_letter_that_is_not_true_any_more_is_skipped_and_says_why(
+    settlement: Settlement,
+    serve: Serve,
+    template_type: str,
+    values: dict[str, Any],
+    reason: str,
+    own: dict[str, Any],
+) -> None:
+    mailbox = serve(Mailbox())
+    job = letter(settlement, template_type, **own)
+    Settlement.objects.filter(pk=settlement.pk).update(**{"description": "Dinner", **values})
+    outcome = run_job(job)
+    assert (outcome.status, outcome.reason) == (OutcomeStatus.SKIPPED, f"skipped: {reason}")
     delivery = delivery_of(job)
-    assert delivery.status == EmailDelivery.Status.FAILED
-    assert delivery.error == "SMTPRecipientsRefused: 451 4.7.1 <(address)> try again later"
-
-
-def test_temporary_failure_that_stays_fails_after_four_attempts(db: None, serve: Serve) -> None:
-    mailbox = serve(BusyMailbox(times=100))
-    job = add()
-    drain()
-    job.refresh_from_db()
-    assert job.state == Job.State.FAILED
-    assert job.attempts.count() == mailbox.tries == 4
-
-
-def test_connection_lost_in_the_middle_is_retried_under_the_same_message_id(db: None, serve: Serve) -> None:
-    mailbox = serve(BreakingMailbox())
-    job = add()
-    first, second = drain()
-    assert first.failure is not None and first.failure.error_class == "SMTPServerDisconnected"
-    assert second.status == OutcomeStatus.COMPLETED
-    assert [message["Message-ID"] for message in mailbox.messages] == [delivery_of(job).message_id]
-    assert mailbox.tries == 2
-
-
-def test_connection_lost_after_the_server_took_it_repeats_the_same_message_id(db: None, serve: Serve) -> None:
-    mailbox = serve(SilentMailbox())
-    job = add()
-    drain()
-    expected = delivery_of(job).message_id
-    assert [message["Message-ID"] for message in mailbox.messages] == [expected, expected]
-
-
-def test_server_that_is_not_there_is_retried(db: None, settings: LazySettings) -> None:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port = listener.getsockname()[1]
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = LOOPBACK, port
-    outcome = run_job(add())
-    assert outcome.status == OutcomeStatus.RETRIED
-    assert outcome.failure is not None and outcome.failure.error_class == "ConnectionRefusedError"
-
-
-def test_server_that_never_answers_is_given_up_after_the_timeout(
-    db: None, settings: LazySettings, blackhole: tuple[str, int]
-) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = blackhole
-    settings.EMAIL_TIMEOUT = 0.2
-    outcome = run_job(add())
-    assert outcome.status == OutcomeStatus.RETRIED
-    assert outcome.failure is not None and "timed out" in outcome.failure.message
-
-
-# Addresses stay out of errors and logs ----------------------------------------------------------
-
-
-@pytest.mark.parametrize("mailbox_class", [Mailbox, UnknownMailbox, BusyMailbox, BreakingMailbox])
-def test_no_address_in_reasons_errors_tracebacks_and_logs(
-    db: None, serve: Serve, caplog: pytest.LogCaptureFixture, mailbox_class: type[Mailbox]
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    serve(mailbox_class())
-    job = add()
-    outcomes = drain()
-    failures = [outcome.failure for outcome in outcomes if outcome.failure]
-    kept = [outcome.reason for outcome in outcomes]
-    kept += [failure.message + failure.traceback for failure in failures]
-    formatter = logging.Formatter()
-    # The SMTP server runs in this process too; what it logs is not ours.
-    kept += [formatter.format(record) for record in caplog.records if not record.name.startswith("mail.")]
-    assert ADDRESS not in "\n".join([*kept, delivery_of(job).error])
-
-
-def test_error_that_quotes_an_address_is_replaced(db: None, serve: Serve) -> None:
-    serve(BusyMailbox())
-    outcome = run_job(add())
-    assert outcome.failure is not None
-    assert outcome.failure.error_class == "EmailNotSent"
-    assert outcome.failure.message == "SMTPRecipientsRefused: 451 4.7.1 <(address)> try again later"
-
-
-def test_error_that_quotes_no_address_keeps_its_class_and_traceback(
-    db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*arguments: Any) -> None:
-        raise RuntimeError("misconfigured")
-
-    monkeypatch.setattr(emails, "send", broken)
-    outcome = run_job(add())
-    assert outcome.failure is not None
-    assert outcome.failure.error_class == "RuntimeError"
-    assert "in broken" in outcome.failure.traceback
-
-
-def test_error_that_was_raised_from_one_with_an_address_is_replaced(
-    db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*arguments: Any) -> None:
-        try:
-            raise ValueError(f"cannot encode {ADDRESS}")
-        except ValueError as error:
-            raise RuntimeError("cannot send") from error
-
-    monkeypatch.setattr(emails, "send", broken)
-    outcome = run_job(add())
-    assert outcome.failure is not None
-    assert ADDRESS not in outcome.failure.traceback
-
-
-# Which errors are permanent ---------------------------------------------------------------------
-
-
-def refused(**answers: int) -> smtplib.SMTPRecipientsRefused:
-    return smtplib.SMTPRecipientsRefused({name: (code, b"answer") for name, code in answers.items()})
+    assert (delivery.status, delivery.error, delivery.tries) == (EmailDelivery.Status.SKIPPED, reason, 0)
+    assert mailbox.tries == 0
 
 
 @pytest.mark.parametrize(
-    ("error", "permanent"),
+    ("change", "reason"),
     [
-        (refused(a=550), True),
-        (refused(a=550, b=553), True),
-        (refused(a=550, b=451), False),
-        (refused(a=451), False),
-        (refused(), False),
-        (smtplib.SMTPSenderRefused(553, b"no", "me@example.com"), True),
-        (smtplib.SMTPSenderRefused(451, b"later", "me@example.com"), False),
-        (smtplib.SMTPDataError(554, b"spam"), True),
-        (smtplib.SMTPDataError(452, b"full"), False),
-        (smtplib.SMTPResponseException(500, b"what"), True),
-        (smtplib.SMTPAuthenticationError(535, b"password"), False),
-        (smtplib.SMTPConnectError(554, b"go away"), False),
-        (smtplib.SMTPHeloError(550, b"who"), False),
-        (smtplib.SMTPServerDisconnected("gone"), False),
-        (TimeoutError(), False),
-        (AnymailRecipientsRefused(), True),
-        (AnymailInvalidAddress("no"), True),
-        (AnymailAPIError("503"), False),
+        ({"email": ""}, "has no e-mail address"),
+        ({"is_active": False}, "is inactive"),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
-def test_permanent_errors(error: Exception, permanent: bool) -> None:
-    assert is_permanent(error) is permanent
+def test_a_letter_to_somebody_who_cannot_get_it_is_skipped(
+    settlement: Settlement, payer: User, serve: Serve, change: dict[str, Any], reason: str
+) -> None:
+    mailbox = serve(Mailbox())
+    job = letter(settlement)
+    User.objects.filter(pk=payer.pk).update(**change)
+    assert run_job(job).reason == f"skipped: user {payer.pk} {reason}"
+    assert mailbox.tries == 0
 
 
-def test_description_of_an_error_is_one_short_line() -> None:
-    text = describe(smtplib.SMTPDataError(554, b"line\r\n" * 500))
-    assert len(text) == 500 and "\n" not in text
+def test_a_letter_to_somebody_who_is_gone_is_skipped(settlement: Settlement, serve: Serve) -> None:
+    serve(Mailbox())
+    job = letter(settlement, user_id=987654)
+    assert run_job(job).reason == "skipped: user 987654 does not exist any more"
 
 
-def test_description_hides_every_kind_of_address() -> None:
-    text = describe(ValueError("'Pia <pia@example.com>', \"a+b@xn--p1ai.example\", mailto:x@y, <ü@ö.de>"))
-    assert not re.search(r"\w@\w", text)
+def test_a_letter_to_an_address_that_is_none_fails_and_does_not_repeat_it(
+    settlement: Settlement, payer: User, serve: Serve
+) -> None:
+    serve(Mailbox())
+    User.objects.filter(pk=payer.pk).update(email="secret@@example.com")
+    job = letter(settlement)
+    outcome = run_job(job)
+    assert outcome.status == OutcomeStatus.FAILED
+    assert delivery_of(job).status == EmailDelivery.Status.FAILED
+    assert "secret" not in outcome.reason + delivery_of(job).error + delivery_of(job).recipient
+
+
+@pytest.mark.parametrize("own", [{}, {"email": "Payer@Example.com", "email_subject": ""}])
+def test_a_letter_to_a_barred_address_is_skipped_until_it_is_cleared(
+    settlement: Settlement, payer: User, serve: Serve, own: dict[str, Any]
+) -> None:
+    mailbox = serve(Mailbox())
+    barred = BarredAddress.objects.create(address="payer@example.com", cause="bounced")
+    assert "the address is barred" in run_job(letter(settlement, **own)).reason
+    barred.clear(payer, "it works again")
+    run_job(letter(settlement, **own))
+    assert len(mailbox.messages) == 1
+
+
+@pytest.mark.parametrize("gone", [Settlement, Payment])
+def test_a_letter_about_what_was_deleted_is_skipped(
+    settlement: Settlement, payee: User, serve: Serve, gone: type[Settlement | Payment]
+) -> None:
+    mailbox = serve(Mailbox())
+    payment = Payment.objects.create(settlement=settlement, amount=settlement.amount, status="completed")
+    data = {"settlement_id": str(settlement.pk), "payment_id": str(payment.pk)}
+    if gone is Settlement:
+        del data["payment_id"]
+    job = letter(settlement, "payment_received", user_id=payee.pk, template_data=data)
+    gone.objects.all().delete()
+    Job.objects.filter(pk=job.pk).update(state=Job.State.WAITING)
+    assert run_job(job).reason == f"skipped: {gone._meta.model_name} was deleted"
+    assert mailbox.tries == 0
+
+
+def test_a_sent_letter_stays_sent_though_it_is_not_true_any_more(
+    settlement: Settlement, serve: Serve
+) -> None:
+    serve(Mailbox())
+    job = letter(settlement)
+    run_job(job)
+    Settlement.objects.filter(pk=settlement.pk).update(status="cancelled")
+    assert run_again(job).reason == "skipped: already sent"
+    assert delivery_of(job).status == EmailDelivery.Status.SENT
+
+
+def test_a_planned_reminder_does_not_leave_at_night(
+    settlement: Settlement, serve: Serve, settings: LazySettings
+) -> None:
+    mailbox = serve(Mailbox())
+    now = timezone.now()
+    night = ((now - timedelta(hours=1)).time(), (now + timedelta(hours=1)).time())
+    settings.SETTLEMENTS = domain_settings(reminders={"QUIET_HOURS": night})
+    reminder = {
+        "reminder_type": "initial",
+        "step": 0,
+        "due_date": settlement.due_date.isoformat(),
+        "planned_at": settlement.created_at.isoformat(),
+    }
+    outcome = run_job(letter(settlement, "reminder_initial", reminder=reminder))
+    assert (outcome.status, outcome.reason) == (OutcomeStatus.RETRIED, "quiet hours")
+    assert (mailbox.tries, EmailDelivery.objects.count()) == (0, 0)
 
 
 # Other mail backends ----------------------------------------------------------------------------

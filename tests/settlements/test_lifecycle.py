@@ -24,7 +24,8 @@ from jobqueue.counting import field
 from jobqueue.models import Job
 from jobqueue.testing import at, drain, run_job
 from settlements import emails
-from settlements.jobs import add_settlement_reminder_job
+from settlements.exceptions import InvalidAmount
+from settlements.jobs import add_settlement_processing_job, add_settlement_reminder_job
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
 from settlements.reconcile import reconcile
 from spendsync_site.demo.processes import LOOPBACK, free_port
@@ -42,6 +43,7 @@ from tests.settlements.steps import (
     emails_sent,
     events_of,
     forget_jobs,
+    give_status,
     initial_reminder_went_out,
     jobs_of,
     only,
@@ -130,10 +132,10 @@ def test_the_jobs_of_a_settlement_are_in_their_three_queues(settlement: Settleme
 def test_a_changed_status_is_told_to_both(
     make_settlement: MakeSettlement, before: str, after: str, event: str
 ) -> None:
-    settlement = make_settlement(status=before)
+    settlement = make_settlement()
+    give_status(settlement, before)
     forget_jobs()
-    settlement.status = after
-    settlement.save()
+    give_status(settlement, after)
     assert events_of(settlement) == [event]
     run_soon()
     assert about_the_settlement() == both(event)
@@ -235,16 +237,19 @@ def test_update_or_create_of_a_known_settlement_counts_as_a_change(known: Settle
 def test_an_unsettled_payment_is_asked_about_after_a_while(
     known: Settlement, make_payment: MakePayment, status: str
 ) -> None:
-    make_payment(known, status=status)
+    payment = make_payment(known, status=status)
     [job] = jobs_of(known)
-    assert (job.processor, job.payload) == (STATUS_CHECK, {"settlement_id": str(known.pk)})
+    assert job.processor == STATUS_CHECK
+    assert job.payload == {"settlement_id": str(known.pk), "payment_id": str(payment.pk)}
     assert about(job.run_at, timezone.now() + FIRST_CHECK)
 
 
-def test_one_check_does_for_several_payments(known: Settlement, make_payment: MakePayment) -> None:
-    for status in ("pending", "processing", "pending"):
-        make_payment(known, status=status)
-    assert [job.processor for job in jobs_of(known)] == [STATUS_CHECK]
+def test_each_of_several_payments_has_a_check_of_its_own(
+    known: Settlement, make_payment: MakePayment
+) -> None:
+    payments = [make_payment(known, status=status) for status in ("pending", "processing", "pending")]
+    checks = jobs_of(known, STATUS_CHECK)
+    assert [job.payload["payment_id"] for job in checks] == [str(payment.pk) for payment in payments]
 
 
 def test_a_payment_that_starts_processing_is_asked_about(
@@ -379,13 +384,13 @@ def test_values_written_in_another_way_are_no_change(known: Settlement) -> None:
     assert jobs_of(known) == []
 
 
-def test_an_amount_with_more_digits_than_are_stored_is_no_change_the_second_time(
+def test_an_amount_with_more_digits_than_its_currency_has_is_refused_and_leaves_nothing(
     make_settlement: MakeSettlement,
 ) -> None:
-    settlement = make_settlement(amount=Money(100, "EUR") / 3)
-    forget_jobs()
-    settlement.save()
-    assert jobs_of(settlement) == []
+    with pytest.raises(InvalidAmount, match="EUR has at most 2 digits after the point"):
+        make_settlement(amount=Money(100, "EUR") / 3)
+    assert not Settlement.objects.exists()
+    assert not Job.objects.exists()
 
 
 def test_changing_there_and_back_in_memory_is_no_change(known: Settlement) -> None:
@@ -739,14 +744,14 @@ def test_emails_are_counted_by_template_and_status(
 
 
 def refuse_once_then_break() -> Callable[..., None]:
-    """A mail server that refuses the first recipient for good and breaks down at the second."""
+    """A mail backend that refuses the first e-mail for good, and has a bug that the second one meets."""
     calls: list[object] = []
 
     def send(*arguments: object) -> None:
         calls.append(arguments)
         if len(calls) == 1:
-            raise smtplib.SMTPRecipientsRefused({"x": (550, b"unknown")})
-        raise OSError("broken pipe")
+            raise smtplib.SMTPDataError(554, b"looks like spam")
+        raise ZeroDivisionError("a bug")
 
     return send
 
@@ -761,10 +766,8 @@ def test_reminders_are_counted_by_type_and_status(settlement: Settlement, settin
     run_job(initial)
     again = add_settlement_reminder_job(settlement.pk, settlement.payer_id, settlement.due_date, "initial")
     run_job(again)
-    gone = User.objects.create(username="gone")
-    job = add_settlement_reminder_job(settlement.pk, gone.pk, settlement.due_date, "overdue")
-    gone.delete()
-    run_job(job)
+    User.objects.filter(pk=settlement.payer_id).update(email="no address")
+    run_job(add_settlement_reminder_job(settlement.pk, settlement.payer_id, settlement.due_date, "overdue"))
     assert counted("settlement_reminders_total", "initial") == {"retried": 1, "completed": 1, "skipped": 1}
     assert counted("settlement_reminders_total", "overdue") == {"failed": 1}
 
@@ -783,9 +786,11 @@ def test_settlement_processing_is_counted_by_type_and_status(
     run_soon()
     metric = "settlement_processing_total"
     assert counted(metric, "payment_status_check") == {"retried": 1}
-    assert counted(metric, "auto_complete") == {"completed": 1, "skipped": 1, "failed": 1}
-    # Both payments, and the completion.
-    assert counted(metric, "settlement_notification") == {"completed": 3}
+    assert counted(metric, "auto_complete") == {"completed": 1, "skipped": 2}
+    User.objects.update(email="no address")
+    run_job(add_settlement_processing_job(known.pk, "settlement_notification"))
+    # Both payments, and the completion; then nobody can be reached.
+    assert counted(metric, "settlement_notification") == {"completed": 3, "failed": 1}
 
 
 def test_every_queue_counts_its_outcomes(settlement: Settlement) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -20,6 +21,7 @@ from jobqueue.execution import Claim, Claimant, OutcomeStatus, perform, settle
 from jobqueue.models import Job
 from jobqueue.registry import Skipped, get_processor
 from jobqueue.testing import at, drain, run_job
+from settlements import emails
 from settlements.jobs import add_settlement_reminder_job
 from settlements.models import ReminderDelivery, ReminderType, Settlement
 from settlements.processors import reminders as reminder_processor
@@ -32,6 +34,7 @@ from tests.settlements.steps import (
     domain_settings,
     emails_asked_for,
     emails_sent,
+    give_status,
     jobs_of,
     only,
     reminders_of,
@@ -86,15 +89,24 @@ def reminders_about(settlement: Settlement) -> list[tuple[str, str]]:
 def test_each_stage_asks_for_its_email_to_the_payer(
     settlement: Settlement, payer: User, stage: tuple[str, int], template_type: str
 ) -> None:
-    run(settlement, stage)
+    job = run(settlement, stage)
     email = only(settlement, EMAIL)
     assert email.payload == {
         "user_id": payer.pk,
-        "email": payer.email,
-        "email_subject": "",
         "template_type": template_type,
         "template_data": {"settlement_id": str(settlement.pk)},
+        "reminder": {
+            "reminder_type": stage[0],
+            "step": stage[1],
+            "due_date": settlement.due_date.isoformat(),
+            "planned_at": job.created_at.isoformat(),
+        },
     }
+
+
+def test_the_email_carries_ids_and_no_address(settlement: Settlement, payer: User) -> None:
+    run(settlement, ("initial", 0))
+    assert payer.email not in str(only(settlement, EMAIL).payload)
 
 
 def test_a_reminder_that_went_out_is_written_down(settlement: Settlement, payer: User) -> None:
@@ -106,6 +118,13 @@ def test_a_reminder_that_went_out_is_written_down(settlement: Settlement, payer:
     assert delivery.email_job == only(settlement, EMAIL)
 
 
+def test_a_reminder_is_delivered_once_the_mail_server_took_its_email(settlement: Settlement) -> None:
+    run(settlement, ("initial", 0))
+    assert ReminderDelivery.objects.get().status == ReminderDelivery.Status.ON_ITS_WAY
+    run_job(only(settlement, EMAIL))
+    assert ReminderDelivery.objects.get().status == ReminderDelivery.Status.DELIVERED
+
+
 def test_a_reminder_arrives(settlement: Settlement, payer: User) -> None:
     run(settlement, ("initial", 0))
     run_job(only(settlement, EMAIL))
@@ -115,7 +134,7 @@ def test_a_reminder_arrives(settlement: Settlement, payer: User) -> None:
 
 
 def test_a_partially_paid_settlement_is_reminded_of(settlement: Settlement) -> None:
-    change(settlement, status="partially_paid")
+    give_status(settlement, "partially_paid")
     assert run(settlement, ("final", 0)).reason == ""
     assert delivered(settlement) == [("final", 0)]
 
@@ -199,13 +218,22 @@ def test_a_broken_address_is_not_repeated_in_the_jobs_reason(settlement: Settlem
     assert "secret" not in job.reason + job.attempts.get().traceback
 
 
-def test_a_recipient_who_is_gone_fails_the_job_without_retry(settlement: Settlement) -> None:
+def test_a_reminder_to_somebody_who_is_gone_is_skipped_with_the_reason(settlement: Settlement) -> None:
     gone = User.objects.create_user("gone", "gone@example.com")
     job = add_settlement_reminder_job(settlement.pk, gone.pk, settlement.due_date, "final")
     gone.delete()
     run_job(job)
-    assert (job.state, job.failures) == (Job.State.FAILED, 1)
-    assert job.reason == f"Discard: user {job.payload['user_id']} does not exist any more"
+    assert (job.state, job.failures) == (Job.State.COMPLETED, 0)
+    assert job.reason == f"skipped: user {job.payload['user_id']} does not exist any more"
+
+
+def test_a_reminder_to_somebody_who_owes_nothing_is_skipped_with_the_reason(
+    settlement: Settlement, payee: User
+) -> None:
+    job = add_settlement_reminder_job(settlement.pk, payee.pk, settlement.due_date, "final")
+    run_job(job)
+    assert job.reason == f"skipped: user {payee.pk} is not the payer of the settlement"
+    assert delivered(settlement) == []
 
 
 # An outage of the workers -------------------------------------------------------------------------
@@ -320,9 +348,33 @@ def run_again(job: Job) -> Job:
 
 def test_a_job_that_runs_twice_sends_once(settlement: Settlement) -> None:
     job = run_again(run(settlement, ("follow_up", 1)))
-    assert job.reason == "skipped: this reminder went out already"
+    assert job.reason == "skipped: this reminder is on its way"
     assert reminders_about(settlement) == [("reminder_follow_up", "payer@example.com")]
     assert delivered(settlement) == [("follow_up", 1)]
+
+
+def test_a_job_that_runs_again_after_its_email_went_out_sends_nothing_more(settlement: Settlement) -> None:
+    job = run(settlement, ("follow_up", 1))
+    run_job(only(settlement, EMAIL))
+    assert run_again(job).reason == "skipped: this reminder went out already"
+    assert reminders_about(settlement) == [("reminder_follow_up", "payer@example.com")]
+
+
+def test_a_reminder_whose_email_was_refused_may_be_asked_for_again(
+    settlement: Settlement, payer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise smtplib.SMTPDataError(554, b"looks like spam")
+
+    run(settlement, ("final", 0))
+    with monkeypatch.context() as patched:
+        patched.setattr(emails, "send", refuse)
+        run_job(only(settlement, EMAIL))
+    assert ReminderDelivery.objects.get().status == ReminderDelivery.Status.NOT_DELIVERED
+    run_job(add_settlement_reminder_job(settlement.pk, payer.pk, settlement.due_date, "final"))
+    run_job(only(settlement, EMAIL))
+    assert ReminderDelivery.objects.get().status == ReminderDelivery.Status.DELIVERED
+    assert emails_sent() == [("reminder_final", "payer@example.com")]
 
 
 def test_two_jobs_for_the_same_reminder_send_once(settlement: Settlement, payer: User) -> None:
@@ -331,13 +383,14 @@ def test_two_jobs_for_the_same_reminder_send_once(settlement: Settlement, payer:
     ]
     for job in jobs:
         run_job(job)
-    assert [job.reason for job in jobs] == ["", "skipped: this reminder went out already"]
+    assert [job.reason for job in jobs] == ["", "skipped: this reminder is on its way"]
     assert reminders_about(settlement) == [("reminder_final", "payer@example.com")]
 
 
 def test_a_reminder_by_hand_counts_for_the_plan(settlement: Settlement, payer: User) -> None:
     run_job(add_settlement_reminder_job(settlement.pk, payer.pk, settlement.due_date, "final"))
-    assert run(settlement, ("final", 0)).reason == "skipped: this reminder went out already"
+    assert run(settlement, ("final", 0)).reason == "skipped: this reminder is on its way"
+    assert reminders_about(settlement) == [("reminder_final", "payer@example.com")]
 
 
 def test_each_step_is_a_reminder_of_its_own(settlement: Settlement) -> None:
@@ -376,14 +429,14 @@ def test_two_jobs_for_the_same_reminder_at_the_same_moment_send_once(
 def test_an_error_in_between_leaves_neither_the_delivery_nor_the_email(
     settlement: Settlement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = reminder_processor.add_email_notification_job
+    add = reminder_processor.add_letter_job
 
     def add_and_fail(*arguments: object, **options: object) -> Job:
         add(*arguments, **options)  # type: ignore[arg-type]
         raise OSError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(reminder_processor, "add_email_notification_job", add_and_fail)
+        patched.setattr(reminder_processor, "add_letter_job", add_and_fail)
         job = run(settlement, ("initial", 0))
     assert job.reason == "OSError: the disk is full"
     assert (delivered(settlement), jobs_of(settlement, EMAIL)) == ([], [])
@@ -393,7 +446,7 @@ def test_after_an_error_in_between_the_next_attempt_sends(
     settlement: Settlement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(reminder_processor, "add_email_notification_job", None)
+        patched.setattr(reminder_processor, "add_letter_job", None)
         job = run(settlement, ("initial", 0))
         assert job.state == Job.State.WAITING
     run_job(job)

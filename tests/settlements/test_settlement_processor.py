@@ -1,34 +1,28 @@
-"""The processors of a settlement: completing it, checking its payments, telling people."""
+"""The processors of a settlement that follow its payments and tell people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError
-from django.utils import timezone
 from moneyed import Money
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.execution import Claim, Claimant, perform, settle
 from jobqueue.models import Job
 from jobqueue.testing import run_job
-from settlements.gateways import GatewayAnswer
 from settlements.jobs import add_settlement_processing_job
-from settlements.models import Payment, Settlement
+from settlements.models import Discrepancy, Payment, Settlement
 from settlements.processors import settlement as settlement_processor
 from tests.settlements.steps import (
     EMAIL,
-    FIRST_CHECK,
     NOTIFICATION,
     REMINDER,
-    STATUS_CHECK,
-    Provider,
-    about,
     at_once,
     domain_settings,
     emails_asked_for,
@@ -38,7 +32,6 @@ from tests.settlements.steps import (
     initial_reminder_went_out,
     jobs_of,
     only,
-    payment_provider,
     run_soon,
     stored,
     waiting_of,
@@ -150,26 +143,33 @@ def test_two_completions_at_the_same_moment_complete_once(
     ]
 
 
-def test_a_payment_in_another_currency_fails_the_job_without_retry(
+def test_a_payment_in_another_currency_counts_nothing_and_is_noted_for_operators(
     settlement: Settlement, make_payment: MakePayment
 ) -> None:
     payment = make_payment(settlement, status="completed", amount=Money(100, "USD"))
     job = complete(settlement)
-    assert (job.state, job.failures) == (Job.State.FAILED, 1)
-    assert job.reason == (
-        f"Discard: payment {payment.pk} is in USD, but settlement {settlement.pk} is in EUR; "
-        "payments must be in the currency of their settlement"
-    )
+    assert (job.state, job.reason) == (Job.State.COMPLETED, "skipped: settlement already pending")
+    noted = Discrepancy.objects.get()
+    assert (noted.kind, noted.settlement, noted.payment) == ("currency", settlement, payment)
+    assert (noted.amount, noted.currency) == (Decimal(100), "USD")
 
 
-def test_a_payment_in_another_currency_leaves_the_settlement_as_it_is(
+def test_a_payment_in_another_currency_is_noted_once(
+    settlement: Settlement, make_payment: MakePayment
+) -> None:
+    make_payment(settlement, status="completed", amount=Money(100, "USD"))
+    for _ in range(2):
+        complete(settlement)
+    assert Discrepancy.objects.count() == 1
+
+
+def test_a_payment_in_another_currency_does_not_keep_the_others_from_counting(
     settlement: Settlement, make_payment: MakePayment
 ) -> None:
     make_payment(settlement, status="completed", amount=Money(100, "EUR"))
     make_payment(settlement, status="completed", amount=Money(1, "USD"))
-    before = stored(settlement).updated_at
     complete(settlement)
-    assert (status_of(settlement), stored(settlement).updated_at) == ("pending", before)
+    assert status_of(settlement) == "completed"
 
 
 def test_an_unsettled_payment_in_another_currency_does_not_matter(
@@ -379,344 +379,6 @@ def test_a_completion_asked_for_by_hand_reopens_after_a_refund_unless_told_other
     assert status_of(settlement) == status
 
 
-# `payment_status_check` ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def provider(settings: DjangoSettings) -> Iterator[Provider]:
-    """A real payment provider that the domain asks."""
-    with payment_provider() as provider:
-        settings.SETTLEMENTS = domain_settings(
-            GATEWAY="settlements.gateways.HttpGateway",
-            GATEWAY_OPTIONS={"base_url": provider.url, "token": "a-token"},
-        )
-        yield provider
-
-
-def check(settlement: Settlement) -> Job:
-    """Run the oldest waiting status check."""
-    job = waiting_of(settlement, STATUS_CHECK)[0]
-    run_job(job)
-    return job
-
-
-@pytest.mark.parametrize("status", ["completed", "failed", "refunded", "processing"])
-def test_what_the_provider_answers_is_applied(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider, status: str
-) -> None:
-    payment = make_payment(settlement)
-    provider.answer(payment, status)
-    check(settlement)
-    assert (stored(payment).status, stored(payment).failure_reason) == (status, "as told")
-
-
-def test_every_unsettled_payment_is_asked_about_and_no_other(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    unsettled = [make_payment(settlement), make_payment(settlement, status="processing")]
-    for status in ("completed", "failed", "refunded"):
-        make_payment(settlement, status=status)
-    make_payment()
-    check(settlement)
-    assert provider.asked == [str(payment.pk) for payment in unsettled]
-
-
-def test_a_check_that_settles_everything_is_the_last(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    provider.answer(make_payment(settlement), "completed")
-    job = check(settlement)
-    assert (job.state, job.reason) == (Job.State.COMPLETED, "")
-    assert waiting_of(settlement, STATUS_CHECK) == []
-
-
-def test_an_answer_has_the_consequences_of_any_other_save(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    provider.answer(make_payment(settlement), "completed")
-    forget_about(settlement, NOTIFICATION)
-    check(settlement)
-    run_soon()
-    assert status_of(settlement) == "completed"
-    assert ("payment_received", "payee@example.com") in emails_sent()
-
-
-def forget_about(settlement: Settlement, processor: str) -> None:
-    """Remove a settlement's jobs of one kind."""
-    Job.objects.about(settlement).filter(processor=processor).delete()
-
-
-def test_a_payment_that_stays_unsettled_is_checked_at_growing_intervals(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    make_payment(settlement)
-    job = only(settlement, STATUS_CHECK)
-    assert about(job.run_at, timezone.now() + FIRST_CHECK)
-    waits = []
-    for _ in range(6):
-        run_job(job)
-        waits.append(round((job.run_at - timezone.now()).total_seconds() / 60))
-    assert waits == [2, 4, 8, 10, 10, 10]
-
-
-def test_coming_again_is_no_failure(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    make_payment(settlement)
-    job = check(settlement)
-    assert (job.state, job.failures, job.attempts.count()) == (Job.State.WAITING, 0, 0)
-    assert job.reason == "1 payment is unsettled"
-
-
-def test_the_intervals_follow_the_policy(
-    settlement: Settlement, make_payment: MakePayment, settings: DjangoSettings
-) -> None:
-    settings.SETTLEMENTS = domain_settings(payment_check={"FIRST_DELAY": 10, "FACTOR": 3, "MAX_DELAY": 3600})
-    make_payment(settlement)
-    job = only(settlement, STATUS_CHECK)
-    assert about(job.run_at, timezone.now() + timedelta(seconds=10))
-    run_job(job)
-    assert about(job.run_at, timezone.now() + timedelta(seconds=30))
-
-
-def test_a_payment_that_the_provider_does_not_know_yet_is_asked_about_again(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    payment = make_payment(settlement)
-    provider.answer(payment, code=404)
-    assert check(settlement).state == Job.State.WAITING
-    assert status_of(payment) == "pending"
-
-
-def test_a_provider_that_is_down_is_asked_again(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    payment = make_payment(settlement)
-    provider.answer(payment, code=503)
-    job = check(settlement)
-    assert (job.state, job.failures) == (Job.State.WAITING, 0)
-    assert job.reason == (f"1 payment is unsettled; the payment gateway at {provider.url} answered 503")
-    assert about(job.run_at, timezone.now() + 2 * FIRST_CHECK)
-
-
-def test_a_provider_that_cannot_be_reached_is_asked_again(
-    settlement: Settlement, make_payment: MakePayment, settings: DjangoSettings
-) -> None:
-    with payment_provider() as gone:
-        pass
-    settings.SETTLEMENTS = domain_settings(
-        GATEWAY="settlements.gateways.HttpGateway",
-        GATEWAY_OPTIONS={"base_url": gone.url, "token": "a-token"},
-    )
-    make_payment(settlement)
-    job = check(settlement)
-    assert job.state == Job.State.WAITING
-    assert "cannot be reached" in job.reason
-
-
-def test_a_provider_that_comes_back_is_believed(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    payment = make_payment(settlement)
-    provider.answer(payment, code=500)
-    check(settlement)
-    provider.answer(payment, "completed")
-    check(settlement)
-    assert status_of(payment) == "completed"
-
-
-def test_a_provider_that_asks_for_more_time_gets_it(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    provider.answer(make_payment(settlement), code=429, Retry_After="5000")
-    assert about(check(settlement).run_at, timezone.now() + timedelta(seconds=5000))
-
-
-def test_a_provider_that_asks_for_less_time_is_not_asked_sooner(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    provider.answer(make_payment(settlement), code=429, Retry_After="1")
-    assert about(check(settlement).run_at, timezone.now() + 2 * FIRST_CHECK)
-
-
-def test_trouble_with_one_payment_does_not_keep_the_other_from_being_settled(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    troubled, good = make_payment(settlement), make_payment(settlement)
-    provider.answer(troubled, code=503)
-    provider.answer(good, "completed")
-    job = check(settlement)
-    assert (status_of(troubled), status_of(good)) == ("pending", "completed")
-    assert job.reason.startswith("1 payment is unsettled")
-
-
-def test_a_refused_question_fails_the_job_without_retry(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    payment = make_payment(settlement)
-    provider.answer(payment, code=401)
-    job = check(settlement)
-    assert (job.state, job.failures) == (Job.State.FAILED, 1)
-    assert job.reason == (f"Discard: the payment gateway at {provider.url} refused the question with 401")
-    assert status_of(payment) == "pending"
-
-
-def test_a_refused_question_does_not_end_the_checks_of_the_others(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    refused, other = make_payment(settlement), make_payment(settlement)
-    provider.answer(refused, code=400)
-    job = check(settlement)
-    assert job.state == Job.State.WAITING
-    assert "refused the question with 400" in job.reason
-    provider.answer(other, "completed")
-    assert check(settlement).state == Job.State.FAILED
-    assert status_of(other) == "completed"
-
-
-def test_a_check_that_was_refused_can_be_retried(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    payment = make_payment(settlement)
-    provider.answer(payment, code=401)
-    job = check(settlement)
-    provider.answer(payment, "completed")
-    job.retry()
-    run_job(job)
-    assert status_of(payment) == "completed"
-
-
-def test_a_payment_that_was_settled_while_the_provider_answered_keeps_its_status(
-    settlement: Settlement, make_payment: MakePayment, settings: DjangoSettings
-) -> None:
-    payment = make_payment(settlement)
-    settings.SETTLEMENTS = domain_settings(GATEWAY=f"{__name__}.SlowGateway")
-    job = check(settlement)
-    assert (stored(payment).status, stored(payment).failure_reason) == ("completed", "")
-    assert job.state == Job.State.COMPLETED
-
-
-class SlowGateway:
-    """While it answers "failed", somebody else finds out that the payment came."""
-
-    def status_of(self, payment: Payment) -> GatewayAnswer:
-        """The answer, late."""
-        other = Payment.objects.get(pk=payment.pk)
-        other.status = "completed"
-        other.save()
-        return GatewayAnswer("failed", "no money")
-
-
-def test_a_payment_that_was_deleted_while_the_provider_answered_is_left_alone(
-    settlement: Settlement, make_payment: MakePayment, settings: DjangoSettings
-) -> None:
-    make_payment(settlement)
-    settings.SETTLEMENTS = domain_settings(GATEWAY=f"{__name__}.DeletingGateway")
-    assert check(settlement).state == Job.State.COMPLETED
-    assert not Payment.objects.exists()
-
-
-class DeletingGateway:
-    """While it answers, the payment is deleted."""
-
-    def status_of(self, payment: Payment) -> GatewayAnswer:
-        """The answer, late."""
-        Payment.objects.filter(pk=payment.pk).delete()
-        return GatewayAnswer("completed")
-
-
-def test_an_error_of_the_gateways_own_is_retried_as_any_failure(
-    settlement: Settlement, make_payment: MakePayment, settings: DjangoSettings
-) -> None:
-    make_payment(settlement)
-    settings.SETTLEMENTS = domain_settings(GATEWAY=f"{__name__}.BrokenGateway")
-    job = check(settlement)
-    assert (job.state, job.failures) == (Job.State.WAITING, 1)
-    assert job.reason == "ZeroDivisionError: a bug"
-
-
-class BrokenGateway:
-    """Has a bug."""
-
-    def status_of(self, payment: Payment) -> GatewayAnswer:
-        """Raises."""
-        raise ZeroDivisionError("a bug")
-
-
-def test_the_default_gateway_comes_again_until_somebody_settles_the_payment(
-    settlement: Settlement, make_payment: MakePayment
-) -> None:
-    payment = make_payment(settlement)
-    assert check(settlement).state == Job.State.WAITING
-    Payment.objects.filter(pk=payment.pk).update(status="completed")
-    assert check(settlement).reason == "skipped: no payment is unsettled"
-
-
-def test_a_new_payment_has_its_own_check_soon(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    make_payment(settlement)
-    old = check(settlement)
-    make_payment(settlement)
-    [_, new] = waiting_of(settlement, STATUS_CHECK)
-    assert new.pk != old.pk
-    assert about(new.run_at, timezone.now() + FIRST_CHECK)
-
-
-def test_a_newer_check_takes_over(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    make_payment(settlement)
-    old = check(settlement)
-    make_payment(settlement)
-    run_job(old)
-    assert old.reason == "skipped: a newer check takes over"
-    assert len(waiting_of(settlement, STATUS_CHECK)) == 1
-
-
-def test_a_newer_check_that_comes_again_itself_has_taken_over_as_well(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    make_payment(settlement)
-    old = check(settlement)
-    make_payment(settlement)
-    [_, new] = waiting_of(settlement, STATUS_CHECK)
-    run_job(new)
-    run_job(old)
-    assert old.reason == "skipped: a newer check takes over"
-    assert waiting_of(settlement, STATUS_CHECK) == [new]
-
-
-def test_an_answer_that_a_payment_is_processing_does_not_double_the_checks(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    provider.answer(make_payment(settlement), "processing")
-    check(settlement)
-    for _ in range(4):
-        for job in sorted(waiting_of(settlement, STATUS_CHECK), key=lambda job: job.run_at):
-            run_job(job)
-    assert len(waiting_of(settlement, STATUS_CHECK)) == 1
-
-
-def test_a_check_outside_a_worker_asks_as_well(
-    settlement: Settlement, make_payment: MakePayment, provider: Provider
-) -> None:
-    payment = make_payment(settlement)
-    provider.answer(payment, "completed")
-    assert settlement_processor.payment_status_check(settlement_id=str(settlement.pk)) is None
-    assert status_of(payment) == "completed"
-
-
-def test_a_check_of_a_deleted_settlement_finds_nothing_to_ask(
-    settlement: Settlement, make_payment: MakePayment
-) -> None:
-    make_payment(settlement)
-    job = only(settlement, STATUS_CHECK)
-    Payment.objects.all().delete()
-    run_job(job)
-    assert job.reason == "skipped: no payment is unsettled"
-
-
 # `settlement_notification` ------------------------------------------------------------------------
 
 
@@ -789,14 +451,37 @@ def test_an_event_that_is_no_news_any_more_is_skipped(
 def test_the_email_knows_the_settlement_and_the_payment(
     settlement: Settlement, make_payment: MakePayment, payee: User
 ) -> None:
-    payment = make_payment(settlement)
+    payment = make_payment(settlement, status="completed")
     notify(settlement, "payment_received", payment)
-    email = only(settlement, EMAIL)
-    assert email.payload["user_id"] == payee.pk
-    assert email.payload["template_data"] == {
-        "settlement_id": str(settlement.pk),
-        "payment_id": str(payment.pk),
+    assert only(settlement, EMAIL).payload == {
+        "user_id": payee.pk,
+        "template_type": "payment_received",
+        "template_data": {"settlement_id": str(settlement.pk), "payment_id": str(payment.pk)},
     }
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "called_for"),
+    [
+        ("payment_received", "pending", "completed"),
+        ("payment_received", "refunded", "completed"),
+        ("payment_failed", "processing", "failed"),
+        ("payment_refunded", "completed", "refunded"),
+    ],
+)
+def test_news_of_a_payment_that_are_not_so_any_more_are_skipped(
+    settlement: Settlement, make_payment: MakePayment, event: str, status: str, called_for: str
+) -> None:
+    payment = make_payment(settlement, status=status)
+    assert notify(settlement, event, payment).reason == f"skipped: payment is {status}, not {called_for}"
+
+
+def test_a_failed_payment_is_no_news_once_nothing_is_owed(
+    settlement: Settlement, make_payment: MakePayment
+) -> None:
+    failed = make_payment(settlement, status="failed")
+    make_payment(settlement, status="completed")
+    assert notify(settlement, "payment_failed", failed).reason == "skipped: nothing is left to pay"
 
 
 def test_a_notification_that_runs_twice_asks_for_each_email_once(settlement: Settlement) -> None:
@@ -812,7 +497,7 @@ def test_a_notification_that_runs_twice_asks_for_each_email_once(settlement: Set
 def test_a_notification_that_failed_half_way_asks_for_each_email_once(
     settlement: Settlement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = settlement_processor.add_email_notification_job
+    add = settlement_processor.add_letter_job
     calls: list[object] = []
 
     def fail_the_second_time(*arguments: object, **options: object) -> Job:
@@ -821,7 +506,7 @@ def test_a_notification_that_failed_half_way_asks_for_each_email_once(
             raise OSError("the disk is full")
         return add(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(settlement_processor, "add_email_notification_job", fail_the_second_time)
+    monkeypatch.setattr(settlement_processor, "add_letter_job", fail_the_second_time)
     job = notify(settlement, "settlement_updated")
     assert (job.state, jobs_of(settlement, EMAIL)) == (Job.State.WAITING, [])
     run_job(job)

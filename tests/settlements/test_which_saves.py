@@ -36,7 +36,7 @@ REMINDERS = [
     "reminder:S:overdue:2:D",
 ]
 RECEIVED = ["auto_complete:S", "notification:P:payment_received"]
-CHECK = ["payment_status_check:S"]
+CHECK = ["payment_status_check:P"]
 
 
 @pytest.fixture(autouse=True)

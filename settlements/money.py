@@ -57,12 +57,13 @@ def trouble_with(number: Decimal, currency: str, *, zero_allowed: bool) -> str:
         return f"must be a number, not {number}"
     if number < 0 or (number == 0 and not zero_allowed):
         return f"must be {'0 or more' if zero_allowed else 'more than 0'}, not {number} {currency}"
+    # First: what is huge cannot be rounded.
+    if number >= 10 ** (MAX_DIGITS - STORED_PLACES):
+        return f"must be below 10^{MAX_DIGITS - STORED_PLACES}, not {number:.3e} {currency}"
     places = places_of(currency)
     if number != round(number, places):
         digits = "no digits" if places == 0 else f"at most {places} digits"
         return f"of {number.normalize():f} {currency} is none: {currency} has {digits} after the point"
-    if number >= 10 ** (MAX_DIGITS - STORED_PLACES):
-        return f"must be below 10^{MAX_DIGITS - STORED_PLACES}, not {number:.3e} {currency}"
     return ""
 
 

@@ -13,17 +13,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 
-from jobqueue.models import Job, subject_of
+from jobqueue.models import Job
 from jobqueue.outbox import databases
 from jobqueue.registry import reconciler
 from jobqueue.signals import Change
-from settlements import signals
+from settlements import discrepancies, signals
 from settlements.decisions import cancelled_keys
 from settlements.history import is_history
 from settlements.jobs import add_settlement_processing_job
-from settlements.models import Payment, Settlement, paid_by_payments
+from settlements.models import Discrepancy, Payment, Settlement, paid_by_payments
 from settlements.planning import plan_reminders
 
 _BATCH = 500
@@ -58,7 +58,11 @@ def _announce_settlement(settlement: Settlement, using: str) -> None:
     """Apply the rules to a row that was written without `save()`, and keep what a save would have kept."""
     change = _change(settlement, using)
     paid = settlement.paid().amount
-    if "status" in change:
+    if change.created and settlement.is_open and settlement.amount.amount == 0:
+        # As a save does: nobody hears that nothing was owed.
+        settlement.status = settlement.Status.COMPLETED
+        change.fields["status"] = (None, settlement.status)
+    elif "status" in change:
         settlement.adopt_status(paid)
     if change.created and settlement.history is None:
         settlement.history = is_history(settlement)
@@ -97,7 +101,7 @@ def _change(row: Any, using: str) -> Change:
 def _keep(row: Settlement | Payment, using: str) -> None:
     """Write what the row keeps by itself, and that everybody was told."""
     row.mark_as_announced(None)
-    values = {name: getattr(row, name) for name in row.kept_columns()}
+    values = {name: getattr(row, name) for name in ("status", *row.kept_columns())}
     type(row)._base_manager.using(using).filter(pk=row.pk).update(**values)
 
 
@@ -154,36 +158,34 @@ def _complete_statuses(using: str, mended: Counter[str]) -> None:
     batch = list(_with_sums(keys)[:_BATCH])
     while batch:
         for settlement in batch:
-            if _differs(settlement) and not _has_unfinished(settlement.pk, "settlement.auto_complete", using):
+            if _differs(settlement, using) and not _is_followed(settlement.pk, using):
                 signals.follow_payments(settlement.pk, using=using)
                 mended["completions created"] += 1
         batch = list(_with_sums(keys.filter(pk__gt=batch[-1].pk))[:_BATCH])
 
 
 def _with_sums(settlements: QuerySet[Settlement]) -> QuerySet[Settlement]:
-    rows = settlements.annotate(counted=paid_by_payments())
+    foreign = Payment.objects.filter(settlement=OuterRef("pk"), status=Payment.Status.COMPLETED)
+    noted = Discrepancy.objects.filter(settlement=OuterRef("pk"), closed_at__isnull=True)
+    rows = settlements.annotate(
+        counted=paid_by_payments(),
+        is_odd=Exists(foreign.exclude(amount_currency=OuterRef("amount_currency")).order_by())
+        | Exists(noted.order_by()),
+    )
     return rows.only("status", "amount", "amount_currency", "decided_status", "decided_paid")
 
 
-def _differs(settlement: Any) -> bool:
-    if settlement.decided_status == settlement.status:
-        return _is_unnoted(settlement)
-    return bool(settlement.standing(settlement.counted).status != settlement.status) or _is_unnoted(
-        settlement
-    )
+def _differs(settlement: Any, using: str) -> bool:
+    standing = settlement.standing(settlement.counted)
+    if standing.status != settlement.status and settlement.decided_status != settlement.status:
+        return True
+    is_odd = standing.overpaid > 0 or settlement.is_odd
+    return is_odd and not discrepancies.are_noted(settlement, settlement.counted, using)
 
 
-def _is_unnoted(settlement: Any) -> bool:
-    """Money that is too much, and nobody noted it yet."""
-    overpaid = settlement.standing(settlement.counted).overpaid
-    if not overpaid:
-        return False
-    return not settlement.discrepancies.filter(kind__in=["overpaid", "cancelled"], amount=overpaid).exists()
-
-
-def _has_unfinished(settlement_id: Any, processor: str, using: str) -> bool:
-    subject = subject_of(Settlement(pk=settlement_id))
-    return Job.objects.using(using).unfinished().filter(subject=subject, processor=processor).exists()
+def _is_followed(settlement_id: Any, using: str) -> bool:
+    rows = Job.objects.using(using).unfinished().about(Settlement(pk=settlement_id))
+    return rows.filter(unique_key=signals.key_of_following(settlement_id)).exists()
 
 
 def _each_locked(rows: QuerySet[Any], using: str) -> Iterator[Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models.signals import post_delete, pre_save
+from django.db.models import Value
+from django.db.models.signals import post_delete, pre_delete, pre_save
 
 from jobqueue.events import job_cancelled
 from jobqueue.models import Job
@@ -22,6 +23,7 @@ def connect() -> None:
     pre_save.connect(before_save, sender=Settlement, dispatch_uid="settlements.before_settlement")
     pre_save.connect(before_save, sender=Payment, dispatch_uid="settlements.before_payment")
     post_delete.connect(cancel_jobs, sender=Settlement, dispatch_uid="settlements.cancel_jobs")
+    pre_delete.connect(before_delete, sender=Payment, dispatch_uid="settlements.before_delete")
     post_delete.connect(follow_deleted, sender=Payment, dispatch_uid="settlements.follow_deleted")
     job_cancelled.connect(decisions.remember_cancelled, sender=Job, dispatch_uid="settlements.cancelled")
 
@@ -51,8 +53,10 @@ def before_save(
     stored = None
     if not instance._state.adding:
         rows = sender._base_manager.using(using).select_for_update().filter(pk=instance.pk)
-        if sender is Settlement:
-            rows = rows.annotate(counted=paid_by_payments())
+        if isinstance(instance, Settlement):
+            code = instance.written_currency()
+            currency = Value(code) if code else "amount_currency"
+            rows = rows.annotate(counted=paid_by_payments(currency=currency))
         columns = [*sender.columns_before_save(), *(["counted"] if sender is Settlement else [])]
         stored = rows.values(*columns).first()
     instance.before_save(stored)
@@ -117,8 +121,11 @@ def _is_part_payment(change: Change) -> bool:
 
 
 def follow_amount(settlement: Settlement, change: Change) -> None:
-    """A changed amount may be covered by what was paid already, or not any more."""
-    if not change.created:
+    """A changed amount may be covered by what was paid already, or not any more.
+
+    A new settlement has no payments: one that says it is paid in part is not.
+    """
+    if not change.created or settlement.status == Settlement.Status.PARTIALLY_PAID:
         follow_payments(settlement.pk, using=change.using)
 
 
@@ -140,22 +147,36 @@ def check_status_later(payment: Payment, change: Change) -> None:
 
 def follow_payment(payment: Payment, change: Change) -> None:
     """What counts may have changed: the status of its settlement follows, of both if it moved."""
-    counts = Payment.Status.COMPLETED in (payment.status, change.old("status"))
-    if counts:
-        follow_payments(payment.settlement_id, using=change.using)
-        former = change.old("settlement")
-        if former is not None:
-            follow_payments(former, using=change.using)
+    # A status written without save() may have counted before this save, though nobody was told of it.
+    told = payment.announced_before.get("announced_status")
+    if Payment.Status.COMPLETED not in (payment.status, change.old("status"), told):
+        return
+    settlements = {str(key) for key in (payment.settlement_id, change.old("settlement")) if key is not None}
+    # In one order always: two payments that change places must not wait for each other.
+    for settlement_id in sorted(settlements):
+        follow_payments(settlement_id, using=change.using)
+
+
+def before_delete(sender: Any, instance: Payment, using: str, **kwargs: Any) -> None:
+    """Note what the row says: the instance may be older."""
+    if not _goes_with_its_settlement(kwargs.get("origin")):
+        rows = Payment._base_manager.using(using).select_for_update().filter(pk=instance.pk)
+        instance.deleted_row = rows.values("settlement_id", "status", "announced_status").first()
 
 
 def follow_deleted(sender: Any, instance: Payment, using: str, **kwargs: Any) -> None:
     """A deleted payment counts no more; unless its settlement is deleted with it."""
-    origin = kwargs.get("origin")
-    if Settlement in (type(origin), getattr(origin, "model", None)):
+    row = instance.deleted_row
+    if _goes_with_its_settlement(kwargs.get("origin")) or row is None:
         return
-    settlements = Settlement._base_manager.using(using).filter(pk=instance.settlement_id)
-    if instance.status == Payment.Status.COMPLETED and settlements.exists():
-        follow_payments(instance.settlement_id, using=using)
+    if Payment.Status.COMPLETED not in (row["status"], row["announced_status"]):
+        return
+    if Settlement._base_manager.using(using).filter(pk=row["settlement_id"]).exists():
+        follow_payments(row["settlement_id"], using=using)
+
+
+def _goes_with_its_settlement(origin: Any) -> bool:
+    return issubclass(getattr(origin, "model", type(origin)), Settlement)
 
 
 def follow_payments(settlement_id: Any, *, using: str) -> None:
@@ -163,9 +184,14 @@ def follow_payments(settlement_id: Any, *, using: str) -> None:
     add_settlement_processing_job(
         Settlement(pk=settlement_id),
         "auto_complete",
-        unique_key=f"auto_complete:{settlement_id}",
+        unique_key=key_of_following(settlement_id),
         using=using,
     )
+
+
+def key_of_following(settlement_id: Any) -> str:
+    """The unique key of the job that derives a settlement's status anew."""
+    return f"auto_complete:{settlement_id}"
 
 
 def notify_about_payment(payment: Payment, change: Change) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
 from jobqueue.models import AtomicSaveMixin
 
@@ -20,6 +21,11 @@ class AnnouncedMixin(AtomicSaveMixin):
     KEPT: ClassVar[dict[str, tuple[str, ...]]] = {}
     WRITTEN_WITH: ClassVar[dict[str, tuple[str, ...]]] = {}
     """What `keep_true` may set where a save names a field, by that field."""
+    TOGETHER: ClassVar[tuple[frozenset[str], ...]] = ()
+    """Fields that mean nothing without each other: who saves one of them saves all."""
+    AS_LOADED: ClassVar[frozenset[str]] = frozenset()
+    """Columns that a whole save writes only if they were set since the row was loaded or saved: else what
+    others wrote meanwhile stays."""
     READ_BEFORE_SAVE: ClassVar[tuple[str, ...]] = ()
     """Further columns that `before_save` compares with what the row holds."""
 
@@ -28,23 +34,31 @@ class AnnouncedMixin(AtomicSaveMixin):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the row, its markers and its jobs in one transaction."""
-        for attribute in self.kept_columns():
+        also = [name for names in self.WRITTEN_WITH.values() for name in names]
+        for attribute in (*self.kept_columns(), *also):
             getattr(self, attribute)  # one that was deferred is loaded: Django leaves out what is not
         names = kwargs.get("update_fields")
         if names:
-            self._named = frozenset(self._meta.get_field(name).name for name in names)
-            written = {
-                *self._named,
-                *(more for name in self._named for more in self.WRITTEN_WITH.get(name, ())),
-            }
+            self._named = self._with_their_like({self._meta.get_field(name).name for name in names})
+            written = self._named | self._written_with(self._named)
             kept = {kept for name in written for kept in self._kept_with(name)}
             kwargs["update_fields"] = {*written, "updated_at", *kept}
         try:
             super().save(*args, **kwargs)
+            self._note_as_loaded(self._named)
         finally:
             self._named = None
 
     _named: Collection[str] | None = None
+
+    @classmethod
+    def _with_their_like(cls, names: Collection[str]) -> frozenset[str]:
+        groups = [group for group in cls.TOGETHER if not group.isdisjoint(names)]
+        return frozenset(names).union(*groups)
+
+    @classmethod
+    def _written_with(cls, names: Collection[str]) -> set[str]:
+        return {more for name in names for more in cls.WRITTEN_WITH.get(name, ())}
 
     @classmethod
     def _kept_with(cls, name: str) -> tuple[str, ...]:
@@ -61,16 +75,22 @@ class AnnouncedMixin(AtomicSaveMixin):
     @classmethod
     def columns_before_save(cls) -> list[str]:
         """What is read of the row, under its lock, before it is written."""
-        return list(dict.fromkeys([*cls.ANNOUNCED, *cls.kept_columns(), *cls.READ_BEFORE_SAVE]))
+        columns = [*cls.ANNOUNCED, *cls.kept_columns(), *cls.READ_BEFORE_SAVE, *sorted(cls.AS_LOADED)]
+        return list(dict.fromkeys([*columns, "updated_at"]))
 
     def before_save(self, stored: Mapping[str, Any] | None) -> None:
         """Make the row right before it is written: `stored` is what it holds, None if it is new."""
         written = self._named
+        self.announced_before = {name: stored[name] for name in self.ANNOUNCED.values()} if stored else {}
         if stored is not None:
             for attribute in self.kept_columns():
                 self.__dict__[attribute] = stored[attribute]
+            self._take_over_what_is_stale(stored, written)
         self.keep_true(stored, written)
         self.mark_as_announced(stored)
+
+    announced_before: Mapping[str, Any] = MappingProxyType({})
+    """The markers before the latest save: what jobs were told, though the row may have said another thing."""
 
     def keep_true(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
         """What a model does with its row before it is written.
@@ -103,3 +123,52 @@ class AnnouncedMixin(AtomicSaveMixin):
         if written is not None and field.name not in written:
             return False
         return stored is None or self._is_told(name, stored[name])
+
+    # Instances that are older than their row -----------------------------------------------------------
+
+    _as_loaded: Mapping[str, Any] = MappingProxyType({})
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
+        """The row as an instance, which remembers what it was loaded with."""
+        instance = super().from_db(*args, **kwargs)
+        instance._note_as_loaded(None)
+        return instance
+
+    def refresh_from_db(
+        self, using: str | None = None, fields: Iterable[str] | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        """Load the row, or these fields of it, again."""
+        names = None if fields is None else list(fields)
+        super().refresh_from_db(using, names, *args, **kwargs)
+        self._note_as_loaded(names)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.AS_LOADED and name in self._as_loaded:
+            self._as_loaded = {key: known for key, known in self._as_loaded.items() if key != name}
+        super().__setattr__(name, value)
+
+    def _note_as_loaded(self, names: Collection[str] | None) -> None:
+        """Row and instance are the same in these fields, in all of them if it is None."""
+        columns = [
+            column
+            for column in self.AS_LOADED.intersection(self.__dict__)
+            if names is None or column in names or self._meta.get_field(column).name in names
+        ]
+        self._as_loaded = {**self._as_loaded, **{column: self.__dict__[column] for column in columns}}
+
+    def _take_over_what_is_stale(self, stored: Mapping[str, Any], written: Collection[str] | None) -> None:
+        """Take the row's value of what this save writes though nobody set it here."""
+        if written is None:
+            # Older than this instance is only a row whose last save was rolled back.
+            mine = self.__dict__.get("updated_at")
+            if mine is None or stored["updated_at"] >= mine:
+                names = {name for name, known in self._as_loaded.items() if self.__dict__.get(name) == known}
+                self._take_over(names, stored)
+            return
+        self._take_over(self._written_with(written) - set(written), stored)
+
+    def _take_over(self, names: Collection[str], stored: Mapping[str, Any]) -> None:
+        for name in names:
+            if self.__dict__.get(name) != stored[name]:
+                setattr(self, name, stored[name])

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
@@ -15,7 +16,7 @@ from django_fsm import FSMField, transition
 from djmoney.models.fields import MoneyField
 from moneyed import Money
 
-from settlements.exceptions import InvalidRefund
+from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.models.announced import AnnouncedMixin
 from settlements.models.settlement import Settlement
 from settlements.money import MAX_DIGITS, STORED_PLACES, AmountField, check_amount, validate_payment_amount
@@ -35,6 +36,8 @@ class Payment(AnnouncedMixin):
         "amount": ("refunded_amount", "status"),
     }
     READ_BEFORE_SAVE = ("amount", "amount_currency", "refunded_amount")
+    TOGETHER = (frozenset({"amount", "amount_currency"}),)
+    AS_LOADED = frozenset({"status", "refunded_amount", "settlement_id"})
 
     class Status(models.TextChoices):
         PENDING = "pending", _("pending")
@@ -120,62 +123,89 @@ class Payment(AnnouncedMixin):
     def take_refund_back(self) -> None:
         """Nothing of it went back after all. Save afterwards."""
 
+    deleted_row: Mapping[str, Any] | None = None
+    """What the row said right before it was deleted."""
+
     # Before it is written -----------------------------------------------------------------------------
 
     def keep_true(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
         """Refuse amounts that cannot be; keep status and refunded amount in step."""
-        if "amount" not in self.__dict__:
-            self.refresh_from_db(using=self._state.db, fields=["amount", "amount_currency"])
-        if not isinstance(self.amount, Money):
+        amount = self._amount_to_be(stored, written)
+        if not isinstance(amount, Money):
             return  # an expression: the database makes the amount
-        if self.changes("amount", stored, written) or self.changes("amount_currency", stored, written):
-            check_amount(self.amount, "the amount of a payment", zero_allowed=False)
+        # What is no number cannot even be compared.
+        has_amount = not amount.amount.is_finite() or any(
+            self.changes(name, stored, written) for name in ("amount", "amount_currency")
+        )
+        if has_amount:
+            check_amount(amount, "the amount of a payment", zero_allowed=False)
         if not isinstance(self.status, str) or hasattr(self.refunded_amount, "resolve_expression"):
             return
-        if any(self.changes(name, stored, written) for name in ("status", "refunded_amount", "amount")):
-            self._keep_refund_in_step(stored, written)
+        self.refunded_amount = self._refund_as_number(amount)
+        if has_amount or any(self.changes(name, stored, written) for name in ("status", "refunded_amount")):
+            self._keep_refund_in_step(amount, has_amount, stored, written)
 
-    def _keep_refund_in_step(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
+    def _amount_to_be(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> Any:
+        """The amount that this save leaves the row with: a stale instance may hold another."""
+        if "amount" in self.__dict__ and (stored is None or written is None or "amount" in written):
+            return self.amount
+        return Money(stored["amount"], stored["amount_currency"]) if stored else None
+
+    def _keep_refund_in_step(
+        self,
+        amount: Money,
+        has_amount: bool,
+        stored: Mapping[str, Any] | None,
+        written: Collection[str] | None,
+    ) -> None:
         """A new status says what was refunded, a new refunded amount says the status; both must agree."""
-        whole = self.amount.amount
+        whole = amount.amount
         has_status = self.changes("status", stored, written)
         has_refund = self.changes("refunded_amount", stored, written) and (
             stored is not None or bool(self.refunded_amount)
         )
         if stored is not None and not has_status:
             self.status = stored["status"]
-        refunded = self._refund_as_number() if has_refund or stored is None else stored["refunded_amount"]
+        refunded = self.refunded_amount if has_refund or stored is None else stored["refunded_amount"]
         arrived = self.status in (self.Status.COMPLETED, self.Status.REFUNDED)
-        if has_refund:
-            self._check_refund(refunded, has_status, arrived)
+        if has_refund or (has_amount and refunded and self.status == self.Status.COMPLETED):
+            self._check_refund(amount, refunded, has_status, arrived)
         if self.status == self.Status.REFUNDED and (has_status or not has_refund):
             refunded = whole
         elif has_status and not has_refund and stored and stored["status"] == self.Status.REFUNDED:
             refunded = Decimal(0)
         elif arrived:
-            self.status = self.Status.REFUNDED if refunded >= whole else self.Status.COMPLETED
+            is_whole = refunded > 0 and refunded >= whole
+            self.status = self.Status.REFUNDED if is_whole else self.Status.COMPLETED
         self.refunded_amount = refunded
 
-    def _refund_as_number(self) -> Decimal:
+    def _refund_as_number(self, amount: Money) -> Decimal:
         given: Any = self.refunded_amount
-        if isinstance(given, Money) and given.currency != self.amount.currency:
+        if given is None:
+            return Decimal(0)
+        if isinstance(given, Money) and given.currency != amount.currency:
             raise InvalidRefund(
-                f"the refunded amount is in {given.currency}, but its payment in {self.amount.currency}"
+                f"the refunded amount is in {given.currency}; it must be in the payment's {amount.currency}"
             )
-        field: Any = self._meta.get_field("refunded_amount")
-        number: Decimal = field.to_python(given)
+        try:
+            column: Any = self._meta.get_field("refunded_amount")
+            number: Decimal = column.to_python(given)
+        except ValidationError:
+            raise InvalidAmount(f"the refunded amount must be a number, not {given!r:.40}") from None
         return number
 
-    def _check_refund(self, refunded: Decimal, has_status: bool, arrived: bool) -> None:
-        check_amount(Money(refunded, self.amount.currency), "the refunded amount", zero_allowed=True)
-        if refunded > self.amount.amount:
+    def _check_refund(self, amount: Money, refunded: Decimal, has_status: bool, arrived: bool) -> None:
+        check_amount(Money(refunded, amount.currency), "the refunded amount", zero_allowed=True)
+        if refunded > amount.amount:
             raise InvalidRefund(
-                f"the refunded amount must be at most what was paid, {self.amount.amount.normalize():f} "
-                f"{self.amount.currency}, not {refunded.normalize():f}"
+                f"the refunded amount must be at most what was paid, {amount.amount.normalize():f} "
+                f"{amount.currency}, not {refunded.normalize():f}"
             )
         if refunded and not arrived:
-            raise InvalidRefund(f"only money that arrived can be refunded, and this payment is {self.status}")
-        if has_status and self.status == self.Status.REFUNDED and 0 < refunded < self.amount.amount:
+            raise InvalidRefund(
+                f"only money that arrived can be refunded: this payment is {self.status}, allowed is completed"
+            )
+        if has_status and self.status == self.Status.REFUNDED and 0 < refunded < amount.amount:
             raise InvalidRefund(
                 "a payment of which a part was refunded stays completed: set refunded_amount alone, "
                 "or the status alone if all of it went back"
@@ -185,8 +215,10 @@ class Payment(AnnouncedMixin):
 _SUM = models.DecimalField(max_digits=MAX_DIGITS + 3, decimal_places=STORED_PLACES)
 
 
-def paid_by_payments(settlement: str = "pk", currency: str = "amount_currency") -> Coalesce:
-    """What payments count towards the settlement of an outer query, whose columns are named.
+def paid_by_payments(settlement: str = "pk", currency: str | models.Value = "amount_currency") -> Coalesce:
+    """What payments count towards the settlement of an outer query whose columns are named, as an expression.
+
+    The currency may be given instead of its column.
 
     The same as `settlements.standing.counted` for each of them, in SQL.
     """
@@ -196,7 +228,7 @@ def paid_by_payments(settlement: str = "pk", currency: str = "amount_currency") 
     completed = rows.filter(
         settlement=models.OuterRef(settlement),
         status=Payment.Status.COMPLETED,
-        amount_currency=models.OuterRef(currency),
+        amount_currency=models.OuterRef(currency) if isinstance(currency, str) else currency,
     )
     nothing = models.Value(Decimal(0), output_field=_SUM)
     total = models.Sum(Greatest(left, nothing, output_field=_SUM), output_field=_SUM)

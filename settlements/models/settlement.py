@@ -49,6 +49,8 @@ class Settlement(AnnouncedMixin):
         "payer": ("payer_term", "payer_since"),
     }
     READ_BEFORE_SAVE = ("amount", "amount_currency")
+    TOGETHER = (frozenset({"amount", "amount_currency"}),)
+    AS_LOADED = frozenset({"status", "payer_id"})
 
     class Status(models.TextChoices):
         PENDING = "pending", _("pending")
@@ -255,8 +257,21 @@ class Settlement(AnnouncedMixin):
     def _check_amount(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
         if "amount" not in self.__dict__ or not isinstance(self.amount, Money):
             return
-        if self.changes("amount", stored, written) or self.changes("amount_currency", stored, written):
+        if not self._writes_amount(written):
+            return
+        # What is no number cannot even be compared.
+        if not self.amount.amount.is_finite() or any(
+            self.changes(name, stored, written) for name in ("amount", "amount_currency")
+        ):
             check_amount(self.amount, "the amount of a settlement", zero_allowed=True)
+
+    def _writes_amount(self, written: Collection[str] | None) -> bool:
+        return "amount" in self.__dict__ and (written is None or "amount" in written)
+
+    def written_currency(self) -> str | None:
+        """The currency that the save in hand writes; None if it writes none."""
+        currency = self.__dict__.get("amount_currency")
+        return currency if isinstance(currency, str) and self._writes_amount(self._named) else None
 
     def _begin(self) -> None:
         if self.status in (self.Status.COMPLETED, self.Status.CANCELLED):
@@ -266,8 +281,9 @@ class Settlement(AnnouncedMixin):
 
     def _set_status(self, stored: Mapping[str, Any], written: Collection[str] | None) -> None:
         """A closed status that payments do not call for is a decision; an open one follows the payments."""
-        is_written = "amount" in self.__dict__ and (written is None or "amount" in written)
-        amount = getattr(self.amount, "amount", stored["amount"]) if is_written else stored["amount"]
+        amount = stored["amount"]
+        if self._writes_amount(written):
+            amount = getattr(self.amount, "amount", amount)
         by_payments = standing_of(amount, stored["counted"]).status
         if self.status == self.Status.CANCELLED or (
             self.status == self.Status.COMPLETED and (by_payments != self.status or self._decision_reason)

@@ -54,10 +54,10 @@ def auto_complete(settlement_id: str, reopen: bool | None = None) -> Skipped | N
         if settlement is None:
             return Skipped("settlement was deleted")
         paid = settlement.paid().amount
-        discrepancies.note(settlement, paid, using)
         if settlement.announced_status != settlement.status:
             # Somebody wrote the status without save(); until the reconciler tells of it, it is a decision.
             settlement.adopt_status(paid)
+        discrepancies.note(settlement, paid, using)
         if settlement.status == Settlement.Status.CANCELLED:
             return Skipped("settlement cancelled")
         stays = settlement.status == Settlement.Status.COMPLETED and reopen is False

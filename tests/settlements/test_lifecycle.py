@@ -212,6 +212,7 @@ def test_a_stale_instance_counts_as_what_it_does_to_the_row(known: Settlement) -
     known.complete()
     known.save()
     forget_jobs()
+    stale.status = "pending"
     stale.save()
     assert events_of(known) == ["settlement_reopened"]
 

@@ -190,6 +190,7 @@ def test_an_update_followed_by_a_save_of_something_else_is_told(known: Settlemen
 def test_an_update_followed_by_a_stale_save_is_settled_by_the_save(known: Settlement) -> None:
     stale = stored(known)
     Settlement.objects.filter(pk=known.pk).update(status="cancelled")
+    stale.status = "pending"
     stale.save()
     assert reconcile(full=False) == {}
     assert stored(known).status == "pending"

@@ -23,7 +23,7 @@ from settlements import discrepancies, signals
 from settlements.decisions import cancelled_keys
 from settlements.history import is_history
 from settlements.jobs import add_settlement_processing_job
-from settlements.models import Discrepancy, Payment, Settlement, paid_by_payments
+from settlements.models import Discrepancy, PaidByPayments, Payment, Settlement
 from settlements.planning import plan_reminders
 
 _BATCH = 500
@@ -168,7 +168,7 @@ def _with_sums(settlements: QuerySet[Settlement]) -> QuerySet[Settlement]:
     foreign = Payment.objects.filter(settlement=OuterRef("pk"), status=Payment.Status.COMPLETED)
     noted = Discrepancy.objects.filter(settlement=OuterRef("pk"), closed_at__isnull=True)
     rows = settlements.annotate(
-        counted=paid_by_payments(),
+        counted=PaidByPayments(),
         is_odd=Exists(foreign.exclude(amount_currency=OuterRef("amount_currency")).order_by())
         | Exists(noted.order_by()),
     )

@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
-from django.db.models.functions import Lower
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet, Value
 
 from settlements.letters import REMINDER_LETTERS, STAGES, Reminder
 from settlements.models import (
     BarredAddress,
     EmailDelivery,
+    IsBarred,
+    PaidByPayments,
     Payment,
     ReminderDelivery,
     ReminderType,
     Settlement,
-    paid_by_payments,
 )
 from settlements.standing import Standing
 
@@ -80,23 +80,23 @@ def read(question: Question, using: str) -> Rows:
 def _payments(using: str) -> Any:
     # Made once, not for each e-mail; every use filters a copy of it.
     rows = Payment.objects.using(using).select_related("settlement__payer", "settlement__payee")
-    return rows.annotate(counted=paid_by_payments("settlement_id", "settlement__amount_currency")).order_by()
+    return rows.annotate(counted=PaidByPayments("settlement_id", "settlement__amount_currency")).order_by()
 
 
 @lru_cache(maxsize=16)
 def _settlements(using: str) -> Any:
     rows = Settlement.objects.using(using).select_related("payer", "payee")
-    return rows.annotate(counted=paid_by_payments()).order_by()
+    return rows.annotate(counted=PaidByPayments()).order_by()
 
 
 def _annotated(rows: Any, question: Question, prefix: str) -> Any:
-    barred = BarredAddress.objects.filter(cleared_at__isnull=True).order_by()
     if question.address:
-        rows = rows.annotate(barred=Exists(barred.filter(address=question.address.lower())))
+        rows = rows.annotate(barred=IsBarred(Value(question.address.lower())))
     else:
-        for role in ("payer", "payee"):
-            email = Lower(OuterRef(f"{prefix}{role}__email"))
-            rows = rows.annotate(**{f"{role}_barred": Exists(barred.filter(address=email))})
+        rows = rows.annotate(
+            payer_barred=IsBarred(F(f"{prefix}payer__email")),
+            payee_barred=IsBarred(F(f"{prefix}payee__email")),
+        )
     if question.template_type in REMINDER_LETTERS:
         rows = rows.annotate(later_reminder=Exists(_later_reminders(question, prefix)))
     return rows

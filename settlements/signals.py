@@ -14,7 +14,7 @@ from settlements import decisions
 from settlements.conf import get_settings
 from settlements.history import is_history
 from settlements.jobs import add_settlement_processing_job
-from settlements.models import Payment, Settlement, paid_by_payments
+from settlements.models import PaidByPayments, Payment, Settlement
 from settlements.planning import plan_reminders
 
 
@@ -56,7 +56,7 @@ def before_save(
         if isinstance(instance, Settlement):
             code = instance.written_currency()
             currency = Value(code) if code else "amount_currency"
-            rows = rows.annotate(counted=paid_by_payments(currency=currency))
+            rows = rows.annotate(counted=PaidByPayments(currency=currency))
         columns = [*sender.columns_before_save(), *(["counted"] if sender is Settlement else [])]
         stored = rows.values(*columns).first()
     instance.before_save(stored)

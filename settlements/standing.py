@@ -1,7 +1,7 @@
 """How a settlement stands: its status and what is open, from its payments and what an operator decided.
 
 Pure: no database and no clock. Everything that shows, stores or acts on a settlement's status or open amount
-asks `standing_of`; `settlements.models.paid_by_payments` is the same sum in SQL, held against `counted` by a
+asks `standing_of`; `settlements.models.PaidByPayments` is the same sum in SQL, held against `counted` by a
 test.
 
 What counts (`counted`)

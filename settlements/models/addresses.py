@@ -57,3 +57,21 @@ class BarredAddress(models.Model):
         """Let e-mails go out to it again."""
         self.cleared_at, self.cleared_by, self.clearing_reason = timezone.now(), user, reason[:500]
         self.save(update_fields=["cleared_at", "cleared_by", "clearing_reason"])
+
+
+class IsBarred(models.Func):
+    """Whether nothing is sent to an address: a value in small letters, or a column of the outer query."""
+
+    output_field = models.BooleanField()
+
+    def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> tuple[str, Any]:
+        """One look at an index."""
+        [source] = self.get_source_expressions()
+        text, values = compiler.compile(source)
+        address = text if isinstance(source, models.Value) else f"LOWER({text})"
+        table = connection.ops.quote_name(BarredAddress._meta.db_table)
+        return (
+            f"EXISTS (SELECT 1 FROM {table} barred"  # noqa: S608 - a name of our own and a compiled column
+            f" WHERE barred.address = {address} AND barred.cleared_at IS NULL)",
+            list(values),
+        )

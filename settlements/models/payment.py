@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField, transition
@@ -203,7 +202,7 @@ class Payment(AnnouncedMixin):
             )
         if refunded and not arrived:
             raise InvalidRefund(
-                f"only money that arrived can be refunded: this payment is {self.status}, allowed is completed"
+                f"only money that arrived can be refunded: this payment is {self.status}"
             )
         if has_status and self.status == self.Status.REFUNDED and 0 < refunded < amount.amount:
             raise InvalidRefund(
@@ -212,25 +211,28 @@ class Payment(AnnouncedMixin):
             )
 
 
-_SUM = models.DecimalField(max_digits=MAX_DIGITS + 3, decimal_places=STORED_PLACES)
+class PaidByPayments(models.Func):
+    """What payments count towards the settlement of an outer query: the sum of `standing.counted` in SQL.
 
-
-def paid_by_payments(settlement: str = "pk", currency: str | models.Value = "amount_currency") -> Coalesce:
-    """What payments count towards the settlement of an outer query whose columns are named, as an expression.
-
-    The currency may be given instead of its column.
-
-    The same as `settlements.standing.counted` for each of them, in SQL.
+    `settlement` and `currency` name columns of the outer query; the currency may be a value. It is one text
+    and no subquery of the ORM's, because every save and every letter asks for it.
     """
-    # Not a manager of django-money's: it adds conditions of its own to amounts.
-    rows: models.QuerySet[Payment] = models.QuerySet(Payment)
-    left = models.ExpressionWrapper(models.F("amount") - models.F("refunded_amount"), output_field=_SUM)
-    completed = rows.filter(
-        settlement=models.OuterRef(settlement),
-        status=Payment.Status.COMPLETED,
-        amount_currency=models.OuterRef(currency) if isinstance(currency, str) else currency,
-    )
-    nothing = models.Value(Decimal(0), output_field=_SUM)
-    total = models.Sum(Greatest(left, nothing, output_field=_SUM), output_field=_SUM)
-    sums = completed.order_by().values("settlement").annotate(total=total).values("total")
-    return Coalesce(models.Subquery(sums, output_field=_SUM), nothing, output_field=_SUM)
+
+    output_field = models.DecimalField(max_digits=MAX_DIGITS + 3, decimal_places=STORED_PLACES)
+
+    def __init__(self, settlement: str = "pk", currency: str | models.Value = "amount_currency") -> None:
+        super().__init__(models.F(settlement), models.F(currency) if isinstance(currency, str) else currency)
+
+    def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> tuple[str, Any]:
+        """The sum as a subquery."""
+        settlement, currency = (compiler.compile(source) for source in self.get_source_expressions())
+        table = connection.ops.quote_name(Payment._meta.db_table)
+        text = f"""(
+            SELECT COALESCE(SUM(
+                CASE WHEN amount > refunded_amount THEN amount - refunded_amount ELSE 0 END
+            ), 0)
+            FROM {table} paid
+            WHERE paid.settlement_id = {settlement[0]} AND paid.status = '{Payment.Status.COMPLETED.value}'
+            AND paid.amount_currency = {currency[0]}
+        )"""  # noqa: S608 - names of our own and compiled columns
+        return text, [*settlement[1], *currency[1]]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from moneyed import Money
 from pytest_django import DjangoAssertNumQueries
 
-from settlements.models import Payment, Settlement, paid_by_payments
+from settlements.models import PaidByPayments, Payment, Settlement
 
 amounts = st.decimals(Decimal("0.01"), Decimal("999999999.99"), places=2)
 statuses = st.sampled_from(Payment.Status.values)
@@ -64,7 +64,7 @@ def test_paid_is_the_sum_of_the_completed_payments_in_the_settlements_currency(
 @given(amounts, payments_in_any_currency)
 def test_the_sum_in_sql_is_the_same(amount: Decimal, rows: list[Row]) -> None:
     settlement = _settlement(amount, rows)
-    counted = Settlement.objects.annotate(counted=paid_by_payments()).get(pk=settlement.pk)
+    counted = Settlement.objects.annotate(counted=PaidByPayments()).get(pk=settlement.pk)
     assert counted.counted == settlement.paid().amount
 
 

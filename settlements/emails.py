@@ -15,6 +15,7 @@ from django.core.validators import validate_email
 from django.template import Context, Engine
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.safestring import mark_safe
 from moneyed import Money
 from moneyed.classes import CurrencyDoesNotExist
 
@@ -25,6 +26,7 @@ from settlements.models import Payment, Settlement
 from settlements.reminders import current_policy, day_of
 from settlements.rows import Question, Rows, read
 from settlements.standing import Standing
+from settlements.templatetags.settlement_format import to_decimal
 
 TEMPLATE_TYPES: Final = tuple(LETTERS)
 """Every e-mail there is: `settlements.letters.LETTERS` says to whom and when each goes."""
@@ -126,21 +128,55 @@ def render(
     check_template_type(template_type)
     if rows is None:
         rows = read(question_of(template_type, template_data), using)
-    context = _context(template_data, rows) | {"lead_template": f"email/{template_type}.lead.txt"}
+    return render_values(template_type, subject, _context(template_data, rows))
+
+
+def render_values(template_type: str, subject: str, values: Mapping[str, Any]) -> RenderedEmail:
+    """The e-mail that shows these `VALUES` and nothing else, with days of REMINDER_TIME_ZONE."""
+    context = dict.fromkeys(VALUES) | values
+    context |= _balance(context)
+    name = f"email/{template_type}"
     with timezone.override(current_policy().time_zone):
-        subject_line = " ".join(subject.split()) or _render_text(
-            f"email/{template_type}.subject.txt", context
-        )
-        context["subject_line"] = " ".join(subject_line.split())
-        text = _render_text(f"email/{template_type}.txt", context)
-        html = _render_template(f"email/{template_type}.html", context, autoescape=True)
+        line = " ".join(subject.split()) or _render_template(f"{name}.subject.txt", context, autoescape=False)
+        context["subject_line"] = " ".join(line.split())
+        context["lead"] = _render_template(f"{name}.lead.txt", context, autoescape=False)
+        text = _render_text(f"{name}.txt", context)
+        context["lead"] = mark_safe(_render_template(f"{name}.lead.txt", context, autoescape=True))  # noqa: S308
+        html = _render_template(f"{name}.html", context, autoescape=True)
     return RenderedEmail(context["subject_line"], text, _inliner.inline(html))
+
+
+def _balance(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What templates ask of the balance, once for all of them: numbers may be money, numbers or text."""
+    amount, remaining = values["amount"], values["remaining"]
+    if _is_of_another_amount(remaining, amount):
+        remaining = None
+    left, total = to_decimal(remaining), to_decimal(amount)
+    owed = total if remaining is None else left
+    is_closed = bool(values["is_cancelled"]) or values["is_open"] is False
+    return {
+        "remaining": remaining,
+        "nothing_remains": left == 0,
+        "something_remains": bool(left),
+        "is_part": bool(left) and total is not None and left != total,
+        "is_settled": is_closed or owed == 0,
+        "overpaid": values["overpaid"] if to_decimal(values["overpaid"]) else None,
+        "refunded_amount": values["refunded_amount"] if to_decimal(values["refunded_amount"]) else None,
+    }
 
 
 def question_of(template_type: str, template_data: Mapping[str, Any], **more: Any) -> Question:
     """What the rows are to be asked for these values."""
     keys = {name: template_data.get(name) for name in ("user_id", "settlement_id", "payment_id")}
     return Question(template_type, **{**keys, **more})
+
+
+def _is_of_another_amount(remaining: Any, amount: Any) -> bool:
+    """What is left of a settlement says nothing of an amount that was given in its place."""
+    currency = getattr(remaining, "currency", None)
+    return bool(
+        remaining and currency and amount is not None and getattr(amount, "currency", None) != currency
+    )
 
 
 # Rules that cannot be inlined (dark mode, narrow screens) stay behind in the style block.

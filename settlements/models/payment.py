@@ -201,9 +201,7 @@ class Payment(AnnouncedMixin):
                 f"{amount.currency}, not {refunded.normalize():f}"
             )
         if refunded and not arrived:
-            raise InvalidRefund(
-                f"only money that arrived can be refunded: this payment is {self.status}"
-            )
+            raise InvalidRefund(f"only money that arrived can be refunded: this payment is {self.status}")
         if has_status and self.status == self.Status.REFUNDED and 0 < refunded < amount.amount:
             raise InvalidRefund(
                 "a payment of which a part was refunded stays completed: set refunded_amount alone, "

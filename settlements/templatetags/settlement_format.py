@@ -42,7 +42,9 @@ def active_locale() -> Locale:
     return _locale_of(get_language() or settings.LANGUAGE_CODE)
 
 
-def _to_decimal(value: object) -> Decimal | None:
+def to_decimal(value: object) -> Decimal | None:
+    """The number of an amount, be it money, a number or text; None if it is none that can be shown."""
+    value = getattr(value, "amount", value)
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         return None
     try:
@@ -78,7 +80,7 @@ def money(value: Any, currency: Any = "") -> str:
     """An amount as the active language writes it; `currency` counts where the value brings none."""
     if isinstance(value, Money):
         value, currency = value.amount, value.currency
-    number = _to_decimal(value)
+    number = to_decimal(value)
     if number is None:
         return "" if value is None else str(value)
     locale = active_locale()

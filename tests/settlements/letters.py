@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 
-from django.template import Context, Engine
 from moneyed import Money
+
+from settlements import emails
 
 NAMES = (
     "amount",
@@ -95,18 +96,15 @@ class Letter:
 
 def letter(template_type: str, values: dict[str, Any], **others: Any) -> Letter:
     """The letter of that type, with `values` and, winning over them, `others`."""
-    lead = f"email/{template_type}.lead.txt"
-    context: dict[str, Any] = dict.fromkeys(NAMES) | values | others | {"lead_template": lead}
-    subject = folded(rendered(f"email/{template_type}.subject.txt", context))
-    context["subject_line"] = subject
-    text = folded(rendered(f"email/{template_type}.txt", context))
-    html = visible(rendered(f"email/{template_type}.html", context, autoescape=True))
-    return Letter(subject, text, html)
+    email = emails.render_values(template_type, "", values | others)
+    return Letter(folded(email.subject), folded(email.text), visible(email.html))
 
 
-def rendered(name: str, context: dict[str, Any], *, autoescape: bool = False) -> str:
-    """A template of the site's, filled in."""
-    return str(Engine.get_default().get_template(name).render(Context(context, autoescape=autoescape)))
+def lead_of(template_type: str, values: dict[str, Any]) -> str:
+    """The sentences that a letter begins with."""
+    context = dict.fromkeys(emails.VALUES) | values
+    name = f"email/{template_type}.lead.txt"
+    return folded(emails._render_template(name, context | emails._balance(context), autoescape=False))
 
 
 def folded(text: str) -> str:

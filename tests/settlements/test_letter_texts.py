@@ -10,6 +10,7 @@ import pytest
 from django.utils import translation
 from moneyed import Money
 
+from settlements.emails import render_values
 from tests.settlements.letters import (
     CANCELLED,
     COMPLETED,
@@ -27,8 +28,8 @@ from tests.settlements.letters import (
     SPEAK_OF_THE_BALANCE,
     UNPAID,
     folded,
+    lead_of,
     letter,
-    rendered,
 )
 
 ROLES = ("payer", "payee", None)
@@ -55,7 +56,7 @@ def test_sentences_read_well(template_type: str, situation: str, role: str | Non
 def test_html_and_text_say_the_same_sentences(template_type: str, situation: str) -> None:
     values = SITUATIONS[situation]
     told = letter(template_type, values)
-    lead = folded(rendered(f"email/{template_type}.lead.txt", dict.fromkeys(NAMES) | values))
+    lead = lead_of(template_type, values)
     assert lead in told.text and lead in told.html
 
 
@@ -298,9 +299,8 @@ def test_nobody_else_pays_for_what_is_closed(values: dict[str, Any]) -> None:
 def test_who_was_released_takes_part_no_more() -> None:
     told = letter("settlement_released", UNPAID)
     assert "because you took part in the settlement “Dinner”" in told.text
-    assert "because you took part in the settlement “Dinner”" in rendered(
-        "email/settlement_released.html",
-        dict.fromkeys(NAMES) | UNPAID | {"lead_template": "email/settlement_released.lead.txt"},
+    assert "because you took part in the settlement “Dinner”" in (
+        render_values("settlement_released", "", UNPAID).html
     )
 
 

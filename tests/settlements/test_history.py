@@ -56,6 +56,21 @@ def test_history_created_in_bulk_is_found_in_silence(settlement: Settlement, val
     assert not any(reconcile(full=True).values())
 
 
+@pytest.mark.parametrize("overdue_for", [4 * DAY, 40 * DAY, 4_000 * DAY])
+def test_a_settlement_created_after_its_last_reminder_is_history_and_silent(
+    make_settlement: MakeSettlement, overdue_for: timedelta
+) -> None:
+    settlement = make_settlement(due_date=timezone.now() - overdue_for)
+    assert (settlement.history, jobs_of(settlement)) == (True, [])
+
+
+def test_a_settlement_that_is_said_to_be_no_history_is_reminded_of_however_old(
+    make_settlement: MakeSettlement,
+) -> None:
+    settlement = make_settlement(due_date=timezone.now() - 400 * DAY, history=False)
+    assert stages_of(settlement) == {("initial", 0)}
+
+
 def test_what_is_said_to_be_no_history_is_told(make_settlement: MakeSettlement) -> None:
     make_settlement(status="completed", history=False)
     run_soon()

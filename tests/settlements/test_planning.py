@@ -128,21 +128,6 @@ def test_a_settlement_created_after_its_due_date_has_one_reminder_due(
     assert [job.payload["reminder_type"] for job in due] == ["initial"]
 
 
-@pytest.mark.parametrize("overdue_for", [4 * DAY, 40 * DAY, 4_000 * DAY])
-def test_a_settlement_created_after_its_last_reminder_is_history_and_silent(
-    make_settlement: Callable[..., Settlement], overdue_for: timedelta
-) -> None:
-    settlement = make_settlement(due_date=timezone.now() - overdue_for)
-    assert (settlement.history, jobs_of(settlement)) == (True, [])
-
-
-def test_a_settlement_that_is_said_to_be_no_history_is_reminded_of_however_old(
-    make_settlement: Callable[..., Settlement],
-) -> None:
-    settlement = make_settlement(due_date=timezone.now() - 400 * DAY, history=False)
-    assert stages_of(settlement) == {("initial", 0)}
-
-
 @pytest.mark.parametrize("created_ago", [2 * DAY, 8 * DAY, 400 * DAY])
 def test_a_settlement_entered_long_after_it_arose_has_at_most_one_reminder_due(
     make_settlement: Callable[..., Settlement], created_ago: timedelta

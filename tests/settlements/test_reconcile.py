@@ -48,6 +48,9 @@ MakeSettlement = Callable[..., Settlement]
 MakePayment = Callable[..., Payment]
 DAY = timedelta(days=1)
 PAYER, PAYEE = "payer@example.com", "payee@example.com"
+WHOLE_PLAN = {("initial", 0), ("final", 0)} | {
+    (stage, n) for stage in ("follow_up", "overdue") for n in (1, 2)
+}
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -110,14 +113,7 @@ def test_a_settlement_created_in_bulk_gets_what_a_save_would_have_given_it(
     assert reconcile(full=full)["settlements announced"] == 3
     for settlement in bulk:
         assert events_of(settlement) == ["settlement_created"]
-        assert stages_of(settlement) == {
-            ("initial", 0),
-            ("follow_up", 1),
-            ("follow_up", 2),
-            ("final", 0),
-            ("overdue", 1),
-            ("overdue", 2),
-        }
+        assert stages_of(settlement) == WHOLE_PLAN
 
 
 def test_a_settlement_created_in_bulk_is_told_of(bulk: list[Settlement]) -> None:
@@ -349,6 +345,18 @@ def test_a_reminder_that_an_operator_cancelled_stays_cancelled(known: Settlement
     assert ("final", 0) not in stages_of(known)
 
 
+@pytest.mark.parametrize("is_pruned", [False, True])
+def test_what_an_operator_cancelled_stays_cancelled_though_its_job_is_pruned(
+    known: Settlement, make_payment: MakePayment, is_pruned: bool
+) -> None:
+    make_payment(known)
+    for job in (reminders_of(known)["final", 0], only(known, STATUS_CHECK)):
+        job.cancel("asked for by the payee")
+    if is_pruned:
+        Job.objects.filter(state=Job.State.CANCELLED).delete()
+    assert run_command() == "nothing was missing"
+
+
 def test_a_reminder_that_went_out_is_not_created_again(known: Settlement) -> None:
     assert delivered(known) == [("initial", 0)]
     Job.objects.all().delete()
@@ -367,14 +375,7 @@ def test_reminders_of_a_payer_who_was_replaced_by_an_update_go_to_the_new_one(kn
     other = User.objects.create_user("other", "other@example.com")
     Settlement.objects.update(payer=other)
     assert run_command() == "1 payers announced"
-    assert stages_of(known) == {
-        ("initial", 0),
-        ("follow_up", 1),
-        ("follow_up", 2),
-        ("final", 0),
-        ("overdue", 1),
-        ("overdue", 2),
-    }
+    assert stages_of(known) == WHOLE_PLAN
     assert {job.payload["user_id"] for job in waiting_of(known, REMINDER)} == {other.pk}
 
 

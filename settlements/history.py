@@ -18,7 +18,14 @@ def is_history(settlement: Settlement) -> bool:
     """
     if settlement.is_open:
         return _is_past_its_last_reminder(settlement)
-    return bool(settlement.decided_status)
+    return bool(settlement.decided_status) or getattr(settlement.amount, "amount", None) != 0
+
+
+def counts_as_history(settlement: Settlement) -> bool:
+    """Whether nobody is told of it: also of a row that was written in bulk and waits for the reconciler."""
+    if settlement.history is None and not settlement.announced_status:
+        return is_history(settlement)
+    return bool(settlement.history)
 
 
 def _is_past_its_last_reminder(settlement: Settlement) -> bool:

@@ -232,6 +232,8 @@ class Settlement(AnnouncedMixin):
     _decided_by: Any = None
     _decision_reason: str = ""
     _follows_payments: bool = False
+    payer_told_before: Any = None
+    """The primary key of the payer whom the jobs knew of before the latest save."""
 
     def keep_true(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
         """Refuse amounts that cannot be; keep decisions, status and payer's term as this save makes them."""
@@ -243,6 +245,7 @@ class Settlement(AnnouncedMixin):
             self._set_status(stored, written)
         elif written is None or "history" in written:
             self.history = asked_for_history
+        self.payer_told_before = stored["announced_payer_id"] if stored is not None else None
         if stored is not None and self.changes("payer_id", stored, written):
             self.begin_term()
         self._decided_by, self._decision_reason, self._follows_payments = None, "", False

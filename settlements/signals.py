@@ -60,8 +60,12 @@ def before_save(
         columns = [*sender.columns_before_save(), *(["counted"] if sender is Settlement else [])]
         stored = rows.values(*columns).first()
     instance.before_save(stored)
-    if stored is None and isinstance(instance, Settlement) and instance.history is None:
-        instance.history = is_history(instance)
+    if isinstance(instance, Settlement) and instance.history is None:
+        if stored is None:
+            instance.history = is_history(instance)
+        elif not stored["announced_status"]:
+            # Written in bulk, and saved before the reconciler met it: what counts is how it was written.
+            instance.history = is_history(instance, stored["status"])
 
 
 def _take_as_new(settlement: Settlement) -> None:

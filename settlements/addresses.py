@@ -27,13 +27,16 @@ _STATUSES: Final = {
 
 
 def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | None = None) -> None:
-    """Send nothing to this address any more. What happened before an operator cleared it changes nothing."""
+    """Send nothing to this address any more.
+
+    What happened before an operator cleared it changes nothing, nor does what was known when it was cleared.
+    """
     moment = at or timezone.now()
     values = {"cause": cause, "detail": detail[:500], "barred_at": moment}
     rows = BarredAddress.objects.using(using)
     with transaction.atomic(using=using):
         barred, is_new = rows.select_for_update().get_or_create(address=address.lower(), defaults=values)
-        if not is_new and barred.cleared_at is not None and barred.cleared_at < moment:
+        if not is_new and barred.cleared_at is not None and max(barred.cleared_at, barred.barred_at) < moment:
             rows.filter(pk=barred.pk).update(**values, cleared_at=None, cleared_by=None, clearing_reason="")
 
 

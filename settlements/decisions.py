@@ -2,31 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from jobqueue.models import Job
-from settlements.models import Cancellation, Settlement
+from settlements import deliveries
+from settlements.models import Cancellation, ReminderDelivery, ReminderType, Settlement
+from settlements.reminders import PlannedReminder, step_key
 
 REMINDERS = "reminders.send"
 CHECKS = "settlement.payment_status_check"
+EMAILS = "email.notification"
 REPLANNED = "re-planned"
 """How the reason begins where the plan itself cancelled a reminder."""
 DELETED = "the settlement was deleted"
 
 
 def remember_cancelled(sender: Any, jobs: Sequence[Job], reason: str, using: str, **_: Any) -> None:
-    """Note which reminders and payment checks an operator cancelled, in the transaction that cancels them."""
-    if reason.startswith(REPLANNED) or reason == DELETED:
+    """Note which reminders and payment checks an operator cancelled, in the transaction that cancels them.
+
+    Who cancels the e-mail of a planned reminder has decided about that reminder. The plan's own cancellations
+    are not told of.
+    """
+    if reason == DELETED:
         return
-    decided = [job for job in jobs if job.processor in (REMINDERS, CHECKS) and job.unique_key]
-    Cancellation.objects.using(using).bulk_create(
-        [
-            Cancellation(settlement_id=job.payload["settlement_id"], unique_key=job.unique_key)
-            for job in decided
-        ],
-        ignore_conflicts=True,
-    )
+    emails = [job for job in jobs if job.processor == EMAILS]
+    decided = [
+        Cancellation(settlement_id=job.payload["settlement_id"], unique_key=job.unique_key)
+        for job in jobs
+        if job.processor in (REMINDERS, CHECKS) and job.unique_key
+    ]
+    if emails:
+        deliveries.note_cancelled(emails, reason, using)
+        decided += _reminders_of(emails, using)
+    Cancellation.objects.using(using).bulk_create(decided, ignore_conflicts=True)
+
+
+def _reminders_of(emails: Sequence[Job], using: str) -> Iterator[Cancellation]:
+    """The planned reminders that these e-mails carry; none of them will be delivered by it."""
+    planned = {job.pk for job in emails if (job.payload.get("reminder") or {}).get("planned_at")}
+    for row in ReminderDelivery.objects.using(using).filter(email_job__in=planned):
+        yield Cancellation(settlement_id=row.settlement_id, unique_key=key_of_delivery(row))
+    deliveries.give_up_reminders(emails, using)
+
+
+def give_up_failed(sender: Any, job: Job, outcome: Any, **_: Any) -> None:
+    """The reminder of an e-mail that failed for good was not delivered, whatever the error was."""
+    if job.processor == EMAILS:
+        deliveries.give_up_reminder(job, outcome.database)
+
+
+def key_of(settlement_id: Any, reminder: PlannedReminder, due_date: datetime, payer_term: int) -> str:
+    """The unique key of a reminder to a payer: another one after him gets reminders of his own."""
+    key = step_key(settlement_id, reminder, due_date)
+    return f"{key}:{payer_term}" if payer_term else key
+
+
+def key_of_delivery(row: ReminderDelivery) -> str:
+    """The unique key under which this reminder is planned."""
+    reminder = PlannedReminder(ReminderType(row.reminder_type), row.step, row.due_date)
+    return key_of(row.settlement_id, reminder, row.due_date, row.payer_term)
 
 
 def cancelled_keys(settlement: Settlement, using: str) -> set[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from email.utils import parseaddr
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F
+from django.db.models import Exists, F, QuerySet
 from django.db.models.functions import Now
 
+from jobqueue.clock import database_now
 from jobqueue.jobs import RetryLater
 from jobqueue.models import Job
 from settlements.models import EmailDelivery, ReminderDelivery
@@ -81,9 +83,10 @@ def _claim(delivery: EmailDelivery, job: Job | None, facts: dict[str, Any], usin
         # A subquery, not a join: PostgreSQL then checks status and tries again after it waited for the row.
         seen = seen.filter(Exists(Job.objects.using(using).filter(pk=job.pk, attempt=job.attempt)))
     values = {name: facts[name] for name in ("recipient", "user_id", "subject")}
-    if delivery.status in _ENDED:
-        # Somebody asked for it once more: the time for which it is tried begins anew.
-        values |= {"tries_before": F("tries"), "trying_since": Now()}
+    if delivery.status in _ENDED and not (job and job.failures):
+        # Somebody asked for it once more: the time for which it is tried begins anew. After an error of ours,
+        # which counts as a failure of the job, it goes on.
+        values |= {"tries_before": F("tries"), "trying_since": database_now(using)}
     sending = EmailDelivery.Status.SENDING
     if not seen.update(status=sending, tries=F("tries") + 1, error="", **values):
         raise RetryLater(BUSY_DELAY, "another run of this job is sending the e-mail")
@@ -103,10 +106,24 @@ def mark_sent(
         "error": "",
     }
     if not is_reminder or job is None:
-        row.update(**values)
+        _update_or_name(row, rows, values)
         return
     with transaction.atomic(using=using):
-        row.update(**values)
+        _update_or_name(row, rows, values)
+        _settle_reminder(job, ReminderDelivery.Status.DELIVERED, using)
+
+
+def _update_or_name(
+    row: QuerySet[EmailDelivery], rows: QuerySet[EmailDelivery], values: dict[str, Any]
+) -> None:
+    """What was reported before our mark keeps its status, and still gets the provider's name for it."""
+    if not row.update(**values):
+        rows.update(provider_id=values["provider_id"])
+
+
+def note_taken(job: Job | None, using: str) -> None:
+    """The mail server has this e-mail, whoever said so: its reminder is delivered."""
+    if job is not None and job.payload.get("reminder"):
         _settle_reminder(job, ReminderDelivery.Status.DELIVERED, using)
 
 
@@ -129,8 +146,32 @@ def _mark(delivery: EmailDelivery, status: str, error: str, using: str) -> None:
 
 def give_up_reminder(job: Job | None, using: str) -> None:
     """The reminder of this e-mail will not be delivered by it."""
-    if job is not None:
-        _settle_reminder(job, ReminderDelivery.Status.NOT_DELIVERED, using)
+    if job is not None and job.payload.get("reminder"):
+        give_up_reminders([job], using)
+
+
+def give_up_reminders(jobs: Sequence[Job], using: str) -> None:
+    """The reminders of these e-mails will not be delivered by them."""
+    rows = ReminderDelivery.objects.using(using).filter(email_job_id__in=[job.pk for job in jobs])
+    rows.filter(status=ReminderDelivery.Status.ON_ITS_WAY).update(
+        status=ReminderDelivery.Status.NOT_DELIVERED
+    )
+
+
+def note_cancelled(jobs: Sequence[Job], reason: str, using: str) -> None:
+    """Show on e-mails that waited for another try that somebody cancelled them."""
+    rows = EmailDelivery.objects.using(using).filter(job__in=jobs, status=EmailDelivery.Status.DEFERRED)
+    rows.update(status=EmailDelivery.Status.SKIPPED, error=reason)
+
+
+def note_tried_again(job: Job | None, delivery: EmailDelivery, using: str) -> None:
+    """The reminder of an e-mail that was given up is on its way again: somebody asked for it once more."""
+    if job is None or delivery.tries == 1 or not job.payload.get("reminder"):
+        return
+    rows = ReminderDelivery.objects.using(using).filter(email_job_id=job.pk)
+    rows.filter(status=ReminderDelivery.Status.NOT_DELIVERED).update(
+        status=ReminderDelivery.Status.ON_ITS_WAY
+    )
 
 
 def _settle_reminder(job: Job, status: str, using: str) -> None:
@@ -138,7 +179,7 @@ def _settle_reminder(job: Job, status: str, using: str) -> None:
 
 
 def note_not_sent(job: Job | None, facts: dict[str, Any], status: str, reason: str, using: str) -> bool:
-    """Write down why an e-mail is not sent; False if it went out already, or is being sent by another run."""
+    """Write down why an e-mail is not sent; False if it went out already."""
     rows = EmailDelivery.objects.using(using)
     with transaction.atomic(using=using):
         values = {"status": status, "error": reason}

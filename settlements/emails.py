@@ -133,7 +133,7 @@ def render(
 
 def render_values(template_type: str, subject: str, values: Mapping[str, Any]) -> RenderedEmail:
     """The e-mail that shows these `VALUES` and nothing else, with days of REMINDER_TIME_ZONE."""
-    context = dict.fromkeys(VALUES) | values
+    context: dict[str, Any] = {**dict.fromkeys(VALUES), **values}
     context |= _balance(context)
     name = f"email/{template_type}"
     with timezone.override(current_policy().time_zone):

@@ -11,14 +11,21 @@ from settlements.models import Settlement
 from settlements.reminders import calendar, current_policy
 
 
-def is_history(settlement: Settlement) -> bool:
-    """Whether a new settlement is closed already, or past its last reminder.
+def is_history(settlement: Settlement, status: str = "") -> bool:
+    """Whether a settlement that is new, with this status, is closed already, or past its last reminder.
 
     A settlement of 0 is completed and nobody hears of it, but it is none: its amount may still change.
     """
-    if settlement.is_open:
+    if (status or settlement.status) in Settlement.OPEN:
         return _is_past_its_last_reminder(settlement)
-    return bool(settlement.decided_status)
+    return bool(settlement.decided_status) or getattr(settlement.amount, "amount", None) != 0
+
+
+def counts_as_history(settlement: Settlement) -> bool:
+    """Whether nobody is told of it: also of a row that was written in bulk and waits for the reconciler."""
+    if settlement.history is None and not settlement.announced_status:
+        return is_history(settlement)
+    return bool(settlement.history)
 
 
 def _is_past_its_last_reminder(settlement: Settlement) -> bool:

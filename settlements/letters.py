@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from settlements.history import counts_as_history
 from settlements.models import Payment, ReminderType, Settlement
 from settlements.standing import COMPLETED, Standing
 
@@ -269,6 +270,6 @@ def _history(template_type: str, facts: Facts) -> Because:
     """Nobody is told of history unless somebody asks for it, or it was paid too much."""
     is_asked_for = facts.is_own or (facts.reminder is not None and facts.reminder.planned_at is None)
     is_too_much = template_type == "payment_received" and facts.standing.overpaid > 0
-    return (
-        "settlement is history" if facts.settlement.history and not is_asked_for and not is_too_much else None
-    )
+    if is_asked_for or is_too_much or not counts_as_history(facts.settlement):
+        return None
+    return "settlement is history"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from jobqueue.clock import database_now
 from jobqueue.jobs import NewJob, enqueue_many
 from jobqueue.models import Job
 from settlements.conf import get_settings
-from settlements.decisions import REMINDERS, REPLANNED, cancelled_keys
+from settlements.decisions import REMINDERS, REPLANNED, cancelled_keys, key_of
+from settlements.history import counts_as_history
 from settlements.models import ReminderDelivery, ReminderType, Settlement
 from settlements.reminders import (
     PlannedReminder,
@@ -20,7 +23,6 @@ from settlements.reminders import (
     current_policy,
     plan_begins_at,
     plan_for,
-    step_key,
 )
 
 
@@ -38,13 +40,13 @@ def plan_reminders(
     using: str,
     now: datetime | None = None,
     keep_cancelled: bool = False,
-    former_payer: Any = None,
+    former_payers: Collection[Any] = (),
 ) -> Replanned:
     """Cancel the waiting reminders that are not in the plan, and add those of the plan that are missing.
 
     With `keep_cancelled`, a reminder that somebody cancelled stays cancelled (the reconciler); without,
-    the plan is made anew (a change of the settlement). Safe to repeat: the settlement's row is locked. A
-    `former_payer` (the primary key) is told that he does not owe it any more.
+    the plan is made anew (a change of the settlement). Safe to repeat: the settlement's row is locked. Each
+    of the `former_payers` (primary keys) is told that he does not owe it any more.
     """
     with transaction.atomic(using=using):
         # The row counts: an instance can be stale, or hold what `update_fields` left out.
@@ -62,7 +64,7 @@ def plan_reminders(
         missing = [
             _new_job(current, key, reminder) for key, reminder in planned.items() if key not in settled
         ]
-        released = [_release(current, former_payer, moment)] if former_payer is not None else []
+        released = [_release(current, former_payer, moment) for former_payer in former_payers]
         enqueue_many([*missing, *released], using=using)
     return Replanned(cancelled, len(missing))
 
@@ -74,15 +76,15 @@ def _is_settled(job: Job, keep_cancelled: bool) -> bool:
 
 def _planned(settlement: Settlement, using: str, now: datetime) -> dict[str, PlannedReminder]:
     """What is still to go out, by unique key; without what went out for an earlier due date already."""
-    counted_from_creation = [ReminderType.INITIAL, ReminderType.FOLLOW_UP]
+    counted_from_creation = Q(reminder_type__in=[ReminderType.INITIAL, ReminderType.FOLLOW_UP])
     deliveries = ReminderDelivery.objects.using(using).filter(
-        settlement_id=settlement.pk, payer_term=settlement.payer_term
+        counted_from_creation | Q(due_date=settlement.due_date),
+        settlement_id=settlement.pk,
+        payer_term=settlement.payer_term,
     )
     # What is on its way is neither delivered nor missing.
     sent = set(
-        deliveries.filter(reminder_type__in=counted_from_creation)
-        .exclude(status=ReminderDelivery.Status.NOT_DELIVERED)
-        .values_list("reminder_type", "step")
+        deliveries.exclude(status=ReminderDelivery.Status.NOT_DELIVERED).values_list("reminder_type", "step")
     )
     return {
         _key(settlement, reminder): reminder
@@ -93,13 +95,11 @@ def _planned(settlement: Settlement, using: str, now: datetime) -> dict[str, Pla
 
 def _has_plan(settlement: Settlement) -> bool:
     """Nobody is reminded of what is closed, nor of what is history."""
-    return settlement.is_open and not settlement.history
+    return settlement.is_open and not counts_as_history(settlement)
 
 
 def _key(settlement: Settlement, reminder: PlannedReminder) -> str:
-    """The unique key of a reminder to this payer: another one after him gets reminders of his own."""
-    key = step_key(settlement.pk, reminder, settlement.due_date)
-    return f"{key}:{settlement.payer_term}" if settlement.payer_term else key
+    return key_of(settlement.pk, reminder, settlement.due_date, settlement.payer_term)
 
 
 def _unwanted(jobs: list[Job], settlement: Settlement) -> list[Job]:

@@ -71,7 +71,8 @@ def _announce_settlement(settlement: Settlement, using: str) -> None:
         settlement.begin_term()
         change.fields["payer"] = (former, settlement.payer_id)
     _keep(settlement, using)
-    signals.notify_about_settlement(settlement, change)
+    if change.created or set(change.fields) != {"payer"}:
+        signals.notify_about_settlement(settlement, change)
     signals.keep_reminder_plan(settlement, change)
     if settlement.standing(paid).status != settlement.status:
         signals.follow_payments(settlement.pk, using=using)

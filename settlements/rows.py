@@ -175,9 +175,14 @@ def _is_barred(
     if annotated is not None and settlement is not None and person is not None:
         for role in ("payer", "payee"):
             if person.pk == getattr(settlement, f"{role}_id"):
-                return bool(getattr(annotated, f"{role}_barred"))
+                # SQLite knows the small letters of ASCII alone.
+                return bool(getattr(annotated, f"{role}_barred")) or _is_barred_abroad(person.email, using)
     address = question.address or (person.email if person is not None else "")
     return is_barred(address, using)
+
+
+def _is_barred_abroad(address: str, using: str) -> bool:
+    return not address.isascii() and is_barred(address, using)
 
 
 def is_barred(address: str, using: str) -> bool:
@@ -191,12 +196,12 @@ def _was_written_to(settlement: Settlement | None, person: Any, question: Questi
     if question.template_type != "settlement_released" or settlement is None or person is None:
         return False
     about = f"{Settlement._meta.label_lower}:{settlement.pk}"
-    letters = EmailDelivery.objects.using(using).filter(about=about)
-    return (
-        letters.filter(
-            Q(user_id=person.pk) | Q(user_id__isnull=True, recipient__iexact=person.email),
-            status__in=[*EmailDelivery.TAKEN, EmailDelivery.Status.SENDING],
-        )
-        .exclude(template_type="settlement_released")
-        .exists()
+    letters = EmailDelivery.objects.using(using).filter(
+        Q(user_id=person.pk) | Q(user_id__isnull=True, recipient__iexact=person.email),
+        about=about,
+        status__in=[*EmailDelivery.TAKEN, EmailDelivery.Status.SENDING],
     )
+    # Who was told so already was told of the letters before that.
+    latest = letters.exclude(job=question.job_id) if question.job_id is not None else letters
+    template_type = latest.order_by("-id").values_list("template_type", flat=True).first()
+    return template_type not in (None, "settlement_released")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Value
 from django.db.models.signals import post_delete, pre_delete, pre_save
 
-from jobqueue.events import job_cancelled
+from jobqueue.events import job_cancelled, job_failed
 from jobqueue.models import Job
 from jobqueue.signals import Change, on_save
 from settlements import decisions
 from settlements.conf import get_settings
-from settlements.history import is_history
+from settlements.history import counts_as_history, is_history
 from settlements.jobs import add_settlement_processing_job
 from settlements.models import PaidByPayments, Payment, Settlement
 from settlements.planning import plan_reminders
@@ -26,6 +27,7 @@ def connect() -> None:
     pre_delete.connect(before_delete, sender=Payment, dispatch_uid="settlements.before_delete")
     post_delete.connect(follow_deleted, sender=Payment, dispatch_uid="settlements.follow_deleted")
     job_cancelled.connect(decisions.remember_cancelled, sender=Job, dispatch_uid="settlements.cancelled")
+    job_failed.connect(decisions.give_up_failed, sender=Job, dispatch_uid="settlements.failed")
 
     on_save(
         Settlement,
@@ -48,6 +50,8 @@ def before_save(
 ) -> None:
     """Make the row right before it is written; what `loaddata` writes is taken as it is, and as told."""
     if raw:
+        if isinstance(instance, Settlement) and not instance.announced_status:
+            _take_as_new(instance)
         instance.mark_as_announced(None)
         return
     stored = None
@@ -60,8 +64,20 @@ def before_save(
         columns = [*sender.columns_before_save(), *(["counted"] if sender is Settlement else [])]
         stored = rows.values(*columns).first()
     instance.before_save(stored)
-    if stored is None and isinstance(instance, Settlement) and instance.history is None:
-        instance.history = is_history(instance)
+    if isinstance(instance, Settlement) and instance.history is None:
+        if stored is None:
+            instance.history = is_history(instance)
+        elif not stored["announced_status"]:
+            # Written in bulk, and saved before the reconciler met it: what counts is how it was written.
+            instance.history = is_history(instance, stored["status"])
+
+
+def _take_as_new(settlement: Settlement) -> None:
+    """A fixture that somebody wrote by hand says nothing of decisions and history: they are a new row's."""
+    if not settlement.is_open and not settlement.decided_status:
+        settlement.adopt_status(Decimal(0))
+    if settlement.history is None:
+        settlement.history = is_history(settlement)
 
 
 def cancel_jobs(sender: Any, instance: Settlement, using: str, **_: Any) -> None:
@@ -75,7 +91,7 @@ def cancel_jobs(sender: Any, instance: Settlement, using: str, **_: Any) -> None
 def notify_about_settlement(settlement: Settlement, change: Change) -> None:
     """Created, or changed in a way that payer and payee should hear of; history is silent."""
     event = settlement_event(settlement, change)
-    if settlement.history or event is None:
+    if event is None or counts_as_history(settlement):
         return
     # Created and updated share a key: what is changed before the first e-mail is out is in that e-mail.
     topic = "terms" if event in ("settlement_created", "settlement_updated") else event
@@ -112,7 +128,14 @@ def keep_reminder_plan(settlement: Settlement, change: Change) -> None:
     if _is_part_payment(change) or (change.created and settlement.history):
         return
     if set(change.fields) != {"history"} or settlement.history:
-        plan_reminders(settlement, using=change.using, former_payer=change.old("payer"))
+        plan_reminders(settlement, using=change.using, former_payers=_former_payers(settlement, change))
+
+
+def _former_payers(settlement: Settlement, change: Change) -> set[Any]:
+    """Who owed it before this change; also whom an update replaced that nobody was told of yet."""
+    if "payer" not in change.fields:
+        return set()
+    return {change.old("payer"), settlement.payer_told_before} - {None, settlement.payer_id}
 
 
 def _is_part_payment(change: Change) -> bool:

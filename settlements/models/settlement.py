@@ -239,17 +239,25 @@ class Settlement(AnnouncedMixin):
     _decided_by: Any = None
     _decision_reason: str = ""
     _follows_payments: bool = False
+    _asked_history: bool | None = None
+    payer_told_before: Any = None
+    """The primary key of the payer whom the jobs knew of before the latest save."""
+
+    def before_save(self, stored: Mapping[str, Any] | None) -> None:
+        """Make the row right before it is written: `stored` is what it holds, None if it is new."""
+        self._asked_history = self.__dict__.get("history")
+        super().before_save(stored)
 
     def keep_true(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
         """Refuse amounts that cannot be; keep decisions, status and payer's term as this save makes them."""
-        asked_for_history = self.__dict__.get("history")
         self._check_amount(stored, written)
         if stored is None:
             self._begin()
         elif self.changes("status", stored, written) and isinstance(self.status, str):
             self._set_status(stored, written)
-        elif written is None or "history" in written:
-            self.history = asked_for_history
+        if stored is not None and (written is None or "history" in written):
+            self._set_history(stored)
+        self.payer_told_before = stored["announced_payer_id"] if stored is not None else None
         if stored is not None and self.changes("payer_id", stored, written):
             self.begin_term()
         self._decided_by, self._decision_reason, self._follows_payments = None, "", False
@@ -295,6 +303,11 @@ class Settlement(AnnouncedMixin):
         was_closed = stored["status"] in (self.Status.COMPLETED, self.Status.CANCELLED)
         if was_closed and self.is_open and not self._follows_payments:
             self.history = False
+
+    def _set_history(self, stored: Mapping[str, Any]) -> None:
+        """As somebody says now; an instance that says nothing, or the same, leaves what the row says."""
+        if self._asked_history is not None and self._asked_history != stored["history"]:
+            self.history = self._asked_history
 
     def _decide(self, paid: Decimal) -> None:
         self.decided_status, self.decided_at, self.decided_paid = self.status, timezone.now(), paid

@@ -20,9 +20,10 @@ from settlements import deliveries, emails
 from settlements.exceptions import InvalidEmailAddress, UnknownTemplateType
 from settlements.letters import Reminder
 from settlements.models import EmailDelivery
+from settlements.planning import plan_reminders
 from settlements.processors import refusals
 from settlements.rows import Question
-from settlements.truth import look
+from settlements.truth import Verdict, look
 
 logger = logging.getLogger("settlements.email")
 
@@ -61,7 +62,9 @@ def send(
     verdict = look(question, using)
     facts = deliveries.facts(job, verdict, template_type)
     if verdict.skip is not None:
-        return _skip(job, facts, verdict.skip, using)
+        skipped = _skip(job, facts, verdict.skip, using)
+        _plan_anew(question, verdict, using)
+        return skipped
     if verdict.wait is not None:
         raise RetryLater(verdict.wait, "quiet hours")
     _check_own_address(job, facts, verdict.address, question, using)
@@ -69,7 +72,9 @@ def send(
     rendered = emails.render(template_type, email_subject, template_data, using=using, rows=verdict.rows)
     delivery = deliveries.take(job, {**facts, "subject": rendered.subject[:250]}, using)
     if delivery is None:
+        deliveries.note_taken(job, using)
         return Skipped("already sent")
+    deliveries.note_tried_again(job, delivery, using)
     try:
         provider_id = emails.send(rendered, verdict.address, delivery.message_id)
     except Exception as error:
@@ -111,8 +116,18 @@ def _reminder(payload: dict[str, Any] | None) -> Reminder | None:
     )
 
 
+def _plan_anew(question: Question, verdict: Verdict, using: str) -> None:
+    """A planned reminder that waited until its due date moved is missing in the plan for the new one."""
+    reminder, settlement = question.reminder, verdict.rows.settlement
+    if reminder is None or reminder.planned_at is None or settlement is None:
+        return
+    if reminder.due_date != settlement.due_date:
+        plan_reminders(settlement, using=using, keep_cancelled=True)
+
+
 def _skip(job: Any, facts: dict[str, Any], reason: str, using: str) -> Skipped:
     """Note on the delivery why the letter is not sent, unless it went out already."""
     if not deliveries.note_not_sent(job, facts, EmailDelivery.Status.SKIPPED, reason, using):
+        deliveries.note_taken(job, using)
         return Skipped("already sent")
     return Skipped(reason)

@@ -89,7 +89,12 @@ def _deliver(settlement: Settlement, user: Any, reminder: Reminder, using: str) 
         return Skipped(reason)
     delivery.recipient, delivery.status = user, ReminderDelivery.Status.ON_ITS_WAY
     delivery.email_job = _add_letter(settlement, user, reminder, using)
-    delivery.save(using=using, update_fields=["email_job", "recipient", "status"])
+    fields = ["email_job", "recipient", "status"]
+    if not is_new:
+        # Decided on anew: what was asked for before this moment is earlier.
+        delivery.created_at = delivery.email_job.created_at
+        fields.append("created_at")
+    delivery.save(using=using, update_fields=fields)
     return None
 
 
@@ -97,8 +102,6 @@ def _why_not_again(delivery: ReminderDelivery) -> str | None:
     """A reminder that was not delivered may be asked for again; one that may still go out must not."""
     if delivery.status == ReminderDelivery.Status.DELIVERED:
         return "this reminder went out already"
-    if delivery.status == ReminderDelivery.Status.NOT_DELIVERED:
-        return None
     email_job = delivery.email_job
     if email_job is None or email_job.state in (Job.State.FAILED, Job.State.CANCELLED, Job.State.COMPLETED):
         return None

@@ -17,7 +17,14 @@ from moneyed import Money
 
 from jobqueue.clock import about_now
 from settlements.models.announced import AnnouncedMixin
-from settlements.money import MAX_DIGITS, STORED_PLACES, AmountField, check_amount, validate_settlement_amount
+from settlements.money import (
+    MAX_DIGITS,
+    STORED_PLACES,
+    AmountField,
+    amount_to_write,
+    check_amount,
+    validate_settlement_amount,
+)
 from settlements.standing import Decision, Standing, counted, standing_of
 
 BY_PROGRAM = "set by the program"
@@ -38,7 +45,14 @@ class Settlement(AnnouncedMixin):
         "payer_id": "announced_payer_id",
     }
     KEPT: ClassVar[dict[str, tuple[str, ...]]] = {
-        "status": ("decided_status", "decided_at", "decided_by", "decision_reason", "decided_paid", "history"),
+        "status": (
+            "decided_status",
+            "decided_at",
+            "decided_by",
+            "decision_reason",
+            "decided_paid",
+            "history",
+        ),
         "payer": ("payer_term", "payer_since"),
     }
     READ_BEFORE_SAVE = ("amount", "amount_currency")
@@ -182,9 +196,7 @@ class Settlement(AnnouncedMixin):
 
     def standing(self, paid: Decimal | None = None) -> Standing:
         """How the settlement stands by its payments and its decision; asks for the sum unless it is given."""
-        return standing_of(
-            self.amount.amount, self.paid().amount if paid is None else paid, self.decision
-        )
+        return standing_of(self.amount.amount, self.paid().amount if paid is None else paid, self.decision)
 
     def open_amount(self) -> Money:
         """What is still to be paid."""
@@ -258,7 +270,7 @@ class Settlement(AnnouncedMixin):
         if not self.amount.amount.is_finite() or any(
             self.changes(name, stored, written) for name in ("amount", "amount_currency")
         ):
-            check_amount(self.amount, "the amount of a settlement", zero_allowed=True)
+            check_amount(amount_to_write(self), "the amount of a settlement", zero_allowed=True)
 
     def _writes_amount(self, written: Collection[str] | None) -> bool:
         return "amount" in self.__dict__ and (written is None or "amount" in written)

@@ -39,6 +39,15 @@ def _number(value: Any) -> Any:
     return str(value) if isinstance(value, float) else value
 
 
+def amount_to_write(row: Any) -> Any:
+    """The amount of a row in the currency that its column says; an expression as it is.
+
+    Who sets the currency's column alone leaves an amount behind that says the former one.
+    """
+    amount = row.amount
+    return Money(amount.amount, row.amount_currency) if isinstance(amount, Money) else amount
+
+
 def places_of(currency: str) -> int:
     """How many digits after the point the currency has: 0 for JPY, 2 for EUR, 3 for KWD, never more."""
     return min(len(str(get_currency(currency).sub_unit)) - 1, STORED_PLACES)

@@ -159,7 +159,7 @@ def check_status_later(payment: Payment, change: Change) -> None:
     """Pending or processing: ask the gateway after a while."""
     if change.became("status", *Payment.UNSETTLED):
         add_settlement_processing_job(
-            Settlement(pk=payment.settlement_id),
+            Settlement(pk=payment.as_saved("settlement_id")),
             "payment_status_check",
             payment_id=payment.pk,
             delay=get_settings().payment_check.first_delay,
@@ -172,9 +172,11 @@ def follow_payment(payment: Payment, change: Change) -> None:
     """What counts may have changed: the status of its settlement follows, of both if it moved."""
     # A status written without save() may have counted before this save, though nobody was told of it.
     told = payment.announced_before.get("announced_status")
-    if Payment.Status.COMPLETED not in (payment.status, change.old("status"), told):
+    if Payment.Status.COMPLETED not in (payment.as_saved("status"), change.old("status"), told):
         return
-    settlements = {str(key) for key in (payment.settlement_id, change.old("settlement")) if key is not None}
+    settlements = {
+        str(key) for key in (payment.as_saved("settlement_id"), change.old("settlement")) if key is not None
+    }
     # In one order always: two payments that change places must not wait for each other.
     for settlement_id in sorted(settlements):
         follow_payments(settlement_id, using=change.using)
@@ -223,7 +225,7 @@ def notify_about_payment(payment: Payment, change: Change) -> None:
     if event is None:
         return
     add_settlement_processing_job(
-        Settlement(pk=payment.settlement_id),
+        Settlement(pk=payment.as_saved("settlement_id")),
         "settlement_notification",
         event=event,
         payment_id=payment.pk,
@@ -237,7 +239,7 @@ def _payment_event(payment: Payment, change: Change) -> str | None:
         return "payment_failed"
     if change.became("status", Payment.Status.REFUNDED):
         return "payment_refunded"
-    if payment.status != Payment.Status.COMPLETED:
+    if payment.as_saved("status") != Payment.Status.COMPLETED:
         return None
     if change.old("status") != Payment.Status.REFUNDED and (
         change.became("status", Payment.Status.COMPLETED) or change.old("settlement") is not None

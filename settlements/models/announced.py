@@ -88,6 +88,7 @@ class AnnouncedMixin(AtomicSaveMixin):
             self._take_over_what_is_stale(stored, written)
         self.keep_true(stored, written)
         self.mark_as_announced(stored)
+        self._note_as_saved(stored, written)
 
     announced_before: Mapping[str, Any] = MappingProxyType({})
     """The markers before the latest save: what jobs were told, though the row may have said another thing."""
@@ -123,6 +124,22 @@ class AnnouncedMixin(AtomicSaveMixin):
         if written is not None and field.name not in written:
             return False
         return stored is None or self._is_told(name, stored[name])
+
+    # What a save leaves the row with ------------------------------------------------------------------
+
+    _as_saved: Mapping[str, Any] = MappingProxyType({})
+
+    def as_saved(self, column: str) -> Any:
+        """What the row holds after this save: with `update_fields` the instance may hold another value."""
+        return self._as_saved.get(column, getattr(self, column))
+
+    def _note_as_saved(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
+        self._as_saved = {}
+        if stored is None or written is None:
+            return
+        names = {*written, *self._written_with(written)}
+        left = [column for column in self.AS_LOADED if self._meta.get_field(column).name not in names]
+        self._as_saved = {column: stored[column] for column in left}
 
     # Instances that are older than their row -----------------------------------------------------------
 

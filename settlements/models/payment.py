@@ -18,7 +18,14 @@ from moneyed import Money
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.models.announced import AnnouncedMixin
 from settlements.models.settlement import Settlement
-from settlements.money import MAX_DIGITS, STORED_PLACES, AmountField, check_amount, validate_payment_amount
+from settlements.money import (
+    MAX_DIGITS,
+    STORED_PLACES,
+    AmountField,
+    amount_to_write,
+    check_amount,
+    validate_payment_amount,
+)
 
 
 class Payment(AnnouncedMixin):
@@ -147,7 +154,7 @@ class Payment(AnnouncedMixin):
     def _amount_to_be(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> Any:
         """The amount that this save leaves the row with: a stale instance may hold another."""
         if "amount" in self.__dict__ and (stored is None or written is None or "amount" in written):
-            return self.amount
+            return amount_to_write(self)
         return Money(stored["amount"], stored["amount_currency"]) if stored else None
 
     def _keep_refund_in_step(
@@ -201,12 +208,28 @@ class Payment(AnnouncedMixin):
                 f"{amount.currency}, not {refunded.normalize():f}"
             )
         if refunded and not arrived:
-            raise InvalidRefund(f"only money that arrived can be refunded: this payment is {self.status}")
+            raise InvalidRefund(
+                f"only money that arrived can be refunded: this payment is {self.status}, "
+                "allowed is completed"
+            )
         if has_status and self.status == self.Status.REFUNDED and 0 < refunded < amount.amount:
             raise InvalidRefund(
                 "a payment of which a part was refunded stays completed: set refunded_amount alone, "
                 "or the status alone if all of it went back"
             )
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Refuse in a form what a save refuses of the refunded amount."""
+        super().clean_fields(exclude)
+        amount = amount_to_write(self)
+        if "refunded_amount" in (exclude or ()) or not isinstance(amount, Money):
+            return
+        arrived = self.status in (self.Status.COMPLETED, self.Status.REFUNDED)
+        try:
+            self._check_refund(amount, self._refund_as_number(amount), False, arrived)
+        except (InvalidAmount, InvalidRefund) as error:
+            text = f"{str(error)[:1].upper()}{str(error)[1:]}."
+            raise ValidationError({"refunded_amount": ValidationError(text, code="invalid_refund")}) from None
 
 
 class PaidByPayments(models.Func):

@@ -17,7 +17,14 @@ from moneyed import Money
 
 from jobqueue.clock import about_now
 from settlements.models.announced import AnnouncedMixin
-from settlements.money import MAX_DIGITS, STORED_PLACES, AmountField, check_amount, validate_settlement_amount
+from settlements.money import (
+    MAX_DIGITS,
+    STORED_PLACES,
+    AmountField,
+    amount_to_write,
+    check_amount,
+    validate_settlement_amount,
+)
 from settlements.standing import Decision, Standing, counted, standing_of
 
 BY_PROGRAM = "set by the program"
@@ -271,7 +278,7 @@ class Settlement(AnnouncedMixin):
         if not self.amount.amount.is_finite() or any(
             self.changes(name, stored, written) for name in ("amount", "amount_currency")
         ):
-            check_amount(self.amount, "the amount of a settlement", zero_allowed=True)
+            check_amount(amount_to_write(self), "the amount of a settlement", zero_allowed=True)
 
     def _writes_amount(self, written: Collection[str] | None) -> bool:
         return "amount" in self.__dict__ and (written is None or "amount" in written)

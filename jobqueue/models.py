@@ -20,6 +20,7 @@ from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.statements import CLAIMED_FIELDS, claim_statement, complete_statement, insert_statement, run
 
 SKIPPED_PREFIX = "skipped: "
+_BATCH = 500
 
 
 class AtomicSaveMixin(models.Model):
@@ -182,13 +183,15 @@ class JobQuerySet(models.QuerySet["Job"]):
         values = {"state": Job.State.CANCELLED, "finished_at": Now(), "reason": reason[:500]}
         if not tell or not events.job_cancelled.has_listeners(Job):
             return self.waiting().update(**values)
+        chosen = list(self.waiting().order_by().values_list("pk", flat=True))
+        changed = 0
         with transaction.atomic(using=self.db):
-            jobs = list(self.waiting().select_for_update().order_by("pk"))
-            if not jobs:
-                return 0
-            rows = Job.objects.using(self.db).filter(pk__in=[job.pk for job in jobs])
-            changed = rows.waiting().update(**values)
-            events.job_cancelled.send(Job, jobs=jobs, reason=reason, using=self.db)
+            for start in range(0, len(chosen), _BATCH):
+                batch = Job.objects.using(self.db).filter(pk__in=chosen[start : start + _BATCH]).waiting()
+                jobs = list(batch.select_for_update().order_by("pk"))
+                changed += Job.objects.using(self.db).filter(pk__in=[job.pk for job in jobs]).update(**values)
+                if jobs:
+                    events.job_cancelled.send(Job, jobs=jobs, reason=reason, using=self.db)
         return changed
 
     def run_all_now(self) -> int:

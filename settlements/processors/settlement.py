@@ -98,7 +98,8 @@ def _check_all(settlement_id: str, using: str) -> Skipped | None:
     unsettled = list(payments.filter(status__in=Payment.UNSETTLED).order_by("created_at", "pk"))
     if not unsettled:
         return Skipped("no payment is unsettled")
-    checks = Job.objects.using(using).unfinished().about(Settlement(pk=settlement_id))
+    # Not the active ones: one of them may just leave its payment to this job.
+    checks = Job.objects.using(using).waiting().about(Settlement(pk=settlement_id))
     payloads = checks.filter(processor=CHECKS).values_list("payload", flat=True)
     checked = {payload.get("payment_id") for payload in payloads}
     left = [payment for payment in unsettled if str(payment.pk) not in checked]

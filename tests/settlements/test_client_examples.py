@@ -158,9 +158,7 @@ def test_the_clients_reminder_is_not_repeated(owed: Settlement, payer: User) -> 
     assert job.reason == "skipped: this reminder went out already"
 
 
-def test_the_clients_status_check_asks_about_the_payment(
-    owed: Settlement, make_payment: MakePayment
-) -> None:
+def test_the_clients_status_check_asks_about_the_payment(owed: Settlement, make_payment: MakePayment) -> None:
     make_payment(owed)
     job = add_settlement_processing_job(owed.pk, "payment_status_check")
     Job.objects.exclude(pk=job.pk).delete()
@@ -247,9 +245,7 @@ def test_a_notification_job_of_an_earlier_version_tells_both(owed: Settlement, e
 
 
 @pytest.mark.parametrize("more", [{}, {"reopen": True}, {"reopen": False}])
-def test_a_completion_job_of_an_earlier_version_completes(
-    owed: Settlement, more: dict[str, Any]
-) -> None:
+def test_a_completion_job_of_an_earlier_version_completes(owed: Settlement, more: dict[str, Any]) -> None:
     Payment.objects.bulk_create([Payment(settlement=owed, amount=Money(100, "EUR"), status="completed")])
     run_job(enqueue("settlement.auto_complete", subject=owed, settlement_id=str(owed.pk), **more))
     assert stored(owed).status == "completed"
@@ -262,9 +258,7 @@ def test_a_completion_job_of_an_earlier_version_reopens_as_it_was_told(
     payment = make_payment(owed, status="completed")
     run_soon()
     Payment.objects.filter(pk=payment.pk).update(status="failed")
-    run_job(
-        enqueue("settlement.auto_complete", subject=owed, settlement_id=str(owed.pk), reopen=reopen)
-    )
+    run_job(enqueue("settlement.auto_complete", subject=owed, settlement_id=str(owed.pk), reopen=reopen))
     assert stored(owed).status == status
 
 

@@ -252,9 +252,7 @@ def test_what_still_has_a_reminder_ahead_is_no_history(new: New, due: timedelta)
 
 
 @pytest.mark.parametrize("due", [-3 * DAY - timedelta(minutes=1), -3 * DAY + timedelta(minutes=1)])
-def test_history_begins_when_the_last_overdue_reminder_would_have_gone(
-    new: New, due: timedelta
-) -> None:
+def test_history_begins_when_the_last_overdue_reminder_would_have_gone(new: New, due: timedelta) -> None:
     settlement = made(new, {"due": due})
     settlement.save()
     assert stored(settlement).history is (due < -3 * DAY)

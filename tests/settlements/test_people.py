@@ -294,18 +294,14 @@ def test_who_was_told_already_is_not_told_again_for_a_debt_he_never_heard_of(
     assert letters().count(("settlement_released", PIA)) == 1
 
 
-def test_who_owes_it_again_and_hears_of_it_is_told_again(
-    known: Settlement, payer: User, olga: User
-) -> None:
+def test_who_owes_it_again_and_hears_of_it_is_told_again(known: Settlement, payer: User, olga: User) -> None:
     for user in (olga, payer, olga):
         save_payer(known, user)
         run_soon()
     assert letters().count(("settlement_released", PIA)) == 2
 
 
-def test_to_and_fro_at_once_tells_the_former_payer_once(
-    known: Settlement, payer: User, olga: User
-) -> None:
+def test_to_and_fro_at_once_tells_the_former_payer_once(known: Settlement, payer: User, olga: User) -> None:
     for user in (olga, payer, olga, payer, olga):
         save_payer(known, user)
     run_soon()

@@ -164,9 +164,7 @@ def test_small_and_large_letters_of_an_address_are_the_same(
 @pytest.mark.parametrize(
     "answer", ["550 5.7.1 refused by policy", "554 5.7.1 spam", "550 5.7.26 DMARC", "550 relaying denied"]
 )
-def test_a_refusal_for_another_reason_bars_nobody(
-    serve: Serve, settlement: Settlement, answer: str
-) -> None:
+def test_a_refusal_for_another_reason_bars_nobody(serve: Serve, settlement: Settlement, answer: str) -> None:
     serve(Says(answer))
     job = letter_of(settlement)
     run_job(job)
@@ -320,9 +318,7 @@ def test_a_retried_email_that_waits_again_is_on_its_way(
     assert by_hand(settlement).reason == "skipped: this reminder is on its way"
 
 
-def test_a_retried_email_delivers_its_reminder(
-    serve: Serve, settlement: Settlement, given_up: Job
-) -> None:
+def test_a_retried_email_delivers_its_reminder(serve: Serve, settlement: Settlement, given_up: Job) -> None:
     mailbox = serve(Mailbox())
     given_up.retry()
     run_job(given_up)

@@ -168,9 +168,7 @@ def test_every_try_is_shown_on_the_job(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("duration", [timedelta(seconds=10), timedelta(hours=2), timedelta(days=3)])
-def test_the_setting_says_for_how_long(
-    serve: Serve, settings: LazySettings, duration: timedelta
-) -> None:
+def test_the_setting_says_for_how_long(serve: Serve, settings: LazySettings, duration: timedelta) -> None:
     settings.SETTLEMENTS = domain_settings(EMAIL_RETRY_FOR=duration)
     serve(BusyMailbox(FOREVER))
     total = sum(waits(add(), most=1000), timedelta(0))

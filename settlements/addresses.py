@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from django.db import models, router, transaction
+from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobqueue.outbox import databases
 from settlements.mail_events import EventKind, MailEvent
 from settlements.models import BarredAddress, EmailDelivery
 
@@ -41,13 +42,16 @@ def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | Non
 
 
 def note_mail_event(event: MailEvent) -> None:
-    """Note what a provider reports about an e-mail that it took. Saying it again changes nothing."""
-    using = router.db_for_write(EmailDelivery)
-    with transaction.atomic(using=using):
-        if event.kind in _STATUSES:
-            _note_on_delivery(event, using)
-        if event.bars:
-            bar(event.address, _CAUSES[event.kind], event.text, using=using, at=event.occurred_at)
+    """Note what a provider reports about an e-mail that it took. Saying it again, or late, changes nothing.
+
+    It does not say which database the e-mail's row is in, and what bars an address bars it in all of them.
+    """
+    for using in databases():
+        with transaction.atomic(using=using):
+            if event.kind in _STATUSES:
+                _note_on_delivery(event, using)
+            if event.bars:
+                bar(event.address, _CAUSES[event.kind], event.text, using=using, at=event.occurred_at)
 
 
 def _note_on_delivery(event: MailEvent, using: str) -> None:

@@ -45,8 +45,9 @@ def plan_reminders(
     """Cancel the waiting reminders that are not in the plan, and add those of the plan that are missing.
 
     With `keep_cancelled`, a reminder that somebody cancelled stays cancelled (the reconciler); without,
-    the plan is made anew (a change of the settlement). Safe to repeat: the settlement's row is locked. Each
-    of the `former_payers` (primary keys) is told that he does not owe it any more.
+    the plan is made anew (a change of the settlement). Safe to repeat: the settlement's row is locked.
+    Each of the `former_payers` (primary keys) is told that the debt is not his any more, if a letter had
+    gone out to him.
     """
     with transaction.atomic(using=using):
         # The row counts: an instance can be stale, or hold what `update_fields` left out.

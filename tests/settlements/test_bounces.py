@@ -132,6 +132,17 @@ def test_a_report_about_somebody_elses_address_does_not_touch_the_delivery(lette
     assert delivery().status == "sent"
 
 
+def test_a_bounce_counts_in_every_database() -> None:
+    """Where the e-mail's row is, the provider does not know."""
+    row = EmailDelivery.objects.using("other").create(
+        message_id="<m@x>", provider_id="p-1", recipient=PIA, template_type="reminder_initial", status="sent"
+    )
+    report(EventType.BOUNCED, message_id="p-1")
+    row.refresh_from_db()
+    assert row.status == "bounced"
+    assert [BarredAddress.objects.using(name).count() for name in ("default", "other")] == [1, 1]
+
+
 # Early, late and twice ------------------------------------------------------------------------------
 
 

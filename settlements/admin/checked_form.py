@@ -61,6 +61,7 @@ class CheckedForm(AnyModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.prepare()
         self.trouble: list[str] = []
         """What happened to the record while the page was open."""
         if self.instance._state.adding:
@@ -70,6 +71,9 @@ class CheckedForm(AnyModelForm):
         self.initial[SHOWN] = seal(self._model, self.instance.pk, self._now)
         if self.is_bound:
             self._compare()
+
+    def prepare(self) -> None:
+        """Fit the fields to the record, before anything looks at what was sent."""
 
     @property
     def _model(self) -> Any:

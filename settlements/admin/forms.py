@@ -24,8 +24,9 @@ from settlements.templatetags.settlement_format import money
 class AmountForm(CheckedForm):
     """A form whose amount has as many digits as its currency."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def prepare(self) -> None:
+        """Digits as the currency of the record has them."""
+        super().prepare()
         if "amount" in self.fields:
             adding = self.instance._state.adding
             use_amount_widget(self.fields["amount"], None if adding else self.instance.amount)
@@ -119,8 +120,9 @@ class InlinePaymentForm(PaymentAmountForm):
 
     watched = ("amount", "refunded_amount", "status", "failure_reason")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def prepare(self) -> None:
+        """A status that is there is shown, and what is sent for it does not count."""
+        super().prepare()
         if "status" in self.fields and not self.instance._state.adding:
             status = self.fields["status"]
             status.disabled = True

@@ -129,6 +129,8 @@ class PaymentFormSet(PaymentInlineFormSet):
                 form.add_error(None, ValidationError(self._what_came(form.instance), code="stale"))
             self._check_currency(form)
         trouble = [*self.gone, *self._changed_but_to_be_deleted()]
+        if not self.save_as_new and (self._total is None or self._initial is None):
+            trouble.append(UNKNOWN)
         if trouble:
             raise ValidationError([ValidationError(text, code="stale") for text in trouble])
 

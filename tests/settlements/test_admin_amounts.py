@@ -127,7 +127,7 @@ def test_left_empty_nothing_was_refunded(
         ({"refunded_amount": "5", "status": "refunded"}, "stays completed"),
         ({"refunded_amount": "x"}, "Enter a number"),
         ({"status": "lost"}, "Select a valid choice"),
-        ({"settlement": "x"}, "not a valid UUID"),
+        ({"settlement": ""}, "required"),
     ],
 )
 def test_a_wrong_refunded_amount_is_an_error_of_the_form(

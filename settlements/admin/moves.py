@@ -59,6 +59,14 @@ class Move:
     is_dangerous: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class AmountHint:
+    """What stands beside the amount that is asked for."""
+
+    text: str
+    step: str = "any"
+
+
 class ReasonForm(forms.Form):
     """Why; and how much, where that is asked for."""
 
@@ -71,15 +79,15 @@ class ReasonForm(forms.Form):
         required=False,
         max_digits=MAX_DIGITS,
         decimal_places=STORED_PLACES,
-        help_text="Left empty: all that is left of it.",
     )
 
-    def __init__(self, *args: Any, with_amount: bool, step: str = "any", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, amount: AmountHint | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if with_amount:
-            self.fields["amount"].widget.attrs["step"] = step
-        else:
+        if amount is None:
             del self.fields["amount"]
+        else:
+            self.fields["amount"].widget.attrs["step"] = amount.step
+            self.fields["amount"].help_text = amount.text
 
 
 def action_for(move: Move) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse]:
@@ -88,19 +96,16 @@ def action_for(move: Move) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpRe
     @admin.action(description=f"{move.label} …", permissions=[move.permission])
     def act(model_admin: Any, request: HttpRequest, records: QuerySet[Any]) -> HttpResponse:
         is_answer = request.POST.get("confirmed") == move.name
-        with_amount = move.takes_amount and _is_one(request)
-        form = ReasonForm(
-            request.POST if is_answer else None,
-            with_amount=with_amount,
-            step=model_admin.amount_step(records.first()) if with_amount else "any",
-        )
+        record = records.first() if move.takes_amount and _is_one(request) else None
+        hint = model_admin.amount_hint(record) if record is not None else None
+        form = ReasonForm(request.POST if is_answer else None, amount=hint)
         if is_answer and form.is_valid():
             answer = Answer(request.user, form.cleaned_data["reason"], form.cleaned_data.get("amount"))
             outcome = _carry_out(request, records, move, answer)
             if outcome.error is None:
                 _tell(model_admin, request, move, outcome)
                 return _back(model_admin, request)
-            form.add_error("amount" if with_amount else None, ValidationError(outcome.error))
+            form.add_error("amount" if hint else None, ValidationError(outcome.error))
         return _ask(model_admin, request, records, move, form)
 
     act.__name__ = move.name

@@ -13,10 +13,11 @@ from jobqueue.admin import JobsPanelMixin
 from settlements.admin.amounts import step_of
 from settlements.admin.base import SettlementsAdmin, amount_tag
 from settlements.admin.forms import PaymentForm
-from settlements.admin.moves import action_for
+from settlements.admin.moves import AmountHint, action_for
 from settlements.admin.payment_moves import MOVES
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.models import Payment
+from settlements.templatetags.settlement_format import money
 
 
 @admin.register(Payment)
@@ -39,9 +40,10 @@ class PaymentAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, Settlement
             return ["settlement", "amount", "status", "refunded_amount", "failure_reason"]
         return ["settlement", "amount", "shown_status", "shown_refunded", "failure_reason", "created_at"]
 
-    def amount_step(self, payment: Payment | None) -> str:
-        """The smallest amount in the payment's currency."""
-        return step_of(str(payment.amount.currency)) if payment is not None else "any"
+    def amount_hint(self, payment: Payment) -> AmountHint:
+        """How much of the payment is left to go back."""
+        text = f"Left empty: all that is left of it, {money(payment.amount - payment.refunded)}."
+        return AmountHint(text, step_of(str(payment.amount.currency)))
 
     @admin.display(description=_("refunded"), ordering="refunded_amount")
     def shown_refunded(self, payment: Payment) -> SafeString:

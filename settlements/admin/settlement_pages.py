@@ -77,10 +77,10 @@ class SettlementAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, Settlem
             return [*terms, "status", "reminders_paused", "history"]
         return [*terms, "shown_status", "reminders_paused", "shown_history", "created_at"]
 
-    @admin.display(description=_("history"), boolean=True)
-    def shown_history(self, settlement: Settlement) -> bool:
+    @admin.display(description=_("history"))
+    def shown_history(self, settlement: Settlement) -> str:
         """Whether nobody is told of it."""
-        return bool(settlement.history)
+        return "Yes: nobody is told of it." if settlement.history else "No"
 
     def facts_of(self, record: Settlement, request: HttpRequest) -> dict[str, Any]:
         """How the settlement stands, who decided it, and what to know of it."""

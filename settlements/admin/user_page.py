@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.apps import apps
 from django.contrib import admin
@@ -50,8 +50,15 @@ class BarredAddressMixin(UserModelAdmin):
 
     @admin.display(description=_("E-mail"))
     def shown_barred_address(self, user: Any) -> SafeString:
-        """`barred since 2026-05-03, because it bounced`."""
-        return format_html('<span class="jq-bad">{}</span>', vars(user)[_NOTICE])
+        """That nothing reaches the user, since when and why."""
+        return format_html(
+            '<strong class="jq-bad">No e-mail goes out to this user:</strong> the address is {}.',
+            vars(user)[_NOTICE],
+        )
+
+
+class _Media:
+    css: ClassVar[dict[str, list[str]]] = {"all": ["jobqueue/admin.css"]}
 
 
 def _is_barred(user: Any) -> bool:
@@ -69,4 +76,4 @@ def show_barred_addresses_of_users(site: admin.AdminSite) -> None:
     found = type(site.get_model_admin(user_model))
     if not issubclass(found, BarredAddressMixin):
         site.unregister(user_model)
-        site.register(user_model, type(found.__name__, (BarredAddressMixin, found), {}))
+        site.register(user_model, type(found.__name__, (BarredAddressMixin, found), {"Media": _Media}))

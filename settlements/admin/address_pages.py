@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.words import badge
+from jobqueue.admin.words import badge, mask_addresses
 from settlements.addresses import bar
 from settlements.admin.base import ReadOnlyAdmin, masked, may
 from settlements.admin.moves import Answer, Move, action_for
@@ -82,7 +82,7 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     form = BarredAddressForm
     moves = (CLEAR,)
     actions = [action_for(CLEAR)]
-    list_display = ("hidden_address", "shown_cause", "detail", "barred_at", "shown_status")
+    list_display = ("hidden_address", "shown_cause", "shown_detail", "barred_at", "shown_status")
     list_filter = (BarredFilter, "cause")
     search_fields = ("address",)
     search_help_text = _("The whole address.")
@@ -125,6 +125,11 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     def shown_cause(self, barred: BarredAddress) -> SafeString:
         """The cause in colour and in words."""
         return badge(barred.cause, barred.get_cause_display())
+
+    @admin.display(description=_("what was said"))
+    def shown_detail(self, barred: BarredAddress) -> str:
+        """What was said, without addresses."""
+        return mask_addresses(barred.detail)
 
     @admin.display(description=_("state"), ordering="cleared_at")
     def shown_status(self, barred: BarredAddress) -> SafeString:

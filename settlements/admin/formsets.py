@@ -5,9 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.signing import BadSignature
+from django.forms import HiddenInput
 from django.forms.models import BaseInlineFormSet
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from settlements.admin.amounts import as_posted
 from settlements.admin.changers import added_or_deleted_by
@@ -22,6 +25,18 @@ else:
     PaymentInlineFormSet = BaseInlineFormSet
 
 
+class KeyAndShown(HiddenInput):
+    """The key of a row and what the page showed of it, also for who may only look at the row."""
+
+    def __init__(self, form: InlinePaymentForm) -> None:
+        super().__init__()
+        self._form = form
+
+    def render(self, *args: Any, **kwargs: Any) -> SafeString:
+        """Two hidden inputs."""
+        return format_html("{}{}", super().render(*args, **kwargs), self._form[SHOWN])
+
+
 class PaymentFormSet(PaymentInlineFormSet):
     """The rows are the locked ones of the database, whatever was sent; what differs is said."""
 
@@ -32,6 +47,11 @@ class PaymentFormSet(PaymentInlineFormSet):
         self.owed_before = None if self.instance._state.adding else self.instance.amount
         if self.is_bound and not self.save_as_new:
             self._follow_rows()
+
+    def add_fields(self, form: InlinePaymentForm, index: int | None) -> None:
+        """Each row brings its key, and what the page showed of it."""
+        super().add_fields(form, index)
+        form.fields["id"].widget = KeyAndShown(form)
 
     # Rows that came or went ---------------------------------------------------------------------------
 
@@ -124,6 +144,10 @@ class PaymentFormSet(PaymentInlineFormSet):
     def clean(self) -> None:
         """Refuse what was entered without knowing the rows as they are, and currencies that count nothing."""
         super().clean()
+        for form in self.initial_forms:
+            if form.trouble and NON_FIELD_ERRORS not in form.errors:
+                # Django does not look at rows that the operator may not change.
+                form.add_error(None, [ValidationError(text, code="stale") for text in form.trouble])
         for form in self.forms:
             if str(form.instance.pk) in self.added:
                 form.add_error(None, ValidationError(self._what_came(form.instance), code="stale"))

@@ -16,7 +16,6 @@ from moneyed import Money
 from jobqueue.admin import JobsPanelMixin
 from jobqueue.admin.actions import log_change
 from settlements.admin.base import SettlementsAdmin, amount_tag
-from settlements.admin.checked_form import SHOWN
 from settlements.admin.forms import InlinePaymentForm, SettlementForm
 from settlements.admin.formsets import PaymentFormSet
 from settlements.admin.moves import action_for
@@ -41,13 +40,6 @@ class PaymentInline(PaymentTabularInline):
     readonly_fields = ("shown_refunded", "created_at")
     extra = 0
     show_change_link = True
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The columns, and where rows may be changed what the page showed of each."""
-        fields = list(self.fields)
-        if obj is not None and self.has_change_permission(request, obj):
-            fields.append(SHOWN)
-        return [(None, {"fields": fields})]
 
     @admin.display(description=_("refunded"))
     def shown_refunded(self, payment: Payment) -> SafeString | str:

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
 def barred(db: None) -> BarredAddress:
     """The payer's address, which bounced."""
     return BarredAddress.objects.create(
-        address="payer@example.com", cause="bounced", detail="550 5.1.1 no such user"
+        address="payer@example.com", cause="bounced", detail="550 <payer@example.com> no such user"
     )
 
 

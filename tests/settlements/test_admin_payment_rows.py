@@ -305,6 +305,43 @@ def test_who_may_not_change_payments_saves_the_settlement(payment: Payment) -> N
     assert stored(payment.settlement).description == "Supper"
 
 
+def test_who_may_not_change_payments_hears_of_those_that_changed(payment: Payment) -> None:
+    client = operator(
+        "settlements.change_settlement", "settlements.view_settlement", "settlements.view_payment"
+    )
+    form = opened(client, payment.settlement)
+    Payment.objects.update(status="completed")
+    response = form.save(description="Supper")
+    assert "Status: pending → completed by a program." in errors_of(response)
+    saved(form.shown_again(response).save())
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_who_may_only_delete_payments_deletes_what_did_not_change(payment: Payment, changed: bool) -> None:
+    client = operator(
+        "settlements.change_settlement",
+        "settlements.view_settlement",
+        "settlements.view_payment",
+        "settlements.delete_payment",
+    )
+    form = opened(client, payment.settlement)
+    if changed:
+        Payment.objects.update(status="completed")
+    response = form.save(**{f"{ROW}DELETE": "on"})
+    assert Payment.objects.exists() is changed
+    assert response.status_code == (200 if changed else 302)
+
+
+def test_a_forged_copy_of_the_page_makes_a_settlement_of_its_own(
+    admin_client: Client, payment: Payment
+) -> None:
+    form = opened(admin_client, payment.settlement)
+    entered = {"status": "pending", "history": "unknown", f"{ROW}status": "pending"}
+    saved(form.save(_saveasnew="1", **entered))
+    assert Settlement.objects.count() == 2
+    assert stored(payment).settlement_id == payment.settlement_id
+
+
 def test_who_may_not_change_payments_hears_of_those_that_came(payment: Payment) -> None:
     client = operator(
         "settlements.change_settlement", "settlements.view_settlement", "settlements.view_payment"
@@ -333,5 +370,6 @@ def test_who_may_only_look_has_no_form(payment: Payment) -> None:
         "payments-MAX_NUM_FORMS",
         f"{ROW}id",
         f"{ROW}settlement",
+        f"{ROW}shown_values",
     }
     assert response.context["moves"] == []

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from moneyed import Money
@@ -16,7 +19,7 @@ from settlements.admin.shown import seal, values_of
 from settlements.models import Payment, Settlement
 from tests.jobqueue.admin_steps import operator
 from tests.settlements.admin_steps import errors_of, give_reason, opened, saved
-from tests.settlements.steps import stored
+from tests.settlements.steps import at_once, stored
 
 pytestmark = pytest.mark.django_db
 
@@ -295,3 +298,31 @@ def test_a_payment_page_saves_at_the_second_try(
     saved(form.shown_again(form.save(amount_0="12")).save())
     assert stored(payment).amount == Money(12, "EUR")
     assert stored(payment).failure_reason == "card expired"
+
+
+# At once ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_that_commits_while_the_form_waits_for_its_row_is_seen(
+    admin_client: Client, settlement: Settlement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = opened(admin_client, settlement)
+    found = admin.ModelAdmin.get_object
+
+    def change() -> None:
+        Settlement.objects.update(amount=Money(90, "EUR"))
+
+    def change_after_reading(self: Any, request: Any, *args: Any) -> Any:
+        record = found(self, request, *args)
+        if request.method == "POST" and connection.vendor == "postgresql":
+            at_once(change)  # SQLite has one writer: nobody else writes once this one has begun
+        return record
+
+    if connection.vendor != "postgresql":
+        change()
+    with monkeypatch.context() as patch:
+        patch.setattr(admin.ModelAdmin, "get_object", change_after_reading)
+        response = form.save(description="Supper")
+    assert "Amount: €100.00 → €90.00" in errors_of(response)
+    assert stored(settlement).amount == Money(90, "EUR")

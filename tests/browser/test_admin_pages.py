@@ -12,11 +12,12 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.db import connection
 from django.utils import timezone
+from moneyed import Money
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from jobqueue.models import Job, Queue
 from jobqueue.testing import drain
-from settlements.models import Settlement
+from settlements.models import BarredAddress, Discrepancy, EmailDelivery, Payment, Settlement
 from tests.jobqueue.admin_steps import add_attempt, make_job, make_worker, page_of
 
 if TYPE_CHECKING:
@@ -105,6 +106,39 @@ def test_a_payment_added_on_the_page_of_its_settlement_makes_a_job(
     page.click("input[name=_continue]")
     expect(page.locator("#jobs")).to_contain_text("settlement.payment_status_check")
     assert settlement.payments.get().status == "pending"
+
+
+def test_a_page_that_was_open_while_the_settlement_changed_is_refused_once(
+    open_page: Any, settlement: Settlement
+) -> None:
+    page = open_page(f"/admin/settlements/settlement/{settlement.pk}/change/")
+    page.fill("#id_description", "Supper in Porto")
+    settlement.amount = Money(90, "EUR")
+    settlement.save()
+    page.click("input[name=_continue]")
+    expect(page.locator(".errorlist.nonfield")).to_contain_text("Amount: €100.00 → €90.00 by a program.")
+    expect(page.locator("#id_description")).to_have_value("Supper in Porto")
+    expect(page.locator("#id_amount_0")).to_have_value("90.00")
+    page.click("input[name=_continue]")
+    expect(page.locator(".messagelist .success")).to_contain_text("was changed successfully")
+    settlement.refresh_from_db()
+    assert (settlement.description, settlement.amount) == ("Supper in Porto", Money(90, "EUR"))
+
+
+def test_a_settlement_is_completed_with_a_reason(open_page: Any, settlement: Settlement) -> None:
+    page = open_page(f"/admin/settlements/settlement/{settlement.pk}/change/")
+    page.click("button[value=complete]")
+    expect(page.locator(".jq-question")).to_contain_text("1 settlement")
+    page.click("text=Complete: yes, 1 settlement")
+    expect(page.locator(".jq-field .errorlist")).to_contain_text("Say why")
+    page.fill("#id_reason", "Paid in cash on Saturday.")
+    page.click("text=Complete: yes, 1 settlement")
+    expect(page.locator(".messagelist .success")).to_have_text("1 settlement completed.")
+    expect(page.locator(".jq-record .jq-why")).to_contain_text("“Paid in cash on Saturday.”")
+    expect(page.locator(".jq-standing .jq-completed")).to_have_text("completed")
+    expect(page.locator("button[value=reopen]")).to_be_visible()
+    settlement.refresh_from_db()
+    assert (settlement.status, str(settlement.decided_by)) == ("completed", "admin")
 
 
 def test_a_failed_job_is_found_read_and_retried(open_page: Any) -> None:
@@ -206,6 +240,44 @@ def test_no_page_is_wider_than_the_screen_and_every_state_can_be_read(
         page_of(jobs["failed"]),
         page_of(jobs["stuck"]),
         f"/admin/settlements/settlement/{settlement.pk}/change/",
+    ):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+        assert page.evaluate(_LOWEST_CONTRAST) >= 4.5, path
+    connection.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_about_money_is_wider_than_the_screen_and_every_status_can_be_read(
+    open_page: Any, settlement: Settlement, scheme: str, width: int
+) -> None:
+    statuses = Payment.Status.values
+    payments = [
+        Payment.objects.create(settlement=settlement, amount=settlement.amount, status=status)
+        for status in statuses
+    ]
+    for cause in BarredAddress.Cause.values:
+        address = settlement.payer.email if cause == "bounced" else f"{cause}@example.com"
+        BarredAddress.objects.create(address=address, cause=cause, detail="long" * 100)
+    for kind in Discrepancy.Kind.values:
+        about = {"settlement": settlement, "payment": payments[0], "detail": "seen " * 50}
+        Discrepancy.objects.create(kind=kind, amount=12, currency="EUR", **about)
+    for status in EmailDelivery.Status.values:
+        EmailDelivery.objects.create(message_id=f"<{status}@x>", status=status, error="421 " * 100)
+    page = open_page("/admin/", width=width, scheme=scheme)
+    for path in (
+        "/admin/settlements/settlement/",
+        f"/admin/settlements/settlement/{settlement.pk}/change/",
+        "/admin/settlements/payment/",
+        f"/admin/settlements/payment/{payments[2].pk}/change/",
+        "/admin/settlements/discrepancy/",
+        f"/admin/settlements/discrepancy/{Discrepancy.objects.first().pk}/change/",
+        "/admin/settlements/barredaddress/",
+        f"/admin/settlements/barredaddress/{BarredAddress.objects.first().pk}/change/",
+        "/admin/settlements/emaildelivery/",
+        "/admin/settlements/reminderdelivery/",
+        f"/admin/auth/user/{settlement.payer.pk}/change/",
     ):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path

@@ -1,0 +1,137 @@
+"""Addresses that nothing is sent to: found by the whole address, added by hand, cleared with a reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db import router
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin.words import badge, mask_addresses
+from settlements.addresses import bar
+from settlements.admin.base import ReadOnlyAdmin, masked, may
+from settlements.admin.moves import Answer, Move, action_for
+from settlements.admin.record_page import RecordPageMixin
+from settlements.models import BarredAddress
+
+if TYPE_CHECKING:
+    BarredAddressModelForm = forms.ModelForm[BarredAddress]
+else:
+    BarredAddressModelForm = forms.ModelForm
+
+
+def _clear(barred: BarredAddress, answer: Answer) -> str:
+    barred.clear(answer.user, answer.reason)
+    return "barred → cleared"
+
+
+CLEAR: Final = Move(
+    name="clear",
+    label="Clear",
+    done="cleared",
+    permission="clear",
+    notice="E-mails go out to it again. If it bounces or complains again, it is barred again.",
+    trouble=lambda barred: "" if barred.is_barred else "cleared",
+    carry_out=_clear,
+)
+
+
+class BarredAddressForm(BarredAddressModelForm):
+    """An address that somebody bars by hand; one that was cleared may be barred again."""
+
+    address = forms.EmailField(label=_("Address"), max_length=254)
+
+    def clean_address(self) -> str:
+        """In small letters, and not barred yet."""
+        address: str = self.cleaned_data["address"].lower()
+        if BarredAddress.objects.filter(address=address, cleared_at__isnull=True).exists():
+            raise ValidationError("This address is barred already.", code="barred")
+        return address
+
+    def validate_unique(self) -> None:
+        """One that was cleared is barred again, not added."""
+
+
+class BarredFilter(admin.SimpleListFilter):
+    """Barred or cleared."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Both states."""
+        return [("barred", _("Barred")), ("cleared", _("Cleared"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The addresses in that state."""
+        if self.value() not in ("barred", "cleared"):
+            return queryset
+        return queryset.filter(cleared_at__isnull=self.value() == "barred")
+
+
+@admin.register(BarredAddress)
+class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
+    """Addresses that nothing is sent to. The list hides most of an address."""
+
+    form = BarredAddressForm
+    moves = (CLEAR,)
+    actions = [action_for(CLEAR)]
+    list_display = ("hidden_address", "shown_cause", "shown_detail", "barred_at", "shown_status")
+    list_filter = (BarredFilter, "cause")
+    search_fields = ("address",)
+    search_help_text = _("The whole address.")
+    readonly_fields = ("shown_status",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What is entered by hand, and what is known later."""
+        entered = ["address", "cause", "detail"]
+        later = ["barred_at", "shown_status", "cleared_at", "cleared_by", "clearing_reason"]
+        return entered if obj is None else [*entered, *later]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Somebody may have complained by telephone."""
+        return may(request, "add", BarredAddress)
+
+    def has_clear_permission(self, request: HttpRequest) -> bool:
+        """Whether the operator may clear addresses."""
+        return may(request, "clear", BarredAddress)
+
+    def save_model(self, request: HttpRequest, obj: BarredAddress, form: Any, change: bool) -> None:
+        """Bar it, also if it had been barred and cleared before."""
+        using = router.db_for_write(BarredAddress)
+        bar(obj.address, obj.cause, obj.detail, using=using)
+        obj.pk = BarredAddress.objects.using(using).values_list("pk", flat=True).get(address=obj.address)
+        obj.refresh_from_db()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[BarredAddress], search_term: str
+    ) -> tuple[QuerySet[BarredAddress], bool]:
+        """Whole addresses only: a part would let anybody try out who is in here."""
+        text = search_term.strip().lower()
+        return (queryset.filter(address=text) if text else queryset), False
+
+    @admin.display(description=_("address"))
+    def hidden_address(self, barred: BarredAddress) -> str:
+        """Enough of the address to recognise it, too little to read it off."""
+        return masked(barred.address)
+
+    @admin.display(description=_("cause"), ordering="cause")
+    def shown_cause(self, barred: BarredAddress) -> SafeString:
+        """The cause in colour and in words."""
+        return badge(barred.cause, barred.get_cause_display())
+
+    @admin.display(description=_("what was said"))
+    def shown_detail(self, barred: BarredAddress) -> str:
+        """What was said, without addresses."""
+        return mask_addresses(barred.detail)
+
+    @admin.display(description=_("state"), ordering="cleared_at")
+    def shown_status(self, barred: BarredAddress) -> SafeString:
+        """Barred or cleared."""
+        return badge("barred" if barred.is_barred else "cleared")

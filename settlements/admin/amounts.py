@@ -1,0 +1,70 @@
+"""Inputs of amounts that show as many digits as the currency has."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from djmoney.forms.widgets import MoneyWidget
+from moneyed import Money
+
+from settlements.money import places_of
+
+
+class AmountWidget(MoneyWidget):
+    """A number and a currency: `84.50` EUR, `5` JPY."""
+
+    def decompress(self, value: Any) -> list[Any]:
+        """The number with the digits of its currency, and the currency."""
+        if isinstance(value, Money):
+            return [shown_number(value.amount, str(value.currency)), value.currency]
+        parts: list[Any] = super().decompress(value)  # type: ignore[no-untyped-call]
+        return parts
+
+
+def shown_number(number: Decimal, currency: str) -> Decimal:
+    """With as many digits as the currency has; with more only if it would be another number without them."""
+    places = Decimal(1).scaleb(-places_of(currency))
+    return number.quantize(places) if number == round(number, places_of(currency)) else number.normalize()
+
+
+def use_amount_widget(field: Any, money: Money | None) -> None:
+    """Let the form field of an amount show `money`, or nothing yet, as its currency does."""
+    number, currency = field.widget.widgets
+    number.attrs["step"] = step_of(str(money.currency)) if money is not None else "any"
+    field.widget = AmountWidget(  # type: ignore[no-untyped-call]
+        amount_widget=number,
+        currency_widget=currency,
+        default_currency=field.widget.default_currency,
+    )
+
+
+def step_of(currency: str) -> str:
+    """The smallest amount of a currency, as the `step` of an input."""
+    return f"{Decimal(1).scaleb(-places_of(currency)):f}"
+
+
+def as_posted(field: forms.Field, name: str, value: Any) -> dict[str, str]:
+    """What a browser would send for a form field that shows `value`; what is not sent is not there."""
+    value = field.prepare_value(value)
+    if isinstance(field.widget, forms.CheckboxInput):
+        return {name: "on"} if value else {}
+    if isinstance(field.widget, forms.MultiWidget):
+        widget: Any = field.widget
+        parts = zip(widget.widgets_names, widget.widgets, widget.decompress(value), strict=True)
+        return {f"{name}{suffix}": _text(one, part) for suffix, one, part in parts}
+    return {name: _text(field.widget, value)}
+
+
+def names_posted(field: forms.Field, name: str) -> list[str]:
+    """The names under which a browser may send a form field."""
+    if isinstance(field.widget, forms.MultiWidget):
+        widget: Any = field.widget
+        return [f"{name}{suffix}" for suffix in widget.widgets_names]
+    return [name]
+
+
+def _text(widget: forms.Widget, value: Any) -> str:
+    shown = value if isinstance(widget, forms.Select) else widget.format_value(value)
+    return "" if shown is None else str(shown)

@@ -1,0 +1,92 @@
+"""What the pages of this app have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.auth import get_permission_codename
+from django.db import models
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin import BoundedPaginator
+from jobqueue.admin.words import NOTHING, badge
+from settlements.templatetags.settlement_format import money
+
+if TYPE_CHECKING:
+    AnyModelAdmin = admin.ModelAdmin[Any]
+else:
+    AnyModelAdmin = admin.ModelAdmin
+
+
+class SettlementsAdmin(AnyModelAdmin):
+    """Lists that stay quick, with statuses in colour and amounts with their currency."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+
+    class Media:
+        css = {"all": ["jobqueue/admin.css"]}
+
+    @admin.display(description=_("amount"), ordering="amount")
+    def shown_amount(self, record: Any) -> SafeString:
+        """The amount with its currency."""
+        return amount_tag(record.amount)
+
+    @admin.display(description=_("status"), ordering="status")
+    def shown_status(self, record: Any) -> SafeString:
+        """The status in colour and in words."""
+        return badge(record.status, record.get_status_display())
+
+
+class ReadOnlyAdmin(SettlementsAdmin):
+    """What happened is not edited."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Written by the processors only."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Proof of what happened."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Without its row the same would happen again."""
+        return False
+
+
+def may(request: HttpRequest, action: str, model: type[models.Model]) -> bool:
+    """Whether the operator has this permission of a model: `view`, `decide`, `close` …"""
+    codename = get_permission_codename(action, model._meta)
+    return bool(request.user.has_perm(f"{model._meta.app_label}.{codename}"))
+
+
+def amount_tag(amount: Any, currency: str = "") -> SafeString:
+    """An amount with its currency, in figures that stand below each other."""
+    return format_html('<span class="jq-amount">{}</span>', money(amount, currency))
+
+
+def link_to(
+    record: models.Model | None, text: str = "", site: admin.AdminSite = admin.site
+) -> SafeString | str:
+    """A record's name, linked to its page where it has one."""
+    if record is None:
+        return NOTHING
+    options = record._meta
+    try:
+        url = reverse(f"{site.name}:{options.app_label}_{options.model_name}_change", args=[record.pk])
+    except NoReverseMatch:
+        return text or str(record)
+    return format_html('<a href="{}">{}</a>', url, text or str(record))
+
+
+def masked(address: str) -> str:
+    """Enough of an address to recognise it, too little to read it off."""
+    name, _at, domain = address.rpartition("@")
+    return f"{name[:1]}…{domain and ' at '}{domain}"

@@ -1,0 +1,139 @@
+"""Forms that are refused if the record was changed while their page was open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.signing import BadSignature
+from django.utils.text import capfirst
+
+from settlements.admin.amounts import as_posted, names_posted
+from settlements.admin.changers import changed_by
+from settlements.admin.shown import Shown, as_python, difference, seal, unseal, values_of
+
+if TYPE_CHECKING:
+    AnyModelForm = forms.ModelForm[Any]
+else:
+    AnyModelForm = forms.ModelForm
+
+SHOWN: Final = "shown_values"
+"""The form field that carries what the page showed."""
+
+NOT_SAVED: Final = (
+    "Nothing was saved. What you entered is still in the form: look at what is new, then save again."
+)
+UNKNOWN: Final = (
+    "This form does not say what it showed when it was opened, or that was changed on the way. "
+    "Nothing was saved. Look at the page as it is now, then save again."
+)
+
+
+class ShownField(forms.CharField):
+    """Hidden; no change in itself. A form that is shown again carries it anew, not as it was sent."""
+
+    widget = forms.HiddenInput
+
+    def __init__(self) -> None:
+        super().__init__(required=False, label="")
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """What the page shows this time."""
+        return initial
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Never: whether the record changed is another question."""
+        return False
+
+
+class CheckedForm(AnyModelForm):
+    """Sends along what the page showed of `watched`, and takes nothing if the locked row says something else.
+
+    What the operator did not touch follows the row when the form is shown again; what was entered stays.
+    """
+
+    watched: ClassVar[tuple[str, ...]] = ()
+    refusal: ClassVar[str] = ""
+    """Why the model did not take what an earlier try of this request had saved."""
+
+    shown_values = ShownField()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prepare()
+        self.trouble: list[str] = []
+        """What happened to the record while the page was open."""
+        if self.instance._state.adding:
+            return
+        # The instance is the row here; what was entered is put on it later.
+        self._now = values_of(self.instance, self.watched)
+        self.initial[SHOWN] = seal(self._model, self.instance.pk, self._now)
+        if self.is_bound:
+            self._compare()
+
+    def prepare(self) -> None:
+        """Fit the fields to the record, before anything looks at what was sent."""
+
+    @property
+    def _model(self) -> Any:
+        return type(self.instance)
+
+    def _compare(self) -> None:
+        try:
+            shown = unseal(self._model, self.instance.pk, self.data.get(self.add_prefix(SHOWN), ""))
+        except BadSignature:
+            self.trouble = [UNKNOWN]
+            return
+        if set(shown.values) != set(self._now):
+            self.trouble = [UNKNOWN]
+            return
+        changed = [name for name in self.watched if shown.values[name] != self._now[name]]
+        if changed:
+            self._follow(changed, shown)
+            self.trouble = [self._what_changed(changed, shown)]
+
+    def _what_changed(self, changed: list[str], shown: Shown) -> str:
+        currency = str(getattr(getattr(self.instance, "amount", None), "currency", ""))
+        differences = "; ".join(
+            difference(self._model, name, shown.values[name], self._now[name], currency) for name in changed
+        )
+        settlement_id = getattr(self.instance, "settlement_id", None)
+        whom = changed_by(self._model, self.instance.pk, shown.at, settlement_id)
+        name = self._model._meta.verbose_name
+        return (
+            f"This {name} was changed while the page was open. {capfirst(differences)} by {whom}. {NOT_SAVED}"
+        )
+
+    def _follow(self, changed: list[str], shown: Shown) -> None:
+        """Fields that were sent as they had been shown follow the row: nobody meant to set them back."""
+        data: Any = cast(Any, self.data).copy()
+        for name in changed:
+            field = self.fields.get(name)
+            if field is None or field.disabled:
+                continue
+            prefixed = self.add_prefix(name)
+            sent = field.widget.value_from_datadict(self.data, self.files, prefixed)
+            before = as_python(self._model, name, shown.values[name])
+            if not field.has_changed(_as_shown(before, field), sent):
+                for key in names_posted(field, prefixed):
+                    data.pop(key, None)
+                for key, text in as_posted(field, prefixed, self.initial[name]).items():
+                    data[key] = text
+        self.data = data
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse what was entered without knowing the row as it is."""
+        cleaned = super().clean()
+        for text in self.trouble:
+            self.add_error(None, ValidationError(text, code="stale"))
+        if self.refusal:
+            self.add_error(None, ValidationError(f"{capfirst(self.refusal)}.", code="refused"))
+        return cleaned
+
+
+def _as_shown(value: Any, field: forms.Field) -> Any:
+    """Inputs of dates show whole seconds."""
+    if hasattr(value, "microsecond") and not field.widget.supports_microseconds:
+        return value.replace(microsecond=0)
+    return value

@@ -1,0 +1,121 @@
+"""What was sent: e-mails and reminders, and whether the mail server takes any now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount
+from jobqueue.admin.words import mask_addresses
+from jobqueue.models import Job
+from settlements.admin.base import ReadOnlyAdmin, masked
+from settlements.emails import TEMPLATE_TYPES
+from settlements.models import EmailDelivery, ReminderDelivery, Settlement
+
+
+class TemplateFilter(admin.SimpleListFilter):
+    """E-mails of one template, offered without reading every row for its template."""
+
+    title = _("template")
+    parameter_name = "template"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Every template there is."""
+        return [(name, name) for name in TEMPLATE_TYPES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The e-mails of that template."""
+        return queryset.filter(template_type=self.value()) if self.value() else queryset
+
+
+@admin.register(EmailDelivery)
+class EmailDeliveryAdmin(ReadOnlyAdmin):
+    """E-mails and what became of them. The list hides most of an address."""
+
+    change_list_template = "admin/settlements/emails.html"
+    list_display = (
+        "template_type",
+        "subject",
+        "hidden_recipient",
+        "user",
+        "shown_status",
+        "tries",
+        "sent_at",
+    )
+    list_filter = ("status", TemplateFilter)
+    list_select_related = ("user",)
+    search_fields = ("about", "recipient", "provider_id")
+    search_help_text = _("The whole address of a recipient, the id of a settlement, or the provider's id.")
+    fields = (
+        "template_type", "subject", "recipient", "user", "about", "shown_status", "tries", "error",
+        "message_id", "provider_id", "job", "created_at", "sent_at",
+    )  # fmt: skip
+    readonly_fields = ("shown_status",)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, with a warning above it while e-mails wait for the mail server."""
+        context: dict[str, Any] = dict(extra_context or {})
+        if self.has_view_or_change_permission(request):
+            context |= {"deferred": deferred_now(), "deferred_error": latest_deferral()}
+        return super().changelist_view(request, context)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[EmailDelivery], search_term: str
+    ) -> tuple[QuerySet[EmailDelivery], bool]:
+        """Whole addresses and whole keys, so that no search reads every row twice."""
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        about = [text, f"{Settlement._meta.label_lower}:{text}"]
+        if "@" in text:
+            # A Message-ID at the provider may look like an address.
+            return queryset.filter(Q(recipient__iexact=text) | Q(provider_id=text)), False
+        return queryset.filter(Q(about__in=about) | Q(provider_id=text)), False
+
+    @admin.display(description=_("recipient"))
+    def hidden_recipient(self, delivery: EmailDelivery) -> str:
+        """Enough of the address to recognise it, too little to read it off."""
+        return masked(delivery.recipient)
+
+
+def deferred_now() -> BoundedCount:
+    """How many of the newest e-mails wait for the mail server; older ones would have to be looked for."""
+    count = BoundedCount(_deferred().count())
+    count.stopped = count >= COUNT_LIMIT
+    return count
+
+
+def latest_deferral() -> str:
+    """What the mail server said last to one that waits."""
+    return mask_addresses(_deferred().order_by("-pk").values_list("error", flat=True).first() or "")
+
+
+def _deferred() -> QuerySet[EmailDelivery]:
+    newest = EmailDelivery.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    rows = EmailDelivery.objects.filter(pk__gt=newest - COUNT_LIMIT, status=EmailDelivery.Status.DEFERRED)
+    # Those whose job somebody cancelled, or which gave up, wait no more.
+    waits = Q(job__isnull=True) | Q(job__state__in=[Job.State.WAITING, Job.State.ACTIVE])
+    return rows.filter(waits).order_by()
+
+
+@admin.register(ReminderDelivery)
+class ReminderDeliveryAdmin(ReadOnlyAdmin):
+    """Reminders, at most one of each, and whether they were delivered."""
+
+    list_display = (
+        "reminder_type", "step", "settlement", "due_date", "recipient", "shown_status", "created_at",
+    )  # fmt: skip
+    list_filter = ("status", "reminder_type", "created_at")
+    list_select_related = ("settlement", "recipient")
+    search_fields = ("settlement__description",)
+    fields = (
+        "settlement", "reminder_type", "step", "due_date", "recipient", "shown_status", "email_job",
+        "created_at",
+    )  # fmt: skip
+    readonly_fields = ("shown_status",)

@@ -1,0 +1,110 @@
+"""What happened and fits nowhere: looked at, and closed with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin.words import badge
+from settlements.admin.base import ReadOnlyAdmin, amount_tag, link_to, may
+from settlements.admin.moves import Answer, LeftAlone, Move, action_for
+from settlements.admin.record_page import RecordPageMixin
+from settlements.exceptions import DiscrepancyClosed
+from settlements.models import Discrepancy
+
+
+def _close(discrepancy: Discrepancy, answer: Answer) -> str:
+    try:
+        discrepancy.close(answer.user, answer.reason)
+    except DiscrepancyClosed:
+        raise LeftAlone(f"{discrepancy} (closed)") from None
+    return "open → closed"
+
+
+CLOSE: Final = Move(
+    name="close",
+    label="Close",
+    done="closed",
+    permission="close",
+    notice="It was looked after. It is noted again only if it happens with another amount.",
+    trouble=lambda discrepancy: "" if discrepancy.is_open else "closed",
+    carry_out=_close,
+)
+
+
+class OpenFilter(admin.SimpleListFilter):
+    """Those that nobody has closed, unless others are asked for."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """What else there is to see."""
+        return [("closed", _("Closed")), ("all", _("All"))]
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """Open ones come first, and are chosen where nothing is."""
+        for choice in super().choices(changelist):
+            yield {**choice, "display": _("Open")} if "state" not in choice["query_string"] else choice
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The discrepancies in that state."""
+        if self.value() == "all":
+            return queryset
+        return queryset.filter(closed_at__isnull=self.value() != "closed")
+
+
+@admin.register(Discrepancy)
+class DiscrepancyAdmin(RecordPageMixin, ReadOnlyAdmin):
+    """Money that is too much, or that books and provider do not agree on."""
+
+    moves = (CLOSE,)
+    actions = [action_for(CLOSE)]
+    list_display = (
+        "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "detail", "opened_at",
+        "shown_status",
+    )  # fmt: skip
+    list_filter = (OpenFilter, "kind")
+    list_select_related = ("settlement", "payment")
+    search_fields = ("settlement__description",)
+    fields = (
+        "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "detail", "opened_at",
+        "shown_status", "closed_at", "closed_by", "closing_reason",
+    )  # fmt: skip
+    readonly_fields = ("shown_kind", "shown_settlement", "shown_payment", "shown_amount", "shown_status")
+
+    def has_close_permission(self, request: HttpRequest) -> bool:
+        """Whether the operator may close discrepancies."""
+        return may(request, "close", Discrepancy)
+
+    @admin.display(description=_("kind"), ordering="kind")
+    def shown_kind(self, discrepancy: Discrepancy) -> SafeString:
+        """The kind in colour and in words."""
+        return badge(f"kind-{discrepancy.kind}", discrepancy.get_kind_display())
+
+    @admin.display(description=_("settlement"))
+    def shown_settlement(self, discrepancy: Discrepancy) -> SafeString | str:
+        """The settlement, with a link."""
+        return link_to(discrepancy.settlement)
+
+    @admin.display(description=_("payment"))
+    def shown_payment(self, discrepancy: Discrepancy) -> SafeString | str:
+        """The payment, with a link, where one is meant."""
+        return link_to(discrepancy.payment)
+
+    @admin.display(description=_("amount"), ordering="amount")
+    def shown_amount(self, discrepancy: Discrepancy) -> SafeString:
+        """The amount with its currency."""
+        return amount_tag(discrepancy.amount, discrepancy.currency)
+
+    @admin.display(description=_("state"), ordering="closed_at")
+    def shown_status(self, discrepancy: Discrepancy) -> SafeString:
+        """Open or closed."""
+        return badge("open" if discrepancy.is_open else "closed")

@@ -1,0 +1,261 @@
+"""Actions that ask for a reason, change each record under its lock, and write down who did it and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ValidationError
+from django.db import models, router, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.text import capfirst
+
+from jobqueue.admin.actions import log_change
+from settlements.exceptions import InvalidAmount, InvalidRefund
+from settlements.money import MAX_DIGITS, STORED_PLACES
+
+MOST_PER_REQUEST: Final = 500
+MOST_NAMED: Final = 5
+MOST_SHOWN: Final = 20
+LONGEST_REASON: Final = 500
+_BACK = "back"
+
+
+class LeftAlone(Exception):
+    """The record cannot be changed so; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the operator said on the page that asks."""
+
+    user: Any
+    reason: str
+    amount: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One thing that an operator may do to a record, with a reason."""
+
+    name: str
+    label: str
+    done: str
+    permission: str
+    notice: str
+    trouble: Callable[[Any], str]
+    """Why a record cannot be changed so, as far as can be seen; empty if nothing speaks against it."""
+    carry_out: Callable[[Any, Answer], str]
+    """Changes and saves a locked record; what became of it, for the history."""
+    takes_amount: bool = False
+    is_dangerous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AmountHint:
+    """What stands beside the amount that is asked for."""
+
+    text: str
+    step: str = "any"
+
+
+class ReasonForm(forms.Form):
+    """Why; and how much, where that is asked for."""
+
+    reason = forms.CharField(
+        max_length=LONGEST_REASON,
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "maxlength": LONGEST_REASON}),
+        error_messages={"required": "Say why: the reason is kept with the record."},
+    )
+    amount = forms.DecimalField(
+        required=False,
+        max_digits=MAX_DIGITS,
+        decimal_places=STORED_PLACES,
+    )
+
+    def __init__(self, *args: Any, amount: AmountHint | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if amount is None:
+            del self.fields["amount"]
+        else:
+            self.fields["amount"].widget.attrs["step"] = amount.step
+            self.fields["amount"].help_text = amount.text
+
+
+def action_for(move: Move) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse]:
+    """The admin action of a move."""
+
+    @admin.action(description=f"{move.label} …", permissions=[move.permission])
+    def act(model_admin: Any, request: HttpRequest, records: QuerySet[Any]) -> HttpResponse:
+        is_answer = request.POST.get("confirmed") == move.name
+        record = records.first() if move.takes_amount and _is_one(request) else None
+        hint = model_admin.amount_hint(record) if record is not None else None
+        form = ReasonForm(request.POST if is_answer else None, amount=hint)
+        if is_answer and form.is_valid():
+            answer = Answer(request.user, form.cleaned_data["reason"], form.cleaned_data.get("amount"))
+            outcome = _carry_out(request, records, move, answer)
+            if outcome.error is None:
+                _tell(model_admin, request, move, outcome)
+                return _back(model_admin, request)
+            form.add_error("amount" if hint else None, ValidationError(outcome.error))
+        return _ask(model_admin, request, records, move, form)
+
+    act.__name__ = move.name
+    return act
+
+
+def moves_of(model_admin: Any, request: HttpRequest, record: Any, moves: Iterable[Move]) -> list[Move]:
+    """What this operator may do to this record now: the buttons on its page."""
+    return [
+        move
+        for move in moves
+        if getattr(model_admin, f"has_{move.permission}_permission")(request) and not move.trouble(record)
+    ]
+
+
+# Asking -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A record on the page that asks."""
+
+    record: Any
+    amount: Any
+    status: Any
+    trouble: str
+
+
+def _ask(
+    model_admin: Any, request: HttpRequest, records: QuerySet[Any], move: Move, form: ReasonForm
+) -> HttpResponse:
+    rows = list(records.order_by("pk")[: MOST_PER_REQUEST + 1])
+    lines = [_line(model_admin, row, move) for row in rows[:MOST_PER_REQUEST]]
+    able = [line for line in lines if not line.trouble]
+    if not able:
+        refused = [_named(line.record, line.trouble) for line in lines]
+        _tell(model_admin, request, move, Outcome(refused=refused, gone=not lines))
+        return _back(model_admin, request)
+    across = request.POST.get("select_across") == "1"
+    names = model_admin.opts
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": f"{move.label} {names.verbose_name if len(able) == 1 else names.verbose_name_plural}",
+        "opts": names,
+        "media": model_admin.media,
+        "move": move,
+        "form": form,
+        "lines": lines[:MOST_SHOWN],
+        "unshown": max(0, len(lines) - MOST_SHOWN),
+        "left": len(rows) > MOST_PER_REQUEST,
+        "most": MOST_PER_REQUEST,
+        "what": _count(len(able), names),
+        "with_amounts": any(line.amount for line in lines),
+        "across": across,
+        "selected": ["0"] if across else request.POST.getlist(ACTION_CHECKBOX_NAME),
+        "checkbox": ACTION_CHECKBOX_NAME,
+        "back": request.POST.get(_BACK, ""),
+        "back_url": _back(model_admin, request).url,
+    }
+    return TemplateResponse(request, "admin/settlements/reason.html", context)
+
+
+def _line(model_admin: Any, record: Any, move: Move) -> Line:
+    amount = getattr(model_admin, "shown_amount", None) if hasattr(record, "amount") else None
+    status = model_admin.shown_status(record)
+    return Line(record, amount(record) if amount else "", status, move.trouble(record))
+
+
+def _is_one(request: HttpRequest) -> bool:
+    return request.POST.get("select_across") != "1" and len(request.POST.getlist(ACTION_CHECKBOX_NAME)) == 1
+
+
+def _back(model_admin: Any, request: HttpRequest) -> HttpResponseRedirect:
+    """To the record that the action started from, else to the list with its filter."""
+    selected = request.POST.getlist(ACTION_CHECKBOX_NAME)
+    if request.POST.get(_BACK) and len(selected) == 1:
+        options = model_admin.opts
+        name = f"{model_admin.admin_site.name}:{options.app_label}_{options.model_name}_change"
+        return HttpResponseRedirect(reverse(name, args=[selected[0]]))
+    return HttpResponseRedirect(request.get_full_path())
+
+
+# Doing --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a move."""
+
+    moved: int = 0
+    refused: list[str] | tuple[str, ...] = ()
+    left: bool = False
+    gone: bool = False
+    error: str | None = None
+
+
+def _carry_out(request: HttpRequest, records: QuerySet[Any], move: Move, answer: Answer) -> Outcome:
+    keys = list(records.order_by("pk").values_list("pk", flat=True)[: MOST_PER_REQUEST + 1])
+    outcome = Outcome(left=len(keys) > MOST_PER_REQUEST, gone=not keys)
+    refused: list[str] = []
+    for key in keys[:MOST_PER_REQUEST]:
+        try:
+            _move_one(request, records.model, key, move, answer)
+        except LeftAlone as trouble:
+            refused.append(str(trouble))
+        except (InvalidAmount, InvalidRefund) as error:
+            if len(keys) == 1:
+                return Outcome(error=f"{capfirst(str(error))}.")
+            refused.append(str(error))
+        else:
+            outcome.moved += 1
+    outcome.refused = refused
+    return outcome
+
+
+def _move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Move, answer: Answer) -> None:
+    """Change one record under its lock, and write it down in the same transaction."""
+    with transaction.atomic(using=router.db_for_write(model)):
+        record = model._default_manager.select_for_update().filter(pk=key).first()
+        if record is None:
+            raise LeftAlone(f"{key} (deleted)")
+        trouble = move.trouble(record)
+        if trouble:
+            raise LeftAlone(_named(record, trouble))
+        change = move.carry_out(record, answer)
+        log_change(request, record, f"{capfirst(move.done)}: {change}. Reason: {answer.reason}")
+
+
+def _named(record: Any, trouble: str) -> str:
+    return f"{record} ({trouble})"
+
+
+def _tell(model_admin: Any, request: HttpRequest, move: Move, outcome: Outcome) -> None:
+    names = model_admin.opts
+    if outcome.moved:
+        model_admin.message_user(request, f"{_count(outcome.moved, names)} {move.done}.", messages.SUCCESS)
+    if outcome.refused:
+        number = len(outcome.refused)
+        listed = "; ".join(outcome.refused[:MOST_NAMED]) + ("; …" if number > MOST_NAMED else "")
+        verb = "was" if number == 1 else "were"
+        text = f"{_count(number, names)} cannot be {move.done} and {verb} left alone: {listed}."
+        model_admin.message_user(request, text, messages.WARNING)
+    if outcome.gone:
+        model_admin.message_user(request, f"Nothing was {move.done}: it is gone.", messages.WARNING)
+    if outcome.left:
+        text = (
+            f"More match: one request takes at most {MOST_PER_REQUEST}. Filter the list to reach the others."
+        )
+        model_admin.message_user(request, text, messages.WARNING)
+
+
+def _count(number: int, names: Any) -> str:
+    return f"{number:,} {names.verbose_name if number == 1 else names.verbose_name_plural}"

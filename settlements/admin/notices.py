@@ -1,0 +1,80 @@
+"""What an operator should know before anything else on a settlement's page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+
+from settlements.admin.base import amount_tag, link_to, may
+from settlements.models import BarredAddress, Discrepancy, Settlement
+
+MOST_DISCREPANCIES = 10
+_WHY = {
+    BarredAddress.Cause.REFUSED: "was refused by its mail server",
+    BarredAddress.Cause.BOUNCED: "bounced",
+    BarredAddress.Cause.COMPLAINED: "was complained about",
+    BarredAddress.Cause.UNSUBSCRIBED: "was unsubscribed",
+}
+
+
+def notices_of(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
+    """Addresses of its people that nothing is sent to, and discrepancies that nobody has closed."""
+    return [*_barred(settlement, request), *_discrepancies(settlement, request)]
+
+
+def barred_rows(*addresses: str) -> dict[str, BarredAddress]:
+    """Those of the addresses, in small letters, that nothing is sent to."""
+    wanted = {address.lower() for address in addresses if address}
+    rows = BarredAddress.objects.filter(address__in=wanted, cleared_at__isnull=True)
+    return {row.address: row for row in rows}
+
+
+def email_of(person: Any) -> str:
+    """The address of a user, whatever its model calls it."""
+    return str(getattr(person, person.get_email_field_name(), "") or "")
+
+
+def barred_text(row: BarredAddress, request: HttpRequest) -> SafeString:
+    """Since when and why, linked to the barred address for who may see it."""
+    day = date_format(localtime(row.barred_at), "Y-m-d")
+    text = format_html("barred since {}, because it {}", day, _WHY[BarredAddress.Cause(row.cause)])
+    return (
+        format_html('<a href="{}">{}</a>', _url(row), text) if may(request, "view", BarredAddress) else text
+    )
+
+
+def _url(row: BarredAddress) -> str:
+    return reverse("admin:settlements_barredaddress_change", args=[row.pk])
+
+
+def _barred(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
+    people = {"payer": settlement.payer, "payee": settlement.payee}
+    barred = barred_rows(*(email_of(person) for person in people.values()))
+    found = [(role, person, barred.get(email_of(person).lower())) for role, person in people.items()]
+    return [
+        format_html(
+            "No e-mail reaches the {}, {}: the address is {}.", role, person, barred_text(row, request)
+        )
+        for role, person, row in found
+        if row is not None
+    ]
+
+
+def _discrepancies(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
+    rows = Discrepancy.objects.filter(settlement=settlement, closed_at__isnull=True)
+    may_view = may(request, "view", Discrepancy)
+    return [
+        format_html(
+            "Somebody must look at this: {}, {}{}.",
+            link_to(row, row.get_kind_display()) if may_view else row.get_kind_display(),
+            amount_tag(row.amount, row.currency),
+            f" ({row.detail})" if row.detail else "",
+        )
+        for row in rows[:MOST_DISCREPANCIES]
+    ]

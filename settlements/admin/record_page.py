@@ -1,0 +1,100 @@
+"""Pages of settlements and payments: locked while they are saved, checked against what they showed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
+from django.db import connections, models, router
+from django.http import HttpRequest, HttpResponse
+
+from settlements.admin.base import may
+from settlements.admin.checked_form import SHOWN
+from settlements.admin.moves import Move, moves_of
+from settlements.exceptions import InvalidAmount, InvalidRefund
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    AnyAdmin = ModelAdmin[Any]
+else:
+    AnyAdmin = object
+
+
+class RecordPageMixin(AnyAdmin):
+    """The page of one record: what speaks of it above its form, and buttons for what may be done to it."""
+
+    moves: ClassVar[Sequence[Move]] = ()
+    change_form_template = "admin/settlements/record.html"
+
+    def facts_of(self, record: Any, request: HttpRequest) -> dict[str, Any]:
+        """What the page shows above the form."""
+        return {}
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The record's page with its facts and buttons."""
+        response = super().change_view(request, object_id, form_url, extra_context)
+        context = getattr(response, "context_data", None)
+        # As the page is: after a refused form, as the locked row is and not as somebody entered it.
+        record = self.get_object(request, unquote(object_id)) if context else None
+        if context is not None and record is not None:
+            context |= {
+                "facts": self.facts_of(record, request),
+                "moves": moves_of(self, request, record, self.moves),
+                "moved": record,
+                "checkbox": ACTION_CHECKBOX_NAME,
+            }
+        return response
+
+
+class CheckedPageMixin(AnyAdmin):
+    """A form that is refused if its record was changed meanwhile, or if the model does not take it."""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The record, locked while a form about it is looked at."""
+        found = super().get_object(request, object_id, from_field)
+        using = router.db_for_write(self.model)
+        if found is None or request.method != "POST" or not connections[using].in_atomic_block:
+            return found
+        rows: models.QuerySet[Any] = self.get_queryset(request).using(using)
+        return rows.select_for_update(of=("self",)).filter(pk=found.pk).first()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The fields, and where something may be changed what the page showed of it."""
+        fieldsets = [(title, dict(options)) for title, options in super().get_fieldsets(request, obj)]
+        if obj is not None and self.has_change_permission(request, obj):
+            options = fieldsets[-1][1]
+            options["fields"] = [*options["fields"], SHOWN]
+        return fieldsets
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form, with what the model said of an earlier try."""
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.refusal = getattr(request, "_refusal", "")
+        return form
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show the form again with what the model did not take, where it found out while it was saving."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except (InvalidAmount, InvalidRefund) as error:
+            request._refusal = str(error)  # type: ignore[attr-defined]
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """Whether the operator may change statuses."""
+        return may(request, "decide", self.model)

@@ -1,0 +1,124 @@
+"""Settlements: their form with their payments, and the decisions about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.admin.models import ADDITION, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from moneyed import Money
+
+from jobqueue.admin import JobsPanelMixin
+from jobqueue.admin.actions import log_change
+from settlements.admin.base import SettlementsAdmin, amount_tag
+from settlements.admin.forms import InlinePaymentForm, SettlementForm
+from settlements.admin.formsets import PaymentFormSet
+from settlements.admin.moves import action_for
+from settlements.admin.notices import notices_of
+from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
+from settlements.admin.settlement_moves import MOVES
+from settlements.models import Payment, Settlement
+
+if TYPE_CHECKING:
+    PaymentTabularInline = admin.TabularInline[Payment, Settlement]
+else:
+    PaymentTabularInline = admin.TabularInline
+
+
+class PaymentInline(PaymentTabularInline):
+    """The payments of a settlement, on its page."""
+
+    model = Payment
+    form = InlinePaymentForm
+    formset: Any = PaymentFormSet
+    fields = ("amount", "status", "shown_refunded", "failure_reason", "created_at")
+    readonly_fields = ("shown_refunded", "created_at")
+    extra = 0
+    show_change_link = True
+
+    @admin.display(description=_("refunded"))
+    def shown_refunded(self, payment: Payment) -> SafeString | str:
+        """How much of it went back."""
+        return amount_tag(payment.refunded) if payment.refunded_amount else ""
+
+
+@admin.register(Settlement)
+class SettlementAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, SettlementsAdmin):
+    """Settlements with their payments, how they stand, and every job about them."""
+
+    form = SettlementForm
+    moves = MOVES
+    list_display = ("__str__", "payer", "payee", "shown_amount", "due_date", "shown_status")
+    list_filter = ("status", "reminders_paused", "due_date")
+    list_select_related = ("payer", "payee")
+    search_fields = ("description", "payer__username", "payee__username")
+    autocomplete_fields = ("payer", "payee")
+    readonly_fields = ("shown_status", "shown_history", "created_at")
+    inlines = (PaymentInline,)
+    actions = [action_for(move) for move in MOVES]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The first status and whether it is history are chosen once."""
+        terms = ["description", "payer", "payee", "amount", "due_date"]
+        if obj is None:
+            return [*terms, "status", "reminders_paused", "history"]
+        return [*terms, "shown_status", "reminders_paused", "shown_history", "created_at"]
+
+    @admin.display(description=_("history"))
+    def shown_history(self, settlement: Settlement) -> str:
+        """Whether nobody is told of it."""
+        return "Yes: nobody is told of it." if settlement.history else "No"
+
+    def facts_of(self, record: Settlement, request: HttpRequest) -> dict[str, Any]:
+        """How the settlement stands, who decided it, and what to know of it."""
+        standing, currency = record.standing(), record.amount.currency
+        return {
+            "notices": notices_of(record, request),
+            "status": self.shown_status(record),
+            "amounts": [
+                (_("Owed"), amount_tag(record.amount), ""),
+                (_("Paid"), amount_tag(Money(standing.paid, currency)), ""),
+                (_("Still open"), amount_tag(Money(standing.open_amount, currency)), ""),
+                *(
+                    [(_("Too much"), amount_tag(Money(standing.overpaid, currency)), "jq-too-much")]
+                    if standing.overpaid
+                    else []
+                ),
+            ],
+            "decision": record if record.decided_status else None,
+        }
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
+        """The payments are locked while a form about them is looked at."""
+        arguments: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
+        if request.method == "POST" and not obj._state.adding:
+            rows: QuerySet[Any] = arguments["queryset"]
+            arguments["queryset"] = rows.select_for_update(of=("self",)).order_by("-created_at", "pk")
+        return arguments
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Save the payments, and write down with each what was done to it."""
+        deleted = [(row.pk, str(row)) for row in (one.instance for one in formset.deleted_forms)]
+        super().save_formset(request, form, formset, change)
+        for payment, fields in formset.changed_objects:
+            log_change(request, payment, f"Changed {', '.join(fields)} on the page of its settlement.")
+        for payment in formset.new_objects:
+            _log(request, payment.pk, str(payment), ADDITION, "Added on the page of its settlement.")
+        for key, text in deleted:
+            _log(request, key, text, DELETION, "Deleted on the page of its settlement.")
+
+
+def _log(request: HttpRequest, key: Any, text: str, flag: int, message: str) -> None:
+    LogEntry.objects.create(
+        user_id=request.user.pk,
+        content_type=ContentType.objects.get_for_model(Payment),
+        object_id=str(key),
+        object_repr=text[:200],
+        action_flag=flag,
+        change_message=message,
+    )

@@ -1,0 +1,120 @@
+"""What a form showed when it was opened, signed and sent along, and how that differs from the row now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.core import signing
+from django.db import models
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
+from django.utils.text import capfirst
+from djmoney.models.fields import MoneyField
+from moneyed import Money
+
+from jobqueue.admin.words import NOTHING
+from settlements.templatetags.settlement_format import money
+
+_SALT = "settlements.admin.shown"
+_LONGEST_VALUE = 80
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The values a form showed, as JSON knows them, and when."""
+
+    values: Values
+    at: datetime
+
+
+def values_of(record: models.Model, names: Iterable[str]) -> dict[str, Any]:
+    """The record's values of these fields, as JSON knows them; equal if they are the same to a reader."""
+    return {name: _plain(getattr(record, _field(record, name).attname)) for name in names}
+
+
+def seal(model: type[models.Model], pk: Any, values: Values) -> str:
+    """The values as text that nobody can change, nor use for another record."""
+    return signing.dumps([timezone.now().isoformat(), values], salt=_salt(model, pk), compress=True)
+
+
+def unseal(model: type[models.Model], pk: Any, text: str) -> Shown:
+    """What a form showed; `BadSignature` if the text is none that `seal` made for this record."""
+    at, values = signing.loads(text, salt=_salt(model, pk))
+    moment = parse_datetime(at)
+    if moment is None or not isinstance(values, dict):
+        raise signing.BadSignature("not what a form showed")
+    return Shown(values, moment)
+
+
+def _salt(model: type[models.Model], pk: Any) -> str:
+    return f"{_SALT}:{model._meta.label_lower}:{pk}"
+
+
+# One value ----------------------------------------------------------------------------------------
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Money):
+        return [_plain(value.amount), str(value.currency)]
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def as_python(model: type[models.Model], name: str, plain: Any) -> Any:
+    """The value as the model's field has it."""
+    field = _field(model, name)
+    if isinstance(field, MoneyField):
+        return Money(Decimal(plain[0]), plain[1])
+    return (field.target_field if field.is_relation else field).to_python(plain)
+
+
+def difference(model: type[models.Model], name: str, before: Any, after: Any, currency: str = "") -> str:
+    """`status: pending → completed`."""
+    field = _field(model, name)
+    old, new = (_in_words(field, name, plain, model, currency) for plain in (before, after))
+    return f"{field.verbose_name}: {old} → {new}"
+
+
+def in_words(model: type[models.Model], name: str, plain: Any, currency: str = "") -> str:
+    """A value as an operator reads it."""
+    return _in_words(_field(model, name), name, plain, model, currency)
+
+
+def _in_words(field: Any, name: str, plain: Any, model: type[models.Model], currency: str) -> str:
+    if plain is None or plain == "":
+        return NOTHING
+    if isinstance(plain, bool):
+        return "yes" if plain else "no"
+    value = as_python(model, name, plain)
+    if field.is_relation:
+        related = field.related_model._base_manager.filter(pk=value).first()
+        return str(related) if related is not None else f"{plain} (deleted)"
+    if isinstance(value, Money):
+        return money(value)
+    if isinstance(value, Decimal):
+        return money(value, currency)
+    if isinstance(value, datetime):
+        return date_format(timezone.localtime(value), "Y-m-d H:i:s T")
+    if field.choices:
+        return str(dict(field.flatchoices).get(value, value))
+    text = str(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+
+
+def _field(model: models.Model | type[models.Model], name: str) -> Any:
+    return model._meta.get_field(name)
+
+
+def name_of(model: type[models.Model]) -> str:
+    """`Settlement`, at the beginning of a sentence."""
+    return str(capfirst(model._meta.verbose_name))

@@ -1,0 +1,79 @@
+"""The page of a user says when nothing is sent to his address, whatever admin the users of the site have."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.module_loading import module_has_submodule
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from settlements.admin.notices import barred_rows, barred_text, email_of
+
+if TYPE_CHECKING:
+    UserModelAdmin = admin.ModelAdmin[Any]
+else:
+    UserModelAdmin = object
+
+
+_NOTICE = "barred_address_notice"
+
+
+class BarredAddressMixin(UserModelAdmin):
+    """Adds to a user's page that nothing is sent to the address, since when and why."""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The user, with what is to be said of the address."""
+        user = super().get_object(request, object_id, from_field)
+        row = next(iter(barred_rows(email_of(user)).values()), None) if user is not None else None
+        if row is not None:
+            vars(user)[_NOTICE] = barred_text(row, request)
+        return user
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The admin's own, and before them that nothing reaches the user."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if not _is_barred(obj):
+            return fieldsets
+        return [(None, {"fields": ("shown_barred_address",)}), *fieldsets]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The admin's own, and the notice."""
+        fields = super().get_readonly_fields(request, obj)
+        return [*fields, "shown_barred_address"] if _is_barred(obj) else fields
+
+    @admin.display(description=_("E-mail"))
+    def shown_barred_address(self, user: Any) -> SafeString:
+        """That nothing reaches the user, since when and why."""
+        return format_html(
+            '<strong class="jq-bad">No e-mail goes out to this user:</strong> the address is {}.',
+            vars(user)[_NOTICE],
+        )
+
+
+class _Media:
+    css: ClassVar[dict[str, list[str]]] = {"all": ["jobqueue/admin.css"]}
+
+
+def _is_barred(user: Any) -> bool:
+    return user is not None and _NOTICE in vars(user)
+
+
+def show_barred_addresses_of_users(site: admin.AdminSite) -> None:
+    """Put the notice on the page of users, if the site has one."""
+    user_model = get_user_model()
+    config = apps.get_app_config(user_model._meta.app_label)
+    if config.module is not None and module_has_submodule(config.module, "admin"):
+        import_module(f"{config.name}.admin")  # autodiscovery may not have come to it yet
+    if not site.is_registered(user_model):
+        return
+    found = type(site.get_model_admin(user_model))
+    if not issubclass(found, BarredAddressMixin):
+        site.unregister(user_model)
+        site.register(user_model, type(found.__name__, (BarredAddressMixin, found), {"Media": _Media}))

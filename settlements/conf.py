@@ -125,7 +125,8 @@ class Settings:
     notification_delay: timedelta = timedelta(seconds=2)
     """How long a notification waits, so that saves in quick succession become one e-mail."""
     email_retry_for: timedelta = timedelta(hours=24)
-    """How long an e-mail is tried again that was not taken for now; 0: three retries, as any job."""
+    """How long an e-mail is tried again that was not taken for now; 0: three retries, as any job. The
+    default is the setting EMAIL_RETRY_FOR of Django's settings, if there is one."""
     gateway: str = "settlements.gateways.DatabaseGateway"
     """Dotted path of the payment gateway's class."""
     gateway_options: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -267,6 +268,8 @@ def _built(policy_class: type[Policy], place: str, values: dict[str, Any]) -> Po
 def _parse(raw: Any) -> Settings:
     values = _read(raw, _READERS, "SETTLEMENTS")
     values.setdefault("reminders", _reminder_policy({}))
+    if "email_retry_for" not in values and hasattr(django_settings, "EMAIL_RETRY_FOR"):
+        values |= _read({"EMAIL_RETRY_FOR": django_settings.EMAIL_RETRY_FOR}, _READERS, "The setting")
     return Settings(**values)
 
 
@@ -277,7 +280,7 @@ def get_settings() -> Settings:
 
 
 def _forget(*, setting: str, **_: Any) -> None:
-    if setting in ("SETTLEMENTS", "TIME_ZONE"):
+    if setting in ("SETTLEMENTS", "TIME_ZONE", "EMAIL_RETRY_FOR"):
         get_settings.cache_clear()
 
 

@@ -198,3 +198,26 @@ def test_payment_checks_go_on_for_ever() -> None:
 def test_payment_checks_can_keep_one_distance() -> None:
     policy = PaymentCheckPolicy(timedelta(seconds=5), 1.0)
     assert policy.next_delay(0) == policy.next_delay(10**9) == timedelta(seconds=5)
+
+
+def test_mail_is_tried_again_for_a_day(settings: DjangoSettings) -> None:
+    assert _with(settings).email_retry_for == timedelta(hours=24)
+
+
+def test_djangos_own_setting_says_how_long_mail_is_tried_again(settings: DjangoSettings) -> None:
+    settings.EMAIL_RETRY_FOR = 90
+    assert _with(settings).email_retry_for == timedelta(seconds=90)
+    settings.EMAIL_RETRY_FOR = 0
+    assert get_settings().email_retry_for == timedelta(0)
+
+
+def test_the_setting_of_the_domain_wins_over_djangos(settings: DjangoSettings) -> None:
+    settings.EMAIL_RETRY_FOR = 90
+    assert _with(settings, EMAIL_RETRY_FOR=5).email_retry_for == timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("value", [-1, "a day", True, None])
+def test_a_time_to_try_mail_again_that_is_none_is_refused(settings: DjangoSettings, value: Any) -> None:
+    settings.EMAIL_RETRY_FOR = value
+    with pytest.raises(ImproperlyConfigured, match="The setting EMAIL_RETRY_FOR"):
+        _with(settings)

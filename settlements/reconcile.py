@@ -3,7 +3,7 @@
 Rows changed by `bulk_create()` or `update()` never met the rules; they differ from what was announced,
 and the rules are applied to them as if they had been saved. The thorough run also compares every open
 settlement's waiting reminders with its plan and every settlement's status with its payments, and looks for
-unsettled payments that nobody asks about and for payers who were changed.
+unsettled payments that nobody asks about, for payers who were changed and for reminders that nothing brings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jobqueue.models import Job
 from jobqueue.outbox import databases
 from jobqueue.registry import reconciler
 from jobqueue.signals import Change
-from settlements import discrepancies, signals
+from settlements import deliveries, discrepancies, signals
 from settlements.decisions import cancelled_keys
 from settlements.history import is_history
 from settlements.jobs import add_settlement_processing_job
@@ -44,6 +44,8 @@ def reconcile(*, full: bool) -> dict[str, int]:
             _complete_plans(using, mended)
             _complete_checks(using, mended)
             _complete_statuses(using, mended)
+            if given_up := deliveries.give_up_reminders_of_ended(using):
+                mended["reminders given up"] += given_up
     return dict(mended)
 
 

@@ -76,7 +76,7 @@ def _announce_settlement(settlement: Settlement, using: str) -> None:
     if change.created or set(change.fields) != {"payer"}:
         signals.notify_about_settlement(settlement, change)
     signals.keep_reminder_plan(settlement, change)
-    if settlement.standing(paid).status != settlement.status:
+    if settlement.standing(paid).status != settlement.status != settlement.decided_status:
         signals.follow_payments(settlement.pk, using=using)
 
 
@@ -161,8 +161,9 @@ def _complete_statuses(using: str, mended: Counter[str]) -> None:
     batch = list(_with_sums(keys)[:_BATCH])
     while batch:
         for settlement in batch:
-            if _differs(settlement, using) and not _is_followed(settlement.pk, using):
-                signals.follow_payments(settlement.pk, using=using)
+            stays = settlement.decided_status == Settlement.Status.COMPLETED
+            if _differs(settlement, using) and not _is_followed(settlement.pk, stays, using):
+                signals.follow_payments(settlement.pk, using=using, stays_completed=stays)
                 mended["completions created"] += 1
         batch = list(_with_sums(keys.filter(pk__gt=batch[-1].pk))[:_BATCH])
 
@@ -186,9 +187,10 @@ def _differs(settlement: Any, using: str) -> bool:
     return is_odd and not discrepancies.are_noted(settlement, settlement.counted, using)
 
 
-def _is_followed(settlement_id: Any, using: str) -> bool:
+def _is_followed(settlement_id: Any, stays_completed: bool, using: str) -> bool:
     rows = Job.objects.using(using).unfinished().about(Settlement(pk=settlement_id))
-    return rows.filter(unique_key=signals.key_of_following(settlement_id)).exists()
+    key = signals.key_of_following(settlement_id, stays_completed=stays_completed)
+    return rows.filter(unique_key=key).exists()
 
 
 def _each_locked(rows: QuerySet[Any], using: str) -> Iterator[Any]:

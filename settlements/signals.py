@@ -124,10 +124,10 @@ def settlement_event(settlement: Settlement, change: Change) -> str | None:
 
 
 def keep_reminder_plan(settlement: Settlement, change: Change) -> None:
-    """Created, reopened, completed, cancelled, due date or payer changed: the waiting reminders follow."""
+    """Created, opened, closed, history or not, due date or payer changed: the waiting reminders follow."""
     if _is_part_payment(change) or (change.created and settlement.history):
         return
-    if set(change.fields) != {"history"} or settlement.history:
+    if set(change.fields) != {"history"} or settlement.history or change.old("history"):
         plan_reminders(settlement, using=change.using, former_payers=_former_payers(settlement, change))
 
 

@@ -93,9 +93,7 @@ def _claim(delivery: EmailDelivery, job: Job | None, facts: dict[str, Any], usin
     delivery.status, delivery.tries = sending, delivery.tries + 1
 
 
-def mark_sent(
-    delivery: EmailDelivery, provider_id: str, job: Job | None, using: str, *, is_reminder: bool
-) -> None:
+def mark_sent(delivery: EmailDelivery, provider_id: str, job: Job | None, using: str) -> None:
     """True whatever another run thinks; only a bounce that was reported meanwhile says more."""
     rows = EmailDelivery.objects.using(using).filter(pk=delivery.pk)
     row = rows.exclude(status__in=[EmailDelivery.Status.BOUNCED, EmailDelivery.Status.COMPLAINED])
@@ -105,7 +103,7 @@ def mark_sent(
         "sent_at": Now(),
         "error": "",
     }
-    if not is_reminder or job is None:
+    if job is None or not carries_reminder(job):
         _update_or_name(row, rows, values)
         return
     with transaction.atomic(using=using):
@@ -121,9 +119,14 @@ def _update_or_name(
         rows.update(provider_id=values["provider_id"])
 
 
+def carries_reminder(job: Job) -> bool:
+    """Whether a reminder's row may say that this e-mail brings it: also of one from before payloads did."""
+    return str(job.payload.get("template_type", "")).startswith("reminder_")
+
+
 def note_taken(job: Job | None, using: str) -> None:
     """The mail server has this e-mail, whoever said so: its reminder is delivered."""
-    if job is not None and job.payload.get("reminder"):
+    if job is not None and carries_reminder(job):
         _settle_reminder(job, ReminderDelivery.Status.DELIVERED, using)
 
 
@@ -146,7 +149,7 @@ def _mark(delivery: EmailDelivery, status: str, error: str, using: str) -> None:
 
 def give_up_reminder(job: Job | None, using: str) -> None:
     """The reminder of this e-mail will not be delivered by it."""
-    if job is not None and job.payload.get("reminder"):
+    if job is not None and carries_reminder(job):
         give_up_reminders([job], using)
 
 
@@ -158,15 +161,22 @@ def give_up_reminders(jobs: Sequence[Job], using: str) -> None:
     )
 
 
+def give_up_reminders_of_ended(using: str) -> int:
+    """Reminders on their way whose e-mail ended without saying so, such as one whose worker was lost."""
+    rows = ReminderDelivery.objects.using(using).filter(status=ReminderDelivery.Status.ON_ITS_WAY)
+    ended = rows.filter(email_job__state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    return ended.update(status=ReminderDelivery.Status.NOT_DELIVERED)
+
+
 def note_cancelled(jobs: Sequence[Job], reason: str, using: str) -> None:
     """Show on e-mails that waited for another try that somebody cancelled them."""
     rows = EmailDelivery.objects.using(using).filter(job__in=jobs, status=EmailDelivery.Status.DEFERRED)
     rows.update(status=EmailDelivery.Status.SKIPPED, error=reason)
 
 
-def note_tried_again(job: Job | None, delivery: EmailDelivery, using: str) -> None:
+def note_tried_again(job: Job | None, using: str) -> None:
     """The reminder of an e-mail that was given up is on its way again: somebody asked for it once more."""
-    if job is None or delivery.tries == 1 or not job.payload.get("reminder"):
+    if job is None or job.attempt == 1 or not carries_reminder(job):
         return
     rows = ReminderDelivery.objects.using(using).filter(email_job_id=job.pk)
     rows.filter(status=ReminderDelivery.Status.NOT_DELIVERED).update(

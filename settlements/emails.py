@@ -21,7 +21,7 @@ from moneyed.classes import CurrencyDoesNotExist
 
 from jobqueue.clock import about_now
 from settlements.exceptions import InvalidEmailAddress, SettlementError, UnknownTemplateType
-from settlements.letters import LETTERS
+from settlements.letters import LETTERS, is_by_former_payer
 from settlements.models import Payment, Settlement
 from settlements.reminders import current_policy, day_of
 from settlements.rows import Question, Rows, read
@@ -128,7 +128,7 @@ def render(
     check_template_type(template_type)
     if rows is None:
         rows = read(question_of(template_type, template_data), using)
-    return render_values(template_type, subject, _context(template_data, rows))
+    return render_values(template_type, subject, _context(template_type, template_data, rows))
 
 
 def render_values(template_type: str, subject: str, values: Mapping[str, Any]) -> RenderedEmail:
@@ -195,7 +195,7 @@ def _render_text(name: str, context: dict[str, Any]) -> str:
     return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
 
 
-def _context(template_data: Mapping[str, Any], rows: Rows) -> dict[str, Any]:
+def _context(template_type: str, template_data: Mapping[str, Any], rows: Rows) -> dict[str, Any]:
     given = {name: value for name, value in template_data.items() if value is not None}
     context: dict[str, Any] = dict.fromkeys(VALUES) | given
     if rows.settlement is not None and rows.standing is not None:
@@ -203,12 +203,23 @@ def _context(template_data: Mapping[str, Any], rows: Rows) -> dict[str, Any]:
         context |= _known(_settlement_facts(rows.settlement, rows.standing, rows.person))
     if rows.payment is not None:
         context |= _known(_payment_facts(rows.payment))
+    if rows.settlement is not None and _may_another_have_paid(template_type, rows.settlement, rows.payment):
+        # Who paid is not in the rows, only that it need not be who owes it now.
+        is_payer = context["recipient_role"] == _PAYER
+        context |= {"payer_name": None, "recipient_role": None if is_payer else context["recipient_role"]}
     if rows.person is not None:
         context["recipient_name"] = _name_of(rows.person)
     if context["is_past_due"] is None:
         context["is_past_due"] = _is_past(context["due_date"])
     context["settlement_url"] = _web_address(context.get("settlement_url"))
     return context
+
+
+def _may_another_have_paid(template_type: str, settlement: Settlement, payment: Payment | None) -> bool:
+    """Whether a letter that says who paid may be about the money of a former payer."""
+    if payment is not None:
+        return is_by_former_payer(payment, settlement)
+    return template_type == "settlement_completed" and settlement.payer_since is not None
 
 
 def _known(facts: dict[str, Any]) -> dict[str, Any]:

@@ -128,7 +128,21 @@ def _received(facts: Facts) -> Because:
 
 def _failed(facts: Facts) -> Because:
     gone = _about_payment(facts, "failed", lambda payment: payment.status == Payment.Status.FAILED)
-    return gone or facts.is_closed or None
+    return gone or facts.is_closed or _not_his(facts)
+
+
+def _not_his(facts: Facts) -> Because:
+    """Who owes it now did not make the payments of whoever owed it before."""
+    is_for_payer = facts.person is not None and facts.person.pk == facts.settlement.payer_id
+    if facts.payment is None or (facts.is_own and not is_for_payer):
+        return None
+    is_former = is_by_former_payer(facts.payment, facts.settlement)
+    return "payment was made by a former payer" if is_former else None
+
+
+def is_by_former_payer(payment: Payment, settlement: Settlement) -> bool:
+    """Whether the payment is older than the debt of who owes it now: somebody else made it."""
+    return settlement.payer_since is not None and payment.created_at < settlement.payer_since
 
 
 def _refunded(facts: Facts) -> Because:
@@ -221,9 +235,9 @@ LETTERS: Final[dict[str, Letter]] = {
     "payment_failed": Letter(
         (PAYER,),
         "a payment fails",
-        "the payment is failed, and money is owed",
+        "the payment is failed, money is owed, and who owes it made the payment",
         _failed,
-        (*_PAYMENT, "payment is …, not failed", *_CLOSED),
+        (*_PAYMENT, "payment is …, not failed", *_CLOSED, "payment was made by a former payer"),
     ),
     "payment_refunded": Letter(
         (PAYER, PAYEE),

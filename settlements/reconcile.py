@@ -3,7 +3,7 @@
 Rows changed by `bulk_create()` or `update()` never met the rules; they differ from what was announced,
 and the rules are applied to them as if they had been saved. The thorough run also compares every open
 settlement's waiting reminders with its plan and every settlement's status with its payments, and looks for
-unsettled payments that nobody asks about and for payers who were changed.
+unsettled payments that nobody asks about, for payers who were changed and for reminders that nothing brings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jobqueue.models import Job
 from jobqueue.outbox import databases
 from jobqueue.registry import reconciler
 from jobqueue.signals import Change
-from settlements import discrepancies, signals
+from settlements import deliveries, discrepancies, signals
 from settlements.decisions import cancelled_keys
 from settlements.history import is_history
 from settlements.jobs import add_settlement_processing_job
@@ -44,6 +44,8 @@ def reconcile(*, full: bool) -> dict[str, int]:
             _complete_plans(using, mended)
             _complete_checks(using, mended)
             _complete_statuses(using, mended)
+            if given_up := deliveries.give_up_reminders_of_ended(using):
+                mended["reminders given up"] += given_up
     return dict(mended)
 
 
@@ -74,7 +76,7 @@ def _announce_settlement(settlement: Settlement, using: str) -> None:
     if change.created or set(change.fields) != {"payer"}:
         signals.notify_about_settlement(settlement, change)
     signals.keep_reminder_plan(settlement, change)
-    if settlement.standing(paid).status != settlement.status:
+    if settlement.standing(paid).status != settlement.status != settlement.decided_status:
         signals.follow_payments(settlement.pk, using=using)
 
 
@@ -159,8 +161,9 @@ def _complete_statuses(using: str, mended: Counter[str]) -> None:
     batch = list(_with_sums(keys)[:_BATCH])
     while batch:
         for settlement in batch:
-            if _differs(settlement, using) and not _is_followed(settlement.pk, using):
-                signals.follow_payments(settlement.pk, using=using)
+            stays = settlement.decided_status == Settlement.Status.COMPLETED
+            if _differs(settlement, using) and not _is_followed(settlement.pk, stays, using):
+                signals.follow_payments(settlement.pk, using=using, stays_completed=stays)
                 mended["completions created"] += 1
         batch = list(_with_sums(keys.filter(pk__gt=batch[-1].pk))[:_BATCH])
 
@@ -184,9 +187,10 @@ def _differs(settlement: Any, using: str) -> bool:
     return is_odd and not discrepancies.are_noted(settlement, settlement.counted, using)
 
 
-def _is_followed(settlement_id: Any, using: str) -> bool:
+def _is_followed(settlement_id: Any, stays_completed: bool, using: str) -> bool:
     rows = Job.objects.using(using).unfinished().about(Settlement(pk=settlement_id))
-    return rows.filter(unique_key=signals.key_of_following(settlement_id)).exists()
+    key = signals.key_of_following(settlement_id, stays_completed=stays_completed)
+    return rows.filter(unique_key=key).exists()
 
 
 def _each_locked(rows: QuerySet[Any], using: str) -> Iterator[Any]:

@@ -124,10 +124,10 @@ def settlement_event(settlement: Settlement, change: Change) -> str | None:
 
 
 def keep_reminder_plan(settlement: Settlement, change: Change) -> None:
-    """Created, reopened, completed, cancelled, due date or payer changed: the waiting reminders follow."""
+    """Created, opened, closed, history or not, due date or payer changed: the waiting reminders follow."""
     if _is_part_payment(change) or (change.created and settlement.history):
         return
-    if set(change.fields) != {"history"} or settlement.history:
+    if set(change.fields) != {"history"} or settlement.history or change.old("history"):
         plan_reminders(settlement, using=change.using, former_payers=_former_payers(settlement, change))
 
 
@@ -204,19 +204,20 @@ def _goes_with_its_settlement(origin: Any) -> bool:
     return issubclass(getattr(origin, "model", type(origin)), Settlement)
 
 
-def follow_payments(settlement_id: Any, *, using: str) -> None:
-    """Have the settlement's status derived anew."""
+def follow_payments(settlement_id: Any, *, using: str, stays_completed: bool = False) -> None:
+    """Have the settlement's status derived anew; or only what fits nowhere noted, if it stays completed."""
     add_settlement_processing_job(
         Settlement(pk=settlement_id),
         "auto_complete",
-        unique_key=key_of_following(settlement_id),
+        reopen=False if stays_completed else None,
+        unique_key=key_of_following(settlement_id, stays_completed=stays_completed),
         using=using,
     )
 
 
-def key_of_following(settlement_id: Any) -> str:
+def key_of_following(settlement_id: Any, *, stays_completed: bool = False) -> str:
     """The unique key of the job that derives a settlement's status anew."""
-    return f"auto_complete:{settlement_id}"
+    return f"auto_complete:{settlement_id}{':stays' if stays_completed else ''}"
 
 
 def notify_about_payment(payment: Payment, change: Change) -> None:

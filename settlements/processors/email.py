@@ -74,12 +74,12 @@ def send(
     if delivery is None:
         deliveries.note_taken(job, using)
         return Skipped("already sent")
-    deliveries.note_tried_again(job, delivery, using)
+    deliveries.note_tried_again(job, using)
     try:
         provider_id = emails.send(rendered, verdict.address, delivery.message_id)
     except Exception as error:
         refusals.settle(error, delivery, job, using)
-    deliveries.mark_sent(delivery, provider_id, job, using, is_reminder=reminder is not None)
+    deliveries.mark_sent(delivery, provider_id, job, using)
     logger.info("e-mail delivery %s (%s) sent", delivery.pk, template_type)
     return None
 

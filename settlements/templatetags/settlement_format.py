@@ -4,6 +4,7 @@ Values may be the model's (`Money`, `datetime`) or what JSON made of them (`"12.
 What is neither is shown as it stands: an e-mail with an odd value is better than no e-mail.
 """
 
+import copy
 import re
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -12,13 +13,16 @@ from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_datetime_format, get_timezone_name
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import NumberPattern, format_decimal, get_currency_precision
 from django import template
 from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import get_language, to_locale
 from moneyed import Money
+from moneyed.classes import CurrencyDoesNotExist
+
+from settlements.money import STORED_PLACES, places_of
 
 register = template.Library()
 
@@ -86,8 +90,24 @@ def money(value: Any, currency: Any = "") -> str:
     locale = active_locale()
     code = str(currency or "").strip().upper()
     if code:
-        return _without_narrow_blanks(format_currency(number, code, locale=locale))
+        pattern = _pattern_of(number, code, locale)
+        return _without_narrow_blanks(pattern.apply(number, locale, currency=code, currency_digits=False))
     return _without_narrow_blanks(format_decimal(number, locale=locale))
+
+
+def _pattern_of(number: Decimal, code: str, locale: Locale) -> NumberPattern:
+    """How the locale writes money, with every digit that can be owed.
+
+    Locales leave out digits that a currency has but cash has not: RSD 10.50 would be read as RSD 10.
+    """
+    try:
+        places = places_of(code)
+    except CurrencyDoesNotExist:
+        places = get_currency_precision(code)
+    exact = round(number, STORED_PLACES).normalize().as_tuple().exponent
+    pattern: NumberPattern = copy.copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (places, max(places, -exact if isinstance(exact, int) else 0))
+    return pattern
 
 
 @register.filter

@@ -13,7 +13,7 @@ from moneyed import Money
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.testing import run_job
-from settlements.models import Payment, Settlement
+from settlements.models import Discrepancy, Payment, Settlement
 from settlements.models.settlement import BY_PROGRAM
 from settlements.reconcile import reconcile
 from tests.settlements.steps import AUTO_COMPLETE, about, at_once, domain_settings, only, run_soon, stored
@@ -295,6 +295,29 @@ def test_money_on_which_a_decision_rested_that_vanishes_unseen_leaves_the_decisi
     Payment.objects.filter(pk=payment.pk).update(refunded_amount=40)
     settle()
     assert stored(settlement).decided_status == stored(settlement).status == "completed"
+
+
+def push_due_date(settlement: Settlement) -> None:
+    Settlement.objects.filter(pk=settlement.pk).update(due_date=settlement.due_date + timedelta(days=50))
+
+
+def pay_in_dollars(settlement: Settlement) -> None:
+    told = {"status": "completed", "announced_status": "completed"}
+    Payment.objects.bulk_create([Payment(settlement=settlement, amount=Money(5, "USD"), **told)])
+
+
+@pytest.mark.parametrize("then", [push_due_date, pay_in_dollars])
+def test_what_else_the_reconciler_finds_on_such_a_settlement_leaves_the_decision(
+    settlement: Settlement, make_payment: MakePayment, then: Callable[[Settlement], None]
+) -> None:
+    payment = make_payment(settlement, amount=Money(40, "EUR"), status="completed")
+    decide(settlement)
+    run_soon()
+    Payment.objects.filter(pk=payment.pk).update(amount=10)
+    then(settlement)
+    settle()
+    assert stored(settlement).decided_status == stored(settlement).status == "completed"
+    assert Discrepancy.objects.exists() is (then is pay_in_dollars)
 
 
 # Jobs that were on their way ----------------------------------------------------------------------

@@ -316,6 +316,14 @@ def test_what_is_called_history_later_has_no_plan_any_more(settlement: Settlemen
     assert waiting_of(settlement, REMINDER) == []
 
 
+def test_what_is_called_no_history_later_gets_its_plan_with_the_save(new: New) -> None:
+    settlement = new(history=True)
+    settlement.save()
+    settlement.history = False
+    settlement.save()
+    assert ("final", 0) in reminders_of(settlement)
+
+
 def test_a_reminder_asked_for_by_hand_goes_out(new: New) -> None:
     settlement = made(new, {"due": -LONG_AGO})
     settlement.save()

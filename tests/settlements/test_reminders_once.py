@@ -15,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings as DjangoSettings
 
+from jobqueue import rescue
 from jobqueue.context import running
 from jobqueue.execution import Claim, Claimant, perform, settle
 from jobqueue.models import Job
@@ -24,6 +25,7 @@ from settlements import emails
 from settlements.jobs import add_settlement_reminder_job
 from settlements.models import ReminderDelivery, ReminderType, Settlement
 from settlements.processors import reminders as reminder_processor
+from settlements.reconcile import reconcile
 from tests.settlements.steps import (
     EMAIL,
     REMINDER,
@@ -228,3 +230,72 @@ def test_a_reminder_that_two_clicks_retry_after_the_settlement_was_paid_sends_no
     assert (job.state, job.reason, job.attempt) == ("completed", "skipped: settlement already completed", 5)
     assert reminders_about(settlement) == []
     assert not ReminderDelivery.objects.exists()
+
+
+# What becomes of a reminder's row -------------------------------------------------------------------
+
+
+@pytest.fixture
+def brought(settlement: Settlement) -> Job:
+    """The e-mail of the initial reminder, which waits."""
+    run(settlement, ("initial", 0))
+    return only(settlement, EMAIL)
+
+
+def status_of(email_job: Job) -> str:
+    return ReminderDelivery.objects.get(email_job=email_job).status
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def send(*_: object) -> str:
+        raise error
+
+    monkeypatch.setattr(emails, "send", send)
+
+
+@pytest.fixture
+def brought_as_before(settlement: Settlement, brought: Job, payer: User) -> Job:
+    """The same, as it was written before e-mails said which reminder they are."""
+    payload = {**brought.payload, "email": payer.email, "email_subject": ""}
+    del payload["reminder"]
+    Job.objects.filter(pk=brought.pk).update(payload=payload)
+    brought.refresh_from_db()
+    return brought
+
+
+def test_a_reminder_written_before_emails_said_so_is_delivered_by_its_email(brought_as_before: Job) -> None:
+    run_job(brought_as_before)
+    assert status_of(brought_as_before) == "delivered"
+
+
+def test_a_reminder_written_before_emails_said_so_is_not_delivered_by_an_email_that_is_refused(
+    brought_as_before: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = smtplib.SMTPRecipientsRefused({"payer@example.com": (550, b"5.1.1 no such user")})
+    refuse(monkeypatch, refused)
+    run_job(brought_as_before)
+    assert status_of(brought_as_before) == "not_delivered"
+
+
+def test_a_reminder_whose_email_was_cancelled_and_retried_is_on_its_way_while_it_is_put_off(
+    brought: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought.cancel()
+    brought.retry()
+    refuse(monkeypatch, smtplib.SMTPRecipientsRefused({"payer@example.com": (451, b"4.7.1 come again")}))
+    run_job(brought)
+    assert status_of(brought) == "on_its_way"
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_a_reminder_whose_email_an_operator_gave_up_as_stuck_is_found_not_delivered(brought: Job) -> None:
+    Job.objects.filter(pk=brought.pk).update(state=Job.State.ACTIVE)
+    rescue.fail(Job.objects.filter(pk=brought.pk))
+    reconcile(full=True)
+    assert status_of(brought) == "not_delivered"
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_a_reminder_on_its_way_is_left_alone_by_the_reconciler(brought: Job) -> None:
+    reconcile(full=True)
+    assert status_of(brought) == "on_its_way"

@@ -238,21 +238,22 @@ def _say_currency_of_payment(context: dict[str, Any]) -> None:
 
 def _settlement_facts(settlement: Settlement, standing: Standing, person: Any) -> dict[str, Any]:
     currency = settlement.amount.currency
-    is_cancelled = settlement.status == Settlement.Status.CANCELLED
-    is_open = settlement.is_open and standing.open_amount > 0
+    # Not what the row says: its status follows the payments a moment later.
+    status = Settlement.Status(standing.status)
+    is_open = status in Settlement.OPEN
     facts: dict[str, Any] = {
         "amount": settlement.amount,
         "currency": str(currency),
         "due_date": settlement.due_date,
         "description": settlement.description,
-        "status": settlement.get_status_display(),
+        "status": status.label,
         "is_open": is_open,
-        "is_cancelled": is_cancelled,
+        "is_cancelled": status == Settlement.Status.CANCELLED,
         "is_decided": bool(settlement.decided_status) and standing.paid < settlement.amount.amount,
         "is_past_due": _is_past(settlement.due_date),
         "payer_name": _name_of(settlement.payer),
         "payee_name": _name_of(settlement.payee),
-        "remaining": Money(standing.open_amount if is_open else 0, currency),
+        "remaining": Money(standing.open_amount, currency),
         "overpaid": Money(standing.overpaid, currency) if standing.overpaid else None,
         "settlement_url": _settlement_url(settlement),
     }

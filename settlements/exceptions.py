@@ -37,6 +37,10 @@ class SettlementNotFound(SettlementError, LookupError):
     """No settlement has that id."""
 
 
+class PaymentNotFound(SettlementError, LookupError):
+    """No payment can have that id."""
+
+
 class UserNotFound(SettlementError, LookupError):
     """No user has that id."""
 
@@ -62,6 +66,14 @@ class GatewayContradiction(GatewayRefused):
 
 class InvalidAmount(SettlementError, ValueError):
     """The amount has digits that its currency does not have, or the wrong sign."""
+
+
+class InvalidStatus(SettlementError, ValueError):
+    """There is no such status."""
+
+
+class InvalidDecision(SettlementError, ValueError):
+    """A decision lacks its reason, or whoever takes it."""
 
 
 class InvalidRefund(SettlementError, ValueError):

@@ -25,6 +25,7 @@ from settlements.exceptions import (
     InvalidDueDate,
     InvalidEmailSubject,
     InvalidReminderStep,
+    PaymentNotFound,
     SettlementNotFound,
     UnknownProcessType,
     UnknownReminderType,
@@ -176,7 +177,7 @@ def add_settlement_processing_job(
     if event is not None:
         payload["event"] = emails.check_template_type(event)
     if payment_id is not None:
-        payload["payment_id"] = str(payment_id)
+        payload["payment_id"] = _payment_key(payment_id)
     if user_id is not None:
         payload["user_id"] = _plain_id(user_id)
     if reopen is not None:
@@ -209,7 +210,16 @@ def _user_key(user_id: int | str, database: str) -> Any:
     try:
         return get_user_model()._default_manager.using(database).values_list("pk", flat=True).get(pk=user_id)
     except (get_user_model().DoesNotExist, ValidationError, ValueError, TypeError):
-        raise UserNotFound(f"there is no user with the id {user_id!r:.60}") from None
+        raise UserNotFound(
+            f"there is no user with the id {user_id!r:.60}; pass the primary key of a user"
+        ) from None
+
+
+def _payment_key(payment_id: UUID | str) -> str:
+    try:
+        return str(payment_id if isinstance(payment_id, UUID) else UUID(payment_id))
+    except (ValueError, TypeError, AttributeError):
+        raise PaymentNotFound(f"no payment has the id {payment_id!r:.60}; it must be a UUID") from None
 
 
 def _due_date_text(due_date: datetime | str) -> str:

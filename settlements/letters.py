@@ -20,6 +20,8 @@ PAYER: Final = "payer"
 PAYEE: Final = "payee"
 FORMER_PAYER: Final = "former payer"
 
+_NO_PAYMENT: Final = "no payment is named"
+
 Because = str | None
 """Why a letter is not sent; None if it may be."""
 
@@ -157,7 +159,8 @@ def _went_back(payment: Payment) -> bool:
 def _about_payment(facts: Facts, word: str, holds: Callable[[Payment], bool]) -> Because:
     payment = facts.payment
     if payment is None:
-        return "payment was deleted" if facts.payment_id else None
+        # Who asks for a letter of his own may say himself what was paid.
+        return "payment was deleted" if facts.payment_id else None if facts.is_own else _NO_PAYMENT
     if payment.settlement_id != facts.settlement.pk:
         return "payment belongs to another settlement"
     return None if holds(payment) else f"payment is {payment.get_status_display()}, not {word}"
@@ -176,7 +179,7 @@ _REMINDED: Final = (
     "a later reminder went out, or is on its way",
     "a later reminder is due as well",
 )
-_PAYMENT: Final = ("payment was deleted", "payment belongs to another settlement")
+_PAYMENT: Final = (_NO_PAYMENT, "payment was deleted", "payment belongs to another settlement")
 _AGAIN: Final = "settlement is … again"
 
 LETTERS: Final[dict[str, Letter]] = {

@@ -72,7 +72,8 @@ def trouble_with(number: Decimal, currency: str, *, zero_allowed: bool) -> str:
     places = places_of(currency)
     if number != round(number, places):
         digits = "no digits" if places == 0 else f"at most {places} digits"
-        return f"of {number.normalize():f} {currency} is none: {currency} has {digits} after the point"
+        amount = f"{number.normalize():f} {currency}"
+        return f"must be one that {currency} can hold, not {amount}: {currency} has {digits} after the point"
     return ""
 
 

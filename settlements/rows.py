@@ -67,7 +67,7 @@ def read(question: Question, using: str) -> Rows:
     person = _person(settlement, question.user_id, using)
     return Rows(
         settlement=settlement,
-        standing=settlement.standing(annotated.counted) if settlement is not None else None,
+        standing=settlement.standing_now(annotated.counted) if settlement is not None else None,
         payment=payment,
         person=person,
         is_barred=_is_barred(annotated, settlement, person, question, using),

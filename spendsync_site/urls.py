@@ -10,5 +10,10 @@ urlpatterns = [
     re_path(r"^metrics/?$", ExportToDjangoView, name="prometheus-django-metrics"),
     path("admin/", admin.site.urls),
     path("anymail/", include("settlements.webhooks")),
+    # Where the buttons of letters lead (SITE_URL), as long as no site for payers is in front of this one.
+    path(
+        "settlements/<path:object_id>/",
+        RedirectView.as_view(pattern_name="admin:settlements_settlement_change"),
+    ),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
 ]

@@ -121,6 +121,10 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
         """Enough of the address to recognise it, too little to read it off."""
         return masked(barred.address)
 
+    def named(self, record: BarredAddress) -> str:
+        """Its address, as far as it is shown, and what happened."""
+        return f"{masked(record.address)}: {record.get_cause_display()}"
+
     @admin.display(description=_("cause"), ordering="cause")
     def shown_cause(self, barred: BarredAddress) -> SafeString:
         """The cause in colour and in words."""

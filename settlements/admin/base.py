@@ -34,6 +34,10 @@ class SettlementsAdmin(AnyModelAdmin):
     class Media:
         css = {"all": ["jobqueue/admin.css"]}
 
+    def named(self, record: Any) -> str:
+        """What an operator knows the record by, where it is asked about."""
+        return str(record)
+
     @admin.display(description=_("amount"), ordering="amount")
     def shown_amount(self, record: Any) -> SafeString:
         """The amount with its currency."""

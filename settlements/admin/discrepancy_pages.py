@@ -84,6 +84,10 @@ class DiscrepancyAdmin(RecordPageMixin, ReadOnlyAdmin):
         """Whether the operator may close discrepancies."""
         return may(request, "close", Discrepancy)
 
+    def named(self, record: Discrepancy) -> str:
+        """What it is, and of which settlement."""
+        return f"{record}: {record.settlement}"
+
     @admin.display(description=_("kind"), ordering="kind")
     def shown_kind(self, discrepancy: Discrepancy) -> SafeString:
         """The kind in colour and in words."""

@@ -129,6 +129,7 @@ class Line:
     """A record on the page that asks."""
 
     record: Any
+    name: str
     amount: Any
     status: Any
     trouble: str
@@ -171,7 +172,8 @@ def _ask(
 def _line(model_admin: Any, record: Any, move: Move) -> Line:
     amount = getattr(model_admin, "shown_amount", None) if hasattr(record, "amount") else None
     status = model_admin.shown_status(record)
-    return Line(record, amount(record) if amount else "", status, move.trouble(record))
+    name = model_admin.named(record)
+    return Line(record, name, amount(record) if amount else "", status, move.trouble(record))
 
 
 def _is_one(request: HttpRequest) -> bool:

@@ -34,6 +34,10 @@ class PaymentAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, Settlement
     readonly_fields = ("shown_status", "shown_refunded", "created_at")
     actions = [action_for(move) for move in MOVES]
 
+    def named(self, record: Payment) -> str:
+        """Its amount and status, and of which settlement it is."""
+        return f"{record} of {record.settlement}"
+
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The first status and what was refunded by then are chosen once."""
         if obj is None:

@@ -22,7 +22,7 @@ from settlements.admin.moves import action_for
 from settlements.admin.notices import notices_of
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.admin.settlement_moves import MOVES
-from settlements.models import Payment, Settlement
+from settlements.models import Discrepancy, Payment, ReminderDelivery, Settlement
 
 if TYPE_CHECKING:
     PaymentTabularInline = admin.TabularInline[Payment, Settlement]
@@ -68,6 +68,14 @@ class SettlementAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, Settlem
         if obj is None:
             return [*terms, "status", "reminders_paused", "history"]
         return [*terms, "shown_status", "reminders_paused", "shown_history", "created_at"]
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, int], set[Any], list[Any]]:
+        """Proof of what was sent may not be deleted alone; with its settlement it has nothing to prove."""
+        deleted, counts, refused, protected = super().get_deleted_objects(objs, request)
+        proof = {model._meta.verbose_name for model in (ReminderDelivery, Discrepancy)}
+        return deleted, counts, refused - proof, protected
 
     @admin.display(description=_("history"))
     def shown_history(self, settlement: Settlement) -> str:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from jobqueue.models import AtomicSaveMixin
+from settlements.exceptions import InvalidStatus
 
 
 class AnnouncedMixin(AtomicSaveMixin):
@@ -86,9 +87,19 @@ class AnnouncedMixin(AtomicSaveMixin):
             for attribute in self.kept_columns():
                 self.__dict__[attribute] = stored[attribute]
             self._take_over_what_is_stale(stored, written)
+        self._check_status()
         self.keep_true(stored, written)
         self.mark_as_announced(stored)
         self._note_as_saved(stored, written)
+
+    def _check_status(self) -> None:
+        field: Any = self._meta.get_field("status")
+        status, known = self.__dict__.get("status"), [value for value, _label in field.choices]
+        if isinstance(status, str) and status not in known:
+            name = self._meta.verbose_name
+            raise InvalidStatus(
+                f"there is no status {status!r:.40} of a {name}; allowed are: {', '.join(known)}"
+            )
 
     announced_before: Mapping[str, Any] = MappingProxyType({})
     """The markers before the latest save: what jobs were told, though the row may have said another thing."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -16,6 +17,7 @@ from djmoney.models.fields import MoneyField
 from moneyed import Money
 
 from jobqueue.clock import about_now
+from settlements.exceptions import InvalidDecision
 from settlements.models.announced import AnnouncedMixin
 from settlements.money import (
     MAX_DIGITS,
@@ -198,6 +200,12 @@ class Settlement(AnnouncedMixin):
         """How the settlement stands by its payments and its decision; asks for the sum unless it is given."""
         return standing_of(self.amount.amount, self.paid().amount if paid is None else paid, self.decision)
 
+    def standing_now(self, paid: Decimal | None = None) -> Standing:
+        """How it stands; a status that was written without `save()` counts as the decision it will be."""
+        if self.announced_status and self.announced_status != self.status:
+            self.adopt_status(self.paid().amount if paid is None else paid)
+        return self.standing(paid)
+
     def open_amount(self) -> Money:
         """What is still to be paid."""
         return Money(self.standing().open_amount, self.amount.currency)
@@ -225,7 +233,11 @@ class Settlement(AnnouncedMixin):
         """Owe the money again. Save afterwards; what the payments cover stays completed."""
 
     def by_decision_of(self, user: Any, reason: str) -> Settlement:
-        """Note who sets the status that the next save writes, and why."""
+        """Note who sets the status that the next save writes, and why; InvalidDecision if one is missing."""
+        if not isinstance(user, get_user_model()):
+            raise InvalidDecision(f"a decision is taken by a user, not by {type(user).__name__} {user!r:.40}")
+        if not isinstance(reason, str) or not reason.strip():
+            raise InvalidDecision("a decision needs a reason, such as: paid in cash")
         self._decided_by, self._decision_reason = user, reason
         return self
 

@@ -221,7 +221,9 @@ def _tell_one(settlement: Settlement, user_id: int | str, event: str, using: str
 def _why_not(settlement: Settlement, event: str, payment_id: str | None, using: str) -> str | None:
     """Why the event is no news; the letter itself asks again as it leaves."""
     payment = Payment.objects.using(using).filter(pk=payment_id).first() if payment_id else None
-    return why_not(event, Facts(settlement, settlement.standing(), payment=payment, payment_id=payment_id))
+    return why_not(
+        event, Facts(settlement, settlement.standing_now(), payment=payment, payment_id=payment_id)
+    )
 
 
 def _is_reachable(person: Any) -> bool:

@@ -97,7 +97,7 @@ def test_what_is_no_number_is_refused_as_it_is_set(row: Any, number: str) -> Non
 
 
 def test_the_error_says_what_the_currency_allows(make_settlement: MakeSettlement) -> None:
-    with pytest.raises(InvalidAmount, match="of 33.33 JPY is none: JPY has no digits after the point"):
+    with pytest.raises(InvalidAmount, match="not 33.33 JPY: JPY has no digits after the point"):
         make_settlement(amount=Money("33.33", "JPY"))
 
 

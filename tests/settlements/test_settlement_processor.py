@@ -411,8 +411,20 @@ def test_an_event_is_told_to_the_people_it_concerns(
     settlement: Settlement, event: str, status: str, recipients: list[str]
 ) -> None:
     Settlement.objects.filter(pk=settlement.pk).update(status=status)
-    notify(settlement, event)
+    payment = None
+    if event.startswith("payment_"):
+        happened = event.removeprefix("payment_").replace("received", "completed")
+        payment = Payment(settlement=settlement, amount=Money(5, "EUR"), status=happened)
+        Payment.objects.bulk_create([payment])
+    notify(settlement, event, payment)
     assert emails_asked_for(settlement) == [(event, recipient) for recipient in recipients]
+
+
+@pytest.mark.parametrize("event", ["payment_received", "payment_failed", "payment_refunded"])
+def test_an_event_of_a_payment_without_a_payment_tells_nobody(settlement: Settlement, event: str) -> None:
+    job = notify(settlement, event)
+    assert job.reason == "skipped: no payment is named"
+    assert emails_asked_for(settlement) == []
 
 
 @pytest.mark.parametrize(

@@ -456,3 +456,24 @@ def test_what_somebody_completed_by_hand_is_not_called_paid_in_full() -> None:
     assert message.subject == "Marked as paid: Rent"
     assert "“Rent” was marked as paid." in str(message.body)
     assert "in full" not in str(message.body)
+
+
+def test_a_refund_whose_settlement_has_not_followed_yet_says_what_is_owed() -> None:
+    world = decided("payment_refunded")
+    mail.outbox.clear()
+    world.change_settlement(status="completed", announced_status="completed")
+    run_job(world.job)
+    [message] = mail.outbox
+    text = " ".join(str(message.body).split())
+    assert "€100.00 is still to be paid" in text
+    assert "Nothing is left to pay" not in text
+
+
+def test_a_payment_of_which_a_part_went_back_since_says_so() -> None:
+    world = decided("payment_received")
+    mail.outbox.clear()
+    world.change_payment(refunded_amount=10)
+    run_job(world.job)
+    [message] = mail.outbox
+    text = " ".join(str(message.body).split())
+    assert "Pia paid you €40.00 for “Rent”. €10.00 of it went back since. €70.00 is still to be paid" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from jobqueue.models import Job
 from settlements import deliveries
@@ -29,9 +30,9 @@ def remember_cancelled(sender: Any, jobs: Sequence[Job], reason: str, using: str
         return
     emails = [job for job in jobs if job.processor == EMAILS]
     decided = [
-        Cancellation(settlement_id=job.payload["settlement_id"], unique_key=job.unique_key)
+        Cancellation(settlement_id=settlement_id, unique_key=job.unique_key)
         for job in jobs
-        if job.processor in (REMINDERS, CHECKS) and job.unique_key
+        if job.processor in (REMINDERS, CHECKS) and job.unique_key and (settlement_id := _settlement_of(job))
     ]
     if emails:
         deliveries.note_cancelled(emails, reason, using)
@@ -39,9 +40,22 @@ def remember_cancelled(sender: Any, jobs: Sequence[Job], reason: str, using: str
     Cancellation.objects.using(using).bulk_create(decided, ignore_conflicts=True)
 
 
+def _settlement_of(job: Job) -> UUID | None:
+    """The settlement that the job names; a job that names none can be cancelled like any other."""
+    try:
+        return UUID(str(job.payload.get("settlement_id")))
+    except ValueError:
+        return None
+
+
+def _is_planned(job: Job) -> bool:
+    reminder = job.payload.get("reminder")
+    return isinstance(reminder, dict) and bool(reminder.get("planned_at"))
+
+
 def _reminders_of(emails: Sequence[Job], using: str) -> Iterator[Cancellation]:
     """The planned reminders that these e-mails carry; none of them will be delivered by it."""
-    planned = {job.pk for job in emails if (job.payload.get("reminder") or {}).get("planned_at")}
+    planned = {job.pk for job in emails if _is_planned(job)}
     for row in ReminderDelivery.objects.using(using).filter(email_job__in=planned):
         yield Cancellation(settlement_id=row.settlement_id, unique_key=key_of_delivery(row))
     deliveries.give_up_reminders(emails, using)

@@ -9,7 +9,7 @@ from django.db.models import Value
 from django.db.models.signals import post_delete, pre_delete, pre_save
 
 from jobqueue.events import job_cancelled, job_failed
-from jobqueue.models import Job
+from jobqueue.models import Job, subject_of
 from jobqueue.signals import Change, on_save
 from settlements import decisions
 from settlements.conf import get_settings
@@ -37,6 +37,7 @@ def connect() -> None:
     on_save(Settlement, keep_reminder_plan, fields=["status", "due_date", "payer", "history"])
     on_save(Settlement, follow_amount, fields=["amount", "amount_currency"])
     on_save(Payment, check_status_later, fields=["status"])
+    on_save(Payment, move_checks, fields=["settlement"])
     on_save(
         Payment,
         follow_payment,
@@ -166,6 +167,16 @@ def check_status_later(payment: Payment, change: Change) -> None:
             unique_key=f"payment_status_check:{payment.pk}",
             using=change.using,
         )
+
+
+def move_checks(payment: Payment, change: Change) -> None:
+    """The waiting check of a payment that moved is no longer about the settlement that it left."""
+    if change.created:
+        return
+    checks = Job.objects.using(change.using).unfinished().about(Settlement(pk=change.old("settlement")))
+    checks.filter(processor=decisions.CHECKS, payload__payment_id=str(payment.pk)).update(
+        subject=subject_of(Settlement(pk=payment.as_saved("settlement_id")))
+    )
 
 
 def follow_payment(payment: Payment, change: Change) -> None:

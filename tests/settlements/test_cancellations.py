@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,6 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings as DjangoSettings
 
+from jobqueue import jobs
 from jobqueue.models import Job
 from jobqueue.testing import at, drain, run_job
 from settlements.jobs import add_settlement_reminder_job
@@ -266,3 +268,23 @@ def test_the_settlement_is_as_it_was(known: Settlement) -> None:
     reminders_of(known)[FINAL].cancel()
     assert stored(known).updated_at == before
     assert len(jobs_of(known, REMINDER)) == 6
+
+
+# Payloads that make no sense --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("processor", "values"),
+    [
+        (REMINDER, {"settlement_id": "none", "user_id": 1, "due_date": "", "reminder_type": "initial"}),
+        (EMAIL, {"user_id": 1, "template_type": "reminder_final", "template_data": {}, "reminder": "odd"}),
+    ],
+)
+def test_a_job_that_names_no_settlement_can_be_cancelled_with_others(
+    known: Settlement, processor: str, values: dict[str, Any]
+) -> None:
+    odd = jobs.enqueue(processor, delay=60, unique_key="odd", **values)
+    Job.objects.filter(state=Job.State.WAITING).cancel_all()
+    odd.refresh_from_db()
+    assert odd.state == Job.State.CANCELLED
+    assert Cancellation.objects.filter(settlement=known).exists()

@@ -400,3 +400,24 @@ def test_a_check_of_a_deleted_settlement_finds_nothing_to_ask(
     assert job.reason == "skipped: payment was deleted"
     run_job(add_settlement_processing_job(settlement.pk, "payment_status_check"))
     assert jobs_of(settlement, STATUS_CHECK)[-1].reason == "skipped: no payment is unsettled"
+
+
+def test_the_check_of_a_payment_that_moved_outlives_the_settlement_that_it_left(
+    make_settlement: MakeSettlement, make_payment: MakePayment
+) -> None:
+    left, joined = make_settlement(), make_settlement()
+    payment = make_payment(left)
+    payment.settlement = joined
+    payment.save()
+    left.delete()
+    assert only(joined, STATUS_CHECK).payload["payment_id"] == str(payment.pk)
+
+
+def test_the_checks_of_the_payments_that_stay_are_left_alone(
+    make_settlement: MakeSettlement, make_payment: MakePayment
+) -> None:
+    left, joined = make_settlement(), make_settlement()
+    moved, stays = make_payment(left), make_payment(left)
+    moved.settlement = joined
+    moved.save()
+    assert only(left, STATUS_CHECK).payload["payment_id"] == str(stays.pk)

@@ -82,7 +82,7 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     form = BarredAddressForm
     moves = (CLEAR,)
     actions = [action_for(CLEAR)]
-    list_display = ("hidden_address", "shown_cause", "shown_detail", "barred_at", "shown_status")
+    list_display = ("hidden_address", "shown_status", "shown_cause", "barred_at", "shown_detail")
     list_filter = (BarredFilter, "cause")
     search_fields = ("address",)
     search_help_text = _("The whole address.")

@@ -137,7 +137,7 @@ class _Watcher:
     def _stored(self, instance: models.Model, using: str, *, lock: bool = False) -> dict[str, Any] | None:
         rows = self.model._base_manager.using(using).filter(pk=instance.pk)
         if lock and connections[using].in_atomic_block:
-            rows = rows.select_for_update()
+            rows = rows.select_for_update(no_key=True)
         return rows.values(*(field_.attname for field_ in self._fields.values())).first()
 
     def _changed(

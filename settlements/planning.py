@@ -51,7 +51,9 @@ def plan_reminders(
     """
     with transaction.atomic(using=using):
         # The row counts: an instance can be stale, or hold what `update_fields` left out.
-        current = Settlement.objects.using(using).select_for_update().filter(pk=settlement.pk).first()
+        current = (
+            Settlement.objects.using(using).select_for_update(no_key=True).filter(pk=settlement.pk).first()
+        )
         if current is None:
             return Replanned()
         jobs = list(Job.objects.using(using).about(current).filter(processor=REMINDERS))

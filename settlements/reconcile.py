@@ -201,7 +201,7 @@ def _each_locked(rows: QuerySet[Any], using: str) -> Iterator[Any]:
         for key in keys:
             with transaction.atomic(using=using):
                 row: Model | None = (
-                    rows.select_for_update(skip_locked=_can_skip(using)).filter(pk=key).first()
+                    rows.select_for_update(skip_locked=_can_skip(using), no_key=True).filter(pk=key).first()
                 )
                 if row is not None:
                     yield row

@@ -57,7 +57,9 @@ def before_save(
         return
     stored = None
     if not instance._state.adding:
-        rows = sender._base_manager.using(using).select_for_update().filter(pk=instance.pk)
+        # No key, here and wherever a settlement is locked: a payment that is written at the same time refers
+        # to it, which PostgreSQL checks at the commit, when that payment's jobs are locked already.
+        rows = sender._base_manager.using(using).select_for_update(no_key=True).filter(pk=instance.pk)
         if isinstance(instance, Settlement):
             code = instance.written_currency()
             currency = Value(code) if code else "amount_currency"
@@ -196,7 +198,7 @@ def follow_payment(payment: Payment, change: Change) -> None:
 def before_delete(sender: Any, instance: Payment, using: str, **kwargs: Any) -> None:
     """Note what the row says: the instance may be older."""
     if not _goes_with_its_settlement(kwargs.get("origin")):
-        rows = Payment._base_manager.using(using).select_for_update().filter(pk=instance.pk)
+        rows = Payment._base_manager.using(using).select_for_update(no_key=True).filter(pk=instance.pk)
         instance.deleted_row = rows.values("settlement_id", "status", "announced_status").first()
 
 

@@ -226,7 +226,7 @@ def _carry_out(request: HttpRequest, records: QuerySet[Any], move: Move, answer:
 def _move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Move, answer: Answer) -> None:
     """Change one record under its lock, and write it down in the same transaction."""
     with transaction.atomic(using=router.db_for_write(model)):
-        record = model._default_manager.select_for_update().filter(pk=key).first()
+        record = model._default_manager.select_for_update(no_key=True).filter(pk=key).first()
         if record is None:
             raise LeftAlone(f"{key} (deleted)")
         trouble = move.trouble(record)

@@ -65,7 +65,7 @@ class CheckedPageMixin(AnyAdmin):
         if found is None or request.method != "POST" or not connections[using].in_atomic_block:
             return found
         rows: models.QuerySet[Any] = self.get_queryset(request).using(using)
-        return rows.select_for_update(of=("self",)).filter(pk=found.pk).first()
+        return rows.select_for_update(of=("self",), no_key=True).filter(pk=found.pk).first()
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """The fields, and where something may be changed what the page showed of it."""

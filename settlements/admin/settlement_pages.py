@@ -106,7 +106,9 @@ class SettlementAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, Settlem
         arguments: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
         if request.method == "POST" and not obj._state.adding:
             rows: QuerySet[Any] = arguments["queryset"]
-            arguments["queryset"] = rows.select_for_update(of=("self",)).order_by("-created_at", "pk")
+            arguments["queryset"] = rows.select_for_update(of=("self",), no_key=True).order_by(
+                "-created_at", "pk"
+            )
         return arguments
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:

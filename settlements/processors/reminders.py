@@ -37,7 +37,9 @@ def send(
     using = current_database() or router.db_for_write(Settlement)
     with transaction.atomic(using=using):
         # The lock makes this decision and a save of the settlement happen one after the other.
-        settlement = Settlement.objects.using(using).select_for_update().filter(pk=settlement_id).first()
+        settlement = (
+            Settlement.objects.using(using).select_for_update(no_key=True).filter(pk=settlement_id).first()
+        )
         if settlement is None:
             return Skipped("settlement was deleted")
         job = current_job()

@@ -36,7 +36,9 @@ def _locked(settlement_id: str) -> Iterator[tuple[Settlement | None, str]]:
     using = current_database() or router.db_for_write(Settlement)
     with transaction.atomic(using=using):
         rows = (
-            Settlement.objects.using(using).select_for_update(of=("self",)).select_related("payer", "payee")
+            Settlement.objects.using(using)
+            .select_for_update(of=("self",), no_key=True)
+            .select_related("payer", "payee")
         )
         yield rows.filter(pk=settlement_id).first(), using
 
@@ -159,7 +161,7 @@ def _apply(payment: Payment, answer: GatewayAnswer, using: str) -> None:
     if answer.status in (UNKNOWN, payment.status):
         return
     with transaction.atomic(using=using):
-        current = Payment.objects.using(using).select_for_update().filter(pk=payment.pk).first()
+        current = Payment.objects.using(using).select_for_update(no_key=True).filter(pk=payment.pk).first()
         if current is None or current.status not in Payment.UNSETTLED:
             return
         current.status, current.failure_reason = answer.status, answer.reason

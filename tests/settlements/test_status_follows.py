@@ -381,3 +381,22 @@ def test_payments_that_change_places_do_not_wait_for_each_other(
     run_soon()
     assert (stored(one).paid(), stored(other).paid()) == (Money(10, "EUR"), Money(20, "EUR"))
     assert connection.is_usable()
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_payment_that_comes_while_the_amount_changes_does_not_make_either_fail(
+    settlement: Settlement,
+) -> None:
+    def pay() -> None:
+        for _ in range(30):
+            Payment.objects.create(settlement=settlement, amount=Money(1, "EUR"), status="completed")
+
+    def change() -> None:
+        row = stored(settlement)
+        for number in range(30):
+            row.amount = Money(100 + number, "EUR")
+            row.save()
+
+    at_once(pay, change, pay)
+    run_soon()
+    assert stored(settlement).paid() == Money(60, "EUR")

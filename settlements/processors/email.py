@@ -16,10 +16,11 @@ from django.db import router
 
 from jobqueue.execution import current_database, current_job
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
+from jobqueue.models import Job
 from settlements import deliveries, emails
 from settlements.exceptions import InvalidEmailAddress, UnknownTemplateType
 from settlements.letters import Reminder
-from settlements.models import EmailDelivery
+from settlements.models import EmailDelivery, ReminderDelivery
 from settlements.planning import plan_reminders
 from settlements.processors import refusals
 from settlements.rows import Question
@@ -50,12 +51,15 @@ def send(
     _check(email, template_type)
     job = current_job()
     using = current_database() or router.db_for_write(EmailDelivery)
+    known = _reminder(reminder)
+    if known is None and (known := _reminder_before(job, email_subject, template_type, using)) is not None:
+        email = ""  # the system's own: it goes where the person is now
     question = emails.question_of(
         template_type,
         template_data,
         user_id=user_id,
         address=email,
-        reminder=_reminder(reminder),
+        reminder=known,
         asked_at=job.created_at if job else None,
         job_id=job.pk if job else None,
     )
@@ -123,6 +127,16 @@ def _plan_anew(question: Question, verdict: Verdict, using: str) -> None:
         return
     if reminder.due_date != settlement.due_date:
         plan_reminders(settlement, using=using, keep_cancelled=True)
+
+
+def _reminder_before(job: Job | None, subject: str, template_type: str, using: str) -> Reminder | None:
+    """The reminder that a letter carries whose payload is from before payloads said so."""
+    if job is None or subject or not template_type.startswith("reminder_"):
+        return None
+    row = ReminderDelivery.objects.using(using).filter(email_job_id=job.pk).first()
+    if row is None:
+        return None
+    return Reminder(row.reminder_type, row.step, row.due_date, planned_at=row.created_at)
 
 
 def _skip(job: Any, facts: dict[str, Any], reason: str, using: str) -> Skipped:

@@ -88,6 +88,7 @@ def test_a_letter_that_waited_and_is_not_true_any_more_is_skipped(
         wait_until(lambda: not letters.exclude(status="skipped").exists(), timeout=40)
         mailbox.is_open.set()
         jobs = Job.objects.filter(email_delivery__in=letters)
+        wait_until(lambda: not jobs.unfinished().exists())
         assert {job.reason for job in jobs} == {f"skipped: {reason}"}
         assert {letter.error for letter in letters} == {reason}
     assert not [mail for mail in mailbox.messages if "Paid in full" in mail["Subject"]]

@@ -28,7 +28,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def own_time() -> float:
-    """Seconds on a clock that stands still while this thread waits for a core: other tests run beside this one.
+    """Seconds on a clock that stands still while this thread waits for a core that other tests have.
 
     Waiting for Redis, for the disk or for a lock counts. Where the system does not tell, all of it counts.
     """

@@ -13,7 +13,6 @@ from django.db import models
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
-from django.utils.text import capfirst
 from djmoney.models.fields import MoneyField
 from moneyed import Money
 
@@ -113,8 +112,3 @@ def _in_words(field: Any, name: str, plain: Any, model: type[models.Model], curr
 
 def _field(model: models.Model | type[models.Model], name: str) -> Any:
     return model._meta.get_field(name)
-
-
-def name_of(model: type[models.Model]) -> str:
-    """`Settlement`, at the beginning of a sentence."""
-    return str(capfirst(model._meta.verbose_name))

@@ -42,7 +42,7 @@ def bars(outcome: Outcome) -> list[Bar]:
         ),
         _at_least("bulk enqueue : stock enqueue_many without rows", 1.2, times("bulk", ours, stock, rate)),
         _at_most("worker CPU by no-op job : stock rqworker", 1 / 50, times("noop", ours, stock, cpu)),
-        _at_most("pick-up p50 : Bull 4 concurrency 50", 2.5, times("pickup", ours, bull, p50)),
+        _at_most("pick-up p50 : Bull 4 concurrency 50", 3, times("pickup", ours, bull, p50)),
         _at_most("pick-up p99 : Bull 4 concurrency 50", 4, times("pickup", ours, bull, p99)),
         _at_most("lateness p50 : Bull 4 concurrency 50", 6, times("delayed", ours, bull, p50)),
         _at_most("lateness p99 : Bull 4 concurrency 50", 8, times("delayed", ours, bull, p99)),

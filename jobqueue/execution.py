@@ -376,31 +376,6 @@ def _tell_about(
 
 def _settle_rows(outcomes: list[Outcome], database: str, claimant: Claimant) -> Iterator[Outcome]:
     """Write the outcomes down; each one that counts, as soon as it is written."""
-    left = {id(outcome): outcome for outcome in outcomes}
-    for outcome in _write(outcomes, database, claimant):
-        del left[id(outcome)]
-        yield outcome
-    if left:
-        by_claim = {(outcome.job.pk, outcome.job.attempt): outcome for outcome in left.values()}
-        forgotten = claim_again(list(by_claim), database, claimant)
-        yield from _write([by_claim[claim] for claim in forgotten], database, claimant)
-
-
-def claim_again(
-    claims: Sequence[tuple[int, int]], database: str, claimant: Claimant
-) -> list[tuple[int, int]]:
-    """Claim those of these `(job id, attempt)` again that still wait. Returns them.
-
-    For jobs that this worker claimed and runs: a claim need not have reached the disk when its job starts,
-    and a database that crashed may have forgotten it. What was taken away meanwhile waits in another attempt.
-    """
-    rows = jobs_in(database).claim(claims, claimant.id) if claims else []
-    if rows:
-        logger.warning("claimed %d jobs again: the database had forgotten that they run here", len(rows))
-    return [(job.pk, job.attempt) for job in rows]
-
-
-def _write(outcomes: list[Outcome], database: str, claimant: Claimant) -> Iterator[Outcome]:
     done = [outcome for outcome in outcomes if outcome.status in _DONE]
     ours = jobs_in(database).complete(
         [(outcome.job.pk, outcome.job.attempt, _clean(outcome.reason, 498)) for outcome in done], claimant.id

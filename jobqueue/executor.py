@@ -276,7 +276,6 @@ class Executor:
 
     def _compare_claims(self) -> None:
         """Hand back what is ours by its row and runs nowhere: the answer to its claim was lost on the way.
-        And claim again what runs here and is nobody's by its row: the database forgot it in a crash.
 
         Called between two claims, when every job that was claimed in order is among the unsettled.
         """
@@ -287,12 +286,8 @@ class Executor:
             known = set(self._unsettled)
         for alias in outbox.databases():
             rows = Job.objects.using(alias).active().filter(worker_id=self.id)
-            claims = {claimed.key: claimed for claimed in (Claim(job, alias) for job in rows)}
-            strays = [claimed for key, claimed in claims.items() if key not in known]
+            strays = [claimed for job in rows if (claimed := Claim(job, alias)).key not in known]
             self._hand_back(strays, "handed back: its worker did not hear of its claim")
-            missing = [(pk, attempt) for database, pk, attempt in known - claims.keys() if database == alias]
-            # Most of these have been settled since.
-            execution.claim_again(missing, alias, self.claimant)
 
     def _claim(self, room: int) -> list[Claim]:
         decisions = self._decisions

@@ -44,10 +44,7 @@ _SQLITE_NOW = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
 
 # Skipping locked rows: waiting for them would stop the whole batch behind one open transaction. `state || ''`
 # keeps the planner from the indexes of waiting rows: by statistics from when there were few it would read
-# them all, which doubled PostgreSQL's share of a job after a bulk of 40,000. And no claim waits for the disk:
-# what PostgreSQL forgets in a crash is claimed again by whoever runs the job (docs/decisions/0013), and an
-# outcome on the disk has its claim before it.
-_NEED_NOT_REACH_THE_DISK = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
+# them all, which doubled PostgreSQL's share of a job after a bulk of 40,000.
 _CLAIM_ON_POSTGRESQL = f"""
     UPDATE jobqueue_job AS job SET state = 'active', worker_id = %s, started_at = statement_timestamp(),
         deadline_at = statement_timestamp() + job.timeout * interval '1 second',
@@ -58,7 +55,7 @@ _CLAIM_ON_POSTGRESQL = f"""
             ON waiting.id = message.id AND waiting.attempt = message.attempt
         WHERE waiting.state || '' = 'waiting' AND waiting.run_at <= statement_timestamp()
         FOR UPDATE OF waiting SKIP LOCKED
-    ) AND {_NEED_NOT_REACH_THE_DISK}
+    )
     RETURNING {_CLAIMED_ON_POSTGRESQL}
 """  # noqa: S608 - only names of columns
 _CLAIM_ON_SQLITE = f"""
@@ -75,7 +72,7 @@ _CLAIM_ONE_ON_POSTGRESQL = f"""
         SELECT id FROM jobqueue_job
         WHERE id = %s AND attempt = %s AND state || '' = 'waiting' AND run_at <= statement_timestamp()
         FOR UPDATE SKIP LOCKED
-    ) AND {_NEED_NOT_REACH_THE_DISK}
+    )
     RETURNING {_CLAIMED_ON_POSTGRESQL}
 """  # noqa: S608 - only names of columns
 _INSERT = """INSERT INTO jobqueue_job (processor, queue, payload, subject, unique_key, timeout,

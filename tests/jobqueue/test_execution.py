@@ -689,42 +689,6 @@ def test_a_lost_claim_does_not_keep_the_rest_of_its_batch_from_being_settled() -
     assert Job.objects.get(pk=kept.pk).state == State.COMPLETED
 
 
-def _forgotten_in_a_crash(job: Job) -> None:
-    Job.objects.filter(pk=job.pk).update(
-        state=State.WAITING, worker=None, started_at=None, deadline_at=None, published_at=Now()
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "state"),
-    [
-        (SUCCEED, State.COMPLETED),
-        (SKIP, State.COMPLETED),
-        (FAIL, State.WAITING),
-        (FAIL_WITHOUT_RETRY, State.FAILED),
-        (RETRY_LATER, State.WAITING),
-    ],
-)
-def test_an_outcome_counts_though_the_database_forgot_its_claim(name: str, state: Job.State) -> None:
-    job, other = claimed(name), claimed()
-    outcomes = [_perform(job), _perform(other)]
-    _forgotten_in_a_crash(job)
-
-    assert sorted(outcome.job.pk for outcome in execution.settle(outcomes, CLAIMANT)) == [job.pk, other.pk]
-    settled = Job.objects.get(pk=job.pk)
-    assert settled.state == state
-    assert settled.attempt == (2 if state == State.WAITING else 1)
-
-
-def test_a_forgotten_claim_that_somebody_else_made_anew_is_not_claimed_again() -> None:
-    job = claimed()
-    _forgotten_in_a_crash(job)
-    Job.objects.claim([(job.pk, 1)], OTHER_CLAIMANT.id)
-
-    assert execution.claim_again([(job.pk, 1)], "default", CLAIMANT) == []
-    assert Job.objects.get(pk=job.pk).worker_id == OTHER_CLAIMANT.id
-
-
 @pytest.mark.parametrize("name", [FAIL, FAIL_WITHOUT_RETRY, RETRY_LATER])
 def test_settling_again_changes_nothing(name: str) -> None:
     job = claimed(name)

@@ -11,12 +11,13 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from jobqueue import foreign, queues
+from jobqueue.broker import server
+from jobqueue.broker.message import DATABASE_ALIAS
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.outbox import databases
-from jobqueue.queues import DATABASE_ALIAS
+from jobqueue.plain_rq import adoption
 from jobqueue.registry import all_processors
+from jobqueue.sql.databases import databases
 
 
 @register("jobqueue")
@@ -64,7 +65,7 @@ def check_processors(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[
             id="jobqueue.E003",
         )
         for processor in all_processors()
-        if processor.queue not in configured and processor.name != foreign.PROCESSOR
+        if processor.queue not in configured and processor.name != adoption.PROCESSOR
     ]
 
 
@@ -148,7 +149,7 @@ def check_eviction(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
     if check_settings(None):
         return []
     try:
-        policies = queues.eviction_policies() - {"noeviction"}
+        policies = server.eviction_policies() - {"noeviction"}
     except BrokerUnavailable:
         # That it cannot be reached from here says nothing about its policy.
         return []

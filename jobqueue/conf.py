@@ -1,6 +1,7 @@
 """The job queue's settings: one `JOBQUEUE` dict in Django's settings, read lazily and typed."""
 
 import difflib
+import os
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import lru_cache
@@ -10,8 +11,14 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from jobqueue.cores import usable_cores
 from jobqueue.retry import RetryPolicy
+
+
+def usable_cores() -> list[int]:
+    """The numbers of the cores that this process may use; of all where the system does not tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ A job is a row, written in the caller's transaction: it exists exactly if that t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,13 +16,21 @@ from django.db import IntegrityError, models, router, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobqueue.clock import database_now
-from jobqueue.context import current_database
+from jobqueue.delivery.outbox import publish_on_commit
 from jobqueue.exceptions import Discard, InvalidRunAt, InvalidUniqueKey, RetryLater
-from jobqueue.models import Job, jobs_in, subject_of
-from jobqueue.outbox import publish_on_commit
-from jobqueue.registry import Skipped, TypeCounter, check_payload, check_queue, get_processor, processor
+from jobqueue.models import Job, jobs_in, subject_of, transitions
+from jobqueue.payloads import check_payload
+from jobqueue.registry import (
+    Skipped,
+    TypeCounter,
+    check_queue,
+    get_processor,
+    processor,
+    reconciler,
+)
 from jobqueue.retry import RetryPolicy
+from jobqueue.sql.clock import about_now, database_now
+from jobqueue.sql.databases import databases
 
 __all__ = [
     "Discard",
@@ -29,10 +39,16 @@ __all__ = [
     "RetryPolicy",
     "Skipped",
     "TypeCounter",
+    "about_now",
     "cancel",
+    "current_database",
+    "current_job",
+    "database_now",
+    "databases",
     "enqueue",
     "enqueue_many",
     "processor",
+    "reconciler",
 ]
 
 _BATCH = 1000
@@ -280,7 +296,40 @@ def _take_earlier_time(holder: Job, job: Job, due: bool, database: str) -> None:
 
 def _bring_forward(job: Job, moment: datetime | None, database: str) -> None:
     """Make a waiting job due at `moment`, or now."""
-    Job.objects.using(database).filter(pk=job.pk).update(
-        run_at=moment or Now(), published_at=Now() if moment is None else None
-    )
+    transitions.bring_forward(Job.objects.using(database).filter(pk=job.pk), moment)
     job.refresh_from_db(using=database)
+
+
+# Which job this thread runs --------------------------------------------------------------------------
+
+_current: ContextVar[tuple[Job, str] | None] = ContextVar("jobqueue_current_job", default=None)
+
+
+def current_job() -> Job | None:
+    """The job that runs in this thread; None outside a processor."""
+    running = _current.get()
+    return running[0] if running else None
+
+
+def current_database() -> str | None:
+    """The alias of the database that the running job came from; None outside a processor."""
+    running = _current.get()
+    return running[1] if running else None
+
+
+def running(job: Job, using: str) -> AbstractContextManager[None]:
+    """Make `job` the current job of the block."""
+    return _Running((job, using))
+
+
+class _Running(AbstractContextManager[None]):
+    __slots__ = ("_job", "_token")
+
+    def __init__(self, job: tuple[Job, str]) -> None:
+        self._job = job
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._job)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

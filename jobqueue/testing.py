@@ -8,18 +8,21 @@ from datetime import datetime
 
 from django.db.models.functions import Now
 
-from jobqueue.clock import database_now, pretend
-from jobqueue.execution import Claim, Claimant, Outcome, OutcomeStatus, perform, settle
-from jobqueue.models import Job
+from jobqueue.models import Job, transitions
+from jobqueue.sql.clock import database_now, pretend
+from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker.outcomes import Outcome, OutcomeStatus
+from jobqueue.worker.performing import perform
+from jobqueue.worker.settling import settle
 
-_CLAIMANT = Claimant(uuid.UUID(int=0), "jobqueue.testing")
+_CLAIMANT = Holder(uuid.UUID(int=0), "jobqueue.testing")
 _MOST_JOBS = 10_000
 
 
 def at(moment: datetime) -> AbstractContextManager[None]:
     """Inside the block the clock that decides what is due shows this moment, which lies ahead.
 
-    `drain()` runs what is due by then, and processors that ask `jobqueue.clock.database_now` see it.
+    `drain()` runs what is due by then, and processors that ask `jobqueue.jobs.database_now` see it.
     """
     return pretend(moment)
 
@@ -28,7 +31,7 @@ def run_job(job: Job, *, using: str = "default") -> Outcome:
     """Run one attempt of a waiting job now, due or not. AssertionError if it is not waiting."""
     Job.objects.using(using).waiting().filter(pk=job.pk).update(run_at=Now())
     job.refresh_from_db(using=using)
-    claimed = Job.objects.db_manager(using).claim([(job.pk, job.attempt)], _CLAIMANT.id)
+    claimed = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], _CLAIMANT.id)
     assert claimed, f"job {job.pk} is {job.state}, not waiting"
     outcome = perform(Claim(claimed[0], using))
     settle([outcome], _CLAIMANT)

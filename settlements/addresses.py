@@ -9,7 +9,7 @@ from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobqueue.outbox import databases
+from jobqueue.jobs import databases
 from settlements.mail_events import EventKind, MailEvent
 from settlements.models import BarredAddress, EmailDelivery
 

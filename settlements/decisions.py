@@ -64,7 +64,7 @@ def _reminders_of(emails: Sequence[Job], using: str) -> Iterator[Cancellation]:
 def give_up_failed(sender: Any, job: Job, outcome: Any, **_: Any) -> None:
     """The reminder of an e-mail that failed for good was not delivered, whatever the error was."""
     if job.processor == EMAILS:
-        deliveries.give_up_reminder(job, outcome.database)
+        deliveries.give_up_reminder(job, outcome.using)
 
 
 def key_of(settlement_id: Any, reminder: PlannedReminder, due_date: datetime, payer_term: int) -> str:

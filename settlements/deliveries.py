@@ -13,8 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, F, QuerySet
 from django.db.models.functions import Now
 
-from jobqueue.clock import database_now
-from jobqueue.jobs import RetryLater
+from jobqueue.jobs import RetryLater, database_now
 from jobqueue.models import Job
 from settlements.models import EmailDelivery, ReminderDelivery
 from settlements.truth import Verdict

@@ -19,7 +19,7 @@ from django.utils.safestring import mark_safe
 from moneyed import Money
 from moneyed.classes import CurrencyDoesNotExist
 
-from jobqueue.clock import about_now
+from jobqueue.jobs import about_now
 from settlements.exceptions import InvalidEmailAddress, SettlementError, UnknownTemplateType
 from settlements.letters import LETTERS, is_by_former_payer
 from settlements.models import Payment, Settlement

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from jobqueue.clock import about_now
+from jobqueue.jobs import about_now
 from settlements.models import Settlement
 from settlements.reminders import calendar, current_policy
 

@@ -17,8 +17,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from jobqueue.exceptions import InvalidPayload
-from jobqueue.execution import current_database
-from jobqueue.jobs import enqueue
+from jobqueue.jobs import current_database, enqueue
 from jobqueue.models import Job, subject_of
 from settlements import emails
 from settlements.exceptions import (

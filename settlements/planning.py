@@ -10,8 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from jobqueue.clock import database_now
-from jobqueue.jobs import NewJob, enqueue_many
+from jobqueue.jobs import NewJob, database_now, enqueue_many
 from jobqueue.models import Job
 from settlements.conf import get_settings
 from settlements.decisions import REMINDERS, REPLANNED, cancelled_keys, key_of

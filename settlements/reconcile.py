@@ -15,10 +15,9 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 
+from jobqueue.jobs import databases, reconciler
 from jobqueue.models import Job
-from jobqueue.outbox import databases
-from jobqueue.registry import reconciler
-from jobqueue.signals import Change
+from jobqueue.rules import Change
 from settlements import deliveries, discrepancies, signals
 from settlements.decisions import cancelled_keys
 from settlements.history import is_history

@@ -8,9 +8,9 @@ from typing import Any
 from django.db.models import Value
 from django.db.models.signals import post_delete, pre_delete, pre_save
 
-from jobqueue.events import job_cancelled, job_failed
 from jobqueue.models import Job, subject_of
-from jobqueue.signals import Change, on_save
+from jobqueue.rules import Change, on_save
+from jobqueue.signals import job_cancelled, job_failed
 from settlements import decisions
 from settlements.conf import get_settings
 from settlements.history import counts_as_history, is_history

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobqueue.clock import database_now
+from jobqueue.jobs import database_now
 from settlements.letters import Facts, Reminder, why_not
 from settlements.reminders import current_policy, out_of_quiet_hours, superseded_for
 from settlements.rows import Question, Rows, is_key_of, read

@@ -95,8 +95,9 @@ def _count() -> int:
 
 def _publish_the_first() -> None:
     """Put into Redis what will be claimed and looked for; its lists take no longer if they are longer."""
-    from jobqueue import outbox, queues
+    from jobqueue.broker import queues
     from jobqueue.conf import get_settings
+    from jobqueue.delivery import outbox
     from jobqueue.models import Job
 
     wanted = BATCH * ROUNDS * (_WARM_UP + _LOOKS) + get_settings().relay_batch * (_WARM_UP + _LOOKS)
@@ -141,17 +142,18 @@ def _run(operation: Callable[[], Any]) -> tuple[list[float], int]:
 
 
 def _claim_and_complete() -> Callable[[], None]:
-    from jobqueue import execution
-    from jobqueue.execution import Claimant, Outcome, OutcomeStatus
     from jobqueue.models import Worker
+    from jobqueue.worker import claiming, settling
+    from jobqueue.worker.claiming import Holder
+    from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 
     worker = Worker.objects.create(id=uuid.uuid4(), name="crowd", hostname="localhost", pid=1, threads=16)
-    claimant = Claimant(worker.id, worker.name, ("email", "reminders", "settlement"))
+    claimant = Holder(worker.id, worker.name, ("email", "reminders", "settlement"))
 
     def claim_and_complete() -> None:
-        claims = execution.claim(claimant, BATCH)
+        claims = claiming.claim(claimant, BATCH)
         outcomes = [Outcome(job, database, OutcomeStatus.COMPLETED, 0.001) for job, database in claims]
-        if len(execution.settle(outcomes, claimant)) != BATCH:
+        if len(settling.settle(outcomes, claimant)) != BATCH:
             raise SystemExit(f"claimed and completed {len(claims)} jobs, not {BATCH}")
 
     return claim_and_complete
@@ -159,9 +161,9 @@ def _claim_and_complete() -> Callable[[], None]:
 
 def _relay_look() -> Callable[[], None]:
     """What a relay asks the database and Redis at every look."""
-    from jobqueue import outbox
+    from jobqueue.delivery import lost, outbox
 
-    lost = outbox.LostMessages("default")
+    lost = lost.LostMessages("default")
 
     def look() -> None:
         outbox.upcoming("default", 2.5)

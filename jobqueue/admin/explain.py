@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 from django.conf import settings as django_settings
 
-from jobqueue import queues
 from jobqueue.admin.words import absolute, exact_span, relative, span
-from jobqueue.clock import database_now
+from jobqueue.broker import queues
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, UnknownProcessor
 from jobqueue.models import SKIPPED_PREFIX, Attempt, Job, Queue, Worker
 from jobqueue.registry import get_processor
+from jobqueue.sql.clock import database_now
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from django.urls import reverse
 
 from jobqueue.admin.subjects import Subject, describe_subjects
 from jobqueue.admin.words import state_word
-from jobqueue.clock import database_now
+from jobqueue.counts.reading import QueueCounts, counts_of_database
 from jobqueue.models import Job
-from jobqueue.statistics import QueueCounts, counts_of_database
+from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:
     _Paginator = Paginator[Any]

@@ -21,10 +21,11 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin.actions import log_change
 from jobqueue.admin.explain import serving_workers
 from jobqueue.admin.words import NOTHING, badge
+from jobqueue.broker import counters
+from jobqueue.broker.queues import MOST_RATE
+from jobqueue.counts.reading import queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
-from jobqueue.queues import MOST_RATE
-from jobqueue.statistics import completed_counts, queue_counts
 
 if TYPE_CHECKING:
     QueueModelAdmin = admin.ModelAdmin[Queue]
@@ -42,7 +43,7 @@ NO_REDIS = "Redis cannot be reached: the numbers of completed jobs are unknown, 
 def live_counts() -> tuple[dict[str, dict[str, str]], bool]:
     """What the page shows of each queue, and whether Redis answered."""
     try:
-        completed: dict[str, int] | None = completed_counts("probe")
+        completed: dict[str, int] | None = counters.completed("probe")
     except BrokerUnavailable:
         completed = None
     serving = serving_workers(Queue.objects.db)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from jobqueue import rescue
 from jobqueue.admin.words import absolute
+from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
 
 

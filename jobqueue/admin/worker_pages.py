@@ -14,9 +14,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.words import badge, time_tag
-from jobqueue.clock import database_now
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
+from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:
     WorkerModelAdmin = admin.ModelAdmin[Worker]

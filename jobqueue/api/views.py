@@ -19,7 +19,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue import health
+from jobqueue.monitoring import health
 
 
 class AlwaysJSON(BaseContentNegotiation):

@@ -4,19 +4,20 @@ from django.apps.registry import Apps
 from django.db import migrations, models, router
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from jobqueue import tally
+from jobqueue.counts import proof
+from jobqueue.counts import triggers
 
 
 def _start(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     using = schema_editor.connection.alias
     if router.allow_migrate_model(using, apps.get_model("jobqueue", "JobTally")):
-        tally.start(using)
+        proof.start(using)
 
 
 def _stop(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     using = schema_editor.connection.alias
     if router.allow_migrate_model(using, apps.get_model("jobqueue", "JobTally")):
-        tally.stop(using)
+        triggers.stop(using)
 
 
 class Migration(migrations.Migration):

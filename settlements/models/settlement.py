@@ -16,7 +16,7 @@ from django_fsm import FSMField, transition
 from djmoney.models.fields import MoneyField
 from moneyed import Money
 
-from jobqueue.clock import about_now
+from jobqueue.jobs import about_now
 from settlements.exceptions import InvalidDecision
 from settlements.models.announced import AnnouncedMixin
 from settlements.money import (

@@ -14,8 +14,7 @@ from typing import Any
 
 from django.db import router
 
-from jobqueue.execution import current_database, current_job
-from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
+from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, current_database, current_job, processor
 from jobqueue.models import Job
 from settlements import deliveries, emails
 from settlements.exceptions import InvalidEmailAddress, UnknownTemplateType

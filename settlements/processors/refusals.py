@@ -6,8 +6,7 @@ import logging
 from datetime import timedelta
 from typing import Final, NoReturn
 
-from jobqueue.clock import database_now
-from jobqueue.jobs import Discard, RetryLater
+from jobqueue.jobs import Discard, RetryLater, database_now
 from jobqueue.models import Job
 from settlements import addresses, deliveries
 from settlements.conf import get_settings

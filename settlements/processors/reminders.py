@@ -7,8 +7,7 @@ from typing import Any
 
 from django.db import router, transaction
 
-from jobqueue.execution import current_database, current_job
-from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
+from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, current_database, current_job, processor
 from jobqueue.models import Job
 from settlements.emails import check_address
 from settlements.exceptions import InvalidEmailAddress

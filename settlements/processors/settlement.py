@@ -9,8 +9,7 @@ from typing import Any
 
 from django.db import router, transaction
 
-from jobqueue.execution import current_database, current_job
-from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, processor
+from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, current_database, current_job, processor
 from jobqueue.models import Job, subject_of
 from settlements import discrepancies
 from settlements.conf import get_settings

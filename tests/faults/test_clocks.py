@@ -9,9 +9,9 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from jobqueue.clock import database_now
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, Worker
+from jobqueue.sql.clock import database_now
 from settlements.models import ReminderDelivery, Settlement
 from tests.conftest import StartWorker, wait_until
 from tests.workload.conditions import CLOCK_OFFSET

@@ -21,11 +21,11 @@ import redis
 from django.db.models.functions import Now
 from pytest_django import Settings as DjangoSettings
 
-from jobqueue import queues
+from jobqueue.broker import queues
+from jobqueue.broker.counters import completed
+from jobqueue.delivery.outbox import message_of
 from jobqueue.jobs import enqueue, enqueue_many
-from jobqueue.models import Attempt, Job, Worker
-from jobqueue.outbox import message_of
-from jobqueue.statistics import completed_counts
+from jobqueue.models import Attempt, Job, Worker, transitions
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
 from spendsync_site.demo.processes import free_port
 from spendsync_site.demo.redis_server import RedisServer
@@ -59,24 +59,28 @@ def both(scenario: str, call: int = 1) -> tuple[tuple[str, str, int], ...]:
 STEPS = (
     Step(1, "jobqueue.jobs.publish_on_commit", (*both("enqueue"), *both("work", 2))),
     Step(2, "django.db.backends.base.base.BaseDatabaseWrapper._commit", (*both("enqueue"), *both("work", 7))),
-    Step(3, "jobqueue.queues.publish", (*both("enqueue"), *both("work", 3))),
-    Step(4, "jobqueue.outbox._mark_unpublished", both("enqueue while Redis is away")),
-    Step(5, "jobqueue.outbox.upcoming", both("work", 3)),
-    Step(6, "jobqueue.outbox.publish_due", both("work", 4)),
-    Step(7, "jobqueue.queues.unknown", both("work")),
-    Step(8, "jobqueue.queues.claim", both("work", 3)),
-    Step(9, "jobqueue.models.JobManager.claim", both("work", 3)),
-    Step(10, "jobqueue.outbox.unpublish", both("work")),
-    Step(11, "jobqueue.execution.perform", both("work", 20)),
-    Step(12, "jobqueue.models.JobManager.complete", both("work", 4)),
-    Step(13, "jobqueue.execution._settle_failure", both("work", 3)),
-    Step(14, "jobqueue.queues.finish", both("work", 4)),
-    Step(15, "jobqueue.rescue.interrupt", both("work")),
-    Step(16, "jobqueue.rescue._record_attempt", both("work", 2)),
-    Step(17, "jobqueue.rescue.sweep", both("work")),
-    Step(18, "jobqueue.executor.hand_back", both("the supervisor is killed")),
-    Step(19, "jobqueue.worker.hand_back", both("stop")),
-    Step(20, "jobqueue.worker.SupervisorWorker._bring_back", (*both("stop"), *both("an executor is killed"))),
+    Step(3, "jobqueue.broker.queues.publish", (*both("enqueue"), *both("work", 3))),
+    Step(4, "jobqueue.delivery.outbox._mark_unpublished", both("enqueue while Redis is away")),
+    Step(5, "jobqueue.delivery.outbox.upcoming", both("work", 3)),
+    Step(6, "jobqueue.delivery.outbox.publish_due", both("work", 4)),
+    Step(7, "jobqueue.broker.registries.unknown", both("work")),
+    Step(8, "jobqueue.broker.queues.claim", both("work", 3)),
+    Step(9, "jobqueue.models.transitions.claim", both("work", 3)),
+    Step(10, "jobqueue.delivery.outbox.unpublish", both("work")),
+    Step(11, "jobqueue.worker.performing.perform", both("work", 20)),
+    Step(12, "jobqueue.models.transitions.complete", both("work", 4)),
+    Step(13, "jobqueue.worker.settling._settle_failure", both("work", 3)),
+    Step(14, "jobqueue.broker.queues.finish", both("work", 4)),
+    Step(15, "jobqueue.delivery.rescue.interrupt", both("work")),
+    Step(16, "jobqueue.delivery.rescue._record_attempt", both("work", 2)),
+    Step(17, "jobqueue.delivery.rescue.sweep", both("work")),
+    Step(18, "jobqueue.worker.executor.hand_back", both("the supervisor is killed")),
+    Step(19, "jobqueue.worker.supervisor.hand_back", both("stop")),
+    Step(
+        20,
+        "jobqueue.worker.supervisor.SupervisorWorker._bring_back",
+        (*both("stop"), *both("an executor is killed")),
+    ),
 )
 
 
@@ -178,7 +182,9 @@ def leave_jobs_of_a_lost_worker(story: Story) -> None:
     taken = [f"taken-{number}" for number in range(2)]
     enqueue_many(requests(claimed))
     messages = queues.claim(QUEUES, len(claimed), lost.pk.hex, lost.name).messages
-    assert len(Job.objects.claim([(m.job_id, m.attempt) for m in messages], lost.pk)) == len(claimed)
+    assert len(transitions.claim(Job.objects, [(m.job_id, m.attempt) for m in messages], lost.pk)) == len(
+        claimed
+    )
     enqueue_many(requests(taken))
     assert len(queues.claim(QUEUES, len(taken), lost.pk.hex, lost.name).messages) == len(taken)
     story.expect(*claimed, *taken)
@@ -321,7 +327,7 @@ def check_redis(story: Story) -> None:
     with redis.Redis(host=story.redis.host, port=story.redis.port, db=1) as client:
         wait_until(lambda: not any(client.zcard(f"rq:wip:{queue}") for queue in QUEUES), 10)
         assert [client.llen(f"rq:queue:{queue}") for queue in QUEUES] == [0, 0, 0]
-    assert sum(completed_counts().values()) <= Job.objects.filter(state=Job.State.COMPLETED).count()
+    assert sum(completed().values()) <= Job.objects.filter(state=Job.State.COMPLETED).count()
 
 
 # The domain -----------------------------------------------------------------------------------------

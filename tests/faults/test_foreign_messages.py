@@ -21,7 +21,7 @@ from rq.job import Job as RQJob
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.serializers import DefaultSerializer
 
-from jobqueue import queues
+from jobqueue.broker import queues
 from jobqueue.models import Job
 from tests.conftest import StartWorker, WorkerProcess, wait_until
 from tests.faults import attacks

@@ -155,7 +155,7 @@ def test_a_worker_started_after_the_loss_rescues_too(rqworker: StartWorker, work
 def test_messages_that_a_lost_worker_took_from_redis_are_published_again(
     rqworker: StartWorker, workload: Workload, redis_client: object
 ) -> None:
-    from jobqueue import queues
+    from jobqueue.broker import queues
 
     note("taken")
     # The moment between Redis and the database, in which a worker is killed.

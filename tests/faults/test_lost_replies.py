@@ -9,7 +9,7 @@ import pytest
 import redis
 from django.conf import LazySettings
 
-from jobqueue import outbox
+from jobqueue.delivery import outbox
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
 from spendsync_site.demo.redis_server import RedisServer

@@ -17,9 +17,9 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models.functions import Now
 
-from jobqueue.clock import database_now
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, Worker
+from jobqueue.sql.clock import database_now
 from tests.conftest import StartWorker, wait_until
 from tests.faults.proxy import Proxy
 from tests.servers import subprocess_environment

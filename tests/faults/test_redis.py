@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from jobqueue import queues
+from jobqueue.broker import counters
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
 from spendsync_site.demo.redis_server import RedisServer
@@ -170,7 +170,9 @@ def test_a_job_that_ends_while_redis_is_down_has_its_effect_once(
     wait_until(lambda: queue_client.exists("rq:jobqueue:counters"), timeout=5)
 
 
-@pytest.mark.parametrize("step", ["jobqueue.execution.settle:before", "jobqueue.queues.finish:before"])
+@pytest.mark.parametrize(
+    "step", ["jobqueue.worker.settling.settle:before", "jobqueue.broker.queues.finish:before"]
+)
 def test_redis_gone_at_the_very_moment_a_job_ends_does_not_double_its_effect(
     step: str, rqworker: StartWorker, workload: Workload, persistent_queue_redis: RedisServer
 ) -> None:
@@ -207,8 +209,8 @@ def test_what_ended_while_redis_was_away_is_counted_when_it_is_back(
 
     def completed() -> float:
         with contextlib.suppress(Exception):
-            counters = queues.counters()
-            return sum(value for name, value in counters.items() if '"completed"' in name)
+            stored = counters.read()
+            return sum(value for name, value in stored.items() if '"completed"' in name)
         return 0
 
     wait_until(completed, timeout=5)

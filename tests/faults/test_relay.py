@@ -30,7 +30,7 @@ def test_reminders_are_on_time_and_single_while_the_leading_relay_is_killed_ever
     rqworker: StartWorker, workload: Workload, redis_client: redis.Redis
 ) -> None:
     # Runs the reminders and relays none, so that every kill hits the relay and nothing else.
-    rqworker(queues=("reminders",), WORKLOAD_HANG_AT="jobqueue.relay.Relay.look:before")
+    rqworker(queues=("reminders",), WORKLOAD_HANG_AT="jobqueue.worker.relay.Relay.look:before")
     # Three, because a new worker may take longer than five seconds to start where much else runs.
     relays = [rqworker("--processes", "1", queues=("settlement",)) for _ in range(3)]
     begin, first = time.monotonic(), timezone.now() + timedelta(seconds=1)

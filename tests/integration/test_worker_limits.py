@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 import redis
 
-from jobqueue import queues
+from jobqueue.broker import connections
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job, Queue
 from spendsync_site.demo.redis_server import RedisServer
@@ -166,7 +166,7 @@ def test_the_rate_holds_when_redis_loses_everything(
     workload.wait_for_effects(5)
 
     if loss == "flush":
-        queues.client_for("email").flushall()
+        connections.client_for("email").flushall()
     else:
         queue_redis.stop()
         queue_redis.start()
@@ -272,7 +272,7 @@ def test_the_concurrency_limit_counts_running_jobs_that_redis_forgot(
     for name in names[:2]:
         workload.wait_for_start(name)
 
-    queues.client_for("settlement").flushall()
+    connections.client_for("settlement").flushall()
     # After this one everything that was lost has been published again.
     note("marker", delay=3)
     workload.wait_for_start("marker")
@@ -297,7 +297,7 @@ def test_what_the_rows_hold_back_stays_in_its_queue(
     rqworker("--processes", "1", redis=queue_redis)
     gate_jobs("running")
     workload.wait_for_start("running")
-    client = queues.client_for("settlement")
+    client = connections.client_for("settlement")
     client.flushall()
 
     jobs = gate_jobs("first", "second", "third")
@@ -370,7 +370,7 @@ def test_the_limit_counts_again_when_the_jobs_of_a_killed_worker_were_rescued(
     assert running == 2
     assert most_at_once(Job.objects.filter(queue="settlement")) == 2
     assert workload.effects() == dict.fromkeys([*names, "marker"], 1)
-    wait_until(lambda: not queues.client_for("settlement").exists("rq:wip:settlement"), timeout=5)
+    wait_until(lambda: not connections.client_for("settlement").exists("rq:wip:settlement"), timeout=5)
 
 
 def test_a_worker_without_a_free_thread_leaves_a_queue_with_a_limit_alone(

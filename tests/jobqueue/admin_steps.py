@@ -11,8 +11,8 @@ from django.contrib.auth.models import Permission, User
 from django.http import HttpResponse
 from django.test import Client
 
-from jobqueue.clock import database_now
 from jobqueue.models import Attempt, Job, Worker
+from jobqueue.sql.clock import database_now
 
 JOBS = "/admin/jobqueue/job/"
 FAILED = "/admin/jobqueue/failedjob/"

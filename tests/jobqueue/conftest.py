@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.conf import LazySettings
 
-from jobqueue import execution, registry
+from jobqueue import registry
+from jobqueue.worker import telling
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue import processors_for_tests
@@ -33,9 +34,9 @@ def sample_processors(monkeypatch: pytest.MonkeyPatch) -> processors_for_tests.C
 @pytest.fixture(autouse=True)
 def _nothing_untold() -> Iterator[None]:
     """What one test could not tell Redis must not be told in the next."""
-    execution._untold.clear()
+    telling._untold.clear()
     yield
-    execution._untold.clear()
+    telling._untold.clear()
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
-from jobqueue.clock import database_now
 from jobqueue.models import Job
+from jobqueue.sql.clock import database_now
 from tests.jobqueue.processors_for_tests import SUCCEED
 
 

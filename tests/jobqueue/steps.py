@@ -9,15 +9,18 @@ from typing import Any
 
 from django.db.models.functions import Now
 
-from jobqueue import execution, outbox, queues
-from jobqueue.execution import Claim, Claimant, Outcome
+from jobqueue.broker import message, queues
+from jobqueue.delivery import outbox
 from jobqueue.jobs import enqueue
-from jobqueue.models import Job, Worker
+from jobqueue.models import Job, Worker, transitions
+from jobqueue.worker import performing, settling
+from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker.outcomes import Outcome
 from tests.jobqueue.processors_for_tests import SUCCEED
 
 QUEUES = ("email", "reminders", "settlement")
-CLAIMANT = Claimant(uuid.UUID(int=7), "tests", QUEUES)
-OTHER_CLAIMANT = Claimant(uuid.UUID(int=8), "other", QUEUES)
+CLAIMANT = Holder(uuid.UUID(int=7), "tests", QUEUES)
+OTHER_CLAIMANT = Holder(uuid.UUID(int=8), "other", QUEUES)
 
 
 def published(processor: str = SUCCEED, *, using: str = "default", **payload: Any) -> Job:
@@ -28,27 +31,27 @@ def published(processor: str = SUCCEED, *, using: str = "default", **payload: An
 
 
 def claimed(
-    processor: str = SUCCEED, *, claimant: Claimant = CLAIMANT, using: str = "default", **payload: Any
+    processor: str = SUCCEED, *, claimant: Holder = CLAIMANT, using: str = "default", **payload: Any
 ) -> Job:
     """A job that is active, claimed by `claimant`, as the row in the database says."""
     return claim_row(enqueue(processor, using=using, **payload), claimant, using)
 
 
-def claim_row(job: Job, claimant: Claimant = CLAIMANT, using: str = "default") -> Job:
+def claim_row(job: Job, claimant: Holder = CLAIMANT, using: str = "default") -> Job:
     """Claim a due job without Redis."""
-    [row] = Job.objects.db_manager(using).claim([(job.pk, job.attempt)], claimant.id)
+    [row] = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], claimant.id)
     return row
 
 
-def run(job: Job, claimant: Claimant = CLAIMANT, using: str = "default") -> Outcome:
+def run(job: Job, claimant: Holder = CLAIMANT, using: str = "default") -> Outcome:
     """Perform and settle a claimed job."""
-    outcome = execution.perform(Claim(job, using))
-    execution.settle([outcome], claimant)
+    outcome = performing.perform(Claim(job, using))
+    settling.settle([outcome], claimant)
     job.refresh_from_db(using=using)
     return outcome
 
 
-def run_waiting(job: Job, claimant: Claimant = CLAIMANT, using: str = "default") -> Outcome:
+def run_waiting(job: Job, claimant: Holder = CLAIMANT, using: str = "default") -> Outcome:
     """Make a waiting job due, and claim, perform and settle it."""
     Job.objects.using(using).filter(pk=job.pk).update(run_at=Now())
     job.refresh_from_db(using=using)
@@ -58,7 +61,7 @@ def run_waiting(job: Job, claimant: Claimant = CLAIMANT, using: str = "default")
 
 
 def make_worker(
-    claimant: Claimant = CLAIMANT, *, silent_for: float = 0, using: str = "default", **fields: Any
+    claimant: Holder = CLAIMANT, *, silent_for: float = 0, using: str = "default", **fields: Any
 ) -> Worker:
     """The row of a worker that gave its last sign of life `silent_for` seconds ago."""
     values = {"name": claimant.name, "hostname": "host", "pid": 1, "queues": list(claimant.queues)}
@@ -70,7 +73,7 @@ def make_worker(
     return worker
 
 
-def messages_of(jobs: Sequence[Job], using: str = "default") -> list[queues.Message]:
+def messages_of(jobs: Sequence[Job], using: str = "default") -> list[message.Message]:
     """The messages of these jobs."""
     return [outbox.message_of(job, using) for job in jobs]
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from jobqueue.clock import database_now
 from jobqueue.models import Job, subject_of
+from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
 from tests.jobqueue.admin_steps import (
     JOBS,

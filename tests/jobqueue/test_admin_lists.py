@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 
 from jobqueue.admin import failures, listing
 from jobqueue.admin.job_pages import JobAdmin
-from jobqueue.clock import database_now
 from jobqueue.models import Job, subject_of
+from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
 from tests.jobqueue.admin_steps import (
     COUNTS,

@@ -11,8 +11,8 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from jobqueue.admin.queue_pages import LimitsForm
-from jobqueue.clock import database_now
 from jobqueue.models import Queue
+from jobqueue.sql.clock import database_now
 from jobqueue.testing import drain
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from tests.jobqueue.admin_steps import COUNTS, QUEUES, WORKERS, make_job, make_worker, text_of

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobqueue import cores
-from jobqueue.conf import Settings
-from jobqueue.cores import Affinity, core_of, usable_cores
+from jobqueue.conf import Settings, usable_cores
+from jobqueue.worker import cores
+from jobqueue.worker.cores import Affinity, core_of
 from tests.jobqueue.clocks import Clock
 
 

@@ -16,13 +16,25 @@ from django.dispatch import Signal
 from rq.registry import FinishedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
-from jobqueue import events, execution, outbox, queues, registry
-from jobqueue.clock import database_now
-from jobqueue.context import current_database, current_job
+from jobqueue import registry, signals
+from jobqueue.broker import counters, message, queues
+from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable, JobQueueError, JobTimeout
-from jobqueue.execution import Claim, Outcome, OutcomeStatus
-from jobqueue.jobs import Discard, RetryLater, RetryPolicy, Skipped, enqueue, processor
+from jobqueue.jobs import (
+    Discard,
+    RetryLater,
+    RetryPolicy,
+    Skipped,
+    current_database,
+    current_job,
+    enqueue,
+    processor,
+)
 from jobqueue.models import Attempt, Job
+from jobqueue.sql.clock import database_now
+from jobqueue.worker import claiming, performing, settling, telling
+from jobqueue.worker.claiming import Claim
+from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import (
@@ -55,7 +67,7 @@ Status = OutcomeStatus
 
 
 def _perform(job: Job) -> Outcome:
-    return execution.perform(Claim(job, "default"))
+    return performing.perform(Claim(job, "default"))
 
 
 def _perform_with(calls: Calls, behaviour: Callable[..., Any]) -> Outcome:
@@ -71,7 +83,7 @@ def _raise(error: BaseException) -> Callable[..., Any]:
 
 
 def _claim(count: int = 10, **options: Any) -> list[Job]:
-    return [each.job for each in execution.claim(CLAIMANT, count, **options)]
+    return [each.job for each in claiming.claim(CLAIMANT, count, **options)]
 
 
 @contextmanager
@@ -134,14 +146,14 @@ def test_of_two_messages_of_one_job_the_one_of_its_attempt_counts(
 ) -> None:
     job = enqueue(SUCCEED)
     Job.objects.filter(pk=job.pk).update(attempt=2)
-    queues.publish([queues.Message("email", job.pk, attempt) for attempt in order])
+    queues.publish([message.Message("email", job.pk, attempt) for attempt in order])
 
     assert _claim() == [job]
     assert redis_client.keys("rq:job:*") == [f"rq:job:{job.pk}-2".encode()]
 
 
 def test_a_message_of_an_unknown_database_is_dropped_and_hurts_no_other(redis_client: redis.Redis) -> None:
-    queues.publish([queues.Message("email", 1, 1, "nowhere")])
+    queues.publish([message.Message("email", 1, 1, "nowhere")])
     job = published()
 
     assert _claim() == [job]
@@ -152,20 +164,20 @@ def test_a_message_of_an_unknown_database_is_dropped_and_hurts_no_other(redis_cl
 def test_jobs_of_two_databases_are_claimed_together_in_the_order_of_their_messages() -> None:
     other, default = published(using="other"), published()
 
-    claims = execution.claim(CLAIMANT, 10)
+    claims = claiming.claim(CLAIMANT, 10)
 
-    assert [(each.job.pk, each.database) for each in claims] == [(other.pk, "other"), (default.pk, "default")]
+    assert [(each.job.pk, each.using) for each in claims] == [(other.pk, "other"), (default.pk, "default")]
 
 
 def _fail_claims(monkeypatch: pytest.MonkeyPatch, *databases: str) -> None:
-    claim_rows = execution._claim_rows
+    claim_rows = claiming._claim_rows
 
     def failing(database: str, *arguments: Any) -> list[Claim]:
         if database in databases:
             raise OperationalError("the database is away")
         return claim_rows(database, *arguments)
 
-    monkeypatch.setattr(execution, "_claim_rows", failing)
+    monkeypatch.setattr(claiming, "_claim_rows", failing)
 
 
 def test_when_the_database_fails_nothing_is_claimed_and_the_messages_are_back_in_their_order(
@@ -218,7 +230,7 @@ def test_redis_failing_after_the_rows_were_claimed_does_not_lose_them(
     assert _claim() == [fresh]
 
     monkeypatch.setattr(queues, "finish", finish)
-    assert execution.tell_redis()
+    assert telling.tell_redis()
     assert redis_client.zcard("rq:wip:email") == 1
 
 
@@ -397,13 +409,13 @@ def test_the_limit_guards_the_call(sample_processors: Calls) -> None:
         steps.append("end")
 
     sample_processors.behaviour = lambda **_: steps.append("call")
-    execution.perform(Claim(claimed(CALL), "default"), limit)
+    performing.perform(Claim(claimed(CALL), "default"), limit)
 
     assert steps == ["begin", "call", "end"]
 
 
 def test_job_started_is_sent_before_the_call(sample_processors: Calls) -> None:
-    with _heard(events.job_started) as heard:
+    with _heard(signals.job_started) as heard:
         sample_processors.behaviour = lambda **_: heard.append({"called": True})
         job = claimed(CALL)
         _perform(job)
@@ -618,9 +630,7 @@ def test_outcomes_of_every_kind_are_settled_together(redis_client: redis.Redis) 
     jobs = [claimed(name) for name in names]
     outcomes = [_perform(job) for job in jobs]
 
-    assert {id(outcome) for outcome in execution.settle(outcomes, CLAIMANT)} == {
-        id(each) for each in outcomes
-    }
+    assert {id(outcome) for outcome in settling.settle(outcomes, CLAIMANT)} == {id(each) for each in outcomes}
     states = [Job.objects.get(pk=job.pk).state for job in jobs]
     assert states == ["completed", "completed", "completed", "waiting", "failed", "waiting"]
 
@@ -631,14 +641,14 @@ def test_completed_jobs_of_one_kind_are_settled_with_one_statement(
     outcomes = [_perform(claimed()) for _ in range(5)]
 
     with django_assert_num_queries(1):
-        execution.settle(outcomes, CLAIMANT)
+        settling.settle(outcomes, CLAIMANT)
 
 
 @pytest.mark.django_db(databases=["default", "other"])
 def test_outcomes_of_two_databases_are_settled_where_they_belong() -> None:
     here, there = claimed(), claimed(FAIL, using="other")
-    outcomes = [_perform(here), execution.perform(Claim(there, "other"))]
-    execution.settle(outcomes, CLAIMANT)
+    outcomes = [_perform(here), performing.perform(Claim(there, "other"))]
+    settling.settle(outcomes, CLAIMANT)
 
     assert Job.objects.get().state == State.COMPLETED
     assert Job.objects.using("other").get().state == State.WAITING
@@ -674,10 +684,10 @@ def test_an_outcome_whose_claim_was_taken_away_changes_nothing(
     take(job)
     before = list(Job.objects.values())
 
-    assert execution.settle([outcome], CLAIMANT) == []
+    assert settling.settle([outcome], CLAIMANT) == []
     assert list(Job.objects.values()) == before
     assert not Attempt.objects.exists()
-    assert queues.counters() == {}
+    assert counters.read() == {}
 
 
 def test_a_lost_claim_does_not_keep_the_rest_of_its_batch_from_being_settled() -> None:
@@ -685,7 +695,7 @@ def test_a_lost_claim_does_not_keep_the_rest_of_its_batch_from_being_settled() -
     outcomes = [_perform(lost), _perform(kept)]
     _taken_by_another(lost)
 
-    assert execution.settle(outcomes, CLAIMANT) == [outcomes[1]]
+    assert settling.settle(outcomes, CLAIMANT) == [outcomes[1]]
     assert Job.objects.get(pk=kept.pk).state == State.COMPLETED
 
 
@@ -693,10 +703,10 @@ def test_a_lost_claim_does_not_keep_the_rest_of_its_batch_from_being_settled() -
 def test_settling_again_changes_nothing(name: str) -> None:
     job = claimed(name)
     outcome = _perform(job)
-    execution.settle([outcome], CLAIMANT)
+    settling.settle([outcome], CLAIMANT)
     before = list(Job.objects.values())
 
-    assert execution.settle([outcome], CLAIMANT) == []
+    assert settling.settle([outcome], CLAIMANT) == []
     assert list(Job.objects.values()) == before
 
 
@@ -704,22 +714,22 @@ def test_what_was_written_before_the_database_failed_is_counted_and_announced_on
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     outcomes = [_perform(claimed()), _perform(claimed(FAIL))]
-    settle_failure = execution._settle_failure
+    settle_failure = settling._settle_failure
 
     def failing(*_: Any) -> bool:
         raise OperationalError("the database is away")
 
-    with _heard(events.job_completed) as heard:
-        monkeypatch.setattr(execution, "_settle_failure", failing)
+    with _heard(signals.job_completed) as heard:
+        monkeypatch.setattr(settling, "_settle_failure", failing)
         with pytest.raises(OperationalError):
-            execution.settle(outcomes, CLAIMANT)
-        monkeypatch.setattr(execution, "_settle_failure", settle_failure)
-        execution.settle(outcomes, CLAIMANT)
+            settling.settle(outcomes, CLAIMANT)
+        monkeypatch.setattr(settling, "_settle_failure", settle_failure)
+        settling.settle(outcomes, CLAIMANT)
 
     assert len(heard) == 1
-    counters = queues.counters()
-    assert counters['["job_processing_total","email","completed"]'] == 1
-    assert counters['["job_processing_total","email","retried"]'] == 1
+    stored = counters.read()
+    assert stored['["job_processing_total","email","completed"]'] == 1
+    assert stored['["job_processing_total","email","retried"]'] == 1
 
 
 # What Redis is told -------------------------------------------------------------------------------
@@ -732,9 +742,9 @@ def _counted(name: str, **payload: Any) -> None:
 def test_every_outcome_is_counted_by_queue_and_status() -> None:
     for name in (SUCCEED, SUCCEED, SKIP, FAIL, DISCARD, RETRY_LATER, ON_REMINDERS):
         _counted(name)
-    counters = queues.counters()
+    stored = counters.read()
 
-    assert {field: value for field, value in counters.items() if "job_processing_total" in field} == {
+    assert {field: value for field, value in stored.items() if "job_processing_total" in field} == {
         '["job_processing_total","email","completed"]': 2,
         '["job_processing_total","email","skipped"]': 1,
         '["job_processing_total","email","retried"]': 2,
@@ -748,9 +758,9 @@ def test_a_processor_with_a_counter_is_counted_by_type_and_status() -> None:
     _counted(COUNTED, kind="final")
     _counted(COUNTED, kind="final")
     _counted(COUNTED)
-    counters = queues.counters()
+    stored = counters.read()
 
-    assert {field: value for field, value in counters.items() if "sample" in field} == {
+    assert {field: value for field, value in stored.items() if "sample" in field} == {
         '["sample_runs_total","initial","completed"]': 1,
         '["sample_runs_total","final","completed"]': 2,
         '["sample_runs_total","","completed"]': 1,
@@ -762,7 +772,7 @@ def test_an_outcome_of_an_unknown_processor_is_counted_by_its_queue() -> None:
     registry.unregister(SUCCEED)
     run(job)
 
-    assert queues.counters()['["job_processing_total","email","retried"]'] == 1
+    assert counters.read()['["job_processing_total","email","retried"]'] == 1
 
 
 def test_rq_sees_a_job_start_and_finish(redis_client: redis.Redis) -> None:
@@ -797,12 +807,12 @@ def test_what_redis_missed_is_told_once_it_is_back(
 ) -> None:
     for _ in range(3):
         run(claimed())
-    assert not execution.tell_redis()
+    assert not telling.tell_redis()
     redis_closed(redis_server.host, redis_server.port)
 
-    assert execution.tell_redis()
-    assert execution.tell_redis()
-    assert queues.counters()['["job_processing_total","email","completed"]'] == 3
+    assert telling.tell_redis()
+    assert telling.tell_redis()
+    assert counters.read()['["job_processing_total","email","completed"]'] == 3
 
 
 def test_a_batch_whose_answer_was_lost_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -817,14 +827,14 @@ def test_a_batch_whose_answer_was_lost_counts_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(queues, "finish", loses_its_first_answer)
     run(claimed())
 
-    assert execution.tell_redis()
+    assert telling.tell_redis()
     assert len(told) == 2
-    assert queues.counters()['["job_processing_total","email","completed"]'] == 1
+    assert counters.read()['["job_processing_total","email","completed"]'] == 1
 
 
 def test_a_message_of_ours_run_by_somebody_else_says_what_to_use() -> None:
     with pytest.raises(JobQueueError, match=r"job 5 attempt 1 runs only in .*manage\.py rqworker"):
-        execution.refuse_message(5, 1)
+        message.refuse_message(5, 1)
 
 
 # Listeners ----------------------------------------------------------------------------------------
@@ -833,11 +843,11 @@ def test_a_message_of_ours_run_by_somebody_else_says_what_to_use() -> None:
 @pytest.mark.parametrize(
     ("name", "signal"),
     [
-        (SUCCEED, events.job_completed),
-        (SKIP, events.job_completed),
-        (FAIL, events.job_retried),
-        (RETRY_LATER, events.job_retried),
-        (DISCARD, events.job_failed),
+        (SUCCEED, signals.job_completed),
+        (SKIP, signals.job_completed),
+        (FAIL, signals.job_retried),
+        (RETRY_LATER, signals.job_retried),
+        (DISCARD, signals.job_failed),
     ],
 )
 def test_every_outcome_is_announced(name: str, signal: Signal) -> None:
@@ -852,8 +862,8 @@ def test_an_outcome_that_did_not_count_is_not_announced() -> None:
     job = claimed()
     outcome = _perform(job)
     _taken_by_another(job)
-    with _heard(events.job_completed) as heard:
-        execution.settle([outcome], CLAIMANT)
+    with _heard(signals.job_completed) as heard:
+        settling.settle([outcome], CLAIMANT)
 
     assert heard == []
 
@@ -862,14 +872,14 @@ def test_a_broken_listener_cannot_fail_a_job() -> None:
     def listener(**_: Any) -> None:
         raise RuntimeError("broken")
 
-    signals = (events.job_started, events.job_completed)
-    for signal in signals:
+    failing = (signals.job_started, signals.job_completed)
+    for signal in failing:
         signal.connect(listener)
     job = claimed()
     try:
         run(job)
     finally:
-        for signal in signals:
+        for signal in failing:
             signal.disconnect(listener)
 
     assert job.state == State.COMPLETED

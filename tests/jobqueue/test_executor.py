@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.execution import Claim
-from jobqueue.executor import Executor, Options, Tally
 from jobqueue.models import Job
+from jobqueue.worker.board import Slot
+from jobqueue.worker.claiming import Claim
+from jobqueue.worker.executor import Executor
+from jobqueue.worker.options import Options
 from tests.jobqueue.steps import QUEUES, claimed
 
 pytestmark = pytest.mark.django_db
@@ -15,14 +17,14 @@ pytestmark = pytest.mark.django_db
 def _executor(told: list[int], **options: int) -> Executor:
     """One whose threads were not started, so they take up no job."""
     return Executor(
-        Options("tests", QUEUES, threads=1, shutdown_timeout=1, **options), tally=Tally(retiring=told.append)
+        Options("tests", QUEUES, threads=1, shutdown_timeout=1, **options), slot=Slot(retiring=told.append)
     )
 
 
 def test_who_gives_way_hands_back_what_no_thread_gets_to_and_says_how_many_it_took() -> None:
     told: list[int] = []
     executor = _executor(told)
-    jobs = [claimed(claimant=executor.claimant) for _ in range(3)]
+    jobs = [claimed(claimant=executor.holder) for _ in range(3)]
     executor._start([Claim(job, "default") for job in jobs])
 
     executor._retire()
@@ -37,6 +39,6 @@ def test_nobody_gives_way_before_a_first_job() -> None:
 
 def test_too_much_memory_in_use_is_a_reason_to_give_way() -> None:
     executor = _executor([], max_memory=1)
-    executor._start([Claim(claimed(claimant=executor.claimant), "default")])
+    executor._start([Claim(claimed(claimant=executor.holder), "default")])
 
     assert executor._is_to_retire()

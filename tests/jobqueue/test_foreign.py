@@ -19,10 +19,14 @@ from rq.job import Callback
 from rq.registry import CanceledJobRegistry, FailedJobRegistry, FinishedJobRegistry
 from rq.serializers import JSONSerializer
 
-from jobqueue import execution, foreign, outbox, queues, rescue
+from jobqueue.broker import queues
+from jobqueue.delivery import rescue
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
+from jobqueue.plain_rq import adoption, quarantine, requests
+from jobqueue.sql import databases
+from jobqueue.worker import claiming, telling
 from tests.jobqueue.processors_for_tests import SUCCEED
 from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, QUEUES, claim_row, list_of, run, run_waiting
 from tests.workload.fixtures import Workload
@@ -37,7 +41,7 @@ NOTED = "rq:jobqueue:foreign:email"
 def _allowed(settings: LazySettings) -> None:
     settings.JOBQUEUE = {
         "ALLOWED_FUNCTIONS": [NOTE, FAIL, NOTE_LATER],
-        "PROCESSOR_RETRY": {foreign.PROCESSOR: {"max_retries": 1}},
+        "PROCESSOR_RETRY": {adoption.PROCESSOR: {"max_retries": 1}},
         "TIMEOUT": 33,
     }
 
@@ -55,14 +59,14 @@ def put_raw(client: redis.Redis, data: bytes | str, **fields: str) -> str:
     return "raw"
 
 
-def quarantine() -> list[tuple[str, str]]:
+def quarantined() -> list[tuple[str, str]]:
     """Take what is on the queues, as a worker does; the foreign messages."""
     return queues.claim(QUEUES, 100, CLAIMANT.id.hex, "worker").quarantined
 
 
 def adopt() -> Job:
     """Have the one foreign message on the queues adopted; its job."""
-    assert foreign.look_after(quarantine()) == 1
+    assert adoption.look_after(quarantined()) == 1
     return Job.objects.get()
 
 
@@ -161,7 +165,7 @@ def test_the_time_limit_is_rqs_if_it_is_a_sane_one(
 
 def test_a_claim_brings_the_job_that_it_has_just_adopted() -> None:
     put(note, "a")
-    [claimed] = execution.claim(CLAIMANT, 10)
+    [claimed] = claiming.claim(CLAIMANT, 10)
 
     assert claimed.job.payload["function"] == NOTE
 
@@ -175,9 +179,9 @@ def test_messages_that_came_with_a_foreign_one_are_claimed_while_it_cannot_be_lo
     def fails(_messages: object) -> int:
         raise OperationalError("the database is away")
 
-    monkeypatch.setattr(foreign, "look_after", fails)
+    monkeypatch.setattr(adoption, "look_after", fails)
 
-    assert [claimed.job.pk for claimed in execution.claim(CLAIMANT, 10)] == [ours.pk]
+    assert [claimed.job.pk for claimed in claiming.claim(CLAIMANT, 10)] == [ours.pk]
 
 
 # Refuse -------------------------------------------------------------------------------------------
@@ -188,7 +192,7 @@ def test_a_function_that_is_not_allowed_stays_in_quarantine_and_says_which_it_is
 ) -> None:
     rq_job = put(after)
 
-    assert foreign.look_after(quarantine()) == 0
+    assert adoption.look_after(quarantined()) == 0
     assert not Job.objects.exists()
     assert ids(FailedJobRegistry) == [rq_job.id]
     assert rq_job.get_status() == "failed"
@@ -197,7 +201,7 @@ def test_a_function_that_is_not_allowed_stays_in_quarantine_and_says_which_it_is
 
 def test_what_stays_in_quarantine_is_not_looked_after_again(redis_client: redis.Redis) -> None:
     put(after)
-    foreign.look_after(quarantine())
+    adoption.look_after(quarantined())
 
     assert not redis_client.exists(NOTED)
 
@@ -329,7 +333,7 @@ def test_what_is_no_plain_call_of_an_allowed_function_stays_in_quarantine(
     inject, why = REFUSED[kind]
     message_id = inject(redis_client)
 
-    assert foreign.look_after(quarantine()) == 0
+    assert adoption.look_after(quarantined()) == 0
     assert why in explanation(redis_client, message_id)
     assert redis_client.zscore("rq:failed:email", message_id)
     assert not redis_client.exists(NOTED)
@@ -374,7 +378,7 @@ def test_a_function_that_is_not_allowed_any_more_is_not_called(
 
 def test_our_own_code_cannot_enqueue_it() -> None:
     with pytest.raises(ValueError, match="queue '' is not configured"):
-        enqueue(foreign.PROCESSOR, function=NOTE, args=[], kwargs={}, rq_job_id="a", enqueued_at="")
+        enqueue(adoption.PROCESSOR, function=NOTE, args=[], kwargs={}, rq_job_id="a", enqueued_at="")
 
 
 # Report -------------------------------------------------------------------------------------------
@@ -440,7 +444,7 @@ def test_the_error_itself_does_not_go_into_redis(redis_client: redis.Redis) -> N
 
 
 def test_a_row_that_somebody_wrote_by_hand_only_fails() -> None:
-    job = Job.objects.create(processor=foreign.PROCESSOR, queue="email", payload={"a": 1}, timeout=1)
+    job = Job.objects.create(processor=adoption.PROCESSOR, queue="email", payload={"a": 1}, timeout=1)
     run_waiting(job)
     run_waiting(job)
 
@@ -472,9 +476,9 @@ def test_a_failed_job_that_is_retried_in_the_admin_ends_as_finished(settings: La
 def test_a_late_word_of_the_start_does_not_hide_the_end() -> None:
     rq_job = put(note, "a")
     job = adopt()
-    late = foreign._report(job)
+    late = adoption._report(job)
     run_waiting(job)
-    queues.report_adopted(*late)
+    quarantine.report_adopted(*late)
 
     assert rq_job.get_status() == "finished"
 
@@ -504,18 +508,18 @@ def test_a_key_of_another_type_does_not_hold_up_the_reports(redis_client: redis.
     redis_client.set(f"rq:job:{rq_job.id}", "text")
     run_waiting(job)
 
-    assert not execution._untold
+    assert not telling._untold
 
 
 def test_an_end_that_redis_does_not_take_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
     rq_job = put(note, "a")
     job = adopt()
     with monkeypatch.context() as patch:
-        patch.setattr(queues, "report_adopted", _unavailable)
+        patch.setattr(quarantine, "report_adopted", _unavailable)
         run_waiting(job)
     assert rq_job.get_status() == "started"
 
-    execution.tell_redis()
+    telling.tell_redis()
 
     assert rq_job.get_status() == "finished"
 
@@ -529,21 +533,21 @@ def _unavailable(*_: object) -> bool:
 
 def test_a_worker_that_dies_with_a_message_in_hand_leaves_it_to_the_next() -> None:
     put(note, "a")
-    quarantine()
+    quarantined()
 
-    assert foreign.look_after_due() == 0
+    assert adoption.look_after_due() == 0
     make_due(django_rq.get_connection("email"))
-    assert foreign.look_after_due() == 1
+    assert adoption.look_after_due() == 1
     assert Job.objects.get().state == "waiting"
 
 
 def test_what_was_handed_out_is_not_handed_out_again_at_once(redis_client: redis.Redis) -> None:
     put(note, "a")
-    quarantine()
+    quarantined()
     make_due(redis_client)
 
-    assert len(queues.foreign_to_look_after(10)) == 1
-    assert queues.foreign_to_look_after(10) == []
+    assert len(quarantine.to_look_after(10)) == 1
+    assert quarantine.to_look_after(10) == []
 
 
 def test_a_database_that_is_away_leaves_the_message_to_be_looked_after(
@@ -555,19 +559,19 @@ def test_a_database_that_is_away_leaves_the_message_to_be_looked_after(
         raise OperationalError("the database is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(foreign, "_adopted", is_away)
+        patch.setattr(adoption, "_adopted", is_away)
         with pytest.raises(OperationalError):
-            foreign.look_after(quarantine())
+            adoption.look_after(quarantined())
     make_due(redis_client)
 
-    assert foreign.look_after_due() == 1
+    assert adoption.look_after_due() == 1
 
 
 def _die_between_insert_and_report(monkeypatch: pytest.MonkeyPatch) -> Job:
     with monkeypatch.context() as patch:
-        patch.setattr(queues, "report_adopted", _unavailable)
+        patch.setattr(quarantine, "report_adopted", _unavailable)
         with pytest.raises(BrokerUnavailable):
-            foreign.look_after(quarantine())
+            adoption.look_after(quarantined())
     return Job.objects.get()
 
 
@@ -577,7 +581,7 @@ def test_a_crash_between_the_row_and_the_word_to_redis_makes_no_second_row(
     rq_job = put(note, "a")
     _die_between_insert_and_report(monkeypatch)
     make_due(redis_client)
-    foreign.look_after_due()
+    adoption.look_after_due()
 
     assert Job.objects.count() == 1
     assert rq_job.get_status() == "started"
@@ -598,11 +602,11 @@ def test_a_requeue_after_such_a_crash_makes_no_second_run(
     rq_job = put(note, "a")
     job = _die_between_insert_and_report(monkeypatch)
     rq_job.requeue()
-    foreign.look_after([entry for entry in quarantine() if entry[1] == rq_job.id])
+    adoption.look_after([entry for entry in quarantined() if entry[1] == rq_job.id])
     job.refresh_from_db()
     run_waiting(job)
     make_due(redis_client)
-    foreign.look_after_due()
+    adoption.look_after_due()
 
     assert Job.objects.count() == 1
     assert workload.effects() == {"a": 1}
@@ -615,10 +619,10 @@ def test_a_requeue_while_the_job_runs_makes_no_second_run_and_its_end_is_told(
     rq_job = put(note, "a")
     claimed = claim_row(_die_between_insert_and_report(monkeypatch))
     rq_job.requeue()
-    foreign.look_after([entry for entry in quarantine() if entry[1] == rq_job.id])
+    adoption.look_after([entry for entry in quarantined() if entry[1] == rq_job.id])
     run(claimed)
     make_due(redis_client)
-    foreign.look_after_due()
+    adoption.look_after_due()
 
     assert Job.objects.count() == 1
     assert workload.effects() == {"a": 1}
@@ -629,7 +633,7 @@ def test_a_message_that_redis_holds_twice_runs_once(redis_client: redis.Redis, w
     rq_job = put(note, "a")
     run_waiting(adopt())
     redis_client.rpush("rq:queue:email", rq_job.id)
-    foreign.look_after(quarantine())
+    adoption.look_after(quarantined())
 
     assert Job.objects.count() == 1
     assert rq_job.get_status() == "finished"
@@ -639,7 +643,7 @@ def test_a_job_of_rqs_that_is_enqueued_anew_after_its_end_runs_again(workload: W
     put(note, "a", job_id="daily")
     run_waiting(adopt())
     rq_job = put(note, "a", job_id="daily")
-    assert foreign.look_after(quarantine()) == 1
+    assert adoption.look_after(quarantined()) == 1
     run_waiting(Job.objects.waiting().get())
 
     assert workload.effects() == {"a": 2}
@@ -653,7 +657,7 @@ def test_a_failed_job_that_is_requeued_with_rqs_tools_runs_again() -> None:
     run_waiting(job)
     rq_job.requeue()
 
-    assert foreign.look_after(quarantine()) == 1
+    assert adoption.look_after(quarantined()) == 1
     assert Job.objects.about(f"rq.job:{rq_job.id}").count() == 2
     assert rq_job.get_status() == "started"
 
@@ -663,30 +667,30 @@ def test_the_same_id_with_other_arguments_is_another_job() -> None:
     adopt()
     put(note, "b", job_id="daily")
 
-    assert foreign.look_after(quarantine()) == 1
+    assert adoption.look_after(quarantined()) == 1
     assert [job.payload["args"] for job in Job.objects.order_by("id")] == [["a"], ["b"]]
 
 
 def test_workers_that_adopt_one_message_at_once_make_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
     put(note, "a")
-    messages = quarantine()
+    messages = quarantined()
     together = threading.Barrier(4)
-    look = foreign._adopted
+    look = adoption._adopted
     first_look = threading.local()
 
-    def look_together(request: foreign.Request) -> Job | None:
+    def look_together(request: requests.Request) -> Job | None:
         found = look(request)
         if not hasattr(first_look, "done"):
             first_look.done = True
             together.wait(20)
         return found
 
-    monkeypatch.setattr(foreign, "_adopted", look_together)
+    monkeypatch.setattr(adoption, "_adopted", look_together)
     errors: list[BaseException] = []
 
     def adopt_it() -> None:
         try:
-            foreign.look_after(messages)
+            adoption.look_after(messages)
         except BaseException as error:
             errors.append(error)
         finally:
@@ -706,17 +710,17 @@ def test_a_job_that_another_worker_adopted_and_started_meanwhile_is_not_written_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put(note, "a")
-    messages = quarantine()
-    look = foreign._adopted
+    messages = quarantined()
+    look = adoption._adopted
 
-    def look_and_be_late(request: foreign.Request) -> Job | None:
-        monkeypatch.setattr(foreign, "_adopted", look)
-        foreign.look_after(messages)
+    def look_and_be_late(request: requests.Request) -> Job | None:
+        monkeypatch.setattr(adoption, "_adopted", look)
+        adoption.look_after(messages)
         claim_row(Job.objects.get(), OTHER_CLAIMANT)
         return None
 
-    monkeypatch.setattr(foreign, "_adopted", look_and_be_late)
-    foreign.look_after(messages)
+    monkeypatch.setattr(adoption, "_adopted", look_and_be_late)
+    adoption.look_after(messages)
 
     assert Job.objects.get().state == "active"
 
@@ -736,7 +740,7 @@ def test_a_job_that_ended_without_a_word_to_rq_is_reported_later(
     claim_row(adopt())
     end()
     make_due(redis_client)
-    foreign.look_after_due()
+    adoption.look_after_due()
 
     assert rq_job.get_status() == status
     assert ids(registry) == [rq_job.id]
@@ -747,7 +751,7 @@ def test_a_job_that_still_runs_stays_noted(redis_client: redis.Redis) -> None:
     rq_job = put(note, "a")
     claim_row(adopt())
     make_due(redis_client)
-    foreign.look_after_due()
+    adoption.look_after_due()
 
     assert rq_job.get_status() == "started"
     assert redis_client.zrange(NOTED, 0, -1) == [rq_job.id.encode()]
@@ -758,19 +762,19 @@ def test_one_message_that_cannot_be_looked_after_does_not_hold_up_the_others(
 ) -> None:
     put(note, "a", job_id="first")
     put(note, "b", job_id="second")
-    read = foreign.read
+    read = requests.read
 
-    def trips(queue: str, message_id: str) -> foreign.Request:
+    def trips(queue: str, message_id: str) -> requests.Request:
         if message_id == "first":
             raise KeyError("a bug")
         return read(queue, message_id)
 
-    monkeypatch.setattr(foreign, "read", trips)
+    monkeypatch.setattr(adoption, "read", trips)
 
-    assert foreign.look_after(quarantine()) == 1
+    assert adoption.look_after(quarantined()) == 1
 
 
 def test_an_adopted_job_lives_in_a_database_that_is_served(settings: LazySettings) -> None:
     put(note, "a")
 
-    assert adopt()._state.db == outbox.databases()[0]
+    assert adopt()._state.db == databases.databases()[0]

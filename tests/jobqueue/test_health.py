@@ -16,10 +16,11 @@ from django.conf import LazySettings
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 
-from jobqueue import health, queues
+from jobqueue.broker import server
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
+from jobqueue.monitoring import health
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import wait_until
@@ -365,4 +366,4 @@ def test_not_ready_with_the_database_away(client: Client, monkeypatch: pytest.Mo
 
 def test_a_ping_asks_every_redis(redis_closed: object) -> None:
     with pytest.raises(BrokerUnavailable):
-        queues.ping()
+        server.ping()

@@ -38,14 +38,18 @@ from hypothesis.stateful import (
 from pytest_django import Settings as DjangoSettings
 from redis.backoff import NoBackoff
 
-from jobqueue import execution, loops, outbox, queues, rescue
+from jobqueue.broker import connections, queues
+from jobqueue.broker.counters import completed
+from jobqueue.counts.reading import queue_counts
+from jobqueue.delivery import outbox, rescue
 from jobqueue.exceptions import BrokerUnavailable, JobTransitionRefused
-from jobqueue.execution import Claim, Claimant, Outcome, OutcomeStatus
-from jobqueue.executor import hand_back
 from jobqueue.jobs import Discard, NewJob, RetryLater, RetryPolicy, Skipped, enqueue, enqueue_many, processor
 from jobqueue.models import Attempt, Job, JobManager, Queue, Worker
-from jobqueue.relay import Relay
-from jobqueue.statistics import completed_counts, queue_counts
+from jobqueue.worker import claiming, limits, loops, performing, settling, telling
+from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker.in_hand import hand_back
+from jobqueue.worker.outcomes import Outcome, OutcomeStatus
+from jobqueue.worker.relay import Relay
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from tests.servers import REDIS_DATABASE, main_redis
 
@@ -115,9 +119,9 @@ class WorkerUnderTest:
     is_alive: bool = True
 
     @property
-    def claimant(self) -> Claimant:
+    def claimant(self) -> Holder:
         """As the steps know it."""
-        return Claimant(self.id, self.name, QUEUES)
+        return Holder(self.id, self.name, QUEUES)
 
     @property
     def row(self) -> Worker:
@@ -157,7 +161,7 @@ class JobLife(RuleBasedStateMachine):
         self.was_flushed = False
         self.away: override_settings | None = None
         self.retired: list[WorkerUnderTest] = []
-        self.decisions = loops.QueueDecisions()
+        self.decisions = limits.QueueDecisions()
         self.relay = Relay("the story's")
         self.rescuer = loops.rescuer()
         # Here no database was away, however long a step took.
@@ -171,7 +175,7 @@ class JobLife(RuleBasedStateMachine):
         self.redis.flushdb()
         for model in (Attempt, Job, Worker, Queue):
             model._base_manager.all().delete()
-        execution._untold.clear()
+        telling._untold.clear()
         self.workers = {name: WorkerUnderTest(name) for name in ("first", "second")}
         for worker in self.workers.values():
             loops.register(worker.row, "default")
@@ -313,12 +317,12 @@ class JobLife(RuleBasedStateMachine):
         served = self._served()
         if self.away:
             with pytest.raises(BrokerUnavailable):
-                execution.claim(worker.claimant, count)
+                claiming.claim(worker.claimant, count)
             return
         queued = self._queued(served)
         candidates = [pair for pair in queued[:count] if self._is_claimable(*pair)]
         runs_before = self._running()
-        claims = execution.claim_within(self.decisions.limits, worker.claimant, count, served, count).jobs
+        claims = claiming.claim_within(self.decisions.limits, worker.claimant, count, served, count).jobs
         taken = [claimed.key[1:] for claimed in claims]
         if self._is_limited(served):
             assert set(taken) <= {pair for pair in queued if self._is_claimable(*pair)}
@@ -376,7 +380,7 @@ class JobLife(RuleBasedStateMachine):
             mock.patch.object(JobManager, "claim", side_effect=OperationalError("the database is away")),
             pytest.raises(OperationalError),
         ):
-            execution.claim(self.workers[name].claimant, count)
+            claiming.claim(self.workers[name].claimant, count)
         assert self._queued() == before
 
     @rule(name=which_worker, pick=pick, how=st.sampled_from(["succeed", "skip", "fail", "discard", "later"]))
@@ -388,7 +392,7 @@ class JobLife(RuleBasedStateMachine):
         claimed = worker.claims.pop(pick % len(worker.claims))
         claimed.job.payload = {"how": how}
         self.runs[claimed.job.pk, claimed.job.attempt] += 1
-        worker.outcomes.append(execution.perform(claimed))
+        worker.outcomes.append(performing.perform(claimed))
 
     @rule(name=which_worker, count=st.integers(1, 4), is_repeated=st.booleans())
     def settle(self, name: str, count: int, is_repeated: bool) -> None:
@@ -402,7 +406,7 @@ class JobLife(RuleBasedStateMachine):
         batch = worker.outcomes[:count]
         if not keep:
             worker.outcomes = worker.outcomes[count:]
-        settled = execution.settle(batch, worker.claimant)
+        settled = settling.settle(batch, worker.claimant)
         mine = [outcome for outcome in batch if self._is_held_by(worker, outcome.job)]
         assert {id(outcome) for outcome in settled} == {id(outcome) for outcome in mine}
         for outcome in mine:
@@ -648,7 +652,7 @@ class JobLife(RuleBasedStateMachine):
             self._settle(worker, len(worker.outcomes))
 
     def _check_redis(self) -> None:
-        execution.tell_redis()
+        telling.tell_redis()
         self.claim("last", 1000)
         assert not self.workers["last"].claims
         assert self._queued() == []
@@ -657,14 +661,14 @@ class JobLife(RuleBasedStateMachine):
         assert [self.redis.zrange(f"rq:wip:{queue}", 0, -1) for queue in QUEUES] == [[], [], []]
         if not self.was_flushed:
             done = self.settled[OutcomeStatus.COMPLETED] + self.settled[OutcomeStatus.SKIPPED]
-            assert sum(completed_counts().values()) == done
+            assert sum(completed().values()) == done
 
 
 def test_whatever_happens_rows_and_model_agree_and_every_job_ends(
     transactional_db: None, settings: DjangoSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Redis is away in many stories; between its tries nothing else would happen.
-    monkeypatch.setattr(queues, "ExponentialBackoff", lambda **_: NoBackoff())
+    monkeypatch.setattr(connections, "ExponentialBackoff", lambda **_: NoBackoff())
     settings.JOBQUEUE = {
         "LOST_AFTER": LOST_AFTER.total_seconds(),
         # Whoever is asked to look does so.

@@ -17,9 +17,10 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone as django_timezone
 
-from jobqueue import events, outbox, queues
-from jobqueue.clock import database_now
-from jobqueue.context import running
+from jobqueue import signals
+from jobqueue.broker import queues, scripts
+from jobqueue.broker.connections import circuit
+from jobqueue.delivery import outbox
 from jobqueue.exceptions import (
     InvalidJob,
     InvalidPayload,
@@ -28,8 +29,9 @@ from jobqueue.exceptions import (
     JobTransitionRefused,
     UnknownProcessor,
 )
-from jobqueue.jobs import NewJob, cancel, enqueue, enqueue_many
+from jobqueue.jobs import NewJob, cancel, enqueue, enqueue_many, running
 from jobqueue.models import Job, subject_of
+from jobqueue.sql.clock import database_now
 from tests.jobqueue.processors_for_tests import ON_REMINDERS, ON_SETTLEMENT, SUCCEED, TAKES_A_NUMBER
 from tests.jobqueue.steps import claim_row, list_of
 
@@ -217,13 +219,13 @@ def test_job_enqueued_is_sent_after_the_commit_with_the_jobs() -> None:
     def listener(jobs: list[Job], **_: Any) -> None:
         heard.extend(jobs)
 
-    events.job_enqueued.connect(listener)
+    signals.job_enqueued.connect(listener)
     try:
         with transaction.atomic():
             job = enqueue(SUCCEED)
             assert heard == []
     finally:
-        events.job_enqueued.disconnect(listener)
+        signals.job_enqueued.disconnect(listener)
 
     assert heard == [job]
 
@@ -233,11 +235,11 @@ def test_a_broken_listener_does_not_fail_the_caller() -> None:
     def listener(**_: Any) -> None:
         raise RuntimeError("broken")
 
-    events.job_enqueued.connect(listener)
+    signals.job_enqueued.connect(listener)
     try:
         job = enqueue(SUCCEED)
     finally:
-        events.job_enqueued.disconnect(listener)
+        signals.job_enqueued.disconnect(listener)
 
     assert Job.objects.filter(pk=job.pk).exists()
 
@@ -679,7 +681,7 @@ def _quickest_save_with_a_fresh_try() -> float:
     """Of three, so that a busy machine does not count; each tries Redis anew."""
     times = []
     for _ in range(3):
-        queues._circuit.close()
+        circuit.close()
         times.append(_save_and_measure()[1])
     return min(times)
 
@@ -699,7 +701,7 @@ def test_after_one_vain_try_saves_leave_redis_alone_for_a_while(
     def forbidden(*_: Any) -> Any:
         raise AssertionError("Redis was asked")
 
-    monkeypatch.setattr(queues, "_run", forbidden)
+    monkeypatch.setattr(scripts, "run", forbidden)
     user, _ = _save_and_measure()
 
     assert Job.objects.about(user).get().published_at is None

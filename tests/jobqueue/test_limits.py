@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 import redis
 
-from jobqueue import execution
-from jobqueue.execution import Claims
+from jobqueue.broker.queues import QueueLimits
 from jobqueue.models import Job
-from jobqueue.queues import QueueLimits
+from jobqueue.worker import claiming
+from jobqueue.worker.claiming import Batch
 from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, claim_row, list_of, published
 
 pytestmark = pytest.mark.django_db
 
 
-def _claim(**limits: int) -> Claims:
+def _claim(**limits: int) -> Batch:
     """What a claim of ten jobs brings when the queue email has these limits."""
-    return execution.claim_within({"email": QueueLimits(**limits)}, CLAIMANT, 10, ["email"], 10)
+    return claiming.claim_within({"email": QueueLimits(**limits)}, CLAIMANT, 10, ["email"], 10)
 
 
 def _running_unknown_to_redis(redis_client: redis.Redis) -> Job:
@@ -73,7 +73,7 @@ def test_a_stale_message_does_not_take_a_limited_queues_place_for_good(redis_cli
 def test_what_starts_late_counts_for_the_rate_once_more(
     late_from: float, left: int, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "_LATE_START", late_from)
+    monkeypatch.setattr(claiming, "_LATE_START", late_from)
     redis_client.lpush("rq:jobqueue:starts:email", 0)
     published()
     assert len(_claim(rate=2).jobs) == 1

@@ -6,8 +6,8 @@ import pytest
 from django.conf import LazySettings
 from django.db import OperationalError
 
-from jobqueue import loops
-from jobqueue.loops import for_each_database
+from jobqueue.sql.databases import for_each_database
+from jobqueue.worker import loops
 from tests.jobqueue.clocks import Clock
 
 

@@ -15,10 +15,13 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobqueue import counting, execution, metrics, queues
-from jobqueue.execution import Claimant, Outcome, OutcomeStatus
+from jobqueue.broker import counters, message, queues
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
+from jobqueue.monitoring import metrics
+from jobqueue.worker import claiming, performing, settling
+from jobqueue.worker.claiming import Holder
+from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from tests.jobqueue.processors_for_tests import DISCARD, FAIL, ON_REMINDERS, RETRY_LATER, SKIP, SUCCEED
 from tests.jobqueue.steps import CLAIMANT, claimed, make_worker, run
 
@@ -50,7 +53,7 @@ def _settle(processor: str, payload: dict[str, Any], status: OutcomeStatus, queu
     job = Job.objects.create(
         processor=processor, queue=queue, payload=payload, timeout=1, state="active", worker_id=CLAIMANT.id
     )
-    execution.settle([Outcome(job, "default", status, 0.02)], CLAIMANT)
+    settling.settle([Outcome(job, "default", status, 0.02)], CLAIMANT)
 
 
 def test_runs_are_counted_by_queue_and_status(client: Client) -> None:
@@ -120,7 +123,7 @@ def test_the_labels_are_these_and_no_others(client: Client, family: str, labels:
 def test_durations_are_a_cumulative_histogram(client: Client) -> None:
     for seconds in (0.003, 0.02, 0.02, 0.7, 1000):
         job = claimed()
-        execution.settle([Outcome(job, "default", OutcomeStatus.COMPLETED, seconds)], CLAIMANT)
+        settling.settle([Outcome(job, "default", OutcomeStatus.COMPLETED, seconds)], CLAIMANT)
     family = "job_processing_duration_seconds"
     buckets = {
         dict(sample.labels)["le"]: sample.value
@@ -144,8 +147,8 @@ def test_durations_are_a_cumulative_histogram(client: Client) -> None:
 
 @given(st.floats(0, 10_000))
 def test_every_duration_falls_into_the_first_bucket_that_holds_it(seconds: float) -> None:
-    bound = float(counting.bucket_of(seconds))
-    lower = [each for each in counting.BUCKETS if each < bound]
+    bound = float(counters.bucket_of(seconds))
+    lower = [each for each in counters.BUCKETS if each < bound]
 
     assert seconds <= bound
     assert all(seconds > each for each in lower)
@@ -153,21 +156,21 @@ def test_every_duration_falls_into_the_first_bucket_that_holds_it(seconds: float
 
 def test_the_counts_of_several_workers_add_up(client: Client) -> None:
     for number in range(3):
-        claimant = Claimant(uuid.UUID(int=100 + number), f"worker-{number}", ["email"])
+        claimant = Holder(uuid.UUID(int=100 + number), f"worker-{number}", ["email"])
         run(claimed(claimant=claimant), claimant)
 
     assert _samples(client, "job_processing") == {("email", "completed"): 3}
 
 
 def test_a_batch_counts_each_of_its_outcomes(client: Client) -> None:
-    outcomes = [execution.perform(execution.Claim(claimed(), "default")) for _ in range(4)]
-    execution.settle(outcomes, CLAIMANT)
+    outcomes = [performing.perform(claiming.Claim(claimed(), "default")) for _ in range(4)]
+    settling.settle(outcomes, CLAIMANT)
 
     assert _samples(client, "job_processing") == {("email", "completed"): 4}
 
 
 def test_no_worker_is_named_on_the_page(client: Client) -> None:
-    worker = Claimant(uuid.uuid4(), "a-very-special-worker", ["email"])
+    worker = Holder(uuid.uuid4(), "a-very-special-worker", ["email"])
     make_worker(worker)
     run(claimed(claimant=worker), worker)
     page = _page(client)
@@ -237,7 +240,7 @@ def test_values_of_labels_are_escaped(client: Client) -> None:
 
 def test_a_scrape_changes_nothing_in_redis(client: Client, redis_client: redis.Redis) -> None:
     run(claimed())
-    queues.publish([queues.Message("email", 99, 1)])
+    queues.publish([message.Message("email", 99, 1)])
     before = {key: redis_client.dump(key) for key in redis_client.keys("*")}
     _page(client)
 

@@ -14,11 +14,12 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from jobqueue import events, rescue
-from jobqueue.clock import database_now
+from jobqueue import signals
+from jobqueue.delivery import rescue
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.jobs import enqueue, enqueue_many
-from jobqueue.models import AtomicSaveMixin, Attempt, Job, Queue, Worker
+from jobqueue.models import AtomicSaveMixin, Attempt, Job, Queue, Worker, transitions
+from jobqueue.sql.clock import database_now
 from tests.jobqueue.processors_for_tests import FAIL_WITHOUT_RETRY, SUCCEED
 from tests.jobqueue.reading import add_open_jobs
 from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, claim_row, claimed, make_worker, run
@@ -29,7 +30,7 @@ State = Job.State
 
 
 def _claim(*pairs: tuple[int, int]) -> list[int]:
-    return [job.pk for job in Job.objects.claim(pairs, CLAIMANT.id)]
+    return [job.pk for job in transitions.claim(Job.objects, pairs, CLAIMANT.id)]
 
 
 def _in_state(state: str) -> Job:
@@ -262,11 +263,11 @@ def test_a_bulk_verb_stays_within_its_query() -> None:
 
 @contextmanager
 def _listening(listener: Callable[..., None]) -> Iterator[None]:
-    events.job_cancelled.connect(listener, sender=Job)
+    signals.job_cancelled.connect(listener, sender=Job)
     try:
         yield
     finally:
-        events.job_cancelled.disconnect(listener, sender=Job)
+        signals.job_cancelled.disconnect(listener, sender=Job)
 
 
 CANCELS: dict[str, Callable[[Job], object]] = {

@@ -14,12 +14,14 @@ from django.db import connection, connections, transaction
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from jobqueue import outbox, queues
-from jobqueue.clock import database_now
+from jobqueue.broker import message, queues, registries
+from jobqueue.delivery import outbox
+from jobqueue.delivery.lost import LostMessages
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job
-from jobqueue.outbox import LostMessages
+from jobqueue.sql import databases
+from jobqueue.sql.clock import database_now
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import SUCCEED
 from tests.jobqueue.steps import CLAIMANT, claimed, list_of, make_worker, messages_of, run
@@ -178,13 +180,13 @@ def test_what_is_left_out_is_not_published() -> None:
 
 
 def test_every_database_with_the_tables_is_served() -> None:
-    assert outbox.databases() == ["default", "other"]
+    assert databases.databases() == ["default", "other"]
 
 
 def test_the_databases_that_are_served_can_be_set(settings: LazySettings) -> None:
     settings.JOBQUEUE = {"DATABASES": ("other",)}
 
-    assert outbox.databases() == ["other"]
+    assert databases.databases() == ["other"]
 
 
 # What Redis lost ----------------------------------------------------------------------------------
@@ -339,13 +341,13 @@ def test_a_job_that_ran_while_redis_was_asked_is_not_published_again(
     at_once: LazySettings, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [job] = _lose_all(redis_client, 1)
-    unknown = queues.unknown
+    unknown = registries.unknown
 
-    def slow(*arguments: Any) -> list[queues.Message]:
+    def slow(*arguments: Any) -> list[message.Message]:
         Job.objects.filter(pk=job.pk).update(state=Job.State.COMPLETED)
         return unknown(*arguments)
 
-    monkeypatch.setattr(queues, "unknown", slow)
+    monkeypatch.setattr(registries, "unknown", slow)
 
     assert LostMessages("default").publish_again() == 0
     assert redis_client.dbsize() == 0

@@ -17,10 +17,13 @@ from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegist
 from rq.serializers import JSONSerializer
 from rq.suspension import resume, suspend
 
-from jobqueue import queues
+from jobqueue.broker import counters, queues, registries, server
+from jobqueue.broker.bell import Bell, lead
+from jobqueue.broker.message import Message
+from jobqueue.broker.queues import QueueLimits
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.loops import WakePipe
-from jobqueue.queues import Bell, Message, QueueLimits
+from jobqueue.plain_rq import quarantine
+from jobqueue.worker.loops import WakePipe
 from tests.jobqueue.steps import QUEUES, list_of
 
 WORKER, OTHER_WORKER = "a" * 32, "b" * 32
@@ -116,7 +119,7 @@ def test_rq_can_read_a_message_as_its_own_job(redis_client: redis.Redis) -> None
 
     assert job.get_status() == "queued"
     assert (job.origin, job.description, job.timeout) == ("email", "sample.succeed", 30)
-    assert job.func_name == "jobqueue.execution.refuse_message"
+    assert job.func_name == "jobqueue.broker.message.refuse_message"
     assert job.args == [1, 1]
     assert job.enqueued_at is not None
 
@@ -140,7 +143,8 @@ def test_nothing_about_the_payload_is_in_redis(redis_client: redis.Redis) -> Non
         *(b"status", b"list", b"origin", b"data", b"description", b"timeout", b"created_at", b"enqueued_at")
     }
     assert (
-        redis_client.hget("rq:job:1-1", "data") == b'["jobqueue.execution.refuse_message", null, [1, 1], {}]'
+        redis_client.hget("rq:job:1-1", "data")
+        == b'["jobqueue.broker.message.refuse_message", null, [1, 1], {}]'
     )
 
 
@@ -263,7 +267,7 @@ def test_who_leaves_messages_behind_rings_for_the_next(bell: Callable[[float], b
 # Limits -------------------------------------------------------------------------------------------
 
 
-def _claim_within(limits: QueueLimits, count: int = 10, free: int | None = None) -> queues.Claimed:
+def _claim_within(limits: QueueLimits, count: int = 10, free: int | None = None) -> queues.Taken:
     return queues.claim(QUEUES, count, WORKER, "worker", {"email": limits}, free)
 
 
@@ -406,18 +410,18 @@ def test_what_can_start_at_once_is_taken_whole() -> None:
 
 
 def test_only_one_leads() -> None:
-    assert queues.lead("first", 30)
-    assert not queues.lead("second", 30)
-    assert queues.lead("first", 30)
+    assert lead("first", 30)
+    assert not lead("second", 30)
+    assert lead("first", 30)
 
 
 def test_who_gives_up_the_lead_leaves_it_to_the_next() -> None:
-    queues.lead("first", 30)
-    queues.lead("second", 0)
-    assert not queues.lead("second", 30)
+    lead("first", 30)
+    lead("second", 0)
+    assert not lead("second", 30)
 
-    queues.lead("first", 0)
-    assert queues.lead("second", 30)
+    lead("first", 0)
+    assert lead("second", 30)
 
 
 def test_only_new_messages_are_published_where_that_is_asked_for(redis_client: redis.Redis) -> None:
@@ -470,7 +474,7 @@ def _uuid_of_digits(redis_client: redis.Redis) -> str:
 
 def _quarantine() -> None:
     for queue, message_id in queues.claim(QUEUES, 10, WORKER, "worker").quarantined:
-        queues.explain_quarantine(queue, message_id, "it is a test")
+        quarantine.explain(queue, message_id, "it is a test")
 
 
 FOREIGN = [_plain_rq, _pickled_rq, _malicious_pickle, _without_a_hash, _uuid_of_digits]
@@ -510,7 +514,7 @@ def test_a_quarantined_message_is_logged(redis_client: redis.Redis, caplog: pyte
     _plain_rq(redis_client)
     _quarantine()
 
-    [record] = [record for record in caplog.records if record.name == "jobqueue.queues"]
+    [record] = [record for record in caplog.records if record.name == "jobqueue.plain_rq"]
     assert record.levelname == "ERROR"
     assert "Quarantined" in record.message
 
@@ -634,7 +638,7 @@ def test_counters_add_up() -> None:
     queues.finish([], WORKER, {"a": 1, "b": 0.5})
     queues.finish([], WORKER, {"a": 2})
 
-    assert queues.counters() == {"a": 3, "b": 0.5}
+    assert counters.read() == {"a": 3, "b": 0.5}
 
 
 def test_a_batch_counts_once_however_often_it_is_told() -> None:
@@ -642,21 +646,21 @@ def test_a_batch_counts_once_however_often_it_is_told() -> None:
     for _ in range(3):
         queues.finish([(message, True)], WORKER, {"a": 1}, "batch")
 
-    assert queues.counters() == {"a": 1}
+    assert counters.read() == {"a": 1}
 
 
 def test_another_batch_counts_for_itself() -> None:
     queues.finish([], WORKER, {"a": 1}, "one")
     queues.finish([], WORKER, {"a": 1}, "two")
 
-    assert queues.counters() == {"a": 2}
+    assert counters.read() == {"a": 2}
 
 
 def test_counters_of_a_batch_of_several_queues_count_once() -> None:
     messages = [*_messages(1), *_messages(2, queue="reminders")]
     queues.finish([(message, True) for message in messages], WORKER, {"a": 1})
 
-    assert queues.counters() == {"a": 1}
+    assert counters.read() == {"a": 1}
 
 
 def test_the_mark_of_a_batch_does_not_stay_for_ever(redis_client: redis.Redis) -> None:
@@ -669,7 +673,7 @@ def test_the_mark_of_a_batch_does_not_stay_for_ever(redis_client: redis.Redis) -
 
 
 def _unknown(*ids: int, alive: tuple[str, ...] = (WORKER,)) -> list[str]:
-    return [message.id for message in queues.unknown(_messages(*ids), alive)]
+    return [message.id for message in registries.unknown(_messages(*ids), alive)]
 
 
 def test_a_queued_message_is_known() -> None:
@@ -741,7 +745,7 @@ def test_only_the_unknown_are_told_apart() -> None:
 
 def test_a_claimed_message_found_unknown_can_be_published_and_claimed_again() -> None:
     _claimed(1)
-    queues.publish(queues.unknown(_messages(1), []))
+    queues.publish(registries.unknown(_messages(1), []))
 
     assert _claim(worker=OTHER_WORKER) == ["1-1"]
 
@@ -754,22 +758,16 @@ def test_what_a_lost_worker_left_in_rqs_registries_goes_and_nothing_else(redis_c
     queues.claim(("email",), 1, OTHER_WORKER, "other")
     queues.claim(QUEUES, 10, WORKER, "worker")
 
-    assert queues.forget_worker(WORKER) == 2
+    assert registries.forget_worker(WORKER) == 2
     assert redis_client.zrange("rq:wip:email", 0, -1) == [f"1-1:{OTHER_WORKER}".encode()]
     assert redis_client.zcard("rq:wip:reminders") == 0
 
 
 def test_a_worker_that_left_nothing_can_be_forgotten() -> None:
-    assert queues.forget_worker(WORKER) == 0
+    assert registries.forget_worker(WORKER) == 0
 
 
 # Read ---------------------------------------------------------------------------------------------
-
-
-def test_depths_are_by_queue() -> None:
-    queues.publish([*_messages(1, 2), *_messages(3, queue="reminders")])
-
-    assert queues.depths() == {"email": 2, "reminders": 1, "settlement": 0}
 
 
 def test_reading_changes_nothing(redis_client: redis.Redis) -> None:
@@ -778,9 +776,8 @@ def test_reading_changes_nothing(redis_client: redis.Redis) -> None:
     queues.finish([], WORKER, {"a": 1})
     before = _state(redis_client)
 
-    queues.counters()
-    queues.depths()
-    queues.ping()
+    counters.read()
+    server.ping()
     _unknown(1, 2, 3)
 
     assert _state(redis_client) == before
@@ -795,10 +792,9 @@ def test_reading_changes_nothing(redis_client: redis.Redis) -> None:
         lambda: Bell(QUEUES).wait(0.01, WakePipe().fileno()),
         lambda: queues.finish([], WORKER, {"a": 1}),
         lambda: _unknown(1),
-        lambda: queues.forget_worker(WORKER),
-        lambda: queues.counters(),
-        lambda: queues.depths(),
-        lambda: queues.ping(),
+        lambda: registries.forget_worker(WORKER),
+        lambda: counters.read(),
+        lambda: server.ping(),
     ],
 )
 def test_without_redis_every_call_says_so_in_one_way(redis_closed: object, call: Callable[[], Any]) -> None:

@@ -15,7 +15,7 @@ from django.conf import LazySettings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue import registry
+from jobqueue import payloads, registry
 from jobqueue.exceptions import (
     DuplicateProcessor,
     InvalidPayload,
@@ -61,40 +61,40 @@ def _of_size(size: int) -> dict[str, Any]:
 )
 def test_a_value_that_json_does_not_carry_is_refused_and_named(value: Any) -> None:
     with pytest.raises(InvalidPayload, match=r"payload\.value\[0\].* is .*, which JSON does not carry"):
-        registry.check_payload({"value": [value]})
+        payloads.check_payload({"value": [value]})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_is_none_is_refused(value: float) -> None:
     with pytest.raises(InvalidPayload, match="no valid JSON"):
-        registry.check_payload({"value": value})
+        payloads.check_payload({"value": value})
 
 
 def test_an_integer_too_long_for_text_is_refused() -> None:
     with pytest.raises(InvalidPayload, match="no valid JSON"):
-        registry.check_payload({"value": 10**5000})
+        payloads.check_payload({"value": 10**5000})
 
 
 def test_a_key_that_is_no_text_is_refused_and_named() -> None:
     with pytest.raises(InvalidPayload, match=r"payload\.value has the key 1; keys must be text"):
-        registry.check_payload({"value": {1: 2}})
+        payloads.check_payload({"value": {1: 2}})
 
 
 @pytest.mark.parametrize("payload", [{"value": "a\x00b"}, {"value": {"a\x00b": 1}}])
 def test_a_nul_character_is_refused(payload: dict[str, Any]) -> None:
     with pytest.raises(InvalidPayload, match="NUL"):
-        registry.check_payload(payload)
+        payloads.check_payload(payload)
 
 
 @pytest.mark.parametrize("payload", [{"value": "a\ud800b"}, {"value": {"\udfff": 1}}])
 def test_a_lone_surrogate_is_refused(payload: dict[str, Any]) -> None:
     with pytest.raises(InvalidPayload, match="lone surrogate"):
-        registry.check_payload(payload)
+        payloads.check_payload(payload)
 
 
 def test_nesting_without_measure_is_refused() -> None:
     with pytest.raises(InvalidPayload, match="nested too deeply"):
-        registry.check_payload({"value": _nested(100_000)})
+        payloads.check_payload({"value": _nested(100_000)})
 
 
 def test_a_payload_that_contains_itself_is_refused() -> None:
@@ -102,35 +102,35 @@ def test_a_payload_that_contains_itself_is_refused() -> None:
     payload["self"] = payload
 
     with pytest.raises(InvalidPayload, match="contains itself"):
-        registry.check_payload(payload)
+        payloads.check_payload(payload)
 
 
 def test_a_payload_of_ten_megabytes_is_refused_with_its_size_and_the_limit() -> None:
     with pytest.raises(PayloadTooLarge, match=r"has \d{8} bytes, allowed are 16384"):
-        registry.check_payload({"text": "x" * 10_000_000})
+        payloads.check_payload({"text": "x" * 10_000_000})
 
 
 def test_a_payload_of_exactly_the_limit_is_taken() -> None:
     payload = _of_size(LIMIT)
 
-    assert registry.check_payload(payload) is payload
+    assert payloads.check_payload(payload) is payload
 
 
 def test_a_payload_of_one_byte_more_than_the_limit_is_refused() -> None:
     with pytest.raises(PayloadTooLarge):
-        registry.check_payload(_of_size(LIMIT + 1))
+        payloads.check_payload(_of_size(LIMIT + 1))
 
 
 def test_the_size_counts_bytes_and_not_characters() -> None:
     with pytest.raises(PayloadTooLarge):
-        registry.check_payload({"text": "ü" * (LIMIT // 2)})
+        payloads.check_payload({"text": "ü" * (LIMIT // 2)})
 
 
 def test_the_limit_is_a_setting(settings: LazySettings) -> None:
     settings.JOBQUEUE = {"PAYLOAD_LIMIT": 50}
 
     with pytest.raises(PayloadTooLarge, match="allowed are 50"):
-        registry.check_payload({"text": "x" * 50})
+        payloads.check_payload({"text": "x" * 50})
 
 
 @pytest.mark.django_db
@@ -165,7 +165,7 @@ _plain = st.recursive(
 def test_whatever_is_plain_json_is_taken(value: Any) -> None:
     payload = {"value": value}
 
-    assert registry.check_payload(payload) == json.loads(json.dumps(payload))
+    assert payloads.check_payload(payload) == json.loads(json.dumps(payload))
 
 
 def test_an_unknown_processor_is_refused_with_the_name_that_was_meant() -> None:

@@ -12,12 +12,14 @@ import redis
 from django.conf import LazySettings
 from django.db.models.functions import Now
 
-from jobqueue import execution, outbox, queues
-from jobqueue.clock import database_now
+from jobqueue.broker import bell, counters
+from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job
-from jobqueue.relay import Relay
+from jobqueue.sql.clock import database_now
+from jobqueue.worker import claiming, telling
+from jobqueue.worker.relay import Relay
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import ON_REMINDERS, SUCCEED
@@ -30,17 +32,17 @@ State = Job.State
 @pytest.fixture(autouse=True)
 def _bells_are_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A relay that waited listens until its connection ends: it would take the next test's ring."""
-    bells: list[queues.Bell] = []
-    relay_bell = queues.relay_bell
+    bells: list[bell.Bell] = []
+    relay_bell = bell.relay_bell
 
-    def noted() -> queues.Bell:
+    def noted() -> bell.Bell:
         bells.append(relay_bell())
         return bells[-1]
 
-    monkeypatch.setattr(queues, "relay_bell", noted)
+    monkeypatch.setattr(bell, "relay_bell", noted)
     yield
-    for bell in bells:
-        bell.leave()
+    for listening in bells:
+        listening.leave()
 
 
 def _overdue(count: int = 1, processor: str = SUCCEED, *, seconds: float = 0) -> list[Job]:
@@ -109,8 +111,8 @@ def test_it_tells_redis_what_it_missed(redis_closed: UseRedis, redis_server: Red
     redis_closed(redis_server.host, redis_server.port)
     Relay("one").look()
 
-    assert queues.counters()['["job_processing_total","email","completed"]'] == 1
-    assert not execution._untold
+    assert counters.read()['["job_processing_total","email","completed"]'] == 1
+    assert not telling._untold
 
 
 @in_both_databases
@@ -130,7 +132,7 @@ def test_a_job_that_was_published_at_its_time_can_be_claimed_at_once(redis_clien
     job = enqueue(SUCCEED, delay=0.05)
     _look_until_published(relay, redis_client)
 
-    assert [each.job for each in execution.claim(CLAIMANT, 1)] == [job]
+    assert [each.job for each in claiming.claim(CLAIMANT, 1)] == [job]
 
 
 @in_both_databases
@@ -154,7 +156,7 @@ def test_a_job_that_was_cancelled_meanwhile_does_not_start(redis_client: redis.R
     job.cancel()
     _look_until_published(relay, redis_client)
 
-    assert execution.claim(CLAIMANT, 10) == []
+    assert claiming.claim(CLAIMANT, 10) == []
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])

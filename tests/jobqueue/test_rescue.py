@@ -10,11 +10,14 @@ import redis
 from django.conf import LazySettings
 from django.db.models.functions import Now
 
-from jobqueue import events, execution, outbox, queues, registry, rescue
-from jobqueue.clock import database_now
+from jobqueue import registry, signals
+from jobqueue.broker import counters
+from jobqueue.delivery import outbox, rescue
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.execution import Claim
 from jobqueue.models import Attempt, Job, Worker
+from jobqueue.sql.clock import database_now
+from jobqueue.worker import claiming, performing, settling
+from jobqueue.worker.claiming import Claim
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import FAIL, FAIL_WITHOUT_RETRY, SUCCEED
 from tests.jobqueue.steps import (
@@ -157,11 +160,11 @@ def test_a_rescue_is_announced() -> None:
         heard.append(details)
 
     job = _lost()
-    events.job_rescued.connect(listener)
+    signals.job_rescued.connect(listener)
     try:
         rescue.rescue_lost("default")
     finally:
-        events.job_rescued.disconnect(listener)
+        signals.job_rescued.disconnect(listener)
 
     assert [(details["job_ids"], details["worker_name"]) for details in heard] == [([job.pk], "tests")]
 
@@ -173,8 +176,8 @@ def test_a_rescued_job_is_published_and_runs(redis_client: redis.Redis) -> None:
     outbox.publish_due("default")
 
     assert list_of(redis_client) == [f"{job.pk}-2"]
-    [again] = execution.claim(OTHER_CLAIMANT, 1)
-    execution.settle([execution.perform(again)], OTHER_CLAIMANT)
+    [again] = claiming.claim(OTHER_CLAIMANT, 1)
+    settling.settle([performing.perform(again)], OTHER_CLAIMANT)
     job.refresh_from_db()
     assert job.state == State.COMPLETED
 
@@ -197,33 +200,33 @@ def test_a_lost_job_of_another_database_comes_back_there() -> None:
 @pytest.mark.parametrize("verb", ["rescue_lost", "release", "fail"])
 def test_what_a_worker_settles_after_its_claim_was_taken_changes_nothing(name: str, verb: str) -> None:
     job = _lost(name)
-    outcome = execution.perform(Claim(job, "default"))
+    outcome = performing.perform(Claim(job, "default"))
     if verb == "rescue_lost":
         rescue.rescue_lost("default")
     else:
         getattr(rescue, verb)(Job.objects.all())
     before = (list(Job.objects.values()), list(Attempt.objects.values()))
 
-    assert execution.settle([outcome], CLAIMANT) == []
+    assert settling.settle([outcome], CLAIMANT) == []
     assert (list(Job.objects.values()), list(Attempt.objects.values())) == before
-    assert queues.counters() == {}
+    assert counters.read() == {}
 
 
 def test_a_zombie_does_not_take_back_a_job_that_another_worker_runs() -> None:
     job = _lost()
-    outcome = execution.perform(Claim(job, "default"))
+    outcome = performing.perform(Claim(job, "default"))
     rescue.rescue_lost("default")
     Job.objects.update(run_at=Now())
     job.refresh_from_db()
     claim_row(job, OTHER_CLAIMANT)
-    execution.settle([outcome], CLAIMANT)
+    settling.settle([outcome], CLAIMANT)
 
     assert Job.objects.active().get().worker_id == OTHER_CLAIMANT.id
 
 
 def test_a_job_that_was_settled_meanwhile_is_not_rescued() -> None:
     stale = _lost()
-    execution.settle([execution.perform(Claim(stale, "default"))], CLAIMANT)
+    settling.settle([performing.perform(Claim(stale, "default"))], CLAIMANT)
 
     assert rescue.interrupt(stale, "default", "too late") == 0
     assert Job.objects.get().state == State.COMPLETED
@@ -235,7 +238,7 @@ def test_a_job_that_was_settled_meanwhile_is_not_rescued() -> None:
 
 def _claim_for_real() -> Job:
     job = published()
-    execution.claim(CLAIMANT, 1)
+    claiming.claim(CLAIMANT, 1)
     return job
 
 
@@ -276,7 +279,7 @@ def test_what_runs_stays_in_rqs_registry(redis_client: redis.Redis) -> None:
 @pytest.mark.django_db(databases=["default", "other"])
 def test_what_runs_in_another_database_stays_in_rqs_registry(redis_client: redis.Redis) -> None:
     job = published(using="other")
-    execution.claim(CLAIMANT, 1)
+    claiming.claim(CLAIMANT, 1)
     redis_client.hset(f"rq:job:{job.message_id}-other", "claimed_at", 1)
 
     assert rescue.sweep() == 0

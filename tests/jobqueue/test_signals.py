@@ -17,10 +17,10 @@ from django.db.models.signals import post_save, pre_save
 from django.utils import timezone
 from moneyed import Money
 
-from jobqueue import signals
-from jobqueue.clock import database_now
+from jobqueue import rules
 from jobqueue.models import Job
-from jobqueue.signals import Change, enqueue_on_save, on_save
+from jobqueue.rules import Change, enqueue_on_save, on_save
+from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
 from tests.jobqueue.processors_for_tests import SUCCEED
 from tests.jobqueue.steps import claim_row, list_of
@@ -48,7 +48,7 @@ class Rule:
 @pytest.fixture(autouse=True)
 def _only_rules_of_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No rule of the site listens, and none of a test goes on listening."""
-    monkeypatch.setattr(signals, "_watchers", {})
+    monkeypatch.setattr(rules, "_watchers", {})
     for signal in (pre_save, post_save):
         monkeypatch.setattr(signal, "receivers", [])
         signal.sender_receivers_cache.clear()
@@ -299,7 +299,7 @@ def test_a_save_inside_another_receiver_is_told_once_and_the_outer_one_as_what_i
     post_save.receivers.clear()
     post_save.sender_receivers_cache.clear()
     post_save.connect(saves_again, sender=User)
-    post_save.connect(signals._watchers[User].after, sender=User, weak=False)
+    post_save.connect(rules._watchers[User].after, sender=User, weak=False)
     user.email = "new@example.com"
     user.save()
 

@@ -10,9 +10,9 @@ import pytest
 from django.db import connections, transaction
 from pytest_django import DjangoAssertNumQueries
 
-from jobqueue import statements
 from jobqueue.jobs import NewJob, enqueue, enqueue_many
-from jobqueue.models import Job
+from jobqueue.models import Job, transitions
+from jobqueue.sql import statements
 from tests.jobqueue.processors_for_tests import CALL, SUCCEED
 from tests.jobqueue.steps import CLAIMANT
 
@@ -61,7 +61,7 @@ def test_what_one_of_many_does_not_have_stays_empty() -> None:
 def test_a_claimed_job_knows_when_it_was_written_to_the_microsecond(count: int) -> None:
     jobs = [enqueue(SUCCEED) for _ in range(count)]
 
-    claimed = Job.objects.claim([(job.pk, 1) for job in jobs], CLAIMANT.id)
+    claimed = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], CLAIMANT.id)
 
     assert [job.created_at for job in claimed] == [
         Job.objects.values_list("created_at", flat=True).get(pk=job.pk) for job in jobs
@@ -71,9 +71,11 @@ def test_a_claimed_job_knows_when_it_was_written_to_the_microsecond(count: int) 
 @pytest.mark.parametrize("reasons", [["", ""], ["", 'skipped: "odd", {one}\\'], ["skipped: a", "skipped: b"]])
 def test_every_completed_job_gets_its_own_reason(reasons: list[str]) -> None:
     jobs = [enqueue(SUCCEED) for _ in reasons]
-    Job.objects.claim([(job.pk, 1) for job in jobs], CLAIMANT.id)
+    transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], CLAIMANT.id)
 
-    Job.objects.complete([(job.pk, 1, text) for job, text in zip(jobs, reasons, strict=True)], CLAIMANT.id)
+    transitions.complete(
+        Job.objects, [(job.pk, 1, text) for job, text in zip(jobs, reasons, strict=True)], CLAIMANT.id
+    )
 
     assert [Job.objects.get(pk=job.pk).reason for job in jobs] == reasons
 
@@ -84,7 +86,7 @@ def test_statements_are_seen_by_whoever_counts_queries(
     job = enqueue(SUCCEED)
 
     with django_assert_num_queries(1):
-        Job.objects.claim([(job.pk, 1)], CLAIMANT.id)
+        transitions.claim(Job.objects, [(job.pk, 1)], CLAIMANT.id)
 
 
 def test_a_statement_belongs_to_the_transaction_around_it() -> None:
@@ -116,9 +118,9 @@ def test_the_claim_of_one_and_of_many_asks_for_the_same_of_each_row() -> None:
     waiting, later, other_attempt = enqueue(SUCCEED), enqueue(SUCCEED, delay=60), enqueue(SUCCEED)
     messages = [(waiting.pk, 1), (later.pk, 1), (other_attempt.pk, 2)]
 
-    one_by_one = [bool(Job.objects.claim([message], uuid.uuid4())) for message in messages]
+    one_by_one = [bool(transitions.claim(Job.objects, [message], uuid.uuid4())) for message in messages]
     Job.objects.update(state="waiting", worker=None)
-    together = {job.pk for job in Job.objects.claim(messages, CLAIMANT.id)}
+    together = {job.pk for job in transitions.claim(Job.objects, messages, CLAIMANT.id)}
 
     assert one_by_one == [True, False, False]
     assert together == {waiting.pk}

@@ -12,9 +12,9 @@ import pytest
 from django.db import DatabaseError, connection, connections, transaction
 from prometheus_client import REGISTRY
 
-from jobqueue import statements
 from jobqueue.jobs import enqueue, enqueue_many
-from jobqueue.models import Job
+from jobqueue.models import Job, transitions
+from jobqueue.sql import fast_path, statements
 from tests.jobqueue.processors_for_tests import CALL, SUCCEED
 from tests.jobqueue.steps import CLAIMANT
 
@@ -58,15 +58,17 @@ def test_each_step_of_a_job_waits_for_the_disk(count: int) -> None:
 
     jobs: list[Job] = []
     insert = waits(lambda: jobs.extend(enqueue_many([(SUCCEED, {})] * count)))
-    claim = waits(lambda: Job.objects.claim([(job.pk, 1) for job in jobs], CLAIMANT.id))
-    complete = waits(lambda: Job.objects.complete([(job.pk, 1, "") for job in jobs], CLAIMANT.id))
+    claim = waits(lambda: transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], CLAIMANT.id))
+    complete = waits(
+        lambda: transitions.complete(Job.objects, [(job.pk, 1, "") for job in jobs], CLAIMANT.id)
+    )
 
     assert (insert, claim, complete) == ("on", "on", "on")
     assert Job.objects.filter(state="completed").count() == count
 
 
 def _kept() -> Any:
-    return vars(connections["default"]).get(statements._KEPT)
+    return vars(connections["default"]).get(fast_path._KEPT)
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def test_a_new_connection_gets_a_new_cursor() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_statement_that_fails_spoils_neither_the_cursor_nor_the_next_one() -> None:
     with pytest.raises(DatabaseError):
-        statements.run(connections["default"], ("SELECT 1 / %s", [0]))
+        fast_path.run(connections["default"], ("SELECT 1 / %s", [0]))
 
     enqueue(SUCCEED)
 
@@ -126,9 +128,9 @@ def test_a_statement_that_fails_spoils_neither_the_cursor_nor_the_next_one() -> 
 def test_while_a_cursor_is_used_nobody_else_gets_it() -> None:
     default = connections["default"]
     enqueue_many([(SUCCEED, {})] * 2)
-    used = statements._take_cursor(default, statements._KEPT)
+    used = fast_path._take_cursor(default, fast_path._KEPT)
 
-    assert statements._take_cursor(default, statements._KEPT) is not used
+    assert fast_path._take_cursor(default, fast_path._KEPT) is not used
 
 
 PREPARED = "SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%%jobqueue_job%%'"
@@ -159,8 +161,10 @@ def _rows(sql: str) -> list[Any]:
 
 def _run_one_job() -> str:
     job = enqueue(CALL, text="x")
-    assert [claimed.payload for claimed in Job.objects.claim([(job.pk, 1)], CLAIMANT.id)] == [{"text": "x"}]
-    Job.objects.complete([(job.pk, 1, "")], CLAIMANT.id)
+    assert [claimed.payload for claimed in transitions.claim(Job.objects, [(job.pk, 1)], CLAIMANT.id)] == [
+        {"text": "x"}
+    ]
+    transitions.complete(Job.objects, [(job.pk, 1, "")], CLAIMANT.id)
     return str(Job.objects.get(pk=job.pk).state)
 
 
@@ -176,7 +180,7 @@ def test_the_statements_of_one_job_are_prepared_where_the_options_ask_for_it() -
 @pytest.mark.usefixtures("prepares")
 def test_the_statements_of_many_jobs_are_planned_each_time() -> None:
     jobs = enqueue_many([(SUCCEED, {})] * 3)
-    Job.objects.claim([(job.pk, 1) for job in jobs], CLAIMANT.id)
+    transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], CLAIMANT.id)
 
     assert _prepared() == []
 
@@ -228,7 +232,7 @@ def test_plans_are_made_anew_after_a_while_and_not_before() -> None:
     before = _executed()
     enqueue(SUCCEED)
     kept = _executed() - before
-    vars(connection.connection)[statements._PLANNED_UNTIL] = 0.0
+    vars(connection.connection)[fast_path._PLANNED_UNTIL] = 0.0
 
     enqueue(SUCCEED)
 

@@ -19,10 +19,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from jobqueue import outbox, rescue, statistics, tally
+from jobqueue.counts import proof, reading, triggers
+from jobqueue.counts.reading import QueueCounts, counts_of_rows, queue_counts
+from jobqueue.delivery import outbox, rescue
 from jobqueue.jobs import NewJob, enqueue, enqueue_many
-from jobqueue.models import Job, JobTally
-from jobqueue.statistics import QueueCounts, counts_of_rows, queue_counts
+from jobqueue.models import Job, JobTally, transitions
 from jobqueue.testing import drain
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import (
@@ -214,8 +215,10 @@ def test_a_rollback_leaves_no_trace() -> None:
 _ACTIONS: list[Callable[[list[Job], random.Random], Any]] = [
     lambda jobs, chance: enqueue(chance.choice([SUCCEED, ON_REMINDERS]), delay=chance.choice([0, 60])),
     lambda jobs, chance: enqueue_many([(SUCCEED, {})] * chance.randrange(4)),
-    lambda jobs, chance: Job.objects.claim([(job.pk, job.attempt) for job in jobs], CLAIMANT.id),
-    lambda jobs, chance: Job.objects.complete([(job.pk, job.attempt, "") for job in jobs], CLAIMANT.id),
+    lambda jobs, chance: transitions.claim(Job.objects, [(job.pk, job.attempt) for job in jobs], CLAIMANT.id),
+    lambda jobs, chance: transitions.complete(
+        Job.objects, [(job.pk, job.attempt, "") for job in jobs], CLAIMANT.id
+    ),
     lambda jobs, chance: Job.objects.filter(pk__in=[job.pk for job in jobs]).update(
         state=chance.choice(Job.State.values), queue=chance.choice(["email", "reminders", "old"])
     ),
@@ -227,7 +230,7 @@ _ACTIONS: list[Callable[[list[Job], random.Random], Any]] = [
     lambda jobs, chance: Job.objects.filter(pk__in=[job.pk for job in jobs]).cancel_all(),
     lambda jobs, chance: rescue.release(Job.objects.filter(pk__in=[job.pk for job in jobs])),
     lambda jobs, chance: Job.objects.filter(pk__in=[job.pk for job in jobs[:1]]).delete(),
-    lambda jobs, chance: tally.compact("default"),
+    lambda jobs, chance: triggers.compact("default"),
 ]
 
 
@@ -276,8 +279,8 @@ def test_a_delayed_job_waits_as_soon_as_its_time_has_come() -> None:
 def test_more_unpublished_jobs_than_are_counted_each_time_are_counted_now_and_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(statistics, "MOST_DUE", 2)
-    monkeypatch.setattr(statistics, "_remembered", {})
+    monkeypatch.setattr(reading, "MOST_DUE", 2)
+    monkeypatch.setattr(reading, "_remembered", {})
     rows = [Job(processor=SUCCEED, queue="email", timeout=1) for _ in range(5)]
     Job.objects.bulk_create(rows)
     enqueue(SUCCEED, delay=60)
@@ -303,7 +306,7 @@ def test_reading_the_counts_does_not_grow_with_the_jobs() -> None:
 
 
 def _change_without_triggers() -> None:
-    tally.stop("default")
+    triggers.stop("default")
     Job.objects.failed().delete()
     Job.objects.create(processor=SUCCEED, queue="old", timeout=1)
 
@@ -312,13 +315,13 @@ def test_triggers_that_are_missing_are_created_and_the_counts_corrected() -> Non
     _some_jobs()
     _change_without_triggers()
 
-    corrections = tally.mend("default")
+    corrections = proof.mend("default")
 
     assert {(found.queue, found.kind, found.amount) for found in corrections} == {
         ("email", "failed", -1),
         ("old", "unpublished", 1),
     }
-    assert tally.has_triggers("default")
+    assert triggers.has_triggers("default")
     _assert_counts_are_true()
 
 
@@ -326,14 +329,14 @@ def test_counts_that_are_off_are_corrected() -> None:
     _some_jobs()
     JobTally.objects.create(queue="email", kind="failed", amount=5)
 
-    assert [found.amount for found in tally.mend("default")] == [-5]
+    assert [found.amount for found in proof.mend("default")] == [-5]
     _assert_counts_are_true()
 
 
 def test_counts_stay_true_after_a_correction() -> None:
     _some_jobs()
     JobTally.objects.create(queue="email", kind="published", amount=5)
-    tally.mend("default")
+    proof.mend("default")
 
     for way in ("enqueue", "claim", "cancel all", "retry all", "delete all"):
         WAYS[way]()
@@ -345,7 +348,7 @@ def test_nothing_is_written_where_nothing_is_off() -> None:
     _some_jobs()
     before = list(JobTally.objects.values())
 
-    assert tally.mend("default") == []
+    assert proof.mend("default") == []
     assert list(JobTally.objects.values()) == before
 
 
@@ -365,7 +368,7 @@ def test_the_command_corrects_the_counts_of_every_database() -> None:
 def test_the_quick_run_inside_the_workers_does_not_count_the_rows() -> None:
     JobTally.objects.create(queue="email", kind="failed", amount=5)
 
-    assert statistics.check_tally(full=False) == {"counts corrected": 0}
+    assert proof.check_tally(full=False) == {"counts corrected": 0}
     assert queue_counts()["email"].failed == 5
 
 
@@ -373,16 +376,16 @@ def test_triggers_that_a_migration_lost_are_created_after_it() -> None:
     _some_jobs()
     _change_without_triggers()
 
-    tally.after_migrate("default", plan=["a migration"])
+    proof.after_migrate("default", plan=["a migration"])
 
-    assert tally.has_triggers("default")
+    assert triggers.has_triggers("default")
     _assert_counts_are_true()
 
 
 def test_a_database_without_the_tables_gets_no_triggers() -> None:
     with rolled_back():
         _sql("DROP TABLE jobqueue_jobtally")
-        tally.after_migrate("default", plan=["back to where there was no tally"])
+        proof.after_migrate("default", plan=["back to where there was no tally"])
 
 
 def test_a_fixture_with_tallies_counts_its_jobs_once(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from jobqueue import loops, statistics, tally
+from jobqueue.counts import proof, reading, triggers
+from jobqueue.counts.reading import counts_of_rows, queue_counts
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job, JobTally
-from jobqueue.statistics import counts_of_rows, queue_counts
+from jobqueue.worker import loops
 from tests.jobqueue.processors_for_tests import DISCARD, SUCCEED
 from tests.jobqueue.steps import claim_row, claimed, run
 
@@ -76,13 +77,13 @@ def test_compacting_waits_for_nobody_and_nobody_for_it(elsewhere: Elsewhere) -> 
     _fragmented()
     with transaction.atomic():
         enqueue(SUCCEED)
-        assert elsewhere(lambda: tally.compact("default")) == 300
+        assert elsewhere(lambda: triggers.compact("default")) == 300
         enqueue(SUCCEED)
     with transaction.atomic():
         _fragmented()
-        tally.compact("default")
+        triggers.compact("default")
         elsewhere(lambda: enqueue(SUCCEED))
-        elsewhere(lambda: tally.compact("default"))
+        elsewhere(lambda: triggers.compact("default"))
 
     _assert_counts_are_true()
 
@@ -91,7 +92,7 @@ def test_correcting_waits_for_nobody_who_changes_jobs(elsewhere: Elsewhere) -> N
     JobTally.objects.create(queue="email", kind="failed", amount=5)
     with transaction.atomic():
         enqueue(SUCCEED)
-        assert [found.amount for found in elsewhere(lambda: tally.mend("default"))] == [-5]
+        assert [found.amount for found in elsewhere(lambda: proof.mend("default"))] == [-5]
 
     _assert_counts_are_true()
 
@@ -99,7 +100,7 @@ def test_correcting_waits_for_nobody_who_changes_jobs(elsewhere: Elsewhere) -> N
 def test_who_changes_jobs_does_not_wait_for_a_correction(elsewhere: Elsewhere) -> None:
     JobTally.objects.create(queue="email", kind="failed", amount=5)
     with transaction.atomic():
-        tally.mend("default")
+        proof.mend("default")
         elsewhere(lambda: enqueue(SUCCEED))
 
     _assert_counts_are_true()
@@ -125,13 +126,13 @@ def test_many_threads_that_change_and_compact_at_once_end_with_true_counts() -> 
                 claim_row(jobs[1])
                 Job.objects.filter(pk=jobs[2].pk).delete()
                 if round_number % 3 == number % 3:
-                    tally.compact("default")
+                    triggers.compact("default")
         finally:
             connection.close()
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(work, range(4)))
-    tally.compact("default")
+    triggers.compact("default")
 
     _assert_counts_are_true()
 
@@ -142,7 +143,7 @@ def test_compacting_leaves_one_row_for_each_kind_and_none_for_what_is_gone() -> 
     run(claimed(DISCARD))
     Job.objects.failed().delete()
 
-    tally.compact("default")
+    triggers.compact("default")
 
     assert _rows_by_kind() == {("email", "published"): 1, ("email", "unpublished"): 1}
 
@@ -150,7 +151,7 @@ def test_compacting_leaves_one_row_for_each_kind_and_none_for_what_is_gone() -> 
 def test_a_short_tally_is_left_alone() -> None:
     _fragmented(3)
 
-    assert tally.compact("default") == 0
+    assert triggers.compact("default") == 0
 
 
 def test_a_statement_that_moves_no_job_to_another_kind_writes_nothing() -> None:
@@ -179,7 +180,7 @@ def test_workers_compact_now_and_then() -> None:
 
 
 def test_a_reader_compacts_a_tally_that_nobody_compacts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "MOST_TALLY_ROWS", 250)
+    monkeypatch.setattr(reading, "MOST_TALLY_ROWS", 250)
     _fragmented()
     assert queue_counts()["email"].waiting == 300
 
@@ -188,7 +189,7 @@ def test_a_reader_compacts_a_tally_that_nobody_compacts(monkeypatch: pytest.Monk
 
 
 def test_a_reader_that_may_not_write_reads_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "MOST_TALLY_ROWS", 250)
+    monkeypatch.setattr(reading, "MOST_TALLY_ROWS", 250)
     _fragmented()
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -209,10 +210,10 @@ def test_disabled_triggers_are_enabled_again() -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE jobqueue_job DISABLE TRIGGER jobqueue_tally_insert")
     enqueue(SUCCEED)
-    assert not tally.has_triggers("default")
+    assert not triggers.has_triggers("default")
 
-    tally.mend("default")
+    proof.mend("default")
 
-    assert tally.has_triggers("default")
+    assert triggers.has_triggers("default")
     enqueue(SUCCEED)
     _assert_counts_are_true()

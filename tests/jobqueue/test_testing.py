@@ -9,10 +9,10 @@ import pytest
 from django.utils import timezone
 
 from jobqueue import testing
-from jobqueue.execution import OutcomeStatus
 from jobqueue.jobs import RetryLater, enqueue
 from jobqueue.models import Job
 from jobqueue.testing import drain, run_job
+from jobqueue.worker.outcomes import OutcomeStatus
 from tests.jobqueue.processors_for_tests import CALL, FAIL, RETRY_LATER, SUCCEED, Calls
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ import pytest
 
 from jobqueue.exceptions import JobTimeout
 from jobqueue.models import Job
-from jobqueue.time_limit import TimeLimits
+from jobqueue.worker.time_limit import TimeLimits
 
 PATIENCE = 10.0
 

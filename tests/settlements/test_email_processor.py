@@ -16,11 +16,11 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from jobqueue import jobs
-from jobqueue.context import running
-from jobqueue.execution import OutcomeStatus
+from jobqueue.jobs import running
 from jobqueue.models import Job
 from jobqueue.registry import Skipped, get_processor
 from jobqueue.testing import drain, run_job
+from jobqueue.worker.outcomes import OutcomeStatus
 from settlements import deliveries, emails
 from settlements.deliveries import message_id_of
 from settlements.models import BarredAddress, EmailDelivery, Payment, Settlement

@@ -14,9 +14,9 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from jobqueue.execution import Outcome, OutcomeStatus
 from jobqueue.models import Job
 from jobqueue.testing import at, drain, run_job
+from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from settlements import emails
 from settlements.models import BarredAddress, EmailDelivery, Settlement
 from tests.settlements.email_steps import ADDRESS, Serve, add, delivery_of, serve

@@ -18,9 +18,10 @@ from django.utils import timezone
 from moneyed import Money
 from pytest_django import Settings as DjangoSettings
 
-from jobqueue import execution, queues
+from jobqueue.broker import connections, queues
 from jobqueue.models import Job
 from jobqueue.testing import at, drain, run_job
+from jobqueue.worker import telling
 from settlements.exceptions import InvalidAmount
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
 from settlements.reconcile import reconcile
@@ -638,7 +639,7 @@ def redis_away(
         settings.RQ_QUEUES = configured
 
     yield back
-    execution._untold.clear()
+    telling._untold.clear()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -648,13 +649,13 @@ def test_a_save_without_redis_succeeds_without_delay(
     make_settlement()  # whatever is done once in a process is done
     seconds = []
     for _ in range(3):
-        queues._circuit.close()
+        connections.circuit.close()
         started = time.perf_counter()
         settlement = make_settlement()
         seconds.append(time.perf_counter() - started)
         assert stored(settlement).status == "pending"
     redis_away()
-    queues._circuit.close()
+    connections.circuit.close()
     started = time.perf_counter()
     make_settlement()
     assert min(seconds) - (time.perf_counter() - started) < 0.1

@@ -14,9 +14,9 @@ from django.conf import LazySettings
 from django.utils import timezone
 
 from jobqueue import jobs
-from jobqueue.execution import Outcome, OutcomeStatus
 from jobqueue.models import Attempt, Job
 from jobqueue.testing import at, run_job
+from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from settlements import emails
 from settlements.models import EmailDelivery
 from tests.settlements.mail_providers import LOOPBACK, Mailgun, MailProvider, SendGrid, running

@@ -11,9 +11,9 @@ from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings as DjangoSettings
 
-from jobqueue.execution import OutcomeStatus
 from jobqueue.models import Job
 from jobqueue.testing import at, drain, run_job
+from jobqueue.worker.outcomes import OutcomeStatus
 from settlements.jobs import add_settlement_reminder_job
 from settlements.models import ReminderDelivery, Settlement
 from tests.settlements.steps import (

@@ -12,9 +12,9 @@ from django.utils import timezone
 from moneyed import Money
 from pytest_django import Settings as DjangoSettings
 
-from jobqueue.execution import Outcome, OutcomeStatus
 from jobqueue.models import Job
 from jobqueue.testing import at, drain, run_job
+from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from settlements.jobs import add_email_notification_job, add_settlement_reminder_job
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
 from settlements.reconcile import reconcile

@@ -15,12 +15,14 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings as DjangoSettings
 
-from jobqueue import rescue
-from jobqueue.context import running
-from jobqueue.execution import Claim, Claimant, perform, settle
-from jobqueue.models import Job
+from jobqueue.delivery import rescue
+from jobqueue.jobs import running
+from jobqueue.models import Job, transitions
 from jobqueue.registry import Skipped, get_processor
 from jobqueue.testing import at, drain, run_job
+from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker.performing import perform
+from jobqueue.worker.settling import settle
 from settlements import emails
 from settlements.jobs import add_settlement_reminder_job
 from settlements.models import ReminderDelivery, ReminderType, Settlement
@@ -147,12 +149,12 @@ def test_two_jobs_for_the_same_reminder_at_the_same_moment_send_once(
     make_settlement: Callable[..., Settlement],
 ) -> None:
     settlement = make_settlement()
-    claimant = Claimant(UUID(int=3), "tests")
+    claimant = Holder(UUID(int=3), "tests")
     jobs = [
         add_settlement_reminder_job(settlement.pk, settlement.payer_id, settlement.due_date, "final")
         for _ in range(4)
     ]
-    claims = Job.objects.claim([(job.pk, 1) for job in jobs], claimant.id)
+    claims = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], claimant.id)
     outcomes = at_once(*[partial(perform, Claim(job, "default")) for job in claims])
     settle(outcomes, claimant)
     assert sorted(outcome.status for outcome in outcomes) == ["completed", "skipped", "skipped", "skipped"]

@@ -12,8 +12,8 @@ from django.utils import timezone
 from moneyed import Money
 from pytest_django import Settings as DjangoSettings
 
-from jobqueue import queues
-from jobqueue.counting import field
+from jobqueue.broker import counters
+from jobqueue.broker.counters import field
 from jobqueue.models import Job
 from jobqueue.testing import run_job
 from settlements import emails
@@ -49,9 +49,9 @@ def known(settlement: Settlement) -> Settlement:
 
 def counted(metric: str, kind: str) -> dict[str, float]:
     """The counter of one type by status, as Redis has it."""
-    counters = queues.counters()
+    stored = counters.read()
     statuses = ("completed", "retried", "failed", "skipped")
-    amounts = {status: counters.get(field(metric, kind, status), 0) for status in statuses}
+    amounts = {status: stored.get(field(metric, kind, status), 0) for status in statuses}
     return {status: amount for status, amount in amounts.items() if amount}
 
 
@@ -130,7 +130,7 @@ def test_settlement_processing_is_counted_by_type_and_status(
 
 def test_every_queue_counts_its_outcomes(settlement: Settlement) -> None:
     run_soon()
-    counters = queues.counters()
+    stored = counters.read()
     names = ("email", "reminders", "settlement")
-    amounts = {name: counters[field("job_processing_total", name, "completed")] for name in names}
+    amounts = {name: stored[field("job_processing_total", name, "completed")] for name in names}
     assert amounts == {"email": 3, "reminders": 1, "settlement": 1}

@@ -13,9 +13,11 @@ from django.db import IntegrityError
 from moneyed import Money
 from pytest_django import Settings as DjangoSettings
 
-from jobqueue.execution import Claim, Claimant, perform, settle
-from jobqueue.models import Job
+from jobqueue.models import Job, transitions
 from jobqueue.testing import run_job
+from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker.performing import perform
+from jobqueue.worker.settling import settle
 from settlements.jobs import add_settlement_processing_job
 from settlements.models import Discrepancy, Payment, Settlement
 from settlements.processors import settlement as settlement_processor
@@ -129,9 +131,9 @@ def test_two_completions_at_the_same_moment_complete_once(
     settlement = make_settlement()
     make_payment(settlement, status="completed")
     Job.objects.all().delete()
-    claimant = Claimant(UUID(int=3), "tests")
+    claimant = Holder(UUID(int=3), "tests")
     jobs = [add_settlement_processing_job(settlement.pk, "auto_complete") for _ in range(4)]
-    claims = Job.objects.claim([(job.pk, 1) for job in jobs], claimant.id)
+    claims = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], claimant.id)
     outcomes = at_once(*[partial(perform, Claim(job, "default")) for job in claims])
     settle(outcomes, claimant)
     assert sorted(outcome.status for outcome in outcomes) == ["completed", "skipped", "skipped", "skipped"]

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.soak
 ASLEEP = 70
 
 
-@pytest.mark.parametrize("step", ["jobqueue.queues.publish:before", "jobqueue.queues.publish:after"])
+@pytest.mark.parametrize(
+    "step", ["jobqueue.broker.queues.publish:before", "jobqueue.broker.queues.publish:after"]
+)
 def test_a_relay_that_wakes_after_70_seconds_doubles_nothing(
     step: str, rqworker: StartWorker, workload: Workload, redis_client: redis.Redis
 ) -> None:

@@ -13,8 +13,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from jobqueue.execution import current_job
-from jobqueue.jobs import Discard, RetryLater, RetryPolicy, enqueue, processor
+from jobqueue.jobs import Discard, RetryLater, RetryPolicy, current_job, enqueue, processor
 from tests.workload.processors import EFFECT_BELL, EFFECTS, QUEUES, client
 
 RUNS = "workload:runs"

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from jobqueue.conf import get_settings
 from jobqueue.models import Job
-from jobqueue.outbox import databases
+from jobqueue.sql.databases import databases
 
 _BATCH = 1000
 

@@ -18,11 +18,12 @@ from django.db.migrations.executor import MigrationExecutor
 from django_rq.management.commands.rqworker import Command as DjangoRQCommand
 from django_rq.workers import get_worker
 
-from jobqueue import outbox, queues
+from jobqueue.broker import server
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.executor import STOP_SIGNALS
-from jobqueue.worker import SupervisorWorker
+from jobqueue.sql import databases
+from jobqueue.worker.options import STOP_SIGNALS
+from jobqueue.worker.supervisor import SupervisorWorker
 
 logger = logging.getLogger("jobqueue.worker")
 
@@ -122,7 +123,7 @@ class Command(DjangoRQCommand):
             value = options[option]
             if value is not None and value < least:
                 raise CommandError(f"--{option.replace('_', '-')} must be {least} or more, not {value:g}")
-        for alias in outbox.databases():
+        for alias in databases.databases():
             _check_tables(alias)
         return list(names) or configured
 
@@ -130,7 +131,7 @@ class Command(DjangoRQCommand):
         told = False
         while True:
             try:
-                return queues.ping("work")
+                return server.ping("work")
             except BrokerUnavailable as error:
                 if not told:
                     logger.warning("waiting for Redis: %s", error)

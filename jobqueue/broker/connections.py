@@ -1,0 +1,118 @@
+"""The clients of the Redis servers in use, their time-outs, and the circuit that spares saves a dead one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+from django_rq.connection_utils import get_redis_connection
+from redis import Redis
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from jobqueue.conf import get_settings
+from jobqueue.exceptions import BrokerUnavailable
+
+# A save writes a few jobs; with more than these the caller enqueues in bulk, and Redis gets longer.
+FEW = 50
+_MANY_TIMES = 25
+
+
+@lru_cache(maxsize=64)
+def _client(config_text: str, purpose: str) -> Redis:
+    config = _configs()[config_text]
+    settings = get_settings()
+    client: Redis = get_redis_connection(config)
+    if purpose in ("publish", "publish many"):
+        # A save waits for this: no second try, the relay is the second try. Redis needs longer for many.
+        answer_timeout = settings.publish_timeout * (1 if purpose == "publish" else _MANY_TIMES)
+        limits: dict[str, Any] = {
+            "socket_timeout": answer_timeout,
+            "socket_connect_timeout": settings.publish_timeout,
+            "retry": Retry(NoBackoff(), 0),
+        }
+    elif purpose == "probe":
+        limits = {
+            "socket_timeout": settings.health_timeout / 2,
+            "socket_connect_timeout": settings.health_timeout / 2,
+            "retry": Retry(NoBackoff(), 0),
+        }
+    else:
+        limits = {
+            "socket_timeout": settings.redis_timeout,
+            "socket_connect_timeout": settings.redis_timeout,
+            "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+            "health_check_interval": 30,
+        }
+    client.connection_pool.connection_kwargs.update(limits)
+    client.set_retry(limits["retry"])
+    return client
+
+
+def _configs() -> dict[str, dict[str, Any]]:
+    return {_config_text(config): config for config in django_settings.RQ_QUEUES.values()}
+
+
+# What of a queue's settings is about the queue and not about its Redis.
+_QUEUE_KEYS = frozenset({"ASYNC", "DEFAULT_TIMEOUT", "DEFAULT_RESULT_TTL", "QUEUE_CLASS", "SERIALIZER"})
+
+
+def _config_text(config: Mapping[str, Any]) -> str:
+    return repr(sorted((key, value) for key, value in config.items() if key not in _QUEUE_KEYS))
+
+
+@lru_cache(maxsize=256)
+def client_for(queue: str, purpose: str = "work") -> Redis:
+    """The Redis client of a queue for a purpose: "work", "publish", "publish many" or "probe" (health)."""
+    return _client(_config_text(django_settings.RQ_QUEUES[queue]), purpose)
+
+
+def clients(purpose: str) -> list[Redis]:
+    return [_client(text, purpose) for text in _configs()]
+
+
+@contextmanager
+def as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+class Circuit:
+    """After Redis failed to answer a save, saves leave it alone for a moment."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return time.monotonic() < self._open_until
+
+    def open(self) -> None:
+        with self._lock:
+            self._open_until = time.monotonic() + get_settings().publish_pause
+
+    def close(self) -> None:
+        self._open_until = 0.0
+
+
+circuit = Circuit()
+
+
+def _forget_clients(*, setting: str, **_: Any) -> None:
+    if setting in ("RQ_QUEUES", "JOBQUEUE"):
+        _client.cache_clear()
+        client_for.cache_clear()
+        circuit.close()
+
+
+setting_changed.connect(_forget_clients, dispatch_uid="jobqueue.broker.connections")

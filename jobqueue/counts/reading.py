@@ -1,0 +1,181 @@
+"""How many jobs are where, for health, metrics and the admin."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+
+from django.conf import settings as django_settings
+from django.db import DatabaseError, connections, transaction
+from django.db.models import Count, Q
+from django.db.models.functions import Now
+
+from jobqueue.counts import triggers
+from jobqueue.models import Job, JobTally
+from jobqueue.sql.databases import databases
+
+logger = logging.getLogger("jobqueue.statistics")
+# Up to so many jobs that are due and not published are counted one by one, each time.
+MOST_DUE = 10_000
+# Workers keep the tally short; a reader does it only where none runs.
+MOST_TALLY_ROWS = 20_000
+_NO_LIMIT = 2**62
+# Counting more than MOST_DUE takes at most a twentieth of the time.
+_SHORTEST_MEMORY = 5.0
+_MEMORY_FACTOR = 20
+
+
+@dataclass
+class QueueCounts:
+    """The jobs of one queue that are not done."""
+
+    waiting: int = 0
+    active: int = 0
+    failed: int = 0
+    delayed: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """The counts by name."""
+        return {
+            "waiting": self.waiting,
+            "active": self.active,
+            "failed": self.failed,
+            "delayed": self.delayed,
+        }
+
+    def add(self, other: QueueCounts) -> None:
+        """Add the jobs of the same queue in another database."""
+        self.waiting += other.waiting
+        self.active += other.active
+        self.failed += other.failed
+        self.delayed += other.delayed
+
+
+def queue_counts() -> dict[str, QueueCounts]:
+    """The counts of every configured queue, over all databases served. One query by database."""
+    counts = {queue: QueueCounts() for queue in django_settings.RQ_QUEUES}
+    for alias in databases():
+        for queue, entry in counts_of_database(alias).items():
+            counts.setdefault(queue, QueueCounts()).add(entry)
+    return counts
+
+
+def counts_of_database(alias: str) -> dict[str, QueueCounts]:
+    """The counts of the queues that have jobs in one database. A published job counts as waiting."""
+    return _kept_counts(alias) if triggers.is_kept(alias) else counts_of_rows(alias)
+
+
+@dataclass
+class _Amounts:
+    """What one query found in one queue."""
+
+    published: int = 0
+    unpublished: int = 0
+    failed: int = 0
+    active: int = 0
+    due: int = 0
+
+
+def _kept_counts(alias: str) -> dict[str, QueueCounts]:
+    found = _read(alias, MOST_DUE + 1)
+    due = {queue: amounts.due for queue, amounts in found.items()}
+    if sum(due.values()) > MOST_DUE:
+        due = _due_of_many(alias)
+    return {queue: _counts(amounts, due.get(queue, 0)) for queue, amounts in found.items()}
+
+
+def _counts(amounts: _Amounts, due: int) -> QueueCounts:
+    due = min(due, amounts.unpublished)
+    return QueueCounts(
+        waiting=amounts.published + due,
+        active=amounts.active,
+        failed=amounts.failed,
+        delayed=amounts.unpublished - due,
+    )
+
+
+def _read(alias: str, most_due: int) -> dict[str, _Amounts]:
+    """The tally, the active jobs and, up to `most_due`, those that are due and not published, by queue."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        cursor.execute(_READ.format(now=_NOW[connection.vendor]), [most_due])
+        rows = cursor.fetchall()
+    if sum(tally_rows for _queue, _kind, _amount, tally_rows in rows) > MOST_TALLY_ROWS:
+        _compact(alias)
+    found: dict[str, _Amounts] = defaultdict(_Amounts)
+    for queue, kind, amount, _tally_rows in rows:
+        setattr(found[queue], kind, amount)
+    return found
+
+
+_NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
+# One statement, so that each job is seen in exactly one place. The order keeps PostgreSQL, which takes the
+# due jobs for many, from reading all rows instead of the index that has only these.
+_READ = f"""
+    SELECT queue, kind, CAST(SUM(amount) AS bigint), COUNT(*) FROM jobqueue_jobtally
+    WHERE kind IN ('{JobTally.Kind.PUBLISHED}', '{JobTally.Kind.UNPUBLISHED}', '{JobTally.Kind.FAILED}')
+    GROUP BY queue, kind
+    UNION ALL
+    SELECT queue, 'active', COUNT(*), 0 FROM jobqueue_job WHERE state = 'active' GROUP BY queue
+    UNION ALL
+    SELECT queue, 'due', COUNT(*), 0
+    FROM (
+        SELECT queue FROM jobqueue_job
+        WHERE state = 'waiting' AND published_at IS NULL AND run_at <= {{now}} ORDER BY run_at LIMIT %s
+    ) AS due
+    GROUP BY queue
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    due: dict[str, int]
+    until: float
+
+
+_remembered: dict[str, _Remembered] = {}
+
+
+def _due_of_many(alias: str) -> dict[str, int]:
+    """All that are due and not published: many only while Redis is away and shortly after."""
+    remembered = _remembered.get(alias)
+    if remembered is None or time.monotonic() >= remembered.until:
+        started = time.monotonic()
+        due = {queue: amounts.due for queue, amounts in _read(alias, _NO_LIMIT).items()}
+        ended = time.monotonic()
+        remembered = _Remembered(due, ended + max(_SHORTEST_MEMORY, _MEMORY_FACTOR * (ended - started)))
+        _remembered[alias] = remembered
+    return remembered.due
+
+
+def _compact(alias: str) -> None:
+    try:
+        with transaction.atomic(using=alias):
+            triggers.compact(alias)
+    except DatabaseError as error:
+        logger.warning("cannot compact the tally of jobs: %s: %s", type(error).__name__, error)
+
+
+def counts_of_rows(alias: str) -> dict[str, QueueCounts]:
+    """The counts of one database made from its rows: the truth, at a cost that grows with them."""
+    waiting = Q(state=Job.State.WAITING)
+    rows = (
+        Job.objects.using(alias)
+        .filter(state__in=[Job.State.WAITING, Job.State.ACTIVE, Job.State.FAILED])
+        .order_by()
+        .values("queue")
+        .annotate(
+            waiting=Count("pk", filter=waiting & Q(run_at__lte=Now())),
+            delayed=Count("pk", filter=waiting & Q(run_at__gt=Now())),
+            active=Count("pk", filter=Q(state=Job.State.ACTIVE)),
+            failed=Count("pk", filter=Q(state=Job.State.FAILED)),
+        )
+    )
+    return {
+        row["queue"]: QueueCounts(
+            waiting=row["waiting"], active=row["active"], failed=row["failed"], delayed=row["delayed"]
+        )
+        for row in rows
+    }

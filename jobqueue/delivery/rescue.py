@@ -1,0 +1,148 @@
+"""Brings back the jobs of workers that are gone.
+
+A worker writes a heartbeat every HEARTBEAT_INTERVAL; the jobs of one that was silent for
+WORKER_SILENCE, by the database's clock, go back on the road. That uses up an attempt, so that a
+job which kills its workers ends as failed. A worker that was only asleep finds its claims gone:
+whatever it still does asks for its own worker id and attempt, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from django.db import connections, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from jobqueue import signals
+from jobqueue.broker import registries
+from jobqueue.broker.message import Message
+from jobqueue.conf import get_settings
+from jobqueue.exceptions import JobInterrupted
+from jobqueue.models import Attempt, Job, Worker, jobs_in, transitions
+from jobqueue.registry import retry_policy_of
+
+logger = logging.getLogger("jobqueue.rescue")
+
+KEEP_SILENT_WORKERS = timedelta(days=1)
+
+
+def rescue_lost(using: str) -> int:
+    """Put the active jobs of silent workers back on the road, or fail them. Returns how many."""
+    silent_since = Now() - timedelta(seconds=get_settings().worker_silence)
+    alive = Worker.objects.using(using).filter(heartbeat_at__gte=silent_since)
+    lost = Job.objects.using(using).active().exclude(worker_id__in=alive.values("id"))
+    rescued = 0
+    for job in lost.select_related("worker").order_by("id")[: get_settings().relay_batch]:
+        rescued += interrupt(job, using, f"worker {_name(job)} is gone: no sign of life")
+    _drop_old_workers(using)
+    return rescued
+
+
+def sweep(interval: float = 0.0) -> int:
+    """Clean RQ's started registries of what no row says is running. Returns how many entries went.
+
+    They count against a queue's concurrency limit, so none may stay: of a worker that died, of a claim or a
+    hand-back that Redis did not hear of. Of all workers only one looks in `interval` seconds.
+    """
+    entries = registries.started(get_settings().worker_silence, interval)
+    running = _running_entries(entries)
+    return registries.forget_started([pair for pair in entries if pair[1] not in running])
+
+
+def _running_entries(entries: Sequence[tuple[str, str]]) -> set[str]:
+    """The entries, `<message id>:<worker id>`, whose job is active in that attempt by that worker."""
+    by_database: dict[str, list[int]] = {}
+    for queue, entry in entries:
+        with suppress(ValueError):
+            message = Message.parse(queue, entry.rpartition(":")[0])
+            by_database.setdefault(message.using, []).append(message.job_id)
+    running = set()
+    for alias, ids in by_database.items():
+        if alias in connections:
+            rows = Job.objects.using(alias).active().filter(pk__in=ids)
+            for pk, attempt, worker_id in rows.values_list("pk", "attempt", "worker_id"):
+                running.add(f"{Message('', pk, attempt, alias).id}:{worker_id and worker_id.hex}")
+    return running
+
+
+def release(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
+    """Put active jobs back on the road without using up an attempt's budget. Returns how many.
+
+    Whatever their worker still does with them counts for nothing.
+    """
+    released = 0
+    for job in jobs.filter(state=Job.State.ACTIVE):
+        released += transitions.run_again(
+            jobs_in(jobs.db), job, job.worker_id, failures=job.failures, reason=reason
+        )
+    return released
+
+
+def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
+    """End active jobs as failed, with a failed attempt that says why. Returns how many."""
+    failed = 0
+    for job in jobs.filter(state=Job.State.ACTIVE).select_related("worker"):
+        with transaction.atomic(using=jobs.db):
+            changed = transitions.fail(
+                jobs_in(jobs.db), job, job.worker_id, failures=job.failures + 1, reason=reason
+            )
+            if changed:
+                _record_attempt(job, jobs.db, reason)
+        failed += changed
+    return failed
+
+
+def interrupt(job: Job, using: str, reason: str) -> int:
+    """Take an active job from its worker, using up an attempt. Returns 0 if it was not active any more."""
+    failures = job.failures + 1
+    delay = retry_policy_of(job.processor).next_delay(failures, JobInterrupted(reason))
+    with transaction.atomic(using=using):
+        if delay is None:
+            changed = transitions.fail(
+                jobs_in(using), job, job.worker_id, failures=failures, reason=f"JobInterrupted: {reason}"
+            )
+        else:
+            changed = transitions.run_again(
+                jobs_in(using),
+                job,
+                job.worker_id,
+                failures=failures,
+                reason=f"rescued: {reason}",
+                delay=delay,
+            )
+        if changed:
+            _record_attempt(job, using, reason)
+    if changed:
+        logger.warning("job %d (%s) rescued from attempt %d: %s", job.pk, job.processor, job.attempt, reason)
+        signals.send(signals.job_rescued, Job, job_ids=[job.pk], worker_name=_name(job))
+    return changed
+
+
+def _record_attempt(job: Job, using: str, message: str) -> None:
+    Attempt.objects.using(using).create(
+        job_id=job.pk,
+        number=job.attempt,
+        error_class=JobInterrupted.__name__,
+        message=message,
+        worker_name=_name(job),
+        started_at=job.started_at,
+    )
+
+
+def _name(job: Job) -> str:
+    # The row of a worker may be gone, and no constraint keeps it.
+    try:
+        worker = job.worker
+    except Worker.DoesNotExist:
+        worker = None
+    return worker.name if worker else str(job.worker_id or "")
+
+
+def _drop_old_workers(using: str) -> None:
+    """Delete rows of workers that nobody looks at any more."""
+    old = Worker.objects.using(using).filter(heartbeat_at__lt=Now() - KEEP_SILENT_WORKERS)
+    old.exclude(pk__in=Job.objects.using(using).active().values("worker_id")).delete()

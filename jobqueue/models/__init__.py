@@ -1,0 +1,25 @@
+"""The rows that remember: jobs, their failed attempts, queues and workers, with their verbs."""
+
+from jobqueue.models.attempt import Attempt
+from jobqueue.models.job import FailedJob, Job, StuckJob, jobs_in
+from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet, subject_of
+from jobqueue.models.queue import Queue
+from jobqueue.models.saving import AtomicSaveMixin
+from jobqueue.models.tally import JobTally
+from jobqueue.models.worker import Worker
+
+__all__ = [
+    "SKIPPED_PREFIX",
+    "AtomicSaveMixin",
+    "Attempt",
+    "FailedJob",
+    "Job",
+    "JobManager",
+    "JobQuerySet",
+    "JobTally",
+    "Queue",
+    "StuckJob",
+    "Worker",
+    "jobs_in",
+    "subject_of",
+]

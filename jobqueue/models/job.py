@@ -1,0 +1,185 @@
+"""The job: one piece of work, and its proxies with menu entries of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from django.db import models, router, transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue import signals
+from jobqueue.exceptions import JobTransitionRefused
+from jobqueue.models import transitions
+from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet
+from jobqueue.models.worker import Worker
+from jobqueue.sql import rows
+
+
+class Job(models.Model):
+    """One piece of work. `attempt` counts from 1 and, with `id`, names its messages.
+
+    A claim belongs to the worker that made it: every later change by that worker asks for the
+    same `id`, `attempt` and `worker`, so a worker that was declared gone changes nothing.
+    """
+
+    State = transitions.State
+
+    id = models.BigAutoField(primary_key=True)
+    processor = models.CharField(_("processor"), max_length=100)
+    queue = models.CharField(_("queue"), max_length=100)
+    payload = models.JSONField(_("payload"), default=dict)
+    subject = models.CharField(_("subject"), max_length=200, default="", blank=True)
+    unique_key = models.CharField(_("unique key"), max_length=200, null=True, blank=True)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
+    run_at = models.DateTimeField(_("run at"), db_default=Now())
+    attempt = models.PositiveIntegerField(_("attempt"), default=1)
+    failures = models.PositiveIntegerField(_("failures"), default=0)
+    timeout = models.FloatField(_("time limit"))
+    reason = models.CharField(_("reason"), max_length=500, default="", blank=True)
+    worker = models.ForeignKey(
+        Worker,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="jobs",
+    )
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+    published_at = models.DateTimeField(_("published"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    deadline_at = models.DateTimeField(_("deadline"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    objects: ClassVar[JobManager] = JobManager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+        permissions = [
+            ("retry_job", _("Can retry jobs")),
+            ("cancel_job", _("Can cancel jobs")),
+            ("run_job", _("Can run delayed jobs now")),
+            ("clear_job", _("Can clear stuck jobs")),
+        ]
+        constraints = [
+            # Only a job that never started holds its key: one that runs may have read the world before
+            # the change that the next one is about, so it must not swallow it.
+            models.UniqueConstraint(
+                fields=["unique_key"],
+                condition=models.Q(state="waiting", started_at__isnull=True, unique_key__isnull=False),
+                name="jobqueue_unique_key_waiting",
+            ),
+        ]
+        indexes = [
+            # What the relay asks: due and not published; then published long ago.
+            models.Index(
+                fields=["run_at"],
+                condition=models.Q(state="waiting", published_at__isnull=True),
+                name="jobqueue_job_unpublished",
+            ),
+            models.Index(
+                fields=["published_at", "id"],
+                condition=models.Q(state="waiting", published_at__isnull=False),
+                name="jobqueue_job_published",
+            ),
+            # What the admin lists: the rows that are not done. Every index that a claim or an outcome has
+            # to write costs each job its share, so active rows stand only in the index of their worker.
+            models.Index(
+                fields=["queue", "state", "run_at"],
+                condition=models.Q(state__in=["waiting", "failed"]),
+                name="jobqueue_job_open",
+            ),
+            models.Index(fields=["worker"], condition=models.Q(state="active"), name="jobqueue_job_active"),
+            models.Index(
+                fields=["subject", "-id"], condition=~models.Q(subject=""), name="jobqueue_job_subject"
+            ),
+            models.Index(fields=["created_at"], name="jobqueue_job_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.processor} #{self.pk}"
+
+    @classmethod
+    def unsaved(cls, *, processor: str, queue: str, payload: dict[str, Any], timeout: float) -> Job:
+        """A new job with the defaults of its other fields: what `Job(...)` makes, in a tenth of the time."""
+        return rows.unsaved(
+            cls, _defaults(), processor=processor, queue=queue, payload=payload, timeout=timeout
+        )
+
+    @property
+    def message_id(self) -> str:
+        """The id of the message that runs this attempt: `<job id>-<attempt>`."""
+        return f"{self.pk}-{self.attempt}"
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the job completed without finding anything to do."""
+        return self.state == self.State.COMPLETED and self.reason.startswith(SKIPPED_PREFIX)
+
+    def retry(self) -> None:
+        """Put a failed or cancelled job back on the road with a full budget of retries."""
+        self._take(transitions.retry, "retried", transitions.CAN_BE_RETRIED)
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """Take a waiting job off the road for good."""
+        using = self._written_to
+        with transaction.atomic(using=using):
+            self._take(
+                lambda jobs: transitions.cancel(jobs, reason), "cancelled", transitions.CAN_BE_CANCELLED
+            )
+            signals.job_cancelled.send(Job, jobs=[self], reason=reason, using=using)
+
+    def run_now(self) -> None:
+        """Make a delayed job due at once."""
+        self._take(transitions.run_now, "run now", transitions.CAN_BE_RUN_NOW)
+
+    @property
+    def _written_to(self) -> str:
+        return self._state.db or router.db_for_write(Job, instance=self)
+
+    def _take(self, verb: Callable[[JobQuerySet], int], name: str, allowed: Sequence[str]) -> None:
+        """Take this step, or refuse with what would be allowed; the instance is as its row afterwards."""
+        using = self._written_to
+        changed = verb(Job.objects.using(using).filter(pk=self.pk))
+        self.refresh_from_db(using=using)
+        if not changed:
+            raise JobTransitionRefused(
+                f"job {self.pk} is {self.state} and cannot be {name}; "
+                f"that takes a job that is {' or '.join(allowed)}"
+            )
+
+
+@lru_cache(maxsize=1)
+def _defaults() -> dict[str, Any]:
+    return dict(Job().__dict__)
+
+
+@lru_cache(maxsize=64)
+def jobs_in(using: str) -> JobManager:
+    """The manager of the jobs in one database, made once: to make one takes 0.08 ms from an idle start."""
+    return Job.objects.db_manager(using)
+
+
+class FailedJob(Job):
+    """Failed jobs as a menu entry of their own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("failed job")
+        verbose_name_plural = _("failed jobs")
+
+
+class StuckJob(Job):
+    """Stuck jobs as a menu entry of their own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("stuck job")
+        verbose_name_plural = _("stuck jobs")

@@ -1,0 +1,36 @@
+"""A queue's row: what operators decide about it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Queue(models.Model):
+    """What operators decide about a queue. A queue without a row is neither paused nor limited."""
+
+    name = models.CharField(_("name"), max_length=100, primary_key=True)
+    paused = models.BooleanField(
+        _("paused"), default=False, help_text=_("No job of a paused queue is started.")
+    )
+    rate_limit = models.PositiveIntegerField(
+        _("rate limit"),
+        null=True,
+        blank=True,
+        help_text=_("Jobs started per second by all workers together."),
+    )
+    concurrency_limit = models.PositiveIntegerField(
+        _("concurrency limit"),
+        null=True,
+        blank=True,
+        help_text=_("Jobs running at once in all workers together."),
+    )
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("queue")
+        verbose_name_plural = _("queues")
+        permissions = [("pause_queue", _("Can pause and resume queues"))]
+
+    def __str__(self) -> str:
+        return self.name

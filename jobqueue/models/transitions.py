@@ -1,0 +1,184 @@
+"""Every arrow of a job's life, one verb each; nothing else changes a job's state.
+
+                  enqueue
+                     |            claim                 complete
+                     v     .------------------.     .--------------> completed
+    .----------> waiting -'                    `-> active
+    |             |  ^  ^                           |  |
+    |      cancel |  |  '---------------------------'  |  fail
+    |             v  |   hand_back  (same attempt)     '-----------> failed
+    |        cancelled   run_again  (next attempt)                     |
+    |             |                                                    |
+    '-------------'--------------------- retry ------------------------'
+
+    waiting -> waiting: run_now, bring_forward; mark_published, mark_unpublished say who publishes it.
+
+What is active belongs to the worker that claimed it: each verb that ends a claim asks for the same job,
+attempt and worker (`_held`), so whoever lost a claim changes nothing. Every verb returns what it changed.
+Rows are those of one database: `Job.objects.using(alias)`, or `jobs_in(alias)`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from django.db import connections, models
+from django.db.models.functions import Coalesce, Now
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.sql import rows
+from jobqueue.sql.fast_path import run
+from jobqueue.sql.statements import claim_statement, complete_statement
+
+if TYPE_CHECKING:
+    from jobqueue.models.job import Job
+    from jobqueue.models.querysets import JobManager
+
+    Jobs: TypeAlias = "models.QuerySet[Job] | JobManager"
+
+LONGEST_REASON = 500
+
+
+class State(models.TextChoices):
+    """Where a job is on its way."""
+
+    WAITING = "waiting", _("waiting")
+    ACTIVE = "active", _("active")
+    COMPLETED = "completed", _("completed")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+# Started -------------------------------------------------------------------------------------------
+
+
+def claim(jobs: JobManager, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID) -> list[Job]:
+    """waiting -> active: the due ones of these `(job id, attempt)` belong to this worker, in their order.
+
+    What does not come back is stale: it ran already, was cancelled, is not due, or is locked by
+    somebody who is changing it and will publish it again. The jobs hold the columns that a run
+    needs; others are loaded when they are asked for.
+    """
+    if not messages:
+        return []
+    connection = connections[jobs.db]
+    found = run(connection, claim_statement(connection, messages, worker_id))
+    position = {job_id: index for index, (job_id, _attempt) in enumerate(messages)}
+    found.sort(key=lambda row: position[row[0]])
+    known = {"state": State.ACTIVE, "worker_id": worker_id}
+    return [rows.claimed(jobs.model, row, jobs.db, known) for row in found]
+
+
+# Ended: only by the worker that claimed it, or in its place ----------------------------------------
+
+
+def _held(jobs: Jobs, job: Job, worker_id: uuid.UUID | None) -> models.QuerySet[Job]:
+    """The guard: this job, if it is still active in this attempt by this worker."""
+    return jobs.filter(models.Q(worker_id=worker_id), pk=job.pk, attempt=job.attempt, state=State.ACTIVE)
+
+
+def complete(jobs: JobManager, done: Sequence[tuple[int, int, str]], worker_id: uuid.UUID) -> set[int]:
+    """active -> completed: `(job id, attempt, reason)` each, in one statement; the ids of those that it was.
+
+    The guard is in the statement: a claim that was taken away meanwhile is left alone.
+    """
+    if not done:
+        return set()
+    connection = connections[jobs.db]
+    return {row[0] for row in run(connection, complete_statement(connection, done, worker_id))}
+
+
+def fail(jobs: Jobs, job: Job, worker_id: uuid.UUID | None, *, failures: int, reason: str) -> int:
+    """active -> failed: it needs somebody's attention."""
+    return _held(jobs, job, worker_id).update(
+        state=State.FAILED, failures=failures, finished_at=Now(), reason=reason[:LONGEST_REASON]
+    )
+
+
+def run_again(
+    jobs: Jobs,
+    job: Job,
+    worker_id: uuid.UUID | None,
+    *,
+    failures: int,
+    reason: str,
+    delay: timedelta = timedelta(0),
+) -> int:
+    """active -> waiting, in its next attempt, due after `delay`."""
+    return _held(jobs, job, worker_id).update(
+        state=State.WAITING,
+        failures=failures,
+        attempt=job.attempt + 1,
+        run_at=Now() + delay if delay else Now(),
+        published_at=None,
+        worker=None,
+        reason=reason[:LONGEST_REASON],
+    )
+
+
+def hand_back(jobs: Jobs, job: Job, worker_id: uuid.UUID | None, *, reason: str) -> int:
+    """active -> waiting, in the same attempt: it was not the job's fault, and uses nothing up."""
+    return _held(jobs, job, worker_id).update(
+        state=State.WAITING,
+        worker=None,
+        published_at=None,
+        run_at=Now(),
+        reason=reason[:LONGEST_REASON],
+    )
+
+
+# Asked for by people -------------------------------------------------------------------------------
+
+CAN_BE_CANCELLED = CAN_BE_RUN_NOW = (State.WAITING,)
+CAN_BE_RETRIED = (State.FAILED, State.CANCELLED)
+
+
+def cancel(jobs: Jobs, reason: str) -> int:
+    """waiting -> cancelled: off the road for good. Listeners are told by who calls this."""
+    return jobs.filter(state__in=CAN_BE_CANCELLED).update(
+        state=State.CANCELLED, finished_at=Now(), reason=reason[:LONGEST_REASON]
+    )
+
+
+def retry(jobs: Jobs) -> int:
+    """failed or cancelled -> waiting, due now, in its next attempt, with a full budget of retries."""
+    return jobs.filter(state__in=CAN_BE_RETRIED).update(
+        state=State.WAITING,
+        attempt=models.F("attempt") + 1,
+        failures=0,
+        run_at=Now(),
+        published_at=None,
+        finished_at=None,
+        worker=None,
+        reason="",
+        # What never started would claim its unique key again, which another job may hold by now.
+        started_at=Coalesce("started_at", Now()),
+    )
+
+
+def run_now(jobs: Jobs) -> int:
+    """waiting -> waiting, due now: the relay publishes it."""
+    return jobs.filter(state__in=CAN_BE_RUN_NOW).update(run_at=Now(), published_at=None)
+
+
+# Still waiting: when, and who publishes it ---------------------------------------------------------
+
+
+def bring_forward(jobs: Jobs, moment: datetime | None) -> int:
+    """waiting -> waiting, due at `moment`, or now: then who changes it publishes it."""
+    return jobs.filter(state=State.WAITING).update(
+        run_at=moment or Now(), published_at=Now() if moment is None else None
+    )
+
+
+def mark_published(jobs: Jobs) -> int:
+    """waiting -> waiting: a message of it is in Redis, or is pushed now."""
+    return jobs.filter(state=State.WAITING).update(published_at=Now())
+
+
+def mark_unpublished(jobs: Jobs) -> int:
+    """waiting -> waiting: the relay is to publish it."""
+    return jobs.filter(state=State.WAITING).update(published_at=None)

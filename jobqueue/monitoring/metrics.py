@@ -1,0 +1,105 @@
+"""Prometheus metrics, true for any number of workers on any number of hosts.
+
+The counters live in Redis, written by the code that settles outcomes; the gauges are read from the
+database. One collector shows both at `/metrics`, beside django-prometheus's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+
+from django.conf import settings as django_settings
+from django.db import DatabaseError
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import REGISTRY, Collector
+
+from jobqueue.broker import counters
+from jobqueue.counts.reading import queue_counts
+from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.registry import all_processors
+
+logger = logging.getLogger("jobqueue.metrics")
+
+
+class JobQueueCollector(Collector):
+    """Reads everything at the scrape; what cannot be reached is left out, and `jobqueue_up` says so."""
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: the registry must not read Redis when the collector is registered."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of this moment."""
+        up = GaugeMetricFamily("jobqueue_up", "Whether the store could be read", labels=["store"])
+        try:
+            values = counters.read("probe")
+            up.add_metric(["redis"], 1)
+        except BrokerUnavailable as error:
+            logger.warning("no counters: %s", error)
+            values = {}
+            up.add_metric(["redis"], 0)
+        yield from _counter_families(values)
+        try:
+            yield _jobs_gauge()
+            up.add_metric(["database"], 1)
+        except DatabaseError as error:
+            logger.warning("no job counts: %s", error)
+            up.add_metric(["database"], 0)
+        yield up
+
+
+def _counter_families(values: dict[str, float]) -> Iterator[Metric]:
+    by_name: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+    for text, value in values.items():
+        parts = counters.labels_of(text)
+        if parts is not None:
+            by_name[parts[0]][parts[1:]] = value
+    yield _counter(counters.JOBS, "Runs of jobs by outcome", ["queue", "status"], by_name)
+    yield _durations(by_name)
+    names = sorted({processor.counter.name for processor in all_processors() if processor.counter})
+    for name in names:
+        yield _counter(name, "Runs of jobs by type and outcome", ["type", "status"], by_name)
+
+
+def _counter(
+    name: str, help_text: str, labels: list[str], by_name: dict[str, dict[tuple[str, ...], float]]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name.removesuffix("_total"), help_text, labels=labels)
+    for values, amount in sorted(by_name[name].items()):
+        if len(values) == len(labels):
+            family.add_metric(list(values), amount)
+    return family
+
+
+def _durations(by_name: dict[str, dict[tuple[str, ...], float]]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(
+        counters.DURATION_SUM.removesuffix("_sum"),
+        "Seconds a run of a job took, by outcome",
+        labels=["queue", "status"],
+    )
+    bounds = [*(str(bound) for bound in counters.BUCKETS), counters.INFINITY]
+    stored = by_name[counters.DURATION_BUCKET]
+    for queue, status in sorted({(values[0], values[1]) for values in stored if len(values) == 3}):
+        total, buckets = 0.0, []
+        for bound in bounds:
+            total += stored.get((queue, status, bound), 0.0)
+            buckets.append((bound, total))
+        family.add_metric([queue, status], buckets, by_name[counters.DURATION_SUM].get((queue, status), 0.0))
+    return family
+
+
+def _jobs_gauge() -> GaugeMetricFamily:
+    family = GaugeMetricFamily("jobqueue_jobs", "Jobs that are not done, by state", labels=["queue", "state"])
+    counts = queue_counts()
+    for queue in django_settings.RQ_QUEUES:
+        for state, count in counts[queue].as_dict().items():
+            family.add_metric([queue, state], count)
+    return family
+
+
+def register() -> None:
+    """Add the collector to the default registry, once."""
+    if not any(isinstance(known, JobQueueCollector) for known in list(REGISTRY._collector_to_names)):
+        REGISTRY.register(JobQueueCollector())

@@ -1,0 +1,178 @@
+"""Jobs put on our queues with plain RQ: those whose function the settings allow are adopted.
+
+A foreign message is quarantined in Redis in the same step that takes it from its queue. An allowed one then
+becomes a row, and from then on a job like any other. Until it has ended Redis keeps a note of it: a worker
+that dies or loses the database on the way leaves the rest to the next one, and each step may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+
+from jobqueue.conf import get_settings
+from jobqueue.delivery import outbox
+from jobqueue.exceptions import BrokerUnavailable, Discard
+from jobqueue.models import Job, JobQuerySet
+from jobqueue.plain_rq import quarantine
+from jobqueue.plain_rq.requests import Refused, Request, read
+from jobqueue.registry import Processor, Skipped, get_processor, processor
+from jobqueue.sql.databases import databases
+
+logger = logging.getLogger("jobqueue.plain_rq")
+
+PROCESSOR = "rq.function"
+_LOOK_AFTER_AT_ONCE = 100
+_RQ_STATUS = {
+    Job.State.WAITING: "started",
+    Job.State.ACTIVE: "started",
+    Job.State.COMPLETED: "finished",
+    Job.State.FAILED: "failed",
+    Job.State.CANCELLED: "canceled",
+}
+
+
+class Report(NamedTuple):
+    """What RQ's tools are told of an adopted job; the arguments of `quarantine.report_adopted`."""
+
+    queue: str
+    rq_job_id: str
+    enqueued_at: str
+    status: str
+    text: str
+
+
+def look_after(messages: Iterable[tuple[str, str]]) -> int:
+    """Adopt these quarantined `(queue, message id)`, or explain why not. Returns how many are to run.
+
+    Raises BrokerUnavailable or the database's error; what is left then is looked after later.
+    """
+    to_run = 0
+    for queue, message_id in messages:
+        try:
+            to_run += _look_after(queue, message_id)
+        except (BrokerUnavailable, DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("the foreign message %r could not be looked after", message_id[:100])
+    return to_run
+
+
+def look_after_due() -> int:
+    """Look after what other workers left, and after adopted jobs that ended without a word to RQ."""
+    return look_after(quarantine.to_look_after(_LOOK_AFTER_AT_ONCE))
+
+
+def _look_after(queue: str, message_id: str) -> bool:
+    try:
+        request = read(queue, message_id)
+        job = _adopted(request)
+        if job is None:
+            job = _adopt(request)
+    except Refused as refusal:
+        quarantine.explain(queue, message_id, str(refusal))
+        return False
+    quarantine.report_adopted(*_report(job))
+    return job.state in (Job.State.WAITING, Job.State.ACTIVE)
+
+
+def _adopted(request: Request) -> Job | None:
+    """The job that this request became already.
+
+    An RQ job that is enqueued anew while its job has not ended is no second one: that happens when a worker
+    died after it had adopted it, and an operator finds it in RQ's failed registry.
+    """
+    jobs = _jobs_of(request)
+    for job in jobs:
+        if _is_of(job, request):
+            return job
+    for job in jobs.unfinished():
+        if {**job.payload, "enqueued_at": request.payload["enqueued_at"]} == request.payload:
+            jobs.filter(pk=job.pk).update(payload=request.payload)
+            job.payload = request.payload
+            return job
+    return None
+
+
+def _adopt(request: Request) -> Job:
+    if request.payload["function"] not in get_settings().allowed_functions:
+        raise Refused(f"the function {request.payload['function'][:200]!r} is not allowed")
+    job = Job.unsaved(
+        processor=PROCESSOR, queue=request.queue, payload=request.payload, timeout=request.timeout
+    )
+    job.subject = request.subject
+    job.unique_key = f"{request.subject}@{request.payload['enqueued_at']}"
+    job.published_at = Now()
+    using = _database()
+    try:
+        with transaction.atomic(using=using):
+            Job.objects.db_manager(using).insert([job])
+            # The key is free again once a job has started. What started holds no lock, so it is visible here.
+            other = next((other for other in _jobs_of(request, besides=job) if _is_of(other, request)), None)
+            if other is not None:
+                transaction.set_rollback(True, using=using)
+                return other
+            outbox.publish_on_commit([job], using)
+    except DataError as error:
+        raise Refused(f"the database does not take it: {type(error).__name__}") from None
+    except IntegrityError:
+        # Another worker was quicker.
+        other = _adopted(request)
+        if other is None:
+            raise
+        return other
+    logger.info("adopted RQ's job %s as job %d", request.payload["rq_job_id"], job.pk)
+    return job
+
+
+def _database() -> str:
+    return databases()[0]
+
+
+def _jobs_of(request: Request, besides: Job | None = None) -> JobQuerySet:
+    jobs = Job.objects.using(_database()).about(request.subject).filter(processor=PROCESSOR)
+    return jobs.exclude(pk=besides.pk) if besides else jobs
+
+
+def _is_of(job: Job, request: Request) -> bool:
+    return bool(job.payload.get("enqueued_at") == request.payload["enqueued_at"])
+
+
+def report_of(job: Job, *, is_failed: bool) -> Report | None:
+    """What RQ's tools are told of a job that ended; None if it is not an adopted one."""
+    # A row that somebody wrote by hand must not keep the outcomes of others from being written down.
+    if job.processor != PROCESSOR or not {"rq_job_id", "enqueued_at"} <= job.payload.keys():
+        return None
+    return _report(job, Job.State.FAILED if is_failed else Job.State.COMPLETED)
+
+
+def _report(job: Job, state: str = "") -> Report:
+    payload, state = job.payload, state or job.state
+    # No more than that: what went wrong may name people, and stands in the database.
+    text = f"job {job.pk} of jobqueue failed; its attempts are in the admin" if state == "failed" else ""
+    return Report(job.queue, payload["rq_job_id"], payload["enqueued_at"], _RQ_STATUS[Job.State(state)], text)
+
+
+def run_function(
+    function: str, args: list[Any], kwargs: dict[str, Any], rq_job_id: str, enqueued_at: str
+) -> Skipped | None:
+    """Call the function of an adopted job, if it is still allowed."""
+    if function not in get_settings().allowed_functions:
+        raise Discard(f"the function {function!r} is not in JOBQUEUE ALLOWED_FUNCTIONS any more")
+    answer = import_string(function)(*args, **kwargs)
+    if inspect.iscoroutine(answer):
+        answer = asyncio.run(answer)
+    return answer if isinstance(answer, Skipped) else None
+
+
+def register() -> Processor:
+    """Register the processor of adopted jobs. It has no queue: each job has the one that it came from."""
+    processor(PROCESSOR, queue="")(run_function)
+    return get_processor(PROCESSOR)

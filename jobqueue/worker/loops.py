@@ -1,0 +1,200 @@
+"""The background threads of an executor: heartbeat, rescue, reconcile."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+
+from django.db import connections, transaction
+from django.db.models.functions import Now
+
+from jobqueue.broker.bell import readable
+from jobqueue.conf import get_settings
+from jobqueue.counts import triggers
+from jobqueue.delivery import rescue
+from jobqueue.models import Worker
+from jobqueue.plain_rq import adoption
+from jobqueue.registry import all_reconcilers
+from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
+
+logger = logging.getLogger("jobqueue.loops")
+# So many seconds after the database is back every worker has given a sign of life.
+_BEATS_AGAIN_WITHIN = 3.0
+
+
+class WakePipe:
+    """A pipe that interrupts waits: `wake` may be called by any thread, and by a signal handler."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        for end in (self._read, self._write):
+            os.set_blocking(end, False)
+
+    def fileno(self) -> int:
+        """The end to wait on."""
+        return self._read
+
+    def wake(self) -> None:
+        """Let the wait that is under way, or the next one, return at once."""
+        with suppress(BlockingIOError):
+            os.write(self._write, b"x")
+
+    def wait(self, timeout: float) -> None:
+        """Return at the latest after `timeout` seconds."""
+        if readable([self._read], timeout):
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget the calls of `wake` so far."""
+        with suppress(BlockingIOError):
+            os.read(self._read, 4096)
+
+
+class Loop(threading.Thread):
+    """Calls `body` again and again until stopped; `body` returns the seconds until its next call.
+
+    An outage or an error is logged, once until it is over, and the loop goes on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        body: Callable[[], float],
+        *,
+        pause_after_error: float = 1.0,
+        wait: Callable[[float], object] | None = None,
+        wake: Callable[[], object] | None = None,
+    ) -> None:
+        """`wait` takes the place of a plain wait of so many seconds; then `wake` interrupts it."""
+        super().__init__(name=name, daemon=True)
+        self._body = body
+        self._pause_after_error = pause_after_error
+        event = threading.Event()
+        self._wait, self._wake = wait or event.wait, wake or event.set
+        self._stopping = False
+        self._failing = False
+
+    def stop(self) -> None:
+        """End after the call that is under way."""
+        self._stopping = True
+        self._wake()
+
+    def run(self) -> None:
+        """Thread body."""
+        while not self._stopping:
+            self._pause(self._call())
+        connections.close_all()
+
+    def _pause(self, seconds: float) -> None:
+        try:
+            self._wait(seconds)
+        except Exception as error:
+            self._report(error)
+            time.sleep(min(seconds, self._pause_after_error))
+
+    def _call(self) -> float:
+        try:
+            pause = self._body()
+        except Exception as error:
+            self._report(error)
+            close_broken_connections()
+            return self._pause_after_error
+        if self._failing:
+            logger.info("%s works again", self.name)
+        self._failing = False
+        return pause
+
+    def _report(self, error: Exception) -> None:
+        if isinstance(error, OUTAGES):
+            if not self._failing:
+                logger.warning("%s cannot work for now: %s: %s", self.name, type(error).__name__, error)
+        else:
+            logger.exception("%s failed", self.name)
+        self._failing = True
+
+
+def heartbeat(worker: Worker, written: Callable[[], None] = lambda: None) -> Callable[[], float]:
+    """Writes the worker's sign of life, in every database whose jobs it serves; then calls `written`."""
+
+    def beat(alias: str) -> None:
+        changed = Worker.objects.using(alias).filter(pk=worker.pk).update(heartbeat_at=Now())
+        if not changed:
+            register(worker, alias)
+
+    def body() -> float:
+        for_each_database(beat)
+        written()
+        return get_settings().heartbeat_interval
+
+    return body
+
+
+def register(worker: Worker, alias: str) -> None:
+    """Write the worker's row in one database."""
+    with transaction.atomic(using=alias):
+        Worker.objects.using(alias).update_or_create(
+            pk=worker.pk,
+            defaults={
+                "name": worker.name,
+                "hostname": worker.hostname,
+                "pid": worker.pid,
+                "queues": worker.queues,
+                "threads": worker.threads,
+                "heartbeat_at": Now(),
+            },
+        )
+
+
+class _Judge:
+    """Whether silence means anything yet: while the database was away nobody could give a sign of life."""
+
+    def __init__(self) -> None:
+        self._last_look = self._judges_from = 0.0
+
+    def may_judge(self) -> bool:
+        """To be asked once for each look that reached the database."""
+        now, interval = time.monotonic(), get_settings().heartbeat_interval
+        if now - self._last_look > 2 * interval + _BEATS_AGAIN_WITHIN:
+            self._judges_from = now + interval + _BEATS_AGAIN_WITHIN
+        self._last_look = now
+        return now >= self._judges_from
+
+
+def rescuer() -> Callable[[], float]:
+    """Brings back the jobs of silent workers, also foreign ones, and keeps the tally of jobs short."""
+
+    judges: dict[str, _Judge] = defaultdict(_Judge)
+
+    def look_into(alias: str) -> None:
+        Worker.objects.using(alias).exists()  # an outage must not look like a judgement
+        if judges[alias].may_judge():
+            rescue.rescue_lost(alias)
+        triggers.compact(alias)
+
+    def body() -> float:
+        for_each_database(look_into)
+        rescue.sweep(get_settings().heartbeat_interval)
+        adoption.look_after_due()
+        return get_settings().heartbeat_interval
+
+    return body
+
+
+def reconcile() -> Callable[[], float]:
+    """Runs the registered reconcilers, quickly and often."""
+
+    def body() -> float:
+        for name, function in all_reconcilers().items():
+            mended = {kind: count for kind, count in function(full=False).items() if count}
+            if mended:
+                logger.info("reconciler %s mended %s", name, mended)
+        # Workers that started together spread out.
+        return get_settings().reconcile_interval * random.uniform(0.8, 1.2)
+
+    return body

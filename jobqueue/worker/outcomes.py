@@ -1,0 +1,78 @@
+"""How one run of a job ended, as a value; and what outcomes add to the counters."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from jobqueue.broker.counters import DURATION_BUCKET, DURATION_SUM, JOBS, bucket_of
+from jobqueue.broker.counters import field as counter_field
+from jobqueue.exceptions import UnknownProcessor
+from jobqueue.models import Job
+from jobqueue.registry import Processor, get_processor
+
+
+class OutcomeStatus(StrEnum):
+    """How one run of a job ended; the `status` label of the metrics."""
+
+    COMPLETED = "completed"
+    RETRIED = "retried"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+DONE = (OutcomeStatus.COMPLETED, OutcomeStatus.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong in one attempt."""
+
+    error_class: str
+    message: str
+    traceback: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How one run of one job ended.
+
+    `delay` says when a retried one runs again, `counts` whether its failure takes one from the budget of
+    retries.
+    """
+
+    job: Job
+    using: str
+    status: OutcomeStatus
+    seconds: float
+    reason: str = ""
+    delay: timedelta | None = None
+    failure: Failure | None = None
+    counts: bool = True
+
+    @property
+    def processor(self) -> Processor | None:
+        """The job's processor; None if it is not registered here."""
+        try:
+            return get_processor(self.job.processor)
+        except UnknownProcessor:
+            return None
+
+
+def count_outcomes(outcomes: Iterable[Outcome]) -> dict[str, float]:
+    """The amounts by which these outcomes raise each counter."""
+    amounts: dict[str, float] = defaultdict(float)
+    for outcome in outcomes:
+        job, status, seconds = outcome.job, str(outcome.status), outcome.seconds
+        queue = job.queue
+        amounts[counter_field(JOBS, queue, status)] += 1
+        amounts[counter_field(DURATION_BUCKET, queue, status, bucket_of(seconds))] += 1
+        amounts[counter_field(DURATION_SUM, queue, status)] += seconds
+        processor = outcome.processor
+        if processor and processor.counter:
+            counter = processor.counter
+            amounts[counter_field(counter.name, counter.type_of(job.payload), status)] += 1
+    return dict(amounts)

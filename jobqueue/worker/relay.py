@@ -1,0 +1,177 @@
+"""The relay of an executor: publishes each waiting job when its time has come, and what Redis lost.
+
+All relays publish what is overdue. One of them leads: it also looks ahead, holds the jobs of the next
+moment in memory, and publishes each at its time. What it holds is in the database as well, so nothing is
+lost with it; a relay that takes over publishes again, which is harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from jobqueue.broker import bell, queues
+from jobqueue.broker.message import Message
+from jobqueue.conf import get_settings
+from jobqueue.delivery import outbox
+from jobqueue.delivery.lost import LostMessages
+from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.sql.clock import database_now
+from jobqueue.sql.databases import for_each_database
+from jobqueue.worker import telling
+from jobqueue.worker.loops import WakePipe
+
+logger = logging.getLogger("jobqueue.relay")
+
+_LEASE = 3.0
+# The leader looks once an interval, and this much further than the next look.
+_LOOK_AHEAD = 1.5
+# For so long after its publication a job is left alone: it is being claimed.
+_CLAIMED_WITHIN = 0.5
+# Relays that do not lead leave so many seconds to the one that does.
+_GRACE = 2.0
+_CLOCK_SAMPLES = 16
+
+
+@dataclass
+class _Clock:
+    """The database's clock, as this process can tell it without asking.
+
+    Each answer was right at some moment before it arrived, so the latest of these estimates is still not
+    ahead of the database: what is due by it is due there.
+    """
+
+    alias: str
+    _leads: deque[float] = field(default_factory=lambda: deque(maxlen=_CLOCK_SAMPLES))
+
+    def ask(self) -> None:
+        """Ask the database for its time."""
+        moment = database_now(self.alias).timestamp()
+        self._leads.append(moment - time.monotonic())
+
+    def monotonic(self, moment: float) -> float:
+        """The monotonic time at which the database's clock shows `moment`, in seconds since the epoch."""
+        return moment - max(self._leads)
+
+
+class Relay:
+    """Publishes what is due; `look` says how long to wait for the next look, `wait` waits that long."""
+
+    def __init__(self, candidate: str) -> None:
+        """`candidate` is the id under which this relay may lead."""
+        self._candidate = candidate
+        self._is_leading = False
+        self._wake = WakePipe()
+        self._bell: bell.Bell | None = None
+        self._is_rung = True
+        self._last_turn = self._next_look = 0.0
+        self._next_walk = 0.0
+        self._clocks: dict[str, _Clock] = {}
+        self._lost: dict[str, LostMessages] = {}
+        # By database: the jobs of the next moment and when each is due, the next one first.
+        self._upcoming: dict[str, deque[tuple[float, Message]]] = {}
+        self._published: dict[str, dict[int, float]] = {}
+
+    # Life -----------------------------------------------------------------------------------------
+
+    def look(self) -> float:
+        """Publish what is due now. Returns the seconds until there is something to do."""
+        now = time.monotonic()
+        if now - self._last_turn > _LEASE:
+            # This process slept; what it holds was published by another.
+            self._upcoming.clear()
+        self._last_turn = now
+        self._publish_upcoming()
+        if self._is_rung or now >= self._next_look:
+            self._is_rung = False
+            # Before the work: if it fails, the next look comes after the loop's pause.
+            self._next_look = now + get_settings().relay_interval
+            self._look_into_databases()
+        first = [upcoming[0][0] for upcoming in self._upcoming.values() if upcoming]
+        return max(0.0, min([self._next_look, *first]) - time.monotonic())
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until there is a reason to look earlier."""
+        if self._is_leading:
+            with suppress(BrokerUnavailable):
+                if self._bell is None:
+                    self._bell = bell.relay_bell()
+                self._is_rung |= self._bell.wait(seconds, self._wake.fileno())
+                self._wake.clear()
+                return
+        elif self._bell is not None:
+            self._bell.leave()
+        self._wake.wait(seconds)
+
+    def wake(self) -> None:
+        """End the wait that is under way."""
+        self._wake.wake()
+
+    def have_leader_look(self) -> None:
+        """There is a job with a near time: whoever leads shall know of it now."""
+        if self._is_leading:
+            self._is_rung = True
+            self._wake.wake()
+            return
+        with suppress(BrokerUnavailable):
+            bell.ring_relay()
+
+    def give_up_the_lead(self) -> None:
+        """Let another relay lead at once."""
+        if self._is_leading:
+            with suppress(BrokerUnavailable):
+                bell.lead(self._candidate, 0)
+
+    # Steps ----------------------------------------------------------------------------------------
+
+    def _look_into_databases(self) -> None:
+        settings = get_settings()
+        self._is_leading = bell.lead(self._candidate, _LEASE)
+        walks = time.monotonic() >= self._next_walk
+
+        def look_into(alias: str) -> None:
+            if self._is_leading:
+                self._look_ahead(alias)
+            else:
+                self._upcoming.pop(alias, None)
+            if self._publish_due(alias) == settings.relay_batch:
+                self._next_look = 0.0
+            if walks:
+                self._lost.setdefault(alias, LostMessages(alias)).publish_again()
+
+        for_each_database(look_into)
+        if walks:
+            self._next_walk = time.monotonic() + settings.relay_interval
+            telling.tell_redis()
+
+    def _publish_due(self, alias: str) -> int:
+        if not self._is_leading:
+            return outbox.publish_due(alias, overdue_by=_GRACE)
+        since = time.monotonic() - _CLAIMED_WITHIN
+        published = self._published.get(alias, {})
+        self._published[alias] = {pk: moment for pk, moment in published.items() if moment > since}
+        return outbox.publish_due(alias, except_for=tuple(self._published[alias]))
+
+    def _look_ahead(self, alias: str) -> None:
+        clock = self._clocks.setdefault(alias, _Clock(alias))
+        clock.ask()
+        rows = outbox.upcoming(alias, _LOOK_AHEAD * max(1.0, get_settings().relay_interval))
+        # What became due while the database was asked is in neither answer.
+        self._publish_upcoming(alias)
+        self._upcoming[alias] = deque(
+            (clock.monotonic(moment.timestamp()), message) for moment, message in rows
+        )
+
+    def _publish_upcoming(self, *aliases: str) -> None:
+        now = time.monotonic()
+        for alias in aliases or list(self._upcoming):
+            upcoming = self._upcoming.get(alias, deque())
+            due = []
+            while upcoming and upcoming[0][0] <= now:
+                due.append(upcoming.popleft()[1])
+            if due:
+                queues.publish(due, only_new=True)
+                self._published.setdefault(alias, {}).update((message.job_id, now) for message in due)

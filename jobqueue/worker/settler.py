@@ -1,0 +1,157 @@
+"""The thread of an executor that writes outcomes down, many at a time, and the one that tells Redis."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from django.db import DataError, IntegrityError, connections
+
+from jobqueue.sql.databases import close_broken_connections, databases
+from jobqueue.worker import settling, telling
+from jobqueue.worker.claiming import Holder
+from jobqueue.worker.outcomes import Outcome, OutcomeStatus
+
+logger = logging.getLogger("jobqueue.executor")
+_SETTLE_AT_ONCE = 128
+# While other jobs run, outcomes wait this long for company; a lone one is settled at once.
+_SETTLE_WITHIN = 0.004
+_PAUSE_AFTER_ERROR = 0.5
+
+
+class Settler:
+    """Settles outcomes in batches: what is there together, a lone one at once."""
+
+    def __init__(
+        self,
+        holder: Holder,
+        *,
+        others_run: Callable[[], bool],
+        settled: Callable[[list[Outcome], list[Outcome]], None],
+        guard: Callable[[Callable[[], None]], Callable[[], None]],
+    ) -> None:
+        """`others_run`: are more outcomes to come soon? `settled` gets a batch and what of it counted."""
+        self._claimant = holder
+        self._others_run, self._settled = others_run, settled
+        self._outcomes: deque[Outcome] = deque()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._tell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._is_idle = self._is_gathering = self._stopping = False
+        self._threads = [
+            threading.Thread(target=guard(self._run), name="settler", daemon=True),
+            threading.Thread(target=guard(self._tell_redis), name="teller", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, outcome: Outcome) -> None:
+        """Have this outcome settled."""
+        self._outcomes.append(outcome)
+        # Waking the settler for each of them would cost more than settling them does.
+        if self._is_idle or (self._is_gathering and self._is_batch()):
+            self._is_idle = self._is_gathering = False
+            self._wake.put(None)
+
+    def stop(self, timeout: float) -> None:
+        """Settle what is there and end, within `timeout` seconds as far as the stores answer."""
+        deadline = time.monotonic() + timeout
+        self._stopping = True
+        self._wake.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        """Body of the settler thread."""
+        while not self._stopping or self._outcomes:
+            self._settle_until_written(self._next_batch())
+        self._tell.put(False)
+        connections.close_all()
+
+    def _next_batch(self) -> list[Outcome]:
+        outcomes = self._outcomes
+        # Each flag is set before the question that it is about, so no outcome can come unnoticed in between.
+        self._is_idle = True
+        while not outcomes and not self._stopping:
+            self._wake.get()
+            self._is_idle = True
+        self._is_idle, self._is_gathering = False, True
+        deadline = time.monotonic() + _SETTLE_WITHIN
+        while not self._is_batch() and (left := deadline - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                self._wake.get(timeout=left)
+            self._is_gathering = True
+        self._is_gathering = False
+        return [outcomes.popleft() for _ in range(min(len(outcomes), 2 * _SETTLE_AT_ONCE))]
+
+    def _is_batch(self) -> bool:
+        """Whether it is no use to wait for more: there are many, or no other job runs that could add one."""
+        return len(self._outcomes) >= _SETTLE_AT_ONCE or self._stopping or not self._others_run()
+
+    def _settle_until_written(self, outcomes: list[Outcome]) -> None:
+        while outcomes:
+            try:
+                settled = settling.settle(outcomes, self._claimant, self._have_redis_told)
+            except (DataError, IntegrityError) as error:
+                # No outage: the database refuses one of them, which must not hold up the others.
+                if len(outcomes) == 1:
+                    outcomes = [_refused(outcomes[0], error)]
+                    continue
+                for outcome in outcomes:
+                    self._settle_until_written([outcome])
+                return
+            except Exception as error:
+                # The jobs stay ours as long as the heartbeat can be written; without it they are rescued.
+                logger.warning(
+                    "cannot settle %d jobs for now: %s: %s", len(outcomes), type(error).__name__, error
+                )
+                close_broken_connections()
+                time.sleep(_PAUSE_AFTER_ERROR)
+                if len(databases()) > 1:
+                    # The outcomes of one database do not wait for another that is away.
+                    outcomes = self._settle_by_database(outcomes)
+                continue
+            self._settled(outcomes, settled)
+            return
+
+    def _settle_by_database(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Settle those of each database once. Returns those that failed, and what came meanwhile."""
+        left: list[Outcome] = []
+        for using in sorted({outcome.using for outcome in outcomes}):
+            group = [outcome for outcome in outcomes if outcome.using == using]
+            try:
+                self._settled(group, settling.settle(group, self._claimant, self._have_redis_told))
+            except Exception as error:
+                logger.debug("the database %r: %s: %s", using, type(error).__name__, error)
+                close_broken_connections()
+                left += group
+        if left:
+            while self._outcomes and len(left) < 2 * _SETTLE_AT_ONCE:
+                left.append(self._outcomes.popleft())
+        return left
+
+    def _have_redis_told(self) -> None:
+        if self._tell.empty():
+            self._tell.put(True)
+
+    def _tell_redis(self) -> None:
+        """Body of the teller thread. What Redis does not take now, the relay tells it later."""
+        while self._tell.get():
+            telling.tell_redis()
+
+
+def _refused(outcome: Outcome, error: Exception) -> Outcome:
+    """What is written instead of an outcome that the database refuses: failed, and nothing else."""
+    logger.error("the outcome of job %d is refused by the database: %s", outcome.job.pk, error)
+    reason = f"its outcome ({outcome.status}) was refused by the database: {error}"
+    if outcome.failure is None and outcome.status == OutcomeStatus.FAILED:
+        time.sleep(_PAUSE_AFTER_ERROR)
+    return replace(outcome, status=OutcomeStatus.FAILED, reason=reason, delay=None, failure=None)

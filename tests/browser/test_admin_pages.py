@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from jobqueue.models import Job, Queue
 from jobqueue.testing import drain
 from settlements.models import BarredAddress, Discrepancy, EmailDelivery, Payment, Settlement
-from tests.jobqueue.admin_steps import add_attempt, make_job, make_worker, page_of
+from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker, page_of
 
 if TYPE_CHECKING:
     from pytest_django.live_server_helper import LiveServer

@@ -141,7 +141,7 @@ def test_an_allowed_function_that_cannot_be_called_is_a_warning(settings: LazySe
 
 
 def test_an_allowed_function_under_a_name_that_rq_does_not_use_is_a_warning(settings: LazySettings) -> None:
-    settings.JOBQUEUE = {"ALLOWED_FUNCTIONS": ["tests.jobqueue.test_foreign.note"]}
+    settings.JOBQUEUE = {"ALLOWED_FUNCTIONS": ["tests.jobqueue.plain_rq.test_adoption.note"]}
     [message] = _found()
 
     assert message.id == "jobqueue.W004"

@@ -14,7 +14,7 @@ from django.utils import timezone
 from jobqueue.models import Job
 from jobqueue.testing import drain
 from settlements.models import EmailDelivery, Payment, Settlement
-from tests.jobqueue.admin_steps import choose, operator, text_of
+from tests.jobqueue.admin.steps import choose, operator, text_of
 from tests.settlements.admin_steps import (
     ADDRESSES,
     DISCREPANCIES,

@@ -14,7 +14,7 @@ from django.test import Client
 
 from settlements.admin.user_page import show_barred_addresses_of_users
 from settlements.models import BarredAddress
-from tests.jobqueue.admin_steps import operator, text_of
+from tests.jobqueue.admin.steps import operator, text_of
 from tests.settlements.admin_steps import (
     ADDRESSES,
     USERS,

@@ -11,7 +11,7 @@ from django.test import Client
 from moneyed import Money
 
 from settlements.models import Payment, Settlement
-from tests.jobqueue.admin_steps import text_of
+from tests.jobqueue.admin.steps import text_of
 from tests.settlements.admin_steps import (
     PAYMENTS,
     SETTLEMENTS,

@@ -10,7 +10,7 @@ from django.test import Client
 from jobqueue.models import Job, subject_of
 from settlements.admin import delivery_pages
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
-from tests.jobqueue.admin_steps import text_of
+from tests.jobqueue.admin.steps import text_of
 from tests.settlements.admin_steps import EMAILS, EVIL, REMINDERS
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ from django.test import Client
 from moneyed import Money
 
 from settlements.models import Discrepancy, Payment
-from tests.jobqueue.admin_steps import operator, text_of
+from tests.jobqueue.admin.steps import operator, text_of
 from tests.settlements.admin_steps import (
     DISCREPANCIES,
     EVIL,

@@ -9,7 +9,7 @@ from django.test import Client
 from moneyed import Money
 
 from settlements.models import Payment, Settlement
-from tests.jobqueue.admin_steps import operator, text_of
+from tests.jobqueue.admin.steps import operator, text_of
 from tests.settlements.admin_steps import (
     errors_of,
     fields_of,

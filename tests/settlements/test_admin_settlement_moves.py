@@ -13,7 +13,7 @@ from moneyed import Money
 from jobqueue.models import Job
 from settlements.admin import moves
 from settlements.models import Payment, Settlement
-from tests.jobqueue.admin_steps import operator, text_of
+from tests.jobqueue.admin.steps import operator, text_of
 from tests.settlements.admin_steps import (
     EVIL,
     SETTLEMENTS,

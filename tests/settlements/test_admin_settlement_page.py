@@ -12,7 +12,7 @@ from django.test import Client
 from moneyed import Money
 
 from settlements.models import BarredAddress, Discrepancy, Payment, Settlement
-from tests.jobqueue.admin_steps import operator, text_of
+from tests.jobqueue.admin.steps import operator, text_of
 from tests.settlements.admin_steps import EVIL, give_reason, opened, page_of
 
 pytestmark = pytest.mark.django_db

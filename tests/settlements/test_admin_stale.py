@@ -17,7 +17,7 @@ from moneyed import Money
 from jobqueue.models import Job, subject_of
 from settlements.admin.shown import seal, values_of
 from settlements.models import Payment, Settlement
-from tests.jobqueue.admin_steps import operator
+from tests.jobqueue.admin.steps import operator
 from tests.settlements.admin_steps import errors_of, give_reason, opened, saved
 from tests.settlements.steps import at_once, stored
 

@@ -1,8 +1,8 @@
 """Ends a process at the point that a test names, as a crash would: at once, in the middle of a step.
 
 WORKLOAD_FAIL_POINT="jobqueue.broker.queues.publish:after#3" ends whichever process makes the third call of
-that function, once the call has returned. The calls are counted in the workload's Redis, over all processes, so
-only one process is struck and its replacement goes on.
+that function, once the call has returned. The calls are counted in the Redis of the workload, over all
+processes, so only one process is struck and its replacement goes on.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import redis
 from jobqueue.admin.explain import Facts, explain, gather
 from jobqueue.admin.words import exact_span, mask_addresses, relative, span
 from jobqueue.models import Job, Queue, Worker
-from tests.jobqueue.admin_steps import add_attempt, make_job, make_worker
+from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker
 from tests.jobqueue.conftest import UseRedis
 
 NOW = datetime(2026, 5, 17, 14, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ from django.test import Client
 from jobqueue.models import Job, subject_of
 from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
-from tests.jobqueue.admin_steps import (
+from tests.jobqueue.admin.steps import (
     JOBS,
     add_attempt,
     confirm,

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import Resolver404, resolve
 
 from jobqueue.models import Job, Queue
-from tests.jobqueue.admin_steps import (
+from tests.jobqueue.admin.steps import (
     COUNTS,
     FAILED,
     JOBS,

@@ -14,7 +14,7 @@ from django.test import Client
 
 from jobqueue.admin import actions, consequences
 from jobqueue.models import Attempt, Job
-from tests.jobqueue.admin_steps import (
+from tests.jobqueue.admin.steps import (
     FAILED,
     JOBS,
     STUCK,

@@ -17,7 +17,7 @@ from jobqueue.admin.job_pages import JobAdmin
 from jobqueue.models import Job, subject_of
 from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
-from tests.jobqueue.admin_steps import (
+from tests.jobqueue.admin.steps import (
     COUNTS,
     FAILED,
     JOBS,

@@ -15,7 +15,7 @@ from jobqueue.models import Queue
 from jobqueue.sql.clock import database_now
 from jobqueue.testing import drain
 from spendsync_site.demo.processes import LOOPBACK, free_port
-from tests.jobqueue.admin_steps import COUNTS, QUEUES, WORKERS, make_job, make_worker, text_of
+from tests.jobqueue.admin.steps import COUNTS, QUEUES, WORKERS, make_job, make_worker, text_of
 from tests.jobqueue.conftest import UseRedis
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])

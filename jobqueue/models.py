@@ -17,7 +17,14 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue import events
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobTransitionRefused
-from jobqueue.statements import CLAIMED_FIELDS, claim_statement, complete_statement, insert_statement, run
+from jobqueue.statements import (
+    CLAIMED_FIELDS,
+    claim_statement,
+    complete_statement,
+    insert_or_lock_statement,
+    insert_statement,
+    run,
+)
 
 SKIPPED_PREFIX = "skipped: "
 _BATCH = 500
@@ -238,15 +245,21 @@ class JobManager(_ManagerOfJobs["Job"]):
             for job in jobs:
                 job.published_at = job.published_at and job.created_at
             return
-        # Numbers are given in the order of the jobs, whatever the order of the answer.
-        rows = sorted(run(connection, insert_statement(connection, jobs)))
-        created_at = _as_moment(rows[0][1])
-        for job, (pk, _created_at) in zip(jobs, rows, strict=True):
-            values = job.__dict__
-            values["id"], values["created_at"] = pk, created_at
-            if values["published_at"] is not None:
-                values["published_at"] = values["run_at"] = created_at
-            job._state.adding, job._state.db = False, self.db
+        _note_inserted(jobs, run(connection, insert_statement(connection, jobs)), self.db)
+
+    def insert_or_lock(self, jobs: Sequence[Job]) -> list[Job]:
+        """Write those of the new jobs whose unique key is free, with one statement, and return them.
+
+        The waiting jobs that hold the other keys are locked until the transaction ends, and stay as they are.
+        A key that another transaction is about to write or to set free is waited for. No key stands twice in
+        `jobs`.
+        """
+        connection = connections[self.db]
+        rows = run(connection, insert_or_lock_statement(connection, jobs))
+        free = {unique_key for _pk, _created_at, unique_key in rows}
+        written = [job for job in jobs if job.unique_key is None or job.unique_key in free]
+        _note_inserted(written, rows, self.db)
+        return written
 
     def claim(self, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID) -> list[Job]:
         """Turn the waiting jobs among these `(job id, attempt)` pairs active for this worker, in their order.
@@ -299,6 +312,20 @@ class JobManager(_ManagerOfJobs["Job"]):
 
 _PAYLOAD = CLAIMED_FIELDS.index("payload")
 _CREATED_AT = CLAIMED_FIELDS.index("created_at")
+
+
+def _note_inserted(jobs: Sequence[Job], rows: Sequence[tuple[Any, ...]], using: str) -> None:
+    """Give the jobs what their INSERT returned: an id, and the time of the database."""
+    if not rows:
+        return
+    created_at = _as_moment(rows[0][1])
+    # Numbers are given in the order of the jobs, whatever the order of the answer.
+    for job, (pk, *_others) in zip(jobs, sorted(rows), strict=True):
+        values = job.__dict__
+        values["id"], values["created_at"] = pk, created_at
+        if values["published_at"] is not None:
+            values["published_at"] = values["run_at"] = created_at
+        job._state.adding, job._state.db = False, using
 
 
 def _as_moment(value: datetime | str | float) -> datetime:

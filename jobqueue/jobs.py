@@ -59,7 +59,8 @@ def enqueue(
     is the database alias of the row that causes the job.
 
     Raises InvalidJob (UnknownProcessor, UnknownQueue, InvalidPayload, PayloadTooLarge, InvalidRunAt,
-    InvalidUniqueKey) before anything is written.
+    InvalidUniqueKey) before anything is written. After an error of the database the transaction around it,
+    or the part of it up to the nearest savepoint, has to be rolled back.
     """
     database = using or _database()
     job = _build(processor, payload)

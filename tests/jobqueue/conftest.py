@@ -17,7 +17,11 @@ from tests.jobqueue import processors_for_tests
 collect_ignore = (
     []
     if os.environ.get("TEST_DATABASE_URL", "").startswith("postgres")
-    else ["test_statements_on_postgresql.py", "test_tally_on_postgresql.py"]
+    else [
+        "test_statements_on_postgresql.py",
+        "test_tally_on_postgresql.py",
+        "test_unique_keys_on_postgresql.py",
+    ]
 )
 
 UseRedis = Callable[[str, int], None]

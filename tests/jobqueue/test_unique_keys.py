@@ -10,8 +10,8 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from jobqueue.statistics import counts_of_database, counts_of_rows
 
+from jobqueue.counts.reading import counts_of_database, counts_of_rows
 from jobqueue.jobs import NewJob, enqueue, enqueue_many
 from jobqueue.models import Job
 from tests.jobqueue.processors_for_tests import SUCCEED

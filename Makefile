@@ -17,7 +17,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test test-browser soak lint format bench
+.PHONY: help demo demo-reset test test-browser soak lint format bench house
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -46,6 +46,9 @@ lint: $(VENV)/.installed-dev ## check style, types, imports between layers and m
 	$(LINT_ENVIRONMENT) $(PYTHON) -m mypy jobqueue settlements spendsync_site
 	$(LINT_ENVIRONMENT) $(VENV)/bin/lint-imports
 	$(LINT_ENVIRONMENT) $(PYTHON) manage.py makemigrations --check --dry-run
+
+house: | $(PYTHON) ## measure whether the house is in order: lengths, circles, who does what
+	@$(PYTHON) -m tests.house
 
 bench: .bench/.installed-python .bench/.installed-node ## compare with the peers (needs redis-server, PostgreSQL, node; ARGS="--help")
 	.bench/venv/bin/python -m benchmarks $(ARGS)

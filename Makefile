@@ -17,7 +17,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test test-browser soak lint format bench house
+.PHONY: help demo demo-reset test test-fast test-times test-browser soak lint format bench house
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -33,6 +33,12 @@ demo-reset: ## remove the demo's data, so that the next `make demo` starts over
 
 test: $(VENV)/.installed-dev ## run the tests (TEST_DATABASE_URL=postgres://… for PostgreSQL, ARGS="-k name")
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-fast: $(VENV)/.installed-dev ## run what tells most within a minute, on SQLite and without workers
+	TEST_DATABASE_URL= $(PYTHON) -m pytest --fast -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-times: $(VENV)/.installed-dev ## measure anew which tests `make test-fast` leaves out
+	TEST_DATABASE_URL= $(PYTHON) -m pytest --record-slow -n $(CORES) --dist loadgroup
 
 test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (needs chromium)
 	$(PYTHON) -m pytest -m browser $(ARGS)

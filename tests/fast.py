@@ -1,9 +1,9 @@
 """Chooses the tests that give the most for their time: `pytest --fast`, which `make test-fast` runs.
 
 In are all tests but those that start workers, and those that are recorded as slow in `slow_tests.json`: most
-test functions take a fifth of the time, a few take the rest. So a new test is in until somebody records that
-it is slow: `make test-times` measures them all anew. They are known by the names of their functions, whatever
-file these move to.
+test functions take an eighth of the time, a few take the rest. So a new test is in until somebody records
+that it is slow: `make test-times` measures them all anew. They are known by the names of their functions,
+whatever file these move to.
 
 Loaded with `-p tests.fast` (pyproject.toml).
 """
@@ -24,7 +24,7 @@ SLOW_TESTS = TESTS / "slow_tests.json"
 # Their tests start workers, a demo, a browser; the next folder that somebody makes is in.
 LEFT_OUT = frozenset({"browser", "faults", "integration", "soak"})
 STARTS_WORKERS = frozenset({"worker_process", "rqworker"})
-SHARE = 0.2
+SHARE = 1 / 8
 """What the fast test functions take of the time of all, which tells the same on every machine."""
 WORTH_A_WORD = 1.0
 """Seconds from which on a test function that is not recorded as slow is named after a fast run."""
@@ -133,4 +133,4 @@ class Stopwatch:
             return
         slow = {name: spent for name, spent in self._seconds.items() if spent >= WORTH_A_WORD}
         for name, spent in sorted(slow.items()):
-            terminalreporter.write_line(f"slow, `make test-times` would leave it out: {name}, {spent:.1f} s")
+            terminalreporter.write_line(f"slow here, and not recorded as slow: {name}, {spent:.1f} s")

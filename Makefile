@@ -17,7 +17,8 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test test-fast test-times test-browser soak lint format bench house
+.PHONY: help demo demo-reset test test-fast test-times test-browser soak bench house
+.PHONY: lint lint-style lint-types lint-imports lint-migrations format
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -46,11 +47,19 @@ test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (need
 soak: $(VENV)/.installed-dev ## run the long trials of faults (MINUTES=10 for each, TEST_DATABASE_URL=…)
 	SOAK_MINUTES=$(MINUTES) $(PYTHON) -m pytest -m soak $(ARGS) tests/soak
 
-lint: $(VENV)/.installed-dev ## check style, types, imports between layers and migrations
+lint: lint-style lint-types lint-imports lint-migrations ## check style, types, imports between layers and migrations
+
+lint-style: $(VENV)/.installed-dev
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+
+lint-types: $(VENV)/.installed-dev
 	$(LINT_ENVIRONMENT) $(PYTHON) -m mypy jobqueue settlements spendsync_site
+
+lint-imports: $(VENV)/.installed-dev
 	$(LINT_ENVIRONMENT) $(VENV)/bin/lint-imports
+
+lint-migrations: $(VENV)/.installed-dev
 	$(LINT_ENVIRONMENT) $(PYTHON) manage.py makemigrations --check --dry-run
 
 house: | $(PYTHON) ## measure whether the house is in order: lengths, circles, who does what

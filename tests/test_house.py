@@ -1,4 +1,4 @@
-"""What `make house` says is true."""
+"""The house is in order, and what `make house` says of it is true."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ import pytest
 from tests.house import (
     GUARDS,
     HALL,
+    KEYS,
+    LONGEST_CLASS,
+    LONGEST_FILE,
+    LONGEST_FUNCTION,
+    MEDIAN_FUNCTION,
     ROOMS,
     TALKERS,
     House,
@@ -25,6 +30,12 @@ from tests.house import (
 from tests.source_code import Place, circles, classes, files, functions, longer_than, median_length
 
 MakeHouse = Callable[[dict[str, str]], House]
+
+
+@pytest.fixture(scope="module")
+def house() -> House:
+    """This house."""
+    return House.read()
 
 
 @pytest.fixture
@@ -48,6 +59,55 @@ def a_function(lines: int, name: str = "long") -> str:
 def a_class(lines: int) -> str:
     """A class of so many lines."""
     return "class Long:\n" + "    value = 1\n" * (lines - 1)
+
+
+# This house -----------------------------------------------------------------------------------------
+
+
+def test_no_file_is_longer_than_400_lines(house: House) -> None:
+    assert longer_than(LONGEST_FILE, files(house.sources)) == ()
+
+
+def test_no_class_is_longer_than_200_lines(house: House) -> None:
+    assert longer_than(LONGEST_CLASS, classes(house.sources)) == ()
+
+
+def test_no_function_is_longer_than_40_lines(house: House) -> None:
+    assert longer_than(LONGEST_FUNCTION, functions(house.sources)) == ()
+
+
+def test_half_of_the_functions_have_at_most_5_lines(house: House) -> None:
+    median = median_length(functions(house.sources))
+
+    assert median <= MEDIAN_FUNCTION
+
+
+def test_no_modules_import_each_other_in_a_circle(house: House) -> None:
+    assert circles(house.sources) == []
+
+
+def test_the_guard_of_a_claim_is_spelled_only_by_the_verbs_and_in_their_texts(house: House) -> None:
+    assert outside_of(GUARDS, guards(house.sources)) == []
+
+
+def test_the_verbs_spell_the_guard_of_a_claim(house: House) -> None:
+    assert GUARDS[0] in {place.path for place in guards(house.sources)}
+
+
+def test_only_broker_supervisor_picture_and_command_import_rq_and_redis(house: House) -> None:
+    assert outside_of(TALKERS, talkers(house.sources)) == []
+
+
+def test_the_keys_of_redis_are_spelled_in_one_file(house: House) -> None:
+    assert outside_of(KEYS, key_spellers(house)) == []
+
+
+def test_no_protocol_counts_positions(house: House) -> None:
+    assert positional(house) == []
+
+
+def test_every_room_of_the_plan_holds(house: House) -> None:
+    assert rooms_that_hold(house, measures(house)) == ["hall", *ROOMS]
 
 
 # Lengths --------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ test: $(VENV)/.installed-dev ## run the tests (TEST_DATABASE_URL=postgres://… 
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 test-fast: $(VENV)/.installed-dev ## run what tells most within a minute, on SQLite and without workers
-	TEST_DATABASE_URL= $(PYTHON) -m pytest --fast -n $(WORKERS) --dist loadgroup $(ARGS)
+	TEST_DATABASE_URL= $(PYTHON) -m pytest --fast -n $(CORES) --dist loadgroup $(ARGS)
 
 test-times: $(VENV)/.installed-dev ## measure anew which tests `make test-fast` leaves out
 	TEST_DATABASE_URL= $(PYTHON) -m pytest --record-slow -n $(CORES) --dist loadgroup

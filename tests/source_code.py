@@ -97,9 +97,19 @@ def functions(sources: Iterable[Source]) -> list[Place]:
     return _longest_first(_definitions(sources, ast.FunctionDef, ast.AsyncFunctionDef))
 
 
-def median_length(functions: Sequence[Place]) -> float:
-    """Half of the functions have at most so many lines."""
-    return statistics.median(place.lines for place in functions) if functions else 0
+def median_length(sources: Iterable[Source]) -> float:
+    """Half of the functions have at most so many lines, from `def` to the last, without their docstrings."""
+    lengths = [
+        _lines(node) - (_lines(node.body[0]) if ast.get_docstring(node, clean=False) is not None else 0)
+        for source in sources
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return statistics.median(lengths) if lengths else 0
+
+
+def _lines(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
 def longer_than(limit: int, places: Iterable[Place]) -> tuple[Place, ...]:

@@ -190,16 +190,14 @@ def _settle_reminder(job: Job, status: str, using: str) -> None:
 
 def note_not_sent(job: Job | None, facts: dict[str, Any], status: str, reason: str, using: str) -> bool:
     """Write down why an e-mail is not sent; False if it went out already."""
-    rows = EmailDelivery.objects.using(using)
+    rows = EmailDelivery.objects.db_manager(using)
+    if job is None:
+        rows.create(**facts, status=status, error=reason, tries=0)
+        return True
+    if not carries_reminder(job):
+        return rows.end(job, status, reason, **facts)
     with transaction.atomic(using=using):
-        values = {"status": status, "error": reason}
-        if job is None:
-            rows.create(**facts, **values, tries=0)
-            return True
-        delivery, is_new = rows.get_or_create(job=job, defaults={**facts, **values, "tries": 0})
-        if not is_new:
-            left = rows.filter(pk=delivery.pk).exclude(status__in=EmailDelivery.TAKEN)
-            if not left.update(**values):
-                return False
-        give_up_reminder(job, using)
-    return True
+        is_noted = rows.end(job, status, reason, **facts)
+        if is_noted:
+            give_up_reminder(job, using)
+        return is_noted

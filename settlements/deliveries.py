@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, QuerySet
+from django.db.models import Exists, F, Q, QuerySet
 from django.db.models.functions import Now
 
 from jobqueue.clock import database_now
@@ -201,3 +201,12 @@ def note_not_sent(job: Job | None, facts: dict[str, Any], status: str, reason: s
         if is_noted:
             give_up_reminder(job, using)
         return is_noted
+
+
+def deferred_among_newest(most: int) -> QuerySet[EmailDelivery]:
+    """Those of the newest e-mails, so many of them at most, that wait for the mail server."""
+    newest = EmailDelivery.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    rows = EmailDelivery.objects.filter(pk__gt=newest - most, status=EmailDelivery.Status.DEFERRED)
+    # Those whose job somebody cancelled, or which gave up, wait no more.
+    waits = Q(job__isnull=True) | Q(job__state__in=[Job.State.WAITING, Job.State.ACTIVE])
+    return rows.filter(waits).order_by()

@@ -170,7 +170,7 @@ def _complete_statuses(using: str, mended: Counter[str]) -> None:
 
 def _with_sums(settlements: QuerySet[Settlement]) -> QuerySet[Settlement]:
     foreign = Payment.objects.filter(settlement=OuterRef("pk"), status=Payment.Status.COMPLETED)
-    noted = Discrepancy.objects.filter(settlement=OuterRef("pk"), closed_at__isnull=True)
+    noted = Discrepancy.objects.open().filter(settlement=OuterRef("pk"))
     rows = settlements.annotate(
         counted=PaidByPayments(),
         is_odd=Exists(foreign.exclude(amount_currency=OuterRef("amount_currency")).order_by())

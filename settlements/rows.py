@@ -187,8 +187,7 @@ def _is_barred_abroad(address: str, using: str) -> bool:
 
 def is_barred(address: str, using: str) -> bool:
     """Whether nothing is sent to this address."""
-    barred = BarredAddress.objects.using(using).filter(cleared_at__isnull=True)
-    return bool(address) and barred.filter(address=address.lower()).exists()
+    return bool(address) and BarredAddress.objects.using(using).barred().among(address).exists()
 
 
 def _was_written_to(settlement: Settlement | None, person: Any, question: Question, using: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.db import models
 from django.utils import timezone
@@ -14,14 +14,19 @@ from django_fsm import FSMField, transition
 from djmoney.models.fields import MoneyField
 from moneyed import Money
 
+from settlements.exceptions import InvalidRefund
 from settlements.models.payment_saving import PaymentSavingMixin
 from settlements.models.settlement import Settlement
 from settlements.money import (
     MAX_DIGITS,
     STORED_PLACES,
     AmountField,
+    check_amount,
     validate_payment_amount,
 )
+from settlements.templatetags.settlement_format import money
+
+LONGEST_FAILURE_REASON: Final = 200
 
 
 class Payment(PaymentSavingMixin):
@@ -57,7 +62,9 @@ class Payment(PaymentSavingMixin):
         help_text=_("How much of it went back, in its currency. A part leaves the payment completed."),
     )
     status = FSMField(_("status"), choices=Status.choices, default=Status.PENDING, db_index=True)
-    failure_reason = models.CharField(_("failure reason"), max_length=200, default="", blank=True)
+    failure_reason = models.CharField(
+        _("failure reason"), max_length=LONGEST_FAILURE_REASON, default="", blank=True
+    )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
     announced_status = models.CharField(max_length=20, default="", blank=True, editable=False)
@@ -89,6 +96,16 @@ class Payment(PaymentSavingMixin):
         """What of the payment went back, with its currency."""
         return Money(self.refunded_amount, self.amount.currency)
 
+    @property
+    def left(self) -> Money:
+        """What of the payment has not gone back."""
+        return Money(self.amount.amount - self.refunded_amount, self.amount.currency)
+
+    @property
+    def is_refunded_in_part(self) -> bool:
+        """Whether a part of it went back, and the rest still counts."""
+        return bool(self.refunded_amount) and self.status == self.Status.COMPLETED
+
     # Verbs --------------------------------------------------------------------------------------------
 
     @transition(field=status, source=[Status.PENDING], target=Status.PROCESSING)
@@ -104,8 +121,10 @@ class Payment(PaymentSavingMixin):
     @transition(
         field=status, source=[Status.PENDING, Status.PROCESSING, Status.COMPLETED], target=Status.FAILED
     )
-    def fail(self) -> None:
+    def fail(self, reason: str = "") -> None:
         """The money did not arrive. Save afterwards."""
+        if reason:
+            self.failure_reason = reason[:LONGEST_FAILURE_REASON]
 
     @transition(field=status, source=[Status.COMPLETED], target=Status.REFUNDED)
     def refund(self) -> None:
@@ -114,6 +133,29 @@ class Payment(PaymentSavingMixin):
     @transition(field=status, source=[Status.REFUNDED], target=Status.COMPLETED)
     def take_refund_back(self) -> None:
         """Nothing of it went back after all. Save afterwards."""
+
+    def give_back(self, amount: Decimal | None = None) -> None:
+        """So much of it went back, on top of what had; without an amount all that is left. Save afterwards.
+
+        Raises InvalidAmount, InvalidRefund, or TransitionNotAllowed if the money never arrived.
+        """
+        left, currency = self.left.amount, self.amount.currency
+        if amount is None or amount == left:
+            self.refund()
+            return
+        check_amount(Money(amount, currency), "the amount that goes back", zero_allowed=False)
+        if amount > left:
+            raise InvalidRefund(
+                f"at most {money(left, currency)} of it are left to go back, not {money(amount, currency)}"
+            )
+        self.refunded_amount += amount
+
+    def take_back(self) -> None:
+        """Nothing of it went back after all, be it all of it that had or a part. Save afterwards."""
+        if self.status == self.Status.REFUNDED:
+            self.take_refund_back()
+        else:
+            self.refunded_amount = Decimal(0)
 
     deleted_row: Mapping[str, Any] | None = None
     """What the row said right before it was deleted."""

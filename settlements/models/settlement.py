@@ -179,6 +179,10 @@ class Settlement(SettlementSavingMixin):
             self.adopt_status(self.paid().amount if paid is None else paid)
         return self.standing(paid)
 
+    def is_covered(self) -> bool:
+        """Whether the payments cover it, whatever somebody decided."""
+        return standing_of(self.amount.amount, self.paid().amount).status == self.Status.COMPLETED
+
     def open_amount(self) -> Money:
         """What is still to be paid."""
         return Money(self.standing().open_amount, self.amount.currency)

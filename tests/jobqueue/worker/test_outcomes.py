@@ -17,10 +17,7 @@ from tests.jobqueue.processors_for_tests import (
     SKIP,
     SUCCEED,
 )
-from tests.jobqueue.steps import (
-    claimed,
-    run,
-)
+from tests.jobqueue.steps import claimed, run
 
 pytestmark = pytest.mark.django_db
 

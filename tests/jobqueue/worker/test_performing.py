@@ -13,13 +13,7 @@ from django.dispatch import Signal
 
 from jobqueue import registry, signals
 from jobqueue.exceptions import JobQueueError, JobTimeout
-from jobqueue.jobs import (
-    Discard,
-    RetryLater,
-    Skipped,
-    current_database,
-    current_job,
-)
+from jobqueue.jobs import Discard, RetryLater, Skipped, current_database, current_job
 from jobqueue.models import Job
 from jobqueue.worker import performing
 from jobqueue.worker.claiming import Claim
@@ -33,9 +27,7 @@ from tests.jobqueue.processors_for_tests import (
     SUCCEED,
     Calls,
 )
-from tests.jobqueue.steps import (
-    claimed,
-)
+from tests.jobqueue.steps import claimed
 
 pytestmark = pytest.mark.django_db
 

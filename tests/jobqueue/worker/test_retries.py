@@ -8,24 +8,12 @@ from typing import Any
 
 import pytest
 
-from jobqueue.jobs import (
-    RetryLater,
-    enqueue,
-)
+from jobqueue.jobs import RetryLater, enqueue
 from jobqueue.models import Job
 from jobqueue.sql.clock import database_now
 from jobqueue.worker.outcomes import OutcomeStatus
-from tests.jobqueue.processors_for_tests import (
-    CALL,
-    FAIL,
-    RETRY_LATER,
-    Calls,
-)
-from tests.jobqueue.steps import (
-    claimed,
-    run,
-    run_waiting,
-)
+from tests.jobqueue.processors_for_tests import CALL, FAIL, RETRY_LATER, Calls
+from tests.jobqueue.steps import claimed, run, run_waiting
 
 pytestmark = pytest.mark.django_db
 

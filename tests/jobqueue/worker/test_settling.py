@@ -29,13 +29,7 @@ from tests.jobqueue.processors_for_tests import (
     SUCCEED,
     Calls,
 )
-from tests.jobqueue.steps import (
-    CLAIMANT,
-    OTHER_CLAIMANT,
-    claimed,
-    run,
-    settle,
-)
+from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, claimed, run, settle
 
 pytestmark = pytest.mark.django_db
 

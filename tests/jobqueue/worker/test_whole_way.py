@@ -12,18 +12,9 @@ import redis
 from jobqueue.broker import message
 from jobqueue.delivery import outbox
 from jobqueue.exceptions import JobQueueError
-from jobqueue.jobs import (
-    RetryPolicy,
-    processor,
-)
+from jobqueue.jobs import RetryPolicy, processor
 from jobqueue.models import Job
-from tests.jobqueue.steps import (
-    CLAIMANT,
-    claim_jobs,
-    list_of,
-    published,
-    run,
-)
+from tests.jobqueue.steps import CLAIMANT, claim_jobs, list_of, published, run
 
 pytestmark = pytest.mark.django_db
 

@@ -24,20 +24,20 @@ def test_who_gives_way_hands_back_what_no_thread_gets_to_and_says_how_many_it_to
     board = Board(1, threads=1)
     executor = _executor(board)
     jobs = [claimed(claimant=executor.holder) for _ in range(3)]
-    executor._start([Claim(job, "default") for job in jobs])
+    executor._claim_loop.start([Claim(job, "default") for job in jobs])
 
-    executor._retire()
+    executor._claim_loop._retire()
 
     assert set(Job.objects.values_list("state", "attempt", "failures")) == {("waiting", 1, 0)}
     assert (board.is_retiring(0), board.claimed(0)) == (True, 0)
 
 
 def test_nobody_gives_way_before_a_first_job() -> None:
-    assert not _executor(max_memory_per_process=1)._is_to_retire()
+    assert not _executor(max_memory_per_process=1)._claim_loop._is_to_retire()
 
 
 def test_too_much_memory_in_use_is_a_reason_to_give_way() -> None:
     executor = _executor(max_memory_per_process=1)
-    executor._start([Claim(claimed(claimant=executor.holder), "default")])
+    executor._claim_loop.start([Claim(claimed(claimant=executor.holder), "default")])
 
-    assert executor._is_to_retire()
+    assert executor._claim_loop._is_to_retire()

@@ -9,6 +9,7 @@ from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from jobqueue.broker import server
@@ -17,7 +18,7 @@ from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.plain_rq import adoption
 from jobqueue.registry import all_processors
-from jobqueue.sql.databases import databases
+from jobqueue.sql.databases import VENDORS, databases
 
 
 @register("jobqueue")
@@ -51,6 +52,22 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[C
         )
         for alias in databases()
         if not DATABASE_ALIAS.fullmatch(alias)
+    ]
+
+
+@register("jobqueue")
+def check_kinds_of_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Claims and counts are written for PostgreSQL and SQLite."""
+    if check_settings(None):
+        return []
+    return [
+        Error(
+            f"the jobs of the database {alias!r} cannot be run: {connections[alias].vendor} is not served",
+            hint="Keep jobs in PostgreSQL or SQLite, or leave the database out of JOBQUEUE DATABASES.",
+            id="jobqueue.E008",
+        )
+        for alias in databases()
+        if alias in connections and connections[alias].vendor not in VENDORS
     ]
 
 

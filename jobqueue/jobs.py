@@ -89,7 +89,7 @@ def enqueue(
     if unique_key is not None:
         job.unique_key = _check_text("unique_key", unique_key)
         return _insert_unique(job, database)
-    jobs_in(database).insert([job])
+    transitions.insert(jobs_in(database), [job])
     publish_on_commit([job], database)
     return job
 
@@ -144,10 +144,10 @@ def _build_requested(request: NewJob, run_at: datetime | None, clock: _Clock) ->
 def _insert_batch(rows: list[Job], database: str) -> list[Job]:
     """Write the jobs whose unique key is free; the others' holders stand in their places."""
     if all(job.unique_key is None for job in rows):
-        jobs_in(database).insert(rows)
+        transitions.insert(jobs_in(database), rows)
         return rows
     distinct = _each_key_once(rows)
-    by_key = {job.unique_key: job for job in jobs_in(database).insert_or_lock(distinct)}
+    by_key = {job.unique_key: job for job in transitions.insert_or_lock(jobs_in(database), distinct)}
     held = {job.unique_key: job for job in distinct if job.unique_key not in by_key}
     if held:
         by_key |= {holder.unique_key: holder for holder in _holders(held, database)}

@@ -6,8 +6,6 @@ import uuid
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from django.db.models.functions import Now
-
 from jobqueue.models import Job, transitions
 from jobqueue.sql.clock import database_now, pretend
 from jobqueue.worker.claiming import Claim, Holder
@@ -30,7 +28,7 @@ def at(moment: datetime) -> AbstractContextManager[None]:
 
 def run_job(job: Job, *, using: str = "default") -> Outcome:
     """Run one attempt of a waiting job now, due or not. AssertionError if it is not waiting."""
-    Job.objects.using(using).waiting().filter(pk=job.pk).update(run_at=Now())
+    transitions.bring_forward(Job.objects.using(using).filter(pk=job.pk), None)
     job.refresh_from_db(using=using)
     claimed = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], _HOLDER.id)
     assert claimed, f"job {job.pk} is {job.state}, not waiting"
@@ -38,8 +36,8 @@ def run_job(job: Job, *, using: str = "default") -> Outcome:
     settle_and_tell([outcome], _HOLDER, Teller())
     if outcome.status == OutcomeStatus.RETRIED and outcome.delay is not None:
         # The database's own clock wrote the time; `at` may pretend another.
-        rows = Job.objects.using(using).waiting().filter(pk=job.pk)
-        rows.update(run_at=database_now(using) + outcome.delay)
+        rows = Job.objects.using(using).filter(pk=job.pk)
+        transitions.bring_forward(rows, database_now(using) + outcome.delay)
     job.refresh_from_db(using=using)
     return outcome
 

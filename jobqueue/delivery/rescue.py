@@ -123,13 +123,8 @@ def interrupt(job: Job, using: str, reason: str) -> int:
 
 
 def _record_attempt(job: Job, using: str, message: str) -> None:
-    Attempt.objects.using(using).create(
-        job_id=job.pk,
-        number=job.attempt,
-        error_class=JobInterrupted.__name__,
-        message=message,
-        worker_name=_name(job),
-        started_at=job.started_at,
+    Attempt.objects.using(using).record(
+        job, error_class=JobInterrupted.__name__, message=message, worker_name=_name(job)
     )
 
 

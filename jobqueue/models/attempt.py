@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models.job import Job
+
+
+class AttemptQuerySet(models.QuerySet["Attempt"]):
+    """Failed runs of jobs."""
+
+    def record(
+        self, job: Job, *, error_class: str, message: str, worker_name: str, traceback: str = ""
+    ) -> Attempt:
+        """Write down that this attempt of the job failed, in the transaction that says what becomes of it.
+
+        Raises IntegrityError if that was written down already.
+        """
+        return self.create(
+            job_id=job.pk,
+            number=job.attempt,
+            error_class=error_class,
+            message=message,
+            traceback=traceback,
+            worker_name=worker_name,
+            started_at=job.started_at,
+        )
+
+
+_ManagerOfAttempts = models.Manager.from_queryset(AttemptQuerySet)
 
 
 class Attempt(models.Model):
@@ -21,6 +47,8 @@ class Attempt(models.Model):
     worker_name = models.CharField(_("worker"), max_length=200, default="", blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), db_default=Now())
+
+    objects: ClassVar[_ManagerOfAttempts[Attempt]] = _ManagerOfAttempts()
 
     class Meta:
         ordering = ["job_id", "number"]

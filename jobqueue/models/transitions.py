@@ -1,21 +1,28 @@
 """Every arrow of a job's life, one verb each; nothing else changes a job's state.
 
-                  enqueue
-                     |            claim                 complete
-                     v     .------------------.     .--------------> completed
-    .----------> waiting -'                    `-> active
-    |             |  ^  ^                           |  |
-    |      cancel |  |  '---------------------------'  |  fail
-    |             v  |   hand_back  (same attempt)     '-----------> failed
-    |        cancelled   run_again  (next attempt)                     |
-    |             |                                                    |
-    '-------------'--------------------- retry ------------------------'
+             insert,
+         insert_or_lock
+                |
+                v        claim              complete
+    .-----> [waiting] ------------> [active] ------------> [completed]
+    |        |     ^                 |    |
+    |        |     '-----------------'    |     fail
+    |        |       run_again            '--------------> [failed]
+    | cancel |       hand_back                                |
+    |        v                                                |
+    |   [cancelled]                                           |
+    |        |                      retry                     |
+    '--------'------------------------------------------------'
 
-    waiting -> waiting: run_now, bring_forward; mark_published, mark_unpublished say who publishes it.
+    [waiting] -> [waiting]: run_now and bring_forward say when it is due; mark_published and
+    mark_unpublished who is to publish it.
+
+`attempt` is one more after run_again and retry, and stays after all others. What is over stays until somebody
+deletes it: `jobqueue_prune`, or people in the admin.
 
 What is active belongs to the worker that claimed it: each verb that ends a claim asks for the same job,
-attempt and worker (`_held`), so whoever lost a claim changes nothing. Every verb returns what it changed.
-Rows are those of one database: `Job.objects.using(alias)`, or `jobs_in(alias)`.
+attempt and worker (`_held`; in SQL `statements.HELD`), so whoever lost a claim changes nothing. Every verb
+returns what it changed. Rows are those of one database: `Job.objects.using(alias)`, or `jobs_in(alias)`.
 """
 
 from __future__ import annotations
@@ -23,7 +30,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.db import connections, models
 from django.db.models.functions import Coalesce, Now
@@ -31,7 +38,12 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.sql import rows
 from jobqueue.sql.fast_path import run
-from jobqueue.sql.statements import claim_statement, complete_statement
+from jobqueue.sql.statements import (
+    claim_statement,
+    complete_statement,
+    insert_or_lock_statement,
+    insert_statement,
+)
 
 if TYPE_CHECKING:
     from jobqueue.models.job import Job
@@ -50,6 +62,49 @@ class State(models.TextChoices):
     COMPLETED = "completed", _("completed")
     FAILED = "failed", _("failed")
     CANCELLED = "cancelled", _("cancelled")
+
+
+# Written -------------------------------------------------------------------------------------------
+
+
+def insert(jobs: JobManager, new: Sequence[Job]) -> None:
+    """Write new jobs with one statement. They get their ids, and the times that the database gave them.
+
+    Due are those whose `published_at` is set. Raises IntegrityError if a unique key is held; then none
+    was written.
+    """
+    if new:
+        connection = connections[jobs.db]
+        _note_inserted(new, run(connection, insert_statement(connection, new)), jobs.db)
+
+
+def insert_or_lock(jobs: JobManager, new: Sequence[Job]) -> list[Job]:
+    """Write those of the new jobs whose unique key is free, with one statement, and return them.
+
+    The waiting jobs that hold the other keys are locked until the transaction ends, and stay as they are.
+    A key that another transaction is about to write or to set free is waited for. No key stands twice in
+    `new`.
+    """
+    connection = connections[jobs.db]
+    found = run(connection, insert_or_lock_statement(connection, new))
+    free = {unique_key for _pk, _created_at, unique_key in found}
+    written = [job for job in new if job.unique_key is None or job.unique_key in free]
+    _note_inserted(written, found, jobs.db)
+    return written
+
+
+def _note_inserted(jobs: Sequence[Job], found: Sequence[tuple[Any, ...]], using: str) -> None:
+    """Give the jobs what their INSERT returned: an id, and the time of the database."""
+    if not found:
+        return
+    created_at = rows.as_moment(found[0][1])
+    # Numbers are given in the order of the jobs, whatever the order of the answer.
+    for job, (pk, *_others) in zip(jobs, sorted(found), strict=True):
+        values = job.__dict__
+        values["id"], values["created_at"] = pk, created_at
+        if values["published_at"] is not None:
+            values["published_at"] = values["run_at"] = created_at
+        job._state.adding, job._state.db = False, using
 
 
 # Started -------------------------------------------------------------------------------------------

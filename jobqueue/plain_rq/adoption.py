@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from jobqueue.conf import get_settings
 from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable, Discard
-from jobqueue.models import Job, JobQuerySet
+from jobqueue.models import Job, JobQuerySet, jobs_in, transitions
 from jobqueue.plain_rq import quarantine
 from jobqueue.plain_rq.requests import Refused, Request, read
 from jobqueue.registry import Processor, Skipped, get_processor, processor
@@ -113,7 +113,7 @@ def _adopt(request: Request) -> Job:
     using = _database()
     try:
         with transaction.atomic(using=using):
-            Job.objects.db_manager(using).insert([job])
+            transitions.insert(jobs_in(using), [job])
             # The key is free again once a job has started. What started holds no lock, so it is visible here.
             other = next((other for other in _jobs_of(request, besides=job) if _is_of(other, request)), None)
             if other is not None:

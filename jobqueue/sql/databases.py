@@ -10,6 +10,8 @@ from django.db import DatabaseError, InterfaceError, connections, router
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 
+# What the statements and triggers are written for; a database of another kind is an error of `check`.
+VENDORS = ("postgresql", "sqlite")
 OUTAGES = (BrokerUnavailable, DatabaseError, InterfaceError)
 
 

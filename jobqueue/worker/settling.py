@@ -123,13 +123,11 @@ def _settle_failure(outcome: Outcome, using: str, holder: Holder) -> bool:
             jobs_in(using), job, holder.id, failures=failures, reason=reason, delay=delay
         )
     if changed and outcome.failure:
-        Attempt.objects.using(using).create(
-            job_id=job.pk,
-            number=job.attempt,
+        Attempt.objects.using(using).record(
+            job,
             error_class=outcome.failure.error_class,
             message=outcome.failure.message,
             traceback=outcome.failure.traceback,
             worker_name=holder.name,
-            started_at=job.started_at,
         )
     return bool(changed)

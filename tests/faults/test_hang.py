@@ -11,8 +11,8 @@ from tests.conftest import StartWorker
 from tests.faults.steps import QUEUES
 from tests.workload.fixtures import Workload, note_jobs, wait_until_done
 
-TAKEN_FROM_REDIS = "jobqueue.models.JobManager.claim:before"
-CLAIMED = "jobqueue.models.JobManager.claim:after"
+TAKEN_FROM_REDIS = "jobqueue.models.transitions.claim:before"
+CLAIMED = "jobqueue.models.transitions.claim:after"
 
 
 def test_jobs_taken_from_redis_by_a_worker_that_is_lost_then_are_done_within_60_seconds(

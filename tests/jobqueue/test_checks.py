@@ -11,6 +11,7 @@ import redis
 from django.conf import LazySettings
 from django.core import checks as django_checks
 from django.core.checks import CheckMessage
+from django.db import connections
 
 from jobqueue import checks
 from jobqueue.jobs import processor
@@ -71,6 +72,29 @@ def test_a_database_whose_alias_does_not_fit_into_a_message_is_an_error(settings
 
     assert message.id == "jobqueue.E006"
     assert "'read-replica'" in message.msg
+
+
+@pytest.mark.parametrize("vendor", ["mysql", "oracle"])
+def test_a_database_that_is_not_served_is_an_error_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, vendor: str
+) -> None:
+    monkeypatch.setattr(connections["other"], "vendor", vendor)
+    [message] = _found()
+
+    assert message.id == "jobqueue.E008"
+    assert f"'other' cannot be run: {vendor} is not served" in message.msg
+    assert (
+        message.hint == "Keep jobs in PostgreSQL or SQLite, or leave the database out of JOBQUEUE DATABASES."
+    )
+
+
+def test_a_database_that_is_not_served_may_hold_other_things(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.JOBQUEUE = {"DATABASES": ("default",)}
+    monkeypatch.setattr(connections["other"], "vendor", "mysql")
+
+    assert _found() == []
 
 
 def test_without_django_rq_nothing_can_run(settings: LazySettings) -> None:

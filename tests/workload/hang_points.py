@@ -1,6 +1,6 @@
 """Holds a real worker at a chosen step, until a test kills it there or lets it go on.
 
-A worker started with `WORKLOAD_HANG_AT="jobqueue.models.JobManager.claim:before"` stops at the call of
+A worker started with `WORKLOAD_HANG_AT="jobqueue.models.transitions.claim:before"` stops at the call of
 that function (`:after`: at its return) in every thread that comes there. The production code knows
 nothing of it: the function is wrapped when the worker's Django starts.
 """

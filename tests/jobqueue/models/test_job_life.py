@@ -44,7 +44,7 @@ from jobqueue.counts.reading import queue_counts
 from jobqueue.delivery import outbox, rescue
 from jobqueue.exceptions import BrokerUnavailable, JobTransitionRefused
 from jobqueue.jobs import Discard, NewJob, RetryLater, RetryPolicy, Skipped, enqueue, enqueue_many, processor
-from jobqueue.models import Attempt, Job, JobManager, Queue, Worker
+from jobqueue.models import Attempt, Job, Queue, Worker, transitions
 from jobqueue.worker import claiming, limits, loops, performing
 from jobqueue.worker.claiming import Claim, Holder, Wanted
 from jobqueue.worker.in_hand import hand_back
@@ -380,7 +380,7 @@ class JobLife(RuleBasedStateMachine):
         if not before:
             return
         with (
-            mock.patch.object(JobManager, "claim", side_effect=OperationalError("the database is away")),
+            mock.patch.object(transitions, "claim", side_effect=OperationalError("the database is away")),
             pytest.raises(OperationalError),
         ):
             claiming.claim(self.workers[name].claimant, Wanted(count, QUEUES), self.teller)

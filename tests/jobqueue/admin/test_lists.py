@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from jobqueue.admin import failures, listing
-from jobqueue.admin.job_pages import JobAdmin
+from jobqueue.admin.all_jobs import JobAdmin
 from jobqueue.models import Job, subject_of
 from jobqueue.sql.clock import database_now
 from settlements.models import Settlement

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from jobqueue.admin.queue_pages import LimitsForm
+from jobqueue.admin.limits import LimitsForm
 from jobqueue.models import Queue
 from jobqueue.sql.clock import database_now
 from jobqueue.testing import drain

@@ -5,14 +5,14 @@ A job is a row, written in the caller's transaction: it exists exactly if that t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, models, router, transaction
+from django.db import models, router, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -54,8 +54,6 @@ __all__ = [
 _BATCH = 1000
 _LONGEST_TEXT = 200
 _NOW = Now()
-# Each further try needs a job of that key to be written and started between two statements.
-_UNIQUE_TRIES = 10
 
 
 def enqueue(
@@ -77,7 +75,8 @@ def enqueue(
     is the database alias of the row that causes the job.
 
     Raises InvalidJob (UnknownProcessor, UnknownQueue, InvalidPayload, PayloadTooLarge, InvalidRunAt,
-    InvalidUniqueKey) before anything is written.
+    InvalidUniqueKey) before anything is written. After an error of the database the transaction around it,
+    or the part of it up to the nearest savepoint, has to be rolled back.
     """
     database = using or _database()
     job = _build(processor, payload)
@@ -85,10 +84,12 @@ def enqueue(
     moment = _moment(run_at, delay, _Clock(database))
     if moment is not None:
         job.run_at = moment
+    else:
+        job.published_at = _NOW
     if unique_key is not None:
         job.unique_key = _check_text("unique_key", unique_key)
-        return _insert_unique(job, due=moment is None, database=database)
-    _insert(job, due=moment is None, database=database)
+        return _insert_unique(job, database)
+    jobs_in(database).insert([job])
     publish_on_commit([job], database)
     return job
 
@@ -120,7 +121,7 @@ def enqueue_many(
     requests = [job if isinstance(job, NewJob) else NewJob(*job) for job in jobs]
     clock = _Clock(database)
     rows = [_build_requested(request, run_at, clock) for request in requests]
-    with transaction.atomic(using=database):
+    with transaction.atomic(using=database, savepoint=False):
         for start in range(0, len(rows), _BATCH):
             rows[start : start + _BATCH] = _insert_batch(rows[start : start + _BATCH], database)
             publish_on_commit(rows[start : start + _BATCH], database)
@@ -141,37 +142,47 @@ def _build_requested(request: NewJob, run_at: datetime | None, clock: _Clock) ->
 
 
 def _insert_batch(rows: list[Job], database: str) -> list[Job]:
-    keys = [job.unique_key for job in rows if job.unique_key is not None]
-    held = _holders(keys, database) if keys else {}
-    new = [job for job in rows if job.unique_key not in held]
-    try:
-        with transaction.atomic(using=database):
-            jobs_in(database).insert(new)
-    except IntegrityError:
-        # A key was written by somebody else between the two statements, or stands twice in the batch.
-        return [_insert_one(job, database) for job in rows]
-    for job in rows if held else ():
-        if job.unique_key in held:
-            _take_earlier_time(held[job.unique_key], job, job.published_at is not None, database)
-    return [held.get(job.unique_key or "", job) for job in rows] if held else rows
+    """Write the jobs whose unique key is free; the others' holders stand in their places."""
+    if all(job.unique_key is None for job in rows):
+        jobs_in(database).insert(rows)
+        return rows
+    distinct = _each_key_once(rows)
+    by_key = {job.unique_key: job for job in jobs_in(database).insert_or_lock(distinct)}
+    held = {job.unique_key: job for job in distinct if job.unique_key not in by_key}
+    if held:
+        by_key |= {holder.unique_key: holder for holder in _holders(held, database)}
+    return [job if job.unique_key is None else by_key[job.unique_key] for job in rows]
 
 
-def _insert_one(job: Job, database: str) -> Job:
-    is_due = job.published_at is not None
-    if job.unique_key is None:
-        _insert(job, due=is_due, database=database)
-        return job
-    existing = _lock_waiting_with_key(job, database) or _insert_or_lock(job, is_due, database)
-    if existing is not job:
-        _take_earlier_time(existing, job, is_due, database)
-    return existing
+def _each_key_once(rows: list[Job]) -> list[Job]:
+    """Without the further jobs of a key, the first of which takes the earliest time of them all."""
+    first_of: dict[str, Job] = {}
+    distinct = []
+    for job in rows:
+        first = job if job.unique_key is None else first_of.setdefault(job.unique_key, job)
+        if first is job:
+            distinct.append(job)
+        elif first.published_at is None and _is_earlier(job, first):
+            first.run_at, first.published_at = job.run_at, job.published_at
+    return distinct
 
 
-def _holders(keys: Sequence[str], database: str) -> dict[str, Job]:
-    """The waiting jobs that hold these keys, locked."""
+def _holders(wanted: Mapping[str | None, Job], database: str) -> list[Job]:
+    """The waiting jobs that hold these keys, locked; moved to the time of the one wanted, if earlier."""
     rows = Job.objects.using(database).select_for_update()
-    holders = rows.filter(unique_key__in=keys, state=Job.State.WAITING, started_at__isnull=True)
-    return {job.unique_key: job for job in holders if job.unique_key is not None}
+    holders = list(rows.filter(unique_key__in=wanted, state=Job.State.WAITING, started_at__isnull=True))
+    for holder in holders:
+        job = wanted[holder.unique_key]
+        if _is_earlier(job, holder):
+            _bring_forward(holder, None if job.published_at is not None else job.run_at, database)
+    return holders
+
+
+def _is_earlier(job: Job, other: Job) -> bool:
+    """Whether a job that is not written yet is to start before the other one of its key."""
+    if job.published_at is not None:
+        return other.published_at is None
+    return other.run_at > job.run_at
 
 
 def cancel(job: Job | int, reason: str = "cancelled", *, using: str | None = None) -> Job:
@@ -252,46 +263,13 @@ def _check_text(name: str, value: str) -> str:
     return value
 
 
-def _insert(job: Job, *, due: bool, database: str) -> None:
-    if due:
-        job.published_at = _NOW
-    jobs_in(database).insert([job])
-
-
-def _insert_unique(job: Job, *, due: bool, database: str) -> Job:
-    with transaction.atomic(using=database):
-        existing = _lock_waiting_with_key(job, database) or _insert_or_lock(job, due, database)
-        if existing is not job:
-            _take_earlier_time(existing, job, due, database)
-        publish_on_commit([existing], database)
-        return existing
-
-
-def _insert_or_lock(job: Job, due: bool, database: str) -> Job:
-    for _ in range(_UNIQUE_TRIES - 1):
-        try:
-            with transaction.atomic(using=database):
-                _insert(job, due=due, database=database)
-            return job
-        except IntegrityError:
-            # Another transaction wrote the key first. Its job is visible now, or started meanwhile.
-            existing = _lock_waiting_with_key(job, database)
-            if existing is not None:
-                return existing
-    _insert(job, due=due, database=database)
-    return job
-
-
-def _lock_waiting_with_key(job: Job, database: str) -> Job | None:
-    """The job that holds the key, locked: it must not start before this transaction is visible to it."""
-    assert job.unique_key is not None
-    return _holders([job.unique_key], database).get(job.unique_key)
-
-
-def _take_earlier_time(holder: Job, job: Job, due: bool, database: str) -> None:
-    """The holder of a key takes the time that this job would have had, if that is the earlier one."""
-    if holder.published_at is None if due else holder.run_at > job.run_at:
-        _bring_forward(holder, None if due else job.run_at, database)
+def _insert_unique(job: Job, database: str) -> Job:
+    # A holder is locked to the end of the transaction: it must not start before what the caller wrote is
+    # visible to it. Whoever has no transaction gets one.
+    with transaction.atomic(using=database, savepoint=False):
+        [job_of_key] = _insert_batch([job], database)
+        publish_on_commit([job_of_key], database)
+        return job_of_key
 
 
 def _bring_forward(job: Job, moment: datetime | None, database: str) -> None:

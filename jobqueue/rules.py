@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from django.db.models.signals import post_save, pre_save
 
 from jobqueue import jobs
 
-__all__ = ["Change", "enqueue_on_save", "on_save"]
+__all__ = ["Change", "before_save", "enqueue_on_save", "on_save"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Change:
 
 
 Rule = Callable[[Any, Change], None]
+Preparation = Callable[[Any, dict[str, Any] | None, str], None]
 _MEMORY = "_jobqueue_before_save"
 
 
@@ -47,13 +48,33 @@ def on_save(model: type[models.Model], rule: Rule, *, fields: Sequence[str]) -> 
     locked, in the database just before the write, so a stale instance or a concurrent save
     counts as what it does to the row. The model's `save` must be atomic: `AtomicSaveMixin`.
     """
+    _watcher_of(model).add(rule, fields)
+
+
+def before_save(
+    model: type[models.Model],
+    prepare: Preparation,
+    *,
+    columns: Sequence[str],
+    computed: Callable[[Any], Mapping[str, Any]] = lambda instance: {},
+) -> None:
+    """Call `prepare(instance, stored, using)` before a row is written, which may change the instance.
+
+    `stored` holds these columns of the row as it is, and what `computed(instance)` names: expressions by
+    name. It is None for a new row. It is read together with what the rules of `on_save` compare, in one
+    statement, and locked as they say. `loaddata` (raw saves) calls nothing.
+    """
+    _watcher_of(model).prepare_with(prepare, columns, computed)
+
+
+def _watcher_of(model: type[models.Model]) -> _Watcher:
     watcher = _watchers.get(model)
     if watcher is None:
         watcher = _watchers[model] = _Watcher(model)
         identity = f"jobqueue.on_save:{model._meta.label_lower}"
         pre_save.connect(watcher.before, sender=model, weak=False, dispatch_uid=f"{identity}:before")
         post_save.connect(watcher.after, sender=model, weak=False, dispatch_uid=f"{identity}:after")
-    watcher.add(rule, fields)
+    return watcher
 
 
 def enqueue_on_save(
@@ -92,6 +113,9 @@ class _Watcher:
         self.model = model
         self._rules: list[tuple[Rule, frozenset[str]]] = []
         self._fields: dict[str, models.Field[Any, Any]] = {}
+        self._preparations: list[Preparation] = []
+        self._columns: list[str] = []
+        self._computed: list[Callable[[Any], Mapping[str, Any]]] = []
 
     def add(self, rule: Rule, fields: Sequence[str]) -> None:
         """Call the rule when one of these fields changes; a rule added twice counts once."""
@@ -105,11 +129,22 @@ class _Watcher:
             )
             self._fields[name] = field_
 
+    def prepare_with(
+        self, prepare: Preparation, columns: Sequence[str], computed: Callable[[Any], Mapping[str, Any]]
+    ) -> None:
+        """Prepare each row with the stored values of these columns; what is added twice counts once."""
+        if prepare not in self._preparations:
+            self._preparations.append(prepare)
+            self._columns.extend(columns)
+            self._computed.append(computed)
+
     def before(self, sender: Any, instance: models.Model, raw: bool, using: str, **_: Any) -> None:
-        """Remember the stored values."""
+        """Remember the stored values, and prepare the row."""
         if not raw:
             is_known = instance.pk is not None and not (instance._state.adding and _has_own_key(instance))
-            stored = self._stored(instance, using, lock=True) if is_known else None
+            stored = self._before(instance, using) if is_known else None
+            for prepare in self._preparations:
+                prepare(instance, stored, using)
             # With the instance, and in a pile: a receiver may save it again inside this save.
             instance.__dict__.setdefault(_MEMORY, []).append(stored)
 
@@ -134,11 +169,26 @@ class _Watcher:
             if created or change.fields:
                 rule(instance, change)
 
-    def _stored(self, instance: models.Model, using: str, *, lock: bool = False) -> dict[str, Any] | None:
-        rows = self.model._base_manager.using(using).filter(pk=instance.pk)
-        if lock and connections[using].in_atomic_block:
+    def _before(self, instance: models.Model, using: str) -> dict[str, Any] | None:
+        """What the row holds before the save, locked to its end."""
+        rows = self._row(instance, using)
+        if connections[using].in_atomic_block:
+            # No key, here and wherever a row is locked for a save: another row that is written at the same
+            # time may refer to it, which PostgreSQL checks at the commit, when that row's jobs are locked.
             rows = rows.select_for_update(no_key=True)
-        return rows.values(*(field_.attname for field_ in self._fields.values())).first()
+        computed = {name: value for compute in self._computed for name, value in compute(instance).items()}
+        columns = dict.fromkeys([*self._watched(), *self._columns])
+        return rows.values(*columns, **computed).first()
+
+    def _stored(self, instance: models.Model, using: str) -> dict[str, Any] | None:
+        """What the row holds of the fields of the rules."""
+        return self._row(instance, using).values(*self._watched()).first()
+
+    def _row(self, instance: models.Model, using: str) -> models.QuerySet[Any]:
+        return self.model._base_manager.using(using).filter(pk=instance.pk)
+
+    def _watched(self) -> list[str]:
+        return [field_.attname for field_ in self._fields.values()]
 
     def _changed(
         self,

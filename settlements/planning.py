@@ -48,7 +48,7 @@ def plan_reminders(
     Each of the `former_payers` (primary keys) is told that the debt is not his any more, if a letter had
     gone out to him.
     """
-    with transaction.atomic(using=using):
+    with transaction.atomic(using=using, savepoint=False):
         # The row counts: an instance can be stale, or hold what `update_fields` left out.
         current = (
             Settlement.objects.using(using).select_for_update(no_key=True).filter(pk=settlement.pk).first()
@@ -58,6 +58,8 @@ def plan_reminders(
         jobs = list(Job.objects.using(using).about(current).filter(processor=REMINDERS))
         unwanted = _unwanted(jobs, current)
         cancelled = _cancel(unwanted, current, using)
+        if not (_has_plan(current) or former_payers):
+            return Replanned(cancelled)
         settled = {job.unique_key for job in jobs if job not in unwanted and _is_settled(job, keep_cancelled)}
         if keep_cancelled:
             settled |= cancelled_keys(current, using)

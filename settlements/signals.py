@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.db.models import Value
 from django.db.models.signals import post_delete, pre_delete, pre_save
 
 from jobqueue.models import Job, subject_of
-from jobqueue.rules import Change, on_save
+from jobqueue.rules import Change, before_save, on_save
 from jobqueue.signals import job_cancelled, job_failed
 from settlements import decisions
 from settlements.conf import get_settings
@@ -21,8 +22,12 @@ from settlements.planning import plan_reminders
 
 def connect() -> None:
     """Connect every rule to its model."""
-    pre_save.connect(before_save, sender=Settlement, dispatch_uid="settlements.before_settlement")
-    pre_save.connect(before_save, sender=Payment, dispatch_uid="settlements.before_payment")
+    pre_save.connect(take_as_told, sender=Settlement, dispatch_uid="settlements.before_settlement")
+    pre_save.connect(take_as_told, sender=Payment, dispatch_uid="settlements.before_payment")
+    before_save(
+        Settlement, make_settlement_right, columns=Settlement.columns_before_save(), computed=_what_is_paid
+    )
+    before_save(Payment, make_payment_right, columns=Payment.columns_before_save())
     post_delete.connect(cancel_jobs, sender=Settlement, dispatch_uid="settlements.cancel_jobs")
     pre_delete.connect(before_delete, sender=Payment, dispatch_uid="settlements.before_delete")
     post_delete.connect(follow_deleted, sender=Payment, dispatch_uid="settlements.follow_deleted")
@@ -46,33 +51,34 @@ def connect() -> None:
     on_save(Payment, notify_about_payment, fields=["status", "refunded_amount", "settlement"])
 
 
-def before_save(
-    sender: type[Settlement | Payment], instance: Settlement | Payment, raw: bool, using: str, **_: Any
-) -> None:
-    """Make the row right before it is written; what `loaddata` writes is taken as it is, and as told."""
+def take_as_told(sender: Any, instance: Settlement | Payment, raw: bool, **_: Any) -> None:
+    """What `loaddata` writes is taken as it is, and as told."""
     if raw:
         if isinstance(instance, Settlement) and not instance.announced_status:
             _take_as_new(instance)
         instance.mark_as_announced(None)
-        return
-    stored = None
-    if not instance._state.adding:
-        # No key, here and wherever a settlement is locked: a payment that is written at the same time refers
-        # to it, which PostgreSQL checks at the commit, when that payment's jobs are locked already.
-        rows = sender._base_manager.using(using).select_for_update(no_key=True).filter(pk=instance.pk)
-        if isinstance(instance, Settlement):
-            code = instance.written_currency()
-            currency = Value(code) if code else "amount_currency"
-            rows = rows.annotate(counted=PaidByPayments(currency=currency))
-        columns = [*sender.columns_before_save(), *(["counted"] if sender is Settlement else [])]
-        stored = rows.values(*columns).first()
-    instance.before_save(stored)
-    if isinstance(instance, Settlement) and instance.history is None:
+
+
+def make_payment_right(payment: Payment, stored: Mapping[str, Any] | None, using: str) -> None:
+    """Make the row right before it is written."""
+    payment.before_save(stored)
+
+
+def make_settlement_right(settlement: Settlement, stored: Mapping[str, Any] | None, using: str) -> None:
+    """Make the row right before it is written."""
+    settlement.before_save(stored)
+    if settlement.history is None:
         if stored is None:
-            instance.history = is_history(instance)
+            settlement.history = is_history(settlement)
         elif not stored["announced_status"]:
             # Written in bulk, and saved before the reconciler met it: what counts is how it was written.
-            instance.history = is_history(instance, stored["status"])
+            settlement.history = is_history(settlement, stored["status"])
+
+
+def _what_is_paid(settlement: Settlement) -> dict[str, Any]:
+    """What payments count towards it, in the currency that the save writes."""
+    code = settlement.written_currency()
+    return {"counted": PaidByPayments(currency=Value(code) if code else "amount_currency")}
 
 
 def _take_as_new(settlement: Settlement) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import connections, models, transaction
 from django.db.models.functions import Now
@@ -17,7 +17,7 @@ from jobqueue.models.transitions import State
 from jobqueue.models.worker import Worker
 from jobqueue.sql.fast_path import run
 from jobqueue.sql.rows import as_moment
-from jobqueue.sql.statements import insert_statement
+from jobqueue.sql.statements import insert_or_lock_statement, insert_statement
 
 if TYPE_CHECKING:
     from jobqueue.models.job import Job
@@ -133,15 +133,21 @@ class JobManager(_ManagerOfJobs["Job"]):
             for job in jobs:
                 job.published_at = job.published_at and job.created_at
             return
-        # Numbers are given in the order of the jobs, whatever the order of the answer.
-        rows = sorted(run(connection, insert_statement(connection, jobs)))
-        created_at = as_moment(rows[0][1])
-        for job, (pk, _created_at) in zip(jobs, rows, strict=True):
-            values = job.__dict__
-            values["id"], values["created_at"] = pk, created_at
-            if values["published_at"] is not None:
-                values["published_at"] = values["run_at"] = created_at
-            job._state.adding, job._state.db = False, self.db
+        _note_inserted(jobs, run(connection, insert_statement(connection, jobs)), self.db)
+
+    def insert_or_lock(self, jobs: Sequence[Job]) -> list[Job]:
+        """Write those of the new jobs whose unique key is free, with one statement, and return them.
+
+        The waiting jobs that hold the other keys are locked until the transaction ends, and stay as they are.
+        A key that another transaction is about to write or to set free is waited for. No key stands twice in
+        `jobs`.
+        """
+        connection = connections[self.db]
+        rows = run(connection, insert_or_lock_statement(connection, jobs))
+        free = {unique_key for _pk, _created_at, unique_key in rows}
+        written = [job for job in jobs if job.unique_key is None or job.unique_key in free]
+        _note_inserted(written, rows, self.db)
+        return written
 
     def within_limits(
         self, messages: Sequence[tuple[str, int, int]], limits: Mapping[str, int]
@@ -165,3 +171,17 @@ class JobManager(_ManagerOfJobs["Job"]):
                 free[queue] -= 1
             allowed.append((job_id, attempt))
         return allowed
+
+
+def _note_inserted(jobs: Sequence[Job], rows: Sequence[tuple[Any, ...]], using: str) -> None:
+    """Give the jobs what their INSERT returned: an id, and the time of the database."""
+    if not rows:
+        return
+    created_at = as_moment(rows[0][1])
+    # Numbers are given in the order of the jobs, whatever the order of the answer.
+    for job, (pk, *_others) in zip(jobs, sorted(rows), strict=True):
+        values = job.__dict__
+        values["id"], values["created_at"] = pk, created_at
+        if values["published_at"] is not None:
+            values["published_at"] = values["run_at"] = created_at
+        job._state.adding, job._state.db = False, using

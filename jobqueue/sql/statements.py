@@ -91,6 +91,18 @@ _INSERT_ON_SQLITE = (
     RETURNING id, created_at
 """
 )
+# Where the key is free the job is written; where a waiting job holds it, that one is locked until the end of
+# the transaction: PostgreSQL locks what stands in the way before it looks at the last WHERE, which keeps the
+# row as it is. The first WHERE is the condition of the unique index, in its words: SQLite compares texts.
+_OR_LOCK = """
+    ON CONFLICT (unique_key) WHERE started_at IS NULL AND state = 'waiting' AND unique_key IS NOT NULL
+    DO UPDATE SET unique_key = excluded.unique_key WHERE false
+    RETURNING id, created_at, unique_key
+"""
+_INSERT_OR_LOCK = {
+    insert: insert.replace("RETURNING id, created_at", _OR_LOCK.strip())
+    for insert in (_INSERT_ON_POSTGRESQL, _INSERT_ONE_ON_POSTGRESQL, _INSERT_ON_SQLITE)
+}
 _COMPLETE_ON_POSTGRESQL = """
     UPDATE jobqueue_job AS job
     SET state = 'completed', finished_at = statement_timestamp(), reason = coalesce(done.reason, '')
@@ -112,7 +124,14 @@ _COMPLETE_ON_SQLITE = f"""
     RETURNING id
 """  # noqa: S608 - only placeholders
 # The statements of a lone job, which finds its servers idle: there planning takes as long as running them.
-OF_ONE_JOB = frozenset({_INSERT_ONE_ON_POSTGRESQL, _CLAIM_ONE_ON_POSTGRESQL, _COMPLETE_ONE_ON_POSTGRESQL})
+OF_ONE_JOB = frozenset(
+    {
+        _INSERT_ONE_ON_POSTGRESQL,
+        _INSERT_OR_LOCK[_INSERT_ONE_ON_POSTGRESQL],
+        _CLAIM_ONE_ON_POSTGRESQL,
+        _COMPLETE_ONE_ON_POSTGRESQL,
+    }
+)
 
 
 def _array(values: Sequence[Any]) -> str:
@@ -156,6 +175,11 @@ def insert_statement(connection: Any, jobs: Sequence[Job]) -> Statement:
         return _INSERT_ON_POSTGRESQL, [_array(column) for column in zip(*rows, strict=True)]
     as_text = connection.ops.adapt_datetimefield_value
     return _INSERT_ON_SQLITE, [json.dumps([(*row[:-1], row[-1] and as_text(row[-1])) for row in rows])]
+
+
+def insert_or_lock_statement(connection: Any, jobs: Sequence[Job]) -> Statement:
+    sql, parameters = insert_statement(connection, jobs)
+    return _INSERT_OR_LOCK[sql], parameters
 
 
 def complete_statement(

@@ -10,16 +10,17 @@ import pytest
 import redis
 from django.contrib.auth.models import Group, User
 from django.core import serializers
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import F, Value
-from django.db.models.functions import Concat
+from django.db.models.functions import Concat, Length
 from django.db.models.signals import post_save, pre_save
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from moneyed import Money
 
 from jobqueue import rules
 from jobqueue.models import Job
-from jobqueue.rules import Change, enqueue_on_save, on_save
+from jobqueue.rules import Change, before_save, enqueue_on_save, on_save
 from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
 from tests.jobqueue.processors_for_tests import SUCCEED
@@ -508,6 +509,74 @@ def test_row_and_job_are_committed_together_and_the_message_follows(redis_client
     _settlement().save()
 
     assert list_of(redis_client) == [Job.objects.get().message_id]
+
+
+# Before a save ------------------------------------------------------------------------------------
+
+
+class Preparation:
+    """Remembers what it was given, and makes each first name a capital one."""
+
+    def __init__(self) -> None:
+        self.stored: list[dict[str, Any] | None] = []
+
+    def __call__(self, user: User, stored: dict[str, Any] | None, using: str) -> None:
+        self.stored.append(stored)
+        user.first_name = user.first_name.title()
+
+
+@pytest.fixture
+def preparation() -> Preparation:
+    """What prepares users, with their name and how long it is."""
+    prepared = Preparation()
+    before_save(User, prepared, columns=["username"], computed=lambda user: {"length": Length("username")})
+    return prepared
+
+
+def test_a_new_row_is_prepared_without_stored_values(preparation: Preparation) -> None:
+    User.objects.create_user("somebody", first_name="ann")
+
+    assert preparation.stored == [None]
+    assert User.objects.get().first_name == "Ann"
+
+
+def test_a_row_is_prepared_with_what_it_holds(preparation: Preparation) -> None:
+    user = User.objects.create_user("somebody")
+    user.username = "another"
+    user.save()
+
+    assert preparation.stored[1:] == [{"username": "somebody", "length": 8}]
+
+
+def test_a_rule_hears_of_what_the_preparation_made(preparation: Preparation, user: User, rule: Rule) -> None:
+    user.first_name = "new"
+    user.save()
+
+    assert rule.last() == {"first_name": ("Old", "New")}
+
+
+def test_preparation_and_rules_read_a_row_once(preparation: Preparation, user: User, rule: Rule) -> None:
+    user.email = "new@example.com"
+    with CaptureQueriesContext(connection) as queries:
+        user.save()
+
+    assert [query["sql"].split()[0] for query in queries] == ["SELECT", "UPDATE"]
+    assert preparation.stored[-1] == {
+        "email": "old@example.com",
+        "first_name": "Old",
+        "username": "somebody",
+        "length": 8,
+    }
+
+
+def test_a_raw_save_is_not_prepared(preparation: Preparation) -> None:
+    user = User.objects.create_user("somebody", first_name="Ann")
+    text = serializers.serialize("json", [user]).replace("Ann", "ann")
+    for loaded in serializers.deserialize("json", text):
+        loaded.save()
+
+    assert len(preparation.stored) == 1
+    assert User.objects.get().first_name == "ann"
 
 
 # Atomic saves -------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ from jobqueue.worker.relay import Relay
 from jobqueue.worker.settler import Settler
 from jobqueue.worker.threads import STALLED_AFTER, JobThreads
 
-logger = logging.getLogger("jobqueue.executor")
+logger = logging.getLogger(__name__)
 # How often an idle executor looks without a bell: a token can be lost with its Redis, or with who took it.
 _LOOK_EVERY = 1.0
 # Seconds that settling and handing back may take after the shutdown time-out.

@@ -13,7 +13,7 @@ from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import jobs_in, transitions
 from jobqueue.worker.claiming import Claim
 
-logger = logging.getLogger("jobqueue.executor")
+logger = logging.getLogger(__name__)
 
 WORKER_STOPPED = "handed back: its worker stopped"
 

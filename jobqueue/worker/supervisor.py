@@ -45,7 +45,7 @@ from jobqueue.worker.executor import Executor
 from jobqueue.worker.in_hand import hand_back
 from jobqueue.worker.options import EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB, STOP_SIGNALS, Options
 
-logger = logging.getLogger("jobqueue.worker")
+logger = logging.getLogger(__name__)
 
 # What each executor tells in the memory it shares with its supervisor.
 _RUNNING, _COMPLETED, _FAILED, _TAKEN, _RETIRING = range(5)

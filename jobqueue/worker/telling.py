@@ -15,7 +15,7 @@ from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.plain_rq import quarantine
 from jobqueue.plain_rq.adoption import Report
 
-logger = logging.getLogger("jobqueue.execution")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from jobqueue.sql import databases
 from jobqueue.worker.options import STOP_SIGNALS
 from jobqueue.worker.supervisor import SupervisorWorker
 
-logger = logging.getLogger("jobqueue.worker")
+logger = logging.getLogger(__name__)
 
 _LEAST = {
     "threads": 1,

@@ -16,7 +16,7 @@ from jobqueue.counts import triggers
 from jobqueue.models import Job, JobTally
 from jobqueue.sql.databases import databases
 
-logger = logging.getLogger("jobqueue.statistics")
+logger = logging.getLogger(__name__)
 # Up to so many jobs that are due and not published are counted one by one, each time.
 MOST_DUE = 10_000
 # Workers keep the tally short; a reader does it only where none runs.

@@ -23,7 +23,7 @@ from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
 from jobqueue.worker.threads import STALLED_AFTER, JobThreads
 
-logger = logging.getLogger("jobqueue.executor")
+logger = logging.getLogger(__name__)
 # How often an idle executor looks without a bell: a token can be lost with its Redis, or with who took it.
 _LOOK_EVERY = 1.0
 _LOOK_AT_MEMORY_EVERY = 1.0

@@ -21,7 +21,7 @@ from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.plain_rq import adoption
 from jobqueue.worker.telling import News, Teller
 
-logger = logging.getLogger("jobqueue.execution")
+logger = logging.getLogger(__name__)
 
 # What starts so many seconds after its claim counts again for the rate limit of its queue; see claim.lua.
 _LATE_START = 0.05

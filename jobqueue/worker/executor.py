@@ -33,7 +33,7 @@ from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
 from jobqueue.worker.threads import JobThreads
 
-logger = logging.getLogger("jobqueue.executor")
+logger = logging.getLogger(__name__)
 # Seconds that the last outcomes may take to be written down and told before a process goes without them.
 _SETTLE_WITHIN = 1.0
 

@@ -18,7 +18,7 @@ from jobqueue.sql.databases import databases
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Outcome
 
-logger = logging.getLogger("jobqueue.executor")
+logger = logging.getLogger(__name__)
 
 WORKER_STOPPED = "handed back: its worker stopped"
 _CLAIM_UNHEARD = "handed back: its worker did not hear of its claim"

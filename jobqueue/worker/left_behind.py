@@ -15,7 +15,7 @@ from jobqueue.worker.claiming import Claim
 from jobqueue.worker.in_hand import hand_back
 from jobqueue.worker.options import EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB
 
-logger = logging.getLogger("jobqueue.worker")
+logger = logging.getLogger(__name__)
 
 # Ends that no job can have brought about but one that is noted already.
 _INNOCENT = (0, EXIT_STUCK_JOB, EXIT_JOBS_LEFT, EXIT_RETIRED)

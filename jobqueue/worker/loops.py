@@ -23,7 +23,7 @@ from jobqueue.plain_rq import adoption
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
 
-logger = logging.getLogger("jobqueue.loops")
+logger = logging.getLogger(__name__)
 # So many seconds after the database is back every worker has given a sign of life.
 _BEATS_AGAIN_WITHIN = 3.0
 

@@ -24,7 +24,7 @@ from jobqueue.sql.databases import for_each_database
 from jobqueue.worker.loops import WakePipe
 from jobqueue.worker.telling import Teller
 
-logger = logging.getLogger("jobqueue.relay")
+logger = logging.getLogger(__name__)
 
 _LEASE = 3.0
 # The leader looks once an interval, and this much further than the next look.

@@ -19,7 +19,7 @@ from rq.worker import WorkerStatus
 from jobqueue.conf import get_settings
 from jobqueue.worker.board import Totals
 
-logger = logging.getLogger("jobqueue.worker")
+logger = logging.getLogger(__name__)
 
 
 class RQPicture:

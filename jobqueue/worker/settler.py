@@ -19,7 +19,7 @@ from jobqueue.worker.claiming import Holder
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.telling import Teller
 
-logger = logging.getLogger("jobqueue.executor")
+logger = logging.getLogger(__name__)
 _SETTLE_AT_ONCE = 128
 # While other jobs run, outcomes wait this long for company; a lone one is settled at once.
 _SETTLE_WITHIN = 0.004

@@ -31,7 +31,7 @@ from jobqueue.worker.options import EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB
 from jobqueue.worker.rq_picture import RQPicture
 from jobqueue.worker.vouching import Vouchers
 
-logger = logging.getLogger("jobqueue.worker")
+logger = logging.getLogger(__name__)
 
 _QUICK_DEATH = 2.0
 _QUICK_DEATHS_ALLOWED = 5

@@ -16,7 +16,7 @@ from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.plain_rq import quarantine
 from jobqueue.plain_rq.adoption import Report
 
-logger = logging.getLogger("jobqueue.execution")
+logger = logging.getLogger(__name__)
 
 # After hours without Redis the oldest counts are given up.
 _MOST_UNTOLD = 10_000

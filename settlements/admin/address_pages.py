@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.words import badge, mask_addresses
+from jobqueue.admin import badge, mask_addresses
 from settlements.addresses import bar
 from settlements.admin.base import ReadOnlyAdmin, masked, may
 from settlements.admin.moves import Answer, Move, action_for

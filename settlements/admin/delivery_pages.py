@@ -9,8 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount
-from jobqueue.admin.words import mask_addresses
+from jobqueue.admin import COUNT_LIMIT, BoundedCount, mask_addresses
 from settlements.admin.base import ReadOnlyAdmin, masked
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES

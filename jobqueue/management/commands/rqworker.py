@@ -26,7 +26,7 @@ from jobqueue.worker.supervisor import SupervisorWorker
 if TYPE_CHECKING:
     from rq import Worker
 
-logger = logging.getLogger("jobqueue.worker")
+logger = logging.getLogger(__name__)
 
 
 class Command(DjangoRQCommand):

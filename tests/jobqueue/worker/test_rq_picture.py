@@ -16,6 +16,7 @@ from jobqueue.worker import rq_picture
 from jobqueue.worker.board import Totals
 from jobqueue.worker.rq_picture import RQPicture
 from spendsync_site.demo.redis_server import RedisServer
+from tests.conftest import wait_until
 from tests.jobqueue.clocks import Clock
 
 IDLE = Totals(running=0, completed=0, failed=0)
@@ -126,11 +127,15 @@ def test_rqs_shutdown_command_is_heard(redis_client: redis.Redis) -> None:
     picture.report(IDLE)
     before = picture.is_told_to_shut_down
 
-    send_shutdown_command(redis_client, "worker-1")
     redis_client.publish("rq:pubsub:worker-1", "no command")
-    picture.report(IDLE)
+    send_shutdown_command(redis_client, "worker-1")
 
-    assert (before, picture.is_told_to_shut_down) == (False, True)
+    def is_heard() -> bool:
+        picture.report(IDLE)
+        return picture.is_told_to_shut_down
+
+    wait_until(is_heard)
+    assert not before
 
 
 def test_without_redis_the_worker_goes_on(

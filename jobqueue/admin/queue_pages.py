@@ -22,7 +22,7 @@ from jobqueue.admin.actions import log_change
 from jobqueue.admin.explain import serving_workers
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.broker import counters
-from jobqueue.broker.queues import MOST_RATE
+from jobqueue.broker.limits import MOST_RATE
 from jobqueue.counts.reading import queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue

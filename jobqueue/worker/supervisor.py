@@ -32,7 +32,7 @@ from rq import Worker as RQWorker
 from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from rq.worker import WorkerStatus
 
-from jobqueue.broker import bell, registries, server
+from jobqueue.broker import lead, registries, server
 from jobqueue.conf import get_settings
 from jobqueue.delivery import rescue
 from jobqueue.exceptions import BrokerUnavailable
@@ -409,7 +409,7 @@ class SupervisorWorker(RQWorker):
         """Remove the executor from RQ's registries and from the workers."""
         try:
             server.ping()
-            bell.lead(child.id.hex, 0)  # its relay may have led: another leads at once, not after its lease
+            lead.give_up(child.id.hex)  # its relay may have led: another leads at once, not after its lease
             registries.forget_worker(child.id.hex)
         except BrokerUnavailable:
             # Its row stays, so that the rescue does that when Redis is back.

@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from jobqueue import plain_rq
 from jobqueue.broker import queues
 from jobqueue.broker.message import Message
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.plain_rq import quarantine
-from jobqueue.plain_rq.adoption import Report
+from jobqueue.plain_rq import Report
 
 logger = logging.getLogger("jobqueue.execution")
 
@@ -54,7 +54,7 @@ def tell_redis() -> bool:
             try:
                 queues.finish(settled.messages, settled.worker_id, settled.counters, settled.batch_id)
                 for report in settled.reports:
-                    quarantine.report_adopted(*report)
+                    plain_rq.tell(report)
             except BrokerUnavailable as error:
                 logger.warning("Redis did not take the outcomes of %d jobs: %s", len(settled.messages), error)
                 return False

@@ -14,15 +14,14 @@ class JobQueueConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks and every app's processors."""
-        from jobqueue import checks
+        from jobqueue import checks, plain_rq
         from jobqueue.counts import proof
         from jobqueue.models import JobTally
         from jobqueue.monitoring import metrics
-        from jobqueue.plain_rq import adoption
 
         assert checks  # importing it registers the checks
         metrics.register()
-        adoption.register()
+        plain_rq.register()
         post_migrate.connect(proof.after_migrate, sender=self)
         pre_save.connect(proof.before_save, sender=JobTally)
         autodiscover_modules("processors")

@@ -12,11 +12,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from jobqueue import plain_rq
 from jobqueue.broker import server
 from jobqueue.broker.message import DATABASE_ALIAS
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.plain_rq import adoption
 from jobqueue.registry import all_processors
 from jobqueue.sql.databases import VENDORS, databases
 
@@ -82,7 +82,7 @@ def check_processors(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[
             id="jobqueue.E003",
         )
         for processor in all_processors()
-        if processor.queue not in configured and processor.name != adoption.PROCESSOR
+        if processor.queue not in configured and processor.name != plain_rq.PROCESSOR
     ]
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.conf import settings as django_settings
 
 from jobqueue.admin.words import absolute, exact_span, relative, span
-from jobqueue.broker import queues
+from jobqueue.broker import limits
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, UnknownProcessor
 from jobqueue.models import SKIPPED_PREFIX, Attempt, Job, Queue, Worker
@@ -61,7 +61,7 @@ def _used_up_rate(queue: Queue) -> int | None:
     if queue.rate_limit is None or queue.pk not in django_settings.RQ_QUEUES:
         return None
     try:
-        return queue.rate_limit if queues.is_rate_used_up(queue.pk, queue.rate_limit) else None
+        return queue.rate_limit if limits.is_rate_used_up(queue.pk, queue.rate_limit) else None
     except BrokerUnavailable:
         return None
 

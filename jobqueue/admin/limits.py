@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.broker.queues import MOST_RATE
+from jobqueue.broker.limits import MOST_RATE
 from jobqueue.models import Queue
 
 if TYPE_CHECKING:

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings as django_settings
-from rq.defaults import RQ_KEY_PREFIX
 
+from jobqueue.broker import keys
 from jobqueue.broker.connections import as_unavailable, circuit, client_for, clients
-from jobqueue.broker.scripts import run
+from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import BrokerUnavailable
 
 # The name of the bell that the leading relay listens to.
 RELAY = "relay"
 # Seconds after which Redis answers a blocking pop in any case, so that a dead connection is noticed.
 _BELL_ANSWERS_WITHIN = 10
-_MOST_FOR_SELECT = 1024
-
-
-def readable(files: Sequence[Any], timeout: float) -> set[int]:
-    """Those of these files, by number, that can be read within so many seconds.
-
-    `select` waits to the microsecond and `poll` to the millisecond, but only `poll` takes numbers above 1023,
-    which a process gets whose jobs leave files open.
-    """
-    numbers = [file if isinstance(file, int) else file.fileno() for file in files]
-    if max(numbers) < _MOST_FOR_SELECT:
-        return set(select.select(numbers, [], [], max(0.0, timeout))[0])
-    poll = select.poll()
-    for number in numbers:
-        poll.register(number, select.POLLIN)
-    return {number for number, _event in poll.poll(1000 * max(0.0, timeout))}
 
 
 class Bell:
@@ -47,7 +30,7 @@ class Bell:
 
     def __init__(self, names: Sequence[str], *, queue: str | None = None) -> None:
         self.names = tuple(names)
-        self._keys = [_bell(name) for name in names]
+        self._keys = [keys.bell(name) for name in names]
         self._client = client_for(queue or names[0])
         self._connection: Any = None
         self._armed_at = 0.0
@@ -88,10 +71,6 @@ class Bell:
         return False
 
 
-def _bell(name: str) -> str:
-    return f"{RQ_KEY_PREFIX}:jobqueue:bell:{name}"
-
-
 def relay_bell() -> Bell:
     """The bell that the leading relay listens to."""
     return Bell([RELAY], queue=next(iter(django_settings.RQ_QUEUES)))
@@ -99,21 +78,10 @@ def relay_bell() -> Bell:
 
 def ring_relay(*, hurry: bool = False) -> None:
     """Wake the relay that leads: there is a job with a near time that it may not know of yet."""
-    if hurry and circuit.is_open:
-        raise BrokerUnavailable("Redis did not answer a moment ago")
-    try:
-        with as_unavailable(), clients("publish")[0].pipeline(transaction=False) as pipeline:
+    with circuit.guarding() if hurry else nullcontext(), as_unavailable():
+        key, client = keys.bell(RELAY), clients("publish")[0]
+        with client.pipeline(transaction=False) as pipeline:
             # One token is enough, and a list that nobody empties must not grow.
-            pipeline.lpush(_bell(RELAY), 1)
-            pipeline.ltrim(_bell(RELAY), 0, 0)
+            pipeline.lpush(key, 1)
+            pipeline.ltrim(key, 0, 0)
             pipeline.execute()
-    except BrokerUnavailable:
-        if hurry:
-            circuit.open()
-        raise
-
-
-def lead(candidate: str, lease: float) -> bool:
-    """Take or keep the lead among the relays for `lease` seconds; 0 gives it up. Whether it was got."""
-    with as_unavailable():
-        return bool(run(clients("work")[0], "lead", candidate, int(lease * 1000)))

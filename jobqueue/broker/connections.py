@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -23,6 +23,8 @@ from jobqueue.exceptions import BrokerUnavailable
 # A save writes a few jobs; with more than these the caller enqueues in bulk, and Redis gets longer.
 FEW = 50
 _MANY_TIMES = 25
+
+Item = TypeVar("Item")
 
 
 @lru_cache(maxsize=64)
@@ -78,6 +80,20 @@ def clients(purpose: str) -> list[Redis]:
     return [_client(text, purpose) for text in _configs()]
 
 
+def by_server(
+    items: Iterable[Item], queue_of: Callable[[Item], str], purpose: str = "work"
+) -> Iterator[tuple[Redis, list[Item]]]:
+    """The items, which belong to queues, by the Redis server that has their queue; in the order given."""
+    groups: dict[Redis, list[Item]] = {}
+    by_queue: dict[str, list[Item]] = {}
+    for item in items:
+        queue = queue_of(item)
+        if queue not in by_queue:
+            by_queue[queue] = groups.setdefault(client_for(queue, purpose), [])
+        by_queue[queue].append(item)
+    yield from groups.items()
+
+
 @contextmanager
 def as_unavailable() -> Iterator[None]:
     try:
@@ -96,6 +112,17 @@ class Circuit:
     @property
     def is_open(self) -> bool:
         return time.monotonic() < self._open_until
+
+    @contextmanager
+    def guarding(self) -> Iterator[None]:
+        """Around what a save asks of Redis: refused while the circuit is open, which a failure opens."""
+        if self.is_open:
+            raise BrokerUnavailable("Redis did not answer a moment ago")
+        try:
+            yield
+        except BrokerUnavailable:
+            self.open()
+            raise
 
     def open(self) -> None:
         with self._lock:

@@ -11,10 +11,9 @@ from bisect import bisect_left
 from collections import defaultdict
 from functools import lru_cache
 
-from rq.defaults import RQ_KEY_PREFIX
-
+from jobqueue.broker import keys
+from jobqueue.broker.answers import text_of
 from jobqueue.broker.connections import as_unavailable, clients
-from jobqueue.broker.message import text_of
 
 JOBS = "job_processing_total"
 DURATION_BUCKET = "job_processing_duration_seconds_bucket"
@@ -50,7 +49,7 @@ def read(purpose: str = "work") -> dict[str, float]:
     total: dict[str, float] = defaultdict(float)
     with as_unavailable():
         for client in clients(purpose):
-            for field, value in client.hgetall(f"{RQ_KEY_PREFIX}:jobqueue:counters").items():
+            for field, value in client.hgetall(keys.COUNTERS).items():
                 total[text_of(field)] += float(value)
     return dict(total)
 

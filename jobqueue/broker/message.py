@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jobqueue.exceptions import JobQueueError
 
-# As claim.lua knows it. No more digits than a row's numbers can have, and never RQ's own UUIDs.
-MESSAGE_ID = re.compile(r"(?P<job>\d{1,18})-(?P<attempt>\d{1,9})(?:-(?P<database>\w{1,64}))?", re.ASCII)
-DATABASE_ALIAS = re.compile(r"\w{1,64}", re.ASCII)
+# No more digits than a row's numbers can have, and never RQ's own UUIDs. The scripts go by the same.
+JOB_DIGITS, ATTEMPT_DIGITS, ALIAS_LENGTH = 18, 9, 64
+MESSAGE_ID = re.compile(
+    rf"(?P<job>\d{{1,{JOB_DIGITS}}})-(?P<attempt>\d{{1,{ATTEMPT_DIGITS}}})"
+    rf"(?:-(?P<database>\w{{1,{ALIAS_LENGTH}}}))?",
+    re.ASCII,
+)
+DATABASE_ALIAS = re.compile(rf"\w{{1,{ALIAS_LENGTH}}}", re.ASCII)
 # What a stock RQ worker would call; it refuses, so that nothing runs outside our own worker.
 MESSAGE_FUNCTION = "jobqueue.broker.message.refuse_message"
 DEFAULT_DATABASE = "default"
+
+
+ENTRY = ("queue", "id", "data", "description", "timeout")
+"""What the scripts are given of a message that is to be queued, in RQ's words."""
 
 
 class Message(NamedTuple):
@@ -42,18 +50,10 @@ class Message(NamedTuple):
         job_id, attempt, using = match.groups()
         return cls(queue, int(job_id), int(attempt), using or DEFAULT_DATABASE)
 
-
-def foreign_id(message: bytes | str) -> str:
-    # An id that is no text must still be found again.
-    return message.decode("utf-8", "surrogateescape") if isinstance(message, bytes) else message
-
-
-def text_of(value: bytes | str) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-
-def in_pairs(flat: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-    return zip(flat[::2], flat[1::2], strict=True)
+    def entry(self) -> tuple[str, str, str, str, int]:
+        """The fields of `ENTRY`, what a queued message is to RQ's tools."""
+        data = f'["{MESSAGE_FUNCTION}", null, [{self.job_id}, {self.attempt}], {{}}]'
+        return self.queue, self.id, data, self.description, max(1, int(self.timeout))
 
 
 def refuse_message(job_id: int, attempt: int) -> None:

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from operator import attrgetter
 
-from redis import Redis
-from rq.defaults import RQ_KEY_PREFIX
-
-from jobqueue.broker.connections import FEW, as_unavailable, circuit, client_for, clients
-from jobqueue.broker.message import MESSAGE_FUNCTION, Message, foreign_id, in_pairs, text_of
-from jobqueue.broker.scripts import rq_now, run
-from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.broker import scripts
+from jobqueue.broker.answers import id_of, text_of
+from jobqueue.broker.connections import FEW, as_unavailable, by_server, circuit, client_for, clients
+from jobqueue.broker.limits import RATE_WINDOW, QueueLimits
+from jobqueue.broker.message import ENTRY, Message
+from jobqueue.broker.scripts import Script
 
 KEEP_FINISHED = 60
 _BATCH = 1000
-# Milliseconds for which a start counts against a rate limit, as claim.lua knows it.
-_RATE_WINDOW = 1100
-MOST_RATE = 10_000
-"""The highest rate limit: Redis keeps the time of so many starts."""
-
-
-class QueueLimits(NamedTuple):
-    """What holds messages of one queue back, in all workers together; None is no limit."""
-
-    rate: int | None = None
-    """Starts within any second."""
-    concurrency: int | None = None
-    """Jobs that run at once."""
+PUBLISH = Script("publish", "now", "only_new", messages=ENTRY)
+CLAIM = Script(
+    "claim",
+    *("count", "at_once", "worker", "worker_name", "now", "window"),
+    queues=("name", *QueueLimits._fields),
+)
+PUT_BACK = Script("put_back", "queue", "worker", backwards=())
+FINISH = Script(
+    "finish",
+    *("batch", "seconds", "keep", "worker"),
+    finished=("queue", "id"),
+    others=("queue", "id"),
+    counters=("field", "amount"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +56,19 @@ def publish(messages: Sequence[Message], *, hurry: bool = False, only_new: bool 
     With `hurry` (a user waits) Redis gets `PUBLISH_TIMEOUT` to connect and to answer, and none at
     all shortly after it failed. Raises BrokerUnavailable; what was pushed by then stays, harmlessly.
     """
-    if hurry and circuit.is_open:
-        raise BrokerUnavailable("Redis did not answer a moment ago")
-    now = rq_now()
-    purpose = "work" if not hurry else "publish" if len(messages) <= FEW else "publish many"
-    by_client: dict[int, tuple[Redis, list[Any]]] = {}
-    for message in messages:
-        client = client_for(message.queue, purpose)
-        arguments = by_client.setdefault(id(client), (client, []))[1]
-        data = f'["{MESSAGE_FUNCTION}", null, [{message.job_id}, {message.attempt}], {{}}]'
-        arguments += [message.queue, message.id, data, message.description, max(1, int(message.timeout))]
-    pushed = 0
-    which = "new" if only_new else "any"
-    try:
-        with as_unavailable():
-            for client, arguments in by_client.values():
-                for start in range(0, len(arguments), 5 * _BATCH):
-                    pushed += run(client, "publish", now, which, *arguments[start : start + 5 * _BATCH])
-    except BrokerUnavailable:
-        if hurry:
-            circuit.open()
-        raise
+    if not hurry:
+        return _publish(messages, "work", only_new)
+    with circuit.guarding():
+        return _publish(messages, "publish" if len(messages) <= FEW else "publish many", only_new)
+
+
+def _publish(messages: Sequence[Message], purpose: str, only_new: bool) -> int:
+    now, pushed = scripts.rq_now(), 0
+    with as_unavailable():
+        for client, group in by_server(messages, attrgetter("queue"), purpose):
+            for start in range(0, len(group), _BATCH):
+                entries = [message.entry() for message in group[start : start + _BATCH]]
+                pushed += scripts.run(client, PUBLISH, now=now, only_new=int(only_new), messages=entries)
     return pushed
 
 
@@ -95,47 +88,31 @@ def claim(
     """
     if not queues or count < 1:
         return Taken([], [])
-    client = client_for(queues[0])
-    described: list[Any] = []
-    for queue in queues:
-        limit = limits.get(queue, _NO_LIMITS)
-        described += [queue, *(-1 if value is None else value for value in limit)]
-    at_once = count if free is None else free
     with as_unavailable():
-        ours, foreign, pause = run(
-            client, "claim", count, at_once, worker_id, worker_name, rq_now(), *described
+        ours, foreign, *pause = scripts.run(
+            client_for(queues[0]),
+            CLAIM,
+            count=count,
+            at_once=count if free is None else free,
+            worker=worker_id,
+            worker_name=worker_name,
+            now=scripts.rq_now(),
+            window=RATE_WINDOW,
+            queues=[(queue, *limits.get(queue, _NO_LIMITS).texts()) for queue in queues],
         )
-    messages = [Message.parse(text_of(queue), text_of(message)) for queue, message in in_pairs(ours)]
-    quarantined = [(text_of(queue), foreign_id(message)) for queue, message in in_pairs(foreign)]
-    return Taken(messages, quarantined, None if pause < 0 else pause / 1000)
-
-
-def count_late_starts(starts: Mapping[str, tuple[int, int]]) -> None:
-    """Let rate limits count jobs from now that were claimed a while ago: (number, rate limit) by queue."""
-    with as_unavailable():
-        for queue, (number, rate) in starts.items():
-            run(client_for(queue), "late_starts", queue, number, rate)
-
-
-def is_rate_used_up(queue: str, rate: int, purpose: str = "probe") -> bool:
-    """Whether a rate limit lets no job of this queue start at this moment."""
-    with as_unavailable():
-        client = client_for(queue, purpose)
-        oldest = client.lindex(f"{RQ_KEY_PREFIX}:jobqueue:starts:{queue}", rate - 1) if rate else None
-        seconds, microseconds = client.time()
-    if oldest is None:
-        return rate == 0
-    return int(oldest) + _RATE_WINDOW > seconds * 1000 + microseconds // 1000
+    messages = [Message.parse(text_of(queue), text_of(message)) for queue, ids in ours for message in ids]
+    quarantined = [(text_of(queue), id_of(message)) for queue, ids in foreign for message in ids]
+    return Taken(messages, quarantined, pause[0] / 1000 if pause else None)
 
 
 def put_back(messages: Sequence[Message], worker_id: str) -> None:
     """Put messages that were claimed in vain back at the front of their queues."""
-    by_queue: dict[str, list[str]] = {}
+    by_queue: dict[str, list[str]] = defaultdict(list)
     for message in messages:
-        by_queue.setdefault(message.queue, []).append(message.id)
+        by_queue[message.queue].append(message.id)
     with as_unavailable():
         for queue, ids in by_queue.items():
-            run(client_for(queue), "put_back", queue, worker_id, *ids)
+            scripts.run(client_for(queue), PUT_BACK, queue=queue, worker=worker_id, backwards=ids[::-1])
 
 
 def finish(
@@ -148,30 +125,21 @@ def finish(
 
     Safe to repeat with the same `batch_id`: a batch counts once.
     """
-    by_client: dict[int, tuple[Redis, dict[str, tuple[list[str], list[str]]]]] = {}
-    for message, finished in settled:
-        client = client_for(message.queue)
-        by_queue = by_client.setdefault(id(client), (client, {}))[1]
-        by_queue.setdefault(message.queue, ([], []))[0 if finished else 1].append(message.id)
-    if not by_client and counters:
-        client = clients("work")[0]
-        by_client[id(client)] = (client, {})
-    left = [item for pair in (counters or {}).items() for item in pair]
+    groups = list(by_server(settled, lambda pair: pair[0].queue))
+    amounts = list((counters or {}).items())
+    if not groups and amounts:
+        groups = [(clients("work")[0], [])]
     batch = batch_id or uuid.uuid4().hex
     with as_unavailable():
-        for number, (client, by_queue) in enumerate(by_client.values()):
-            arguments: list[Any] = []
-            for queue, (done, others) in by_queue.items():
-                arguments += [queue, len(done), len(others), *done, *others]
-            run(
+        for number, (client, group) in enumerate(groups):
+            scripts.run(
                 client,
-                "finish",
-                f"{batch}-{number}",
-                int(time.time()),
-                KEEP_FINISHED,
-                worker_id,
-                len(by_queue),
-                *arguments,
-                *left,
+                FINISH,
+                batch=f"{batch}-{number}",
+                seconds=int(time.time()),
+                keep=KEEP_FINISHED,
+                worker=worker_id,
+                finished=[(message.queue, message.id) for message, finished in group if finished],
+                others=[(message.queue, message.id) for message, finished in group if not finished],
+                counters=amounts if number == 0 else [],
             )
-            left = []

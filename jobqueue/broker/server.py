@@ -8,8 +8,8 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from jobqueue.broker.answers import text_of
 from jobqueue.broker.connections import as_unavailable, clients
-from jobqueue.broker.message import text_of
 from jobqueue.exceptions import BrokerUnavailable
 
 # Bytes that a batch of messages may take: with less, Redis counts as full.

@@ -11,17 +11,18 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
+from jobqueue.broker import foreign
+from jobqueue.broker.foreign import Report
 from jobqueue.conf import get_settings
 from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable, Discard
 from jobqueue.models import Job, JobQuerySet, jobs_in, transitions
-from jobqueue.plain_rq import quarantine
 from jobqueue.plain_rq.requests import Refused, Request, read
 from jobqueue.registry import Processor, Skipped, get_processor, processor
 from jobqueue.sql.databases import databases
@@ -37,16 +38,6 @@ _RQ_STATUS = {
     Job.State.FAILED: "failed",
     Job.State.CANCELLED: "canceled",
 }
-
-
-class Report(NamedTuple):
-    """What RQ's tools are told of an adopted job; the arguments of `quarantine.report_adopted`."""
-
-    queue: str
-    rq_job_id: str
-    enqueued_at: str
-    status: str
-    text: str
 
 
 def look_after(messages: Iterable[tuple[str, str]]) -> int:
@@ -67,7 +58,7 @@ def look_after(messages: Iterable[tuple[str, str]]) -> int:
 
 def look_after_due() -> int:
     """Look after what other workers left, and after adopted jobs that ended without a word to RQ."""
-    return look_after(quarantine.to_look_after(_LOOK_AFTER_AT_ONCE))
+    return look_after(foreign.to_look_after(_LOOK_AFTER_AT_ONCE))
 
 
 def _look_after(queue: str, message_id: str) -> bool:
@@ -77,10 +68,21 @@ def _look_after(queue: str, message_id: str) -> bool:
         if job is None:
             job = _adopt(request)
     except Refused as refusal:
-        quarantine.explain(queue, message_id, str(refusal))
+        refuse(queue, message_id, str(refusal))
         return False
-    quarantine.report_adopted(*_report(job))
+    foreign.report(_report(job))
     return job.state in (Job.State.WAITING, Job.State.ACTIVE)
+
+
+def refuse(queue: str, message_id: str, why: str) -> None:
+    """Leave a foreign message in quarantine for good, and say there and in the log why it was not run."""
+    text = (
+        f"Quarantined: the message {message_id[:100]!r} on queue {queue!r} was not published by jobqueue "
+        "and was not run. Enqueue jobs with jobqueue.jobs.enqueue(). Of plain RQ's jobs only those run whose "
+        f'function JOBQUEUE["ALLOWED_FUNCTIONS"] names. This one does not, because {why}.'
+    )
+    foreign.refuse(queue, message_id, text)
+    logger.error(text)
 
 
 def _adopted(request: Request) -> Job | None:
@@ -151,6 +153,11 @@ def report_of(job: Job, *, is_failed: bool) -> Report | None:
     if job.processor != PROCESSOR or not {"rq_job_id", "enqueued_at"} <= job.payload.keys():
         return None
     return _report(job, Job.State.FAILED if is_failed else Job.State.COMPLETED)
+
+
+def tell(report: Report) -> None:
+    """Tell RQ's tools how an adopted job ended; BrokerUnavailable if Redis does not take it."""
+    foreign.report(report)
 
 
 def _report(job: Job, state: str = "") -> Report:

@@ -9,10 +9,10 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from jobqueue.broker import foreign
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import InvalidPayload
 from jobqueue.payloads import check_payload
-from jobqueue.plain_rq import quarantine
 
 # The ids that RQ itself takes, as far as they fit into a subject and a unique key.
 _ID = re.compile(r"[\w-]{1,120}", re.ASCII)
@@ -44,7 +44,7 @@ class Request:
 def read(queue: str, message_id: str) -> Request:
     """What a foreign message asks for; Refused if it is nothing that could be run here."""
     longest = _LONGEST_SPELLING * get_settings().payload_limit + _ENVELOPE
-    message = quarantine.read(queue, message_id, longest)
+    message = foreign.read(queue, message_id, longest)
     if message is None:
         raise Refused("it is no job of RQ's, or too large a one")
     if not _ID.fullmatch(message.id):

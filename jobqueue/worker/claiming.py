@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
+from jobqueue import plain_rq
 from jobqueue.broker import queues
+from jobqueue.broker.limits import QueueLimits
 from jobqueue.broker.message import Message
-from jobqueue.broker.queues import QueueLimits
 from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
-from jobqueue.plain_rq import adoption
 from jobqueue.worker.telling import News, Teller
 
 logger = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def _take(holder: Holder, wanted: Wanted) -> queues.Taken:
 
 def _look_after(quarantined: list[tuple[str, str]]) -> int:
     try:
-        return adoption.look_after(quarantined)
+        return plain_rq.look_after(quarantined)
     except Exception as error:
         # The messages that came with them must not wait; these are noted in Redis.
         logger.warning("foreign messages wait: %s: %s", type(error).__name__, error)
@@ -148,7 +148,7 @@ def _count_late_starts(claims: list[Claim], limits: Mapping[str, QueueLimits]) -
         if (limit := limits.get(queue)) is not None and limit.rate is not None
     }
     try:
-        queues.count_late_starts(late)
+        count_late_starts(late)
     except BrokerUnavailable as error:
         logger.warning("Redis did not take the late starts of %d jobs: %s", len(claims), error)
 

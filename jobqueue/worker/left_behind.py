@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 
-from jobqueue.broker import bell, registries, server
+from jobqueue.broker import lead, registries, server
 from jobqueue.delivery import rescue
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, Worker
@@ -53,7 +53,7 @@ def _forget(executor_id: uuid.UUID) -> None:
     """Remove the executor from RQ's registries and from the workers."""
     try:
         server.ping()
-        bell.lead(executor_id.hex, 0)  # its relay may have led: another leads at once, not after its lease
+        lead.give_up(executor_id.hex)  # its relay may have led: another leads at once, not after its lease
         registries.forget_worker(executor_id.hex)
     except BrokerUnavailable:
         # Its row stays, so that the rescue does that when Redis is back.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobqueue.broker.queues import MOST_RATE, QueueLimits
+from jobqueue.broker.limits import MOST_RATE, QueueLimits
 from jobqueue.models import Queue
 
 

@@ -14,12 +14,12 @@ from contextlib import suppress
 from django.db import connections, transaction
 from django.db.models.functions import Now
 
-from jobqueue.broker.bell import readable
+from jobqueue import plain_rq
+from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
 from jobqueue.counts import triggers
 from jobqueue.delivery import rescue
 from jobqueue.models import Worker
-from jobqueue.plain_rq import adoption
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
 
@@ -180,7 +180,7 @@ def rescuer() -> Callable[[], float]:
     def body() -> float:
         for_each_database(look_into)
         rescue.sweep(get_settings().heartbeat_interval)
-        adoption.look_after_due()
+        plain_rq.look_after_due()
         return get_settings().heartbeat_interval
 
     return body

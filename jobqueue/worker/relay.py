@@ -13,7 +13,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from jobqueue.broker import bell, queues
+from jobqueue.broker import bell, lead, queues
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
 from jobqueue.delivery import outbox
@@ -124,13 +124,13 @@ class Relay:
         """Let another relay lead at once."""
         if self._is_leading:
             with suppress(BrokerUnavailable):
-                bell.lead(self._candidate, 0)
+                lead.give_up(self._candidate)
 
     # Steps ----------------------------------------------------------------------------------------
 
     def _look_into_databases(self) -> None:
         settings = get_settings()
-        self._is_leading = bell.lead(self._candidate, _LEASE)
+        self._is_leading = lead.take(self._candidate, _LEASE)
         walks = time.monotonic() >= self._next_walk
 
         def look_into(using: str) -> None:

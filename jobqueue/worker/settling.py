@@ -10,10 +10,9 @@ from datetime import timedelta
 from django.db import transaction
 from django.dispatch import Signal
 
-from jobqueue import signals
+from jobqueue import plain_rq, signals
 from jobqueue.broker.message import Message
 from jobqueue.models import Attempt, Job, jobs_in, transitions
-from jobqueue.plain_rq import adoption
 from jobqueue.worker.claiming import Holder
 from jobqueue.worker.outcomes import DONE, Outcome, OutcomeStatus, count_outcomes
 from jobqueue.worker.performing import clean
@@ -77,7 +76,7 @@ def news_of(settled: Settled, holder: Holder) -> News:
         report
         for outcome in settled.counted
         if outcome.status != OutcomeStatus.RETRIED
-        and (report := adoption.report_of(outcome.job, is_failed=outcome.status == OutcomeStatus.FAILED))
+        and (report := plain_rq.report_of(outcome.job, is_failed=outcome.status == OutcomeStatus.FAILED))
     ]
     return News(messages, holder.id.hex, count_outcomes(settled.counted), reports)
 

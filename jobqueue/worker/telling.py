@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jobqueue import plain_rq
 from jobqueue.broker import queues
 from jobqueue.broker.message import Message
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.plain_rq import quarantine
-from jobqueue.plain_rq.adoption import Report
+from jobqueue.plain_rq import Report
 
 logger = logging.getLogger(__name__)
 
@@ -98,4 +98,4 @@ class Teller:
 def _tell(news: News) -> None:
     queues.finish(news.messages, news.worker_id, news.counters, news.batch_id)
     for report in news.reports:
-        quarantine.report_adopted(*report)
+        plain_rq.tell(report)

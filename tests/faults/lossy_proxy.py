@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import socket
 import threading
-from importlib import resources
 
+from jobqueue.broker import queues, scripts
 from tests.faults.proxy import Proxy
 
 _CHUNK = 65536
 
 
 def script_sha(name: str) -> bytes:
-    """By which a call of one of the job queue's scripts is known on the wire."""
-    text = resources.files("jobqueue").joinpath("lua", f"{name}.lua").read_bytes()
-    return hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
+    """By which a call of "publish", "claim" or "finish" is known on the wire."""
+    script: scripts.Script = getattr(queues, name.upper())
+    return script.sha.encode()
 
 
 class LossyProxy(Proxy):

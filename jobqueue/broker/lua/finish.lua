@@ -1,55 +1,44 @@
 -- Forgets messages whose jobs are settled, and counts their outcomes, once for each batch.
--- ARGV: prefix, batch id, unix time, seconds to keep finished messages, worker id, number of queues; then for
---   each queue its name, the number of its finished messages, the number of its other ones, the finished
---   messages, the other ones; then (field, amount) for each counter.
-local prefix, batch, now, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local worker, queues = ARGV[5], tonumber(ARGV[6])
+-- batch: its id; seconds: unix time; keep: seconds to keep finished messages; worker: its id;
+-- finished: queue, id; those are kept for a while for RQ's tools; others: the same; counters: field, amount.
+local queues = {}
+-- Seconds after which nobody tells of a batch again.
+local REPEATED_WITHIN = 600
+
 -- A batch whose answer was lost is sent again; it must not count twice.
-if not redis.call('SET', prefix .. ':jobqueue:batch:' .. batch, '1', 'NX', 'EX', 600) then
+if not redis.call('SET', key.batch .. batch, '1', 'NX', 'EX', REPEATED_WITHIN) then
   return 0
 end
-local MOST = 1000
-
-local function in_chunks(command, key, items)
-  for first = 1, #items, MOST do
-    redis.call(command, key, unpack(items, first, math.min(first + MOST - 1, #items)))
-  end
+local function begin(queue)
+  queues[queue] = {entries = {}, kept = {}}
+  return queues[queue]
 end
 
-local at = 7
-for _ = 1, queues do
-  local queue, finished, others = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local entries, kept = {}, {}
-  for i = at + 3, at + 2 + finished + others do
-    local message = ARGV[i]
-    local job = prefix .. ':job:' .. message
-    entries[#entries + 1] = message .. ':' .. worker
-    if i <= at + 2 + finished and keep > 0 then
-      redis.call('HSET', job, 'status', 'finished')
-      redis.call('EXPIRE', job, keep)
-      kept[#kept + 1] = now + keep
-      kept[#kept + 1] = message
-    else
-      redis.call('DEL', job)
-    end
-  end
-  in_chunks('ZREM', prefix .. ':wip:' .. queue, entries)
-  if #kept > 0 then
-    local registry = prefix .. ':finished:' .. queue
-    in_chunks('ZADD', registry, kept)
-    redis.call('ZREMRANGEBYSCORE', registry, 0, now)
+for <<finished>> in finished() do
+  local its = queues[queue] or begin(queue)
+  its.entries[#its.entries + 1] = id .. ':' .. worker
+  redis.call('HSET', key.job .. id, 'status', 'finished')
+  redis.call('EXPIRE', key.job .. id, keep)
+  its.kept[#its.kept + 1] = seconds + keep
+  its.kept[#its.kept + 1] = id
+end
+for <<others>> in others() do
+  local its = queues[queue] or begin(queue)
+  its.entries[#its.entries + 1] = id .. ':' .. worker
+  redis.call('DEL', key.job .. id)
+end
+for queue, its in pairs(queues) do
+  in_chunks('ZREM', key.started .. queue, its.entries)
+  if #its.kept > 0 then
+    in_chunks('ZADD', key.finished .. queue, its.kept)
+    redis.call('ZREMRANGEBYSCORE', key.finished .. queue, 0, seconds)
   end
   -- What a concurrency limit held back may go now.
-  if redis.call('LLEN', prefix .. ':queue:' .. queue) > 0 then
-    local bell = prefix .. ':jobqueue:bell:' .. queue
-    if redis.call('LLEN', bell) == 0 then
-      redis.call('RPUSH', bell, '1')
-    end
+  if redis.call('LLEN', key.list .. queue) > 0 then
+    ring(queue)
   end
-  at = at + 3 + finished + others
 end
-local counters = prefix .. ':jobqueue:counters'
-for i = at, #ARGV, 2 do
-  redis.call('HINCRBYFLOAT', counters, ARGV[i], ARGV[i + 1])
+for <<counters>> in counters() do
+  redis.call('HINCRBYFLOAT', key.counters, field, amount)
 end
 return 1

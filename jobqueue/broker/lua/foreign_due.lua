@@ -1,15 +1,13 @@
--- Hands out foreign messages whose time to be looked after has come; another asks 30 seconds later.
--- ARGV: prefix, how many of each queue, then the queues.
--- Returns {queue, message, ...}.
-local prefix, most = ARGV[1], tonumber(ARGV[2])
+-- Hands out foreign messages whose time to be looked after has come; another asks a while later.
+-- most: how many of each queue; queues: their names.
+-- Returns {{queue, id of a message}, ...}.
 local seconds = tonumber(redis.call('TIME')[1])
 local due = {}
-for i = 3, #ARGV do
-  local foreign = prefix .. ':jobqueue:foreign:' .. ARGV[i]
+for queue in queues() do
+  local foreign = key.foreign .. queue
   for _, message in ipairs(redis.call('ZRANGEBYSCORE', foreign, '-inf', seconds, 'LIMIT', 0, most)) do
-    redis.call('ZADD', foreign, seconds + 30, message)
-    due[#due + 1] = ARGV[i]
-    due[#due + 1] = message
+    redis.call('ZADD', foreign, seconds + LOOK_AGAIN, message)
+    due[#due + 1] = {queue, message}
   end
 end
 return due

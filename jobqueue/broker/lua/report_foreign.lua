@@ -1,10 +1,8 @@
 -- Says in RQ's words how a foreign job stands that was adopted.
--- ARGV: prefix, queue, RQ's job id, when it was enqueued, status, time, seconds to keep it finished and failed
---   unless it says so itself, text about a failure.
+-- queue; id; enqueued_at: when RQ enqueued it; status; text: about a failure; now: RQ's time; keep_finished,
+-- keep_failed: for how many seconds, unless the job says so itself.
 -- Returns 0 if there was nothing to say it about.
-local prefix, queue, id, enqueued_at, status, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local job, foreign = prefix .. ':job:' .. id, prefix .. ':jobqueue:foreign:' .. queue
-local failed = prefix .. ':failed:' .. queue
+local job, foreign, failed = key.job .. id, key.foreign .. queue, key.failed .. queue
 local seconds = tonumber(redis.call('TIME')[1])
 
 local function keep(registry, field, default)
@@ -35,7 +33,7 @@ if status == 'started' then
   if not redis.call('ZSCORE', foreign, id) then
     return 0
   end
-  redis.call('ZADD', foreign, seconds + 30, id)
+  redis.call('ZADD', foreign, seconds + LOOK_AGAIN, id)
   redis.call('ZREM', failed, id)
   redis.call('HSET', job, 'status', status, 'started_at', now)
   redis.call('HDEL', job, 'exc_info', 'ended_at')
@@ -47,11 +45,11 @@ redis.call('ZREM', failed, id)
 redis.call('HSET', job, 'status', status, 'ended_at', now)
 redis.call('HDEL', job, 'exc_info')
 if status == 'finished' then
-  keep(prefix .. ':finished:' .. queue, 'result_ttl', ARGV[7])
+  keep(key.finished .. queue, 'result_ttl', keep_finished)
 elseif status == 'failed' then
-  redis.call('HSET', job, 'exc_info', ARGV[9])
-  keep(failed, 'failure_ttl', ARGV[8])
+  redis.call('HSET', job, 'exc_info', text)
+  keep(failed, 'failure_ttl', keep_failed)
 else
-  redis.call('ZADD', prefix .. ':canceled:' .. queue, seconds, id)
+  redis.call('ZADD', key.canceled .. queue, seconds, id)
 end
 return 1

@@ -1,0 +1,64 @@
+"""Every key in Redis that the job queue reads or writes, spelled once; the scripts get theirs from here.
+
+RQ's own keys are those that its tools, its pages and its worker know. What is ours alone stands under
+`jobqueue`. A key never changes: messages outlive a deployment, and an old worker may run beside a new one.
+"""
+
+from __future__ import annotations
+
+from rq.defaults import RQ_KEY_PREFIX
+
+_OURS = f"{RQ_KEY_PREFIX}:jobqueue"
+
+COUNTERS = f"{_OURS}:counters"
+
+# By their names in the scripts. What ends in a colon is completed there: with a queue, but `job` with the id
+# of a message and `batch` with that of a batch.
+PATTERNS = {
+    "queues": f"{RQ_KEY_PREFIX}:queues",
+    "suspended": f"{RQ_KEY_PREFIX}:suspended",
+    "list": f"{RQ_KEY_PREFIX}:queue:",
+    "job": f"{RQ_KEY_PREFIX}:job:",
+    "started": f"{RQ_KEY_PREFIX}:wip:",
+    "finished": f"{RQ_KEY_PREFIX}:finished:",
+    "failed": f"{RQ_KEY_PREFIX}:failed:",
+    "canceled": f"{RQ_KEY_PREFIX}:canceled:",
+    "number": f"{_OURS}:list:",
+    "bell": f"{_OURS}:bell:",
+    "starts": f"{_OURS}:starts:",
+    "foreign": f"{_OURS}:foreign:",
+    "batch": f"{_OURS}:batch:",
+    "counters": COUNTERS,
+    "lead": f"{_OURS}:lead",
+    "swept": f"{_OURS}:swept",
+}
+
+
+def started(queue: str) -> str:
+    """RQ's registry of what runs, a sorted set of `<message id>:<worker id>`."""
+    return PATTERNS["started"] + queue
+
+
+def job(message_id: bytes) -> bytes:
+    """RQ's hash of one job; an id that is none of ours need not be text."""
+    return PATTERNS["job"].encode() + message_id
+
+
+def dependents(message_id: bytes) -> bytes:
+    """RQ's set of the jobs that wait for this one."""
+    return job(message_id) + b":dependents"
+
+
+def bell(name: str) -> str:
+    """A list of at most one token, which wakes whoever waits for it; the name is a queue's or the relay's."""
+    return PATTERNS["bell"] + name
+
+
+def starts(queue: str) -> str:
+    """When the last jobs of a queue with a rate limit started, in milliseconds, the newest first."""
+    return PATTERNS["starts"] + queue
+
+
+def foreign(queue: str) -> str:
+    """Messages that are not ours, by when somebody has to look after them; in seconds."""
+    return PATTERNS["foreign"] + queue

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from jobqueue import plain_rq
 from jobqueue.broker import queues
-from jobqueue.broker.limits import QueueLimits
+from jobqueue.broker.limits import QueueLimits, count_late_starts
 from jobqueue.broker.message import Message
 from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable

@@ -17,7 +17,8 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test test-browser soak lint format bench
+.PHONY: help demo demo-reset test test-fast test-times test-browser soak bench house
+.PHONY: lint lint-style lint-types lint-imports lint-migrations format
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -34,18 +35,35 @@ demo-reset: ## remove the demo's data, so that the next `make demo` starts over
 test: $(VENV)/.installed-dev ## run the tests (TEST_DATABASE_URL=postgres://… for PostgreSQL, ARGS="-k name")
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
+test-fast: $(VENV)/.installed-dev ## run what tells most within a minute, on SQLite and without workers
+	TEST_DATABASE_URL= $(PYTHON) -m pytest --fast -n $(CORES) --dist loadgroup $(ARGS)
+
+test-times: $(VENV)/.installed-dev ## measure anew which tests `make test-fast` leaves out
+	TEST_DATABASE_URL= $(PYTHON) -m pytest --record-slow -n $(CORES) --dist loadgroup
+
 test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (needs chromium)
 	$(PYTHON) -m pytest -m browser $(ARGS)
 
 soak: $(VENV)/.installed-dev ## run the long trials of faults (MINUTES=10 for each, TEST_DATABASE_URL=…)
 	SOAK_MINUTES=$(MINUTES) $(PYTHON) -m pytest -m soak $(ARGS) tests/soak
 
-lint: $(VENV)/.installed-dev ## check style, types, imports between layers and migrations
+lint: lint-style lint-types lint-imports lint-migrations ## check style, types, imports between layers and migrations
+
+lint-style: $(VENV)/.installed-dev
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+
+lint-types: $(VENV)/.installed-dev
 	$(LINT_ENVIRONMENT) $(PYTHON) -m mypy jobqueue settlements spendsync_site
+
+lint-imports: $(VENV)/.installed-dev
 	$(LINT_ENVIRONMENT) $(VENV)/bin/lint-imports
+
+lint-migrations: $(VENV)/.installed-dev
 	$(LINT_ENVIRONMENT) $(PYTHON) manage.py makemigrations --check --dry-run
+
+house: | $(PYTHON) ## measure whether the house is in order: lengths, circles, who does what
+	@$(PYTHON) -m tests.house
 
 bench: .bench/.installed-python .bench/.installed-node ## compare with the peers (needs redis-server, PostgreSQL, node; ARGS="--help")
 	.bench/venv/bin/python -m benchmarks $(ARGS)

@@ -46,12 +46,12 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[C
         return []
     return [
         Error(
-            f"the jobs of the database {alias!r} cannot be run: their messages would not be recognised",
+            f"the jobs of the database {using!r} cannot be run: their messages would not be recognised",
             hint="Name it with letters, digits and underscores, or leave it out of JOBQUEUE DATABASES.",
             id="jobqueue.E006",
         )
-        for alias in databases()
-        if not DATABASE_ALIAS.fullmatch(alias)
+        for using in databases()
+        if not DATABASE_ALIAS.fullmatch(using)
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.dispatch import Signal
 
-logger = logging.getLogger("jobqueue.signals")
+logger = logging.getLogger(__name__)
 
 job_enqueued = Signal()
 job_started = Signal()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+from anymail.signals import AnymailTrackingEvent, tracking
 from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobqueue.jobs import databases
-from settlements.mail_events import EventKind, MailEvent
+from settlements.mail_events import EventKind, MailEvent, mail_event_of
 from settlements.models import BarredAddress, EmailDelivery
 
 _CAUSES: Final = {
@@ -27,8 +28,8 @@ _STATUSES: Final = {
 }
 
 
-def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | None = None) -> None:
-    """Send nothing to this address any more.
+def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | None = None) -> BarredAddress:
+    """Send nothing to this address any more; the row that says so, perhaps from before it was written.
 
     What happened before an operator cleared it changes nothing, nor does what was known when it was cleared.
     """
@@ -39,6 +40,18 @@ def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | Non
         barred, is_new = rows.select_for_update().get_or_create(address=address.lower(), defaults=values)
         if not is_new and barred.cleared_at is not None and max(barred.cleared_at, barred.barred_at) < moment:
             rows.filter(pk=barred.pk).update(**values, cleared_at=None, cleared_by=None, clearing_reason="")
+        return barred
+
+
+def connect() -> None:
+    """Listen to anymail's tracking events."""
+    tracking.connect(note_event, dispatch_uid="settlements.mail_events")
+
+
+def note_event(sender: object, event: AnymailTrackingEvent, esp_name: str, **kwargs: Any) -> None:
+    """Note the event if it says something about an address. Errors pass: the provider then sends again."""
+    if (mail_event := mail_event_of(event, esp_name)) is not None:
+        note_mail_event(mail_event)
 
 
 def note_mail_event(event: MailEvent) -> None:

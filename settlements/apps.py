@@ -12,8 +12,8 @@ class SettlementsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks; connect the rules that turn saves into jobs; hear what providers report."""
-        from settlements import checks, mail_events, signals
+        from settlements import addresses, checks, signals
 
         assert checks  # importing it registers the checks
         signals.connect()
-        mail_events.connect()
+        addresses.connect()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, QuerySet
+from django.db.models import Exists, F, Q, QuerySet
 from django.db.models.functions import Now
 
 from jobqueue.jobs import RetryLater, database_now
@@ -189,16 +189,23 @@ def _settle_reminder(job: Job, status: str, using: str) -> None:
 
 def note_not_sent(job: Job | None, facts: dict[str, Any], status: str, reason: str, using: str) -> bool:
     """Write down why an e-mail is not sent; False if it went out already."""
-    rows = EmailDelivery.objects.using(using)
+    rows = EmailDelivery.objects.db_manager(using)
+    if job is None:
+        rows.create(**facts, status=status, error=reason, tries=0)
+        return True
+    if not carries_reminder(job):
+        return rows.end(job, status, reason, **facts)
     with transaction.atomic(using=using):
-        values = {"status": status, "error": reason}
-        if job is None:
-            rows.create(**facts, **values, tries=0)
-            return True
-        delivery, is_new = rows.get_or_create(job=job, defaults={**facts, **values, "tries": 0})
-        if not is_new:
-            left = rows.filter(pk=delivery.pk).exclude(status__in=EmailDelivery.TAKEN)
-            if not left.update(**values):
-                return False
-        give_up_reminder(job, using)
-    return True
+        is_noted = rows.end(job, status, reason, **facts)
+        if is_noted:
+            give_up_reminder(job, using)
+        return is_noted
+
+
+def deferred_among_newest(most: int) -> QuerySet[EmailDelivery]:
+    """Those of the newest e-mails, so many of them at most, that wait for the mail server."""
+    newest = EmailDelivery.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    rows = EmailDelivery.objects.filter(pk__gt=newest - most, status=EmailDelivery.Status.DEFERRED)
+    # Those whose job somebody cancelled, or which gave up, wait no more.
+    waits = Q(job__isnull=True) | Q(job__state__in=[Job.State.WAITING, Job.State.ACTIVE])
+    return rows.filter(waits).order_by()

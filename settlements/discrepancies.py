@@ -43,7 +43,7 @@ def note_contradiction(payment: Payment, text: str, using: str) -> None:
     """
     detail = text[:500]
     rows = Discrepancy.objects.using(using).filter(payment=payment, kind=Discrepancy.Kind.CONTRADICTION)
-    if rows.filter(closed_at__isnull=True).update(detail=detail) or rows.filter(detail=detail).exists():
+    if rows.open().update(detail=detail) or rows.filter(detail=detail).exists():
         return
     _open(
         using,

@@ -58,14 +58,8 @@ def add_email_notification_job(
     """
     emails.check_template_type(template_type)
     emails.check_address(email)
-    if not isinstance(subject, str) or len(subject) > _LONGEST_SUBJECT:
-        raise InvalidEmailSubject(
-            f"the e-mail's subject must be text of at most {_LONGEST_SUBJECT} characters"
-        )
-    if not isinstance(template_data, dict):
-        raise InvalidPayload(
-            f"template_data must be a dict, {{}} if there is none, not {type(template_data).__name__}"
-        )
+    _check_email_subject(subject)
+    _check_template_data(template_data)
     return enqueue(
         "email.notification",
         run_at=run_at,
@@ -92,17 +86,20 @@ def add_letter_job(
     using: str,
 ) -> Job:
     """Add a letter that the system decided on: ids alone, for what it says is looked up as it leaves."""
-    data = {"settlement_id": str(settlement.pk)}
-    if payment_id is not None:
-        data["payment_id"] = str(payment_id)
-    payload: dict[str, Any] = {
-        "user_id": _plain_id(user_id),
-        "template_type": template_type,
-        "template_data": data,
+    data = {
+        "settlement_id": str(settlement.pk),
+        "payment_id": None if payment_id is None else str(payment_id),
     }
-    if reminder is not None:
-        payload["reminder"] = reminder
-    return enqueue("email.notification", unique_key=unique_key, subject=settlement, using=using, **payload)
+    return enqueue(
+        "email.notification",
+        unique_key=unique_key,
+        subject=settlement,
+        using=using,
+        user_id=_plain_id(user_id),
+        template_type=template_type,
+        template_data=_without_none(data),
+        **_without_none({"reminder": reminder}),
+    )
 
 
 def add_settlement_reminder_job(
@@ -121,12 +118,7 @@ def add_settlement_reminder_job(
     Of each (type, step, due date) at most one goes out. Raises UnknownReminderType, SettlementNotFound,
     UserNotFound, InvalidDueDate, InvalidReminderStep, or an InvalidJob error of the job queue.
     """
-    if reminder_type not in ReminderType.values:
-        raise UnknownReminderType(
-            f"there is no reminder type {reminder_type!r}; allowed are: {', '.join(ReminderType.values)}"
-        )
-    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= _HIGHEST_STEP:
-        raise InvalidReminderStep(f"step must be a whole number from 0 to {_HIGHEST_STEP}, not {step!r:.60}")
+    _check_reminder(reminder_type, step)
     database = using or _database()
     settlement = _settlement(settlement_id, database)
     user_key = _user_key(user_id, database)
@@ -166,21 +158,10 @@ def add_settlement_processing_job(
     cover it. Raises UnknownProcessType, SettlementNotFound, UnknownTemplateType, or an InvalidJob error of
     the job queue.
     """
-    if process_type not in PROCESS_TYPES:
-        raise UnknownProcessType(
-            f"there is no process type {process_type!r}; allowed are: {', '.join(PROCESS_TYPES)}"
-        )
+    _check_process_type(process_type)
     database = using or _database()
     settlement = _settlement(settlement_id, database)
-    payload: dict[str, Any] = {"settlement_id": str(settlement.pk)}
-    if event is not None:
-        payload["event"] = emails.check_template_type(event)
-    if payment_id is not None:
-        payload["payment_id"] = _payment_key(payment_id)
-    if user_id is not None:
-        payload["user_id"] = _plain_id(user_id)
-    if reopen is not None:
-        payload["reopen"] = reopen
+    payload = _processing_payload(settlement, event, payment_id, user_id, reopen)
     return enqueue(
         f"settlement.{process_type}",
         run_at=run_at,
@@ -190,6 +171,64 @@ def add_settlement_processing_job(
         using=database,
         **payload,
     )
+
+
+# Checks -------------------------------------------------------------------------------------------
+
+
+def _check_email_subject(subject: str) -> None:
+    if not isinstance(subject, str) or len(subject) > _LONGEST_SUBJECT:
+        raise InvalidEmailSubject(
+            f"the e-mail's subject must be text of at most {_LONGEST_SUBJECT} characters"
+        )
+
+
+def _check_template_data(template_data: dict[str, Any]) -> None:
+    if not isinstance(template_data, dict):
+        raise InvalidPayload(
+            f"template_data must be a dict, {{}} if there is none, not {type(template_data).__name__}"
+        )
+
+
+def _check_reminder(reminder_type: str, step: int) -> None:
+    if reminder_type not in ReminderType.values:
+        raise UnknownReminderType(
+            f"there is no reminder type {reminder_type!r}; allowed are: {', '.join(ReminderType.values)}"
+        )
+    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= _HIGHEST_STEP:
+        raise InvalidReminderStep(f"step must be a whole number from 0 to {_HIGHEST_STEP}, not {step!r:.60}")
+
+
+def _check_process_type(process_type: str) -> None:
+    if process_type not in PROCESS_TYPES:
+        raise UnknownProcessType(
+            f"there is no process type {process_type!r}; allowed are: {', '.join(PROCESS_TYPES)}"
+        )
+
+
+# What a payload carries ---------------------------------------------------------------------------
+
+
+def _processing_payload(
+    settlement: Settlement,
+    event: str | None,
+    payment_id: UUID | str | None,
+    user_id: int | str | None,
+    reopen: bool | None,
+) -> dict[str, Any]:
+    return _without_none(
+        {
+            "settlement_id": str(settlement.pk),
+            "event": None if event is None else emails.check_template_type(event),
+            "payment_id": None if payment_id is None else _payment_key(payment_id),
+            "user_id": _plain_id(user_id),
+            "reopen": reopen,
+        }
+    )
+
+
+def _without_none(payload: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in payload.items() if value is not None}
 
 
 def _database() -> str:

@@ -1,7 +1,7 @@
 """What mail providers report after they took an e-mail: that it bounced, that somebody complained.
 
-Anymail turns the webhooks of SendGrid and Mailgun into its tracking events; `note_event` keeps those that
-say something about an address, in the same words for both, and hands them to `settlements.addresses`.
+Anymail turns the webhooks of SendGrid and Mailgun into its tracking events; `mail_event_of` keeps those that
+say something about an address, in the same words for both. `settlements.addresses` listens.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from anymail.signals import AnymailTrackingEvent, EventType, RejectReason, tracking
+from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
 from django.utils import timezone
 
 from settlements.emails import LONGEST_ADDRESS
@@ -53,19 +53,6 @@ class MailEvent:
     """The provider's name for the e-mail: what `anymail_status.message_id` was when it was sent."""
     message_id: str = ""
     """Our Message-ID, if the provider reports it: of the metadata, or the header."""
-
-
-def connect() -> None:
-    """Listen to anymail's tracking events."""
-    tracking.connect(note_event, dispatch_uid="settlements.mail_events")
-
-
-def note_event(sender: object, event: AnymailTrackingEvent, esp_name: str, **kwargs: Any) -> None:
-    """Hand the event on if it says something about an address. Errors pass: the provider then sends again."""
-    from settlements.addresses import note_mail_event
-
-    if (mail_event := mail_event_of(event, esp_name)) is not None:
-        note_mail_event(mail_event)
 
 
 def mail_event_of(event: AnymailTrackingEvent, esp_name: str) -> MailEvent | None:

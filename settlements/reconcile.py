@@ -19,7 +19,7 @@ from jobqueue.jobs import databases, reconciler
 from jobqueue.models import Job
 from jobqueue.rules import Change
 from settlements import deliveries, discrepancies, signals
-from settlements.decisions import cancelled_keys
+from settlements.decisions import CHECKS, cancelled_keys
 from settlements.history import is_history
 from settlements.jobs import add_settlement_processing_job
 from settlements.models import Discrepancy, PaidByPayments, Payment, Settlement
@@ -147,7 +147,7 @@ def _is_asked_about(payment: Payment, key: str, using: str) -> bool:
     if key in cancelled_keys(settlement, using):
         return True
     checks = Job.objects.using(using).unfinished().about(settlement)
-    payloads = checks.filter(processor="settlement.payment_status_check").values_list("payload", flat=True)
+    payloads = checks.filter(processor=CHECKS).values_list("payload", flat=True)
     return any(payload.get("payment_id") in (None, str(payment.pk)) for payload in payloads)
 
 
@@ -169,7 +169,7 @@ def _complete_statuses(using: str, mended: Counter[str]) -> None:
 
 def _with_sums(settlements: QuerySet[Settlement]) -> QuerySet[Settlement]:
     foreign = Payment.objects.filter(settlement=OuterRef("pk"), status=Payment.Status.COMPLETED)
-    noted = Discrepancy.objects.filter(settlement=OuterRef("pk"), closed_at__isnull=True)
+    noted = Discrepancy.objects.open().filter(settlement=OuterRef("pk"))
     rows = settlements.annotate(
         counted=PaidByPayments(),
         is_odd=Exists(foreign.exclude(amount_currency=OuterRef("amount_currency")).order_by())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.contrib.auth import get_user_model
@@ -76,14 +75,11 @@ def read(question: Question, using: str) -> Rows:
     )
 
 
-@lru_cache(maxsize=16)
 def _payments(using: str) -> Any:
-    # Made once, not for each e-mail; every use filters a copy of it.
     rows = Payment.objects.using(using).select_related("settlement__payer", "settlement__payee")
     return rows.annotate(counted=PaidByPayments("settlement_id", "settlement__amount_currency")).order_by()
 
 
-@lru_cache(maxsize=16)
 def _settlements(using: str) -> Any:
     rows = Settlement.objects.using(using).select_related("payer", "payee")
     return rows.annotate(counted=PaidByPayments()).order_by()
@@ -187,8 +183,7 @@ def _is_barred_abroad(address: str, using: str) -> bool:
 
 def is_barred(address: str, using: str) -> bool:
     """Whether nothing is sent to this address."""
-    barred = BarredAddress.objects.using(using).filter(cleared_at__isnull=True)
-    return bool(address) and barred.filter(address=address.lower()).exists()
+    return bool(address) and BarredAddress.objects.using(using).barred().among(address).exists()
 
 
 def _was_written_to(settlement: Settlement | None, person: Any, question: Question, using: str) -> bool:

@@ -62,7 +62,6 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "spendsync_site.urls"
 WSGI_APPLICATION = "spendsync_site.wsgi.application"
-ASGI_APPLICATION = "spendsync_site.asgi.application"
 
 TEMPLATES = [
     {
@@ -228,7 +227,6 @@ STORAGES = {
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 
 # Security ---------------------------------------------------------------------------------------

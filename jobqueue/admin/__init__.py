@@ -1,8 +1,28 @@
-"""The operators' pages in Django's admin: thin edges over the verbs of the models."""
+"""The operators' pages in Django's admin: thin edges over the verbs of the models.
 
-from jobqueue.admin import job_pages, queue_pages, worker_pages
+This is the door: other apps build their own pages from what is named here. To import it registers the pages.
+"""
+
+from jobqueue.admin import all_jobs, failed_jobs, queue_pages, stuck_jobs, worker_pages
+from jobqueue.admin.audit import log_change
 from jobqueue.admin.consequences import sends_emails
-from jobqueue.admin.listing import BoundedPaginator
+from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
+from jobqueue.admin.words import NOTHING, badge, mask_addresses
 
-__all__ = ["BoundedPaginator", "JobsPanelMixin", "job_pages", "queue_pages", "sends_emails", "worker_pages"]
+__all__ = [
+    "COUNT_LIMIT",
+    "NOTHING",
+    "BoundedCount",
+    "BoundedPaginator",
+    "JobsPanelMixin",
+    "all_jobs",
+    "badge",
+    "failed_jobs",
+    "log_change",
+    "mask_addresses",
+    "queue_pages",
+    "sends_emails",
+    "stuck_jobs",
+    "worker_pages",
+]

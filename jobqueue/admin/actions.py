@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.models import CHANGE, DELETION, LogEntry
-from django.contrib.contenttypes.models import ContentType
-from django.db import models, transaction
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from jobqueue.admin.audit import entry_of, write_down
 from jobqueue.admin.consequences import count_emails
 from jobqueue.admin.listing import BoundedCount, count_up_to_limit
 from jobqueue.admin.verbs import VERBS, Mail, Verb
@@ -147,8 +146,8 @@ def _back(model_admin: JobAdmin, request: HttpRequest) -> HttpResponseRedirect:
 
 
 @dataclass
-class Tally:
-    """What came of a bulk action."""
+class Progress:
+    """What a bulk action has changed so far, and the id of the last job it looked at."""
 
     changed: int = 0
     last: int = 0
@@ -160,60 +159,45 @@ def _carry_out(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, v
     if newest.isascii() and newest.isdecimal():
         # Nobody was asked about jobs that came after the question.
         jobs = jobs.filter(pk__lte=int(newest))
-    tally = _in_batches(verb.eligible(jobs.order_by()), verb, request)
+    progress = _in_batches(verb.eligible(jobs.order_by()), verb, request)
     across = request.POST.get("select_across") == "1"
-    left = count_up_to_limit(verb.eligible(jobs.filter(pk__gt=tally.last))) if across else BoundedCount(0)
-    for text, level in _messages(verb, tally, 0 if across else chosen - tally.changed, left):
+    left = count_up_to_limit(verb.eligible(jobs.filter(pk__gt=progress.last))) if across else BoundedCount(0)
+    for text, level in _messages(verb, progress, 0 if across else chosen - progress.changed, left):
         model_admin.message_user(request, text, level)
     return _back(model_admin, request)
 
 
-def _in_batches(eligible: JobQuerySet, verb: Verb, request: HttpRequest) -> Tally:
-    tally = Tally()
+def _in_batches(eligible: JobQuerySet, verb: Verb, request: HttpRequest) -> Progress:
+    progress = Progress()
     for _start in range(0, MOST_PER_REQUEST, BATCH):
-        if not _one_batch(eligible, verb, request, tally):
+        if not _one_batch(eligible, verb, request, progress):
             break
-    return tally
+    return progress
 
 
-def _one_batch(eligible: JobQuerySet, verb: Verb, request: HttpRequest, tally: Tally) -> bool:
+def _one_batch(eligible: JobQuerySet, verb: Verb, request: HttpRequest, progress: Progress) -> bool:
     """Lock a batch, change it and write it down, in one transaction. False once nothing is left.
 
     The lock makes of two operators who click at once one who changes a job and one who finds it changed.
     """
     with transaction.atomic(using=eligible.db):
-        rows = eligible.filter(pk__gt=tally.last).select_for_update().order_by("pk")
+        rows = eligible.filter(pk__gt=progress.last).select_for_update().order_by("pk")
         batch = list(rows.only("processor", "state", "run_at")[:BATCH])
         if not batch:
             return False
-        tally.last = batch[-1].pk
-        entries = {job.pk: _entry(job, verb, request) for job in batch}
-        tally.changed += verb.apply(Job.objects.using(eligible.db).filter(pk__in=entries))
-        LogEntry.objects.bulk_create(entries.values())
+        progress.last = batch[-1].pk
+        entries = {job.pk: entry_of(verb, job, request) for job in batch}
+        progress.changed += verb.apply(Job.objects.using(eligible.db).filter(pk__in=entries))
+        write_down(entries.values())
     return True
 
 
-def _operator(request: HttpRequest) -> Any:
-    return request.user.pk
-
-
-def _entry(job: Job, verb: Verb, request: HttpRequest) -> LogEntry:
-    return LogEntry(
-        user_id=_operator(request),
-        content_type=ContentType.objects.get_for_model(Job),
-        object_id=str(job.pk),
-        object_repr=str(job)[:200],
-        action_flag=DELETION if verb.name == "delete" else CHANGE,
-        change_message=f"{verb.label}: {verb.before(job)} → {verb.after}",
-    )
-
-
-def _messages(verb: Verb, tally: Tally, refused: int, left: BoundedCount) -> Iterator[tuple[str, int]]:
-    if tally.changed:
-        yield f"{_jobs(tally.changed)} {verb.done}.", messages.SUCCESS
+def _messages(verb: Verb, progress: Progress, refused: int, left: BoundedCount) -> Iterator[tuple[str, int]]:
+    if progress.changed:
+        yield f"{_jobs(progress.changed)} {verb.done}.", messages.SUCCESS
     if refused > 0:
         yield f"{_jobs(refused)} left alone: {verb.label.lower()} takes {verb.takes}.", messages.WARNING
-    if not tally.changed and refused <= 0:
+    if not progress.changed and refused <= 0:
         yield f"Nothing was {verb.done}: that takes {verb.takes}.", messages.WARNING
     if left:
         yield (
@@ -224,26 +208,3 @@ def _messages(verb: Verb, tally: Tally, refused: int, left: BoundedCount) -> Ite
 
 def _jobs(number: int) -> str:
     return f"{number:,} job{'' if number == 1 else 's'}"
-
-
-# Audit of one thing that is no job -----------------------------------------------------------------
-
-
-def log_change(request: HttpRequest, record: models.Model, message: str) -> None:
-    """Write down who changed this record and how."""
-    LogEntry.objects.create(
-        user_id=_operator(request),
-        content_type=ContentType.objects.get_for_model(record),
-        object_id=str(record.pk),
-        object_repr=str(record)[:200],
-        action_flag=CHANGE,
-        change_message=message,
-    )
-
-
-def history_of(job: Job) -> list[Any]:
-    """What operators did to this job, the latest first."""
-    entries = LogEntry.objects.filter(
-        content_type=ContentType.objects.get_for_model(Job), object_id=str(job.pk)
-    )
-    return list(entries.select_related("user").order_by("-action_time")[:50])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django import forms
 from django.conf import settings as django_settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -18,25 +17,21 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.actions import log_change
+from jobqueue.admin.audit import log_change
 from jobqueue.admin.explain import serving_workers
+from jobqueue.admin.limits import LimitsForm, limits_of
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.broker import counters
-from jobqueue.broker.queues import MOST_RATE
 from jobqueue.counts.reading import queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
 
 if TYPE_CHECKING:
     QueueModelAdmin = admin.ModelAdmin[Queue]
-    QueueModelForm = forms.ModelForm[Queue]
 else:
     QueueModelAdmin = admin.ModelAdmin
-    QueueModelForm = forms.ModelForm
 
-COUNTS = ("waiting", "active", "delayed", "failed", "completed")
 REFRESH_SECONDS = 4
-MOST_CONCURRENCY = 1_000_000
 NO_REDIS = "Redis cannot be reached: the numbers of completed jobs are unknown, and due jobs wait."
 
 
@@ -54,58 +49,6 @@ def live_counts() -> tuple[dict[str, dict[str, str]], bool]:
         texts["workers"] = f"{len(serving.get(name, []))}"
         shown[name] = texts
     return shown, completed is not None
-
-
-def limits_of(queue: Queue) -> str:
-    """The queue's limits in words; nothing if it has none."""
-    return ", ".join(
-        f"{limit:,} {what}"
-        for limit, what in ((queue.rate_limit, "a second"), (queue.concurrency_limit, "at once"))
-        if limit is not None
-    )
-
-
-class LimitField(forms.IntegerField):
-    """A whole number from 1 on, or nothing."""
-
-    widget = forms.NumberInput(attrs={"class": "vIntegerField"})
-    default_error_messages = {
-        "invalid": _("Enter a whole number of 1 or more, or leave this empty for no limit."),
-        "zero": _("With 0 no job would start: pause the queue instead. Empty is no limit."),
-        "too_much": _("The most is %(most)s. Leave this empty for no limit."),
-    }
-
-    def __init__(self, most: int, help_text: Any) -> None:
-        super().__init__(required=False, help_text=help_text)
-        self.most = most
-
-    def validate(self, value: int | None) -> None:
-        """Refuse what is no limit, and say what to do instead."""
-        if value is None:
-            return
-        if value == 0:
-            raise ValidationError(self.error_messages["zero"], code="zero")
-        if value < 0:
-            raise ValidationError(self.error_messages["invalid"], code="invalid")
-        if value > self.most:
-            raise ValidationError(
-                self.error_messages["too_much"], code="too_much", params={"most": f"{self.most:,}"}
-            )
-
-
-class LimitsForm(QueueModelForm):
-    """The limits of one queue."""
-
-    rate_limit = LimitField(
-        MOST_RATE, _("At most so many jobs start in any second, in all workers together. Empty: no limit.")
-    )
-    concurrency_limit = LimitField(
-        MOST_CONCURRENCY, _("At most so many jobs run at once, in all workers together. Empty: no limit.")
-    )
-
-    class Meta:
-        model = Queue
-        fields = ("rate_limit", "concurrency_limit")
 
 
 class QueueChangeList(ChangeList):
@@ -288,7 +231,7 @@ class QueueAdmin(QueueModelAdmin):
 
     @admin.display(description=_("completed"))
     def completed(self, queue: Queue) -> SafeString:
-        """Jobs completed since counting began."""
+        """Jobs completed since Redis counts them."""
         return self._linked(queue, "completed")
 
     def _linked(self, queue: Queue, state: str) -> SafeString:

@@ -15,7 +15,7 @@ from jobqueue.models import JobTally
 from jobqueue.registry import reconciler
 from jobqueue.sql.databases import can_serve, databases
 
-logger = logging.getLogger("jobqueue.counts")
+logger = logging.getLogger(__name__)
 _TABLES = {"jobqueue_job", "jobqueue_jobtally"}
 
 

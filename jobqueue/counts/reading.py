@@ -14,7 +14,7 @@ from jobqueue.counts import triggers
 from jobqueue.models import JobTally
 from jobqueue.sql.databases import databases
 
-logger = logging.getLogger("jobqueue.counts")
+logger = logging.getLogger(__name__)
 # Up to so many jobs that are due and not published are counted one by one, each time.
 MOST_DUE = 10_000
 # Workers fold the rows of counts; a reader does it only where none runs.

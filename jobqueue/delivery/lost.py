@@ -15,7 +15,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery.outbox import is_known, message_of, publishable
 from jobqueue.models import Job, Worker, transitions
 
-logger = logging.getLogger("jobqueue.outbox")
+logger = logging.getLogger(__name__)
 
 _TICK = timedelta(microseconds=1)
 

@@ -24,7 +24,7 @@ from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, transitions
 
-logger = logging.getLogger("jobqueue.outbox")
+logger = logging.getLogger(__name__)
 # What the relay holds in memory of the next moment; the rest is published when it is due.
 _MOST_UPCOMING = 5_000
 # A job due within so many seconds may be unknown to the relay, which looked ahead already.

@@ -25,7 +25,7 @@ from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker, jobs_in, transitions
 from jobqueue.registry import retry_policy_of
 
-logger = logging.getLogger("jobqueue.rescue")
+logger = logging.getLogger(__name__)
 
 KEEP_SILENT_WORKERS = timedelta(days=1)
 

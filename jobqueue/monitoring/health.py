@@ -18,7 +18,7 @@ from jobqueue.conf import get_settings
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 
-logger = logging.getLogger("jobqueue.health")
+logger = logging.getLogger(__name__)
 
 UP, DOWN = "UP", "DOWN"
 

@@ -20,7 +20,7 @@ from jobqueue.counts.reading import queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.registry import all_processors
 
-logger = logging.getLogger("jobqueue.metrics")
+logger = logging.getLogger(__name__)
 
 
 class JobQueueCollector(Collector):

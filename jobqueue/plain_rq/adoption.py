@@ -26,7 +26,7 @@ from jobqueue.plain_rq.requests import Refused, Request, read
 from jobqueue.registry import Processor, Skipped, get_processor, processor
 from jobqueue.sql.databases import databases
 
-logger = logging.getLogger("jobqueue.plain_rq")
+logger = logging.getLogger(__name__)
 
 PROCESSOR = "rq.function"
 _LOOK_AFTER_AT_ONCE = 100

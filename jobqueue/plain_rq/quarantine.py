@@ -14,7 +14,7 @@ from jobqueue.broker.connections import as_unavailable, client_for
 from jobqueue.broker.message import foreign_id, in_pairs, text_of
 from jobqueue.broker.scripts import rq_now, run
 
-logger = logging.getLogger("jobqueue.plain_rq")
+logger = logging.getLogger(__name__)
 
 
 class ForeignMessage(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from jobqueue.broker import queues
 from jobqueue.broker.message import Message
@@ -19,9 +19,9 @@ from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.plain_rq import adoption
-from jobqueue.worker import telling
+from jobqueue.worker.telling import News, Teller
 
-logger = logging.getLogger("jobqueue.execution")
+logger = logging.getLogger(__name__)
 
 # What starts so many seconds after its claim counts again for the rate limit of its queue; see claim.lua.
 _LATE_START = 0.05
@@ -52,6 +52,17 @@ class Claim(NamedTuple):
         return self.using, self.job.pk, self.job.attempt
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a claim asks for: up to `count` due jobs of these queues, which stand in order of priority."""
+
+    count: int
+    queues: Sequence[str]
+    limits: Mapping[str, QueueLimits] = field(default_factory=dict)
+    free: int | None = None
+    """How many can start at once: the most that is taken of queues with limits. None: all."""
+
+
 class Batch(NamedTuple):
     """What one claim brought. `pause`: seconds until a limit may let the next job go, if one holds it."""
 
@@ -59,19 +70,19 @@ class Batch(NamedTuple):
     pause: float | None
 
 
-def claim(holder: Holder, count: int, served: Sequence[str] | None = None) -> list[Claim]:
-    """Take up to `count` due jobs for this worker, queues in order of priority; see `claim_within`."""
-    return claim_within({}, holder, count, served if served is not None else holder.queues).jobs
+class _Answer(NamedTuple):
+    """What the rows of one database answered to the messages that name them."""
+
+    claims: list[Claim]
+    refused: Sequence[Message] = ()
+    """What a limit keeps waiting."""
+    dropped: Sequence[Message] = ()
+    """What no row answered to."""
+    error: Exception | None = None
 
 
-def claim_within(
-    limits: Mapping[str, QueueLimits],
-    holder: Holder,
-    count: int,
-    served: Sequence[str],
-    free: int | None = None,
-) -> Batch:
-    """Take up to `count` due jobs, of queues with limits at most `free` and what the limits allow.
+def claim(holder: Holder, wanted: Wanted, teller: Teller) -> Batch:
+    """Take up to as many due jobs as are wanted, of queues with limits what the limits allow.
 
     Messages whose row does not answer are dropped: they are stale, or the relay publishes them again when
     their time has come. Raises BrokerUnavailable, or the database's error; then no job was claimed and the
@@ -79,61 +90,34 @@ def claim_within(
     others from being claimed.
     """
     started = time.monotonic()
-    taken = _take(limits, holder, count, served, free)
+    taken = _take(holder, wanted)
     if not taken.messages:
         return Batch([], taken.pause)
-    by_database: dict[str, list[Message]] = defaultdict(list)
-    for message in taken.messages:
-        by_database[message.using].append(message)
-    claims: list[Claim] = []
-    refused: list[Message] = []
-    failed: Exception | None = None
-    for using, messages in by_database.items():
-        try:
-            claims += _claim_rows(using, messages, holder, limits, refused)
-        except Exception as error:
-            failed = error
-            _put_back(messages, holder)
+    answers = {
+        using: _ask_rows(using, messages, holder, wanted.limits)
+        for using, messages in _by_database(taken.messages).items()
+    }
+    for using, answer in answers.items():
+        if answer.dropped:
+            _drop(answer.dropped, using, holder, teller)
+    refused = [message for answer in answers.values() for message in answer.refused]
     if refused:
         _put_back(refused, holder)
-    if failed is not None:
-        if not claims:
-            raise failed
-        logger.warning("cannot claim all jobs for now: %s: %s", type(failed).__name__, failed)
-    if len(by_database) > 1:
-        order = {(message.using, message.job_id): index for index, message in enumerate(taken.messages)}
-        claims.sort(key=lambda claimed: order[claimed.using, claimed.job.pk])
-    if limits and time.monotonic() - started > _LATE_START:
-        _count_late_starts(claims, limits)
-    pause = taken.pause
-    if refused:
-        pause = _ASK_AGAIN if pause is None else min(pause, _ASK_AGAIN)
-    return Batch(claims, pause)
+    claims = _claims_of(list(answers.values()), taken.messages)
+    if wanted.limits and time.monotonic() - started > _LATE_START:
+        _count_late_starts(claims, wanted.limits)
+    return Batch(claims, _pause(taken.pause, is_refused=bool(refused)))
 
 
-def _count_late_starts(claims: list[Claim], limits: Mapping[str, QueueLimits]) -> None:
-    started = Counter(claimed.job.queue for claimed in claims)
-    late = {
-        queue: (number, limit.rate)
-        for queue, number in started.items()
-        if (limit := limits.get(queue)) is not None and limit.rate is not None
-    }
-    try:
-        queues.count_late_starts(late)
-    except BrokerUnavailable as error:
-        logger.warning("Redis did not take the late starts of %d jobs: %s", len(claims), error)
+# Redis --------------------------------------------------------------------------------------------
 
 
-def _take(
-    limits: Mapping[str, QueueLimits],
-    holder: Holder,
-    count: int,
-    served: Sequence[str],
-    free: int | None,
-) -> queues.Taken:
+def _take(holder: Holder, wanted: Wanted) -> queues.Taken:
     """Take messages from Redis; foreign ones are looked after, and what is adopted may be among the next."""
     for _ in range(_MOST_TRIES):
-        taken = queues.claim(served, count, holder.id.hex, holder.name, limits, free)
+        taken = queues.claim(
+            wanted.queues, wanted.count, holder.id.hex, holder.name, wanted.limits, wanted.free
+        )
         adopted = _look_after(taken.quarantined) if taken.quarantined else 0
         if taken.messages or not adopted:
             break
@@ -149,59 +133,125 @@ def _look_after(quarantined: list[tuple[str, str]]) -> int:
         return 0
 
 
-def _claim_rows(
-    using: str,
-    messages: list[Message],
-    holder: Holder,
-    limits: Mapping[str, QueueLimits],
-    refused: list[Message],
-) -> list[Claim]:
-    """The rows of these messages that are ours now; `refused` gets those that a limit keeps waiting."""
-    if using not in connections:
-        logger.error("dropped %d messages of the unknown database %r", len(messages), using)
-        _drop(messages, holder)
-        return []
-    jobs = jobs_in(using)
-    limited = {
-        queue: limit.concurrency
-        for queue in {message.queue for message in messages}
-        if (limit := limits.get(queue)) is not None and limit.concurrency is not None
-    }
-    if limited:
-        # Redis counted already; but a Redis that was emptied does not know what runs.
-        with transaction.atomic(using=using):
-            allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], limited)
-            rows = transitions.claim(jobs, allowed, holder.id)
-        # Not dropped: whoever drops them rings for the next ones, and all that wait would come by in turn.
-        may_start = set(allowed)
-        refused += [m for m in messages if (m.job_id, m.attempt) not in may_start]
-        messages = [m for m in messages if (m.job_id, m.attempt) in may_start]
-    else:
-        rows = transitions.claim(jobs, [(message.job_id, message.attempt) for message in messages], holder.id)
-    if len(rows) < len(messages):
-        claimed = {(job.pk, job.attempt) for job in rows}
-        dropped = [message for message in messages if (message.job_id, message.attempt) not in claimed]
-        _drop(dropped, holder)
-        _leave_to_the_relay(dropped, using)
-    return [Claim(job, using) for job in rows]
-
-
-def _drop(messages: list[Message], holder: Holder) -> None:
-    """Forget claimed messages without a claimed row. Redis away must not lose the rows that were claimed."""
-    logger.debug("dropped %d messages", len(messages))
-    telling.tell([(message, False) for message in messages], holder.id.hex, {})
-
-
-def _leave_to_the_relay(messages: list[Message], using: str) -> None:
-    """Rows of dropped messages that still wait are published again: the message came before its time."""
-    try:
-        outbox.unpublish([(message.job_id, message.attempt) for message in messages], using)
-    except DatabaseError as error:
-        logger.warning("the relay will miss the dropped messages later: %s", error)
-
-
-def _put_back(messages: list[Message], holder: Holder) -> None:
+def _put_back(messages: Sequence[Message], holder: Holder) -> None:
     try:
         queues.put_back(messages, holder.id.hex)
     except BrokerUnavailable as error:
         logger.warning("the relay will publish %d messages again: %s", len(messages), error)
+
+
+def _count_late_starts(claims: list[Claim], limits: Mapping[str, QueueLimits]) -> None:
+    started = Counter(claimed.job.queue for claimed in claims)
+    late = {
+        queue: (number, limit.rate)
+        for queue, number in started.items()
+        if (limit := limits.get(queue)) is not None and limit.rate is not None
+    }
+    try:
+        queues.count_late_starts(late)
+    except BrokerUnavailable as error:
+        logger.warning("Redis did not take the late starts of %d jobs: %s", len(claims), error)
+
+
+# Rows ---------------------------------------------------------------------------------------------
+
+
+def _by_database(messages: list[Message]) -> dict[str, list[Message]]:
+    by_database: dict[str, list[Message]] = defaultdict(list)
+    for message in messages:
+        by_database[message.using].append(message)
+    return by_database
+
+
+def _ask_rows(
+    using: str, messages: list[Message], holder: Holder, limits: Mapping[str, QueueLimits]
+) -> _Answer:
+    """What these messages lead to; if the database fails they are put back."""
+    if using not in connections:
+        logger.error("dropped %d messages of the unknown database %r", len(messages), using)
+        return _Answer([], dropped=messages)
+    try:
+        return _claim_rows(using, messages, holder, limits)
+    except Exception as error:
+        _put_back(messages, holder)
+        return _Answer([], error=error)
+
+
+def _claim_rows(
+    using: str, messages: list[Message], holder: Holder, limits: Mapping[str, QueueLimits]
+) -> _Answer:
+    """Make the rows of these messages ours, as far as the limits of their queues let them start."""
+    jobs, keys = jobs_in(using), [_key(message) for message in messages]
+    concurrency = _concurrency_of(messages, limits)
+    if not concurrency:
+        return _sorted(messages, keys, transitions.claim(jobs, keys, holder.id), using)
+    # Redis counted already; but a Redis that was emptied does not know what runs.
+    with transaction.atomic(using=using):
+        allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], concurrency)
+        rows = transitions.claim(jobs, allowed, holder.id)
+    return _sorted(messages, allowed, rows, using)
+
+
+def _concurrency_of(messages: list[Message], limits: Mapping[str, QueueLimits]) -> dict[str, int]:
+    """The most jobs that may run at once, by queue, of those queues here that have such a limit."""
+    return {
+        queue: limit.concurrency
+        for queue in {message.queue for message in messages}
+        if (limit := limits.get(queue)) is not None and limit.concurrency is not None
+    }
+
+
+def _sorted(
+    messages: list[Message], allowed: Sequence[tuple[int, int]], rows: list[Job], using: str
+) -> _Answer:
+    """Tell the messages whose rows are ours now from those that limits did not allow and from stale ones."""
+    claims = [Claim(job, using) for job in rows]
+    if len(claims) == len(messages):
+        return _Answer(claims)
+    claimed, may_start = {(job.pk, job.attempt) for job in rows}, set(allowed)
+    stale = may_start - claimed
+    # Not dropped: whoever drops them rings for the next ones, and all that wait would come by in turn.
+    refused = [message for message in messages if _key(message) not in may_start]
+    dropped = [message for message in messages if _key(message) in stale]
+    return _Answer(claims, refused, dropped)
+
+
+def _key(message: Message) -> tuple[int, int]:
+    return message.job_id, message.attempt
+
+
+def _drop(messages: Sequence[Message], using: str, holder: Holder, teller: Teller) -> None:
+    """Forget claimed messages without a claimed row. Redis away must not lose the rows that were claimed.
+
+    Rows that still wait are published again by the relay: their message came before its time.
+    """
+    logger.debug("dropped %d messages", len(messages))
+    teller.tell(News([(message, False) for message in messages], holder.id.hex))
+    if using in connections:
+        try:
+            outbox.unpublish([_key(message) for message in messages], using)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("the relay will miss the dropped messages later: %s", error)
+
+
+# Answers ------------------------------------------------------------------------------------------
+
+
+def _claims_of(answers: list[_Answer], messages: list[Message]) -> list[Claim]:
+    """The claims of all databases in the order of their messages; raises if one failed and none claimed."""
+    claims = [claimed for answer in answers for claimed in answer.claims]
+    errors = [answer.error for answer in answers if answer.error is not None]
+    if errors:
+        if not claims:
+            raise errors[-1]
+        logger.warning("cannot claim all jobs for now: %s: %s", type(errors[-1]).__name__, errors[-1])
+    if len(answers) > 1:
+        order = {(message.using, message.job_id): index for index, message in enumerate(messages)}
+        claims.sort(key=lambda claimed: order[claimed.using, claimed.job.pk])
+    return claims
+
+
+def _pause(pause: float | None, *, is_refused: bool) -> float | None:
+    if not is_refused:
+        return pause
+    return _ASK_AGAIN if pause is None else min(pause, _ASK_AGAIN)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from jobqueue.conf import usable_cores
 
-logger = logging.getLogger("jobqueue.cores")
+logger = logging.getLogger(__name__)
 
 # Seconds of crowd before the threads are moved together, and without one before they are set free again.
 _AFTER = 0.1

@@ -1,38 +1,132 @@
-"""What a worker holds and hands back."""
+"""What an executor holds, compares with the rows and hands back."""
 
 from __future__ import annotations
 
 import logging
+import threading
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from jobqueue.broker import queues, server
 from jobqueue.broker.message import Message
+from jobqueue.conf import get_settings
 from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.models import jobs_in, transitions
+from jobqueue.models import Job, jobs_in, transitions
+from jobqueue.sql.databases import databases
 from jobqueue.worker.claiming import Claim
+from jobqueue.worker.outcomes import Outcome
 
-logger = logging.getLogger("jobqueue.executor")
+logger = logging.getLogger(__name__)
 
 WORKER_STOPPED = "handed back: its worker stopped"
+_CLAIM_UNHEARD = "handed back: its worker did not hear of its claim"
+
+
+class InHand:
+    """The claims of one executor that are not settled yet. Safe for several threads."""
+
+    def __init__(self, worker_id: uuid.UUID, running: Callable[[int], None]) -> None:
+        """`running` is told how many claims there are, whenever that changes."""
+        self._worker_id, self._running = worker_id, running
+        self._claims: dict[tuple[str, int, int], Claim] = {}
+        self._changed = threading.Condition()
+        self._next_comparison = 0.0
+        self.taken = 0
+        """How many claims were ever taken, without those that were given back."""
+        self.last_work = time.monotonic()
+        """When a claim was last taken or settled."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every claim is settled or handed back."""
+        with self._changed:
+            return not self._claims
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What is not settled now."""
+        with self._changed:
+            return list(self._claims.values())
+
+    def take(self, claims: Sequence[Claim]) -> None:
+        """These are to be run and settled."""
+        self.taken += len(claims)
+        self.last_work = time.monotonic()
+        with self._changed:
+            for claimed in claims:
+                self._claims[claimed.key] = claimed
+            self._running(len(self._claims))
+
+    def note_settled(self, outcomes: Sequence[Outcome]) -> None:
+        """These have ended."""
+        self._let_go((outcome.using, outcome.job.pk, outcome.job.attempt) for outcome in outcomes)
+        self.last_work = time.monotonic()
+
+    def give_back(self, unstarted: Sequence[Claim], reason: str) -> None:
+        """Let others run these, which no thread has begun."""
+        if not unstarted:
+            return
+        self.taken -= len(unstarted)
+        # First let go: should it fail now, they are strays, which are handed back later.
+        self._let_go(claimed.key for claimed in unstarted)
+        self.hand_back(unstarted, reason)
+
+    def compare(self) -> None:
+        """Hand back what is ours by its row and runs nowhere: the answer to its claim was lost on the way.
+
+        At most once in `HEARTBEAT_INTERVAL`. To be called between two claims, when every job that was
+        claimed in order is among these.
+        """
+        if time.monotonic() < self._next_comparison:
+            return
+        self._next_comparison = time.monotonic() + get_settings().heartbeat_interval
+        with self._changed:
+            known = set(self._claims)
+        for using in databases():
+            rows = Job.objects.using(using).held_by(self._worker_id)
+            strays = [claimed for job in rows if (claimed := Claim(job, using)).key not in known]
+            if strays:
+                self.hand_back(strays, _CLAIM_UNHEARD)
+
+    def compare_soon(self) -> None:
+        """Have the next call of `compare` do so: a claim failed, perhaps after its commit."""
+        self._next_comparison = 0.0
+
+    def wait_until_settled(self, gives_up: Callable[[], bool]) -> None:
+        """Return once every claim is settled, or shortly after `gives_up()` is true."""
+        with self._changed:
+            while self._claims and not gives_up():
+                self._changed.wait(0.2)
+
+    def hand_back(self, claims: Sequence[Claim], reason: str = WORKER_STOPPED) -> None:
+        """Put these back on the road."""
+        logger.info("handing %d jobs back", len(claims))
+        hand_back(claims, self._worker_id, reason)
+
+    def _let_go(self, keys: Iterable[tuple[str, int, int]]) -> None:
+        with self._changed:
+            for key in keys:
+                self._claims.pop(key, None)
+            self._running(len(self._claims))
+            self._changed.notify_all()
 
 
 def hand_back(claims: Sequence[Claim], worker_id: uuid.UUID, reason: str = WORKER_STOPPED) -> int:
     """Put jobs of this worker back on the road without using up an attempt. Returns how many."""
     messages: list[Message] = []
-    for claimed in claims:
-        job = claimed.job
-        if transitions.hand_back(jobs_in(claimed.using), job, worker_id, reason=reason):
-            messages.append(outbox.message_of(job, claimed.using))
+    for job, using in claims:
+        if transitions.hand_back(jobs_in(using), job, worker_id, reason=reason):
+            messages.append(outbox.message_of(job, using))
     if not messages:
         return 0
     try:
         # A Redis that hangs must not hold up the shutdown; the relay of any worker does the rest.
         server.ping()
         queues.finish([(message, False) for message in messages], worker_id.hex)
-        for alias in {claimed.using for claimed in claims}:
-            outbox.publish_due(alias)
+        for using in {claimed.using for claimed in claims}:
+            outbox.publish_due(using)
     except BrokerUnavailable as error:
         logger.warning("the relay will publish %d jobs handed back: %s", len(messages), error)
     return len(messages)

@@ -23,7 +23,7 @@ from jobqueue.plain_rq import adoption
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
 
-logger = logging.getLogger("jobqueue.loops")
+logger = logging.getLogger(__name__)
 # So many seconds after the database is back every worker has given a sign of life.
 _BEATS_AGAIN_WITHIN = 3.0
 
@@ -122,10 +122,10 @@ class Loop(threading.Thread):
 def heartbeat(worker: Worker, written: Callable[[], None] = lambda: None) -> Callable[[], float]:
     """Writes the worker's sign of life, in every database whose jobs it serves; then calls `written`."""
 
-    def beat(alias: str) -> None:
-        changed = Worker.objects.using(alias).filter(pk=worker.pk).update(heartbeat_at=Now())
+    def beat(using: str) -> None:
+        changed = Worker.objects.using(using).filter(pk=worker.pk).update(heartbeat_at=Now())
         if not changed:
-            register(worker, alias)
+            register(worker, using)
 
     def body() -> float:
         for_each_database(beat)
@@ -135,10 +135,10 @@ def heartbeat(worker: Worker, written: Callable[[], None] = lambda: None) -> Cal
     return body
 
 
-def register(worker: Worker, alias: str) -> None:
+def register(worker: Worker, using: str) -> None:
     """Write the worker's row in one database."""
-    with transaction.atomic(using=alias):
-        Worker.objects.using(alias).update_or_create(
+    with transaction.atomic(using=using):
+        Worker.objects.using(using).update_or_create(
             pk=worker.pk,
             defaults={
                 "name": worker.name,
@@ -167,15 +167,15 @@ class _Judge:
 
 
 def rescuer() -> Callable[[], float]:
-    """Brings back the jobs of silent workers, also foreign ones, and keeps the tally of jobs short."""
+    """Brings back the jobs of silent workers, also foreign ones, and keeps the counts of jobs short."""
 
     judges: dict[str, _Judge] = defaultdict(_Judge)
 
-    def look_into(alias: str) -> None:
-        Worker.objects.using(alias).exists()  # an outage must not look like a judgement
-        if judges[alias].may_judge():
-            rescue.rescue_lost(alias)
-        triggers.compact(alias)
+    def look_into(using: str) -> None:
+        Worker.objects.using(using).exists()  # an outage must not look like a judgement
+        if judges[using].may_judge():
+            rescue.rescue_lost(using)
+        triggers.compact(using)
 
     def body() -> float:
         for_each_database(look_into)

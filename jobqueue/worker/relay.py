@@ -21,10 +21,10 @@ from jobqueue.delivery.lost import LostMessages
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.databases import for_each_database
-from jobqueue.worker import telling
 from jobqueue.worker.loops import WakePipe
+from jobqueue.worker.telling import Teller
 
-logger = logging.getLogger("jobqueue.relay")
+logger = logging.getLogger(__name__)
 
 _LEASE = 3.0
 # The leader looks once an interval, and this much further than the next look.
@@ -44,12 +44,12 @@ class _Clock:
     ahead of the database: what is due by it is due there.
     """
 
-    alias: str
+    using: str
     _leads: deque[float] = field(default_factory=lambda: deque(maxlen=_CLOCK_SAMPLES))
 
     def ask(self) -> None:
         """Ask the database for its time."""
-        moment = database_now(self.alias).timestamp()
+        moment = database_now(self.using).timestamp()
         self._leads.append(moment - time.monotonic())
 
     def monotonic(self, moment: float) -> float:
@@ -60,9 +60,9 @@ class _Clock:
 class Relay:
     """Publishes what is due; `look` says how long to wait for the next look, `wait` waits that long."""
 
-    def __init__(self, candidate: str) -> None:
-        """`candidate` is the id under which this relay may lead."""
-        self._candidate = candidate
+    def __init__(self, candidate: str, teller: Teller) -> None:
+        """`candidate` is the id under which this relay may lead, `teller` knows what Redis missed."""
+        self._candidate, self._teller = candidate, teller
         self._is_leading = False
         self._wake = WakePipe()
         self._bell: bell.Bell | None = None
@@ -84,7 +84,8 @@ class Relay:
             # This process slept; what it holds was published by another.
             self._upcoming.clear()
         self._last_turn = now
-        self._publish_upcoming()
+        for using in list(self._upcoming):
+            self._publish_upcoming(using)
         if self._is_rung or now >= self._next_look:
             self._is_rung = False
             # Before the work: if it fails, the next look comes after the loop's pause.
@@ -132,46 +133,45 @@ class Relay:
         self._is_leading = bell.lead(self._candidate, _LEASE)
         walks = time.monotonic() >= self._next_walk
 
-        def look_into(alias: str) -> None:
+        def look_into(using: str) -> None:
             if self._is_leading:
-                self._look_ahead(alias)
+                self._look_ahead(using)
             else:
-                self._upcoming.pop(alias, None)
-            if self._publish_due(alias) == settings.relay_batch:
+                self._upcoming.pop(using, None)
+            if self._publish_due(using) == settings.relay_batch:
                 self._next_look = 0.0
             if walks:
-                self._lost.setdefault(alias, LostMessages(alias)).publish_again()
+                self._lost.setdefault(using, LostMessages(using)).publish_again()
 
         for_each_database(look_into)
         if walks:
             self._next_walk = time.monotonic() + settings.relay_interval
-            telling.tell_redis()
+            self._teller.tell_untold()
 
-    def _publish_due(self, alias: str) -> int:
+    def _publish_due(self, using: str) -> int:
         if not self._is_leading:
-            return outbox.publish_due(alias, overdue_by=_GRACE)
+            return outbox.publish_due(using, overdue_by=_GRACE)
         since = time.monotonic() - _CLAIMED_WITHIN
-        published = self._published.get(alias, {})
-        self._published[alias] = {pk: moment for pk, moment in published.items() if moment > since}
-        return outbox.publish_due(alias, except_for=tuple(self._published[alias]))
+        published = self._published.get(using, {})
+        self._published[using] = {pk: moment for pk, moment in published.items() if moment > since}
+        return outbox.publish_due(using, except_for=tuple(self._published[using]))
 
-    def _look_ahead(self, alias: str) -> None:
-        clock = self._clocks.setdefault(alias, _Clock(alias))
+    def _look_ahead(self, using: str) -> None:
+        clock = self._clocks.setdefault(using, _Clock(using))
         clock.ask()
-        rows = outbox.upcoming(alias, _LOOK_AHEAD * max(1.0, get_settings().relay_interval))
+        rows = outbox.upcoming(using, _LOOK_AHEAD * max(1.0, get_settings().relay_interval))
         # What became due while the database was asked is in neither answer.
-        self._publish_upcoming(alias)
-        self._upcoming[alias] = deque(
+        self._publish_upcoming(using)
+        self._upcoming[using] = deque(
             (clock.monotonic(moment.timestamp()), message) for moment, message in rows
         )
 
-    def _publish_upcoming(self, *aliases: str) -> None:
+    def _publish_upcoming(self, using: str) -> None:
         now = time.monotonic()
-        for alias in aliases or list(self._upcoming):
-            upcoming = self._upcoming.get(alias, deque())
-            due = []
-            while upcoming and upcoming[0][0] <= now:
-                due.append(upcoming.popleft()[1])
-            if due:
-                queues.publish(due, only_new=True)
-                self._published.setdefault(alias, {}).update((message.job_id, now) for message in due)
+        upcoming = self._upcoming.get(using, deque())
+        due = []
+        while upcoming and upcoming[0][0] <= now:
+            due.append(upcoming.popleft()[1])
+        if due:
+            queues.publish(due, only_new=True)
+            self._published.setdefault(using, {}).update((message.job_id, now) for message in due)

@@ -1,4 +1,4 @@
-"""The thread of an executor that writes outcomes down, many at a time, and the one that tells Redis."""
+"""The thread of an executor that writes outcomes down, many at a time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from dataclasses import replace
 from django.db import DataError, IntegrityError, connections
 
 from jobqueue.sql.databases import close_broken_connections, databases
-from jobqueue.worker import settling, telling
+from jobqueue.worker import settling
 from jobqueue.worker.claiming import Holder
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
+from jobqueue.worker.telling import Teller
 
-logger = logging.getLogger("jobqueue.executor")
+logger = logging.getLogger(__name__)
 _SETTLE_AT_ONCE = 128
 # While other jobs run, outcomes wait this long for company; a lone one is settled at once.
 _SETTLE_WITHIN = 0.004
@@ -31,27 +32,23 @@ class Settler:
     def __init__(
         self,
         holder: Holder,
+        teller: Teller,
         *,
         others_run: Callable[[], bool],
         settled: Callable[[list[Outcome], list[Outcome]], None],
         guard: Callable[[Callable[[], None]], Callable[[], None]],
     ) -> None:
         """`others_run`: are more outcomes to come soon? `settled` gets a batch and what of it counted."""
-        self._claimant = holder
+        self._holder, self._teller = holder, teller
         self._others_run, self._settled = others_run, settled
         self._outcomes: deque[Outcome] = deque()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._tell: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._is_idle = self._is_gathering = self._stopping = False
-        self._threads = [
-            threading.Thread(target=guard(self._run), name="settler", daemon=True),
-            threading.Thread(target=guard(self._tell_redis), name="teller", daemon=True),
-        ]
+        self._thread = threading.Thread(target=guard(self._run), name="settler", daemon=True)
 
     def start(self) -> None:
-        """Start the threads."""
-        for thread in self._threads:
-            thread.start()
+        """Start the thread."""
+        self._thread.start()
 
     def put(self, outcome: Outcome) -> None:
         """Have this outcome settled."""
@@ -62,18 +59,15 @@ class Settler:
             self._wake.put(None)
 
     def stop(self, timeout: float) -> None:
-        """Settle what is there and end, within `timeout` seconds as far as the stores answer."""
-        deadline = time.monotonic() + timeout
+        """Settle what is there and end, within `timeout` seconds as far as the database answers."""
         self._stopping = True
         self._wake.put(None)
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._thread.join(timeout)
 
     def _run(self) -> None:
         """Body of the settler thread."""
         while not self._stopping or self._outcomes:
             self._settle_until_written(self._next_batch())
-        self._tell.put(False)
         connections.close_all()
 
     def _next_batch(self) -> list[Outcome]:
@@ -99,15 +93,14 @@ class Settler:
     def _settle_until_written(self, outcomes: list[Outcome]) -> None:
         while outcomes:
             try:
-                settled = settling.settle(outcomes, self._claimant, self._have_redis_told)
+                counted = self._settle(outcomes)
             except (DataError, IntegrityError) as error:
                 # No outage: the database refuses one of them, which must not hold up the others.
-                if len(outcomes) == 1:
-                    outcomes = [_refused(outcomes[0], error)]
-                    continue
-                for outcome in outcomes:
-                    self._settle_until_written([outcome])
-                return
+                if len(outcomes) > 1:
+                    for outcome in outcomes:
+                        self._settle_until_written([outcome])
+                    return
+                outcomes = [_refused(outcomes[0], error)]
             except Exception as error:
                 # The jobs stay ours as long as the heartbeat can be written; without it they are rescued.
                 logger.warning(
@@ -118,9 +111,12 @@ class Settler:
                 if len(databases()) > 1:
                     # The outcomes of one database do not wait for another that is away.
                     outcomes = self._settle_by_database(outcomes)
-                continue
-            self._settled(outcomes, settled)
-            return
+            else:
+                self._settled(outcomes, counted)
+                return
+
+    def _settle(self, outcomes: list[Outcome]) -> list[Outcome]:
+        return settling.settle_and_tell(outcomes, self._holder, self._teller)
 
     def _settle_by_database(self, outcomes: list[Outcome]) -> list[Outcome]:
         """Settle those of each database once. Returns those that failed, and what came meanwhile."""
@@ -128,7 +124,7 @@ class Settler:
         for using in sorted({outcome.using for outcome in outcomes}):
             group = [outcome for outcome in outcomes if outcome.using == using]
             try:
-                self._settled(group, settling.settle(group, self._claimant, self._have_redis_told))
+                self._settled(group, self._settle(group))
             except Exception as error:
                 logger.debug("the database %r: %s: %s", using, type(error).__name__, error)
                 close_broken_connections()
@@ -137,15 +133,6 @@ class Settler:
             while self._outcomes and len(left) < 2 * _SETTLE_AT_ONCE:
                 left.append(self._outcomes.popleft())
         return left
-
-    def _have_redis_told(self) -> None:
-        if self._tell.empty():
-            self._tell.put(True)
-
-    def _tell_redis(self) -> None:
-        """Body of the teller thread. What Redis does not take now, the relay tells it later."""
-        while self._tell.get():
-            telling.tell_redis()
 
 
 def _refused(outcome: Outcome, error: Exception) -> Outcome:

@@ -1,9 +1,10 @@
-"""Writes outcomes down, then tells Redis and the listeners."""
+"""Writes outcomes down, many at a time, and says what Redis and the listeners are to hear of them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
@@ -13,49 +14,84 @@ from jobqueue import signals
 from jobqueue.broker.message import Message
 from jobqueue.models import Attempt, Job, jobs_in, transitions
 from jobqueue.plain_rq import adoption
-from jobqueue.worker import telling
 from jobqueue.worker.claiming import Holder
 from jobqueue.worker.outcomes import DONE, Outcome, OutcomeStatus, count_outcomes
 from jobqueue.worker.performing import clean
+from jobqueue.worker.telling import News, Teller
 
 
-def settle(
-    outcomes: Sequence[Outcome], holder: Holder, tell: Callable[[], object] | None = None
-) -> list[Outcome]:
-    """Write the outcomes down, then tell Redis and the listeners.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a batch of outcomes."""
 
-    `tell` makes somebody else call `tell_redis`, so that a Redis that hangs holds up no row.
+    outcomes: Sequence[Outcome]
+    """Those dealt with, which Redis is to forget."""
+    counted: list[Outcome]
+    """Those of them that were written; the claims of the others had been taken away meanwhile."""
+    error: Exception | None = None
+    """Why not all were dealt with; then settling the whole batch again is safe."""
+
+
+def settle_and_tell(outcomes: Sequence[Outcome], holder: Holder, teller: Teller) -> list[Outcome]:
+    """Write the outcomes down, then have Redis and the listeners told.
 
     Returns those that counted: an outcome whose claim was taken away meanwhile changes nothing.
     Raises the database's error if not all could be written; settling all of them again is safe.
     """
-    settled: list[Outcome] = []
+    settled = settle(outcomes, holder)
+    if settled.outcomes:
+        teller.tell_soon(news_of(settled, holder))
+    announce(settled.counted)
+    if settled.error is not None:
+        raise settled.error
+    return settled.counted
+
+
+def settle(outcomes: Sequence[Outcome], holder: Holder) -> Settled:
+    """Write the outcomes down."""
+    counted: list[Outcome] = []
     by_database: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_database[outcome.using].append(outcome)
     try:
         for using, group in by_database.items():
             for outcome in _settle_rows(group, using, holder):
-                settled.append(outcome)
-    except Exception:
-        # What is written already will not be ours the next time: it is told now.
-        _tell_about(settled, settled, holder, tell)
-        raise
-    _tell_about(outcomes, settled, holder, tell)
-    return settled
+                counted.append(outcome)
+    except Exception as error:
+        # What is written already will not be ours the next time: it is to be told now.
+        return Settled(counted, counted, error)
+    return Settled(outcomes, counted)
 
 
-def _tell_about(
-    outcomes: Sequence[Outcome],
-    settled: list[Outcome],
-    holder: Holder,
-    tell: Callable[[], object] | None,
-) -> None:
-    """Redis forgets the messages of all, counts those that were settled; listeners hear of these."""
-    if outcomes:
-        _forget_messages(outcomes, settled, holder, tell)
-    for outcome in settled:
+def news_of(settled: Settled, holder: Holder) -> News:
+    """What Redis is to be told: it forgets the messages of all, and counts those that counted."""
+    counted = {id(outcome) for outcome in settled.counted}
+    messages = [
+        (
+            Message(outcome.job.queue, outcome.job.pk, outcome.job.attempt, outcome.using),
+            id(outcome) in counted and outcome.status in DONE,
+        )
+        for outcome in settled.outcomes
+    ]
+    reports = [
+        report
+        for outcome in settled.counted
+        if outcome.status != OutcomeStatus.RETRIED
+        and (report := adoption.report_of(outcome.job, is_failed=outcome.status == OutcomeStatus.FAILED))
+    ]
+    return News(messages, holder.id.hex, count_outcomes(settled.counted), reports)
+
+
+def announce(counted: Sequence[Outcome]) -> None:
+    """Tell the listeners of outcomes that were written."""
+    for outcome in counted:
         signals.send(_signal_of(outcome), Job, job=outcome.job, outcome=outcome)
+
+
+def _signal_of(outcome: Outcome) -> Signal:
+    if outcome.status in DONE:
+        return signals.job_completed
+    return signals.job_retried if outcome.status == OutcomeStatus.RETRIED else signals.job_failed
 
 
 def _settle_rows(outcomes: list[Outcome], using: str, holder: Holder) -> Iterator[Outcome]:
@@ -95,32 +131,3 @@ def _settle_failure(outcome: Outcome, using: str, holder: Holder) -> bool:
             worker_name=holder.name,
         )
     return bool(changed)
-
-
-def _forget_messages(
-    outcomes: Sequence[Outcome],
-    settled: list[Outcome],
-    holder: Holder,
-    tell: Callable[[], object] | None,
-) -> None:
-    counted = {id(outcome) for outcome in settled}
-    messages = [
-        (
-            Message(outcome.job.queue, outcome.job.pk, outcome.job.attempt, outcome.using),
-            id(outcome) in counted and outcome.status in DONE,
-        )
-        for outcome in outcomes
-    ]
-    reports = [
-        report
-        for outcome in settled
-        if outcome.status != OutcomeStatus.RETRIED
-        and (report := adoption.report_of(outcome.job, is_failed=outcome.status == OutcomeStatus.FAILED))
-    ]
-    telling.tell(messages, holder.id.hex, count_outcomes(settled), tell, reports)
-
-
-def _signal_of(outcome: Outcome) -> Signal:
-    if outcome.status in DONE:
-        return signals.job_completed
-    return signals.job_retried if outcome.status == OutcomeStatus.RETRIED else signals.job_failed

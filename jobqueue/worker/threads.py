@@ -53,10 +53,10 @@ class JobThreads:
         self._freed, self._guard = freed, guard
         self._claimed: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
         # Claimed and not performed yet, waiting for a thread or running.
-        self.in_hand = 0
+        self.unperformed = 0
         self._lock = threading.Lock()
         self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
-        # Below this number in hand, whoever waits for room is told, or `freed` called.
+        # Below this number unperformed, whoever waits for room is told, or `freed` called.
         self._tell_below = 0
         self._calls_freed = False
         self._average_seconds = 1.0
@@ -71,7 +71,7 @@ class JobThreads:
     @property
     def free(self) -> int:
         """How many threads have nothing to do."""
-        return max(0, self.count - self.in_hand)
+        return max(0, self.count - self.unperformed)
 
     @property
     def unstarted(self) -> int:
@@ -86,12 +86,12 @@ class JobThreads:
     @property
     def is_stalled(self) -> bool:
         """Whether all threads are busy and no job ended for a while: what is held ahead cannot start soon."""
-        return self.in_hand >= self.count and time.monotonic() - self._last_performed >= STALLED_AFTER
+        return self.unperformed >= self.count and time.monotonic() - self._last_performed >= STALLED_AFTER
 
     def tell_when_free(self) -> bool:
         """Have `freed` called once a thread is free; False if there is one now."""
         with self._lock:
-            if self.in_hand < self.count:
+            if self.unperformed < self.count:
                 return False
             self._tell_below, self._calls_freed = self.count, True
             return True
@@ -99,9 +99,9 @@ class JobThreads:
     def take(self, claims: Sequence[Claim]) -> None:
         """Run these jobs, as threads get free."""
         with self._lock:
-            if not self.in_hand:
+            if not self.unperformed:
                 self._last_performed = time.monotonic()
-            self.in_hand += len(claims)
+            self.unperformed += len(claims)
         for claimed in claims:
             self._claimed.put(claimed)
         # Lets a thread start at once, which would else wait for the interpreter's lock until this one waits.
@@ -117,8 +117,8 @@ class JobThreads:
         # Not for every thread that gets free: half of what is ahead makes a batch.
         wanted_below = max(1, capacity - ahead // 2)
         with self._lock:
-            if self.in_hand < wanted_below:
-                return capacity - self.in_hand
+            if self.unperformed < wanted_below:
+                return capacity - self.unperformed
             self._tell_below, self._calls_freed = wanted_below, False
         try:
             self._room.get(timeout=STALLED_AFTER)
@@ -126,7 +126,7 @@ class JobThreads:
             self._tell_below = 0
             return 0
         # The token may be of a wait that timed out.
-        return max(0, capacity - self.in_hand)
+        return max(0, capacity - self.unperformed)
 
     def take_stalled(self) -> list[Claim]:
         """Claims that could not start because no thread got free for a while; they start no more here."""
@@ -146,7 +146,7 @@ class JobThreads:
         except queue.Empty:
             pass
         with self._lock:
-            self.in_hand -= len(unstarted)
+            self.unperformed -= len(unstarted)
         return unstarted
 
     def _ahead(self) -> int:
@@ -178,11 +178,11 @@ class JobThreads:
     def _note_performed(self, seconds: float) -> float:
         now = time.monotonic()
         with self._lock:
-            self.in_hand -= 1
+            self.unperformed -= 1
             # Follows a change within a few jobs, and is not thrown off by one.
             self._average_seconds += 0.1 * (seconds - self._average_seconds)
             self._last_performed = now
-            tells = self.in_hand < self._tell_below
+            tells = self.unperformed < self._tell_below
             if tells:
                 self._tell_below = 0
         if tells and self._calls_freed:

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.words import badge, mask_addresses
+from jobqueue.admin import badge, mask_addresses
 from settlements.addresses import bar
 from settlements.admin.base import ReadOnlyAdmin, masked, may
 from settlements.admin.moves import Answer, Move, action_for
@@ -50,7 +50,7 @@ class BarredAddressForm(BarredAddressModelForm):
     def clean_address(self) -> str:
         """In small letters, and not barred yet."""
         address: str = self.cleaned_data["address"].lower()
-        if BarredAddress.objects.filter(address=address, cleared_at__isnull=True).exists():
+        if BarredAddress.objects.barred().among(address).exists():
             raise ValidationError("This address is barred already.", code="barred")
         return address
 
@@ -105,8 +105,7 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     def save_model(self, request: HttpRequest, obj: BarredAddress, form: Any, change: bool) -> None:
         """Bar it, also if it had been barred and cleared before."""
         using = router.db_for_write(BarredAddress)
-        bar(obj.address, obj.cause, obj.detail, using=using)
-        obj.pk = BarredAddress.objects.using(using).values_list("pk", flat=True).get(address=obj.address)
+        obj.pk = bar(obj.address, obj.cause, obj.detail, using=using).pk
         obj.refresh_from_db()
 
     def get_search_results(

@@ -13,8 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import BoundedPaginator
-from jobqueue.admin.words import NOTHING, badge
+from jobqueue.admin import NOTHING, BoundedPaginator, badge
 from settlements.templatetags.settlement_format import money
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from jobqueue.models import Job
+from settlements.decisions import CHECKS
 from settlements.models import Payment, Settlement
 
 CLOCKS_DIFFER: Final = timedelta(seconds=5)
@@ -18,7 +19,7 @@ CLOCKS_DIFFER: Final = timedelta(seconds=5)
 
 A_PROGRAM: Final = "a program"
 
-_CHANGE_A_PAYMENT: Final = ("settlement.payment_status_check",)
+_CHANGE_A_PAYMENT: Final = (CHECKS,)
 _CHANGE_A_SETTLEMENT: Final = ("settlement.auto_complete",)
 
 

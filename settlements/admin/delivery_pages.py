@@ -9,10 +9,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount
-from jobqueue.admin.words import mask_addresses
-from jobqueue.models import Job
+from jobqueue.admin import COUNT_LIMIT, BoundedCount, mask_addresses
 from settlements.admin.base import ReadOnlyAdmin, masked
+from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
 
@@ -86,22 +85,15 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
 
 def deferred_now() -> BoundedCount:
     """How many of the newest e-mails wait for the mail server; older ones would have to be looked for."""
-    count = BoundedCount(_deferred().count())
+    count = BoundedCount(deferred_among_newest(COUNT_LIMIT).count())
     count.stopped = count >= COUNT_LIMIT
     return count
 
 
 def latest_deferral() -> str:
     """What the mail server said last to one that waits."""
-    return mask_addresses(_deferred().order_by("-pk").values_list("error", flat=True).first() or "")
-
-
-def _deferred() -> QuerySet[EmailDelivery]:
-    newest = EmailDelivery.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    rows = EmailDelivery.objects.filter(pk__gt=newest - COUNT_LIMIT, status=EmailDelivery.Status.DEFERRED)
-    # Those whose job somebody cancelled, or which gave up, wait no more.
-    waits = Q(job__isnull=True) | Q(job__state__in=[Job.State.WAITING, Job.State.ACTIVE])
-    return rows.filter(waits).order_by()
+    errors = deferred_among_newest(COUNT_LIMIT).order_by("-pk").values_list("error", flat=True)
+    return mask_addresses(errors.first() or "")
 
 
 @admin.register(ReminderDelivery)

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.words import badge
+from jobqueue.admin import badge
 from settlements.admin.base import ReadOnlyAdmin, amount_tag, link_to, may
 from settlements.admin.moves import Answer, LeftAlone, Move, action_for
 from settlements.admin.record_page import RecordPageMixin

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from moneyed import Money
 
-from jobqueue.admin.words import badge
+from jobqueue.admin import badge
 from settlements.admin.amounts import use_amount_widget
 from settlements.admin.checked_form import CheckedForm
 from settlements.exceptions import InvalidAmount, InvalidRefund

@@ -18,7 +18,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from jobqueue.admin.actions import log_change
+from jobqueue.admin import log_change
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.money import MAX_DIGITS, STORED_PLACES
 

@@ -30,9 +30,7 @@ def notices_of(settlement: Settlement, request: HttpRequest) -> list[SafeString]
 
 def barred_rows(*addresses: str) -> dict[str, BarredAddress]:
     """Those of the addresses, in small letters, that nothing is sent to."""
-    wanted = {address.lower() for address in addresses if address}
-    rows = BarredAddress.objects.filter(address__in=wanted, cleared_at__isnull=True)
-    return {row.address: row for row in rows}
+    return {row.address: row for row in BarredAddress.objects.barred().among(*addresses)}
 
 
 def email_of(person: Any) -> str:
@@ -67,7 +65,7 @@ def _barred(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
 
 
 def _discrepancies(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
-    rows = Discrepancy.objects.filter(settlement=settlement, closed_at__isnull=True)
+    rows = Discrepancy.objects.open().filter(settlement=settlement)
     may_view = may(request, "view", Discrepancy)
     return [
         format_html(

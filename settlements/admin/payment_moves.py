@@ -3,81 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
 from django_fsm import TransitionNotAllowed, can_proceed
-from moneyed import Money
 
 from settlements.admin.moves import Answer, LeftAlone, Move
-from settlements.exceptions import InvalidRefund
 from settlements.models import Payment
-from settlements.money import check_amount
 from settlements.templatetags.settlement_format import money
 
-LONGEST_FAILURE_REASON: Final = 200
+Verb = Callable[[Payment, Answer], None]
 
 
 def _words(payment: Payment) -> str:
     status = str(payment.get_status_display())
-    is_part = payment.refunded_amount and payment.status == Payment.Status.COMPLETED
-    return f"{status}, {money(payment.refunded)} refunded" if is_part else status
+    return f"{status}, {money(payment.refunded)} refunded" if payment.is_refunded_in_part else status
 
 
-def _move(verb: Callable[[Payment], None], payment: Payment, answer: Answer) -> str:
+def _carry_out(verb: Verb, payment: Payment, answer: Answer) -> str:
     before = _words(payment)
     try:
-        verb(payment)
+        verb(payment, answer)
     except TransitionNotAllowed:
         raise LeftAlone(f"{payment} ({before})") from None
     payment.save()
     return f"{before} → {_words(payment)}"
 
 
-def _fail(payment: Payment, answer: Answer) -> str:
-    payment.failure_reason = answer.reason[:LONGEST_FAILURE_REASON]
-    return _move(Payment.fail, payment, answer)
-
-
-def _refund(payment: Payment, answer: Answer) -> str:
-    """A part adds to what was refunded; all that is left makes it refunded."""
-    left = payment.amount.amount - payment.refunded_amount
-    if answer.amount is None or answer.amount == left:
-        return _move(Payment.refund, payment, answer)
-    currency = payment.amount.currency
-    check_amount(Money(answer.amount, currency), "the amount that goes back", zero_allowed=False)
-    if answer.amount > left:
-        raise InvalidRefund(
-            f"at most {money(left, currency)} of it are left to go back, not {money(answer.amount, currency)}"
-        )
-    before = _words(payment)
-    payment.refunded_amount += answer.amount
-    payment.save()
-    return f"{before} → {_words(payment)}"
-
-
-def _take_refund_back(payment: Payment, answer: Answer) -> str:
-    if payment.status == Payment.Status.REFUNDED:
-        return _move(Payment.take_refund_back, payment, answer)
-    before = _words(payment)
-    payment.refunded_amount = Decimal(0)
-    payment.save()
-    return f"{before} → {_words(payment)}"
-
-
-def _trouble(verb: str, payment: Payment) -> str:
-    return "" if can_proceed(getattr(payment, verb)) else _words(payment)
+def _trouble(transition: str, payment: Payment) -> str:
+    return "" if can_proceed(getattr(payment, transition)) else _words(payment)
 
 
 def _trouble_to_take_back(payment: Payment) -> str:
-    is_part = payment.status == Payment.Status.COMPLETED and payment.refunded_amount
-    return "" if is_part else _trouble("take_refund_back", payment)
+    return "" if payment.is_refunded_in_part else _trouble("take_refund_back", payment)
 
 
-def _payment_move(name: str, label: str, done: str, notice: str, carry_out: Any, **more: Any) -> Move:
+def _payment_move(name: str, label: str, done: str, notice: str, verb: Verb, **more: Any) -> Move:
     values: dict[str, Any] = {"trouble": partial(_trouble, name)} | more
-    return Move(name, label, done, "decide", notice, carry_out=carry_out, **values)
+    return Move(name, label, done, "decide", notice, carry_out=partial(_carry_out, verb), **values)
 
 
 MOVES: Final = (
@@ -86,21 +49,21 @@ MOVES: Final = (
         "Mark processing",
         "marked as processing",
         "The provider works on it. Nobody is told; the provider is asked about it after a while.",
-        partial(_move, Payment.start),
+        lambda payment, answer: payment.start(),
     ),
     _payment_move(
         "complete",
         "Complete",
         "completed",
         "The money arrived. The letters say so, and the settlement follows its payments.",
-        partial(_move, Payment.complete),
+        lambda payment, answer: payment.complete(),
     ),
     _payment_move(
         "fail",
         "Fail",
         "marked as failed",
         "The money did not arrive. Its reason is shown with it, and the settlement follows its payments.",
-        _fail,
+        lambda payment, answer: payment.fail(answer.reason),
         is_dangerous=True,
     ),
     _payment_move(
@@ -108,7 +71,7 @@ MOVES: Final = (
         "Refund",
         "refunded",
         "This notes that money went back; it moves none. A part leaves the payment completed.",
-        _refund,
+        lambda payment, answer: payment.give_back(answer.amount),
         takes_amount=True,
         is_dangerous=True,
     ),
@@ -117,7 +80,7 @@ MOVES: Final = (
         "Take refund back",
         "taken back from being refunded",
         "Nothing of the payment went back after all: all of it counts again.",
-        _take_refund_back,
+        lambda payment, answer: payment.take_back(),
         trouble=_trouble_to_take_back,
     ),
 )

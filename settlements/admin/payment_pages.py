@@ -46,7 +46,7 @@ class PaymentAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, Settlement
 
     def amount_hint(self, payment: Payment) -> AmountHint:
         """How much of the payment is left to go back."""
-        text = f"Left empty: all that is left of it, {money(payment.amount - payment.refunded)}."
+        text = f"Left empty: all that is left of it, {money(payment.left)}."
         return AmountHint(text, step_of(str(payment.amount.currency)))
 
     @admin.display(description=_("refunded"), ordering="refunded_amount")

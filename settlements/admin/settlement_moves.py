@@ -10,7 +10,6 @@ from django_fsm import TransitionNotAllowed, can_proceed
 
 from settlements.admin.moves import Answer, LeftAlone, Move
 from settlements.models import Settlement
-from settlements.standing import standing_of
 
 COVERED: Final = "its payments cover it: one of them has to be refunded or deleted first"
 COVERED_YET_OPEN: Final = "its payments cover it: it completes by itself in a moment"
@@ -29,15 +28,10 @@ def _decide(verb: Callable[[Settlement], None], settlement: Settlement, answer: 
     return f"{before} → {settlement.get_status_display()}"
 
 
-def _covered_by_payments(settlement: Settlement) -> bool:
-    by_payments = standing_of(settlement.amount.amount, settlement.paid().amount)
-    return by_payments.status == Settlement.Status.COMPLETED
-
-
 def _trouble_to_complete(settlement: Settlement) -> str:
     if not can_proceed(settlement.complete):
         return str(settlement.get_status_display())
-    return COVERED_YET_OPEN if _covered_by_payments(settlement) else ""
+    return COVERED_YET_OPEN if settlement.is_covered() else ""
 
 
 def _trouble_to_cancel(settlement: Settlement) -> str:
@@ -47,7 +41,7 @@ def _trouble_to_cancel(settlement: Settlement) -> str:
 def _trouble_to_reopen(settlement: Settlement) -> str:
     if settlement.is_open or not can_proceed(settlement.reopen):
         return str(settlement.get_status_display())
-    return COVERED if _covered_by_payments(settlement) else ""
+    return COVERED if settlement.is_covered() else ""
 
 
 MOVES: Final = (

@@ -13,8 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from moneyed import Money
 
-from jobqueue.admin import JobsPanelMixin
-from jobqueue.admin.actions import log_change
+from jobqueue.admin import JobsPanelMixin, log_change
 from settlements.admin.base import SettlementsAdmin, amount_tag
 from settlements.admin.forms import InlinePaymentForm, SettlementForm
 from settlements.admin.formsets import PaymentFormSet

@@ -16,7 +16,7 @@ from django.utils.formats import date_format
 from djmoney.models.fields import MoneyField
 from moneyed import Money
 
-from jobqueue.admin.words import NOTHING
+from jobqueue.admin import NOTHING
 from settlements.templatetags.settlement_format import money
 
 _SALT = "settlements.admin.shown"

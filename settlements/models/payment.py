@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, Final
 
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -15,35 +14,27 @@ from django_fsm import FSMField, transition
 from djmoney.models.fields import MoneyField
 from moneyed import Money
 
-from settlements.exceptions import InvalidAmount, InvalidRefund
-from settlements.models.announced import AnnouncedMixin
+from settlements.exceptions import InvalidRefund
+from settlements.models.payment_saving import PaymentSavingMixin
 from settlements.models.settlement import Settlement
 from settlements.money import (
     MAX_DIGITS,
     STORED_PLACES,
     AmountField,
-    amount_to_write,
     check_amount,
     validate_payment_amount,
 )
+from settlements.templatetags.settlement_format import money
+
+LONGEST_FAILURE_REASON: Final = 200
 
 
-class Payment(AnnouncedMixin):
+class Payment(PaymentSavingMixin):
     """One transfer of money towards a settlement.
 
     A part of it that went back stands in `refunded_amount`, in the currency of the payment, and leaves it
     `completed`; a payment that went back whole is `refunded`, and `refunded_amount` is its amount.
     """
-
-    ANNOUNCED = {"status": "announced_status"}
-    WRITTEN_WITH: ClassVar[dict[str, tuple[str, ...]]] = {
-        "status": ("refunded_amount",),
-        "refunded_amount": ("status",),
-        "amount": ("refunded_amount", "status"),
-    }
-    READ_BEFORE_SAVE = ("amount", "amount_currency", "refunded_amount")
-    TOGETHER = (frozenset({"amount", "amount_currency"}),)
-    AS_LOADED = frozenset({"status", "refunded_amount", "settlement_id"})
 
     class Status(models.TextChoices):
         PENDING = "pending", _("pending")
@@ -71,7 +62,9 @@ class Payment(AnnouncedMixin):
         help_text=_("How much of it went back, in its currency. A part leaves the payment completed."),
     )
     status = FSMField(_("status"), choices=Status.choices, default=Status.PENDING, db_index=True)
-    failure_reason = models.CharField(_("failure reason"), max_length=200, default="", blank=True)
+    failure_reason = models.CharField(
+        _("failure reason"), max_length=LONGEST_FAILURE_REASON, default="", blank=True
+    )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
     announced_status = models.CharField(max_length=20, default="", blank=True, editable=False)
@@ -103,6 +96,16 @@ class Payment(AnnouncedMixin):
         """What of the payment went back, with its currency."""
         return Money(self.refunded_amount, self.amount.currency)
 
+    @property
+    def left(self) -> Money:
+        """What of the payment has not gone back."""
+        return Money(self.amount.amount - self.refunded_amount, self.amount.currency)
+
+    @property
+    def is_refunded_in_part(self) -> bool:
+        """Whether a part of it went back, and the rest still counts."""
+        return bool(self.refunded_amount) and self.status == self.Status.COMPLETED
+
     # Verbs --------------------------------------------------------------------------------------------
 
     @transition(field=status, source=[Status.PENDING], target=Status.PROCESSING)
@@ -118,8 +121,10 @@ class Payment(AnnouncedMixin):
     @transition(
         field=status, source=[Status.PENDING, Status.PROCESSING, Status.COMPLETED], target=Status.FAILED
     )
-    def fail(self) -> None:
+    def fail(self, reason: str = "") -> None:
         """The money did not arrive. Save afterwards."""
+        if reason:
+            self.failure_reason = reason[:LONGEST_FAILURE_REASON]
 
     @transition(field=status, source=[Status.COMPLETED], target=Status.REFUNDED)
     def refund(self) -> None:
@@ -129,107 +134,31 @@ class Payment(AnnouncedMixin):
     def take_refund_back(self) -> None:
         """Nothing of it went back after all. Save afterwards."""
 
+    def give_back(self, amount: Decimal | None = None) -> None:
+        """So much of it went back, on top of what had; without an amount all that is left. Save afterwards.
+
+        Raises InvalidAmount, InvalidRefund, or TransitionNotAllowed if the money never arrived.
+        """
+        left, currency = self.left.amount, self.amount.currency
+        if amount is None or amount == left:
+            self.refund()
+            return
+        check_amount(Money(amount, currency), "the amount that goes back", zero_allowed=False)
+        if amount > left:
+            raise InvalidRefund(
+                f"at most {money(left, currency)} of it are left to go back, not {money(amount, currency)}"
+            )
+        self.refunded_amount += amount
+
+    def take_back(self) -> None:
+        """Nothing of it went back after all, be it all of it that had or a part. Save afterwards."""
+        if self.status == self.Status.REFUNDED:
+            self.take_refund_back()
+        else:
+            self.refunded_amount = Decimal(0)
+
     deleted_row: Mapping[str, Any] | None = None
     """What the row said right before it was deleted."""
-
-    # Before it is written -----------------------------------------------------------------------------
-
-    def keep_true(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
-        """Refuse amounts that cannot be; keep status and refunded amount in step."""
-        amount = self._amount_to_be(stored, written)
-        if not isinstance(amount, Money):
-            return  # an expression: the database makes the amount
-        # What is no number cannot even be compared.
-        has_amount = not amount.amount.is_finite() or any(
-            self.changes(name, stored, written) for name in ("amount", "amount_currency")
-        )
-        if has_amount:
-            check_amount(amount, "the amount of a payment", zero_allowed=False)
-        if not isinstance(self.status, str) or hasattr(self.refunded_amount, "resolve_expression"):
-            return
-        self.refunded_amount = self._refund_as_number(amount)
-        if has_amount or any(self.changes(name, stored, written) for name in ("status", "refunded_amount")):
-            self._keep_refund_in_step(amount, has_amount, stored, written)
-
-    def _amount_to_be(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> Any:
-        """The amount that this save leaves the row with: a stale instance may hold another."""
-        if "amount" in self.__dict__ and (stored is None or written is None or "amount" in written):
-            return amount_to_write(self)
-        return Money(stored["amount"], stored["amount_currency"]) if stored else None
-
-    def _keep_refund_in_step(
-        self,
-        amount: Money,
-        has_amount: bool,
-        stored: Mapping[str, Any] | None,
-        written: Collection[str] | None,
-    ) -> None:
-        """A new status says what was refunded, a new refunded amount says the status; both must agree."""
-        whole = amount.amount
-        has_status = self.changes("status", stored, written)
-        has_refund = self.changes("refunded_amount", stored, written) and (
-            stored is not None or bool(self.refunded_amount)
-        )
-        if stored is not None and not has_status:
-            self.status = stored["status"]
-        refunded = self.refunded_amount if has_refund or stored is None else stored["refunded_amount"]
-        arrived = self.status in (self.Status.COMPLETED, self.Status.REFUNDED)
-        if has_refund or (has_amount and refunded and self.status == self.Status.COMPLETED):
-            self._check_refund(amount, refunded, has_status, arrived)
-        if self.status == self.Status.REFUNDED and (has_status or not has_refund):
-            refunded = whole
-        elif has_status and not has_refund and stored and stored["status"] == self.Status.REFUNDED:
-            refunded = Decimal(0)
-        elif arrived:
-            is_whole = refunded > 0 and refunded >= whole
-            self.status = self.Status.REFUNDED if is_whole else self.Status.COMPLETED
-        self.refunded_amount = refunded
-
-    def _refund_as_number(self, amount: Money) -> Decimal:
-        given: Any = self.refunded_amount
-        if given is None:
-            return Decimal(0)
-        if isinstance(given, Money) and given.currency != amount.currency:
-            raise InvalidRefund(
-                f"the refunded amount is in {given.currency}; it must be in the payment's {amount.currency}"
-            )
-        try:
-            column: Any = self._meta.get_field("refunded_amount")
-            number: Decimal = column.to_python(given)
-        except ValidationError:
-            raise InvalidAmount(f"the refunded amount must be a number, not {given!r:.40}") from None
-        return number
-
-    def _check_refund(self, amount: Money, refunded: Decimal, has_status: bool, arrived: bool) -> None:
-        check_amount(Money(refunded, amount.currency), "the refunded amount", zero_allowed=True)
-        if refunded > amount.amount:
-            raise InvalidRefund(
-                f"the refunded amount must be at most what was paid, {amount.amount.normalize():f} "
-                f"{amount.currency}, not {refunded.normalize():f}"
-            )
-        if refunded and not arrived:
-            raise InvalidRefund(
-                f"only money that arrived can be refunded: this payment is {self.status}, "
-                "allowed is completed"
-            )
-        if has_status and self.status == self.Status.REFUNDED and 0 < refunded < amount.amount:
-            raise InvalidRefund(
-                "a payment of which a part was refunded stays completed: set refunded_amount alone, "
-                "or the status alone if all of it went back"
-            )
-
-    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
-        """Refuse in a form what a save refuses of the refunded amount."""
-        super().clean_fields(exclude)
-        amount = amount_to_write(self)
-        if "refunded_amount" in (exclude or ()) or not isinstance(amount, Money):
-            return
-        arrived = self.status in (self.Status.COMPLETED, self.Status.REFUNDED)
-        try:
-            self._check_refund(amount, self._refund_as_number(amount), False, arrived)
-        except (InvalidAmount, InvalidRefund) as error:
-            text = f"{str(error)[:1].upper()}{str(error)[1:]}."
-            raise ValidationError({"refunded_amount": ValidationError(text, code="invalid_refund")}) from None
 
 
 class PaidByPayments(models.Func):

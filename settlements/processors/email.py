@@ -1,6 +1,7 @@
 """`email.notification`: one job is one e-mail, true when it leaves, sent once.
 
-What the rows say is asked right before (`settlements.truth`). An `EmailDelivery` row is claimed before the
+The road, top-down: the letter that is asked for, what the rows say of it right before (`settlements.truth`),
+the right to send it, the mail server, and what came of it. An `EmailDelivery` row is claimed before the
 mail server is spoken to and marked afterwards, each in a transaction of its own: none is open meanwhile.
 Where a worker dies between "the server has it" and "the row says so", nobody can know which it was; the
 e-mail then goes out again under the same Message-ID, by which mailboxes recognise a repeat.
@@ -9,8 +10,9 @@ e-mail then goes out again under the same Message-ID, by which mailboxes recogni
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db import router
 
@@ -26,6 +28,24 @@ from settlements.rows import Question
 from settlements.truth import Verdict, look
 
 logger = logging.getLogger("settlements.email")
+
+SENT: Final = None
+ALREADY_SENT: Final = Skipped("already sent")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a job asks for: the question that the rows answer, and the words that it brings along."""
+
+    question: Question
+    subject: str
+    data: dict[str, Any]
+    job: Job | None
+    using: str
+
+    def facts(self, verdict: Verdict) -> dict[str, Any]:
+        """What its delivery row says of it."""
+        return deliveries.facts(self.job, verdict, self.question.template_type)
 
 
 @processor(
@@ -48,43 +68,17 @@ def send(
     `reminder` says which reminder of which plan it is.
     """
     _check(email, template_type)
-    job = current_job()
-    using = current_database() or router.db_for_write(EmailDelivery)
-    known = _reminder(reminder)
-    if known is None and (known := _reminder_before(job, email_subject, template_type, using)) is not None:
-        email = ""  # the system's own: it goes where the person is now
-    question = emails.question_of(
-        template_type,
-        template_data,
-        user_id=user_id,
-        address=email,
-        reminder=known,
-        asked_at=job.created_at if job else None,
-        job_id=job.pk if job else None,
-    )
-    verdict = look(question, using)
-    facts = deliveries.facts(job, verdict, template_type)
+    letter = _letter(user_id, template_type, template_data, email, email_subject, reminder)
+    verdict = look(letter.question, letter.using)
     if verdict.skip is not None:
-        skipped = _skip(job, facts, verdict.skip, using)
-        _plan_anew(question, verdict, using)
-        return skipped
+        return _skip(letter, verdict, verdict.skip)
     if verdict.wait is not None:
         raise RetryLater(verdict.wait, "quiet hours")
-    _check_own_address(job, facts, verdict.address, question, using)
+    _check_own_address(letter, verdict)
+    return _send(letter, verdict)
 
-    rendered = emails.render(template_type, email_subject, template_data, using=using, rows=verdict.rows)
-    delivery = deliveries.take(job, {**facts, "subject": rendered.subject[:250]}, using)
-    if delivery is None:
-        deliveries.note_taken(job, using)
-        return Skipped("already sent")
-    deliveries.note_tried_again(job, using)
-    try:
-        provider_id = emails.send(rendered, verdict.address, delivery.message_id)
-    except Exception as error:
-        refusals.settle(error, delivery, job, using)
-    deliveries.mark_sent(delivery, provider_id, job, using)
-    logger.info("e-mail delivery %s (%s) sent", delivery.pk, template_type)
-    return None
+
+# The letter that is asked for ---------------------------------------------------------------------
 
 
 def _check(address: str, template_type: str) -> None:
@@ -97,14 +91,29 @@ def _check(address: str, template_type: str) -> None:
         raise Discard(str(error)) from None
 
 
-def _check_own_address(job: Any, facts: dict[str, Any], address: str, question: Question, using: str) -> None:
-    """The address of a person's row may be none at all: then the job fails, for people to see."""
-    try:
-        emails.check_address(address)
-    except InvalidEmailAddress as error:
-        text = f"user {question.user_id} cannot be reached: {error}"
-        deliveries.note_not_sent(job, {**facts, "recipient": ""}, EmailDelivery.Status.FAILED, text, using)
-        raise Discard(text) from None
+def _letter(
+    user_id: int | str | None,
+    template_type: str,
+    data: dict[str, Any],
+    address: str,
+    subject: str,
+    reminder: dict[str, Any] | None,
+) -> Letter:
+    job = current_job()
+    using = current_database() or router.db_for_write(EmailDelivery)
+    carried = _reminder(reminder)
+    if carried is None and (carried := _reminder_before(job, subject, template_type, using)) is not None:
+        address = ""  # the system's own: it goes where the person is now
+    question = emails.question_of(
+        template_type,
+        data,
+        user_id=user_id,
+        address=address,
+        reminder=carried,
+        asked_at=job.created_at if job else None,
+        job_id=job.pk if job else None,
+    )
+    return Letter(question, subject, data, job, using)
 
 
 def _reminder(payload: dict[str, Any] | None) -> Reminder | None:
@@ -119,15 +128,6 @@ def _reminder(payload: dict[str, Any] | None) -> Reminder | None:
     )
 
 
-def _plan_anew(question: Question, verdict: Verdict, using: str) -> None:
-    """A planned reminder that waited until its due date moved is missing in the plan for the new one."""
-    reminder, settlement = question.reminder, verdict.rows.settlement
-    if reminder is None or reminder.planned_at is None or settlement is None:
-        return
-    if reminder.due_date != settlement.due_date:
-        plan_reminders(settlement, using=using, keep_cancelled=True)
-
-
 def _reminder_before(job: Job | None, subject: str, template_type: str, using: str) -> Reminder | None:
     """The reminder that a letter carries whose payload is from before payloads said so."""
     if job is None or subject or not template_type.startswith("reminder_"):
@@ -138,9 +138,61 @@ def _reminder_before(job: Job | None, subject: str, template_type: str, using: s
     return Reminder(row.reminder_type, row.step, row.due_date, planned_at=row.created_at)
 
 
-def _skip(job: Any, facts: dict[str, Any], reason: str, using: str) -> Skipped:
+# It is not sent -----------------------------------------------------------------------------------
+
+
+def _skip(letter: Letter, verdict: Verdict, reason: str) -> Skipped:
     """Note on the delivery why the letter is not sent, unless it went out already."""
-    if not deliveries.note_not_sent(job, facts, EmailDelivery.Status.SKIPPED, reason, using):
-        deliveries.note_taken(job, using)
-        return Skipped("already sent")
-    return Skipped(reason)
+    job, using = letter.job, letter.using
+    is_noted = deliveries.note_not_sent(
+        job, letter.facts(verdict), EmailDelivery.Status.SKIPPED, reason, using
+    )
+    skipped = Skipped(reason) if is_noted else _already_sent(letter)
+    _plan_anew(letter, verdict)
+    return skipped
+
+
+def _already_sent(letter: Letter) -> Skipped:
+    deliveries.note_taken(letter.job, letter.using)
+    return ALREADY_SENT
+
+
+def _plan_anew(letter: Letter, verdict: Verdict) -> None:
+    """A planned reminder that waited until its due date moved is missing in the plan for the new one."""
+    reminder, settlement = letter.question.reminder, verdict.rows.settlement
+    if reminder is None or reminder.planned_at is None or settlement is None:
+        return
+    if reminder.due_date != settlement.due_date:
+        plan_reminders(settlement, using=letter.using, keep_cancelled=True)
+
+
+def _check_own_address(letter: Letter, verdict: Verdict) -> None:
+    """The address of a person's row may be none at all: then the job fails, for people to see."""
+    try:
+        emails.check_address(verdict.address)
+    except InvalidEmailAddress as error:
+        text = f"user {letter.question.user_id} cannot be reached: {error}"
+        facts = {**letter.facts(verdict), "recipient": ""}
+        deliveries.note_not_sent(letter.job, facts, EmailDelivery.Status.FAILED, text, letter.using)
+        raise Discard(text) from None
+
+
+# It is sent ---------------------------------------------------------------------------------------
+
+
+def _send(letter: Letter, verdict: Verdict) -> Skipped | None:
+    """Render it, take the right to send it, hand it to the mail server, and note what came of it."""
+    job, using, template_type = letter.job, letter.using, letter.question.template_type
+    rendered = emails.render(template_type, letter.subject, letter.data, using=using, rows=verdict.rows)
+    facts = {**letter.facts(verdict), "subject": rendered.subject[:250]}
+    delivery = deliveries.take(job, facts, using)
+    if delivery is None:
+        return _already_sent(letter)
+    deliveries.note_tried_again(job, using)
+    try:
+        provider_id = emails.send(rendered, verdict.address, delivery.message_id)
+    except Exception as error:
+        refusals.settle(error, delivery, job, using)
+    deliveries.mark_sent(delivery, provider_id, job, using)
+    logger.info("e-mail delivery %s (%s) sent", delivery.pk, template_type)
+    return SENT

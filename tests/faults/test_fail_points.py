@@ -74,11 +74,11 @@ STEPS = (
     Step(15, "jobqueue.delivery.rescue.interrupt", both("work")),
     Step(16, "jobqueue.delivery.rescue._record_attempt", both("work", 2)),
     Step(17, "jobqueue.delivery.rescue.sweep", both("work")),
-    Step(18, "jobqueue.worker.executor.hand_back", both("the supervisor is killed")),
-    Step(19, "jobqueue.worker.supervisor.hand_back", both("stop")),
+    Step(18, "jobqueue.worker.in_hand.InHand.hand_back", both("the supervisor is killed")),
+    Step(19, "jobqueue.worker.left_behind.hand_back", both("stop")),
     Step(
         20,
-        "jobqueue.worker.supervisor.SupervisorWorker._bring_back",
+        "jobqueue.worker.supervisor.bring_back",
         (*both("stop"), *both("an executor is killed")),
     ),
 )

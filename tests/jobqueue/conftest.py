@@ -9,10 +9,10 @@ import pytest
 from django.conf import LazySettings
 
 from jobqueue import registry
-from jobqueue.worker import telling
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue import processors_for_tests
+from tests.jobqueue.steps import TELLER
 
 # Not skipped but not collected: SQLite has one writer at a time, and another planner.
 collect_ignore_glob = (
@@ -32,9 +32,9 @@ def sample_processors(monkeypatch: pytest.MonkeyPatch) -> processors_for_tests.C
 @pytest.fixture(autouse=True)
 def _nothing_untold() -> Iterator[None]:
     """What one test could not tell Redis must not be told in the next."""
-    telling._untold.clear()
+    TELLER._untold.clear()
     yield
-    telling._untold.clear()
+    TELLER._untold.clear()
 
 
 @pytest.fixture

@@ -13,14 +13,18 @@ from jobqueue.broker import message, queues
 from jobqueue.delivery import outbox
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, Worker, transitions
-from jobqueue.worker import performing, settling
-from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker import claiming, performing
+from jobqueue.worker.claiming import Claim, Holder, Wanted
 from jobqueue.worker.outcomes import Outcome
+from jobqueue.worker.settling import settle_and_tell
+from jobqueue.worker.telling import Teller
 from tests.jobqueue.processors_for_tests import SUCCEED
 
 QUEUES = ("email", "reminders", "settlement")
 CLAIMANT = Holder(uuid.UUID(int=7), "tests", QUEUES)
 OTHER_CLAIMANT = Holder(uuid.UUID(int=8), "other", QUEUES)
+TELLER = Teller()
+"""Tells Redis what the claims and outcomes of the tests lead to; empty at the start of each."""
 
 
 def published(processor: str = SUCCEED, *, using: str = "default", **payload: Any) -> Job:
@@ -43,10 +47,21 @@ def claim_row(job: Job, claimant: Holder = CLAIMANT, using: str = "default") -> 
     return row
 
 
+def claim_jobs(claimant: Holder, count: int, served: Sequence[str] | None = None) -> list[Claim]:
+    """Claim up to so many published jobs, of all queues that `claimant` serves or of these."""
+    wanted = Wanted(count, claimant.queues if served is None else served)
+    return claiming.claim(claimant, wanted, TELLER).jobs
+
+
+def settle(outcomes: Sequence[Outcome], claimant: Holder = CLAIMANT) -> list[Outcome]:
+    """Settle outcomes and tell Redis at once; those that counted."""
+    return settle_and_tell(outcomes, claimant, TELLER)
+
+
 def run(job: Job, claimant: Holder = CLAIMANT, using: str = "default") -> Outcome:
     """Perform and settle a claimed job."""
     outcome = performing.perform(Claim(job, using))
-    settling.settle([outcome], claimant)
+    settle([outcome], claimant)
     job.refresh_from_db(using=using)
     return outcome
 

@@ -14,8 +14,7 @@ from django.utils import timezone
 from jobqueue.models import Job
 from jobqueue.testing import run_job
 from settlements import emails
-from settlements.addresses import bar
-from settlements.mail_events import note_event
+from settlements.addresses import bar, note_event
 from settlements.models import BarredAddress, EmailDelivery, ReminderDelivery, Settlement
 from settlements.reconcile import reconcile
 from tests.settlements.mail_providers import Mailgun, MailProvider, SendGrid, running

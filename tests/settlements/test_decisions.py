@@ -14,7 +14,7 @@ from pytest_django import Settings as DjangoSettings
 
 from jobqueue.testing import run_job
 from settlements.models import Discrepancy, Payment, Settlement
-from settlements.models.settlement import BY_PROGRAM
+from settlements.models.settlement_saving import BY_PROGRAM
 from settlements.reconcile import reconcile
 from tests.settlements.steps import AUTO_COMPLETE, about, at_once, domain_settings, only, run_soon, stored
 

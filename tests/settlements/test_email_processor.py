@@ -12,7 +12,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend as MemoryBackend
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from jobqueue import jobs
@@ -25,6 +25,7 @@ from settlements import deliveries, emails
 from settlements.deliveries import message_id_of
 from settlements.models import BarredAddress, EmailDelivery, Payment, Settlement
 from settlements.models.deliveries import EmailDeliveryManager
+from tests.conftest import wait_until
 from tests.settlements.email_steps import ADDRESS, Serve, add, delivery_of, payload, serve
 from tests.settlements.smtp import Mailbox
 from tests.settlements.steps import domain_settings
@@ -272,6 +273,38 @@ def test_overtaken_run_comes_back_and_finds_the_email_sent(db: None, serve: Serv
     (outcome,) = drain(until=timezone.now() + deliveries.BUSY_DELAY + timedelta(seconds=1))
     assert outcome.reason == "skipped: already sent"
     assert len(mailbox.messages) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_notes_why_not_while_another_marks_it_sent_leaves_it_sent(
+    settlement: Settlement,
+) -> None:
+    job = letter(settlement)
+    begun = EmailDelivery.objects.create(job=job, message_id="<a@example.com>", recipient=ADDRESS)
+    Settlement.objects.filter(pk=settlement.pk).update(status="cancelled")
+    answers: list[Any] = []
+
+    def run() -> None:
+        with running(job, "default"):
+            answers.append(get_processor("email.notification")(**job.payload))
+        connections.close_all()
+
+    other = threading.Thread(target=run)
+    with transaction.atomic():
+        EmailDelivery.objects.filter(pk=begun.pk).update(status=EmailDelivery.Status.SENT)
+        other.start()
+        if connection.vendor == "postgresql":
+            wait_until(_is_waited_for, 10)
+    other.join()
+    assert answers == [Skipped("already sent")]
+    assert delivery_of(job).status == EmailDelivery.Status.SENT
+
+
+def _is_waited_for() -> bool:
+    """Whether another connection waits for what this one has written."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+        return bool(cursor.fetchone()[0])
 
 
 def test_late_failure_of_an_overtaken_run_does_not_unsend(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from pytest_django import Settings as DjangoSettings
 from jobqueue.broker import connections, queues
 from jobqueue.models import Job
 from jobqueue.testing import at, drain, run_job
-from jobqueue.worker import telling
 from settlements.exceptions import InvalidAmount
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
 from settlements.reconcile import reconcile
@@ -629,7 +628,7 @@ def test_a_settlement_copied_to_another_database_is_a_new_one_there(settlement: 
 @pytest.fixture(params=["down", "hanging"])
 def redis_away(
     request: pytest.FixtureRequest, settings: DjangoSettings, blackhole: tuple[str, int]
-) -> Iterator[Callable[[], None]]:
+) -> Callable[[], None]:
     """Points the queues at a Redis that is not there, or never answers; calling it brings Redis back."""
     configured = settings.RQ_QUEUES
     host, port = (LOOPBACK, free_port()) if request.param == "down" else blackhole
@@ -638,8 +637,7 @@ def redis_away(
     def back() -> None:
         settings.RQ_QUEUES = configured
 
-    yield back
-    telling._untold.clear()
+    return back
 
 
 @pytest.mark.django_db(transaction=True)

@@ -22,7 +22,8 @@ from jobqueue.registry import Skipped, get_processor
 from jobqueue.testing import at, drain, run_job
 from jobqueue.worker.claiming import Claim, Holder
 from jobqueue.worker.performing import perform
-from jobqueue.worker.settling import settle
+from jobqueue.worker.settling import settle_and_tell
+from jobqueue.worker.telling import Teller
 from settlements import emails
 from settlements.jobs import add_settlement_reminder_job
 from settlements.models import ReminderDelivery, ReminderType, Settlement
@@ -156,7 +157,7 @@ def test_two_jobs_for_the_same_reminder_at_the_same_moment_send_once(
     ]
     claims = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], claimant.id)
     outcomes = at_once(*[partial(perform, Claim(job, "default")) for job in claims])
-    settle(outcomes, claimant)
+    settle_and_tell(outcomes, claimant, Teller())
     assert sorted(outcome.status for outcome in outcomes) == ["completed", "skipped", "skipped", "skipped"]
     assert reminders_about(settlement) == [("reminder_final", "payer@example.com")]
     assert delivered(settlement) == [("final", 0)]

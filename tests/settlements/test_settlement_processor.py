@@ -17,7 +17,8 @@ from jobqueue.models import Job, transitions
 from jobqueue.testing import run_job
 from jobqueue.worker.claiming import Claim, Holder
 from jobqueue.worker.performing import perform
-from jobqueue.worker.settling import settle
+from jobqueue.worker.settling import settle_and_tell
+from jobqueue.worker.telling import Teller
 from settlements.jobs import add_settlement_processing_job
 from settlements.models import Discrepancy, Payment, Settlement
 from settlements.processors import settlement as settlement_processor
@@ -135,7 +136,7 @@ def test_two_completions_at_the_same_moment_complete_once(
     jobs = [add_settlement_processing_job(settlement.pk, "auto_complete") for _ in range(4)]
     claims = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], claimant.id)
     outcomes = at_once(*[partial(perform, Claim(job, "default")) for job in claims])
-    settle(outcomes, claimant)
+    settle_and_tell(outcomes, claimant, Teller())
     assert sorted(outcome.status for outcome in outcomes) == ["completed", "skipped", "skipped", "skipped"]
     assert events_of(settlement) == ["settlement_completed"]
     run_soon()

@@ -7,11 +7,9 @@ import hashlib
 import hmac
 import json
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.test import Client
 
+from settlements import addresses
 from settlements.mail_events import EventKind, MailEvent, mail_event_of
 
 SENDGRID = "/anymail/sendgrid/tracking/"
@@ -79,9 +78,7 @@ def _keys(settings: Any) -> Iterator[None]:
 def noted(monkeypatch: pytest.MonkeyPatch) -> list[MailEvent]:
     """What was handed on to settlements.addresses."""
     events: list[MailEvent] = []
-    addresses = ModuleType("settlements.addresses")
-    addresses.note_mail_event = events.append  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "settlements.addresses", addresses)
+    monkeypatch.setattr(addresses, "note_mail_event", events.append)
     return events
 
 
@@ -162,7 +159,7 @@ def test_an_error_of_ours_makes_the_provider_report_again(monkeypatch: pytest.Mo
     def fail(event: MailEvent) -> None:
         raise ValueError("the database is away")
 
-    monkeypatch.setattr(sys.modules["settlements.addresses"], "note_mail_event", fail)
+    monkeypatch.setattr(addresses, "note_mail_event", fail)
 
     assert sendgrid([BOUNCE]) == 500
 

@@ -34,8 +34,8 @@ class Command(BaseCommand):
         done = _days("--completed-days", options["completed_days"], settings.keep_completed)
         failed = _days("--failed-days", options["failed_days"], settings.keep_failed)
         total = 0
-        for alias in databases():
-            rows = Job.objects.using(alias)
+        for using in databases():
+            rows = Job.objects.using(using)
             total += _delete(
                 rows.filter(
                     state__in=[Job.State.COMPLETED, Job.State.CANCELLED], finished_at__lt=Now() - done

@@ -514,7 +514,7 @@ def test_a_quarantined_message_is_logged(redis_client: redis.Redis, caplog: pyte
     _plain_rq(redis_client)
     _quarantine()
 
-    [record] = [record for record in caplog.records if record.name == "jobqueue.plain_rq"]
+    [record] = [record for record in caplog.records if record.name.startswith("jobqueue.plain_rq.")]
     assert record.levelname == "ERROR"
     assert "Quarantined" in record.message
 

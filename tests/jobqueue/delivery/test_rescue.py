@@ -16,18 +16,20 @@ from jobqueue.delivery import outbox, rescue
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Attempt, Job, Worker
 from jobqueue.sql.clock import database_now
-from jobqueue.worker import claiming, performing, settling
+from jobqueue.worker import performing
 from jobqueue.worker.claiming import Claim
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import FAIL, FAIL_WITHOUT_RETRY, SUCCEED
 from tests.jobqueue.steps import (
     CLAIMANT,
     OTHER_CLAIMANT,
+    claim_jobs,
     claim_row,
     claimed,
     list_of,
     make_worker,
     published,
+    settle,
 )
 
 pytestmark = pytest.mark.django_db
@@ -176,8 +178,8 @@ def test_a_rescued_job_is_published_and_runs(redis_client: redis.Redis) -> None:
     outbox.publish_due("default")
 
     assert list_of(redis_client) == [f"{job.pk}-2"]
-    [again] = claiming.claim(OTHER_CLAIMANT, 1)
-    settling.settle([performing.perform(again)], OTHER_CLAIMANT)
+    [again] = claim_jobs(OTHER_CLAIMANT, 1)
+    settle([performing.perform(again)], OTHER_CLAIMANT)
     job.refresh_from_db()
     assert job.state == State.COMPLETED
 
@@ -207,7 +209,7 @@ def test_what_a_worker_settles_after_its_claim_was_taken_changes_nothing(name: s
         getattr(rescue, verb)(Job.objects.all())
     before = (list(Job.objects.values()), list(Attempt.objects.values()))
 
-    assert settling.settle([outcome], CLAIMANT) == []
+    assert settle([outcome], CLAIMANT) == []
     assert (list(Job.objects.values()), list(Attempt.objects.values())) == before
     assert counters.read() == {}
 
@@ -219,14 +221,14 @@ def test_a_zombie_does_not_take_back_a_job_that_another_worker_runs() -> None:
     Job.objects.update(run_at=Now())
     job.refresh_from_db()
     claim_row(job, OTHER_CLAIMANT)
-    settling.settle([outcome], CLAIMANT)
+    settle([outcome], CLAIMANT)
 
     assert Job.objects.active().get().worker_id == OTHER_CLAIMANT.id
 
 
 def test_a_job_that_was_settled_meanwhile_is_not_rescued() -> None:
     stale = _lost()
-    settling.settle([performing.perform(Claim(stale, "default"))], CLAIMANT)
+    settle([performing.perform(Claim(stale, "default"))], CLAIMANT)
 
     assert rescue.interrupt(stale, "default", "too late") == 0
     assert Job.objects.get().state == State.COMPLETED
@@ -238,7 +240,7 @@ def test_a_job_that_was_settled_meanwhile_is_not_rescued() -> None:
 
 def _claim_for_real() -> Job:
     job = published()
-    claiming.claim(CLAIMANT, 1)
+    claim_jobs(CLAIMANT, 1)
     return job
 
 
@@ -279,7 +281,7 @@ def test_what_runs_stays_in_rqs_registry(redis_client: redis.Redis) -> None:
 @pytest.mark.django_db(databases=["default", "other"])
 def test_what_runs_in_another_database_stays_in_rqs_registry(redis_client: redis.Redis) -> None:
     job = published(using="other")
-    claiming.claim(CLAIMANT, 1)
+    claim_jobs(CLAIMANT, 1)
     redis_client.hset(f"rq:job:{job.message_id}-other", "claimed_at", 1)
 
     assert rescue.sweep() == 0

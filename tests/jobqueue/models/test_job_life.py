@@ -45,11 +45,13 @@ from jobqueue.delivery import outbox, rescue
 from jobqueue.exceptions import BrokerUnavailable, JobTransitionRefused
 from jobqueue.jobs import Discard, NewJob, RetryLater, RetryPolicy, Skipped, enqueue, enqueue_many, processor
 from jobqueue.models import Attempt, Job, Queue, Worker, transitions
-from jobqueue.worker import claiming, limits, loops, performing, settling, telling
-from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker import claiming, limits, loops, performing
+from jobqueue.worker.claiming import Claim, Holder, Wanted
 from jobqueue.worker.in_hand import hand_back
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.relay import Relay
+from jobqueue.worker.settling import settle_and_tell
+from jobqueue.worker.telling import Teller
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from tests.servers import REDIS_DATABASE, main_redis
 
@@ -162,7 +164,8 @@ class JobLife(RuleBasedStateMachine):
         self.away: override_settings | None = None
         self.retired: list[WorkerUnderTest] = []
         self.decisions = limits.QueueDecisions()
-        self.relay = Relay("the story's")
+        self.teller = Teller()
+        self.relay = Relay("the story's", self.teller)
         self.rescuer = loops.rescuer()
         # Here no database was away, however long a step took.
         self._judges = patch.object(loops, "_BEATS_AGAIN_WITHIN", -1e9)
@@ -175,7 +178,6 @@ class JobLife(RuleBasedStateMachine):
         self.redis.flushdb()
         for model in (Attempt, Job, Worker, Queue):
             model._base_manager.all().delete()
-        telling._untold.clear()
         self.workers = {name: WorkerUnderTest(name) for name in ("first", "second")}
         for worker in self.workers.values():
             loops.register(worker.row, "default")
@@ -317,12 +319,13 @@ class JobLife(RuleBasedStateMachine):
         served = self._served()
         if self.away:
             with pytest.raises(BrokerUnavailable):
-                claiming.claim(worker.claimant, count)
+                claiming.claim(worker.claimant, Wanted(count, QUEUES), self.teller)
             return
         queued = self._queued(served)
         candidates = [pair for pair in queued[:count] if self._is_claimable(*pair)]
         runs_before = self._running()
-        claims = claiming.claim_within(self.decisions.limits, worker.claimant, count, served, count).jobs
+        wanted = Wanted(count, served, self.decisions.limits, free=count)
+        claims = claiming.claim(worker.claimant, wanted, self.teller).jobs
         taken = [claimed.key[1:] for claimed in claims]
         if self._is_limited(served):
             assert set(taken) <= {pair for pair in queued if self._is_claimable(*pair)}
@@ -380,7 +383,7 @@ class JobLife(RuleBasedStateMachine):
             mock.patch.object(transitions, "claim", side_effect=OperationalError("the database is away")),
             pytest.raises(OperationalError),
         ):
-            claiming.claim(self.workers[name].claimant, count)
+            claiming.claim(self.workers[name].claimant, Wanted(count, QUEUES), self.teller)
         assert self._queued() == before
 
     @rule(name=which_worker, pick=pick, how=st.sampled_from(["succeed", "skip", "fail", "discard", "later"]))
@@ -406,7 +409,7 @@ class JobLife(RuleBasedStateMachine):
         batch = worker.outcomes[:count]
         if not keep:
             worker.outcomes = worker.outcomes[count:]
-        settled = settling.settle(batch, worker.claimant)
+        settled = settle_and_tell(batch, worker.claimant, self.teller)
         mine = [outcome for outcome in batch if self._is_held_by(worker, outcome.job)]
         assert {id(outcome) for outcome in settled} == {id(outcome) for outcome in mine}
         for outcome in mine:
@@ -652,7 +655,7 @@ class JobLife(RuleBasedStateMachine):
             self._settle(worker, len(worker.outcomes))
 
     def _check_redis(self) -> None:
-        telling.tell_redis()
+        self.teller.tell_untold()
         self.claim("last", 1000)
         assert not self.workers["last"].claims
         assert self._queued() == []

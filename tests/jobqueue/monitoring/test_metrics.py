@@ -19,11 +19,11 @@ from jobqueue.broker import counters, message, queues
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
 from jobqueue.monitoring import metrics
-from jobqueue.worker import claiming, performing, settling
-from jobqueue.worker.claiming import Holder
+from jobqueue.worker import performing
+from jobqueue.worker.claiming import Claim, Holder
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from tests.jobqueue.processors_for_tests import DISCARD, FAIL, ON_REMINDERS, RETRY_LATER, SKIP, SUCCEED
-from tests.jobqueue.steps import CLAIMANT, claimed, make_worker, run
+from tests.jobqueue.steps import CLAIMANT, claimed, make_worker, run, settle
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -53,7 +53,7 @@ def _settle(processor: str, payload: dict[str, Any], status: OutcomeStatus, queu
     job = Job.objects.create(
         processor=processor, queue=queue, payload=payload, timeout=1, state="active", worker_id=CLAIMANT.id
     )
-    settling.settle([Outcome(job, "default", status, 0.02)], CLAIMANT)
+    settle([Outcome(job, "default", status, 0.02)], CLAIMANT)
 
 
 def test_runs_are_counted_by_queue_and_status(client: Client) -> None:
@@ -123,7 +123,7 @@ def test_the_labels_are_these_and_no_others(client: Client, family: str, labels:
 def test_durations_are_a_cumulative_histogram(client: Client) -> None:
     for seconds in (0.003, 0.02, 0.02, 0.7, 1000):
         job = claimed()
-        settling.settle([Outcome(job, "default", OutcomeStatus.COMPLETED, seconds)], CLAIMANT)
+        settle([Outcome(job, "default", OutcomeStatus.COMPLETED, seconds)], CLAIMANT)
     family = "job_processing_duration_seconds"
     buckets = {
         dict(sample.labels)["le"]: sample.value
@@ -163,8 +163,8 @@ def test_the_counts_of_several_workers_add_up(client: Client) -> None:
 
 
 def test_a_batch_counts_each_of_its_outcomes(client: Client) -> None:
-    outcomes = [performing.perform(claiming.Claim(claimed(), "default")) for _ in range(4)]
-    settling.settle(outcomes, CLAIMANT)
+    outcomes = [performing.perform(Claim(claimed(), "default")) for _ in range(4)]
+    settle(outcomes, CLAIMANT)
 
     assert _samples(client, "job_processing") == {("email", "completed"): 4}
 

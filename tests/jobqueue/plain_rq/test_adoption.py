@@ -26,9 +26,18 @@ from jobqueue.jobs import enqueue
 from jobqueue.models import Job
 from jobqueue.plain_rq import adoption, quarantine, requests
 from jobqueue.sql import databases
-from jobqueue.worker import claiming, telling
 from tests.jobqueue.processors_for_tests import SUCCEED
-from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, QUEUES, claim_row, list_of, run, run_waiting
+from tests.jobqueue.steps import (
+    CLAIMANT,
+    OTHER_CLAIMANT,
+    QUEUES,
+    TELLER,
+    claim_jobs,
+    claim_row,
+    list_of,
+    run,
+    run_waiting,
+)
 from tests.workload.fixtures import Workload
 from tests.workload.functions import FAIL, NOTE, NOTE_LATER, Account, after, fail, note, note_later
 
@@ -165,7 +174,7 @@ def test_the_time_limit_is_rqs_if_it_is_a_sane_one(
 
 def test_a_claim_brings_the_job_that_it_has_just_adopted() -> None:
     put(note, "a")
-    [claimed] = claiming.claim(CLAIMANT, 10)
+    [claimed] = claim_jobs(CLAIMANT, 10)
 
     assert claimed.job.payload["function"] == NOTE
 
@@ -181,7 +190,7 @@ def test_messages_that_came_with_a_foreign_one_are_claimed_while_it_cannot_be_lo
 
     monkeypatch.setattr(adoption, "look_after", fails)
 
-    assert [claimed.job.pk for claimed in claiming.claim(CLAIMANT, 10)] == [ours.pk]
+    assert [claimed.job.pk for claimed in claim_jobs(CLAIMANT, 10)] == [ours.pk]
 
 
 # Refuse -------------------------------------------------------------------------------------------
@@ -508,7 +517,7 @@ def test_a_key_of_another_type_does_not_hold_up_the_reports(redis_client: redis.
     redis_client.set(f"rq:job:{rq_job.id}", "text")
     run_waiting(job)
 
-    assert not telling._untold
+    assert not TELLER._untold
 
 
 def test_an_end_that_redis_does_not_take_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -519,7 +528,7 @@ def test_an_end_that_redis_does_not_take_is_told_later(monkeypatch: pytest.Monke
         run_waiting(job)
     assert rq_job.get_status() == "started"
 
-    telling.tell_redis()
+    TELLER.tell_untold()
 
     assert rq_job.get_status() == "finished"
 

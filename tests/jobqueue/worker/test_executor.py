@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobqueue.models import Job
-from jobqueue.worker.board import Slot
+from jobqueue.worker.board import Board
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.options import Options
@@ -14,31 +14,30 @@ from tests.jobqueue.steps import QUEUES, claimed
 pytestmark = pytest.mark.django_db
 
 
-def _executor(told: list[int], **options: int) -> Executor:
+def _executor(board: Board | None = None, **options: int) -> Executor:
     """One whose threads were not started, so they take up no job."""
-    return Executor(
-        Options("tests", QUEUES, threads=1, shutdown_timeout=1, **options), slot=Slot(retiring=told.append)
-    )
+    slot = (board or Board(1, threads=1)).slot(0)
+    return Executor(Options("tests", QUEUES, threads=1, shutdown_timeout=1, **options), slot=slot)
 
 
 def test_who_gives_way_hands_back_what_no_thread_gets_to_and_says_how_many_it_took() -> None:
-    told: list[int] = []
-    executor = _executor(told)
+    board = Board(1, threads=1)
+    executor = _executor(board)
     jobs = [claimed(claimant=executor.holder) for _ in range(3)]
-    executor._start([Claim(job, "default") for job in jobs])
+    executor._claim_loop.start([Claim(job, "default") for job in jobs])
 
-    executor._retire()
+    executor._claim_loop._retire()
 
     assert set(Job.objects.values_list("state", "attempt", "failures")) == {("waiting", 1, 0)}
-    assert told == [0]
+    assert (board.is_retiring(0), board.claimed(0)) == (True, 0)
 
 
 def test_nobody_gives_way_before_a_first_job() -> None:
-    assert not _executor([], max_memory=1)._is_to_retire()
+    assert not _executor(max_memory_per_process=1)._claim_loop._is_to_retire()
 
 
 def test_too_much_memory_in_use_is_a_reason_to_give_way() -> None:
-    executor = _executor([], max_memory=1)
-    executor._start([Claim(claimed(claimant=executor.holder), "default")])
+    executor = _executor(max_memory_per_process=1)
+    executor._claim_loop.start([Claim(claimed(claimant=executor.holder), "default")])
 
-    assert executor._is_to_retire()
+    assert executor._claim_loop._is_to_retire()

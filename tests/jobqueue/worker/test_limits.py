@@ -8,15 +8,16 @@ import redis
 from jobqueue.broker.queues import QueueLimits
 from jobqueue.models import Job
 from jobqueue.worker import claiming
-from jobqueue.worker.claiming import Batch
-from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, claim_row, list_of, published
+from jobqueue.worker.claiming import Batch, Wanted
+from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, TELLER, claim_row, list_of, published
 
 pytestmark = pytest.mark.django_db
 
 
 def _claim(**limits: int) -> Batch:
     """What a claim of ten jobs brings when the queue email has these limits."""
-    return claiming.claim_within({"email": QueueLimits(**limits)}, CLAIMANT, 10, ["email"], 10)
+    wanted = Wanted(10, ["email"], {"email": QueueLimits(**limits)}, free=10)
+    return claiming.claim(CLAIMANT, wanted, TELLER)
 
 
 def _running_unknown_to_redis(redis_client: redis.Redis) -> Job:

@@ -18,12 +18,11 @@ from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job
 from jobqueue.sql.clock import database_now
-from jobqueue.worker import claiming, telling
 from jobqueue.worker.relay import Relay
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import ON_REMINDERS, SUCCEED
-from tests.jobqueue.steps import CLAIMANT, claimed, list_of, run
+from tests.jobqueue.steps import CLAIMANT, TELLER, claim_jobs, claimed, list_of, run
 
 in_both_databases = pytest.mark.django_db(databases=["default", "other"])
 State = Job.State
@@ -67,7 +66,7 @@ def test_it_publishes_what_is_due_in_every_database(redis_client: redis.Redis) -
     _overdue(1, ON_REMINDERS)
     there = enqueue(SUCCEED, using="other")
     Job.objects.using("other").filter(pk=there.pk).update(published_at=None)
-    Relay("one").look()
+    Relay("one", TELLER).look()
 
     assert len(list_of(redis_client)) == 3
     assert len(list_of(redis_client, "reminders")) == 1
@@ -79,14 +78,14 @@ def test_it_publishes_again_what_redis_lost(settings: LazySettings, redis_client
     settings.JOBQUEUE = {"LOST_AFTER": 0}
     [job] = enqueue_many([(SUCCEED, {})])
     redis_client.flushall()
-    Relay("one").look()
+    Relay("one", TELLER).look()
 
     assert list_of(redis_client) == [job.message_id]
 
 
 @in_both_databases
 def test_it_sleeps_until_the_next_job_is_due() -> None:
-    relay = Relay("one")
+    relay = Relay("one", TELLER)
     begin = time.monotonic()
     pause = relay.look()
     assert begin + 1.0 <= time.monotonic() + pause
@@ -102,22 +101,22 @@ def test_it_goes_on_at_once_while_there_is_more(settings: LazySettings) -> None:
     settings.JOBQUEUE = {"RELAY_BATCH": 2}
     _overdue(3)
 
-    assert Relay("one").look() == 0
+    assert Relay("one", TELLER).look() == 0
 
 
 @in_both_databases
 def test_it_tells_redis_what_it_missed(redis_closed: UseRedis, redis_server: RedisServer) -> None:
     run(claimed())
     redis_closed(redis_server.host, redis_server.port)
-    Relay("one").look()
+    Relay("one", TELLER).look()
 
     assert counters.read()['["job_processing_total","email","completed"]'] == 1
-    assert not telling._untold
+    assert not TELLER._untold
 
 
 @in_both_databases
 def test_a_job_is_published_at_its_time_and_not_before(redis_client: redis.Redis) -> None:
-    relay = Relay("one")
+    relay = Relay("one", TELLER)
     job = enqueue(SUCCEED, delay=0.2)
     _look_until_published(relay, redis_client)
     late = (database_now("default") - job.run_at) / timedelta(seconds=1)
@@ -128,16 +127,16 @@ def test_a_job_is_published_at_its_time_and_not_before(redis_client: redis.Redis
 
 @in_both_databases
 def test_a_job_that_was_published_at_its_time_can_be_claimed_at_once(redis_client: redis.Redis) -> None:
-    relay = Relay("one")
+    relay = Relay("one", TELLER)
     job = enqueue(SUCCEED, delay=0.05)
     _look_until_published(relay, redis_client)
 
-    assert [each.job for each in claiming.claim(CLAIMANT, 1)] == [job]
+    assert [each.job for each in claim_jobs(CLAIMANT, 1)] == [job]
 
 
 @in_both_databases
 def test_what_nobody_claimed_is_marked_as_published_with_a_later_look(redis_client: redis.Redis) -> None:
-    relay = Relay("one")
+    relay = Relay("one", TELLER)
     job = enqueue(SUCCEED, delay=0.05)
     _look_until_published(relay, redis_client)
     deadline = time.monotonic() + 10
@@ -150,18 +149,18 @@ def test_what_nobody_claimed_is_marked_as_published_with_a_later_look(redis_clie
 
 @in_both_databases
 def test_a_job_that_was_cancelled_meanwhile_does_not_start(redis_client: redis.Redis) -> None:
-    relay = Relay("one")
+    relay = Relay("one", TELLER)
     job = enqueue(SUCCEED, delay=0.2)
     relay.look()
     job.cancel()
     _look_until_published(relay, redis_client)
 
-    assert claiming.claim(CLAIMANT, 10) == []
+    assert claim_jobs(CLAIMANT, 10) == []
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
 def test_a_job_with_a_nearer_time_wakes_the_relay_that_leads(redis_client: redis.Redis) -> None:
-    relay = Relay("one")
+    relay = Relay("one", TELLER)
     enqueue(SUCCEED, delay=600)
     relay.wait(0)
     relay.look()
@@ -184,29 +183,29 @@ def test_a_job_with_a_nearer_time_wakes_the_relay_that_leads(redis_client: redis
 
 @in_both_databases
 def test_the_others_leave_what_just_became_due_to_the_one_that_leads(redis_client: redis.Redis) -> None:
-    Relay("one").look()
+    Relay("one", TELLER).look()
     _overdue()
-    Relay("two").look()
+    Relay("two", TELLER).look()
 
     assert list_of(redis_client) == []
 
 
 @in_both_databases
 def test_the_others_publish_what_is_overdue(redis_client: redis.Redis) -> None:
-    Relay("one").look()
+    Relay("one", TELLER).look()
     [job] = _overdue(seconds=5)
-    Relay("two").look()
+    Relay("two", TELLER).look()
 
     assert list_of(redis_client) == [job.message_id]
 
 
 @in_both_databases
 def test_a_relay_that_ends_leaves_the_lead_to_the_next(redis_client: redis.Redis) -> None:
-    first = Relay("one")
+    first = Relay("one", TELLER)
     first.look()
     first.give_up_the_lead()
     [job] = _overdue()
-    Relay("two").look()
+    Relay("two", TELLER).look()
 
     assert list_of(redis_client) == [job.message_id]
 
@@ -215,7 +214,7 @@ def test_a_relay_that_ends_leaves_the_lead_to_the_next(redis_client: redis.Redis
 def test_a_relay_that_slept_publishes_nothing_from_its_memory(
     redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    relay = Relay("one")
+    relay = Relay("one", TELLER)
     job = enqueue(SUCCEED, delay=1)
     relay.look()
     Job.objects.filter(pk=job.pk).update(state=State.COMPLETED)
@@ -231,5 +230,5 @@ def test_without_redis_a_look_says_so_and_nothing_is_lost(redis_closed: UseRedis
     _overdue()
 
     with pytest.raises(BrokerUnavailable):
-        Relay("one").look()
+        Relay("one", TELLER).look()
     assert Job.objects.filter(published_at__isnull=True).count() == 1

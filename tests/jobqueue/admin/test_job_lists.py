@@ -1,4 +1,4 @@
-"""The lists of jobs: search, filters, order, columns, and no question that reads a million rows."""
+"""The lists of jobs: order, columns, and no question that reads a million rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from jobqueue.admin import failures, listing
-from jobqueue.admin.job_pages import JobAdmin
+from jobqueue.admin.all_jobs import JobAdmin
 from jobqueue.models import Job, subject_of
 from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
@@ -37,157 +37,6 @@ from tests.jobqueue.reading import add_open_jobs, work_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 STATES = ("waiting", "delayed", "active", "stuck", "completed", "skipped", "failed", "cancelled")
-
-
-# Search -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("form", ["{}", "#{}", "{}-3", " {} "])
-def test_a_number_finds_the_job_with_that_id(admin_client: Client, form: str) -> None:
-    wanted = make_job()
-    make_job()
-    assert ids_of(admin_client.get(JOBS, {"q": form.format(wanted.pk)})) == {wanted.pk}
-
-
-def test_the_whole_subject_finds_its_jobs(admin_client: Client) -> None:
-    wanted = make_job(subject="shop.order:17")
-    make_job(subject="shop.order:171")
-    assert ids_of(admin_client.get(JOBS, {"q": "shop.order:17"})) == {wanted.pk}
-
-
-def test_the_start_of_a_subject_finds_its_jobs(admin_client: Client) -> None:
-    wanted = {make_job(subject=f"shop.order:17{digit}").pk for digit in "ab"}
-    make_job(subject="shop.order:2")
-    assert ids_of(admin_client.get(JOBS, {"q": "shop.order:17"})) == wanted
-
-
-def test_the_key_of_a_record_finds_its_jobs(admin_client: Client) -> None:
-    key = "3f2a9c1e-0000-4000-8000-000000000001"
-    wanted = make_job(subject=f"settlements.settlement:{key}")
-    make_job()
-    assert ids_of(admin_client.get(JOBS, {"q": key})) == {wanted.pk}
-
-
-def test_the_name_of_a_record_finds_its_jobs(
-    admin_client: Client, make_settlement: Callable[..., Settlement]
-) -> None:
-    lisbon = make_settlement(description="Dinner in Lisbon")
-    make_settlement(description="Rent for May")
-    wanted = set(Job.objects.about(lisbon).values_list("pk", flat=True))
-    assert wanted
-    assert ids_of(admin_client.get(JOBS, {"q": "lisbon"})) == wanted
-
-
-def test_the_name_of_a_record_finds_nothing_for_who_may_not_see_records(settlement: Settlement) -> None:
-    client = operator("view_job")
-    assert ids_of(client.get(JOBS, {"q": "Lisbon"})) == set()
-
-
-def test_part_of_a_processors_name_finds_its_jobs(admin_client: Client) -> None:
-    wanted = make_job(processor="sample.skip")
-    make_job()
-    assert ids_of(admin_client.get(JOBS, {"q": "SKIP"})) == {wanted.pk}
-
-
-def test_the_name_of_a_processor_that_is_not_registered_any_more_finds_its_jobs(admin_client: Client) -> None:
-    wanted = make_job(processor="removed.long.ago")
-    make_job()
-    assert ids_of(admin_client.get(JOBS, {"q": "removed.long.ago"})) == {wanted.pk}
-
-
-@pytest.mark.parametrize("text", ["9" * 40, "%", "'; drop table", "a:b:c", "settlements.settlement:"])
-def test_a_strange_search_finds_nothing_and_does_no_harm(admin_client: Client, text: str) -> None:
-    make_job()
-    assert ids_of(admin_client.get(JOBS, {"q": text})) == set()
-
-
-def test_a_search_for_what_no_database_stores_does_no_harm(admin_client: Client) -> None:
-    assert admin_client.get(JOBS, {"q": "\x00"}).status_code == 200
-
-
-def test_what_is_in_a_payload_cannot_be_searched(admin_client: Client) -> None:
-    make_job(payload={"email": "anna@example.com"})
-    assert ids_of(admin_client.get(JOBS, {"q": "anna@example.com"})) == set()
-
-
-# Filters ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_the_state_filter_shows_that_state_only(admin_client: Client, state: str) -> None:
-    jobs = {name: make_job(name) for name in STATES}
-    expected = {jobs[state].pk}
-    if state == "active":
-        expected.add(jobs["stuck"].pk)
-    if state == "completed":
-        expected.add(jobs["skipped"].pk)
-    assert ids_of(admin_client.get(JOBS, {"state": state})) == expected
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_a_row_says_its_state_in_words(admin_client: Client, state: str) -> None:
-    make_job(state)
-    assert f'<span class="jq-badge jq-{state}">{state}</span>' in text_of(admin_client.get(JOBS))
-
-
-@pytest.mark.parametrize(
-    ("query", "fields"),
-    [
-        ({"queue": "reminders"}, {"queue": "reminders"}),
-        ({"processor": "sample.skip"}, {"processor": "sample.skip"}),
-    ],
-)
-def test_queue_and_processor_are_filters(
-    admin_client: Client, query: dict[str, str], fields: dict[str, str]
-) -> None:
-    wanted = make_job(**fields)
-    make_job()
-    assert ids_of(admin_client.get(JOBS, query)) == {wanted.pk}
-
-
-def test_a_state_that_does_not_exist_shows_nothing(admin_client: Client) -> None:
-    make_job()
-    assert ids_of(admin_client.get(JOBS, {"state": "lost"})) == set()
-
-
-@pytest.mark.parametrize(
-    ("age", "old", "young"), [("hour", 2, 0.5), ("day", 30, 20), ("week", 200, 100), ("month", 800, 600)]
-)
-def test_the_age_filter_shows_what_is_not_older(
-    admin_client: Client, age: str, old: float, young: float
-) -> None:
-    now = database_now("default")
-    wanted = make_job(created_at=now - timedelta(hours=young))
-    make_job(created_at=now - timedelta(hours=old))
-    assert ids_of(admin_client.get(JOBS, {"age": age})) == {wanted.pk}
-
-
-def test_the_age_filter_shows_what_is_older(admin_client: Client) -> None:
-    wanted = make_job(created_at=database_now("default") - timedelta(days=40))
-    make_job()
-    assert ids_of(admin_client.get(JOBS, {"age": "older"})) == {wanted.pk}
-
-
-def test_the_dates_lead_to_the_jobs_of_a_day(admin_client: Client) -> None:
-    now = database_now("default")
-    old = make_job(created_at=now - timedelta(days=400))
-    make_job()
-    day = (now - timedelta(days=400)).date()
-    text = text_of(admin_client.get(JOBS))
-    assert f"created_at__year={day.year}" in text
-    text = text_of(admin_client.get(JOBS, {"created_at__year": day.year, "created_at__month": day.month}))
-    assert f"created_at__day={day.day}" in text
-    found = admin_client.get(
-        JOBS, {"created_at__year": day.year, "created_at__month": day.month, "created_at__day": day.day}
-    )
-    assert ids_of(found) == {old.pk}
-
-
-@pytest.mark.parametrize("day", ["31", "x", "0"])
-def test_a_day_that_does_not_exist_does_no_harm(admin_client: Client, day: str) -> None:
-    make_job()
-    query = {"created_at__year": "2026", "created_at__month": "2", "created_at__day": day}
-    assert admin_client.get(JOBS, query, follow=True).status_code == 200
 
 
 # Order, columns -----------------------------------------------------------------------------------
@@ -267,62 +116,7 @@ def test_lists_escape_what_they_show(admin_client: Client, url: str, settlement:
         assert not query or "&lt;script&gt;" in text or "%3Cscript" in text
 
 
-# Failed and stuck ---------------------------------------------------------------------------------
-
-
-def test_failed_jobs_are_listed_alone_with_error_and_message(admin_client: Client) -> None:
-    job = make_job("failed", reason="ConnectionError: no route to host")
-    make_job("completed")
-    response = admin_client.get(FAILED)
-    assert ids_of(response) == {job.pk}
-    assert "<strong>ConnectionError</strong> no route to host" in text_of(response)
-
-
-def test_failed_jobs_are_grouped_by_the_error_of_the_last_attempt(admin_client: Client) -> None:
-    for _ in range(2):
-        job = make_job("failed")
-        add_attempt(job, 1, "TimeoutError")
-        add_attempt(job, 2, "ConnectionError")
-    add_attempt(make_job("failed"), 1, "TimeoutError")
-    groups = admin_client.get(FAILED).context["error_groups"]
-    assert [(group.error, group.jobs) for group in groups] == [("ConnectionError", 2), ("TimeoutError", 1)]
-
-
-def test_failed_jobs_are_filtered_by_the_error_of_the_last_attempt(admin_client: Client) -> None:
-    wanted, other = make_job("failed"), make_job("failed")
-    add_attempt(wanted, 1, "TimeoutError")
-    add_attempt(wanted, 2, "ConnectionError")
-    add_attempt(other, 1, "TimeoutError")
-    assert ids_of(admin_client.get(FAILED, {"error": "ConnectionError"})) == {wanted.pk}
-
-
-def test_a_failed_job_without_an_attempt_can_be_filtered_too(admin_client: Client) -> None:
-    job = make_job("failed")
-    add_attempt(make_job("failed"))
-    assert ids_of(admin_client.get(FAILED, {"error": "(not recorded)"})) == {job.pk}
-
-
-def test_the_causes_are_those_of_the_newest_failures(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(failures, "NEWEST", 2)
-    jobs = [make_job("failed") for _ in range(3)]
-    for job in jobs:
-        add_attempt(job)
-    [group] = admin_client.get(FAILED).context["error_groups"]
-    assert (group.jobs, ids_of(admin_client.get(FAILED, {"error": "ConnectionError"}))) == (
-        2,
-        {job.pk for job in jobs[1:]},
-    )
-
-
-def test_stuck_jobs_are_listed_alone_with_their_worker(admin_client: Client) -> None:
-    worker = make_worker(silent_for=100, name="worker-gone")
-    job = make_job("stuck", worker_id=worker.pk)
-    make_job("active")
-    response = admin_client.get(STUCK)
-    assert ids_of(response) == {job.pk}
-    assert "worker-gone" in text_of(response)
+# Pages of their jobs -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("url", "state"), [(JOBS, "waiting"), (FAILED, "failed"), (STUCK, "stuck")])

@@ -1,0 +1,54 @@
+"""The list of all jobs, and the way to the page of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from jobqueue.admin.filters import AgeFilter, ProcessorFilter, QueueFilter, StateFilter
+from jobqueue.admin.job_lists import JOB_ID, LONGEST_RUNNING, JobList
+from jobqueue.admin.job_page import page_of
+from jobqueue.models import Job
+
+_ORDERING = {"delayed": ("run_at", "id"), "active": LONGEST_RUNNING, "stuck": LONGEST_RUNNING}
+
+
+@admin.register(Job)
+class JobAdmin(JobList):
+    """All jobs, and the page of each."""
+
+    list_display = (
+        "number", "shown_processor", "queue", "shown_state", "about", "runs", "attempt", "shown_reason",
+    )  # fmt: skip
+    list_filter = (StateFilter, QueueFilter, ProcessorFilter, AgeFilter)
+    has_state_filter = True
+    date_hierarchy = "created_at"
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The newest first; of the delayed ones the next to run, of the active ones the longest running."""
+        return _ORDERING.get(request.GET.get("state", ""), ("-id",))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The page of one job."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        job = Job.objects.filter(pk=object_id).first() if JOB_ID.fullmatch(object_id) else None
+        if job is None:
+            self.message_user(
+                request, f"There is no job {object_id}: perhaps it was deleted.", messages.WARNING
+            )
+            return HttpResponseRedirect(reverse(f"{self.admin_site.name}:jobqueue_job_changelist"))
+        page = page_of(job, request, self)
+        context = self.admin_site.each_context(request) | page | (extra_context or {})
+        return TemplateResponse(request, "admin/jobqueue/job.html", context)

@@ -1,0 +1,53 @@
+"""The list of failed jobs, by cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin.failures import NEWEST, error_groups
+from jobqueue.admin.filters import AgeFilter, ErrorFilter, ProcessorFilter, QueueFilter
+from jobqueue.admin.job_lists import JobMenuEntry
+from jobqueue.admin.listing import listed
+from jobqueue.admin.words import mask_addresses, time_tag
+from jobqueue.models import FailedJob, Job, JobQuerySet
+
+
+@admin.register(FailedJob)
+class FailedJobAdmin(JobMenuEntry):
+    """Failed jobs, grouped by the error of their last attempt."""
+
+    verbs = ("retry", "delete")
+    only_state = "failed"
+    list_display = ("number", "shown_processor", "queue", "about", "error", "failed_at", "attempt")
+    list_filter = (ErrorFilter, QueueFilter, ProcessorFilter, AgeFilter)
+
+    def get_queryset(self, request: HttpRequest) -> JobQuerySet:
+        """The failed jobs."""
+        jobs: JobQuerySet = super().get_queryset(request).failed()  # type: ignore[attr-defined]
+        return jobs
+
+    def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
+        """The failures by cause, while no cause is chosen."""
+        super().add_to_list(request, context)
+        if not request.GET:
+            context["error_groups"] = error_groups(request)
+            context["newest_failures"] = NEWEST
+
+    @admin.display(description=_("error"))
+    def error(self, job: Job) -> SafeString:
+        """Error class and message, without addresses."""
+        name, colon, message = mask_addresses(job.reason).partition(": ")
+        if not colon or " " in name:
+            name, message = "", name + colon + message
+        return format_html('<span class="jq-reason"><strong>{}</strong> {}</span>', name, message)
+
+    @admin.display(description=_("failed"))
+    def failed_at(self, job: Job) -> SafeString | str:
+        """When the job gave up."""
+        return time_tag(job.finished_at, listed(job).now)

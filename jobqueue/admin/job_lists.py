@@ -1,0 +1,177 @@
+"""What every list of jobs has: its actions, its search, its paging and its columns."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import PAGE_VAR
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin.actions import ACTIONS
+from jobqueue.admin.dates import date_links
+from jobqueue.admin.listing import (
+    COUNTED_STATES,
+    BoundedPaginator,
+    JobChangeList,
+    listed,
+    page_by_index,
+    state_of,
+)
+from jobqueue.admin.permissions import JobPermissions
+from jobqueue.admin.search import search_jobs
+from jobqueue.admin.verbs import VERBS
+from jobqueue.admin.words import badge, mask_addresses, time_tag
+from jobqueue.models import Job
+
+JOB_ID = re.compile(r"\d{1,18}", re.ASCII)
+# Not by id where few rows of the table are in that state: SQLite would read them all in that order.
+LONGEST_RUNNING = ("started_at", "id")
+_NAME_PARTS = re.compile(r"[^._]*[._]?")
+
+
+class JobList(JobPermissions):
+    """What every list of jobs has: nothing is edited, everything goes through the verbs."""
+
+    has_state_filter = False
+    only_state = ""
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    ordering: ClassVar[tuple[str, ...]] = ("-id",)
+    sortable_by = ("number",)
+    search_fields = ("id",)
+    search_help_text = _(
+        "Job id, record (its id, its name, or a subject such as settlements.settlement:…), or processor."
+    )
+
+    class Media:
+        css = {"all": ["jobqueue/admin.css"]}
+
+    # The list -------------------------------------------------------------------------------------
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The verbs this user may use."""
+        return {
+            verb.name: (ACTIONS[verb.name], verb.name, f"{verb.label} …")
+            for verb in self.allowed_verbs(request)
+        }
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
+        """The list that reads what its rows show in a few queries."""
+        return JobChangeList
+
+    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> BoundedPaginator:
+        """Where only a state and perhaps a queue are chosen, nothing has to be counted."""
+        paginator = super().get_paginator(request, *args, **kwargs)
+        assert isinstance(paginator, BoundedPaginator)
+        chosen = request.GET.dict()
+        chosen.pop(PAGE_VAR, None)
+        state = chosen.pop("state", "") if self.has_state_filter else self.only_state
+        queue = chosen.pop("queue", "")
+        if state in COUNTED_STATES and not chosen:
+            page_by_index(paginator, state, queue)
+        return paginator
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search by lookups that an index answers."""
+        if not search_term.strip():
+            return queryset, False
+        return search_jobs(queryset, search_term, request, self.admin_site), False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list; an action that the user may not use is refused aloud."""
+        if request.method == "POST":
+            self._check_post(request)
+        verbs = self.allowed_verbs(request)
+        state = request.GET.get("state") if self.has_state_filter else None
+        context = {
+            "title": capfirst(self.opts.verbose_name_plural),
+            "all_matching": {
+                "verbs": [verb for verb in verbs if not state or state in verb.states],
+                "open": bool(state) or not self.has_state_filter,
+            },
+            **(extra_context or {}),
+        }
+        response = super().changelist_view(request, context)
+        if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
+            self.add_to_list(request, response.context_data or {})
+        return response
+
+    def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
+        """More of what the page of the list shows."""
+        if self.date_hierarchy:
+            context["dates"] = date_links(context["cl"], self.date_hierarchy)
+
+    def _check_post(self, request: HttpRequest) -> None:
+        asked = [VERBS[name] for name in request.POST.getlist("action") if name in VERBS]
+        if not all(self.may(request, verb) for verb in asked):
+            raise PermissionDenied
+        if not all(JOB_ID.fullmatch(pk) for pk in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise BadRequest("a job id is a number")
+
+    # Columns --------------------------------------------------------------------------------------
+
+    @admin.display(description=_("job"), ordering="id")
+    def number(self, job: Job) -> str:
+        """The job's id."""
+        return f"#{job.pk}"
+
+    @admin.display(description=_("processor"))
+    def shown_processor(self, job: Job) -> SafeString:
+        """The processor's name, with places where a narrow column may break it."""
+        parts = ((part,) for part in _NAME_PARTS.findall(job.processor))
+        return format_html_join(mark_safe("<wbr>"), "{}", parts)
+
+    @admin.display(description=_("state"))
+    def shown_state(self, job: Job) -> SafeString:
+        """The state in colour and in words."""
+        return badge(state_of(job))
+
+    @admin.display(description=_("about"))
+    def about(self, job: Job) -> SafeString | str:
+        """The record the job is about."""
+        return listed(job).subject.as_html()
+
+    @admin.display(description=_("runs"))
+    def runs(self, job: Job) -> SafeString | str:
+        """When the job runs, or was to run."""
+        return time_tag(job.run_at, listed(job).now)
+
+    @admin.display(description=_("reason"), empty_value="")
+    def shown_reason(self, job: Job) -> SafeString | str:
+        """Why the job is in its state, without addresses."""
+        return (
+            format_html('<span class="jq-reason">{}</span>', mask_addresses(job.reason)) if job.reason else ""
+        )
+
+
+class JobMenuEntry(JobList):
+    """A menu entry of its own for some jobs. Their pages are those of the job."""
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The page of the job."""
+        name = f"{self.admin_site.name}:jobqueue_job_change"
+        return HttpResponseRedirect(reverse(name, args=[unquote(object_id)]))

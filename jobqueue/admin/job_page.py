@@ -1,0 +1,66 @@
+"""The page of one job: why it is where it is, what happened to it, and what can be done to it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from jobqueue.admin.audit import history_of
+from jobqueue.admin.explain import Facts, explain, gather
+from jobqueue.admin.listing import listed, prepare, state_of
+from jobqueue.admin.panel import kind_of, panel_for
+from jobqueue.admin.permissions import JobPermissions
+from jobqueue.admin.words import badge, exact_span, time_tag
+from jobqueue.models import Job
+
+
+def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
+    """What the page shows of the job; `pages` knows what this user may do to it."""
+    site = pages.admin_site
+    prepare([job], request, site)
+    facts = gather(job)
+    one = Job.objects.filter(pk=job.pk)
+    return {
+        "title": f"Job #{job.pk}",
+        "opts": pages.opts,
+        "media": pages.media,
+        "original": job,
+        "job": job,
+        "kind": kind_of(job),
+        "state": badge(state_of(job)),
+        "why": explain(job, facts),
+        "subject": listed(job).subject.as_html(),
+        "worker": facts.worker,
+        "timeline": _timeline(job, facts),
+        "payload": json.dumps(job.payload, indent=2, ensure_ascii=False, sort_keys=True),
+        "attempts": job.attempts.order_by("-number"),
+        "verbs": [verb for verb in pages.allowed_verbs(request) if verb.eligible(one).exists()],
+        "history": history_of(job),
+        "others": panel_for(job.subject, request, site, without=job.pk) if job.subject else None,
+        "checkbox": ACTION_CHECKBOX_NAME,
+    }
+
+
+def _timeline(job: Job, facts: Facts) -> list[tuple[str, SafeString | str, str]]:
+    """What happened to the job and what comes next: a label, the time, and how long after the step before."""
+    steps = [
+        ("Created", job.created_at),
+        ("Published", job.published_at),
+        ("Started", job.started_at),
+        ("Finished", job.finished_at),
+    ]
+    known = sorted(((label, moment) for label, moment in steps if moment), key=lambda step: step[1])
+    if job.state == Job.State.WAITING:
+        known.append(("Next run" if job.attempt > 1 else "Runs", job.run_at))
+    if job.state == Job.State.ACTIVE and job.deadline_at:
+        known.append(("Time limit", job.deadline_at))
+    shown = []
+    for index, (label, moment) in enumerate(known):
+        before = known[index - 1][1] if index else None
+        after = f"{exact_span(moment - before)} later" if before and moment >= before else ""
+        shown.append((label, time_tag(moment, facts.now), after))
+    return shown

@@ -1,0 +1,63 @@
+"""Who may do what with jobs: each verb has a permission of its own, and nothing is edited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from jobqueue.admin.verbs import VERBS, Verb
+from jobqueue.models import Job
+
+if TYPE_CHECKING:
+    JobModelAdmin = admin.ModelAdmin[Job]
+else:
+    JobModelAdmin = admin.ModelAdmin
+
+
+class JobPermissions(JobModelAdmin):
+    """The permissions of every page of jobs; `verbs` names what its jobs can take."""
+
+    verbs: tuple[str, ...] = tuple(VERBS)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Jobs are enqueued by code."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Jobs change by their verbs only."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """One permission for all lists of jobs."""
+        return request.user.has_perm("jobqueue.view_job")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A job that runs is not deleted under its worker's hands."""
+        allowed = request.user.has_perm("jobqueue.delete_job")
+        return allowed and (obj is None or obj.state != Job.State.ACTIVE)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may retry jobs."""
+        return request.user.has_perm("jobqueue.retry_job")
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may cancel jobs."""
+        return request.user.has_perm("jobqueue.cancel_job")
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may run delayed jobs now."""
+        return request.user.has_perm("jobqueue.run_job")
+
+    def has_clear_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may clear stuck jobs."""
+        return request.user.has_perm("jobqueue.clear_job")
+
+    def may(self, request: HttpRequest, verb: Verb) -> bool:
+        """Whether this user may do that to jobs."""
+        return bool(getattr(self, f"has_{verb.permission}_permission")(request))
+
+    def allowed_verbs(self, request: HttpRequest) -> list[Verb]:
+        """What this user may do to the jobs of this list."""
+        return [VERBS[name] for name in self.verbs if self.may(request, VERBS[name])]

@@ -1,0 +1,66 @@
+"""What an executor left that has certainly ended goes back on the road, before its silence tells."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+
+from jobqueue.broker import bell, registries, server
+from jobqueue.delivery import rescue
+from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.models import Job, Worker
+from jobqueue.sql.databases import OUTAGES, databases
+from jobqueue.worker.claiming import Claim
+from jobqueue.worker.in_hand import hand_back
+from jobqueue.worker.options import EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB
+
+logger = logging.getLogger(__name__)
+
+# Ends that no job can have brought about but one that is noted already.
+_INNOCENT = (0, EXIT_STUCK_JOB, EXIT_JOBS_LEFT, EXIT_RETIRED)
+
+
+def bring_back(executor_id: uuid.UUID, who: str, code: int, started: Sequence[int]) -> None:
+    """Put the jobs of `who`, an executor that ended with this exit code, back on the road.
+
+    That uses up an attempt of the jobs in `started`, which were running, for one of them may have ended
+    it; not of those that only shared the process with a job that was stuck.
+    """
+    if code not in _INNOCENT:
+        interrupt(executor_id, started, f"{who} ended with code {code}")
+    try:
+        for using in databases():
+            jobs = Job.objects.using(using).held_by(executor_id)
+            hand_back([Claim(job, using) for job in jobs], executor_id)
+        _forget(executor_id)
+    except OUTAGES as error:
+        _leave_to_the_rescue(error)
+
+
+def interrupt(executor_id: uuid.UUID, job_ids: Sequence[int], reason: str) -> None:
+    """Note that these jobs, as far as the executor holds them, were interrupted: an attempt is used up."""
+    try:
+        for using in databases():
+            jobs = Job.objects.using(using).held_by(executor_id)
+            for job in jobs.filter(pk__in=job_ids):
+                rescue.interrupt(job, using, reason)
+    except OUTAGES as error:
+        _leave_to_the_rescue(error)
+
+
+def _forget(executor_id: uuid.UUID) -> None:
+    """Remove the executor from RQ's registries and from the workers."""
+    try:
+        server.ping()
+        bell.lead(executor_id.hex, 0)  # its relay may have led: another leads at once, not after its lease
+        registries.forget_worker(executor_id.hex)
+    except BrokerUnavailable:
+        # Its row stays, so that the rescue does that when Redis is back.
+        return
+    for using in databases():
+        Worker.objects.using(using).filter(pk=executor_id).delete()
+
+
+def _leave_to_the_rescue(error: Exception) -> None:
+    logger.warning("the rescue will bring its jobs back: %s: %s", type(error).__name__, error)

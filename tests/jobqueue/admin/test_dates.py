@@ -1,0 +1,40 @@
+"""The links that lead to the jobs of a day."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from jobqueue.sql.clock import database_now
+from tests.jobqueue.admin.steps import (
+    JOBS,
+    ids_of,
+    make_job,
+    text_of,
+)
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+
+def test_the_dates_lead_to_the_jobs_of_a_day(admin_client: Client) -> None:
+    now = database_now("default")
+    old = make_job(created_at=now - timedelta(days=400))
+    make_job()
+    day = (now - timedelta(days=400)).date()
+    text = text_of(admin_client.get(JOBS))
+    assert f"created_at__year={day.year}" in text
+    text = text_of(admin_client.get(JOBS, {"created_at__year": day.year, "created_at__month": day.month}))
+    assert f"created_at__day={day.day}" in text
+    found = admin_client.get(
+        JOBS, {"created_at__year": day.year, "created_at__month": day.month, "created_at__day": day.day}
+    )
+    assert ids_of(found) == {old.pk}
+
+
+@pytest.mark.parametrize("day", ["31", "x", "0"])
+def test_a_day_that_does_not_exist_does_no_harm(admin_client: Client, day: str) -> None:
+    make_job()
+    query = {"created_at__year": "2026", "created_at__month": "2", "created_at__day": day}
+    assert admin_client.get(JOBS, query, follow=True).status_code == 200

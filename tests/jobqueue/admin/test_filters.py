@@ -1,0 +1,74 @@
+"""The filters of the lists of jobs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from jobqueue.sql.clock import database_now
+from tests.jobqueue.admin.steps import (
+    JOBS,
+    ids_of,
+    make_job,
+    text_of,
+)
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+STATES = ("waiting", "delayed", "active", "stuck", "completed", "skipped", "failed", "cancelled")
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_state_filter_shows_that_state_only(admin_client: Client, state: str) -> None:
+    jobs = {name: make_job(name) for name in STATES}
+    expected = {jobs[state].pk}
+    if state == "active":
+        expected.add(jobs["stuck"].pk)
+    if state == "completed":
+        expected.add(jobs["skipped"].pk)
+    assert ids_of(admin_client.get(JOBS, {"state": state})) == expected
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_row_says_its_state_in_words(admin_client: Client, state: str) -> None:
+    make_job(state)
+    assert f'<span class="jq-badge jq-{state}">{state}</span>' in text_of(admin_client.get(JOBS))
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ({"queue": "reminders"}, {"queue": "reminders"}),
+        ({"processor": "sample.skip"}, {"processor": "sample.skip"}),
+    ],
+)
+def test_queue_and_processor_are_filters(
+    admin_client: Client, query: dict[str, str], fields: dict[str, str]
+) -> None:
+    wanted = make_job(**fields)
+    make_job()
+    assert ids_of(admin_client.get(JOBS, query)) == {wanted.pk}
+
+
+def test_a_state_that_does_not_exist_shows_nothing(admin_client: Client) -> None:
+    make_job()
+    assert ids_of(admin_client.get(JOBS, {"state": "lost"})) == set()
+
+
+@pytest.mark.parametrize(
+    ("age", "old", "young"), [("hour", 2, 0.5), ("day", 30, 20), ("week", 200, 100), ("month", 800, 600)]
+)
+def test_the_age_filter_shows_what_is_not_older(
+    admin_client: Client, age: str, old: float, young: float
+) -> None:
+    now = database_now("default")
+    wanted = make_job(created_at=now - timedelta(hours=young))
+    make_job(created_at=now - timedelta(hours=old))
+    assert ids_of(admin_client.get(JOBS, {"age": age})) == {wanted.pk}
+
+
+def test_the_age_filter_shows_what_is_older(admin_client: Client) -> None:
+    wanted = make_job(created_at=database_now("default") - timedelta(days=40))
+    make_job()
+    assert ids_of(admin_client.get(JOBS, {"age": "older"})) == {wanted.pk}

@@ -1,0 +1,130 @@
+"""The limits of a queue: shown, set, refused and written down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from jobqueue.admin.limits import LimitsForm
+from jobqueue.models import Queue
+from tests.jobqueue.admin.steps import QUEUES, text_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+LIMITS = "/admin/jobqueue/queue/email/change/"
+
+
+def _limit(client: Client, rate: object = "", concurrency: object = "") -> Any:
+    return client.post(LIMITS, {"rate_limit": rate, "concurrency_limit": concurrency}, follow=True)
+
+
+def _limits() -> tuple[int | None, int | None]:
+    queue = Queue.objects.get(pk="email")
+    return queue.rate_limit, queue.concurrency_limit
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({"rate_limit": 1000}, "1,000 a second"),
+        ({"concurrency_limit": 2}, "2 at once"),
+        ({"rate_limit": 10, "concurrency_limit": 2}, "10 a second, 2 at once"),
+        ({}, "–"),
+    ],
+)
+def test_the_list_shows_the_limits(admin_client: Client, limits: dict[str, int], text: str) -> None:
+    Queue.objects.create(name="email", **limits)
+    assert f'<td class="field-limits">{text}</td>' in text_of(admin_client.get(QUEUES))
+
+
+def test_the_name_of_a_queue_leads_to_its_limits(admin_client: Client) -> None:
+    assert f'<a href="{LIMITS}">email</a>' in text_of(admin_client.get(QUEUES))
+
+
+def test_limits_are_set_and_the_page_says_so(admin_client: Client) -> None:
+    response = _limit(admin_client, 10, 2)
+    assert [str(message) for message in response.context["messages"]] == [
+        "Limits of email: 10 a second, 2 at once."
+    ]
+    assert response.redirect_chain == [(QUEUES, 302)]
+    assert _limits() == (10, 2)
+
+
+def test_empty_limits_are_no_limits(admin_client: Client) -> None:
+    Queue.objects.create(name="email", rate_limit=10, concurrency_limit=2)
+    response = _limit(admin_client)
+    assert [str(message) for message in response.context["messages"]] == ["Limits of email: none."]
+    assert _limits() == (None, None)
+
+
+@pytest.mark.parametrize("field", ["rate", "concurrency"])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0", "With 0 no job would start: pause the queue instead. Empty is no limit."),
+        ("-1", "Enter a whole number of 1 or more, or leave this empty for no limit."),
+        ("1.5", "Enter a whole number of 1 or more, or leave this empty for no limit."),
+        ("ten", "Enter a whole number of 1 or more, or leave this empty for no limit."),
+        ("9" * 20, "Leave this empty for no limit."),
+        ("9" * 5000, "Enter a whole number of 1 or more, or leave this empty for no limit."),
+    ],
+    ids=["zero", "negative", "fraction", "word", "too much", "endless"],
+)
+def test_what_is_no_limit_is_refused_with_what_to_do(
+    admin_client: Client, field: str, value: str, text: str
+) -> None:
+    Queue.objects.create(name="email", rate_limit=10, concurrency_limit=2)
+    assert text in text_of(_limit(admin_client, **{"rate": 5, "concurrency": 5} | {field: value}))
+    assert _limits() == (10, 2)
+    assert not LogEntry.objects.exists()
+
+
+def test_a_rate_that_redis_cannot_keep_is_refused(admin_client: Client) -> None:
+    assert "The most is 10,000." in text_of(_limit(admin_client, 10_001))
+    _limit(admin_client, 10_000)
+    assert _limits() == (10_000, None)
+
+
+def test_a_change_of_limits_is_written_down(admin_client: Client) -> None:
+    Queue.objects.create(name="email", concurrency_limit=2)
+    _limit(admin_client, 1000)
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.get_change_message()) == (
+        "email",
+        "Rate limit: none → 1,000; Concurrency limit: 2 → none",
+    )
+
+
+def test_saving_the_limits_there_are_is_not_written_down(admin_client: Client) -> None:
+    Queue.objects.create(name="email", rate_limit=10)
+    _limit(admin_client, 10)
+    assert not LogEntry.objects.exists()
+
+
+def test_changing_limits_does_not_undo_a_pause_of_the_same_moment(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Queue.objects.create(name="email")
+    is_valid = LimitsForm.is_valid
+
+    def pause_meanwhile(form: LimitsForm) -> bool:
+        Queue.objects.update(paused=True)
+        return is_valid(form)
+
+    monkeypatch.setattr(LimitsForm, "is_valid", pause_meanwhile)
+    _limit(admin_client, 10)
+    assert Queue.objects.get(pk="email").paused
+    assert _limits() == (10, None)
+
+
+def test_limits_can_be_set_before_a_queue_has_its_row(admin_client: Client) -> None:
+    _limit(admin_client, 10)
+    assert _limits() == (10, None)
+
+
+def test_a_queue_that_is_not_configured_has_no_limits_to_set(admin_client: Client) -> None:
+    Queue.objects.create(name="removed")
+    assert admin_client.get("/admin/jobqueue/queue/removed/change/").status_code == 302

@@ -1,0 +1,73 @@
+"""What becomes of the jobs of an executor that has ended."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from jobqueue.models import Job, Worker
+from jobqueue.worker.claiming import Holder
+from jobqueue.worker.left_behind import bring_back, interrupt
+from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB
+from tests.jobqueue.steps import QUEUES, claimed, make_worker
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+WHO = "executor 1 of worker w"
+
+
+@pytest.fixture
+def holder() -> Holder:
+    """An executor that has ended."""
+    gone = Holder(uuid.uuid4(), "w", QUEUES)
+    make_worker(gone)
+    return gone
+
+
+def _fate(job: Job) -> tuple[str, int, int]:
+    job.refresh_from_db()
+    return job.state, job.attempt, job.failures
+
+
+@pytest.mark.parametrize("code", [1, -9, EXIT_BROKEN])
+def test_an_unforeseen_end_uses_up_an_attempt_of_what_ran_only(code: int, holder: Holder) -> None:
+    ran, unstarted = (claimed(claimant=holder) for _ in range(2))
+
+    bring_back(holder.id, WHO, code, [0, ran.pk])
+
+    assert (_fate(ran), _fate(unstarted)) == (("waiting", 2, 1), ("waiting", 1, 0))
+    (attempt,) = ran.attempts.all()
+    assert f"{WHO} ended with code {code}" in attempt.message
+
+
+@pytest.mark.parametrize("code", [0, EXIT_STUCK_JOB, EXIT_JOBS_LEFT, EXIT_RETIRED])
+def test_an_end_that_explains_itself_uses_up_no_attempt(code: int, holder: Holder) -> None:
+    ran = claimed(claimant=holder)
+
+    bring_back(holder.id, WHO, code, [ran.pk])
+
+    assert _fate(ran) == ("waiting", 1, 0)
+
+
+def test_the_jobs_of_others_are_left_alone(holder: Holder) -> None:
+    theirs = claimed(claimant=Holder(uuid.uuid4(), "another", QUEUES))
+
+    bring_back(holder.id, WHO, 1, [theirs.pk])
+    interrupt(holder.id, [theirs.pk], "stuck")
+
+    assert _fate(theirs) == ("active", 1, 0)
+
+
+def test_the_worker_is_forgotten(holder: Holder) -> None:
+    bring_back(holder.id, WHO, 0, [])
+
+    assert not Worker.objects.filter(pk=holder.id).exists()
+
+
+def test_what_is_interrupted_uses_up_an_attempt(holder: Holder) -> None:
+    stuck, other = (claimed(claimant=holder) for _ in range(2))
+
+    interrupt(holder.id, [stuck.pk], "stuck")
+
+    assert (_fate(stuck), _fate(other)) == (("waiting", 2, 1), ("active", 1, 0))

@@ -18,7 +18,7 @@ from jobqueue.broker.message import DATABASE_ALIAS
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.registry import all_processors
-from jobqueue.sql.databases import VENDORS, databases
+from jobqueue.sql.databases import can_serve, databases
 
 
 @register("jobqueue")
@@ -67,7 +67,7 @@ def check_kinds_of_databases(app_configs: Sequence[AppConfig] | None, **_: Any) 
             id="jobqueue.E008",
         )
         for alias in databases()
-        if alias in connections and connections[alias].vendor not in VENDORS
+        if alias in connections and not can_serve(alias)
     ]
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from django.db import connections, transaction
 
 from jobqueue.counts import triggers
-from jobqueue.counts.triggers import APPEND, has_triggers, is_kept, is_open, kind_of
+from jobqueue.counts.triggers import APPEND, has_triggers, is_open, kind_of
 from jobqueue.models import JobTally
 from jobqueue.registry import reconciler
-from jobqueue.sql.databases import databases
+from jobqueue.sql.databases import can_serve, databases
 
 logger = logging.getLogger(__name__)
 _TABLES = {"jobqueue_job", "jobqueue_jobtally"}
@@ -31,11 +31,9 @@ class Correction:
 def mend(using: str) -> list[Correction]:
     """Create triggers that are missing or disabled, count the rows, and correct what is off.
 
-    Nobody waits for the counting, unless triggers have to be created. A snapshot of the database holds a
-    change and its tally, or neither; so what differs in one is wrong, whatever goes on meanwhile.
+    Nobody waits for that, unless triggers have to be created. A snapshot of the database holds a change and
+    its counts, or neither; so what differs in one is wrong, whatever goes on meanwhile.
     """
-    if not is_kept(using):
-        return []
     if has_triggers(using):
         return _correct(using) if _differences(using) else []
     logger.warning("creating the triggers that count the jobs of database %r: some were missing", using)
@@ -44,8 +42,6 @@ def mend(using: str) -> list[Correction]:
 
 def start(using: str) -> list[Correction]:
     """Create the triggers, or make them anew, and count the rows that are there."""
-    if not is_kept(using):
-        return []
     with transaction.atomic(using=using):
         triggers.install(using)
         return _correct(using)
@@ -53,7 +49,7 @@ def start(using: str) -> list[Correction]:
 
 def after_migrate(using: str, plan: Sequence[Any] = (), **_kwargs: Any) -> None:
     """Create triggers that a migration lost: on SQLite, Django writes a table anew to change a column."""
-    if not plan or not is_kept(using):
+    if not plan or not can_serve(using):
         return
     tables = connections[using].introspection.table_names()
     if _TABLES.issubset(tables) and not has_triggers(using):
@@ -61,7 +57,7 @@ def after_migrate(using: str, plan: Sequence[Any] = (), **_kwargs: Any) -> None:
 
 
 def before_save(instance: JobTally, raw: bool, **_kwargs: Any) -> None:
-    """A tally in a fixture counts for nothing: the fixture's jobs are counted when they are loaded."""
+    """A count in a fixture is worth nothing: the fixture's jobs are counted when they are loaded."""
     if raw:
         instance.pk, instance.amount = None, 0
 
@@ -94,7 +90,7 @@ _DIFFERENCES = f"""
 
 
 @reconciler("jobqueue")
-def check_tally(*, full: bool) -> dict[str, int]:
+def check_counts(*, full: bool) -> dict[str, int]:
     """Thoroughly: count the rows and correct what is off, as after somebody disabled the triggers."""
     corrections = [correction for alias in databases() if full for correction in mend(alias)]
     for correction in corrections:

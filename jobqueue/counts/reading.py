@@ -9,18 +9,16 @@ from dataclasses import dataclass
 
 from django.conf import settings as django_settings
 from django.db import DatabaseError, connections, transaction
-from django.db.models import Count, Q
-from django.db.models.functions import Now
 
 from jobqueue.counts import triggers
-from jobqueue.models import Job, JobTally
+from jobqueue.models import JobTally
 from jobqueue.sql.databases import databases
 
 logger = logging.getLogger(__name__)
 # Up to so many jobs that are due and not published are counted one by one, each time.
 MOST_DUE = 10_000
-# Workers keep the tally short; a reader does it only where none runs.
-MOST_TALLY_ROWS = 20_000
+# Workers fold the rows of counts; a reader does it only where none runs.
+MOST_ROWS = 20_000
 _NO_LIMIT = 2**62
 # Counting more than MOST_DUE takes at most a twentieth of the time.
 _SHORTEST_MEMORY = 5.0
@@ -64,7 +62,11 @@ def queue_counts() -> dict[str, QueueCounts]:
 
 def counts_of_database(alias: str) -> dict[str, QueueCounts]:
     """The counts of the queues that have jobs in one database. A published job counts as waiting."""
-    return _kept_counts(alias) if triggers.is_kept(alias) else counts_of_rows(alias)
+    found = _read(alias, MOST_DUE + 1)
+    due = {queue: amounts.due for queue, amounts in found.items()}
+    if sum(due.values()) > MOST_DUE:
+        due = _due_of_many(alias)
+    return {queue: _counts(amounts, due.get(queue, 0)) for queue, amounts in found.items()}
 
 
 @dataclass
@@ -78,14 +80,6 @@ class _Amounts:
     due: int = 0
 
 
-def _kept_counts(alias: str) -> dict[str, QueueCounts]:
-    found = _read(alias, MOST_DUE + 1)
-    due = {queue: amounts.due for queue, amounts in found.items()}
-    if sum(due.values()) > MOST_DUE:
-        due = _due_of_many(alias)
-    return {queue: _counts(amounts, due.get(queue, 0)) for queue, amounts in found.items()}
-
-
 def _counts(amounts: _Amounts, due: int) -> QueueCounts:
     due = min(due, amounts.unpublished)
     return QueueCounts(
@@ -97,15 +91,15 @@ def _counts(amounts: _Amounts, due: int) -> QueueCounts:
 
 
 def _read(alias: str, most_due: int) -> dict[str, _Amounts]:
-    """The tally, the active jobs and, up to `most_due`, those that are due and not published, by queue."""
+    """The rows of counts, the active jobs and, up to `most_due`, the due ones not published, by queue."""
     connection = connections[alias]
     with connection.cursor() as cursor:
         cursor.execute(_READ.format(now=_NOW[connection.vendor]), [most_due])
         rows = cursor.fetchall()
-    if sum(tally_rows for _queue, _kind, _amount, tally_rows in rows) > MOST_TALLY_ROWS:
+    if sum(summed for _queue, _kind, _amount, summed in rows) > MOST_ROWS:
         _compact(alias)
     found: dict[str, _Amounts] = defaultdict(_Amounts)
-    for queue, kind, amount, _tally_rows in rows:
+    for queue, kind, amount, _summed in rows:
         setattr(found[queue], kind, amount)
     return found
 
@@ -155,27 +149,4 @@ def _compact(alias: str) -> None:
         with transaction.atomic(using=alias):
             triggers.compact(alias)
     except DatabaseError as error:
-        logger.warning("cannot compact the tally of jobs: %s: %s", type(error).__name__, error)
-
-
-def counts_of_rows(alias: str) -> dict[str, QueueCounts]:
-    """The counts of one database made from its rows: the truth, at a cost that grows with them."""
-    waiting = Q(state=Job.State.WAITING)
-    rows = (
-        Job.objects.using(alias)
-        .filter(state__in=[Job.State.WAITING, Job.State.ACTIVE, Job.State.FAILED])
-        .order_by()
-        .values("queue")
-        .annotate(
-            waiting=Count("pk", filter=waiting & Q(run_at__lte=Now())),
-            delayed=Count("pk", filter=waiting & Q(run_at__gt=Now())),
-            active=Count("pk", filter=Q(state=Job.State.ACTIVE)),
-            failed=Count("pk", filter=Q(state=Job.State.FAILED)),
-        )
-    )
-    return {
-        row["queue"]: QueueCounts(
-            waiting=row["waiting"], active=row["active"], failed=row["failed"], delayed=row["delayed"]
-        )
-        for row in rows
-    }
+        logger.warning("cannot compact the counts of jobs: %s: %s", type(error).__name__, error)

@@ -6,17 +6,18 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from jobqueue.counts import proof
 from jobqueue.counts import triggers
+from jobqueue.sql.databases import can_serve
 
 
 def _start(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     using = schema_editor.connection.alias
-    if router.allow_migrate_model(using, apps.get_model("jobqueue", "JobTally")):
+    if router.allow_migrate_model(using, apps.get_model("jobqueue", "JobTally")) and can_serve(using):
         proof.start(using)
 
 
 def _stop(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     using = schema_editor.connection.alias
-    if router.allow_migrate_model(using, apps.get_model("jobqueue", "JobTally")):
+    if router.allow_migrate_model(using, apps.get_model("jobqueue", "JobTally")) and can_serve(using):
         triggers.stop(using)
 
 

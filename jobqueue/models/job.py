@@ -106,7 +106,7 @@ class Job(models.Model):
 
     @classmethod
     def unsaved(cls, *, processor: str, queue: str, payload: dict[str, Any], timeout: float) -> Job:
-        """A new job with the defaults of its other fields: what `Job(...)` makes, in a tenth of the time."""
+        """A new job with the defaults of its other fields; see `jobqueue.sql.rows`."""
         return rows.unsaved(
             cls, _defaults(), processor=processor, queue=queue, payload=payload, timeout=timeout
         )

@@ -10,9 +10,9 @@ from django.db import DatabaseError, InterfaceError, connections, router
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 
-# What the statements and triggers are written for; a database of another kind is an error of `check`.
-VENDORS = ("postgresql", "sqlite")
 OUTAGES = (BrokerUnavailable, DatabaseError, InterfaceError)
+# What the statements and the triggers are written for.
+_VENDORS = ("postgresql", "sqlite")
 
 
 def databases() -> list[str]:
@@ -21,6 +21,11 @@ def databases() -> list[str]:
         alias for alias in connections if router.allow_migrate_model(alias, apps.get_model("jobqueue", "Job"))
     )
     return list(aliases)
+
+
+def can_serve(using: str) -> bool:
+    """Whether jobs can be served there; `check` refuses other kinds of databases that are to be."""
+    return connections[using].vendor in _VENDORS
 
 
 def for_each_database(step: Callable[[str], object]) -> None:

@@ -1,4 +1,9 @@
-"""Instances made by hand: what `Model.from_db` and `Model.__init__` make, in a fraction of the time."""
+"""Instances made by hand: what `Model.from_db` and `Model.__init__` make, in a fraction of the time.
+
+Measured in alternation, time on the processor: `claimed` takes 1.4 us where `Model.from_db` takes 7.7, and
+`unsaved` 0.8 where `Job(...)` takes 10.5. In batches of 64 on PostgreSQL, writing, claiming and completing a
+job costs the client 34 us with both and 52 us with neither.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +33,7 @@ def as_moment(value: datetime | str | float) -> datetime:
 def claimed(model: type[_Instance], row: Sequence[Any], using: str, known: Mapping[str, Any]) -> _Instance:
     """The instance of a claimed row, with what is `known` besides and its other fields deferred.
 
-    Filled as `Model.from_db` does it, without the checks and signals of `Model.__init__`, which would
-    take a third of a claim's time.
+    Filled as `Model.from_db` does it, without the checks and signals of `Model.__init__`.
     """
     instance = model.__new__(model)
     values = instance.__dict__

@@ -20,12 +20,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from jobqueue.counts import proof, reading, triggers
-from jobqueue.counts.reading import QueueCounts, counts_of_rows, queue_counts
+from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.delivery import outbox, rescue
 from jobqueue.jobs import NewJob, enqueue, enqueue_many
 from jobqueue.models import Job, JobTally, transitions
 from jobqueue.testing import drain
 from tests.jobqueue.conftest import UseRedis
+from tests.jobqueue.counts.truth import counts_of_rows
 from tests.jobqueue.processors_for_tests import (
     DISCARD,
     FAIL,
@@ -368,7 +369,7 @@ def test_the_command_corrects_the_counts_of_every_database() -> None:
 def test_the_quick_run_inside_the_workers_does_not_count_the_rows() -> None:
     JobTally.objects.create(queue="email", kind="failed", amount=5)
 
-    assert proof.check_tally(full=False) == {"counts corrected": 0}
+    assert proof.check_counts(full=False) == {"counts corrected": 0}
     assert queue_counts()["email"].failed == 5
 
 
@@ -385,10 +386,10 @@ def test_triggers_that_a_migration_lost_are_created_after_it() -> None:
 def test_a_database_without_the_tables_gets_no_triggers() -> None:
     with rolled_back():
         _sql("DROP TABLE jobqueue_jobtally")
-        proof.after_migrate("default", plan=["back to where there was no tally"])
+        proof.after_migrate("default", plan=["back to where nothing was counted"])
 
 
-def test_a_fixture_with_tallies_counts_its_jobs_once(tmp_path: Path) -> None:
+def test_a_fixture_with_counts_counts_its_jobs_once(tmp_path: Path) -> None:
     _some_jobs()
     fixture = tmp_path / "jobs.json"
     call_command("dumpdata", "jobqueue", output=str(fixture), verbosity=0)

@@ -1,4 +1,4 @@
-"""Where many write at once, the tally is only appended to: nobody waits for anybody.
+"""Where many write at once, the counts are only appended to: nobody waits for anybody.
 
 Collected on PostgreSQL only (conftest.py).
 """
@@ -14,10 +14,11 @@ import pytest
 from django.db import connection, transaction
 
 from jobqueue.counts import proof, reading, triggers
-from jobqueue.counts.reading import counts_of_rows, queue_counts
+from jobqueue.counts.reading import queue_counts
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job, JobTally
 from jobqueue.worker import loops
+from tests.jobqueue.counts.truth import counts_of_rows
 from tests.jobqueue.processors_for_tests import DISCARD, SUCCEED
 from tests.jobqueue.steps import claim_row, claimed, run
 
@@ -148,7 +149,7 @@ def test_compacting_leaves_one_row_for_each_kind_and_none_for_what_is_gone() -> 
     assert _rows_by_kind() == {("email", "published"): 1, ("email", "unpublished"): 1}
 
 
-def test_a_short_tally_is_left_alone() -> None:
+def test_few_rows_of_counts_are_left_alone() -> None:
     _fragmented(3)
 
     assert triggers.compact("default") == 0
@@ -179,8 +180,8 @@ def test_workers_compact_now_and_then() -> None:
     assert JobTally.objects.count() == 1
 
 
-def test_a_reader_compacts_a_tally_that_nobody_compacts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MOST_TALLY_ROWS", 250)
+def test_a_reader_compacts_counts_that_nobody_compacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_ROWS", 250)
     _fragmented()
     assert queue_counts()["email"].waiting == 300
 
@@ -189,7 +190,7 @@ def test_a_reader_compacts_a_tally_that_nobody_compacts(monkeypatch: pytest.Monk
 
 
 def test_a_reader_that_may_not_write_reads_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MOST_TALLY_ROWS", 250)
+    monkeypatch.setattr(reading, "MOST_ROWS", 250)
     _fragmented()
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -198,7 +199,7 @@ def test_a_reader_that_may_not_write_reads_all_the_same(monkeypatch: pytest.Monk
         assert queue_counts()["email"].waiting == 300
 
 
-def test_truncating_the_jobs_empties_the_tally(elsewhere: Elsewhere) -> None:
+def test_truncating_the_jobs_empties_the_counts(elsewhere: Elsewhere) -> None:
     _fragmented(3)
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE jobqueue_job CASCADE")

@@ -1,0 +1,13 @@
+"""Fixtures of the tests of delivery."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import LazySettings
+
+
+@pytest.fixture
+def at_once(settings: LazySettings) -> LazySettings:
+    """Messages count as lost at once."""
+    settings.JOBQUEUE = settings.JOBQUEUE | {"LOST_AFTER": 0}
+    return settings

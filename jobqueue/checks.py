@@ -62,12 +62,12 @@ def check_kinds_of_databases(app_configs: Sequence[AppConfig] | None, **_: Any) 
         return []
     return [
         Error(
-            f"the jobs of the database {alias!r} cannot be run: {connections[alias].vendor} is not served",
+            f"the jobs of the database {using!r} cannot be run: {connections[using].vendor} is not served",
             hint="Keep jobs in PostgreSQL or SQLite, or leave the database out of JOBQUEUE DATABASES.",
             id="jobqueue.E008",
         )
-        for alias in databases()
-        if alias in connections and not can_serve(alias)
+        for using in databases()
+        if using in connections and not can_serve(using)
     ]
 
 

@@ -78,19 +78,19 @@ def enqueue(
     InvalidUniqueKey) before anything is written. After an error of the database the transaction around it,
     or the part of it up to the nearest savepoint, has to be rolled back.
     """
-    database = using or _database()
+    using = using or _default_using()
     job = _build(processor, payload)
     job.subject = _check_subject(subject)
-    moment = _moment(run_at, delay, _Clock(database))
+    moment = _moment(run_at, delay, _Clock(using))
     if moment is not None:
         job.run_at = moment
     else:
         job.published_at = _NOW
     if unique_key is not None:
         job.unique_key = _check_text("unique_key", unique_key)
-        return _insert_unique(job, database)
-    transitions.insert(jobs_in(database), [job])
-    publish_on_commit([job], database)
+        return _insert_unique(job, using)
+    transitions.insert(jobs_in(using), [job])
+    publish_on_commit([job], using)
     return job
 
 
@@ -117,14 +117,14 @@ def enqueue_many(
     A job whose `unique_key` is held is left out, as `enqueue` does; the one that holds it, moved to the
     earlier of the two times, stands in its place in the result. Raises like `enqueue`.
     """
-    database = using or _database()
+    using = using or _default_using()
     requests = [job if isinstance(job, NewJob) else NewJob(*job) for job in jobs]
-    clock = _Clock(database)
+    clock = _Clock(using)
     rows = [_build_requested(request, run_at, clock) for request in requests]
-    with transaction.atomic(using=database, savepoint=False):
+    with transaction.atomic(using=using, savepoint=False):
         for start in range(0, len(rows), _BATCH):
-            rows[start : start + _BATCH] = _insert_batch(rows[start : start + _BATCH], database)
-            publish_on_commit(rows[start : start + _BATCH], database)
+            rows[start : start + _BATCH] = _insert_batch(rows[start : start + _BATCH], using)
+            publish_on_commit(rows[start : start + _BATCH], using)
     return rows
 
 
@@ -141,16 +141,16 @@ def _build_requested(request: NewJob, run_at: datetime | None, clock: _Clock) ->
     return job
 
 
-def _insert_batch(rows: list[Job], database: str) -> list[Job]:
+def _insert_batch(rows: list[Job], using: str) -> list[Job]:
     """Write the jobs whose unique key is free; the others' holders stand in their places."""
     if all(job.unique_key is None for job in rows):
-        transitions.insert(jobs_in(database), rows)
+        transitions.insert(jobs_in(using), rows)
         return rows
     distinct = _each_key_once(rows)
-    by_key = {job.unique_key: job for job in transitions.insert_or_lock(jobs_in(database), distinct)}
+    by_key = {job.unique_key: job for job in transitions.insert_or_lock(jobs_in(using), distinct)}
     held = {job.unique_key: job for job in distinct if job.unique_key not in by_key}
     if held:
-        by_key |= {holder.unique_key: holder for holder in _holders(held, database)}
+        by_key |= {holder.unique_key: holder for holder in _holders(held, using)}
     return [job if job.unique_key is None else by_key[job.unique_key] for job in rows]
 
 
@@ -167,14 +167,14 @@ def _each_key_once(rows: list[Job]) -> list[Job]:
     return distinct
 
 
-def _holders(wanted: Mapping[str | None, Job], database: str) -> list[Job]:
+def _holders(wanted: Mapping[str | None, Job], using: str) -> list[Job]:
     """The waiting jobs that hold these keys, locked; moved to the time of the one wanted, if earlier."""
-    rows = Job.objects.using(database).select_for_update()
+    rows = Job.objects.using(using).select_for_update()
     holders = list(rows.filter(unique_key__in=wanted, state=Job.State.WAITING, started_at__isnull=True))
     for holder in holders:
         job = wanted[holder.unique_key]
         if _is_earlier(job, holder):
-            _bring_forward(holder, None if job.published_at is not None else job.run_at, database)
+            _bring_forward(holder, None if job.published_at is not None else job.run_at, using)
     return holders
 
 
@@ -187,12 +187,12 @@ def _is_earlier(job: Job, other: Job) -> bool:
 
 def cancel(job: Job | int, reason: str = "cancelled", *, using: str | None = None) -> Job:
     """Take a waiting job off the road; JobTransitionRefused if it started or ended already."""
-    row = job if isinstance(job, Job) else Job.objects.using(using or _database()).get(pk=job)
+    row = job if isinstance(job, Job) else Job.objects.using(using or _default_using()).get(pk=job)
     row.cancel(reason)
     return row
 
 
-def _database() -> str:
+def _default_using() -> str:
     return current_database() or router.db_for_write(Job)
 
 
@@ -211,13 +211,13 @@ def _build(name: str, payload: dict[str, Any]) -> Job:
 class _Clock:
     """The database's clock, asked once when it is needed: it decides what is due, never a host's."""
 
-    def __init__(self, database: str) -> None:
-        self._database = database
+    def __init__(self, using: str) -> None:
+        self._using = using
         self._now: datetime | None = None
 
     def now(self) -> datetime:
         if self._now is None:
-            self._now = database_now(self._database)
+            self._now = database_now(self._using)
         return self._now
 
 
@@ -263,19 +263,19 @@ def _check_text(name: str, value: str) -> str:
     return value
 
 
-def _insert_unique(job: Job, database: str) -> Job:
+def _insert_unique(job: Job, using: str) -> Job:
     # A holder is locked to the end of the transaction: it must not start before what the caller wrote is
     # visible to it. Whoever has no transaction gets one.
-    with transaction.atomic(using=database, savepoint=False):
-        [job_of_key] = _insert_batch([job], database)
-        publish_on_commit([job_of_key], database)
+    with transaction.atomic(using=using, savepoint=False):
+        [job_of_key] = _insert_batch([job], using)
+        publish_on_commit([job_of_key], using)
         return job_of_key
 
 
-def _bring_forward(job: Job, moment: datetime | None, database: str) -> None:
+def _bring_forward(job: Job, moment: datetime | None, using: str) -> None:
     """Make a waiting job due at `moment`, or now."""
-    transitions.bring_forward(Job.objects.using(database).filter(pk=job.pk), moment)
-    job.refresh_from_db(using=database)
+    transitions.bring_forward(Job.objects.using(using).filter(pk=job.pk), moment)
+    job.refresh_from_db(using=using)
 
 
 # Which job this thread runs --------------------------------------------------------------------------

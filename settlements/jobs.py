@@ -119,15 +119,15 @@ def add_settlement_reminder_job(
     UserNotFound, InvalidDueDate, InvalidReminderStep, or an InvalidJob error of the job queue.
     """
     _check_reminder(reminder_type, step)
-    database = using or _database()
-    settlement = _settlement(settlement_id, database)
-    user_key = _user_key(user_id, database)
+    using = using or _default_using()
+    settlement = _settlement(settlement_id, using)
+    user_key = _user_key(user_id, using)
     return enqueue(
         "reminders.send",
         run_at=run_at,
         delay=delay,
         subject=settlement,
-        using=database,
+        using=using,
         settlement_id=str(settlement.pk),
         user_id=_plain_id(user_key),
         due_date=_due_date_text(due_date),
@@ -159,8 +159,8 @@ def add_settlement_processing_job(
     the job queue.
     """
     _check_process_type(process_type)
-    database = using or _database()
-    settlement = _settlement(settlement_id, database)
+    using = using or _default_using()
+    settlement = _settlement(settlement_id, using)
     payload = _processing_payload(settlement, event, payment_id, user_id, reopen)
     return enqueue(
         f"settlement.{process_type}",
@@ -168,7 +168,7 @@ def add_settlement_processing_job(
         delay=delay,
         unique_key=unique_key,
         subject=settlement,
-        using=database,
+        using=using,
         **payload,
     )
 
@@ -231,22 +231,22 @@ def _without_none(payload: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in payload.items() if value is not None}
 
 
-def _database() -> str:
+def _default_using() -> str:
     return current_database() or router.db_for_write(Settlement)
 
 
-def _settlement(settlement_id: UUID | str | Settlement, database: str) -> Settlement:
+def _settlement(settlement_id: UUID | str | Settlement, using: str) -> Settlement:
     if isinstance(settlement_id, Settlement):
         return settlement_id
     try:
-        return Settlement.objects.using(database).only("pk").get(pk=settlement_id)
+        return Settlement.objects.using(using).only("pk").get(pk=settlement_id)
     except (Settlement.DoesNotExist, ValidationError, ValueError, TypeError):
         raise SettlementNotFound(f"there is no settlement with the id {settlement_id!r:.60}") from None
 
 
-def _user_key(user_id: int | str, database: str) -> Any:
+def _user_key(user_id: int | str, using: str) -> Any:
     try:
-        return get_user_model()._default_manager.using(database).values_list("pk", flat=True).get(pk=user_id)
+        return get_user_model()._default_manager.using(using).values_list("pk", flat=True).get(pk=user_id)
     except (get_user_model().DoesNotExist, ValidationError, ValueError, TypeError):
         raise UserNotFound(
             f"there is no user with the id {user_id!r:.60}; pass the primary key of a user"

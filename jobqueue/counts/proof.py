@@ -92,7 +92,7 @@ _DIFFERENCES = f"""
 @reconciler("jobqueue")
 def check_counts(*, full: bool) -> dict[str, int]:
     """Thoroughly: count the rows and correct what is off, as after somebody disabled the triggers."""
-    corrections = [correction for alias in databases() if full for correction in mend(alias)]
+    corrections = [correction for using in databases() if full for correction in mend(using)]
     for correction in corrections:
         logger.warning("a count was off by %d: %s", -correction.amount, correction)
     return {"counts corrected": len(corrections)}

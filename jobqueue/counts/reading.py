@@ -54,18 +54,18 @@ class QueueCounts:
 def queue_counts() -> dict[str, QueueCounts]:
     """The counts of every configured queue, over all databases served. One query by database."""
     counts = {queue: QueueCounts() for queue in django_settings.RQ_QUEUES}
-    for alias in databases():
-        for queue, entry in counts_of_database(alias).items():
+    for using in databases():
+        for queue, entry in counts_of_database(using).items():
             counts.setdefault(queue, QueueCounts()).add(entry)
     return counts
 
 
-def counts_of_database(alias: str) -> dict[str, QueueCounts]:
+def counts_of_database(using: str) -> dict[str, QueueCounts]:
     """The counts of the queues that have jobs in one database. A published job counts as waiting."""
-    found = _read(alias, MOST_DUE + 1)
+    found = _read(using, MOST_DUE + 1)
     due = {queue: amounts.due for queue, amounts in found.items()}
     if sum(due.values()) > MOST_DUE:
-        due = _due_of_many(alias)
+        due = _due_of_many(using)
     return {queue: _counts(amounts, due.get(queue, 0)) for queue, amounts in found.items()}
 
 
@@ -90,14 +90,14 @@ def _counts(amounts: _Amounts, due: int) -> QueueCounts:
     )
 
 
-def _read(alias: str, most_due: int) -> dict[str, _Amounts]:
+def _read(using: str, most_due: int) -> dict[str, _Amounts]:
     """The rows of counts, the active jobs and, up to `most_due`, the due ones not published, by queue."""
-    connection = connections[alias]
+    connection = connections[using]
     with connection.cursor() as cursor:
         cursor.execute(_READ.format(now=_NOW[connection.vendor]), [most_due])
         rows = cursor.fetchall()
     if sum(summed for _queue, _kind, _amount, summed in rows) > MOST_ROWS:
-        _compact(alias)
+        _compact(using)
     found: dict[str, _Amounts] = defaultdict(_Amounts)
     for queue, kind, amount, _summed in rows:
         setattr(found[queue], kind, amount)
@@ -132,21 +132,21 @@ class _Remembered:
 _remembered: dict[str, _Remembered] = {}
 
 
-def _due_of_many(alias: str) -> dict[str, int]:
+def _due_of_many(using: str) -> dict[str, int]:
     """All that are due and not published: many only while Redis is away and shortly after."""
-    remembered = _remembered.get(alias)
+    remembered = _remembered.get(using)
     if remembered is None or time.monotonic() >= remembered.until:
         started = time.monotonic()
-        due = {queue: amounts.due for queue, amounts in _read(alias, _NO_LIMIT).items()}
+        due = {queue: amounts.due for queue, amounts in _read(using, _NO_LIMIT).items()}
         ended = time.monotonic()
         remembered = _Remembered(due, ended + max(_SHORTEST_MEMORY, _MEMORY_FACTOR * (ended - started)))
-        _remembered[alias] = remembered
+        _remembered[using] = remembered
     return remembered.due
 
 
-def _compact(alias: str) -> None:
+def _compact(using: str) -> None:
     try:
-        with transaction.atomic(using=alias):
-            triggers.compact(alias)
+        with transaction.atomic(using=using):
+            triggers.compact(using)
     except DatabaseError as error:
         logger.warning("cannot compact the counts of jobs: %s: %s", type(error).__name__, error)

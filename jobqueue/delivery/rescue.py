@@ -61,11 +61,11 @@ def _running_entries(entries: Sequence[tuple[str, str]]) -> set[str]:
             message = Message.parse(queue, entry.rpartition(":")[0])
             by_database.setdefault(message.using, []).append(message.job_id)
     running = set()
-    for alias, ids in by_database.items():
-        if alias in connections:
-            rows = Job.objects.using(alias).active().filter(pk__in=ids)
+    for using, ids in by_database.items():
+        if using in connections:
+            rows = Job.objects.using(using).active().filter(pk__in=ids)
             for pk, attempt, worker_id in rows.values_list("pk", "attempt", "worker_id"):
-                running.add(f"{Message('', pk, attempt, alias).id}:{worker_id and worker_id.hex}")
+                running.add(f"{Message('', pk, attempt, using).id}:{worker_id and worker_id.hex}")
     return running
 
 

@@ -18,7 +18,7 @@ _VENDORS = ("postgresql", "sqlite")
 def databases() -> list[str]:
     """The aliases whose jobs are served: those that hold the job queue's tables."""
     aliases = get_settings().databases or tuple(
-        alias for alias in connections if router.allow_migrate_model(alias, apps.get_model("jobqueue", "Job"))
+        using for using in connections if router.allow_migrate_model(using, apps.get_model("jobqueue", "Job"))
     )
     return list(aliases)
 
@@ -34,9 +34,9 @@ def for_each_database(step: Callable[[str], object]) -> None:
     Raises the first error, after all.
     """
     first: Exception | None = None
-    for alias in databases():
+    for using in databases():
         try:
-            step(alias)
+            step(using)
         except OUTAGES as error:
             first = first or error
     if first is not None:

@@ -208,14 +208,14 @@ def leave_no_transaction() -> None:
     opened = _opened.__dict__.get("connections")
     if not opened:
         return
-    for alias, connection in list(opened.items()):
+    for using, connection in list(opened.items()):
         if connection.connection is None:
             continue  # closed: to ask it anything would open it, which fails while the database is away
         if connection.in_atomic_block:
             # Django cannot use it again; the next job gets a new one.
             connection.close()
-            del connections[alias]
-            del opened[alias]
+            del connections[using]
+            del opened[using]
         elif not connection.autocommit:
             connection.close()
         elif connection.errors_occurred:

@@ -23,7 +23,7 @@ from jobqueue.worker.telling import News, Teller
 
 logger = logging.getLogger(__name__)
 
-# What starts so many seconds after its claim counts again for the rate limit of its queue; see claim.lua.
+# What starts so many seconds after its claim counts again for the rate limit of its queue; see RATE_WINDOW.
 _LATE_START = 0.05
 # Rows may know of more running jobs than Redis; then Redis is asked again after so many seconds.
 _ASK_AGAIN = 0.25

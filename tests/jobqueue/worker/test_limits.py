@@ -1,4 +1,4 @@
-"""The limits of queues at the claim, as far as they need the rows; the scripts' part is in test_queues.py."""
+"""The limits of queues at the claim, as far as they need the rows; the rest is in tests/jobqueue/broker."""
 
 from __future__ import annotations
 

@@ -11,9 +11,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobqueue.counts.reading import counts_of_database, counts_of_rows
+from jobqueue.counts.reading import counts_of_database
 from jobqueue.jobs import NewJob, enqueue, enqueue_many
 from jobqueue.models import Job
+from tests.jobqueue.counts.truth import counts_of_rows
 from tests.jobqueue.processors_for_tests import SUCCEED
 from tests.jobqueue.steps import claim_row
 

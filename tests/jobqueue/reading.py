@@ -9,6 +9,8 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
+from jobqueue.broker.connections import client_for
+from jobqueue.broker.keys import PATTERNS
 from jobqueue.models import Job
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.processors_for_tests import SUCCEED
@@ -62,3 +64,8 @@ def _steps(question: Callable[[], Any]) -> int:
     finally:
         connection.connection.set_progress_handler(None, 0)
     return steps
+
+
+def messages_in(queue: str) -> int:
+    """How many messages wait in Redis on this queue."""
+    return int(client_for(queue).llen(PATTERNS["list"] + queue))

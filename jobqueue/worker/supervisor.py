@@ -7,6 +7,7 @@ them when it is asked to.
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import select
@@ -157,6 +158,9 @@ class Supervisor:
 
     def start(self) -> None:
         """Start all executors and wait until all are ready, or some have ended and the others are ready."""
+        # What is loaded by now is garbage nowhere. Executors that looked through it again and again would each
+        # get a copy of the pages, which they share.
+        gc.freeze()
         read, write = os.pipe()
         for number in range(self._options.processes):
             self._fork(number, self._options.share_of_jobs(number), ready_end=write)

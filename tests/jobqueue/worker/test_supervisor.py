@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -86,6 +87,7 @@ def supervise(
     yield start
     for supervisor in started:
         supervisor.stop()
+    gc.unfreeze()
 
 
 def work_until_asked_to_stop(*_: object) -> int:
@@ -102,6 +104,16 @@ def look_until(supervisor: Supervisor, predicate: Callable[[], bool]) -> None:
         return predicate()
 
     wait_until(look)
+
+
+def test_executors_leave_alone_what_was_loaded_before_they_were_forked(
+    supervise: Callable[..., Supervisor], ends: list[End]
+) -> None:
+    supervisor = supervise(lambda _options, _slot: 0 if gc.get_freeze_count() else EXIT_BROKEN, burst=True)
+
+    look_until(supervisor, lambda: bool(ends))
+
+    assert [end.code for end in ends] == [0]
 
 
 def test_executors_that_end_in_order_after_a_burst_are_not_replaced(

@@ -8,13 +8,15 @@ from datetime import datetime
 
 from jobqueue.models import Job, transitions
 from jobqueue.sql.clock import database_now, pretend
-from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.performing import perform
 from jobqueue.worker.settling import settle_and_tell
 from jobqueue.worker.telling import Teller
 
-_HOLDER = Holder(uuid.UUID(int=0), "jobqueue.testing")
+__all__ = ["Outcome", "OutcomeStatus", "at", "drain", "run_job"]
+
+_IDENTITY = Identity(uuid.UUID(int=0), "jobqueue.testing")
 _MOST_JOBS = 10_000
 
 
@@ -30,10 +32,10 @@ def run_job(job: Job, *, using: str = "default") -> Outcome:
     """Run one attempt of a waiting job now, due or not. AssertionError if it is not waiting."""
     transitions.bring_forward(Job.objects.using(using).filter(pk=job.pk), None)
     job.refresh_from_db(using=using)
-    claimed = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], _HOLDER.id)
+    claimed = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], _IDENTITY.id)
     assert claimed, f"job {job.pk} is {job.state}, not waiting"
     outcome = perform(Claim(claimed[0], using))
-    settle_and_tell([outcome], _HOLDER, Teller())
+    settle_and_tell([outcome], _IDENTITY, Teller())
     if outcome.status == OutcomeStatus.RETRIED and outcome.delay is not None:
         # The database's own clock wrote the time; `at` may pretend another.
         rows = Job.objects.using(using).filter(pk=job.pk)

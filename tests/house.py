@@ -261,7 +261,7 @@ def _in_one_place(house: House) -> Iterator[Measure]:
 
 
 def rooms_that_hold(house: House, found: Iterable[Measure]) -> list[str]:
-    """The rooms of the plan that are there, with their files, and break no limit; the hall is one of them."""
+    """The rooms that are there, with their files, and break no limit; the hall is one of them."""
     broken = [place.path for measure in found for place in measure.broken]
     held = [name for name, wanted in ROOMS.items() if _room_holds(name, wanted.split(), house, broken)]
     return ["hall", *held] if _hall_holds(house, broken) else held
@@ -287,7 +287,7 @@ def report(house: House) -> tuple[str, bool]:
     held = rooms_that_hold(house, found)
     total = len(ROOMS) + 1
     named = f": {', '.join(held)}" if held else ""
-    lines.append(f"Of the {_NUMBERS[total]} rooms of the plan, {_hold(len(held))}{named}.")
+    lines.append(f"Of the {_NUMBERS[total]} rooms of the house, {_hold(len(held))}{named}.")
     return "\n".join(lines), all(measure.holds for measure in found)
 
 

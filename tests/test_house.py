@@ -106,7 +106,7 @@ def test_no_protocol_counts_positions(house: House) -> None:
     assert positional(house) == []
 
 
-def test_every_room_of_the_plan_holds(house: House) -> None:
+def test_every_room_of_the_house_holds(house: House) -> None:
     assert rooms_that_hold(house, measures(house)) == ["hall", *ROOMS]
 
 
@@ -400,7 +400,7 @@ def test_what_breaks_a_limit_is_named_below_its_line(made_up: MakeHouse) -> None
 def test_the_last_line_counts_the_rooms_in_words(made_up: MakeHouse) -> None:
     text, _ = report(made_up({"jobqueue/api/views.py": "", "jobqueue/admin/verbs.py": ""}))
 
-    assert text.splitlines()[-1] == "Of the twelve rooms of the plan, two hold: admin, api."
+    assert text.splitlines()[-1] == "Of the twelve rooms of the house, two hold: admin, api."
 
 
 def test_a_room_holds_if_all_its_files_are_there(made_up: MakeHouse) -> None:

@@ -143,19 +143,19 @@ def _run(operation: Callable[[], Any]) -> tuple[list[float], int]:
 
 def _claim_and_complete() -> Callable[[], None]:
     from jobqueue.models import Worker
-    from jobqueue.worker.claiming import Holder, Wanted, claim
+    from jobqueue.worker.claiming import Identity, Wanted, claim
     from jobqueue.worker.outcomes import Outcome, OutcomeStatus
     from jobqueue.worker.settling import settle_and_tell
     from jobqueue.worker.telling import Teller
 
     worker = Worker.objects.create(id=uuid.uuid4(), name="crowd", hostname="localhost", pid=1, threads=16)
-    holder = Holder(worker.id, worker.name, ("email", "reminders", "settlement"))
+    identity = Identity(worker.id, worker.name, ("email", "reminders", "settlement"))
     teller = Teller()
 
     def claim_and_complete() -> None:
-        claims = claim(holder, Wanted(BATCH, holder.queues), teller).jobs
-        outcomes = [Outcome(job, database, OutcomeStatus.COMPLETED, 0.001) for job, database in claims]
-        if len(settle_and_tell(outcomes, holder, teller)) != BATCH:
+        claims = claim(identity, Wanted(BATCH, identity.queues), teller).jobs
+        outcomes = [Outcome(job, using, OutcomeStatus.COMPLETED, 0.001) for job, using in claims]
+        if len(settle_and_tell(outcomes, identity, teller)) != BATCH:
             raise SystemExit(f"claimed and completed {len(claims)} jobs, not {BATCH}")
 
     return claim_and_complete

@@ -20,8 +20,14 @@ MESSAGE_FUNCTION = "jobqueue.broker.message.refuse_message"
 DEFAULT_DATABASE = "default"
 
 
-ENTRY = ("queue", "id", "data", "description", "timeout")
-"""What the scripts are given of a message that is to be queued, in RQ's words."""
+class Entry(NamedTuple):
+    """What the scripts are given of a message that is to be queued, in RQ's words."""
+
+    queue: str
+    id: str
+    data: str
+    description: str
+    timeout: int
 
 
 class Message(NamedTuple):
@@ -50,10 +56,10 @@ class Message(NamedTuple):
         job_id, attempt, using = match.groups()
         return cls(queue, int(job_id), int(attempt), using or DEFAULT_DATABASE)
 
-    def entry(self) -> tuple[str, str, str, str, int]:
-        """The fields of `ENTRY`, what a queued message is to RQ's tools."""
+    def entry(self) -> Entry:
+        """What the queued message is to RQ's tools."""
         data = f'["{MESSAGE_FUNCTION}", null, [{self.job_id}, {self.attempt}], {{}}]'
-        return self.queue, self.id, data, self.description, max(1, int(self.timeout))
+        return Entry(self.queue, self.id, data, self.description, max(1, int(self.timeout)))
 
 
 def refuse_message(job_id: int, attempt: int) -> None:

@@ -13,12 +13,12 @@ from jobqueue.broker import scripts
 from jobqueue.broker.answers import id_of, text_of
 from jobqueue.broker.connections import FEW, as_unavailable, by_server, circuit, client_for, clients
 from jobqueue.broker.limits import RATE_WINDOW, QueueLimits
-from jobqueue.broker.message import ENTRY, Message
+from jobqueue.broker.message import Entry, Message
 from jobqueue.broker.scripts import Script
 
 KEEP_FINISHED = 60
 _BATCH = 1000
-PUBLISH = Script("publish", "now", "only_new", messages=ENTRY)
+PUBLISH = Script("publish", "now", "only_new", messages=Entry._fields)
 CLAIM = Script(
     "claim",
     *("count", "at_once", "worker", "worker_name", "now", "window"),

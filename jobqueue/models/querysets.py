@@ -88,7 +88,7 @@ class JobQuerySet(models.QuerySet["Job"]):
 
         Without `tell` nobody hears of it: for code that cancels what it planned itself.
         """
-        if not tell or not signals.job_cancelled.has_listeners(self.model):
+        if not tell or not signals.job_cancelled.has_listeners(self._sender):
             return transitions.cancel(self, reason)
         chosen = list(self.waiting().order_by().values_list("pk", flat=True))
         with transaction.atomic(using=self.db):
@@ -97,6 +97,11 @@ class JobQuerySet(models.QuerySet["Job"]):
                 for start in range(0, len(chosen), _BATCH)
             )
 
+    @property
+    def _sender(self) -> type[models.Model] | None:
+        """Whom listeners know: the job's own model, also where these are asked for by a proxy of it."""
+        return self.model._meta.concrete_model
+
     def _cancel_and_tell(self, ids: Sequence[int], reason: str) -> int:
         rows = self.model._default_manager.using(self.db)
         jobs: list[Job] = list(
@@ -104,7 +109,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         )
         changed = transitions.cancel(rows.filter(pk__in=[job.pk for job in jobs]), reason)
         if jobs:
-            signals.job_cancelled.send(self.model, jobs=jobs, reason=reason, using=self.db)
+            signals.job_cancelled.send(self._sender, jobs=jobs, reason=reason, using=self.db)
         return changed
 
     def run_all_now(self) -> int:

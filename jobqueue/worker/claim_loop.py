@@ -14,7 +14,7 @@ from jobqueue.delivery import outbox
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.worker import claiming
 from jobqueue.worker.board import Slot
-from jobqueue.worker.claiming import Batch, Claim, Holder, Wanted
+from jobqueue.worker.claiming import Batch, Claim, Identity, Wanted
 from jobqueue.worker.cores import Affinity
 from jobqueue.worker.in_hand import WORKER_STOPPED, InHand
 from jobqueue.worker.limits import QueueDecisions
@@ -74,7 +74,7 @@ class ClaimLoop:
     """
 
     options: Options
-    holder: Holder
+    identity: Identity
     teller: Teller
     in_hand: InHand
     threads: JobThreads
@@ -170,7 +170,7 @@ class ClaimLoop:
             if self.stop.is_asked:
                 return state, []
         wanted = Wanted(room, asked, self.decisions.limits, self.threads.free)
-        batch = claiming.claim(self.holder, wanted, self.teller)
+        batch = claiming.claim(self.identity, wanted, self.teller)
         return _state_after(batch, room, leaves_out), batch.jobs
 
     def _without_limited(self, served: list[str]) -> list[str]:

@@ -32,7 +32,7 @@ _MOST_TRIES = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class Identity:
     """Who claims: the id that guards its claims, its name, and the queues it serves."""
 
     id: uuid.UUID
@@ -81,7 +81,7 @@ class _Answer(NamedTuple):
     error: Exception | None = None
 
 
-def claim(holder: Holder, wanted: Wanted, teller: Teller) -> Batch:
+def claim(identity: Identity, wanted: Wanted, teller: Teller) -> Batch:
     """Take up to as many due jobs as are wanted, of queues with limits what the limits allow.
 
     Messages whose row does not answer are dropped: they are stale, or the relay publishes them again when
@@ -90,19 +90,19 @@ def claim(holder: Holder, wanted: Wanted, teller: Teller) -> Batch:
     others from being claimed.
     """
     started = time.monotonic()
-    taken = _take(holder, wanted)
+    taken = _take(identity, wanted)
     if not taken.messages:
         return Batch([], taken.pause)
     answers = {
-        using: _ask_rows(using, messages, holder, wanted.limits)
+        using: _ask_rows(using, messages, identity, wanted.limits)
         for using, messages in _by_database(taken.messages).items()
     }
     for using, answer in answers.items():
         if answer.dropped:
-            _drop(answer.dropped, using, holder, teller)
+            _drop(answer.dropped, using, identity, teller)
     refused = [message for answer in answers.values() for message in answer.refused]
     if refused:
-        _put_back(refused, holder)
+        _put_back(refused, identity)
     claims = _claims_of(list(answers.values()), taken.messages)
     if wanted.limits and time.monotonic() - started > _LATE_START:
         _count_late_starts(claims, wanted.limits)
@@ -112,11 +112,11 @@ def claim(holder: Holder, wanted: Wanted, teller: Teller) -> Batch:
 # Redis --------------------------------------------------------------------------------------------
 
 
-def _take(holder: Holder, wanted: Wanted) -> queues.Taken:
+def _take(identity: Identity, wanted: Wanted) -> queues.Taken:
     """Take messages from Redis; foreign ones are looked after, and what is adopted may be among the next."""
     for _ in range(_MOST_TRIES):
         taken = queues.claim(
-            wanted.queues, wanted.count, holder.id.hex, holder.name, wanted.limits, wanted.free
+            wanted.queues, wanted.count, identity.id.hex, identity.name, wanted.limits, wanted.free
         )
         adopted = _look_after(taken.quarantined) if taken.quarantined else 0
         if taken.messages or not adopted:
@@ -133,9 +133,9 @@ def _look_after(quarantined: list[tuple[str, str]]) -> int:
         return 0
 
 
-def _put_back(messages: Sequence[Message], holder: Holder) -> None:
+def _put_back(messages: Sequence[Message], identity: Identity) -> None:
     try:
-        queues.put_back(messages, holder.id.hex)
+        queues.put_back(messages, identity.id.hex)
     except BrokerUnavailable as error:
         logger.warning("the relay will publish %d messages again: %s", len(messages), error)
 
@@ -164,31 +164,31 @@ def _by_database(messages: list[Message]) -> dict[str, list[Message]]:
 
 
 def _ask_rows(
-    using: str, messages: list[Message], holder: Holder, limits: Mapping[str, QueueLimits]
+    using: str, messages: list[Message], identity: Identity, limits: Mapping[str, QueueLimits]
 ) -> _Answer:
     """What these messages lead to; if the database fails they are put back."""
     if using not in connections:
         logger.error("dropped %d messages of the unknown database %r", len(messages), using)
         return _Answer([], dropped=messages)
     try:
-        return _claim_rows(using, messages, holder, limits)
+        return _claim_rows(using, messages, identity, limits)
     except Exception as error:
-        _put_back(messages, holder)
+        _put_back(messages, identity)
         return _Answer([], error=error)
 
 
 def _claim_rows(
-    using: str, messages: list[Message], holder: Holder, limits: Mapping[str, QueueLimits]
+    using: str, messages: list[Message], identity: Identity, limits: Mapping[str, QueueLimits]
 ) -> _Answer:
     """Make the rows of these messages ours, as far as the limits of their queues let them start."""
     jobs, keys = jobs_in(using), [_key(message) for message in messages]
     concurrency = _concurrency_of(messages, limits)
     if not concurrency:
-        return _sorted(messages, keys, transitions.claim(jobs, keys, holder.id), using)
+        return _sorted(messages, keys, transitions.claim(jobs, keys, identity.id), using)
     # Redis counted already; but a Redis that was emptied does not know what runs.
     with transaction.atomic(using=using):
         allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], concurrency)
-        rows = transitions.claim(jobs, allowed, holder.id)
+        rows = transitions.claim(jobs, allowed, identity.id)
     return _sorted(messages, allowed, rows, using)
 
 
@@ -220,13 +220,13 @@ def _key(message: Message) -> tuple[int, int]:
     return message.job_id, message.attempt
 
 
-def _drop(messages: Sequence[Message], using: str, holder: Holder, teller: Teller) -> None:
+def _drop(messages: Sequence[Message], using: str, identity: Identity, teller: Teller) -> None:
     """Forget claimed messages without a claimed row. Redis away must not lose the rows that were claimed.
 
     Rows that still wait are published again by the relay: their message came before its time.
     """
     logger.debug("dropped %d messages", len(messages))
-    teller.tell(News([(message, False) for message in messages], holder.id.hex))
+    teller.tell(News([(message, False) for message in messages], identity.id.hex))
     if using in connections:
         try:
             outbox.unpublish([_key(message) for message in messages], using)

@@ -20,7 +20,7 @@ from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.worker import loops
 from jobqueue.worker.board import Slot
 from jobqueue.worker.claim_loop import ClaimLoop
-from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.cores import Affinity
 from jobqueue.worker.in_hand import WORKER_STOPPED, InHand
 from jobqueue.worker.limits import QueueDecisions
@@ -48,7 +48,7 @@ class Executor:
 
     def __post_init__(self) -> None:
         options = self.options
-        self.holder = Holder(self.id, options.name, options.queues)
+        self.identity = Identity(self.id, options.name, options.queues)
         self._stop = Stop(options.shutdown_timeout)
         self._decisions = QueueDecisions()
         self._affinity = Affinity(options.core)
@@ -64,7 +64,7 @@ class Executor:
             guard=_or_end_process,
         )
         self._settler = Settler(
-            self.holder,
+            self.identity,
             self._teller,
             others_run=lambda: self._threads.unperformed > 0,
             settled=self._note_settled,
@@ -72,7 +72,7 @@ class Executor:
         )
         self._claim_loop = ClaimLoop(
             options=options,
-            holder=self.holder,
+            identity=self.identity,
             teller=self._teller,
             in_hand=self._in_hand,
             threads=self._threads,

@@ -15,7 +15,7 @@ from django.db import DataError, IntegrityError, connections
 
 from jobqueue.sql.databases import close_broken_connections, databases
 from jobqueue.worker import settling
-from jobqueue.worker.claiming import Holder
+from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.telling import Teller
 
@@ -31,7 +31,7 @@ class Settler:
 
     def __init__(
         self,
-        holder: Holder,
+        identity: Identity,
         teller: Teller,
         *,
         others_run: Callable[[], bool],
@@ -39,7 +39,7 @@ class Settler:
         guard: Callable[[Callable[[], None]], Callable[[], None]],
     ) -> None:
         """`others_run`: are more outcomes to come soon? `settled` gets a batch and what of it counted."""
-        self._holder, self._teller = holder, teller
+        self._holder, self._teller = identity, teller
         self._others_run, self._settled = others_run, settled
         self._outcomes: deque[Outcome] = deque()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()

@@ -13,7 +13,7 @@ from django.dispatch import Signal
 from jobqueue import plain_rq, signals
 from jobqueue.broker.message import Message
 from jobqueue.models import Attempt, Job, jobs_in, transitions
-from jobqueue.worker.claiming import Holder
+from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import DONE, Outcome, OutcomeStatus, count_outcomes
 from jobqueue.worker.performing import clean
 from jobqueue.worker.telling import News, Teller
@@ -31,22 +31,22 @@ class Settled:
     """Why not all were dealt with; then settling the whole batch again is safe."""
 
 
-def settle_and_tell(outcomes: Sequence[Outcome], holder: Holder, teller: Teller) -> list[Outcome]:
+def settle_and_tell(outcomes: Sequence[Outcome], identity: Identity, teller: Teller) -> list[Outcome]:
     """Write the outcomes down, then have Redis and the listeners told.
 
     Returns those that counted: an outcome whose claim was taken away meanwhile changes nothing.
     Raises the database's error if not all could be written; settling all of them again is safe.
     """
-    settled = settle(outcomes, holder)
+    settled = settle(outcomes, identity)
     if settled.outcomes:
-        teller.tell_soon(news_of(settled, holder))
+        teller.tell_soon(news_of(settled, identity))
     announce(settled.counted)
     if settled.error is not None:
         raise settled.error
     return settled.counted
 
 
-def settle(outcomes: Sequence[Outcome], holder: Holder) -> Settled:
+def settle(outcomes: Sequence[Outcome], identity: Identity) -> Settled:
     """Write the outcomes down."""
     counted: list[Outcome] = []
     by_database: dict[str, list[Outcome]] = defaultdict(list)
@@ -54,7 +54,7 @@ def settle(outcomes: Sequence[Outcome], holder: Holder) -> Settled:
         by_database[outcome.using].append(outcome)
     try:
         for using, group in by_database.items():
-            for outcome in _settle_rows(group, using, holder):
+            for outcome in _settle_rows(group, using, identity):
                 counted.append(outcome)
     except Exception as error:
         # What is written already will not be ours the next time: it is to be told now.
@@ -62,7 +62,7 @@ def settle(outcomes: Sequence[Outcome], holder: Holder) -> Settled:
     return Settled(outcomes, counted)
 
 
-def news_of(settled: Settled, holder: Holder) -> News:
+def news_of(settled: Settled, identity: Identity) -> News:
     """What Redis is to be told: it forgets the messages of all, and counts those that counted."""
     counted = {id(outcome) for outcome in settled.counted}
     messages = [
@@ -78,7 +78,7 @@ def news_of(settled: Settled, holder: Holder) -> News:
         if outcome.status != OutcomeStatus.RETRIED
         and (report := plain_rq.report_of(outcome.job, is_failed=outcome.status == OutcomeStatus.FAILED))
     ]
-    return News(messages, holder.id.hex, count_outcomes(settled.counted), reports)
+    return News(messages, identity.id.hex, count_outcomes(settled.counted), reports)
 
 
 def announce(counted: Sequence[Outcome]) -> None:
@@ -93,33 +93,33 @@ def _signal_of(outcome: Outcome) -> Signal:
     return signals.job_retried if outcome.status == OutcomeStatus.RETRIED else signals.job_failed
 
 
-def _settle_rows(outcomes: list[Outcome], using: str, holder: Holder) -> Iterator[Outcome]:
+def _settle_rows(outcomes: list[Outcome], using: str, identity: Identity) -> Iterator[Outcome]:
     """Write the outcomes down; each one that counts, as soon as it is written."""
     done = [outcome for outcome in outcomes if outcome.status in DONE]
     ours = transitions.complete(
         jobs_in(using),
         [(outcome.job.pk, outcome.job.attempt, clean(outcome.reason, 498)) for outcome in done],
-        holder.id,
+        identity.id,
     )
     yield from (outcome for outcome in done if outcome.job.pk in ours)
     for outcome in outcomes:
         if outcome.status not in DONE:
             with transaction.atomic(using=using):
-                is_ours = _settle_failure(outcome, using, holder)
+                is_ours = _settle_failure(outcome, using, identity)
             if is_ours:
                 yield outcome
 
 
-def _settle_failure(outcome: Outcome, using: str, holder: Holder) -> bool:
+def _settle_failure(outcome: Outcome, using: str, identity: Identity) -> bool:
     job = outcome.job
     failures = job.failures + (1 if outcome.failure and outcome.counts else 0)
     reason = clean(outcome.reason, 498)
     if outcome.status == OutcomeStatus.FAILED:
-        changed = transitions.fail(jobs_in(using), job, holder.id, failures=failures, reason=reason)
+        changed = transitions.fail(jobs_in(using), job, identity.id, failures=failures, reason=reason)
     else:
         delay = outcome.delay or timedelta(0)
         changed = transitions.run_again(
-            jobs_in(using), job, holder.id, failures=failures, reason=reason, delay=delay
+            jobs_in(using), job, identity.id, failures=failures, reason=reason, delay=delay
         )
     if changed and outcome.failure:
         Attempt.objects.using(using).record(
@@ -127,6 +127,6 @@ def _settle_failure(outcome: Outcome, using: str, holder: Holder) -> bool:
             error_class=outcome.failure.error_class,
             message=outcome.failure.message,
             traceback=outcome.failure.traceback,
-            worker_name=holder.name,
+            worker_name=identity.name,
         )
     return bool(changed)

@@ -14,15 +14,15 @@ from jobqueue.delivery import outbox
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, Worker, transitions
 from jobqueue.worker import claiming, performing
-from jobqueue.worker.claiming import Claim, Holder, Wanted
+from jobqueue.worker.claiming import Claim, Identity, Wanted
 from jobqueue.worker.outcomes import Outcome
 from jobqueue.worker.settling import settle_and_tell
 from jobqueue.worker.telling import Teller
 from tests.jobqueue.processors_for_tests import SUCCEED
 
 QUEUES = ("email", "reminders", "settlement")
-CLAIMANT = Holder(uuid.UUID(int=7), "tests", QUEUES)
-OTHER_CLAIMANT = Holder(uuid.UUID(int=8), "other", QUEUES)
+IDENTITY = Identity(uuid.UUID(int=7), "tests", QUEUES)
+OTHER_IDENTITY = Identity(uuid.UUID(int=8), "other", QUEUES)
 TELLER = Teller()
 """Tells Redis what the claims and outcomes of the tests lead to; empty at the start of each."""
 
@@ -35,52 +35,52 @@ def published(processor: str = SUCCEED, *, using: str = "default", **payload: An
 
 
 def claimed(
-    processor: str = SUCCEED, *, claimant: Holder = CLAIMANT, using: str = "default", **payload: Any
+    processor: str = SUCCEED, *, identity: Identity = IDENTITY, using: str = "default", **payload: Any
 ) -> Job:
-    """A job that is active, claimed by `claimant`, as the row in the database says."""
-    return claim_row(enqueue(processor, using=using, **payload), claimant, using)
+    """A job that is active, claimed by `identity`, as the row in the database says."""
+    return claim_row(enqueue(processor, using=using, **payload), identity, using)
 
 
-def claim_row(job: Job, claimant: Holder = CLAIMANT, using: str = "default") -> Job:
+def claim_row(job: Job, identity: Identity = IDENTITY, using: str = "default") -> Job:
     """Claim a due job without Redis."""
-    [row] = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], claimant.id)
+    [row] = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], identity.id)
     return row
 
 
-def claim_jobs(claimant: Holder, count: int, served: Sequence[str] | None = None) -> list[Claim]:
-    """Claim up to so many published jobs, of all queues that `claimant` serves or of these."""
-    wanted = Wanted(count, claimant.queues if served is None else served)
-    return claiming.claim(claimant, wanted, TELLER).jobs
+def claim_jobs(identity: Identity, count: int, served: Sequence[str] | None = None) -> list[Claim]:
+    """Claim up to so many published jobs, of all queues that `identity` serves or of these."""
+    wanted = Wanted(count, identity.queues if served is None else served)
+    return claiming.claim(identity, wanted, TELLER).jobs
 
 
-def settle(outcomes: Sequence[Outcome], claimant: Holder = CLAIMANT) -> list[Outcome]:
+def settle(outcomes: Sequence[Outcome], identity: Identity = IDENTITY) -> list[Outcome]:
     """Settle outcomes and tell Redis at once; those that counted."""
-    return settle_and_tell(outcomes, claimant, TELLER)
+    return settle_and_tell(outcomes, identity, TELLER)
 
 
-def run(job: Job, claimant: Holder = CLAIMANT, using: str = "default") -> Outcome:
+def run(job: Job, identity: Identity = IDENTITY, using: str = "default") -> Outcome:
     """Perform and settle a claimed job."""
     outcome = performing.perform(Claim(job, using))
-    settle([outcome], claimant)
+    settle([outcome], identity)
     job.refresh_from_db(using=using)
     return outcome
 
 
-def run_waiting(job: Job, claimant: Holder = CLAIMANT, using: str = "default") -> Outcome:
+def run_waiting(job: Job, identity: Identity = IDENTITY, using: str = "default") -> Outcome:
     """Make a waiting job due, and claim, perform and settle it."""
     Job.objects.using(using).filter(pk=job.pk).update(run_at=Now())
     job.refresh_from_db(using=using)
-    outcome = run(claim_row(job, claimant, using), claimant, using)
+    outcome = run(claim_row(job, identity, using), identity, using)
     job.refresh_from_db(using=using)
     return outcome
 
 
 def make_worker(
-    claimant: Holder = CLAIMANT, *, silent_for: float = 0, using: str = "default", **fields: Any
+    identity: Identity = IDENTITY, *, silent_for: float = 0, using: str = "default", **fields: Any
 ) -> Worker:
     """The row of a worker that gave its last sign of life `silent_for` seconds ago."""
-    values = {"name": claimant.name, "hostname": "host", "pid": 1, "queues": list(claimant.queues)}
-    worker = Worker(id=claimant.id, **values | fields)
+    values = {"name": identity.name, "hostname": "host", "pid": 1, "queues": list(identity.queues)}
+    worker = Worker(id=identity.id, **values | fields)
     worker.save(using=using, force_insert=True)
     Worker.objects.using(using).filter(pk=worker.pk).update(
         heartbeat_at=Now() - timedelta(seconds=silent_for)

@@ -20,7 +20,7 @@ from jobqueue.jobs import running
 from jobqueue.models import Job, transitions
 from jobqueue.registry import Skipped, get_processor
 from jobqueue.testing import at, drain, run_job
-from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.performing import perform
 from jobqueue.worker.settling import settle_and_tell
 from jobqueue.worker.telling import Teller
@@ -150,14 +150,14 @@ def test_two_jobs_for_the_same_reminder_at_the_same_moment_send_once(
     make_settlement: Callable[..., Settlement],
 ) -> None:
     settlement = make_settlement()
-    claimant = Holder(UUID(int=3), "tests")
+    identity = Identity(UUID(int=3), "tests")
     jobs = [
         add_settlement_reminder_job(settlement.pk, settlement.payer_id, settlement.due_date, "final")
         for _ in range(4)
     ]
-    claims = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], claimant.id)
+    claims = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], identity.id)
     outcomes = at_once(*[partial(perform, Claim(job, "default")) for job in claims])
-    settle_and_tell(outcomes, claimant, Teller())
+    settle_and_tell(outcomes, identity, Teller())
     assert sorted(outcome.status for outcome in outcomes) == ["completed", "skipped", "skipped", "skipped"]
     assert reminders_about(settlement) == [("reminder_final", "payer@example.com")]
     assert delivered(settlement) == [("final", 0)]

@@ -15,7 +15,7 @@ from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job, transitions
 from jobqueue.testing import run_job
-from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.performing import perform
 from jobqueue.worker.settling import settle_and_tell
 from jobqueue.worker.telling import Teller
@@ -132,11 +132,11 @@ def test_two_completions_at_the_same_moment_complete_once(
     settlement = make_settlement()
     make_payment(settlement, status="completed")
     Job.objects.all().delete()
-    claimant = Holder(UUID(int=3), "tests")
+    identity = Identity(UUID(int=3), "tests")
     jobs = [add_settlement_processing_job(settlement.pk, "auto_complete") for _ in range(4)]
-    claims = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], claimant.id)
+    claims = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], identity.id)
     outcomes = at_once(*[partial(perform, Claim(job, "default")) for job in claims])
-    settle_and_tell(outcomes, claimant, Teller())
+    settle_and_tell(outcomes, identity, Teller())
     assert sorted(outcome.status for outcome in outcomes) == ["completed", "skipped", "skipped", "skipped"]
     assert events_of(settlement) == ["settlement_completed"]
     run_soon()

@@ -16,25 +16,25 @@ def test_a_queued_message_is_known() -> None:
     assert unknown(1) == []
 
 
-def test_a_message_that_was_never_published_isunknown() -> None:
+def test_a_message_that_was_never_published_is_unknown() -> None:
     assert unknown(1) == ["1-1"]
 
 
-def test_after_a_flush_every_message_isunknown(redis_client: redis.Redis) -> None:
+def test_after_a_flush_every_message_is_unknown(redis_client: redis.Redis) -> None:
     queues.publish(messages(1, 2))
     redis_client.flushall()
 
     assert unknown(1, 2) == ["1-1", "2-1"]
 
 
-def test_a_message_whose_list_was_deleted_isunknown(redis_client: redis.Redis) -> None:
+def test_a_message_whose_list_was_deleted_is_unknown(redis_client: redis.Redis) -> None:
     queues.publish(messages(1))
     redis_client.delete("rq:queue:email")
 
     assert unknown(1) == ["1-1"]
 
 
-def test_a_message_emptied_by_rqs_own_tools_isunknown() -> None:
+def test_a_message_emptied_by_rqs_own_tools_is_unknown() -> None:
     queues.publish(messages(1))
     django_rq.get_queue("email").empty()
 
@@ -47,14 +47,14 @@ def test_a_message_that_a_living_worker_has_just_claimed_is_known() -> None:
     assert unknown(1) == []
 
 
-def test_a_message_that_a_silent_worker_claimed_isunknown() -> None:
+def test_a_message_that_a_silent_worker_claimed_is_unknown() -> None:
     claimed(1)
 
     assert unknown(1, alive=(OTHER_WORKER,)) == ["1-1"]
     assert unknown(1, alive=()) == ["1-1"]
 
 
-def test_a_message_that_a_living_worker_claimed_long_ago_without_a_trace_in_its_row_isunknown(
+def test_a_message_that_a_living_worker_claimed_long_ago_without_a_trace_in_its_row_is_unknown(
     redis_client: redis.Redis,
 ) -> None:
     # The claim's answer, or the database, was lost: the worker does not know of it.
@@ -64,7 +64,7 @@ def test_a_message_that_a_living_worker_claimed_long_ago_without_a_trace_in_its_
     assert unknown(1) == ["1-1"]
 
 
-def test_a_finished_message_whose_row_still_waits_isunknown() -> None:
+def test_a_finished_message_whose_row_still_waits_is_unknown() -> None:
     [message] = claimed(1)
     queues.finish([(message, True)], WORKER)
 

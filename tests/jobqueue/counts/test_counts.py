@@ -37,7 +37,7 @@ from tests.jobqueue.processors_for_tests import (
     SUCCEED,
 )
 from tests.jobqueue.reading import add_open_jobs, work_of
-from tests.jobqueue.steps import CLAIMANT, claim_row, claimed, make_worker, run
+from tests.jobqueue.steps import IDENTITY, claim_row, claimed, make_worker, run
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 with_commits = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -216,9 +216,9 @@ def test_a_rollback_leaves_no_trace() -> None:
 _ACTIONS: list[Callable[[list[Job], random.Random], Any]] = [
     lambda jobs, chance: enqueue(chance.choice([SUCCEED, ON_REMINDERS]), delay=chance.choice([0, 60])),
     lambda jobs, chance: enqueue_many([(SUCCEED, {})] * chance.randrange(4)),
-    lambda jobs, chance: transitions.claim(Job.objects, [(job.pk, job.attempt) for job in jobs], CLAIMANT.id),
+    lambda jobs, chance: transitions.claim(Job.objects, [(job.pk, job.attempt) for job in jobs], IDENTITY.id),
     lambda jobs, chance: transitions.complete(
-        Job.objects, [(job.pk, job.attempt, "") for job in jobs], CLAIMANT.id
+        Job.objects, [(job.pk, job.attempt, "") for job in jobs], IDENTITY.id
     ),
     lambda jobs, chance: Job.objects.filter(pk__in=[job.pk for job in jobs]).update(
         state=chance.choice(Job.State.values), queue=chance.choice(["email", "reminders", "old"])

@@ -20,7 +20,7 @@ from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import SUCCEED
-from tests.jobqueue.steps import CLAIMANT, claimed, list_of, make_worker, messages_of, run
+from tests.jobqueue.steps import IDENTITY, claimed, list_of, make_worker, messages_of, run
 
 pytestmark = pytest.mark.django_db
 in_both_databases = pytest.mark.django_db(databases=["default", "other"])
@@ -132,7 +132,7 @@ def _claim_in_redis_only(age: int, redis_client: redis.Redis) -> Job:
     """A message that a worker took `age` seconds ago; its row still waits."""
     job = enqueue(SUCCEED)
     queues.publish([outbox.message_of(job, "default")])
-    queues.claim(["email"], 1, CLAIMANT.id.hex, CLAIMANT.name)
+    queues.claim(["email"], 1, IDENTITY.id.hex, IDENTITY.name)
     redis_client.hincrby(f"rq:job:{job.message_id}", "claimed_at", -age)
     Job.objects.update(published_at=Now() - timedelta(seconds=60))
     return job

@@ -21,8 +21,8 @@ from jobqueue.worker.claiming import Claim
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import FAIL, FAIL_WITHOUT_RETRY, SUCCEED
 from tests.jobqueue.steps import (
-    CLAIMANT,
-    OTHER_CLAIMANT,
+    IDENTITY,
+    OTHER_IDENTITY,
     claim_jobs,
     claim_row,
     claimed,
@@ -108,7 +108,7 @@ def test_a_job_of_a_worker_without_a_row_comes_back_and_its_attempt_names_the_wo
     job = claimed()
 
     assert rescue.rescue_lost("default") == 1
-    assert job.attempts.get().worker_name == str(CLAIMANT.id)
+    assert job.attempts.get().worker_name == str(IDENTITY.id)
 
 
 def test_an_active_job_without_a_worker_comes_back() -> None:
@@ -131,8 +131,8 @@ def test_a_job_of_a_living_worker_is_left_alone(silent_for: float) -> None:
 
 
 def test_only_the_jobs_of_the_silent_worker_come_back() -> None:
-    lost, kept = _lost(), claimed(claimant=OTHER_CLAIMANT)
-    make_worker(OTHER_CLAIMANT)
+    lost, kept = _lost(), claimed(identity=OTHER_IDENTITY)
+    make_worker(OTHER_IDENTITY)
 
     assert rescue.rescue_lost("default") == 1
     assert list(Job.objects.active()) == [kept]
@@ -178,8 +178,8 @@ def test_a_rescued_job_is_published_and_runs(redis_client: redis.Redis) -> None:
     outbox.publish_due("default")
 
     assert list_of(redis_client) == [f"{job.pk}-2"]
-    [again] = claim_jobs(OTHER_CLAIMANT, 1)
-    settle([performing.perform(again)], OTHER_CLAIMANT)
+    [again] = claim_jobs(OTHER_IDENTITY, 1)
+    settle([performing.perform(again)], OTHER_IDENTITY)
     job.refresh_from_db()
     assert job.state == State.COMPLETED
 
@@ -209,7 +209,7 @@ def test_what_a_worker_settles_after_its_claim_was_taken_changes_nothing(name: s
         getattr(rescue, verb)(Job.objects.all())
     before = (list(Job.objects.values()), list(Attempt.objects.values()))
 
-    assert settle([outcome], CLAIMANT) == []
+    assert settle([outcome], IDENTITY) == []
     assert (list(Job.objects.values()), list(Attempt.objects.values())) == before
     assert counters.read() == {}
 
@@ -220,15 +220,15 @@ def test_a_zombie_does_not_take_back_a_job_that_another_worker_runs() -> None:
     rescue.rescue_lost("default")
     Job.objects.update(run_at=Now())
     job.refresh_from_db()
-    claim_row(job, OTHER_CLAIMANT)
-    settle([outcome], CLAIMANT)
+    claim_row(job, OTHER_IDENTITY)
+    settle([outcome], IDENTITY)
 
-    assert Job.objects.active().get().worker_id == OTHER_CLAIMANT.id
+    assert Job.objects.active().get().worker_id == OTHER_IDENTITY.id
 
 
 def test_a_job_that_was_settled_meanwhile_is_not_rescued() -> None:
     stale = _lost()
-    settle([performing.perform(Claim(stale, "default"))], CLAIMANT)
+    settle([performing.perform(Claim(stale, "default"))], IDENTITY)
 
     assert rescue.interrupt(stale, "default", "too late") == 0
     assert Job.objects.get().state == State.COMPLETED
@@ -240,7 +240,7 @@ def test_a_job_that_was_settled_meanwhile_is_not_rescued() -> None:
 
 def _claim_for_real() -> Job:
     job = published()
-    claim_jobs(CLAIMANT, 1)
+    claim_jobs(IDENTITY, 1)
     return job
 
 
@@ -260,7 +260,7 @@ def test_what_nobody_runs_any_more_goes_from_rqs_registry(redis_client: redis.Re
 
 def test_what_another_worker_runs_now_goes_for_the_one_before(redis_client: redis.Redis) -> None:
     job = _claim_long_ago(redis_client)
-    Job.objects.filter(pk=job.pk).update(worker_id=OTHER_CLAIMANT.id)
+    Job.objects.filter(pk=job.pk).update(worker_id=OTHER_IDENTITY.id)
 
     assert rescue.sweep() == 1
 
@@ -281,7 +281,7 @@ def test_what_runs_stays_in_rqs_registry(redis_client: redis.Redis) -> None:
 @pytest.mark.django_db(databases=["default", "other"])
 def test_what_runs_in_another_database_stays_in_rqs_registry(redis_client: redis.Redis) -> None:
     job = published(using="other")
-    claim_jobs(CLAIMANT, 1)
+    claim_jobs(IDENTITY, 1)
     redis_client.hset(f"rq:job:{job.message_id}-other", "claimed_at", 1)
 
     assert rescue.sweep() == 0

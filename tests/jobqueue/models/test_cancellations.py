@@ -11,7 +11,7 @@ from django.db import connection
 
 from jobqueue import signals
 from jobqueue.jobs import enqueue
-from jobqueue.models import Job, Queue
+from jobqueue.models import FailedJob, Job, Queue, StuckJob
 from tests.jobqueue.models.steps import in_state
 from tests.jobqueue.processors_for_tests import SUCCEED
 
@@ -32,6 +32,8 @@ def _listening(listener: Callable[..., None]) -> Iterator[None]:
 CANCELS: dict[str, Callable[[Job], object]] = {
     "cancel": lambda job: job.cancel("enough"),
     "cancel_all": lambda job: Job.objects.filter(pk=job.pk).cancel_all("enough"),
+    "cancel_all of failed": lambda job: FailedJob.objects.filter(pk=job.pk).cancel_all("enough"),
+    "cancel_all of stuck": lambda job: StuckJob.objects.filter(pk=job.pk).cancel_all("enough"),
 }
 each_way_to_cancel = pytest.mark.parametrize("cancel", CANCELS.values(), ids=CANCELS.keys())
 

@@ -11,7 +11,7 @@ from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job, transitions
 from tests.jobqueue.models.steps import in_state
 from tests.jobqueue.processors_for_tests import SUCCEED
-from tests.jobqueue.steps import CLAIMANT, claim_row, claimed
+from tests.jobqueue.steps import IDENTITY, claim_row, claimed
 
 pytestmark = pytest.mark.django_db
 
@@ -19,14 +19,14 @@ State = Job.State
 
 
 def _claim(*pairs: tuple[int, int]) -> list[int]:
-    return [job.pk for job in transitions.claim(Job.objects, pairs, CLAIMANT.id)]
+    return [job.pk for job in transitions.claim(Job.objects, pairs, IDENTITY.id)]
 
 
 def test_a_claim_makes_the_job_active_for_its_worker() -> None:
     job = claimed()
     row = Job.objects.get(pk=job.pk)
 
-    assert (row.state, row.worker_id) == (State.ACTIVE, CLAIMANT.id)
+    assert (row.state, row.worker_id) == (State.ACTIVE, IDENTITY.id)
     assert row.started_at is not None
     assert row.deadline_at == row.started_at + timedelta(seconds=job.timeout)
 

@@ -46,7 +46,7 @@ from jobqueue.exceptions import BrokerUnavailable, JobTransitionRefused
 from jobqueue.jobs import Discard, NewJob, RetryLater, RetryPolicy, Skipped, enqueue, enqueue_many, processor
 from jobqueue.models import Attempt, Job, Queue, Worker, transitions
 from jobqueue.worker import claiming, limits, loops, performing
-from jobqueue.worker.claiming import Claim, Holder, Wanted
+from jobqueue.worker.claiming import Claim, Identity, Wanted
 from jobqueue.worker.in_hand import hand_back
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.relay import Relay
@@ -121,9 +121,9 @@ class WorkerUnderTest:
     is_alive: bool = True
 
     @property
-    def claimant(self) -> Holder:
+    def identity(self) -> Identity:
         """As the steps know it."""
-        return Holder(self.id, self.name, QUEUES)
+        return Identity(self.id, self.name, QUEUES)
 
     @property
     def row(self) -> Worker:
@@ -319,13 +319,13 @@ class JobLife(RuleBasedStateMachine):
         served = self._served()
         if self.away:
             with pytest.raises(BrokerUnavailable):
-                claiming.claim(worker.claimant, Wanted(count, QUEUES), self.teller)
+                claiming.claim(worker.identity, Wanted(count, QUEUES), self.teller)
             return
         queued = self._queued(served)
         candidates = [pair for pair in queued[:count] if self._is_claimable(*pair)]
         runs_before = self._running()
         wanted = Wanted(count, served, self.decisions.limits, free=count)
-        claims = claiming.claim(worker.claimant, wanted, self.teller).jobs
+        claims = claiming.claim(worker.identity, wanted, self.teller).jobs
         taken = [claimed.key[1:] for claimed in claims]
         if self._is_limited(served):
             assert set(taken) <= {pair for pair in queued if self._is_claimable(*pair)}
@@ -383,7 +383,7 @@ class JobLife(RuleBasedStateMachine):
             mock.patch.object(transitions, "claim", side_effect=OperationalError("the database is away")),
             pytest.raises(OperationalError),
         ):
-            claiming.claim(self.workers[name].claimant, Wanted(count, QUEUES), self.teller)
+            claiming.claim(self.workers[name].identity, Wanted(count, QUEUES), self.teller)
         assert self._queued() == before
 
     @rule(name=which_worker, pick=pick, how=st.sampled_from(["succeed", "skip", "fail", "discard", "later"]))
@@ -409,7 +409,7 @@ class JobLife(RuleBasedStateMachine):
         batch = worker.outcomes[:count]
         if not keep:
             worker.outcomes = worker.outcomes[count:]
-        settled = settle_and_tell(batch, worker.claimant, self.teller)
+        settled = settle_and_tell(batch, worker.identity, self.teller)
         mine = [outcome for outcome in batch if self._is_held_by(worker, outcome.job)]
         assert {id(outcome) for outcome in settled} == {id(outcome) for outcome in mine}
         for outcome in mine:

@@ -10,7 +10,7 @@ from jobqueue.jobs import enqueue
 from jobqueue.models import Job
 from tests.jobqueue.models.steps import all_states, in_state
 from tests.jobqueue.processors_for_tests import FAIL_WITHOUT_RETRY, SUCCEED
-from tests.jobqueue.steps import OTHER_CLAIMANT, claim_row, claimed, run
+from tests.jobqueue.steps import OTHER_IDENTITY, claim_row, claimed, run
 
 pytestmark = pytest.mark.django_db
 
@@ -139,6 +139,6 @@ def test_a_bulk_verb_stays_within_its_query() -> None:
 
 
 def test_release_is_a_verb_for_active_jobs_of_any_worker() -> None:
-    claimed(), claimed(claimant=OTHER_CLAIMANT)
+    claimed(), claimed(identity=OTHER_IDENTITY)
 
     assert rescue.release(Job.objects.all()) == 2

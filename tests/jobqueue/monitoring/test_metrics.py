@@ -20,10 +20,10 @@ from jobqueue.jobs import enqueue
 from jobqueue.models import Job
 from jobqueue.monitoring import metrics
 from jobqueue.worker import performing
-from jobqueue.worker.claiming import Claim, Holder
+from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from tests.jobqueue.processors_for_tests import DISCARD, FAIL, ON_REMINDERS, RETRY_LATER, SKIP, SUCCEED
-from tests.jobqueue.steps import CLAIMANT, claimed, make_worker, run, settle
+from tests.jobqueue.steps import IDENTITY, claimed, make_worker, run, settle
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -51,9 +51,9 @@ def _samples(client: Client, family: str, name: str = "") -> dict[tuple[str, ...
 
 def _settle(processor: str, payload: dict[str, Any], status: OutcomeStatus, queue: str = "email") -> None:
     job = Job.objects.create(
-        processor=processor, queue=queue, payload=payload, timeout=1, state="active", worker_id=CLAIMANT.id
+        processor=processor, queue=queue, payload=payload, timeout=1, state="active", worker_id=IDENTITY.id
     )
-    settle([Outcome(job, "default", status, 0.02)], CLAIMANT)
+    settle([Outcome(job, "default", status, 0.02)], IDENTITY)
 
 
 def test_runs_are_counted_by_queue_and_status(client: Client) -> None:
@@ -123,7 +123,7 @@ def test_the_labels_are_these_and_no_others(client: Client, family: str, labels:
 def test_durations_are_a_cumulative_histogram(client: Client) -> None:
     for seconds in (0.003, 0.02, 0.02, 0.7, 1000):
         job = claimed()
-        settle([Outcome(job, "default", OutcomeStatus.COMPLETED, seconds)], CLAIMANT)
+        settle([Outcome(job, "default", OutcomeStatus.COMPLETED, seconds)], IDENTITY)
     family = "job_processing_duration_seconds"
     buckets = {
         dict(sample.labels)["le"]: sample.value
@@ -156,23 +156,23 @@ def test_every_duration_falls_into_the_first_bucket_that_holds_it(seconds: float
 
 def test_the_counts_of_several_workers_add_up(client: Client) -> None:
     for number in range(3):
-        claimant = Holder(uuid.UUID(int=100 + number), f"worker-{number}", ["email"])
-        run(claimed(claimant=claimant), claimant)
+        identity = Identity(uuid.UUID(int=100 + number), f"worker-{number}", ["email"])
+        run(claimed(identity=identity), identity)
 
     assert _samples(client, "job_processing") == {("email", "completed"): 3}
 
 
 def test_a_batch_counts_each_of_its_outcomes(client: Client) -> None:
     outcomes = [performing.perform(Claim(claimed(), "default")) for _ in range(4)]
-    settle(outcomes, CLAIMANT)
+    settle(outcomes, IDENTITY)
 
     assert _samples(client, "job_processing") == {("email", "completed"): 4}
 
 
 def test_no_worker_is_named_on_the_page(client: Client) -> None:
-    worker = Holder(uuid.uuid4(), "a-very-special-worker", ["email"])
+    worker = Identity(uuid.uuid4(), "a-very-special-worker", ["email"])
     make_worker(worker)
-    run(claimed(claimant=worker), worker)
+    run(claimed(identity=worker), worker)
     page = _page(client)
 
     assert worker.name not in page

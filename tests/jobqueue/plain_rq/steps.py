@@ -13,7 +13,7 @@ from jobqueue.broker import queues
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job
 from jobqueue.plain_rq import adoption
-from tests.jobqueue.steps import CLAIMANT, QUEUES
+from tests.jobqueue.steps import IDENTITY, QUEUES
 from tests.workload.functions import note
 
 NOTED = "rq:jobqueue:foreign:email"
@@ -34,7 +34,7 @@ def put_raw(client: redis.Redis, data: bytes | str, **fields: str) -> str:
 
 def quarantined() -> list[tuple[str, str]]:
     """Take what is on the queues, as a worker does; the foreign messages."""
-    return queues.claim(QUEUES, 100, CLAIMANT.id.hex, "worker").quarantined
+    return queues.claim(QUEUES, 100, IDENTITY.id.hex, "worker").quarantined
 
 
 def adopt() -> Job:

@@ -24,7 +24,7 @@ from tests.jobqueue.plain_rq.steps import (
     quarantined,
 )
 from tests.jobqueue.processors_for_tests import SUCCEED
-from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, claim_jobs, claim_row, list_of, run_waiting
+from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, claim_jobs, claim_row, list_of, run_waiting
 from tests.workload.fixtures import Workload
 from tests.workload.functions import NOTE, after, fail, note, note_later
 
@@ -78,7 +78,7 @@ def test_a_job_that_rq_would_forget_is_kept_until_it_has_run(redis_client: redis
 
 def test_a_claim_brings_the_job_that_it_has_just_adopted() -> None:
     put(note, "a")
-    [claimed] = claim_jobs(CLAIMANT, 10)
+    [claimed] = claim_jobs(IDENTITY, 10)
 
     assert claimed.job.payload["function"] == NOTE
 
@@ -94,7 +94,7 @@ def test_messages_that_came_with_a_foreign_one_are_claimed_while_it_cannot_be_lo
 
     monkeypatch.setattr(plain_rq, "look_after", fails)
 
-    assert [claimed.job.pk for claimed in claim_jobs(CLAIMANT, 10)] == [ours.pk]
+    assert [claimed.job.pk for claimed in claim_jobs(IDENTITY, 10)] == [ours.pk]
 
 
 def test_a_function_that_is_not_allowed_stays_in_quarantine_and_says_which_it_is(
@@ -236,7 +236,7 @@ def test_a_job_that_another_worker_adopted_and_started_meanwhile_is_not_written_
     def look_and_be_late(request: requests.Request) -> Job | None:
         monkeypatch.setattr(adoption, "_adopted", look)
         adoption.look_after(messages)
-        claim_row(Job.objects.get(), OTHER_CLAIMANT)
+        claim_row(Job.objects.get(), OTHER_IDENTITY)
         return None
 
     monkeypatch.setattr(adoption, "_adopted", look_and_be_late)

@@ -14,7 +14,7 @@ from jobqueue.jobs import NewJob, enqueue, enqueue_many
 from jobqueue.models import Job, transitions
 from jobqueue.sql import statements
 from tests.jobqueue.processors_for_tests import CALL, SUCCEED
-from tests.jobqueue.steps import CLAIMANT
+from tests.jobqueue.steps import IDENTITY
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +61,7 @@ def test_what_one_of_many_does_not_have_stays_empty() -> None:
 def test_a_claimed_job_knows_when_it_was_written_to_the_microsecond(count: int) -> None:
     jobs = [enqueue(SUCCEED) for _ in range(count)]
 
-    claimed = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], CLAIMANT.id)
+    claimed = transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], IDENTITY.id)
 
     assert [job.created_at for job in claimed] == [
         Job.objects.values_list("created_at", flat=True).get(pk=job.pk) for job in jobs
@@ -71,10 +71,10 @@ def test_a_claimed_job_knows_when_it_was_written_to_the_microsecond(count: int) 
 @pytest.mark.parametrize("reasons", [["", ""], ["", 'skipped: "odd", {one}\\'], ["skipped: a", "skipped: b"]])
 def test_every_completed_job_gets_its_own_reason(reasons: list[str]) -> None:
     jobs = [enqueue(SUCCEED) for _ in reasons]
-    transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], CLAIMANT.id)
+    transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], IDENTITY.id)
 
     transitions.complete(
-        Job.objects, [(job.pk, 1, text) for job, text in zip(jobs, reasons, strict=True)], CLAIMANT.id
+        Job.objects, [(job.pk, 1, text) for job, text in zip(jobs, reasons, strict=True)], IDENTITY.id
     )
 
     assert [Job.objects.get(pk=job.pk).reason for job in jobs] == reasons
@@ -86,7 +86,7 @@ def test_statements_are_seen_by_whoever_counts_queries(
     job = enqueue(SUCCEED)
 
     with django_assert_num_queries(1):
-        transitions.claim(Job.objects, [(job.pk, 1)], CLAIMANT.id)
+        transitions.claim(Job.objects, [(job.pk, 1)], IDENTITY.id)
 
 
 def test_a_statement_belongs_to_the_transaction_around_it() -> None:
@@ -120,7 +120,7 @@ def test_the_claim_of_one_and_of_many_asks_for_the_same_of_each_row() -> None:
 
     one_by_one = [bool(transitions.claim(Job.objects, [message], uuid.uuid4())) for message in messages]
     Job.objects.update(state="waiting", worker=None)
-    together = {job.pk for job in transitions.claim(Job.objects, messages, CLAIMANT.id)}
+    together = {job.pk for job in transitions.claim(Job.objects, messages, IDENTITY.id)}
 
     assert one_by_one == [True, False, False]
     assert together == {waiting.pk}

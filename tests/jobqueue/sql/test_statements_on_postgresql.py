@@ -16,12 +16,12 @@ from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job, transitions
 from jobqueue.sql import fast_path, statements
 from tests.jobqueue.processors_for_tests import CALL, SUCCEED
-from tests.jobqueue.steps import CLAIMANT
+from tests.jobqueue.steps import IDENTITY
 
 
 def _plan(count: int) -> str:
     sql, parameters = statements.claim_statement(
-        connection, [(number, 1) for number in range(count)], CLAIMANT.id
+        connection, [(number, 1) for number in range(count)], IDENTITY.id
     )
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {sql}", parameters)
@@ -58,9 +58,9 @@ def test_each_step_of_a_job_waits_for_the_disk(count: int) -> None:
 
     jobs: list[Job] = []
     insert = waits(lambda: jobs.extend(enqueue_many([(SUCCEED, {})] * count)))
-    claim = waits(lambda: transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], CLAIMANT.id))
+    claim = waits(lambda: transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], IDENTITY.id))
     complete = waits(
-        lambda: transitions.complete(Job.objects, [(job.pk, 1, "") for job in jobs], CLAIMANT.id)
+        lambda: transitions.complete(Job.objects, [(job.pk, 1, "") for job in jobs], IDENTITY.id)
     )
 
     assert (insert, claim, complete) == ("on", "on", "on")
@@ -161,10 +161,10 @@ def _rows(sql: str) -> list[Any]:
 
 def _run_one_job() -> str:
     job = enqueue(CALL, text="x")
-    assert [claimed.payload for claimed in transitions.claim(Job.objects, [(job.pk, 1)], CLAIMANT.id)] == [
+    assert [claimed.payload for claimed in transitions.claim(Job.objects, [(job.pk, 1)], IDENTITY.id)] == [
         {"text": "x"}
     ]
-    transitions.complete(Job.objects, [(job.pk, 1, "")], CLAIMANT.id)
+    transitions.complete(Job.objects, [(job.pk, 1, "")], IDENTITY.id)
     return str(Job.objects.get(pk=job.pk).state)
 
 
@@ -180,7 +180,7 @@ def test_the_statements_of_one_job_are_prepared_where_the_options_ask_for_it() -
 @pytest.mark.usefixtures("prepares")
 def test_the_statements_of_many_jobs_are_planned_each_time() -> None:
     jobs = enqueue_many([(SUCCEED, {})] * 3)
-    transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], CLAIMANT.id)
+    transitions.claim(Job.objects, [(job.pk, 1) for job in jobs], IDENTITY.id)
 
     assert _prepared() == []
 

@@ -16,7 +16,7 @@ from jobqueue.jobs import NewJob, enqueue, enqueue_many
 from jobqueue.models import Job, transitions
 from tests.conftest import wait_until
 from tests.jobqueue.processors_for_tests import SUCCEED
-from tests.jobqueue.steps import CLAIMANT, claim_row
+from tests.jobqueue.steps import IDENTITY, claim_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -179,7 +179,7 @@ def test_a_holder_is_not_started_before_its_caller_commits(
     holder = enqueue(SUCCEED, unique_key="key", delay=delay)
 
     def claim() -> list[Job]:
-        return transitions.claim(Job.objects, [(holder.pk, 1)], CLAIMANT.id)
+        return transitions.claim(Job.objects, [(holder.pk, 1)], IDENTITY.id)
 
     with transaction.atomic():
         write(2)

@@ -66,7 +66,7 @@ def test_while_a_limit_holds_work_back_it_is_not_idle() -> None:
 
 def test_while_it_holds_a_job_it_is_not_idle() -> None:
     executor = _executor(max_idle_time=0)
-    executor._claim_loop.start([Claim(claimed(claimant=executor.holder), "default")])
+    executor._claim_loop.start([Claim(claimed(identity=executor.identity), "default")])
 
     assert type(executor._claim_loop._next(Claiming())) is Waiting
 

@@ -18,7 +18,7 @@ from jobqueue.models import Job
 from jobqueue.sql.clock import database_now
 from jobqueue.worker import claiming
 from tests.jobqueue.processors_for_tests import ON_REMINDERS, SUCCEED
-from tests.jobqueue.steps import CLAIMANT, TELLER, claim_jobs, claim_row, list_of, published
+from tests.jobqueue.steps import IDENTITY, TELLER, claim_jobs, claim_row, list_of, published
 
 pytestmark = pytest.mark.django_db
 
@@ -26,14 +26,14 @@ State = Job.State
 
 
 def _claim(count: int = 10, **options: Any) -> list[Job]:
-    return [each.job for each in claim_jobs(CLAIMANT, count, **options)]
+    return [each.job for each in claim_jobs(IDENTITY, count, **options)]
 
 
 def test_published_jobs_are_claimed_in_the_order_of_the_queues() -> None:
     reminder, mail = published(ON_REMINDERS), published()
 
     assert _claim() == [mail, reminder]
-    assert set(Job.objects.active().filter(worker_id=CLAIMANT.id)) == {mail, reminder}
+    assert set(Job.objects.active().filter(worker_id=IDENTITY.id)) == {mail, reminder}
 
 
 def test_nothing_published_is_nothing_claimed() -> None:
@@ -63,7 +63,7 @@ def test_a_stale_message_does_not_keep_the_others_from_being_claimed(redis_clien
     Job.objects.filter(pk=stale.pk).update(state=State.COMPLETED)
 
     assert _claim() == [fresh]
-    assert redis_client.zrange("rq:wip:email", 0, -1) == [f"{fresh.pk}-1:{CLAIMANT.id.hex}".encode()]
+    assert redis_client.zrange("rq:wip:email", 0, -1) == [f"{fresh.pk}-1:{IDENTITY.id.hex}".encode()]
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
@@ -90,7 +90,7 @@ def test_a_message_of_an_unknown_database_is_dropped_and_hurts_no_other(redis_cl
 def test_jobs_of_two_databases_are_claimed_together_in_the_order_of_their_messages() -> None:
     other, default = published(using="other"), published()
 
-    claims = claim_jobs(CLAIMANT, 10)
+    claims = claim_jobs(IDENTITY, 10)
 
     assert [(each.job.pk, each.using) for each in claims] == [(other.pk, "other"), (default.pk, "default")]
 

@@ -23,7 +23,7 @@ def _executor(board: Board | None = None, **options: int) -> Executor:
 def test_who_gives_way_hands_back_what_no_thread_gets_to_and_says_how_many_it_took() -> None:
     board = Board(1, threads=1)
     executor = _executor(board)
-    jobs = [claimed(claimant=executor.holder) for _ in range(3)]
+    jobs = [claimed(identity=executor.identity) for _ in range(3)]
     executor._claim_loop.start([Claim(job, "default") for job in jobs])
 
     executor._claim_loop._retire()
@@ -38,6 +38,6 @@ def test_nobody_gives_way_before_a_first_job() -> None:
 
 def test_too_much_memory_in_use_is_a_reason_to_give_way() -> None:
     executor = _executor(max_memory_per_process=1)
-    executor._claim_loop.start([Claim(claimed(claimant=executor.holder), "default")])
+    executor._claim_loop.start([Claim(claimed(identity=executor.identity), "default")])
 
     assert executor._claim_loop._is_to_retire()

@@ -11,14 +11,14 @@ from jobqueue.models import Job
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.in_hand import InHand
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
-from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, claimed
+from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, claimed
 
 pytestmark = pytest.mark.django_db
 in_both_databases = pytest.mark.django_db(databases=["default", "other"])
 
 
 def _in_hand(told: list[int] | None = None) -> InHand:
-    return InHand(CLAIMANT.id, (told if told is not None else []).append)
+    return InHand(IDENTITY.id, (told if told is not None else []).append)
 
 
 def _claims(count: int) -> list[Claim]:
@@ -55,7 +55,7 @@ def test_a_claim_that_nobody_heard_of_is_handed_back() -> None:
 
 @in_both_databases
 def test_what_another_worker_holds_is_left_alone() -> None:
-    claimed(claimant=OTHER_CLAIMANT)
+    claimed(identity=OTHER_IDENTITY)
     _in_hand().compare()
 
     assert _waiting() == set()

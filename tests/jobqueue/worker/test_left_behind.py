@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from jobqueue.models import Job, Worker
-from jobqueue.worker.claiming import Holder
+from jobqueue.worker.claiming import Identity
 from jobqueue.worker.left_behind import bring_back, interrupt
 from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB
 from tests.jobqueue.steps import QUEUES, claimed, make_worker
@@ -18,9 +18,9 @@ WHO = "executor 1 of worker w"
 
 
 @pytest.fixture
-def holder() -> Holder:
+def identity() -> Identity:
     """An executor that has ended."""
-    gone = Holder(uuid.uuid4(), "w", QUEUES)
+    gone = Identity(uuid.uuid4(), "w", QUEUES)
     make_worker(gone)
     return gone
 
@@ -31,10 +31,10 @@ def _fate(job: Job) -> tuple[str, int, int]:
 
 
 @pytest.mark.parametrize("code", [1, -9, EXIT_BROKEN])
-def test_an_unforeseen_end_uses_up_an_attempt_of_what_ran_only(code: int, holder: Holder) -> None:
-    ran, unstarted = (claimed(claimant=holder) for _ in range(2))
+def test_an_unforeseen_end_uses_up_an_attempt_of_what_ran_only(code: int, identity: Identity) -> None:
+    ran, unstarted = (claimed(identity=identity) for _ in range(2))
 
-    bring_back(holder.id, WHO, code, [0, ran.pk])
+    bring_back(identity.id, WHO, code, [0, ran.pk])
 
     assert (_fate(ran), _fate(unstarted)) == (("waiting", 2, 1), ("waiting", 1, 0))
     (attempt,) = ran.attempts.all()
@@ -42,32 +42,32 @@ def test_an_unforeseen_end_uses_up_an_attempt_of_what_ran_only(code: int, holder
 
 
 @pytest.mark.parametrize("code", [0, EXIT_STUCK_JOB, EXIT_JOBS_LEFT, EXIT_RETIRED])
-def test_an_end_that_explains_itself_uses_up_no_attempt(code: int, holder: Holder) -> None:
-    ran = claimed(claimant=holder)
+def test_an_end_that_explains_itself_uses_up_no_attempt(code: int, identity: Identity) -> None:
+    ran = claimed(identity=identity)
 
-    bring_back(holder.id, WHO, code, [ran.pk])
+    bring_back(identity.id, WHO, code, [ran.pk])
 
     assert _fate(ran) == ("waiting", 1, 0)
 
 
-def test_the_jobs_of_others_are_left_alone(holder: Holder) -> None:
-    theirs = claimed(claimant=Holder(uuid.uuid4(), "another", QUEUES))
+def test_the_jobs_of_others_are_left_alone(identity: Identity) -> None:
+    theirs = claimed(identity=Identity(uuid.uuid4(), "another", QUEUES))
 
-    bring_back(holder.id, WHO, 1, [theirs.pk])
-    interrupt(holder.id, [theirs.pk], "stuck")
+    bring_back(identity.id, WHO, 1, [theirs.pk])
+    interrupt(identity.id, [theirs.pk], "stuck")
 
     assert _fate(theirs) == ("active", 1, 0)
 
 
-def test_the_worker_is_forgotten(holder: Holder) -> None:
-    bring_back(holder.id, WHO, 0, [])
+def test_the_worker_is_forgotten(identity: Identity) -> None:
+    bring_back(identity.id, WHO, 0, [])
 
-    assert not Worker.objects.filter(pk=holder.id).exists()
+    assert not Worker.objects.filter(pk=identity.id).exists()
 
 
-def test_what_is_interrupted_uses_up_an_attempt(holder: Holder) -> None:
-    stuck, other = (claimed(claimant=holder) for _ in range(2))
+def test_what_is_interrupted_uses_up_an_attempt(identity: Identity) -> None:
+    stuck, other = (claimed(identity=identity) for _ in range(2))
 
-    interrupt(holder.id, [stuck.pk], "stuck")
+    interrupt(identity.id, [stuck.pk], "stuck")
 
     assert (_fate(stuck), _fate(other)) == (("waiting", 2, 1), ("active", 1, 0))

@@ -9,7 +9,7 @@ from jobqueue.broker.queues import QueueLimits
 from jobqueue.models import Job
 from jobqueue.worker import claiming
 from jobqueue.worker.claiming import Batch, Wanted
-from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, TELLER, claim_row, list_of, published
+from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, TELLER, claim_row, list_of, published
 
 pytestmark = pytest.mark.django_db
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.django_db
 def _claim(**limits: int) -> Batch:
     """What a claim of ten jobs brings when the queue email has these limits."""
     wanted = Wanted(10, ["email"], {"email": QueueLimits(**limits)}, free=10)
-    return claiming.claim(CLAIMANT, wanted, TELLER)
+    return claiming.claim(IDENTITY, wanted, TELLER)
 
 
 def _running_unknown_to_redis(redis_client: redis.Redis) -> Job:
     job = published()
-    claim_row(job, OTHER_CLAIMANT)
+    claim_row(job, OTHER_IDENTITY)
     redis_client.flushall()
     return job
 

@@ -22,7 +22,7 @@ from jobqueue.worker.relay import Relay
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import ON_REMINDERS, SUCCEED
-from tests.jobqueue.steps import CLAIMANT, TELLER, claim_jobs, claimed, list_of, run
+from tests.jobqueue.steps import IDENTITY, TELLER, claim_jobs, claimed, list_of, run
 
 in_both_databases = pytest.mark.django_db(databases=["default", "other"])
 State = Job.State
@@ -131,7 +131,7 @@ def test_a_job_that_was_published_at_its_time_can_be_claimed_at_once(redis_clien
     job = enqueue(SUCCEED, delay=0.05)
     _look_until_published(relay, redis_client)
 
-    assert [each.job for each in claim_jobs(CLAIMANT, 1)] == [job]
+    assert [each.job for each in claim_jobs(IDENTITY, 1)] == [job]
 
 
 @in_both_databases
@@ -155,7 +155,7 @@ def test_a_job_that_was_cancelled_meanwhile_does_not_start(redis_client: redis.R
     job.cancel()
     _look_until_published(relay, redis_client)
 
-    assert claim_jobs(CLAIMANT, 10) == []
+    assert claim_jobs(IDENTITY, 10) == []
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])

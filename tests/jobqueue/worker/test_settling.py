@@ -29,7 +29,7 @@ from tests.jobqueue.processors_for_tests import (
     SUCCEED,
     Calls,
 )
-from tests.jobqueue.steps import CLAIMANT, OTHER_CLAIMANT, claimed, run, settle
+from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, claimed, run, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -94,7 +94,7 @@ def test_a_failed_attempt_leaves_what_went_wrong() -> None:
 
     assert (attempt.number, attempt.error_class, attempt.message) == (1, "Broken", "broken")
     assert "raise Broken(message)" in attempt.traceback
-    assert attempt.worker_name == CLAIMANT.name
+    assert attempt.worker_name == IDENTITY.name
     assert attempt.started_at == job.started_at
     assert attempt.finished_at is not None
 
@@ -143,7 +143,7 @@ def test_outcomes_of_every_kind_are_settled_together(redis_client: redis.Redis) 
     jobs = [claimed(name) for name in names]
     outcomes = [_perform(job) for job in jobs]
 
-    assert {id(outcome) for outcome in settle(outcomes, CLAIMANT)} == {id(each) for each in outcomes}
+    assert {id(outcome) for outcome in settle(outcomes, IDENTITY)} == {id(each) for each in outcomes}
     states = [Job.objects.get(pk=job.pk).state for job in jobs]
     assert states == ["completed", "completed", "completed", "waiting", "failed", "waiting"]
 
@@ -154,14 +154,14 @@ def test_completed_jobs_of_one_kind_are_settled_with_one_statement(
     outcomes = [_perform(claimed()) for _ in range(5)]
 
     with django_assert_num_queries(1):
-        settle(outcomes, CLAIMANT)
+        settle(outcomes, IDENTITY)
 
 
 @pytest.mark.django_db(databases=["default", "other"])
 def test_outcomes_of_two_databases_are_settled_where_they_belong() -> None:
     here, there = claimed(), claimed(FAIL, using="other")
     outcomes = [_perform(here), performing.perform(Claim(there, "other"))]
-    settle(outcomes, CLAIMANT)
+    settle(outcomes, IDENTITY)
 
     assert Job.objects.get().state == State.COMPLETED
     assert Job.objects.using("other").get().state == State.WAITING
@@ -169,7 +169,7 @@ def test_outcomes_of_two_databases_are_settled_where_they_belong() -> None:
 
 
 def _taken_by_another(job: Job) -> None:
-    Job.objects.filter(pk=job.pk).update(worker_id=OTHER_CLAIMANT.id)
+    Job.objects.filter(pk=job.pk).update(worker_id=OTHER_IDENTITY.id)
 
 
 def _in_another_attempt(job: Job) -> None:
@@ -194,7 +194,7 @@ def test_an_outcome_whose_claim_was_taken_away_changes_nothing(
     take(job)
     before = list(Job.objects.values())
 
-    assert settle([outcome], CLAIMANT) == []
+    assert settle([outcome], IDENTITY) == []
     assert list(Job.objects.values()) == before
     assert not Attempt.objects.exists()
     assert counters.read() == {}
@@ -205,7 +205,7 @@ def test_a_lost_claim_does_not_keep_the_rest_of_its_batch_from_being_settled() -
     outcomes = [_perform(lost), _perform(kept)]
     _taken_by_another(lost)
 
-    assert settle(outcomes, CLAIMANT) == [outcomes[1]]
+    assert settle(outcomes, IDENTITY) == [outcomes[1]]
     assert Job.objects.get(pk=kept.pk).state == State.COMPLETED
 
 
@@ -213,10 +213,10 @@ def test_a_lost_claim_does_not_keep_the_rest_of_its_batch_from_being_settled() -
 def test_settling_again_changes_nothing(name: str) -> None:
     job = claimed(name)
     outcome = _perform(job)
-    settle([outcome], CLAIMANT)
+    settle([outcome], IDENTITY)
     before = list(Job.objects.values())
 
-    assert settle([outcome], CLAIMANT) == []
+    assert settle([outcome], IDENTITY) == []
     assert list(Job.objects.values()) == before
 
 
@@ -232,9 +232,9 @@ def test_what_was_written_before_the_database_failed_is_counted_and_announced_on
     with _heard(signals.job_completed) as heard:
         monkeypatch.setattr(settling, "_settle_failure", failing)
         with pytest.raises(OperationalError):
-            settle(outcomes, CLAIMANT)
+            settle(outcomes, IDENTITY)
         monkeypatch.setattr(settling, "_settle_failure", settle_failure)
-        settle(outcomes, CLAIMANT)
+        settle(outcomes, IDENTITY)
 
     assert len(heard) == 1
     stored = counters.read()
@@ -265,7 +265,7 @@ def test_an_outcome_that_did_not_count_is_not_announced() -> None:
     outcome = _perform(job)
     _taken_by_another(job)
     with _heard(signals.job_completed) as heard:
-        settle([outcome], CLAIMANT)
+        settle([outcome], IDENTITY)
 
     assert heard == []
 

@@ -19,7 +19,7 @@ from jobqueue.worker.telling import News, Teller
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import FAIL
-from tests.jobqueue.steps import CLAIMANT, TELLER, claim_jobs, claimed, published, run
+from tests.jobqueue.steps import IDENTITY, TELLER, claim_jobs, claimed, published, run
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ State = Job.State
 
 
 def _claim(count: int = 10, **options: Any) -> list[Job]:
-    return [each.job for each in claim_jobs(CLAIMANT, count, **options)]
+    return [each.job for each in claim_jobs(IDENTITY, count, **options)]
 
 
 def test_rq_sees_a_job_start_and_finish(redis_client: redis.Redis) -> None:
@@ -91,7 +91,7 @@ def test_a_batch_whose_answer_was_lost_counts_once(monkeypatch: pytest.MonkeyPat
 
 
 def _news(number: int = 1) -> News:
-    return News([], CLAIMANT.id.hex, {f'["sample","{number}"]': 1.0})
+    return News([], IDENTITY.id.hex, {f'["sample","{number}"]': 1.0})
 
 
 @pytest.fixture

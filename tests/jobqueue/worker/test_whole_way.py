@@ -14,7 +14,7 @@ from jobqueue.delivery import outbox
 from jobqueue.exceptions import JobQueueError
 from jobqueue.jobs import RetryPolicy, processor
 from jobqueue.models import Job
-from tests.jobqueue.steps import CLAIMANT, claim_jobs, list_of, published, run
+from tests.jobqueue.steps import IDENTITY, claim_jobs, list_of, published, run
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +29,7 @@ def _raise(error: BaseException) -> Callable[..., Any]:
 
 
 def _claim(count: int = 10, **options: Any) -> list[Job]:
-    return [each.job for each in claim_jobs(CLAIMANT, count, **options)]
+    return [each.job for each in claim_jobs(IDENTITY, count, **options)]
 
 
 def test_a_job_goes_from_the_queue_to_its_end_and_leaves_the_list_empty(redis_client: redis.Redis) -> None:

@@ -71,7 +71,7 @@ class Expected:
     attempt: int = 1
     failures: int = 0
     has_started: bool = False
-    holder: uuid.UUID | None = None
+    worker_id: uuid.UUID | None = None
 
     @property
     def holds_key(self) -> bool:
@@ -183,7 +183,7 @@ class Verbs(RuleBasedStateMachine):
         for job in claimed:
             expected = self.expected[job.pk]
             assert (job.attempt, job.failures) == (expected.attempt, expected.failures)
-            expected.state, expected.identity, expected.has_started = State.ACTIVE, worker_id, True
+            expected.state, expected.worker_id, expected.has_started = State.ACTIVE, worker_id, True
         return multiple(*(Held(job, worker_id) for job in claimed))
 
     @rule(held=st.lists(claims, min_size=1, max_size=2), worker_id=workers)
@@ -210,7 +210,7 @@ class Verbs(RuleBasedStateMachine):
         if self._end("run_again", claim, by, failures=failures, reason="again", delay=delay):
             job = self.expected[claim.job.pk]
             job.wait(is_due=not delay)
-            job.attempt, job.failures, job.identity = claim.job.attempt + 1, failures, None
+            job.attempt, job.failures, job.worker_id = claim.job.attempt + 1, failures, None
 
     @rule(claim=claims, by=by)
     def hand_back(self, claim: Held, by: uuid.UUID | None) -> None:
@@ -218,7 +218,7 @@ class Verbs(RuleBasedStateMachine):
         if self._end("hand_back", claim, by, reason="stopped"):
             job = self.expected[claim.job.pk]
             job.wait(is_due=True)
-            job.identity = None
+            job.worker_id = None
 
     def _end(self, verb: str, claim: Held, by: uuid.UUID | None, **details: Any) -> bool:
         """Call a verb that ends a claim; whether it was to change the row, which it must exactly then."""
@@ -230,7 +230,7 @@ class Verbs(RuleBasedStateMachine):
 
     def _is_held(self, job: Job, worker_id: uuid.UUID) -> bool:
         now = self.expected[job.pk]
-        return (now.state, now.attempt, now.identity) == (State.ACTIVE, job.attempt, worker_id)
+        return (now.state, now.attempt, now.worker_id) == (State.ACTIVE, job.attempt, worker_id)
 
     # People, and who publishes ----------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class Verbs(RuleBasedStateMachine):
         elif verb == "retry":
             for job in self._change(pks, verb, {State.FAILED, State.CANCELLED}):
                 job.wait(is_due=True)
-                job.attempt, job.failures, job.has_started, job.identity = job.attempt + 1, 0, True, None
+                job.attempt, job.failures, job.has_started, job.worker_id = job.attempt + 1, 0, True, None
         else:
             for job in self._change(pks, verb, {State.WAITING}):
                 job.wait(is_due=True)
@@ -291,7 +291,7 @@ class Verbs(RuleBasedStateMachine):
         for pk, row in rows.items():
             job = self.expected[pk]
             assert (row["state"], row["attempt"], row["failures"]) == (job.state, job.attempt, job.failures)
-            assert row["worker_id"] == job.identity
+            assert row["worker_id"] == job.worker_id
             assert (row["started_at"] is not None) == job.has_started
             if job.state == State.WAITING:
                 assert (row["published_at"] is not None, row["is_due"]) == (job.is_published, job.is_due)

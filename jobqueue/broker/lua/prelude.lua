@@ -58,4 +58,3 @@ local function is_ours(message)
   end
   return rest == '' or (#rest <= 1 + <<alias_length>> and string.match(rest, '^%-[%w_]+$') ~= nil)
 end
-

@@ -274,7 +274,7 @@ def _insert_unique(job: Job, using: str) -> Job:
 
 def _bring_forward(job: Job, moment: datetime | None, using: str) -> None:
     """Make a waiting job due at `moment`, or now."""
-    transitions.bring_forward(Job.objects.using(using).filter(pk=job.pk), moment)
+    transitions.reschedule(Job.objects.using(using).filter(pk=job.pk), moment)
     job.refresh_from_db(using=using)
 
 

@@ -30,7 +30,7 @@ def at(moment: datetime) -> AbstractContextManager[None]:
 
 def run_job(job: Job, *, using: str = "default") -> Outcome:
     """Run one attempt of a waiting job now, due or not. AssertionError if it is not waiting."""
-    transitions.bring_forward(Job.objects.using(using).filter(pk=job.pk), None)
+    transitions.reschedule(Job.objects.using(using).filter(pk=job.pk), None)
     job.refresh_from_db(using=using)
     claimed = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], _IDENTITY.id)
     assert claimed, f"job {job.pk} is {job.state}, not waiting"
@@ -39,7 +39,7 @@ def run_job(job: Job, *, using: str = "default") -> Outcome:
     if outcome.status == OutcomeStatus.RETRIED and outcome.delay is not None:
         # The database's own clock wrote the time; `at` may pretend another.
         rows = Job.objects.using(using).filter(pk=job.pk)
-        transitions.bring_forward(rows, database_now(using) + outcome.delay)
+        transitions.reschedule(rows, database_now(using) + outcome.delay)
     job.refresh_from_db(using=using)
     return outcome
 

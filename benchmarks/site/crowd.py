@@ -38,7 +38,7 @@ _INSERT = f"""
     SELECT {_KIND}, {_QUEUE}, {_PAYLOAD.format(settlement=_SETTLEMENT)},
         'settlements.settlement:' || {_SETTLEMENT}, {{columns}}
     FROM generate_series(%s::bigint, %s::bigint) AS number
-"""  # noqa: S608 - only names of columns
+"""
 _STATES = (
     _INSERT.format(
         columns="""1, 0, 60, '', now() - interval '1 hour' + number * interval '1 millisecond',

@@ -1,7 +1,8 @@
 """The date hierarchy of a long list, from its first and last row instead of all of them.
 
 Django's own asks the table for its distinct years: in the list of all jobs of two years on PostgreSQL that
-took 81 ms with 100,000 jobs and 455 ms with a million, where these links take 8 ms whatever the number.
+took 81 ms with 100,000 jobs and 455 ms with a million, where these links
+took 8 and 4 ms, and up to 24 ms with filters.
 """
 
 from __future__ import annotations

@@ -84,8 +84,9 @@ class Script:
 def run(client: Redis, script: Script, **given: Any) -> Any:
     """Run a script, with the client's tries, on a connection of its pool; `given` by the names it has for it.
 
-    The client's own way there takes 0.04 ms longer from an idle start, and a lone job waits for two scripts:
-    a delayed job started 0.4 ms later (a fifth) with it, RQ's own `now` and what else had become slower.
+    The client's own way there takes 0.04 ms longer from an idle start, and a lone job waits for two scripts.
+    With it and RQ's own `now` 1,239 lone jobs were enqueued a second instead of 1,409 (medians of three
+    rounds, whose ranges overlap).
     """
     arguments = script.arguments(given)
     pool = client.connection_pool

@@ -14,7 +14,7 @@
     |        |                      retry                     |
     '--------'------------------------------------------------'
 
-    [waiting] -> [waiting]: run_now and bring_forward say when it is due; mark_published and
+    [waiting] -> [waiting]: run_now and reschedule say when it is due; mark_published and
     mark_unpublished who is to publish it.
 
 `attempt` is one more after run_again and retry, and stays after all others. What is over stays until somebody
@@ -222,8 +222,8 @@ def run_now(jobs: Jobs) -> int:
 # Still waiting: when, and who publishes it ---------------------------------------------------------
 
 
-def bring_forward(jobs: Jobs, moment: datetime | None) -> int:
-    """waiting -> waiting, due at `moment`, or now: then who changes it publishes it."""
+def reschedule(jobs: Jobs, moment: datetime | None) -> int:
+    """waiting -> waiting, due at `moment`, sooner or later, or now: then who changes it publishes it."""
     return jobs.filter(state=State.WAITING).update(
         run_at=moment or Now(), published_at=Now() if moment is None else None
     )

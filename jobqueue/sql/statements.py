@@ -42,7 +42,7 @@ def _insert(values: str) -> str:
             run_at, published_at, created_at, state, attempt, failures, reason)
         {values}
         RETURNING id, created_at
-    """  # noqa: S608 - only names of columns
+    """
 
 
 _INSERT_ON_POSTGRESQL = _insert(f"""
@@ -132,7 +132,7 @@ def _claim(which: str, *, now: str, deadline: str, returning: str) -> str:
             deadline_at = {deadline}, finished_at = NULL, reason = ''
         WHERE {which}
         RETURNING {returning}
-    """  # noqa: S608 - only names of columns
+    """
 
 
 def _claim_on_postgresql(which: str) -> str:
@@ -185,13 +185,13 @@ _COMPLETE_ON_POSTGRESQL = f"""
     FROM unnest(%s::bigint[], %s::int[], %s::text[]) AS done (id, attempt, reason)
     WHERE {HELD.format(one_of="= (done.id, done.attempt)")}
     RETURNING job.id
-"""  # noqa: S608 - only names of columns
+"""
 _COMPLETE_ONE_ON_POSTGRESQL = f"""
     UPDATE jobqueue_job AS job
     SET state = 'completed', finished_at = {_NOW_ON_POSTGRESQL}, reason = %s
     WHERE {HELD.format(one_of="= (%s, %s)")}
     RETURNING job.id
-"""  # noqa: S608 - only names of columns
+"""
 _COMPLETE_ON_SQLITE = f"""
     WITH done (id, attempt, reason) AS (VALUES {{values}})
     UPDATE jobqueue_job AS job
@@ -199,7 +199,7 @@ _COMPLETE_ON_SQLITE = f"""
         reason = (SELECT done.reason FROM done WHERE done.id = job.id)
     WHERE {HELD.format(one_of="IN (SELECT done.id, done.attempt FROM done)")}
     RETURNING id
-"""  # noqa: S608 - only names of columns
+"""
 
 
 def complete_statement(

@@ -1,4 +1,4 @@
-"""Batch jobs: messages from Redis, then the rows that they name."""
+"""Claims jobs: messages from Redis, then the rows that they name."""
 
 from __future__ import annotations
 

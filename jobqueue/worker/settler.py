@@ -39,7 +39,7 @@ class Settler:
         guard: Callable[[Callable[[], None]], Callable[[], None]],
     ) -> None:
         """`others_run`: are more outcomes to come soon? `settled` gets a batch and what of it counted."""
-        self._holder, self._teller = identity, teller
+        self._identity, self._teller = identity, teller
         self._others_run, self._settled = others_run, settled
         self._outcomes: deque[Outcome] = deque()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -116,7 +116,7 @@ class Settler:
                 return
 
     def _settle(self, outcomes: list[Outcome]) -> list[Outcome]:
-        return settling.settle_and_tell(outcomes, self._holder, self._teller)
+        return settling.settle_and_tell(outcomes, self._identity, self._teller)
 
     def _settle_by_database(self, outcomes: list[Outcome]) -> list[Outcome]:
         """Settle those of each database once. Returns those that failed, and what came meanwhile."""

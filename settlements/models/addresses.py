@@ -85,7 +85,7 @@ class IsBarred(models.Func):
         address = text if isinstance(source, models.Value) else f"LOWER({text})"
         table = connection.ops.quote_name(BarredAddress._meta.db_table)
         return (
-            f"EXISTS (SELECT 1 FROM {table} barred"  # noqa: S608 - a name of our own and a compiled column
+            f"EXISTS (SELECT 1 FROM {table} barred"
             f" WHERE barred.address = {address} AND barred.cleared_at IS NULL)",
             list(values),
         )

@@ -120,7 +120,7 @@ class EmailDeliveryManager(models.Manager["EmailDelivery"]):
             WHERE EXISTS (SELECT 1 FROM jobqueue_job WHERE id = %s AND attempt = %s)
             ON CONFLICT DO NOTHING
             RETURNING id
-            """,  # noqa: S608 - only names of columns
+            """,
             [job.pk, *facts.values(), job.pk, job.attempt],
         )
         if key is None:
@@ -141,7 +141,7 @@ class EmailDeliveryManager(models.Manager["EmailDelivery"]):
             ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, error = excluded.error
             WHERE settlements_emaildelivery.status NOT IN ({", ".join(["%s"] * len(EmailDelivery.TAKEN))})
             RETURNING id
-            """,  # noqa: S608 - only names of columns
+            """,
             [job.pk, status, reason, *facts.values(), *EmailDelivery.TAKEN],
         )
         return key is not None

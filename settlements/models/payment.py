@@ -184,5 +184,5 @@ class PaidByPayments(models.Func):
             FROM {table} paid
             WHERE paid.settlement_id = {settlement[0]} AND paid.status = '{Payment.Status.COMPLETED.value}'
             AND paid.amount_currency = {currency[0]}
-        )"""  # noqa: S608 - names of our own and compiled columns
+        )"""
         return text, [*settlement[1], *currency[1]]

@@ -18,7 +18,7 @@ from django_rq.workers import get_worker
 
 from jobqueue.broker import server
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.sql import databases
+from jobqueue.sql.databases import databases
 from jobqueue.worker import options, supervisor
 from jobqueue.worker.options import Options
 from jobqueue.worker.supervisor import SupervisorWorker
@@ -84,7 +84,7 @@ class Command(DjangoRQCommand):
             options.check(given)
         except ValueError as error:
             raise CommandError(str(error)) from error
-        for using in databases.databases():
+        for using in databases():
             _check_tables(using)
         return list(names) or configured
 

@@ -51,7 +51,7 @@ ARROWS = {
     (State.ACTIVE, State.FAILED): {"fail"},
     (State.FAILED, State.WAITING): {"retry"},
     (State.CANCELLED, State.WAITING): {"retry"},
-    (State.WAITING, State.WAITING): {"run_now", "bring_forward", "mark_published", "mark_unpublished"},
+    (State.WAITING, State.WAITING): {"run_now", "reschedule", "mark_published", "mark_unpublished"},
 }
 WRITES = {"insert", "insert_or_lock"}
 NEXT_ATTEMPT = {"run_again", "retry"}
@@ -249,10 +249,10 @@ class Verbs(RuleBasedStateMachine):
                 job.wait(is_due=True)
 
     @rule(pks=some_jobs, days=st.sampled_from([None, -1, 1]))
-    def bring_forward(self, pks: set[int], days: int | None) -> None:
+    def reschedule(self, pks: set[int], days: int | None) -> None:
         """Jobs get another time, or are due now and published by who says so."""
         moment = None if days is None else database_now("default") + timedelta(days=days)
-        for job in self._change(pks, "bring_forward", {State.WAITING}, moment):
+        for job in self._change(pks, "reschedule", {State.WAITING}, moment):
             job.wait(is_due=days != 1, is_published=days is None)
 
     @rule(pks=some_jobs, is_published=st.booleans())

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.dispatch import Signal
 
 from jobqueue import registry, signals
 from jobqueue.exceptions import JobQueueError, JobTimeout
@@ -28,6 +27,7 @@ from tests.jobqueue.processors_for_tests import (
     Calls,
 )
 from tests.jobqueue.steps import claimed
+from tests.jobqueue.worker.steps import listening, raising
 
 pytestmark = pytest.mark.django_db
 
@@ -41,27 +41,6 @@ def _perform(job: Job) -> Outcome:
 def _perform_with(calls: Calls, behaviour: Callable[..., Any]) -> Outcome:
     calls.behaviour = behaviour
     return _perform(claimed(CALL))
-
-
-def _raise(error: BaseException) -> Callable[..., Any]:
-    def behaviour(**_: Any) -> None:
-        raise error
-
-    return behaviour
-
-
-@contextmanager
-def _heard(signal: Signal) -> Iterator[list[dict[str, Any]]]:
-    heard: list[dict[str, Any]] = []
-
-    def listener(**details: Any) -> None:
-        heard.append(details)
-
-    signal.connect(listener)
-    try:
-        yield heard
-    finally:
-        signal.disconnect(listener)
 
 
 def test_the_processor_is_called_with_the_payload(sample_processors: Calls) -> None:
@@ -102,7 +81,7 @@ def test_a_discarded_job_has_failed_at_once() -> None:
 
 @pytest.mark.parametrize("delay", [60, 60.0, timedelta(minutes=1)])
 def test_a_job_that_asks_for_another_time_gets_it(sample_processors: Calls, delay: Any) -> None:
-    outcome = _perform_with(sample_processors, _raise(RetryLater(delay, "not yet")))
+    outcome = _perform_with(sample_processors, raising(RetryLater(delay, "not yet")))
 
     assert (outcome.status, outcome.delay) == (Status.RETRIED, timedelta(minutes=1))
     assert (outcome.reason, outcome.failure) == ("not yet", None)
@@ -167,7 +146,7 @@ class _Unspeakable(Exception):
 def test_whatever_a_processor_raises_is_a_failed_attempt(
     sample_processors: Calls, error: BaseException, name: str
 ) -> None:
-    outcome = _perform_with(sample_processors, _raise(error))
+    outcome = _perform_with(sample_processors, raising(error))
 
     assert outcome.status == Status.RETRIED
     assert outcome.failure is not None
@@ -205,7 +184,7 @@ def test_a_processor_can_ask_which_job_it_runs(sample_processors: Calls) -> None
 
 
 def test_outside_a_processor_no_job_is_current(sample_processors: Calls) -> None:
-    _perform_with(sample_processors, _raise(SystemExit()))
+    _perform_with(sample_processors, raising(SystemExit()))
 
     assert current_job() is None
     assert current_database() is None
@@ -227,7 +206,7 @@ def test_the_limit_guards_the_call(sample_processors: Calls) -> None:
 
 
 def test_job_started_is_sent_before_the_call(sample_processors: Calls) -> None:
-    with _heard(signals.job_started) as heard:
+    with listening(signals.job_started) as heard:
         sample_processors.behaviour = lambda **_: heard.append({"called": True})
         job = claimed(CALL)
         _perform(job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,18 +13,12 @@ from jobqueue.sql.clock import database_now
 from jobqueue.worker.outcomes import OutcomeStatus
 from tests.jobqueue.processors_for_tests import CALL, FAIL, RETRY_LATER, Calls
 from tests.jobqueue.steps import claimed, run, run_waiting
+from tests.jobqueue.worker.steps import raising
 
 pytestmark = pytest.mark.django_db
 
 State = Job.State
 Status = OutcomeStatus
-
-
-def _raise(error: BaseException) -> Callable[..., Any]:
-    def behaviour(**_: Any) -> None:
-        raise error
-
-    return behaviour
 
 
 def test_after_four_attempts_the_job_has_failed_with_all_four_errors_and_tracebacks(
@@ -57,7 +50,7 @@ def test_the_waits_between_the_attempts_grow() -> None:
 
 
 def test_a_job_may_succeed_after_it_failed(sample_processors: Calls) -> None:
-    sample_processors.behaviour = _raise(ValueError("broken"))
+    sample_processors.behaviour = raising(ValueError("broken"))
     job = enqueue(CALL)
     run_waiting(job)
     sample_processors.behaviour = lambda **_: None
@@ -117,7 +110,7 @@ def test_after_another_time_the_full_budget_of_retries_is_left(sample_processors
     job = enqueue(CALL)
     for _ in range(5):
         run_waiting(job)
-    sample_processors.behaviour = _raise(ValueError("broken"))
+    sample_processors.behaviour = raising(ValueError("broken"))
     statuses = [run_waiting(job).status for _ in range(4)]
 
     assert statuses == [Status.RETRIED, Status.RETRIED, Status.RETRIED, Status.FAILED]
@@ -134,7 +127,7 @@ def test_another_time_in_the_past_means_now() -> None:
 def test_another_time_beyond_any_calendar_does_not_keep_the_outcome_from_being_written(
     sample_processors: Calls,
 ) -> None:
-    sample_processors.behaviour = _raise(RetryLater(timedelta.max, "never"))
+    sample_processors.behaviour = raising(RetryLater(timedelta.max, "never"))
     job = claimed(CALL)
     run(job)
 
@@ -143,7 +136,7 @@ def test_another_time_beyond_any_calendar_does_not_keep_the_outcome_from_being_w
 
 
 def test_a_reason_that_is_none_does_not_keep_the_outcome_from_being_written(sample_processors: Calls) -> None:
-    sample_processors.behaviour = _raise(RetryLater(5, None))  # type: ignore[arg-type]
+    sample_processors.behaviour = raising(RetryLater(5, None))  # type: ignore[arg-type]
     job = claimed(CALL)
     run(job)
 

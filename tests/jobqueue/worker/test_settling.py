@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +29,7 @@ from tests.jobqueue.processors_for_tests import (
     Calls,
 )
 from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, claimed, run, settle
+from tests.jobqueue.worker.steps import listening, raising
 
 pytestmark = pytest.mark.django_db
 
@@ -38,27 +38,6 @@ State = Job.State
 
 def _perform(job: Job) -> Outcome:
     return performing.perform(Claim(job, "default"))
-
-
-def _raise(error: BaseException) -> Callable[..., Any]:
-    def behaviour(**_: Any) -> None:
-        raise error
-
-    return behaviour
-
-
-@contextmanager
-def _heard(signal: Signal) -> Iterator[list[dict[str, Any]]]:
-    heard: list[dict[str, Any]] = []
-
-    def listener(**details: Any) -> None:
-        heard.append(details)
-
-    signal.connect(listener)
-    try:
-        yield heard
-    finally:
-        signal.disconnect(listener)
 
 
 def test_a_completed_job_is_done() -> None:
@@ -111,7 +90,7 @@ def test_a_discarded_job_keeps_its_error() -> None:
     ("text", "kept"), [("a\x00b", "a\\x00b"), ("a\ud800b", "a\\ud800b"), ("ä😀", "ä😀"), ("", "")]
 )
 def test_any_text_of_an_error_can_be_written(sample_processors: Calls, text: str, kept: str) -> None:
-    sample_processors.behaviour = _raise(ValueError(text))
+    sample_processors.behaviour = raising(ValueError(text))
     job = claimed(CALL)
     run(job)
 
@@ -119,7 +98,7 @@ def test_any_text_of_an_error_can_be_written(sample_processors: Calls, text: str
 
 
 def test_an_error_of_a_megabyte_is_cut_to_its_end(sample_processors: Calls) -> None:
-    sample_processors.behaviour = _raise(ValueError("x" * 1_000_000 + "the end"))
+    sample_processors.behaviour = raising(ValueError("x" * 1_000_000 + "the end"))
     job = claimed(CALL)
     run(job)
     attempt = job.attempts.get()
@@ -229,7 +208,7 @@ def test_what_was_written_before_the_database_failed_is_counted_and_announced_on
     def failing(*_: Any) -> bool:
         raise OperationalError("the database is away")
 
-    with _heard(signals.job_completed) as heard:
+    with listening(signals.job_completed) as heard:
         monkeypatch.setattr(settling, "_settle_failure", failing)
         with pytest.raises(OperationalError):
             settle(outcomes, IDENTITY)
@@ -254,7 +233,7 @@ def test_what_was_written_before_the_database_failed_is_counted_and_announced_on
 )
 def test_every_outcome_is_announced(name: str, signal: Signal) -> None:
     job = claimed(name)
-    with _heard(signal) as heard:
+    with listening(signal) as heard:
         outcome = run(job)
 
     assert [(details["job"], details["outcome"]) for details in heard] == [(job, outcome)]
@@ -264,7 +243,7 @@ def test_an_outcome_that_did_not_count_is_not_announced() -> None:
     job = claimed()
     outcome = _perform(job)
     _taken_by_another(job)
-    with _heard(signals.job_completed) as heard:
+    with listening(signals.job_completed) as heard:
         settle([outcome], IDENTITY)
 
     assert heard == []

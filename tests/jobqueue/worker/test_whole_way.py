@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,17 +14,11 @@ from jobqueue.exceptions import JobQueueError
 from jobqueue.jobs import RetryPolicy, processor
 from jobqueue.models import Job
 from tests.jobqueue.steps import IDENTITY, claim_jobs, list_of, published, run
+from tests.jobqueue.worker.steps import raising
 
 pytestmark = pytest.mark.django_db
 
 State = Job.State
-
-
-def _raise(error: BaseException) -> Callable[..., Any]:
-    def behaviour(**_: Any) -> None:
-        raise error
-
-    return behaviour
 
 
 def _claim(count: int = 10, **options: Any) -> list[Job]:
@@ -43,7 +36,7 @@ def test_a_job_goes_from_the_queue_to_its_end_and_leaves_the_list_empty(redis_cl
 
 def test_a_retry_goes_the_same_road(redis_client: redis.Redis) -> None:
     processor("sample.at_once", queue="email", retry=RetryPolicy(first_delay=timedelta(0)))(
-        _raise(ValueError("broken"))
+        raising(ValueError("broken"))
     )
     job = published("sample.at_once")
     [mine] = _claim()

@@ -37,21 +37,36 @@ NEW_FIELDS = {
 _AS_TOLD = [name for name in NEW_FIELDS if name != "run_at"]
 
 
-def _insert(values: str) -> str:
-    return f"""INSERT INTO jobqueue_job ({", ".join(_AS_TOLD)},
+def _insert(values: str, *more: str) -> str:
+    return f"""INSERT INTO jobqueue_job ({", ".join([*more, *_AS_TOLD])},
             run_at, published_at, created_at, state, attempt, failures, reason)
         {values}
         RETURNING id, created_at
     """
 
 
-_INSERT_ON_POSTGRESQL = _insert(f"""
-    SELECT {", ".join(_AS_TOLD)}, coalesce(run_at, {_NOW_ON_POSTGRESQL}),
+_TOLD_ON_POSTGRESQL = f"""
+    {", ".join(_AS_TOLD)}, coalesce(run_at, {_NOW_ON_POSTGRESQL}),
         CASE WHEN run_at IS NULL THEN {_NOW_ON_POSTGRESQL} END, {_NOW_ON_POSTGRESQL}, 'waiting', 1, 0, ''
-    FROM unnest({", ".join(f"%s::{kind}[]" for kind in NEW_FIELDS.values())})
+"""
+_NEW_ON_POSTGRESQL = f"""
+    unnest({", ".join(f"%s::{kind}[]" for kind in NEW_FIELDS.values())})
         WITH ORDINALITY AS new ({", ".join(NEW_FIELDS)}, number)
-    ORDER BY number
-""")
+"""
+_INSERT_ON_POSTGRESQL = _insert(f"SELECT {_TOLD_ON_POSTGRESQL} FROM {_NEW_ON_POSTGRESQL} ORDER BY number")
+# Numbered in the order of the jobs, and written in that of their keys: two who want the same keys, named in
+# opposite orders, would each wait for what the other has.
+_INSERT_BY_KEY_ON_POSTGRESQL = _insert(
+    f"""
+    SELECT id, {_TOLD_ON_POSTGRESQL}
+    FROM (
+        SELECT nextval(pg_get_serial_sequence('jobqueue_job', 'id')) AS id, new.*
+        FROM {_NEW_ON_POSTGRESQL} ORDER BY number
+    ) AS numbered
+    ORDER BY unique_key, number
+    """,
+    "id",
+)
 _INSERT_ONE_ON_POSTGRESQL = _insert(f"""
     VALUES ({", ".join("%s" for _ in _AS_TOLD)}, coalesce(%s, {_NOW_ON_POSTGRESQL}),
         CASE WHEN %s THEN {_NOW_ON_POSTGRESQL} END, {_NOW_ON_POSTGRESQL}, 'waiting', 1, 0, '')
@@ -72,8 +87,13 @@ _OR_LOCK = """
     RETURNING id, created_at, unique_key
 """
 _INSERT_OR_LOCK = {
-    insert: insert.replace("RETURNING id, created_at", _OR_LOCK.strip())
-    for insert in (_INSERT_ON_POSTGRESQL, _INSERT_ONE_ON_POSTGRESQL, _INSERT_ON_SQLITE)
+    insert: by_key.replace("RETURNING id, created_at", _OR_LOCK.strip())
+    for insert, by_key in (
+        (_INSERT_ON_POSTGRESQL, _INSERT_BY_KEY_ON_POSTGRESQL),
+        (_INSERT_ONE_ON_POSTGRESQL, _INSERT_ONE_ON_POSTGRESQL),
+        # One writer at a time: nobody waits for a key.
+        (_INSERT_ON_SQLITE, _INSERT_ON_SQLITE),
+    )
 }
 
 

@@ -232,3 +232,24 @@ def test_who_sees_one_snapshot_is_told_to_try_again_where_the_holder_came_later(
         _one(2)
 
     assert Job.objects.get().payload == {"number": 1}
+
+
+@pytest.mark.parametrize("are_held", [True, False])
+def test_keys_are_taken_in_one_order_whatever_order_they_are_named_in(
+    elsewhere: Elsewhere, are_held: bool
+) -> None:
+    if are_held:
+        _write("first", "last")
+    with transaction.atomic():
+        _write("first")
+        others = elsewhere(lambda: _write("last", "first"))
+        wait_until(_somebody_waits)
+        # In the order of their names it would have this one by now, and each would wait for the other.
+        _write("last")
+
+    assert others.result(timeout=20) == _write("last", "first")
+    assert Job.objects.count() == 2
+
+
+def _write(*keys: str) -> list[int]:
+    return [job.pk for job in enqueue_many([NewJob(SUCCEED, {}, unique_key=key) for key in keys])]

@@ -66,8 +66,13 @@ class DemoRun:
                 self._lines.append(line)
 
     @property
+    def printed(self) -> str:
+        """All that the demo has printed."""
+        return "".join(self._lines)
+
+    @property
     def output(self) -> str:
-        """What the demo printed last."""
+        """What the demo printed last, for the message of a failure."""
         return "".join(self._lines[-200:])
 
     def wait_for(self, what: str, predicate: Callable[[], Any], timeout: float) -> Any:
@@ -88,7 +93,7 @@ class DemoRun:
     def wait_until_up(self, timeout: float = INSTALL_AND_START) -> None:
         """Return once the health page says UP and the demo has said so itself."""
         self.wait_for("health", lambda: self.health().get("status") == "UP", timeout)
-        self.wait_for("welcome", lambda: "Ctrl-C stops everything" in self.output, timeout)
+        self.wait_for("welcome", lambda: "Ctrl-C stops everything" in self.printed, timeout)
 
     @property
     def address(self) -> str:
@@ -117,7 +122,7 @@ class DemoRun:
 
     def named_pages(self) -> set[str]:
         """The paths of all pages that the demo named in its output."""
-        return set(re.findall(rf"{re.escape(self.address)}(/\S*)", self.output))
+        return set(re.findall(rf"{re.escape(self.address)}(/\S*)", self.printed))
 
     def health(self) -> dict[str, Any]:
         """The health page, empty while there is none."""

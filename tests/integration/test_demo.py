@@ -77,10 +77,12 @@ def test_an_unknown_mailbox_is_barred(demo: DemoRun) -> None:
 
 
 def test_a_reminder_that_a_payment_overtook_is_skipped(demo: DemoRun) -> None:
+    # The payment arrives at the second in which the letter is tried again: between the payment's row and
+    # the settlement's, the letter is skipped because nothing is left to pay.
     skipped = (
         "SELECT 1 FROM settlements_emaildelivery WHERE user_id ="
         " (SELECT id FROM auth_user WHERE username = 'sid') AND template_type LIKE 'reminder_%'"
-        " AND status = 'skipped' AND error = 'settlement already completed'"
+        " AND status = 'skipped' AND error IN ('settlement already completed', 'nothing is left to pay')"
     )
     assert demo.wait_for("skipped reminder", lambda: demo.query(skipped), START)
 

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from jobqueue.broker import counters, message, queues
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
-from jobqueue.monitoring import metrics
+from jobqueue.monitoring import health, metrics
 from jobqueue.worker import performing
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
@@ -26,6 +26,8 @@ from tests.jobqueue.processors_for_tests import DISCARD, FAIL, ON_REMINDERS, RET
 from tests.jobqueue.steps import IDENTITY, claimed, make_worker, run, settle
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
+# The counts are read on a thread of their own.
+with_committed_rows = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
 LABELS = ("queue", "type", "store", "state", "status", "le")
 
@@ -179,6 +181,7 @@ def test_no_worker_is_named_on_the_page(client: Client) -> None:
     assert worker.id.hex not in page
 
 
+@with_committed_rows
 def test_jobs_that_are_not_done_are_shown_by_queue_and_state(client: Client) -> None:
     enqueue(SUCCEED)
     enqueue(SUCCEED, delay=60)
@@ -189,6 +192,7 @@ def test_jobs_that_are_not_done_are_shown_by_queue_and_state(client: Client) -> 
     assert gauge["settlement", "failed"] == 0
 
 
+@with_committed_rows
 def test_jobs_of_every_database_are_shown(client: Client) -> None:
     enqueue(SUCCEED)
     enqueue(SUCCEED, using="other")
@@ -210,7 +214,7 @@ def test_with_the_database_away_the_page_is_there_and_says_so(
     def away() -> None:
         raise OperationalError("the database is away")
 
-    monkeypatch.setattr(metrics, "queue_counts", away)
+    monkeypatch.setattr(health, "queue_counts", away)
 
     assert _samples(client, "jobqueue_up", "jobqueue_up") == {("redis",): 1, ("database",): 0}
     assert _samples(client, "job_processing") == {("email", "completed"): 1}

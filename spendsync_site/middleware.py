@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django_prometheus.middleware import PrometheusAfterMiddleware
 
 
-class BoundedMetricsMiddleware(PrometheusAfterMiddleware):
+class BoundedMetricsMiddleware(PrometheusAfterMiddleware):  # type: ignore[misc]
     """django-prometheus's metrics, none of whose labels grows with what strangers send.
 
     It counts latencies under whatever method a request names, and each name is a series for ever.

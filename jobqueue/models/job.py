@@ -65,6 +65,7 @@ class Job(models.Model):
             ("cancel_job", _("Can cancel jobs")),
             ("run_job", _("Can run delayed jobs now")),
             ("clear_job", _("Can clear stuck jobs")),
+            ("view_payload", _("Can read payloads, errors and tracebacks of jobs in full")),
         ]
         constraints = [
             # Only a job that never started holds its key: one that runs may have read the world before

@@ -12,7 +12,7 @@ from jobqueue import signals
 from jobqueue.exceptions import RetryLater
 from jobqueue.jobs import running
 from jobqueue.models import SKIPPED_PREFIX, Job
-from jobqueue.registry import Skipped, get_processor, retry_policy_of
+from jobqueue.registry import Skipped, delay_after, get_processor
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Failure, Outcome, OutcomeStatus
 
@@ -50,7 +50,7 @@ def perform(claimed: Claim, limit: Callable[[Job], AbstractContextManager[object
 def _failed_outcome(claimed: Claim, error: BaseException, seconds: float) -> Outcome:
     job = claimed.job
     failure = _failure_of(error)
-    delay = retry_policy_of(job.processor).next_delay(job.failures + 1, error)
+    delay = delay_after(job.processor, job.failures + 1, error)
     status = OutcomeStatus.FAILED if delay is None else OutcomeStatus.RETRIED
     reason = f"{failure.error_class}: {failure.message}"
     return Outcome(job, claimed.using, status, seconds, reason, delay, failure)

@@ -22,6 +22,9 @@ from jobqueue.registry import all_processors
 
 logger = logging.getLogger(__name__)
 
+_MOST_SERIES = 1_000
+"""Of one counter, whatever stands in Redis: a page of metrics is read every few seconds."""
+
 
 class JobQueueCollector(Collector):
     """Reads everything at the scrape; what cannot be reached is left out, and `jobqueue_up` says so."""
@@ -64,7 +67,7 @@ def _counter(
     name: str, help_text: str, labels: list[str], by_name: dict[str, dict[tuple[str, ...], float]]
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(name.removesuffix("_total"), help_text, labels=labels)
-    for values, amount in sorted(by_name[name].items()):
+    for values, amount in sorted(by_name[name].items())[:_MOST_SERIES]:
         if len(values) == len(labels):
             family.add_metric(list(values), amount)
     return family
@@ -78,7 +81,9 @@ def _durations(by_name: dict[str, dict[tuple[str, ...], float]]) -> HistogramMet
     )
     bounds = [*(str(bound) for bound in counters.BUCKETS), counters.INFINITY]
     stored = by_name[counters.DURATION_BUCKET]
-    for queue, status in sorted({(values[0], values[1]) for values in stored if len(values) == 3}):
+    for queue, status in sorted({(values[0], values[1]) for values in stored if len(values) == 3})[
+        :_MOST_SERIES
+    ]:
         total, buckets = 0.0, []
         for bound in bounds:
             total += stored.get((queue, status, bound), 0.0)

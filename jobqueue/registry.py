@@ -76,7 +76,10 @@ class Processor:
 @lru_cache(maxsize=4096)
 def _refusal(function: Callable[..., Any], names: tuple[str, ...]) -> str:
     """Why the function does not take keyword arguments of these names; empty if it does."""
-    signature = inspect.signature(function)
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return ""  # of some functions written in C nobody knows
     try:
         signature.bind(**dict.fromkeys(names))
     except TypeError as error:
@@ -130,6 +133,20 @@ def get_processor(name: str) -> Processor:
         near = difflib.get_close_matches(str(name), _processors, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"registered are: {', '.join(sorted(_processors))}"
         raise UnknownProcessor(f"no processor named {name!r}; {hint}") from None
+
+
+def why_unfit(name: str, payload: Any) -> str:
+    """Why this process cannot run a job of this processor with this payload; empty if it can.
+
+    Asked of every job that is claimed.
+    """
+    registered = _processors.get(name)
+    if registered is None:
+        return f"there is no processor {name!r}"
+    if not isinstance(payload, dict):
+        return ""  # no version of the code would take that: let it fail
+    refusal = _refusal(registered.function, tuple(payload))
+    return f"{name} does not take this payload: {refusal}" if refusal else ""
 
 
 def retry_policy_of(name: str) -> RetryPolicy:

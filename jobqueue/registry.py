@@ -28,16 +28,43 @@ class Skipped:
 class TypeCounter:
     """A Prometheus counter `<name>{type,status}` that counts the outcomes of a processor.
 
-    `type` is the payload's value under `payload_key`, or the fixed `value`.
+    `type` is the payload's value under `payload_key`, or the fixed `value`. With `known`, whatever else a
+    payload says counts as "other"; without, so does what comes after the first hundred values, for each
+    value is a series that is kept for ever.
     """
 
     name: str
     payload_key: str = ""
     value: str = ""
+    known: tuple[str, ...] = ()
 
     def type_of(self, payload: dict[str, Any]) -> str:
-        """The `type` label for a job with this payload."""
+        """What the payload says its type is."""
         return self.value or str(payload.get(self.payload_key, ""))
+
+    def label_of(self, payload: dict[str, Any]) -> str:
+        """The `type` label for a job with this payload: one of a bounded number."""
+        named = self.type_of(payload)
+        if self.value or named in self.known:
+            return named
+        return OTHER if self.known else _bounded_label(self.name, named)
+
+
+OTHER = "other"
+"""The label of types that have none of their own."""
+_MOST_LABELS = 100
+_LONGEST_LABEL = 100
+_labels: dict[str, set[str]] = {}
+
+
+def _bounded_label(counter: str, named: str) -> str:
+    labels = _labels.setdefault(counter, set())
+    if named in labels:
+        return named
+    if len(labels) >= _MOST_LABELS or len(named) > _LONGEST_LABEL:
+        return OTHER
+    labels.add(named)
+    return named
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ SITE_URL = env.str("SITE_URL", default="").rstrip("/")
 INSTALLED_APPS = [
     "jobqueue",  # before django_rq: its rqworker command replaces django-rq's
     "settlements",
-    "django.contrib.admin",
+    "spendsync_site.apps.BoundedAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -57,7 +57,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "spendsync_site.middleware.BoundedMetricsMiddleware",
 ]
 
 ROOT_URLCONF = "spendsync_site.urls"

@@ -5,6 +5,7 @@ This is the door: other apps build their own pages from what is named here. To i
 
 from jobqueue.admin import all_jobs, failed_jobs, queue_pages, stuck_jobs, worker_pages
 from jobqueue.admin.audit import log_change
+from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
@@ -15,6 +16,7 @@ __all__ = [
     "NOTHING",
     "BoundedCount",
     "BoundedPaginator",
+    "BoundedSearch",
     "JobsPanelMixin",
     "all_jobs",
     "badge",

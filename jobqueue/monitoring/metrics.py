@@ -11,16 +11,19 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from django.conf import settings as django_settings
-from django.db import DatabaseError
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import REGISTRY, Collector
 
 from jobqueue.broker import counters
-from jobqueue.counts.reading import queue_counts
-from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.counts.reading import QueueCounts
+from jobqueue.monitoring import health
+from jobqueue.monitoring.probes import Probe
 from jobqueue.registry import all_processors
 
 logger = logging.getLogger(__name__)
+
+_MOST_SERIES = 1_000
+"""Of one counter, whatever stands in Redis: a page of metrics is read every few seconds."""
 
 
 class JobQueueCollector(Collector):
@@ -32,22 +35,19 @@ class JobQueueCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of this moment."""
+        asked = _counters.begin()
+        counted = health.count_jobs()
+        read = _counters.finish(asked)
+        yield from _counter_families(read.answer or {})
+        if counted.answer is not None:
+            yield _jobs_gauge(counted.answer)
         up = GaugeMetricFamily("jobqueue_up", "Whether the store could be read", labels=["store"])
-        try:
-            values = counters.read("probe")
-            up.add_metric(["redis"], 1)
-        except BrokerUnavailable as error:
-            logger.warning("no counters: %s", error)
-            values = {}
-            up.add_metric(["redis"], 0)
-        yield from _counter_families(values)
-        try:
-            yield _jobs_gauge()
-            up.add_metric(["database"], 1)
-        except DatabaseError as error:
-            logger.warning("no job counts: %s", error)
-            up.add_metric(["database"], 0)
+        up.add_metric(["redis"], int(read.is_there))
+        up.add_metric(["database"], int(counted.is_there))
         yield up
+
+
+_counters = Probe("Redis", lambda: counters.read("probe"))
 
 
 def _counter_families(values: dict[str, float]) -> Iterator[Metric]:
@@ -67,7 +67,7 @@ def _counter(
     name: str, help_text: str, labels: list[str], by_name: dict[str, dict[tuple[str, ...], float]]
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(name.removesuffix("_total"), help_text, labels=labels)
-    for values, amount in sorted(by_name[name].items()):
+    for values, amount in sorted(by_name[name].items())[:_MOST_SERIES]:
         if len(values) == len(labels):
             family.add_metric(list(values), amount)
     return family
@@ -81,7 +81,9 @@ def _durations(by_name: dict[str, dict[tuple[str, ...], float]]) -> HistogramMet
     )
     bounds = [*(str(bound) for bound in counters.BUCKETS), counters.INFINITY]
     stored = by_name[counters.DURATION_BUCKET]
-    for queue, status in sorted({(values[0], values[1]) for values in stored if len(values) == 3}):
+    for queue, status in sorted({(values[0], values[1]) for values in stored if len(values) == 3})[
+        :_MOST_SERIES
+    ]:
         total, buckets = 0.0, []
         for bound in bounds:
             total += stored.get((queue, status, bound), 0.0)
@@ -90,9 +92,8 @@ def _durations(by_name: dict[str, dict[tuple[str, ...], float]]) -> HistogramMet
     return family
 
 
-def _jobs_gauge() -> GaugeMetricFamily:
+def _jobs_gauge(counts: dict[str, QueueCounts]) -> GaugeMetricFamily:
     family = GaugeMetricFamily("jobqueue_jobs", "Jobs that are not done, by state", labels=["queue", "state"])
-    counts = queue_counts()
     for queue in django_settings.RQ_QUEUES:
         for state, count in counts[queue].as_dict().items():
             family.add_metric([queue, state], count)

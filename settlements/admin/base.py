@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import NOTHING, BoundedPaginator, badge
+from jobqueue.admin import NOTHING, BoundedPaginator, BoundedSearch, badge
 from settlements.templatetags.settlement_format import money
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ else:
     AnyModelAdmin = admin.ModelAdmin
 
 
-class SettlementsAdmin(AnyModelAdmin):
+class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
     """Lists that stay quick, with statuses in colour and amounts with their currency."""
 
     paginator = BoundedPaginator

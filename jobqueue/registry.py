@@ -223,6 +223,20 @@ def name_meant(name: object) -> str:
     return f"did you mean {near[0]!r}?" if near else f"registered are: {', '.join(sorted(_processors))}"
 
 
+def why_unfit(name: str, payload: Any) -> str:
+    """Why this process cannot run a job of this processor with this payload; empty if it can.
+
+    Asked of every job that is claimed.
+    """
+    registered = _processors.get(name)
+    if registered is None:
+        return f"there is no processor {name!r}"
+    if not isinstance(payload, dict):
+        return ""  # no version of the code would take that: let it fail
+    why = refusal(registered.function, tuple(payload))
+    return f"{name} does not take this payload: {why}" if why else ""
+
+
 def retry_policy_of(name: str) -> RetryPolicy:
     """The policy in force for a processor; the default for one that is not registered here."""
     registered = _processors.get(name)

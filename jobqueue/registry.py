@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeAlias
 
 from django.conf import settings as django_settings
 
 from jobqueue.conf import get_settings
+from jobqueue.coroutines import finish_call
 from jobqueue.exceptions import DuplicateProcessor, InvalidPayload, UnknownProcessor, UnknownQueue
 from jobqueue.retry import RetryPolicy
 
@@ -22,6 +23,10 @@ class Skipped:
     """Returned by a processor that found nothing to do, with the reason."""
 
     reason: str
+
+
+Answer: TypeAlias = Skipped | Awaitable[Skipped | None] | None
+"""What the function of a processor returns; a coroutine function returns what is to be awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Processor:
 
     name: str
     queue: str
-    function: Callable[..., Skipped | None]
+    function: Callable[..., Answer]
     retry: RetryPolicy | None = None
     timeout: float | None = None
     counter: TypeCounter | None = None
@@ -68,9 +73,13 @@ class Processor:
         if refusal:
             raise InvalidPayload(f"{self.name} does not take this payload: {refusal}")
 
-    def __call__(self, **payload: Any) -> Skipped | None:
-        """Run the function in this process, as a plain call."""
-        return self.function(**payload)
+    def __call__(self, **payload: Any) -> Any:
+        """Run the function in this process, as a plain call. Returns None, or `Skipped`.
+
+        A coroutine is run to its end; where an event loop runs already it is returned, to be awaited there.
+        """
+        answer = self.function(**payload)
+        return answer if answer is None else finish_call(answer)
 
 
 @lru_cache(maxsize=4096)
@@ -95,16 +104,17 @@ def processor(
     retry: RetryPolicy | None = None,
     timeout: float | timedelta | None = None,
     counter: TypeCounter | None = None,
-) -> Callable[[Callable[..., Skipped | None]], Processor]:
+) -> Callable[[Callable[..., Answer]], Processor]:
     """Register the decorated function as the processor `name` of `queue`.
 
-    The function takes the payload as keyword arguments and returns None, or `Skipped(reason)`.
+    The function takes the payload as keyword arguments and returns None, or `Skipped(reason)`. It may be a
+    coroutine function; the code of Django's that it awaits uses the database connections of its job's thread.
     It may run more than once for one job, so its effects must be guarded. The decorated name
     stays callable. `timeout` is in seconds.
     """
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
 
-    def register(function: Callable[..., Skipped | None]) -> Processor:
+    def register(function: Callable[..., Answer]) -> Processor:
         known = _processors.get(name)
         if known is not None and _dotted(known.function) != _dotted(function):
             raise DuplicateProcessor(
@@ -119,7 +129,11 @@ def processor(
 
 
 def _dotted(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"
+    """Its name, or that of what it stands for: partial functions and instances have none of their own."""
+    while isinstance(function, partial):
+        function = function.func
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def get_processor(name: str) -> Processor:

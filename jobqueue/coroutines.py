@@ -135,4 +135,6 @@ async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
             task.get_coro().close()
         task.cancel()
     if deaf:
-        await asyncio.wait(deaf, timeout=_PATIENCE)
+        closed, _running = await asyncio.wait(deaf, timeout=_PATIENCE)
+        for task in closed:
+            task.cancelled() or task.exception()  # that it was closed is no news

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any
 
+from django.conf import settings
+from django.core.cache import caches
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -29,9 +33,17 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def begin_thread() -> None:
-    """This thread runs jobs from now on."""
+def begin_thread() -> Context:
+    """This thread runs jobs from now on. Returns the context of which each of them gets a copy.
+
+    Language, time zone, decimals, and all else that Python keeps in a context, are each job's own. Clients of
+    caches, which Django keeps there too, are the thread's: they may hold connections.
+    """
     _thread.runs_jobs = True
+    for alias in settings.CACHES:
+        with suppress(Exception):  # one that cannot be made tells the job that asks for it
+            caches[alias]
+    return copy_context()
 
 
 def clean_up(outcome: Outcome) -> Outcome:

@@ -6,7 +6,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
 from functools import partial
 
 from django.db import connections
@@ -155,8 +154,7 @@ class JobThreads:
 
     def _run(self, number: int) -> None:
         """Body of a thread."""
-        limit, idle_since, pristine = self.limits.limit, time.monotonic(), copy_context()
-        after_job.begin_thread()
+        limit, idle_since, pristine = self.limits.limit, time.monotonic(), after_job.begin_thread()
         while True:
             try:
                 claimed = self._claimed.get(timeout=_CLOSE_IDLE_CONNECTIONS_AFTER)
@@ -168,7 +166,6 @@ class JobThreads:
             if time.monotonic() - idle_since > _CHECK_CONNECTIONS_AFTER:
                 close_broken_connections()
             self._performing(number, claimed.job.pk, time.monotonic() + claimed.job.timeout)
-            # Language, time zone, decimals: whatever Python keeps in a context is each job's own.
             outcome = pristine.copy().run(performing.perform, claimed, limit)
             self._performing(number, claimed.job.pk, 0.0)
             outcome = after_job.clean_up(outcome)

@@ -63,6 +63,14 @@ class JobTimeout(Exception):
     """Raised inside a processor that ran past its time limit."""
 
 
+class ProcessorDidNotRun(JobQueueError):
+    """The processor returned something whose work is still to be done, such as a generator."""
+
+
+class TransactionLeftOpen(JobQueueError):
+    """The processor returned and left a transaction open, so what it wrote is rolled back."""
+
+
 class JobInterrupted(JobQueueError):
     """The worker that ran the job stopped, or was lost, before the job ended."""
 

@@ -17,7 +17,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
-from jobqueue.worker import loops
+from jobqueue.worker import children, loops, processes
 from jobqueue.worker.board import Slot
 from jobqueue.worker.claim_loop import ClaimLoop
 from jobqueue.worker.claiming import Claim, Identity
@@ -160,7 +160,9 @@ class Executor:
             logger.warning("Redis or the database does not answer; not waiting for it any longer")
             os._exit(EXIT_JOBS_LEFT)
         limits = self._threads.limits
-        limits.enforce()
+        for job in limits.enforce():
+            # What a thread waits for, such as a command, keeps the exception from arriving.
+            children.kill_those_of(job)
         overrun = limits.overrun(get_settings().timeout_grace)
         if overrun:
             self._end_for_stuck_jobs(overrun)
@@ -168,6 +170,7 @@ class Executor:
 
     def _end_for_stuck_jobs(self, stuck: list[Job]) -> None:
         """A thread that does not take JobTimeout cannot be stopped, only its process can."""
+        processes.kill_descendants()  # before anybody else runs the jobs that started them
         keys = {(job._state.db, job.pk) for job in stuck}
         others = []
         for claimed in self._in_hand.claims:
@@ -231,6 +234,7 @@ class Executor:
         """Hand back what is left and end everything else; what fails, the rescue of another worker does."""
         try:
             if left:
+                processes.kill_descendants()
                 self._in_hand.hand_back(left)
             for loop in self._loops:
                 loop.stop()

@@ -7,6 +7,7 @@ from jobqueue.models.queue import Queue
 from jobqueue.models.saving import AtomicSaveMixin
 from jobqueue.models.tally import JobTally
 from jobqueue.models.worker import Worker
+from jobqueue.models.written import WrittenManager, alias_of
 
 __all__ = [
     "SKIPPED_PREFIX",
@@ -21,6 +22,8 @@ __all__ = [
     "Queue",
     "StuckJob",
     "Worker",
+    "WrittenManager",
+    "alias_of",
     "jobs_in",
     "subject_of",
 ]

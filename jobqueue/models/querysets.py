@@ -15,6 +15,7 @@ from jobqueue.conf import get_settings
 from jobqueue.models import transitions
 from jobqueue.models.transitions import State
 from jobqueue.models.worker import Worker
+from jobqueue.models.written import WrittenManager
 
 if TYPE_CHECKING:
     from jobqueue.models.job import Job
@@ -121,7 +122,7 @@ class JobQuerySet(models.QuerySet["Job"]):
 _ManagerOfJobs = models.Manager.from_queryset(JobQuerySet)
 
 
-class JobManager(_ManagerOfJobs["Job"]):
+class JobManager(WrittenManager["Job"], _ManagerOfJobs["Job"]):
     """The jobs of one database, whose running ones are counted before others start."""
 
     def within_limits(

@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.models.written import WrittenManager
+
 
 class Worker(models.Model):
     """One executor process; its heartbeat is the proof that its jobs are alive."""
@@ -21,6 +23,8 @@ class Worker(models.Model):
     started_at = models.DateTimeField(_("started"), db_default=Now())
     heartbeat_at = models.DateTimeField(_("last heartbeat"), db_default=Now(), db_index=True)
     stopping = models.BooleanField(_("stopping"), default=False)
+
+    objects = WrittenManager()
 
     class Meta:
         ordering = ["-started_at"]

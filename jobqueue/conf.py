@@ -67,6 +67,8 @@ class Settings:
     """Jobs the relay publishes at a time."""
     lost_after: float = 15.0
     """Seconds after publication from which a job that Redis does not know is published again."""
+    unknown_processor_timeout: float = 3600.0
+    """Seconds until a job fails that no worker knows: its processor, or one that takes its payload."""
     reconcile_interval: float = 30.0
     """Seconds between two runs of the registered reconcilers inside the workers; 0 switches them off."""
     health_timeout: _PositiveSeconds = 1.5

@@ -71,6 +71,16 @@ class BrokerUnavailable(JobQueueError):
     """Redis cannot be reached, or did not answer in time."""
 
 
+class MissingExtra(JobQueueError, ImportError):
+    """A part of the job queue was asked for whose packages are not installed; the message names the extra."""
+
+    def __init__(self, part: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{part} needs {package}, which is not installed: install the job queue with its extra "
+            f"{extra!r}, as in pip install 'spendsync-job-queue[{extra}]'"
+        )
+
+
 class Discard(Exception):  # noqa: N818 - a word of the domain, not an error of ours
     """Raised by a processor: end this job as failed now, without retry, for this reason."""
 

@@ -25,6 +25,7 @@ from jobqueue.exceptions import (
     RetryLater,
     UnknownDatabase,
 )
+from jobqueue.masking import has_address, mask_addresses
 from jobqueue.models import Job, jobs_in, subject_of, transitions
 from jobqueue.payloads import check_payload
 from jobqueue.registry import (
@@ -55,6 +56,8 @@ __all__ = [
     "databases",
     "enqueue",
     "enqueue_many",
+    "has_address",
+    "mask_addresses",
     "processor",
     "reconciler",
 ]

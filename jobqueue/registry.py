@@ -42,12 +42,15 @@ class Skipped:
 class TypeCounter:
     """A Prometheus counter `<name>{type,status}` that counts the outcomes of a processor.
 
-    `type` is the payload's value under `payload_key`, or the fixed `value`.
+    `type` is the payload's value under `payload_key`, or the fixed `value`. With `known`, whatever else a
+    payload says counts as "other"; without, so does what comes after the first hundred values, for each
+    value is a series that is kept for ever.
     """
 
     name: str
     payload_key: str = ""
     value: str = ""
+    known: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _METRIC.fullmatch(self.name):
@@ -63,8 +66,32 @@ class TypeCounter:
                 )
 
     def type_of(self, payload: dict[str, Any]) -> str:
-        """The `type` label for a job with this payload."""
+        """What the payload says its type is."""
         return self.value or str(payload.get(self.payload_key, ""))
+
+    def label_of(self, payload: dict[str, Any]) -> str:
+        """The `type` label for a job with this payload: one of a bounded number."""
+        named = self.type_of(payload)
+        if self.value or named in self.known:
+            return named
+        return OTHER if self.known else _bounded_label(self.name, named)
+
+
+OTHER = "other"
+"""The label of types that have none of their own."""
+_MOST_LABELS = 100
+_LONGEST_LABEL = 100
+_labels: dict[str, set[str]] = {}
+
+
+def _bounded_label(counter: str, named: str) -> str:
+    labels = _labels.setdefault(counter, set())
+    if named in labels:
+        return named
+    if len(labels) >= _MOST_LABELS or len(named) > _LONGEST_LABEL:
+        return OTHER
+    labels.add(named)
+    return named
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +221,20 @@ def name_meant(name: object) -> str:
     """Which processor may be meant by a name that none has: "did you mean …?", or those there are."""
     near = difflib.get_close_matches(str(name), _processors, n=1) if isinstance(name, str) else []
     return f"did you mean {near[0]!r}?" if near else f"registered are: {', '.join(sorted(_processors))}"
+
+
+def why_unfit(name: str, payload: Any) -> str:
+    """Why this process cannot run a job of this processor with this payload; empty if it can.
+
+    Asked of every job that is claimed.
+    """
+    registered = _processors.get(name)
+    if registered is None:
+        return f"there is no processor {name!r}"
+    if not isinstance(payload, dict):
+        return ""  # no version of the code would take that: let it fail
+    why = refusal(registered.function, tuple(payload))
+    return f"{name} does not take this payload: {why}" if why else ""
 
 
 def retry_policy_of(name: str) -> RetryPolicy:

@@ -17,6 +17,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from jobqueue.broker.refusals import connect_anew_when_refused, what_helps
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 
@@ -55,7 +56,7 @@ def _client(config_text: str, purpose: str) -> Redis:
         }
     client.connection_pool.connection_kwargs.update(limits)
     client.set_retry(limits["retry"])
-    return client
+    return connect_anew_when_refused(client)
 
 
 def _configs() -> dict[str, dict[str, Any]]:
@@ -99,7 +100,7 @@ def as_unavailable() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
+        raise BrokerUnavailable(f"{type(error).__name__}: {error}{what_helps(error)}") from error
 
 
 class Circuit:

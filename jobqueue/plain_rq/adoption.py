@@ -81,7 +81,7 @@ def refuse(queue: str, message_id: str, why: str) -> None:
         "and was not run. Enqueue jobs with jobqueue.jobs.enqueue(). Of plain RQ's jobs only those run whose "
         f'function JOBQUEUE["ALLOWED_FUNCTIONS"] names. This one does not, because {why}.'
     )
-    foreign.refuse(queue, message_id, text)
+    foreign.refuse(queue, message_id, why, text)
     logger.error(text)
 
 

@@ -32,6 +32,7 @@ from jobqueue.worker.settler import Settler
 from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
 from jobqueue.worker.threads import JobThreads
+from jobqueue.worker.unfit import UnfitJobs
 
 logger = logging.getLogger(__name__)
 # Seconds that the last outcomes may take to be written down and told before a process goes without them.
@@ -77,6 +78,7 @@ class Executor:
             in_hand=self._in_hand,
             threads=self._threads,
             decisions=self._decisions,
+            unfit=UnfitJobs(self.identity, self._teller, self._give_up),
             affinity=self._affinity,
             stop=self._stop,
             slot=self.slot,
@@ -147,6 +149,11 @@ class Executor:
         self.slot.settled(len(counted) - failed, failed)
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
+
+    def _give_up(self, claimed: Claim, outcome: Outcome) -> None:
+        """Have the outcome of a claim settled that no thread took up."""
+        self._in_hand.take([claimed])
+        self._settler.put(outcome)
 
     def _enforce_limits(self) -> float:
         if self._stop.is_overdue():

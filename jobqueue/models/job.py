@@ -39,6 +39,7 @@ class Job(models.Model):
     failures = models.PositiveIntegerField(_("failures"), default=0)
     timeout = models.FloatField(_("time limit"))
     reason = models.CharField(_("reason"), max_length=500, default="", blank=True)
+    set_aside = models.CharField(_("set aside"), max_length=500, default="", db_default="", blank=True)
     worker = models.ForeignKey(
         Worker,
         models.DO_NOTHING,
@@ -58,6 +59,7 @@ class Job(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        base_manager_name = "objects"
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
         permissions = [
@@ -99,6 +101,8 @@ class Job(models.Model):
                 fields=["subject", "-id"], condition=~models.Q(subject=""), name="jobqueue_job_subject"
             ),
             models.Index(fields=["created_at"], name="jobqueue_job_created"),
+            # What stands on the list of what was set aside: few, so that they are counted at once.
+            models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
         ]
 
     def __str__(self) -> str:
@@ -183,3 +187,13 @@ class StuckJob(Job):
         default_permissions = ()
         verbose_name = _("stuck job")
         verbose_name_plural = _("stuck jobs")
+
+
+class SetAsideJob(Job):
+    """What was set aside, as a menu entry of its own: jobs, and messages and keys in Redis."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("set aside")
+        verbose_name_plural = _("set aside")

@@ -119,7 +119,7 @@ class Executor:
             Loop("heartbeat", loops.heartbeat(worker, self.slot.alive)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
-            Loop("rescue", loops.rescuer()),
+            Loop("rescue", loops.rescuer(self.options.queues)),
             Loop("queue decisions", self._read_decisions),
         ]
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:

@@ -201,6 +201,7 @@ def _keep_signal_handlers() -> Iterator[None]:
         (["--processes=-1"], "--processes must be 1 or more, not -1"),
         (["--shutdown-timeout=-5"], "--shutdown-timeout must be 0 or more, not -5"),
         (["--max-jobs", "0"], "--max-jobs must be 1 or more, not 0"),
+        (["--with-scheduler"], "no scheduler is needed: every worker starts delayed jobs by itself"),
         (["--threads", "many"], "argument --threads: invalid int value: 'many'"),
     ],
 )

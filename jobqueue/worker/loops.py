@@ -8,13 +8,14 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from django.db import connections, transaction
 from django.db.models.functions import Now
 
 from jobqueue import plain_rq
+from jobqueue.broker import strange_keys
 from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
 from jobqueue.counts import triggers
@@ -166,8 +167,11 @@ class _Judge:
         return now >= self._judges_from
 
 
-def rescuer() -> Callable[[], float]:
-    """Brings back the jobs of silent workers, also foreign ones, and keeps the counts of jobs short."""
+def rescuer(queues: Sequence[str] = ()) -> Callable[[], float]:
+    """Brings back the jobs of silent workers, also foreign ones, and keeps the counts of jobs short.
+
+    Looks over the keys in Redis too, and after what waits in these queues for a scheduler of RQ's.
+    """
 
     judges: dict[str, _Judge] = defaultdict(_Judge)
 
@@ -179,7 +183,9 @@ def rescuer() -> Callable[[], float]:
 
     def body() -> float:
         for_each_database(look_into)
+        strange_keys.look_over()
         rescue.sweep(get_settings().heartbeat_interval)
+        plain_rq.look_after_strays(queues)
         plain_rq.look_after_due()
         return get_settings().heartbeat_interval
 

@@ -11,6 +11,10 @@ end
 
 local function is_started(queue, message)
   local claimed_at = tonumber(call('HGET', key.job .. message, 'claimed_at') or 0)
+  -- What is no time of this clock is none that a claim wrote.
+  if not claimed_at or claimed_at > now + tonumber(patience) then
+    claimed_at = 0
+  end
   local known = false
   for worker in workers() do
     local entry = message .. ':' .. worker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -30,11 +31,14 @@ class LostMessages:
 
     using: str
     _position: tuple[datetime, int] | None = field(default=None, init=False)
+    _future_until: float = field(default=0.0, init=False)
 
     def publish_again(self) -> int:
         """Check the next rows; returns how many were published again."""
         settings = get_settings()
         rows = self._next_rows(settings.relay_batch, settings.lost_after)
+        if time.monotonic() < self._future_until:
+            rows += self._rows_of_the_future(settings.relay_batch - len(rows))
         if not rows:
             return 0
         alive = Worker.objects.using(self.using).filter(
@@ -51,12 +55,20 @@ class LostMessages:
             )
         return len(lost)
 
+    def clock_stepped_back(self, seconds: float) -> None:
+        """What was published before that is looked at too, which the database's clock takes for the future."""
+        self._future_until = time.monotonic() + seconds + get_settings().lost_after
+
     def _still_waiting(self, unknown: list[Message]) -> list[Message]:
         """Those that did not just run: Redis forgets a message as soon as its job is settled."""
         ids = [message.job_id for message in unknown]
         rows = Job.objects.using(self.using).waiting().filter(pk__in=ids, published_at__isnull=False)
         attempts = dict(rows.values_list("pk", "attempt")) if ids else {}
         return [message for message in unknown if attempts.get(message.job_id) == message.attempt]
+
+    def _rows_of_the_future(self, limit: int) -> list[Job]:
+        ahead = publishable(self.using).filter(published_at__gt=Now())
+        return list(ahead.order_by("published_at", "id")[:limit]) if limit > 0 else []
 
     def _next_rows(self, limit: int, lost_after: float) -> list[Job]:
         published = (

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings as django_settings
 from django.db import connections, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 _MOST_UPCOMING = 5_000
 # A job due within so many seconds may be unknown to the relay, which looked ahead already.
 _NEAR = timedelta(seconds=3)
+# Within this time after the database's clock stepped back a relay has noticed.
+_SINCE_THE_STEP = timedelta(seconds=5)
 
 
 def message_of(job: Job, using: str) -> Message:
@@ -126,6 +128,16 @@ def publish_due(using: str, *, overdue_by: float = 0.0, except_for: Sequence[int
         _mark_unpublished([job.pk for job in rows], using)
         raise
     return len(rows)
+
+
+def bring_forward(using: str, until: datetime) -> int:
+    """Make due what was due already when the database's clock showed `until`, before it stepped back.
+
+    Returns how many. What was asked for since then keeps its time.
+    """
+    left_out = Q(created_at__gt=Now() - _SINCE_THE_STEP, created_at__lte=Now())
+    rows = publishable(using).filter(published_at__isnull=True, run_at__gt=Now(), run_at__lte=until)
+    return transitions.run_now(rows.exclude(left_out))
 
 
 def upcoming(using: str, seconds: float) -> list[tuple[datetime, Message]]:

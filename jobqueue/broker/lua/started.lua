@@ -1,6 +1,7 @@
 -- Which entries of RQ's started registries were claimed a while ago? At most one caller in so many seconds is told.
 -- patience: seconds since the claim; interval: seconds between two answers; queues: their names.
 -- Returns {{queue, entry}, ...}.
+-- A claim from the future was made before the clock of this Redis stepped back.
 local now = tonumber(redis.call('TIME')[1])
 local old, pause = {}, math.floor(tonumber(interval) * 1000)
 if pause > 0 and not redis.call('SET', key.swept, '1', 'NX', 'PX', pause) then
@@ -10,7 +11,7 @@ for queue in queues() do
   for _, entry in ipairs(redis.call('ZRANGE', key.started .. queue, 0, -1)) do
     local message = string.match(entry, '^(.*):[^:]*$') or ''
     local claimed_at = tonumber(redis.call('HGET', key.job .. message, 'claimed_at') or 0)
-    if not claimed_at or now - claimed_at >= tonumber(patience) then
+    if not claimed_at or math.abs(now - claimed_at) >= tonumber(patience) then
       old[#old + 1] = {queue, entry}
     end
   end

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from jobqueue.delivery.outbox import publish_on_commit
 from jobqueue.exceptions import Discard, InvalidRunAt, InvalidUniqueKey, RetryLater
+from jobqueue.masking import has_address, mask_addresses
 from jobqueue.models import Job, jobs_in, subject_of, transitions
 from jobqueue.payloads import check_payload
 from jobqueue.registry import (
@@ -47,6 +48,8 @@ __all__ = [
     "databases",
     "enqueue",
     "enqueue_many",
+    "has_address",
+    "mask_addresses",
     "processor",
     "reconciler",
 ]

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from contextvars import copy_context
 from datetime import datetime
 
+from jobqueue.exceptions import InvalidPayload
 from jobqueue.models import Job, transitions
+from jobqueue.registry import get_processor, why_unfit
 from jobqueue.sql.clock import database_now, pretend
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
@@ -30,7 +32,12 @@ def at(moment: datetime) -> AbstractContextManager[None]:
 
 
 def run_job(job: Job, *, using: str = "default") -> Outcome:
-    """Run one attempt of a waiting job now, due or not. AssertionError if it is not waiting."""
+    """Run one attempt of a waiting job now, due or not. AssertionError if it is not waiting.
+
+    A job that this process cannot run raises UnknownProcessor or InvalidPayload: a worker would leave it to
+    one with other code, but here that is all the code there is.
+    """
+    _refuse_unfit(job)
     transitions.reschedule(Job.objects.using(using).filter(pk=job.pk), None)
     job.refresh_from_db(using=using)
     claimed = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], _IDENTITY.id)
@@ -46,11 +53,18 @@ def run_job(job: Job, *, using: str = "default") -> Outcome:
     return outcome
 
 
+def _refuse_unfit(job: Job) -> None:
+    if why := why_unfit(job.processor, job.payload):
+        get_processor(job.processor)
+        raise InvalidPayload(why)
+
+
 def drain(*, until: datetime | None = None, using: str = "default", retries: bool = True) -> list[Outcome]:
     """Run every due job, and those they lead to, in the order of their times.
 
     With `until`, also the delayed ones up to that moment. With `retries`, a job that is to run
-    again after a failure does so at once; one that asked for another time waits for that time.
+    again after a failure does so at once; one that asked for another time waits for that time. Raises
+    UnknownProcessor or InvalidPayload for a job that no worker with this code could run.
     """
     outcomes: list[Outcome] = []
     retried: set[int] = set()

@@ -65,7 +65,7 @@ def give_up_failed(sender: Any, job: Job, outcome: Any, **_: Any) -> None:
     """The reminder of an e-mail that failed for good was not delivered, whatever the error was."""
     if job.processor == EMAILS:
         # Without an outcome its process was lost; then the row says where it is from.
-        deliveries.give_up_reminder(job, outcome.using if outcome else job._state.db)
+        deliveries.give_up_reminder(job, outcome.using if outcome else str(job._state.db))
 
 
 def key_of(settlement_id: Any, reminder: PlannedReminder, due_date: datetime, payer_term: int) -> str:

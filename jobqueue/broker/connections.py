@@ -18,6 +18,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from jobqueue.broker.refusals import connect_anew_when_refused, what_helps
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 
@@ -60,7 +61,7 @@ def _client(config_text: str, purpose: str) -> Redis:
     client.connection_pool.connection_kwargs.update(limits)
     client.set_retry(limits["retry"])
     _made.add(client)
-    return client
+    return connect_anew_when_refused(client)
 
 
 def leave_inherited() -> None:
@@ -113,7 +114,7 @@ def as_unavailable() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
+        raise BrokerUnavailable(f"{type(error).__name__}: {error}{what_helps(error)}") from error
 
 
 class Circuit:

@@ -24,7 +24,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import failures
 from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker, jobs_in, transitions
-from jobqueue.registry import retry_policy_of
+from jobqueue.registry import delay_after
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
 def interrupt(job: Job, using: str, reason: str) -> int:
     """Take an active job from its worker, using up an attempt. Returns 0 if it was not active any more."""
     failed = job.failures + 1
-    delay = retry_policy_of(job.processor).next_delay(failed, JobInterrupted(reason))
+    delay = delay_after(job.processor, failed, JobInterrupted(reason))
     with transaction.atomic(using=using):
         if delay is None:
             changed = transitions.fail(

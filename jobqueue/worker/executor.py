@@ -32,6 +32,7 @@ from jobqueue.worker.settler import Settler
 from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
 from jobqueue.worker.threads import JobThreads
+from jobqueue.worker.unfit import UnfitJobs
 
 logger = logging.getLogger(__name__)
 # Seconds that the last outcomes may take to be written down and told before a process goes without them.
@@ -77,6 +78,7 @@ class Executor:
             in_hand=self._in_hand,
             threads=self._threads,
             decisions=self._decisions,
+            unfit=UnfitJobs(self.identity, self._teller, self._give_up),
             affinity=self._affinity,
             stop=self._stop,
             slot=self.slot,
@@ -148,14 +150,17 @@ class Executor:
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
 
+    def _give_up(self, claimed: Claim, outcome: Outcome) -> None:
+        """Have the outcome of a claim settled that no thread took up."""
+        self._in_hand.take([claimed])
+        self._settler.put(outcome)
+
     def _enforce_limits(self) -> float:
         if self._stop.is_overdue():
             logger.warning("Redis or the database does not answer; not waiting for it any longer")
             os._exit(EXIT_JOBS_LEFT)
         limits = self._threads.limits
-        for job in limits.enforce():
-            # What a thread waits for, such as a command, keeps the exception from arriving.
-            children.kill_those_of(job)
+        children.kill_those_of(limits.enforce())
         overrun = limits.overrun(get_settings().timeout_grace)
         if overrun:
             self._end_for_stuck_jobs(overrun)
@@ -171,7 +176,6 @@ class Executor:
             if (using, job.pk) not in keys:
                 others.append(claimed)
                 continue
-            logger.error("job %d ran past its time limit and could not be stopped", job.pk)
             rescue.interrupt(job, using, "ran past its time limit and could not be stopped")
         if others and not self._has_supervisor():
             self._in_hand.hand_back(others)

@@ -14,7 +14,7 @@ from jobqueue.delivery import failures
 from jobqueue.exceptions import RetryLater
 from jobqueue.jobs import running
 from jobqueue.models import SKIPPED_PREFIX, Job
-from jobqueue.registry import Skipped, get_processor, retry_policy_of
+from jobqueue.registry import Skipped, delay_after, get_processor
 from jobqueue.worker import forks
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Failure, Outcome, OutcomeStatus
@@ -69,7 +69,7 @@ def failed_outcome(claimed: Claim, error: BaseException, seconds: float) -> Outc
     """What becomes of a job whose processor raised this error, which is logged."""
     job = claimed.job
     failure = _failure_of(error)
-    delay = retry_policy_of(job.processor).next_delay(job.failures + 1, error)
+    delay = delay_after(job.processor, job.failures + 1, error)
     reason = f"{failure.error_class}: {failure.message}"
     if delay is None:
         failures.log_end(job, reason, error)

@@ -52,7 +52,9 @@ class Letter:
     "email.notification",
     queue="email",
     timeout=60,
-    counter=TypeCounter("email_notifications_total", payload_key="template_type"),
+    counter=TypeCounter(
+        "email_notifications_total", payload_key="template_type", known=emails.TEMPLATE_TYPES
+    ),
 )
 def send(
     user_id: int | str | None,

@@ -41,8 +41,8 @@ def rescue_lost(using: str, gone: Collection[uuid.UUID] | None = None) -> int:
     """
     workers = Worker.objects.using(using)
     if gone is None:
-        gone = workers.filter(heartbeat_at__lt=Now() - timedelta(seconds=get_settings().worker_silence))
-        gone = gone.values_list("pk", flat=True)
+        silent = workers.filter(heartbeat_at__lt=Now() - timedelta(seconds=get_settings().worker_silence))
+        gone = list(silent.values_list("pk", flat=True))
     alive = workers.exclude(pk__in=gone)
     lost = Job.objects.using(using).active().exclude(worker_id__in=alive.values("id"))
     rescued = 0

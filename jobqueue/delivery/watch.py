@@ -2,8 +2,8 @@
 
 By the database's clock alone a step forwards makes every live worker look silent, and a step backwards lets a
 dead one look alive for as long. So whoever judges notes when, on its own monotonic clock, it first saw each
-heartbeat: a worker is gone if that value did not change for WORKER_SILENCE. Who has just begun to watch need not
-wait so long where the database's clock tells of that silence too; half of it and more it has to see itself.
+heartbeat: a worker is gone if that value did not change for WORKER_SILENCE. Who has just begun to watch need
+not wait so long where the database's clock tells of that silence too; half of it and more it has to see itself.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from django.db.models.functions import Now
 from jobqueue.conf import get_settings
 from jobqueue.models import Worker
 
-# Heartbeats that a worker must have missed while it was watched. A supervisor vouches after two for an executor
-# that cannot write its own, and takes up to two seconds for that.
+# Heartbeats that a worker must have missed while it was watched. A supervisor vouches after two for an
+# executor that cannot write its own, and takes up to two seconds for that.
 _MISSED = 3
-# A watch that was interrupted for longer begins anew: while the database is away nobody can give a sign of life.
+# A watch that was interrupted for longer begins anew: without the database nobody can give a sign of life.
 _LONGEST_BREAK = 3.0
 
 
@@ -37,7 +37,7 @@ class Watch:
     _last_look: float = field(default=0.0, init=False)
 
     def gone(self) -> list[uuid.UUID]:
-        """Look at all heartbeats, to be done every HEARTBEAT_INTERVAL; the ids of the workers that are gone."""
+        """Look at all heartbeats, each HEARTBEAT_INTERVAL; the ids of the workers that are gone."""
         settings = get_settings()
         rows = self._heartbeats(settings.worker_silence)
         now = self.clock()

@@ -1,4 +1,4 @@
-"""Who is gone is judged by what the judge saw itself, so that a clock that steps takes no live worker's jobs."""
+"""Who is gone is judged by what the judge saw: a clock that steps takes no live worker's jobs."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 By the database's clock alone a step forwards makes every live worker look silent, and a step backwards lets a
 dead one look alive for as long. So whoever judges notes when, on its own monotonic clock, it first saw each
 heartbeat: a worker is gone if that value did not change for WORKER_SILENCE. Who has just begun to watch need
-not wait so long where the database's clock tells of that silence too; half of it and more it has to see itself.
+not wait so long where the database's clock tells of that silence too; half of it and more it has to see
+itself.
 """
 
 from __future__ import annotations

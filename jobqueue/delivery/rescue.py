@@ -21,9 +21,10 @@ from jobqueue import signals
 from jobqueue.broker import registries
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
+from jobqueue.delivery import failures
 from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker, jobs_in, transitions
-from jobqueue.registry import retry_policy_of
+from jobqueue.registry import delay_after
 
 logger = logging.getLogger(__name__)
 
@@ -92,34 +93,46 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
             )
             if changed:
                 _record_attempt(job, jobs.db, reason)
+        if changed:
+            failures.log_end(job, reason)
         failed += changed
     return failed
 
 
 def interrupt(job: Job, using: str, reason: str) -> int:
     """Take an active job from its worker, using up an attempt. Returns 0 if it was not active any more."""
-    failures = job.failures + 1
-    delay = retry_policy_of(job.processor).next_delay(failures, JobInterrupted(reason))
+    failed = job.failures + 1
+    delay = delay_after(job.processor, failed, JobInterrupted(reason))
     with transaction.atomic(using=using):
         if delay is None:
             changed = transitions.fail(
-                jobs_in(using), job, job.worker_id, failures=failures, reason=f"JobInterrupted: {reason}"
+                jobs_in(using), job, job.worker_id, failures=failed, reason=f"JobInterrupted: {reason}"
             )
         else:
             changed = transitions.run_again(
                 jobs_in(using),
                 job,
                 job.worker_id,
-                failures=failures,
+                failures=failed,
                 reason=f"rescued: {reason}",
                 delay=delay,
             )
         if changed:
             _record_attempt(job, using, reason)
     if changed:
-        logger.warning("job %d (%s) rescued from attempt %d: %s", job.pk, job.processor, job.attempt, reason)
-        signals.send(signals.job_rescued, Job, job_ids=[job.pk], worker_name=_name(job))
+        _tell(job, reason, delay)
     return changed
+
+
+def _tell(job: Job, reason: str, delay: timedelta | None) -> None:
+    text = f"rescued from a worker: {reason}"
+    if delay is None:
+        failures.log_end(job, text)
+    else:
+        failures.log_retry(job, text, delay)
+    signals.send(signals.job_rescued, Job, job_ids=[job.pk], worker_name=_name(job))
+    if delay is None:
+        signals.send(signals.job_failed, Job, job=job, outcome=None, exception=None)
 
 
 def _record_attempt(job: Job, using: str, message: str) -> None:

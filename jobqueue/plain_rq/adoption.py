@@ -24,7 +24,7 @@ from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable, Discard
 from jobqueue.models import Job, JobQuerySet, jobs_in, transitions
 from jobqueue.plain_rq.requests import Refused, Request, read
-from jobqueue.registry import Processor, Skipped, get_processor, processor
+from jobqueue.registry import Processor, Skipped, add
 from jobqueue.sql.databases import databases
 
 logger = logging.getLogger(__name__)
@@ -187,5 +187,4 @@ def run_function(
 
 def register() -> Processor:
     """Register the processor of adopted jobs. It has no queue: each job has the one that it came from."""
-    processor(PROCESSOR, queue="")(run_function)
-    return get_processor(PROCESSOR)
+    return add(Processor(PROCESSOR, "", run_function))

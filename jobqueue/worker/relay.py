@@ -159,6 +159,7 @@ class Relay:
     def _look_ahead(self, using: str) -> None:
         clock = self._clocks.setdefault(using, _Clock(using))
         clock.ask()
+        outbox.set_aside_never_due(using)
         rows = outbox.upcoming(using, _LOOK_AHEAD * max(1.0, get_settings().relay_interval))
         # What became due while the database was asked is in neither answer.
         self._publish_upcoming(using)

@@ -184,7 +184,8 @@ def test_a_queue_with_a_key_of_the_wrong_type_is_down_until_it_is_set_aside(
     assert redis_client.exists(f"rq:jobqueue:set-aside:it:{name}")
 
 
-def test_the_shape_of_the_health_is_the_same_while_a_queue_cannot_be_served(
+@needs_databases
+def test_the_health_has_the_same_form_while_a_queue_cannot_be_served(
     redis_client: redis.Redis,
 ) -> None:
     whole = health.check_queues().as_dict()

@@ -5,21 +5,25 @@ This is the door: other apps build their own pages from what is named here. To i
 
 from jobqueue.admin import all_jobs, failed_jobs, queue_pages, stuck_jobs, worker_pages
 from jobqueue.admin.audit import log_change
+from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
-from jobqueue.admin.words import NOTHING, badge, mask_addresses
+from jobqueue.admin.words import NOTHING, badge
+from jobqueue.masking import mask_address, mask_addresses
 
 __all__ = [
     "COUNT_LIMIT",
     "NOTHING",
     "BoundedCount",
     "BoundedPaginator",
+    "BoundedSearch",
     "JobsPanelMixin",
     "all_jobs",
     "badge",
     "failed_jobs",
     "log_change",
+    "mask_address",
     "mask_addresses",
     "queue_pages",
     "sends_emails",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.verbs import VERBS, Verb
 from jobqueue.models import Job
 
@@ -16,7 +17,7 @@ else:
     JobModelAdmin = admin.ModelAdmin
 
 
-class JobPermissions(JobModelAdmin):
+class JobPermissions(BoundedSearch, JobModelAdmin):
     """The permissions of every page of jobs; `verbs` names what its jobs can take."""
 
     verbs: tuple[str, ...] = tuple(VERBS)

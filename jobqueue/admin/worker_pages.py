@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
@@ -46,7 +47,7 @@ def _running_jobs(workers: list[uuid.UUID]) -> dict[uuid.UUID, int]:
 
 
 @admin.register(Worker)
-class WorkerAdmin(WorkerModelAdmin):
+class WorkerAdmin(BoundedSearch, WorkerModelAdmin):
     """Workers write themselves in and are forgotten a day after their last sign of life."""
 
     list_display = (

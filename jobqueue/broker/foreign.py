@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings as django_settings
-from redis.exceptions import ResponseError
 from rq.defaults import DEFAULT_FAILURE_TTL, DEFAULT_RESULT_TTL
 
 from jobqueue.broker import keys, scripts
 from jobqueue.broker.answers import id_of, raw, text_of
 from jobqueue.broker.connections import as_unavailable, by_server, client_for
 from jobqueue.broker.scripts import Script
-
-logger = logging.getLogger(__name__)
 
 
 class ForeignMessage(NamedTuple):
@@ -53,6 +49,7 @@ _EXTRAS = {
 }
 _LONGEST_FIELD = 50
 _REPORT = Script("report_foreign", *Report._fields, "now", "keep_finished", "keep_failed")
+_REFUSE = Script("note_refused", "queue", "id", "reason", "text")
 _DUE = Script("foreign_due", "most", queues=())
 
 
@@ -77,17 +74,13 @@ def read(queue: str, message_id: str, longest: int) -> ForeignMessage | None:
     return ForeignMessage(queue, message_id, text_of(moment), call, text_of(limit), tuple(sorted(asked)))
 
 
-def refuse(queue: str, message_id: str, text: str) -> None:
-    """Leave a foreign message in RQ's failed registry for good, and say there why it was not run."""
-    client = client_for(queue)
+def refuse(queue: str, message_id: str, why: str, text: str) -> None:
+    """Leave a foreign message in RQ's failed registry for good, and say there why it was not run.
+
+    `why` is for the list of what is set aside, `text` for RQ's tools.
+    """
     with as_unavailable():
-        try:
-            fields: dict[Any, Any] = {"status": "failed", "origin": queue, "exc_info": text}
-            client.hset(keys.job(raw(message_id)), mapping=fields)
-        except ResponseError as error:
-            # A key of another type under that name must not stop the worker.
-            logger.warning("could not mark the quarantined message: %s", type(error).__name__)
-        client.zrem(keys.foreign(queue), raw(message_id))
+        scripts.run(client_for(queue), _REFUSE, queue=queue, id=raw(message_id), reason=why, text=text)
 
 
 def report(report: Report) -> bool:

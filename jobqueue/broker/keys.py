@@ -23,6 +23,9 @@ PATTERNS = {
     "finished": f"{RQ_KEY_PREFIX}:finished:",
     "failed": f"{RQ_KEY_PREFIX}:failed:",
     "canceled": f"{RQ_KEY_PREFIX}:canceled:",
+    "deferred": f"{RQ_KEY_PREFIX}:deferred:",
+    "ready": f"{RQ_KEY_PREFIX}:ready:",
+    "scheduled": f"{RQ_KEY_PREFIX}:scheduled:",
     "number": f"{_OURS}:list:",
     "bell": f"{_OURS}:bell:",
     "starts": f"{_OURS}:starts:",
@@ -31,7 +34,66 @@ PATTERNS = {
     "counters": COUNTERS,
     "lead": f"{_OURS}:lead",
     "swept": f"{_OURS}:swept",
+    "aside": f"{_OURS}:set-aside:it:",
+    "aside_names": f"{_OURS}:set-aside:names:",
+    "aside_notes": f"{_OURS}:set-aside:notes",
+    "aside_news": f"{_OURS}:set-aside:news",
 }
+
+# Of which type each is, where somebody else may have written another.
+_TYPES_OF_QUEUE = {
+    "list": "list",
+    "started": "zset",
+    "finished": "zset",
+    "failed": "zset",
+    "canceled": "zset",
+    "deferred": "zset",
+    "ready": "zset",
+    "scheduled": "zset",
+    "number": "string",
+    "bell": "list",
+    "starts": "list",
+    "foreign": "zset",
+}
+_TYPES = {
+    "queues": "set",
+    "suspended": "string",
+    "counters": "hash",
+    "lead": "string",
+    "swept": "string",
+    "aside_notes": "hash",
+    "aside_news": "list",
+}
+
+
+def types_of_queue(queue: str) -> dict[str, str]:
+    """The type of each key that a queue has, by the name of the key."""
+    return {PATTERNS[name] + queue: kind for name, kind in _TYPES_OF_QUEUE.items()}
+
+
+def prefixes_of_queues() -> list[str]:
+    """What stands before the name of a queue in each of its keys."""
+    return [PATTERNS[name] for name in _TYPES_OF_QUEUE]
+
+
+def types_of_all() -> dict[str, str]:
+    """The type of each key that all queues of a server share, by the name of the key."""
+    by_kind = {aside_names(kind): "zset" for kind in ASIDE_KINDS}
+    return {PATTERNS[name]: kind for name, kind in _TYPES.items()} | by_kind
+
+
+# What is set aside: messages and keys.
+ASIDE_KINDS = ("message", "key")
+
+
+def aside_names(kind: str) -> str:
+    """The names of what was set aside of a kind, by when, in seconds."""
+    return PATTERNS["aside_names"] + kind
+
+
+def aside_note(kind: str, name: str) -> str:
+    """The field of the hash of notes that tells of it."""
+    return f"{kind} {name}"
 
 
 def started(queue: str) -> str:

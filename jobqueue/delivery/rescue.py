@@ -22,10 +22,11 @@ from jobqueue import signals
 from jobqueue.broker import registries
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
+from jobqueue.delivery import failures
 from jobqueue.delivery.apart import blame, readable
 from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker, jobs_in, transitions
-from jobqueue.registry import retry_policy_of
+from jobqueue.registry import delay_after
 from jobqueue.sql.blame import may_be_of_a_row
 
 logger = logging.getLogger(__name__)
@@ -96,6 +97,8 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
             )
             if changed:
                 _record_attempt(job, jobs.db, reason)
+        if changed:
+            failures.log_end(job, reason)
         failed += changed
     return failed
 
@@ -105,16 +108,17 @@ def interrupt(job: Job, using: str, reason: str) -> int:
 
     One that cannot be put back on the road is set aside, so that others are.
     """
+    failed = job.failures + 1
+    delay = delay_after(job.processor, failed, JobInterrupted(reason))
     try:
-        changed = _interrupt(job, using, reason)
+        changed = _interrupt(job, using, reason, delay)
     except Exception as error:
         row = jobs_in(using).active().filter(models.Q(worker_id=job.worker_id), pk=job.pk)
-        if not blame(row, error, lambda healthy: _interrupt(_active(healthy, using), using, reason)):
+        if not blame(row, error, lambda healthy: _interrupt(_active(healthy, using), using, reason, delay)):
             raise
         return 1
     if changed:
-        logger.warning("job %d (%s) rescued from attempt %d: %s", job.pk, job.processor, job.attempt, reason)
-        signals.send(signals.job_rescued, Job, job_ids=[job.pk], worker_name=_name(job))
+        _tell(job, reason, delay)
     return changed
 
 
@@ -124,26 +128,36 @@ def _active(job: Job, using: str) -> Job:
     return claimed
 
 
-def _interrupt(job: Job, using: str, reason: str) -> int:
-    failures = job.failures + 1
-    delay = retry_policy_of(job.processor).next_delay(failures, JobInterrupted(reason))
+def _interrupt(job: Job, using: str, reason: str, delay: timedelta | None) -> int:
+    failed = job.failures + 1
     with transaction.atomic(using=using):
         if delay is None:
             changed = transitions.fail(
-                jobs_in(using), job, job.worker_id, failures=failures, reason=f"JobInterrupted: {reason}"
+                jobs_in(using), job, job.worker_id, failures=failed, reason=f"JobInterrupted: {reason}"
             )
         else:
             changed = transitions.run_again(
                 jobs_in(using),
                 job,
                 job.worker_id,
-                failures=failures,
+                failures=failed,
                 reason=f"rescued: {reason}",
                 delay=delay,
             )
         if changed:
             _record_attempt(job, using, reason)
     return changed
+
+
+def _tell(job: Job, reason: str, delay: timedelta | None) -> None:
+    text = f"rescued from a worker: {reason}"
+    if delay is None:
+        failures.log_end(job, text)
+    else:
+        failures.log_retry(job, text, delay)
+    signals.send(signals.job_rescued, Job, job_ids=[job.pk], worker_name=_name(job))
+    if delay is None:
+        signals.send(signals.job_failed, Job, job=job, outcome=None, exception=None)
 
 
 def _record_attempt(job: Job, using: str, message: str) -> None:

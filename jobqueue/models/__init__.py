@@ -2,7 +2,7 @@
 
 from jobqueue.models.attempt import Attempt
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
-from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet, subject_of
+from jobqueue.models.querysets import SKIPPED_PREFIX, UNKNOWN_PREFIX, JobManager, JobQuerySet, subject_of
 from jobqueue.models.queue import Queue
 from jobqueue.models.saving import AtomicSaveMixin
 from jobqueue.models.tally import JobTally
@@ -10,6 +10,7 @@ from jobqueue.models.worker import Worker
 
 __all__ = [
     "SKIPPED_PREFIX",
+    "UNKNOWN_PREFIX",
     "AtomicSaveMixin",
     "Attempt",
     "FailedJob",

@@ -54,6 +54,8 @@ class Job(models.Model):
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     deadline_at = models.DateTimeField(_("deadline"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    # Of a waiting job: workers that cannot run it have handed it on since then, and nobody else took it.
+    unfit_since = models.DateTimeField(_("known to no worker since"), null=True, blank=True)
 
     objects: ClassVar[JobManager] = JobManager()
 
@@ -67,6 +69,7 @@ class Job(models.Model):
             ("cancel_job", _("Can cancel jobs")),
             ("run_job", _("Can run delayed jobs now")),
             ("clear_job", _("Can clear stuck jobs")),
+            ("view_payload", _("Can read payloads, errors and tracebacks of jobs in full")),
         ]
         constraints = [
             # Only a job that never started holds its key: one that runs may have read the world before
@@ -103,6 +106,12 @@ class Job(models.Model):
             models.Index(fields=["created_at"], name="jobqueue_job_created"),
             # What stands on the list of what was set aside: few, so that they are counted at once.
             models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
+            # What a worker looks for that may know more than others: next to none, at most times.
+            models.Index(
+                fields=["id"],
+                condition=models.Q(state="waiting", unfit_since__isnull=False),
+                name="jobqueue_job_unfit",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jobqueue.models.job import Job
 
 SKIPPED_PREFIX = "skipped: "
+UNKNOWN_PREFIX = "no worker knows it: "
 _BATCH = 500
 
 

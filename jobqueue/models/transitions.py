@@ -9,7 +9,7 @@
     |        |     '-----------------'    |     fail
     |        |       run_again            '--------------> [failed]
     | cancel |       hand_back                                |
-    |        v                                                |
+    |        v       hand_on                                  |
     |   [cancelled]                                           |
     |        |                      retry                     |
     '--------'------------------------------------------------'
@@ -162,7 +162,13 @@ def _readable(
 
 def _held(jobs: Jobs, job: Job, worker_id: uuid.UUID | None) -> models.QuerySet[Job]:
     """The guard: this job, if it is still active in this attempt by this worker."""
-    return jobs.filter(models.Q(worker_id=worker_id), pk=job.pk, attempt=job.attempt, state=State.ACTIVE)
+    return _all_held(jobs, [job.pk], job.attempt, worker_id)
+
+
+def _all_held(
+    jobs: Jobs, ids: Sequence[int], attempt: int, worker_id: uuid.UUID | None
+) -> models.QuerySet[Job]:
+    return jobs.filter(models.Q(worker_id=worker_id), pk__in=ids, attempt=attempt, state=State.ACTIVE)
 
 
 def complete(jobs: JobManager, done: Sequence[tuple[int, int, str]], worker_id: uuid.UUID) -> set[int]:
@@ -200,6 +206,7 @@ def run_again(
         run_at=Now() + delay if delay else Now(),
         published_at=None,
         worker=None,
+        unfit_since=None,
         reason=reason[:LONGEST_REASON],
     )
 
@@ -211,6 +218,7 @@ def hand_back(jobs: Jobs, job: Job, worker_id: uuid.UUID | None, *, reason: str)
         worker=None,
         published_at=None,
         run_at=Now(),
+        unfit_since=None,
         reason=reason[:LONGEST_REASON],
     )
 
@@ -226,6 +234,29 @@ def set_aside(jobs: Jobs, why: str) -> int:
         set_aside=why[:LONGEST_REASON],
         reason=f"set aside: {why}"[:LONGEST_REASON],
         finished_at=Now(),
+    )
+
+
+def hand_on(
+    jobs: Jobs, claimed: Sequence[Job], worker_id: uuid.UUID | None, *, reason: str, delay: timedelta
+) -> int:
+    """active -> waiting, in the same attempt, due after `delay`: this worker cannot run them, others may.
+
+    Since when that is so stays noted until one that can has taken the job.
+    """
+    by_attempt: dict[int, list[int]] = {}
+    for job in claimed:
+        by_attempt.setdefault(job.attempt, []).append(job.pk)
+    return sum(
+        _all_held(jobs, ids, attempt, worker_id).update(
+            state=State.WAITING,
+            worker=None,
+            published_at=None,
+            run_at=Now() + delay,
+            unfit_since=Coalesce("unfit_since", Now()),
+            reason=reason[:LONGEST_REASON],
+        )
+        for attempt, ids in by_attempt.items()
     )
 
 
@@ -258,6 +289,7 @@ def retry(jobs: Jobs) -> int:
         published_at=None,
         finished_at=None,
         worker=None,
+        unfit_since=None,
         reason="",
         set_aside="",
         # What never started would claim its unique key again, which another job may hold by now.

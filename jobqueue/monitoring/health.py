@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,13 +15,13 @@ from jobqueue.broker import counters, server
 from jobqueue.conf import get_settings
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.monitoring.probes import Answered, Probe, ask_here
+from jobqueue.sql.databases import databases
+from jobqueue.sql.time_limits import limited
 
 logger = logging.getLogger(__name__)
 
 UP, DOWN = "UP", "DOWN"
-
-# A store that hangs keeps its thread until its own time-out; more probes than threads answer DOWN meanwhile.
-_probes = ThreadPoolExecutor(max_workers=8, thread_name_prefix="jobqueue health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +58,30 @@ def check_queues() -> QueuesHealth:
     What did not answer counts as zero and makes the whole DOWN; so does a Redis that answers but
     refuses messages or evicts them.
     """
-    timeout = get_settings().health_timeout
-    redis = _probes.submit(_probe_redis)
-    counts = _start_database_probe(queue_counts)
-    started = datetime.now(UTC)
-    counted = _answer("database", counts, timeout)
-    left = max(0.0, timeout - (datetime.now(UTC) - started).total_seconds())
-    takes_messages, completed = _answer("Redis", redis, left) or (False, {})
+    asked = _redis_takes_messages.begin()
+    counted = count_jobs()
+    takes_messages, completed = _redis_takes_messages.finish(asked).answer or (False, {})
     return QueuesHealth(
-        is_up=counted is not None and takes_messages,
-        counts=counted or {},
+        is_up=counted.is_there and takes_messages,
+        counts=counted.answer or {},
         completed=completed,
         moment=datetime.now(UTC),
     )
 
 
-def _probe_redis() -> tuple[bool, dict[str, int]]:
+def count_jobs() -> Answered[dict[str, QueueCounts]]:
+    """The counts of open jobs, HEALTH_TIMEOUT at most, also while somebody has a table locked."""
+    return ask_here("the database", _count) if _keeps_to_the_time() else _database_counts.ask()
+
+
+def is_ready() -> bool:
+    """Whether Redis and the database answer."""
+    asked = _redis_answers.begin()
+    answered = ask_here("the database", _select_one) if _keeps_to_the_time() else _database_answers.ask()
+    return answered.is_there and _redis_answers.finish(asked).is_there
+
+
+def _ask_redis_for_room() -> tuple[bool, dict[str, int]]:
     """Whether Redis takes messages and keeps them, and how many jobs it counted as completed."""
     completed = counters.completed("probe")
     try:
@@ -86,50 +92,42 @@ def _probe_redis() -> tuple[bool, dict[str, int]]:
     return True, completed
 
 
-def is_ready() -> bool:
-    """Whether Redis and the database answer."""
-    timeout = get_settings().health_timeout
-    redis = _probes.submit(server.ping, "probe")
-    database = _start_database_probe(_select_one)
-    return (
-        _answer("database", database, timeout) is not None
-        and _answer("Redis", redis, timeout, True) is not None
-    )
+def _count() -> dict[str, QueueCounts]:
+    with ExitStack() as limits:
+        for using in databases():
+            limits.enter_context(limited(using, get_settings().health_timeout))
+        return queue_counts()
 
 
-def _select_one() -> int:
-    with connections["default"].cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return 1
-
-
-def _start_database_probe(probe: Callable[[], Any]) -> Future[Any]:
-    # A SQLite file cannot hang, and a thread would not see a test's uncommitted rows.
-    if connections["default"].vendor == "sqlite":
-        done: Future[Any] = Future()
-        try:
-            done.set_result(probe())
-        except Exception as error:
-            done.set_exception(error)
-        return done
-    return _probes.submit(_probe_database, probe)
-
-
-def _probe_database(probe: Callable[[], Any]) -> Any:
+def _count_and_close() -> dict[str, QueueCounts]:
     try:
-        return probe()
+        return _count()
     finally:
         connections.close_all()
 
 
-def _answer(store: str, future: Future[Any], timeout: float, nothing_is_fine: bool = False) -> Any:
-    """The probe's answer, or None if it failed or is late."""
+def _select_one() -> None:
+    for using in databases():
+        with connections[using].cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+
+def _select_one_and_close() -> None:
     try:
-        answer = future.result(timeout)
-        return True if answer is None and nothing_is_fine else answer
-    except FutureTimeout:
-        logger.warning("%s did not answer within %.1f s", store, timeout)
-    except Exception as error:
-        logger.warning("%s cannot be reached: %s: %s", store, type(error).__name__, error)
-    future.cancel()
-    return None
+        _select_one()
+    finally:
+        connections.close_all()
+
+
+def _keeps_to_the_time() -> bool:
+    """Whether all databases are files, for whose locks a statement waits no longer than it is told to.
+
+    Nor would another thread see what a test has not committed.
+    """
+    return all(connections[using].vendor == "sqlite" for using in databases())
+
+
+_redis_takes_messages = Probe("Redis", _ask_redis_for_room)
+_redis_answers = Probe("Redis", lambda: server.ping("probe"))
+_database_counts = Probe("the database", _count_and_close)
+_database_answers = Probe("the database", _select_one_and_close)

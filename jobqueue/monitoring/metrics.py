@@ -7,20 +7,31 @@ database. One collector shows both at `/metrics`, beside django-prometheus's own
 from __future__ import annotations
 
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 
 from django.conf import settings as django_settings
-from django.db import DatabaseError
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import REGISTRY, Collector
 
 from jobqueue.broker import counters
-from jobqueue.counts.reading import queue_counts
-from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.counts.reading import QueueCounts
+from jobqueue.exceptions import MissingExtra
+from jobqueue.monitoring import health
+from jobqueue.monitoring.probes import Probe
 from jobqueue.registry import all_processors
 
+try:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+    from prometheus_client.exposition import choose_encoder
+    from prometheus_client.multiprocess import MultiProcessCollector
+    from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
+except ImportError as error:
+    raise MissingExtra("the page of metrics", "prometheus-client", extra="metrics") from error
+
 logger = logging.getLogger(__name__)
+
+_MOST_SERIES = 1_000
+"""Of one counter, whatever stands in Redis: a page of metrics is read every few seconds."""
 
 
 class JobQueueCollector(Collector):
@@ -32,22 +43,19 @@ class JobQueueCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of this moment."""
+        asked = _counters.begin()
+        counted = health.count_jobs()
+        read = _counters.finish(asked)
+        yield from _counter_families(read.answer or {})
+        if counted.answer is not None:
+            yield _jobs_gauge(counted.answer)
         up = GaugeMetricFamily("jobqueue_up", "Whether the store could be read", labels=["store"])
-        try:
-            values = counters.read("probe")
-            up.add_metric(["redis"], 1)
-        except BrokerUnavailable as error:
-            logger.warning("no counters: %s", error)
-            values = {}
-            up.add_metric(["redis"], 0)
-        yield from _counter_families(values)
-        try:
-            yield _jobs_gauge()
-            up.add_metric(["database"], 1)
-        except DatabaseError as error:
-            logger.warning("no job counts: %s", error)
-            up.add_metric(["database"], 0)
+        up.add_metric(["redis"], int(read.is_there))
+        up.add_metric(["database"], int(counted.is_there))
         yield up
+
+
+_counters = Probe("Redis", lambda: counters.read("probe"))
 
 
 def _counter_families(values: dict[str, float]) -> Iterator[Metric]:
@@ -67,7 +75,7 @@ def _counter(
     name: str, help_text: str, labels: list[str], by_name: dict[str, dict[tuple[str, ...], float]]
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(name.removesuffix("_total"), help_text, labels=labels)
-    for values, amount in sorted(by_name[name].items()):
+    for values, amount in sorted(by_name[name].items())[:_MOST_SERIES]:
         if len(values) == len(labels):
             family.add_metric(list(values), amount)
     return family
@@ -81,7 +89,9 @@ def _durations(by_name: dict[str, dict[tuple[str, ...], float]]) -> HistogramMet
     )
     bounds = [*(str(bound) for bound in counters.BUCKETS), counters.INFINITY]
     stored = by_name[counters.DURATION_BUCKET]
-    for queue, status in sorted({(values[0], values[1]) for values in stored if len(values) == 3}):
+    for queue, status in sorted({(values[0], values[1]) for values in stored if len(values) == 3})[
+        :_MOST_SERIES
+    ]:
         total, buckets = 0.0, []
         for bound in bounds:
             total += stored.get((queue, status, bound), 0.0)
@@ -90,9 +100,8 @@ def _durations(by_name: dict[str, dict[tuple[str, ...], float]]) -> HistogramMet
     return family
 
 
-def _jobs_gauge() -> GaugeMetricFamily:
+def _jobs_gauge(counts: dict[str, QueueCounts]) -> GaugeMetricFamily:
     family = GaugeMetricFamily("jobqueue_jobs", "Jobs that are not done, by state", labels=["queue", "state"])
-    counts = queue_counts()
     for queue in django_settings.RQ_QUEUES:
         for state, count in counts[queue].as_dict().items():
             family.add_metric([queue, state], count)
@@ -103,3 +112,19 @@ def register() -> None:
     """Add the collector to the default registry, once."""
     if not any(isinstance(known, JobQueueCollector) for known in list(REGISTRY._collector_to_names)):
         REGISTRY.register(JobQueueCollector())
+
+
+def page(accepted: str) -> tuple[bytes, str]:
+    """All that this site counts, as the header Accept asks for it, and the content type of that."""
+    encode, content_type = choose_encoder(accepted)
+    return encode(_registry()), content_type
+
+
+def _registry() -> CollectorRegistry:
+    """The default one; with several processes what all of them wrote, as prometheus-client documents."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    registry.register(JobQueueCollector())
+    return registry

@@ -24,7 +24,7 @@ from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable, Discard
 from jobqueue.models import Job, JobQuerySet, jobs_in, transitions
 from jobqueue.plain_rq.requests import Refused, Request, read
-from jobqueue.registry import Processor, Skipped, get_processor, processor
+from jobqueue.registry import Processor, Skipped, add
 from jobqueue.sql.databases import databases
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def refuse(queue: str, message_id: str, why: str) -> None:
         "and was not run. Enqueue jobs with jobqueue.jobs.enqueue(). Of plain RQ's jobs only those run whose "
         f'function JOBQUEUE["ALLOWED_FUNCTIONS"] names. This one does not, because {why}.'
     )
-    foreign.refuse(queue, message_id, text)
+    foreign.refuse(queue, message_id, why, text)
     logger.error(text)
 
 
@@ -181,5 +181,4 @@ def run_function(
 
 def register() -> Processor:
     """Register the processor of adopted jobs. It has no queue: each job has the one that it came from."""
-    processor(PROCESSOR, queue="")(run_function)
-    return get_processor(PROCESSOR)
+    return add(Processor(PROCESSOR, "", run_function))

@@ -17,7 +17,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
-from jobqueue.worker import loops
+from jobqueue.worker import children, loops, processes
 from jobqueue.worker.board import Slot
 from jobqueue.worker.claim_loop import ClaimLoop
 from jobqueue.worker.claiming import Claim, Identity
@@ -32,6 +32,7 @@ from jobqueue.worker.settler import Settler
 from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
 from jobqueue.worker.threads import JobThreads
+from jobqueue.worker.unfit import UnfitJobs
 
 logger = logging.getLogger(__name__)
 # Seconds that the last outcomes may take to be written down and told before a process goes without them.
@@ -77,6 +78,7 @@ class Executor:
             in_hand=self._in_hand,
             threads=self._threads,
             decisions=self._decisions,
+            unfit=UnfitJobs(self.identity, self._teller, self._give_up),
             affinity=self._affinity,
             stop=self._stop,
             slot=self.slot,
@@ -148,12 +150,19 @@ class Executor:
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
 
+    def _give_up(self, claimed: Claim, outcome: Outcome) -> None:
+        """Have the outcome of a claim settled that no thread took up."""
+        self._in_hand.take([claimed])
+        self._settler.put(outcome)
+
     def _enforce_limits(self) -> float:
         if self._stop.is_overdue():
             logger.warning("Redis or the database does not answer; not waiting for it any longer")
             os._exit(EXIT_JOBS_LEFT)
         limits = self._threads.limits
-        limits.enforce()
+        for job in limits.enforce():
+            # What a thread waits for, such as a command, keeps the exception from arriving.
+            children.kill_those_of(job)
         overrun = limits.overrun(get_settings().timeout_grace)
         if overrun:
             self._end_for_stuck_jobs(overrun)
@@ -161,6 +170,7 @@ class Executor:
 
     def _end_for_stuck_jobs(self, stuck: list[Job]) -> None:
         """A thread that does not take JobTimeout cannot be stopped, only its process can."""
+        processes.kill_descendants()  # before anybody else runs the jobs that started them
         keys = {(job._state.db, job.pk) for job in stuck}
         others = []
         for claimed in self._in_hand.claims:
@@ -224,6 +234,7 @@ class Executor:
         """Hand back what is left and end everything else; what fails, the rescue of another worker does."""
         try:
             if left:
+                processes.kill_descendants()
                 self._in_hand.hand_back(left)
             for loop in self._loops:
                 loop.stop()

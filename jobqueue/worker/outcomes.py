@@ -52,6 +52,8 @@ class Outcome:
     delay: timedelta | None = None
     failure: Failure | None = None
     counts: bool = True
+    exception: BaseException | None = None
+    """What the processor raised."""
 
     @property
     def processor(self) -> Processor | None:
@@ -74,5 +76,5 @@ def count_outcomes(outcomes: Iterable[Outcome]) -> dict[str, float]:
         processor = outcome.processor
         if processor and processor.counter:
             counter = processor.counter
-            amounts[counter_field(counter.name, counter.type_of(job.payload), status)] += 1
+            amounts[counter_field(counter.name, counter.label_of(job.payload), status)] += 1
     return dict(amounts)

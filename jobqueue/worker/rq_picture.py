@@ -16,6 +16,7 @@ from rq import Worker as RQWorker
 from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from rq.worker import WorkerStatus
 
+from jobqueue.broker.refusals import connect_anew_when_refused
 from jobqueue.conf import get_settings
 from jobqueue.worker.board import Totals
 
@@ -132,6 +133,7 @@ def _do_not_wait_for(connection: Redis) -> None:
     timeout = get_settings().health_timeout
     pool.connection_kwargs.update(socket_timeout=timeout, socket_connect_timeout=timeout)
     connection.set_retry(Retry(NoBackoff(), 0))
+    connect_anew_when_refused(connection)
     # The connections there are would keep their old limits.
     pool.disconnect()
     pool.reset()

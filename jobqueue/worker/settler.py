@@ -15,7 +15,7 @@ from django.db import connections
 
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import close_broken_connections, databases
-from jobqueue.worker import settling
+from jobqueue.worker import forks, settling
 from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.telling import Teller
@@ -70,6 +70,7 @@ class Settler:
         """Body of the settler thread."""
         while not self._stopping or self._outcomes:
             self._settle_until_written(self._next_batch())
+            forks.end_if_fork()  # by a listener
         connections.close_all()
 
     def _next_batch(self) -> list[Outcome]:

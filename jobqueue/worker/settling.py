@@ -85,12 +85,14 @@ def news_of(settled: Settled, identity: Identity) -> News:
 def announce(counted: Sequence[Outcome]) -> None:
     """Tell the listeners of outcomes that were written."""
     for outcome in counted:
-        signals.send(_signal_of(outcome), Job, job=outcome.job, outcome=outcome)
+        if outcome.status in DONE:
+            signals.send(signals.job_completed, Job, job=outcome.job, outcome=outcome)
+        else:
+            error = outcome.exception
+            signals.send(_signal_of(outcome), Job, job=outcome.job, outcome=outcome, exception=error)
 
 
 def _signal_of(outcome: Outcome) -> Signal:
-    if outcome.status in DONE:
-        return signals.job_completed
     return signals.job_retried if outcome.status == OutcomeStatus.RETRIED else signals.job_failed
 
 

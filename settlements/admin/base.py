@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import NOTHING, BoundedPaginator, badge
+from jobqueue.admin import NOTHING, BoundedPaginator, BoundedSearch, badge
 from settlements.templatetags.settlement_format import money
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ else:
     AnyModelAdmin = admin.ModelAdmin
 
 
-class SettlementsAdmin(AnyModelAdmin):
+class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
     """Lists that stay quick, with statuses in colour and amounts with their currency."""
 
     paginator = BoundedPaginator
@@ -87,9 +87,3 @@ def link_to(
     except NoReverseMatch:
         return text or str(record)
     return format_html('<a href="{}">{}</a>', url, text or str(record))
-
-
-def masked(address: str) -> str:
-    """Enough of an address to recognise it, too little to read it off."""
-    name, _at, domain = address.rpartition("@")
-    return f"{name[:1]}…{domain and ' at '}{domain}"

@@ -22,7 +22,9 @@ from settlements.truth import Verdict, look
     "reminders.send",
     queue="reminders",
     timeout=30,
-    counter=TypeCounter("settlement_reminders_total", payload_key="reminder_type"),
+    counter=TypeCounter(
+        "settlement_reminders_total", payload_key="reminder_type", known=tuple(ReminderType.values)
+    ),
 )
 def send(
     settlement_id: str,

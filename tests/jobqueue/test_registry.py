@@ -271,3 +271,28 @@ def test_a_counter_takes_its_type_from_the_payload() -> None:
 
 def test_a_counter_may_have_a_fixed_type() -> None:
     assert TypeCounter("x_total", value="all").type_of({"kind": "initial"}) == "all"
+
+
+def test_a_type_that_a_counter_does_not_know_is_counted_as_other() -> None:
+    counter = TypeCounter("known_total", payload_key="kind", known=("initial", "final"))
+
+    assert [counter.label_of({"kind": kind}) for kind in ("initial", "invented", "")] == [
+        "initial",
+        "other",
+        "other",
+    ]
+
+
+def test_a_counter_that_names_no_types_has_a_bounded_number_of_them() -> None:
+    counter = TypeCounter(f"many_{uuid.uuid4().hex}_total", payload_key="kind")
+    labels = {counter.label_of({"kind": f"kind {number}"}) for number in range(1_000)}
+
+    assert len(labels) == 101
+    assert "other" in labels
+    assert counter.label_of({"kind": "kind 0"}) == "kind 0"
+
+
+def test_a_type_that_is_too_long_for_a_label_is_counted_as_other() -> None:
+    counter = TypeCounter(f"long_{uuid.uuid4().hex}_total", payload_key="kind")
+
+    assert counter.label_of({"kind": "k" * 101}) == "other"

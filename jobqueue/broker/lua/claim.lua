@@ -22,16 +22,16 @@ local function left_by_rate(queue, room)
   if rate == 0 then
     return 0
   end
-  local newest = tonumber(redis.call('LINDEX', starts, 0))
+  local newest = tonumber(call('LINDEX', starts, 0))
   if not newest or newest > milliseconds then
-    redis.call('DEL', starts)
+    call('DEL', starts)
     for _ = 1, rate do
-      redis.call('LPUSH', starts, milliseconds)
+      call('LPUSH', starts, milliseconds)
     end
   end
   local left = 0
   while left < room and left < rate do
-    local start = tonumber(redis.call('LINDEX', starts, rate - 1 - left))
+    local start = tonumber(call('LINDEX', starts, rate - 1 - left))
     if start and start + window > milliseconds then
       local wait = start + window - milliseconds
       pause = pause and math.min(pause, wait) or wait
@@ -51,7 +51,7 @@ local function room_of(queue, waiting)
   end
   local held_back = false
   if queue.concurrency and room > 0 then
-    local open = math.max(0, queue.concurrency - redis.call('ZCARD', key.started .. queue.name))
+    local open = math.max(0, queue.concurrency - call('ZCARD', key.started .. queue.name))
     held_back = open < room
     room = math.min(room, open)
   end
@@ -65,26 +65,26 @@ local function room_of(queue, waiting)
 end
 
 local function start(message)
-  redis.call('HSET', key.job .. message, 'status', 'started', 'worker_name', worker_name,
+  call('HSET', key.job .. message, 'status', 'started', 'worker_name', worker_name,
     'started_at', now, 'claimed_at', seconds)
 end
 
 local function quarantine(queue, message)
-  redis.call('ZADD', key.failed .. queue, seconds + YEAR, message)
-  redis.call('ZADD', key.foreign .. queue, seconds + DECIDES_WITHIN, message)
+  call('ZADD', key.failed .. queue, seconds + YEAR, message)
+  call('ZADD', key.foreign .. queue, seconds + DECIDES_WITHIN, message)
 end
 
 local function count_starts(queue, number)
   local starts = key.starts .. queue.name
   for _ = 1, number do
-    redis.call('LPUSH', starts, milliseconds)
+    call('LPUSH', starts, milliseconds)
   end
-  redis.call('LTRIM', starts, 0, queue.rate - 1)
+  call('LTRIM', starts, 0, queue.rate - 1)
 end
 
 local function take(queue, room)
   local name, entries, started, quarantined = queue.name, {}, {}, {}
-  for _, message in ipairs(redis.call('LPOP', key.list .. name, room) or {}) do
+  for _, message in ipairs(call('LPOP', key.list .. name, room) or {}) do
     if is_ours(message) then
       start(message)
       started[#started + 1] = message
@@ -107,14 +107,14 @@ end
 
 local function serve(queue)
   local list = key.list .. queue.name
-  local waiting = redis.call('LLEN', list)
+  local waiting = call('LLEN', list)
   if waiting == 0 then
     return
   end
   local room, held_back = room_of(queue, waiting)
   if room > 0 then
     take(queue, room)
-    waiting = redis.call('LLEN', list)
+    waiting = call('LLEN', list)
   end
   -- What a limit holds back wakes nobody: its time, or the end of another job, does.
   if waiting > 0 and not held_back then
@@ -122,7 +122,7 @@ local function serve(queue)
   end
 end
 
-if redis.call('EXISTS', key.suspended) == 0 then
+if call('EXISTS', key.suspended) == 0 then
   for <<queues>> in queues() do
     serve({name = name, rate = tonumber(rate), concurrency = tonumber(concurrency)})
   end

@@ -6,20 +6,20 @@ local unknown = {}
 
 local function is_queued(queue, list)
   local number = number_of_list(queue)
-  return redis.call('LLEN', key.list .. queue) > 0 and (list == number or number == '' or (list or '') == '')
+  return call('LLEN', key.list .. queue) > 0 and (list == number or number == '' or (list or '') == '')
 end
 
 local function is_started(queue, message)
-  local claimed_at = tonumber(redis.call('HGET', key.job .. message, 'claimed_at') or 0)
+  local claimed_at = tonumber(call('HGET', key.job .. message, 'claimed_at') or 0)
   local known = false
   for worker in workers() do
     local entry = message .. ':' .. worker
-    if redis.call('ZSCORE', key.started .. queue, entry) then
+    if call('ZSCORE', key.started .. queue, entry) then
       if now - claimed_at < tonumber(patience) then
         known = true
       else
         -- Its worker never heard of it and will not clean up.
-        redis.call('ZREM', key.started .. queue, entry)
+        call('ZREM', key.started .. queue, entry)
       end
     end
   end
@@ -27,7 +27,7 @@ local function is_started(queue, message)
 end
 
 for <<messages>> in messages() do
-  local status, list = unpack(redis.call('HMGET', key.job .. id, 'status', 'list'))
+  local status, list = unpack(call('HMGET', key.job .. id, 'status', 'list'))
   local known = status == 'queued' and is_queued(queue, list) or status == 'started' and is_started(queue, id)
   if not known then
     unknown[#unknown + 1] = id

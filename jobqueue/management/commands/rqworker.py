@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
@@ -17,6 +18,7 @@ from django_rq.management.commands.rqworker import Command as DjangoRQCommand
 from django_rq.workers import get_worker
 
 from jobqueue.broker import server
+from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.sql.databases import databases
 from jobqueue.worker import options, supervisor
@@ -76,6 +78,7 @@ class Command(DjangoRQCommand):
         return worker
 
     def _check(self, names: tuple[str, ...], given: dict[str, Any]) -> list[str]:
+        _check_settings()
         configured = list(django_settings.RQ_QUEUES)
         unknown = [name for name in names if name not in configured]
         if unknown:
@@ -98,6 +101,18 @@ class Command(DjangoRQCommand):
                     logger.warning("waiting for Redis: %s", error)
                 told = True
                 time.sleep(0.5)
+
+
+def _check_settings() -> None:
+    try:
+        aliases = get_settings().databases
+    except ImproperlyConfigured as error:
+        raise CommandError(f"JOBQUEUE cannot be used: {error}") from error
+    unknown = [using for using in aliases if using not in connections]
+    if unknown:
+        raise CommandError(
+            f"JOBQUEUE DATABASES names {', '.join(unknown)}; DATABASES has: {', '.join(connections)}"
+        )
 
 
 def _check_tables(using: str) -> None:

@@ -46,7 +46,7 @@ Rows = dict[int, dict[str, Any]]
 ARROWS = {
     (State.WAITING, State.ACTIVE): {"claim"},
     (State.WAITING, State.CANCELLED): {"cancel"},
-    (State.ACTIVE, State.WAITING): {"run_again", "hand_back"},
+    (State.ACTIVE, State.WAITING): {"run_again", "hand_back", "hand_on"},
     (State.ACTIVE, State.COMPLETED): {"complete"},
     (State.ACTIVE, State.FAILED): {"fail", "set_aside"},
     (State.WAITING, State.FAILED): {"set_aside"},
@@ -220,6 +220,19 @@ class Verbs(RuleBasedStateMachine):
         if self._end("hand_back", claim, by, reason="stopped"):
             job = self.expected[claim.job.pk]
             job.wait(is_due=True)
+            job.worker_id = None
+
+    @rule(claim=claims, by=by)
+    def hand_on(self, claim: Held, by: uuid.UUID | None) -> None:
+        """A worker, or somebody in its place, leaves a job to others who may know it."""
+        worker_id = by or claim.worker_id
+        is_held = self._is_held(claim.job, worker_id)
+        changed = transitions.hand_on(Job.objects, [claim.job], worker_id, reason="unknown", delay=LONG)
+        assert changed == is_held
+        self.called = "hand_on"
+        if is_held:
+            job = self.expected[claim.job.pk]
+            job.wait(is_due=False)
             job.worker_id = None
 
     def _end(self, verb: str, claim: Held, by: uuid.UUID | None, **details: Any) -> bool:

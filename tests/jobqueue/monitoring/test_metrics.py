@@ -15,17 +15,27 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobqueue.broker import counters, message, queues
+from jobqueue.broker import counters, keys, message, queues
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
-from jobqueue.monitoring import metrics
+from jobqueue.monitoring import health, metrics
 from jobqueue.worker import performing
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
-from tests.jobqueue.processors_for_tests import DISCARD, FAIL, ON_REMINDERS, RETRY_LATER, SKIP, SUCCEED
+from tests.jobqueue.processors_for_tests import (
+    COUNTED,
+    DISCARD,
+    FAIL,
+    ON_REMINDERS,
+    RETRY_LATER,
+    SKIP,
+    SUCCEED,
+)
 from tests.jobqueue.steps import IDENTITY, claimed, make_worker, run, settle
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
+# The counts are read on a thread of their own.
+with_committed_rows = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
 LABELS = ("queue", "type", "store", "state", "status", "le")
 
@@ -179,6 +189,7 @@ def test_no_worker_is_named_on_the_page(client: Client) -> None:
     assert worker.id.hex not in page
 
 
+@with_committed_rows
 def test_jobs_that_are_not_done_are_shown_by_queue_and_state(client: Client) -> None:
     enqueue(SUCCEED)
     enqueue(SUCCEED, delay=60)
@@ -189,6 +200,7 @@ def test_jobs_that_are_not_done_are_shown_by_queue_and_state(client: Client) -> 
     assert gauge["settlement", "failed"] == 0
 
 
+@with_committed_rows
 def test_jobs_of_every_database_are_shown(client: Client) -> None:
     enqueue(SUCCEED)
     enqueue(SUCCEED, using="other")
@@ -210,7 +222,7 @@ def test_with_the_database_away_the_page_is_there_and_says_so(
     def away() -> None:
         raise OperationalError("the database is away")
 
-    monkeypatch.setattr(metrics, "queue_counts", away)
+    monkeypatch.setattr(health, "queue_counts", away)
 
     assert _samples(client, "jobqueue_up", "jobqueue_up") == {("redis",): 1, ("database",): 0}
     assert _samples(client, "job_processing") == {("email", "completed"): 1}
@@ -233,9 +245,25 @@ def test_a_counter_that_somebody_else_wrote_does_not_break_the_page(
 
 
 def test_values_of_labels_are_escaped(client: Client) -> None:
-    _settle("email.notification", {"template_type": 'a"b\\c\nd'}, OutcomeStatus.COMPLETED)
+    _settle(COUNTED, {"kind": 'a"b\\c\nd'}, OutcomeStatus.COMPLETED)
 
-    assert _samples(client, "email_notifications") == {('a"b\\c\nd', "completed"): 1}
+    assert _samples(client, "sample_runs") == {('a"b\\c\nd', "completed"): 1}
+
+
+def test_types_that_no_letter_has_are_counted_as_one(client: Client) -> None:
+    for number in range(5):
+        _settle("email.notification", {"template_type": f"invented {number}"}, OutcomeStatus.COMPLETED)
+
+    assert _samples(client, "email_notifications") == {("other", "completed"): 5}
+
+
+def test_whatever_stands_in_redis_a_counter_has_at_most_a_thousand_series(
+    client: Client, redis_client: redis.Redis
+) -> None:
+    names = [counters.field(counters.JOBS, f"queue {number}", "completed") for number in range(2_000)]
+    redis_client.hset(keys.COUNTERS, mapping=dict.fromkeys(names, 1))
+
+    assert len(_samples(client, "job_processing")) == 1_000
 
 
 def test_a_scrape_changes_nothing_in_redis(client: Client, redis_client: redis.Redis) -> None:

@@ -1,0 +1,26 @@
+"""This site's admin: Django's, with rules that hold for the pages of every app in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.apps import AdminConfig
+
+
+class BoundedAdminConfig(AdminConfig):
+    """The admin; each of its search boxes takes what a person would type."""
+
+    def ready(self) -> None:
+        """Find the pages of all apps, and bound the searches of those that do not so themselves."""
+        super().ready()
+        from jobqueue.admin import BoundedSearch
+
+        for model, pages in list(admin.site._registry.items()):
+            if not isinstance(pages, BoundedSearch):
+                admin.site.unregister(model)
+                admin.site.register(model, _bounded(type(pages), BoundedSearch))
+
+
+def _bounded(pages: type[Any], bounded: type[Any]) -> type[Any]:
+    return type(pages.__name__, (bounded, pages), {"__module__": pages.__module__})

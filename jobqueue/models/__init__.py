@@ -7,6 +7,7 @@ from jobqueue.models.queue import Queue
 from jobqueue.models.saving import AtomicSaveMixin
 from jobqueue.models.tally import JobTally
 from jobqueue.models.worker import Worker
+from jobqueue.models.written import WrittenManager, alias_of
 
 __all__ = [
     "SKIPPED_PREFIX",
@@ -22,6 +23,8 @@ __all__ = [
     "SetAsideJob",
     "StuckJob",
     "Worker",
+    "WrittenManager",
+    "alias_of",
     "jobs_in",
     "subject_of",
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from django.db import models, router, transaction
+from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +15,7 @@ from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import transitions
 from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet
 from jobqueue.models.worker import Worker
+from jobqueue.models.written import alias_of
 from jobqueue.sql import rows
 
 
@@ -104,14 +105,14 @@ class Job(models.Model):
                 fields=["subject", "-id"], condition=~models.Q(subject=""), name="jobqueue_job_subject"
             ),
             models.Index(fields=["created_at"], name="jobqueue_job_created"),
-            # What stands on the list of what was set aside: few, so that they are counted at once.
-            models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
             # What a worker looks for that may know more than others: next to none, at most times.
             models.Index(
                 fields=["id"],
                 condition=models.Q(state="waiting", unfit_since__isnull=False),
                 name="jobqueue_job_unfit",
             ),
+            # What stands on the list of what was set aside: few, so that they are counted at once.
+            models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
         ]
 
     def __str__(self) -> str:
@@ -153,7 +154,13 @@ class Job(models.Model):
 
     @property
     def _written_to(self) -> str:
-        return self._state.db or router.db_for_write(Job, instance=self)
+        return alias_of(self)
+
+    def refresh_from_db(
+        self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None
+    ) -> None:
+        """Read the row again, and what was not read of it, where it is written."""
+        super().refresh_from_db(using or self._written_to, fields, from_queryset)
 
     def _take(self, verb: Callable[[JobQuerySet], int], name: str, allowed: Sequence[str]) -> None:
         """Take this step, or refuse with what would be allowed; the instance is as its row afterwards."""

@@ -15,6 +15,7 @@ from jobqueue.conf import get_settings
 from jobqueue.models import transitions
 from jobqueue.models.transitions import State
 from jobqueue.models.worker import Worker
+from jobqueue.models.written import WrittenManager
 from jobqueue.sql.tolerant import TolerantQuerySet
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class JobQuerySet(TolerantQuerySet["Job"]):
 _ManagerOfJobs = models.Manager.from_queryset(JobQuerySet)
 
 
-class JobManager(_ManagerOfJobs["Job"]):
+class JobManager(WrittenManager["Job"], _ManagerOfJobs["Job"]):
     """The jobs of one database, whose running ones are counted before others start."""
 
     def within_limits(

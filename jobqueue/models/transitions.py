@@ -223,20 +223,6 @@ def hand_back(jobs: Jobs, job: Job, worker_id: uuid.UUID | None, *, reason: str)
     )
 
 
-def set_aside(jobs: Jobs, why: str) -> int:
-    """waiting or active -> failed: it cannot be worked on, and keeps others from nothing. It says why.
-
-    Nothing else of the row is touched or looked at. Active ones of living workers are none of the caller's:
-    `JobQuerySet.free_or_held_by` leaves them out.
-    """
-    return jobs.filter(state__in=CAN_BE_SET_ASIDE).update(
-        state=State.FAILED,
-        set_aside=why[:LONGEST_REASON],
-        reason=f"set aside: {why}"[:LONGEST_REASON],
-        finished_at=Now(),
-    )
-
-
 def hand_on(
     jobs: Jobs, claimed: Sequence[Job], worker_id: uuid.UUID | None, *, reason: str, delay: timedelta
 ) -> int:
@@ -257,6 +243,20 @@ def hand_on(
             reason=reason[:LONGEST_REASON],
         )
         for attempt, ids in by_attempt.items()
+    )
+
+
+def set_aside(jobs: Jobs, why: str) -> int:
+    """waiting or active -> failed: it cannot be worked on, and keeps others from nothing. It says why.
+
+    Nothing else of the row is touched or looked at. Active ones of living workers are none of the caller's:
+    `JobQuerySet.free_or_held_by` leaves them out.
+    """
+    return jobs.filter(state__in=CAN_BE_SET_ASIDE).update(
+        state=State.FAILED,
+        set_aside=why[:LONGEST_REASON],
+        reason=f"set aside: {why}"[:LONGEST_REASON],
+        finished_at=Now(),
     )
 
 

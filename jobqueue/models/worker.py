@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.sql.tolerant import TolerantQuerySet
+from jobqueue.models.written import TolerantManager
 
 
 class Worker(models.Model):
@@ -24,7 +24,7 @@ class Worker(models.Model):
     heartbeat_at = models.DateTimeField(_("last heartbeat"), db_default=Now(), db_index=True)
     stopping = models.BooleanField(_("stopping"), default=False)
 
-    objects = models.Manager.from_queryset(TolerantQuerySet)()
+    objects = TolerantManager()
 
     class Meta:
         ordering = ["-started_at"]

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,8 +22,8 @@ _MIGRATED, _NAME = "migrated", "site"
 class CrashingPostgreSQL:
     """A durable PostgreSQL, with all tables in a database that `renew` makes anew for each test."""
 
-    def __init__(self, folder: Path) -> None:
-        self._server = PostgreSQLServer(folder / "postgresql")
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._server = PostgreSQLServer(folder / "postgresql", environment)
         self._is_up = False
         self._held: int | None = None
 

@@ -159,7 +159,7 @@ def processor(
     """
     described = _described(name, queue, retry, timeout, counter)
 
-    def register(function: Callable[..., Any]) -> Processor:
+    def register(function: Callable[..., Answer]) -> Processor:
         if isinstance(function, Processor):
             function = function.function
         why = trouble_with(function)

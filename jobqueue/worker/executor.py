@@ -121,7 +121,7 @@ class Executor:
             Loop("heartbeat", loops.heartbeat(worker, self.slot.alive)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
-            Loop("rescue", loops.rescuer()),
+            Loop("rescue", loops.rescuer(self.options.queues)),
             Loop("queue decisions", self._read_decisions),
         ]
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
@@ -177,13 +177,9 @@ class Executor:
                 others.append(claimed)
                 continue
             rescue.interrupt(job, using, "ran past its time limit and could not be stopped")
-        if others and not self._has_supervisor():
+        if others and not self.options.has_supervisor():
             self._in_hand.hand_back(others)
         os._exit(EXIT_STUCK_JOB)
-
-    def _has_supervisor(self) -> bool:
-        """Whether somebody hands the jobs back once this process, and with it every job, has ended."""
-        return self.options.supervisor is not None and self.options.supervisor == os.getppid()
 
     # Stop -----------------------------------------------------------------------------------------
 
@@ -199,7 +195,7 @@ class Executor:
         self._let_jobs_finish(started + self.options.shutdown_timeout, may_take_long)
         self._settle_the_last()
         left = self._in_hand.claims
-        if left and self._has_supervisor():
+        if left and self.options.has_supervisor():
             # While they run on here nobody else must start them.
             return EXIT_JOBS_LEFT
         self._leave(left)

@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+NO_SCHEDULER = (
+    "--with-scheduler is refused, for no scheduler is needed: every worker starts delayed jobs by itself. "
+    "Enqueue them with jobqueue.jobs.enqueue(), with run_at=… or delay=…. What RQ's own scheduler would "
+    "start is set aside."
+)
+
+
 class Command(DjangoRQCommand):
     """Runs the jobs of the given queues, delayed and retried ones included, until SIGTERM or SIGINT."""
 
@@ -56,7 +63,6 @@ class Command(DjangoRQCommand):
         connections.close_all()
         worker.work(
             burst=given["burst"],
-            with_scheduler=given["with_scheduler"],
             logging_level=level,
             max_jobs=given["max_jobs"],
             max_idle_time=given["max_idle_time"],
@@ -84,6 +90,8 @@ class Command(DjangoRQCommand):
         unknown = [name for name in names if name not in configured]
         if unknown:
             raise CommandError(f"no queue named {', '.join(unknown)}; RQ_QUEUES has: {', '.join(configured)}")
+        if given["with_scheduler"]:
+            raise CommandError(NO_SCHEDULER)
         try:
             options.check(given)
         except ValueError as error:

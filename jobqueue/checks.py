@@ -9,7 +9,6 @@ from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
 from django.utils.module_loading import import_string
 
 from jobqueue import plain_rq
@@ -18,7 +17,7 @@ from jobqueue.broker.message import DATABASE_ALIAS
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.registry import all_processors
-from jobqueue.sql.databases import can_serve, databases
+from jobqueue.sql.databases import databases
 
 
 @register("jobqueue")
@@ -52,22 +51,6 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[C
         )
         for using in databases()
         if not DATABASE_ALIAS.fullmatch(using)
-    ]
-
-
-@register("jobqueue")
-def check_kinds_of_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Claims and counts are written for PostgreSQL and SQLite."""
-    if check_settings(None):
-        return []
-    return [
-        Error(
-            f"the jobs of the database {using!r} cannot be run: {connections[using].vendor} is not served",
-            hint="Keep jobs in PostgreSQL or SQLite, or leave the database out of JOBQUEUE DATABASES.",
-            id="jobqueue.E008",
-        )
-        for using in databases()
-        if using in connections and not can_serve(using)
     ]
 
 

@@ -23,6 +23,7 @@ from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, transitions
+from jobqueue.sql.writing import run_when_free, writing
 
 logger = logging.getLogger(__name__)
 # What the relay holds in memory of the next moment; the rest is published when it is due.
@@ -65,7 +66,8 @@ def _is_any_near(jobs: Sequence[Job]) -> bool:
 
 
 def _mark_unpublished(job_ids: list[int], using: str) -> None:
-    transitions.mark_unpublished(Job.objects.using(using).filter(pk__in=job_ids))
+    rows = Job.objects.using(using).filter(pk__in=job_ids)
+    run_when_free(using, lambda: transitions.mark_unpublished(rows))
 
 
 def unpublish(attempts: Sequence[tuple[int, int]], using: str) -> int:
@@ -74,7 +76,7 @@ def unpublish(attempts: Sequence[tuple[int, int]], using: str) -> int:
     What somebody has locked is left out: they change it, and publish it again or end it.
     """
     wanted = dict(attempts)
-    with transaction.atomic(using=using):
+    with writing(using):
         rows = Job.objects.using(using).waiting().filter(pk__in=wanted, published_at__isnull=False)
         if connections[using].features.has_select_for_update_skip_locked:
             rows = rows.select_for_update(skip_locked=True)
@@ -111,7 +113,9 @@ def publish_due(using: str, *, overdue_by: float = 0.0, except_for: Sequence[int
     unpublished = publishable(using).filter(published_at__isnull=True)
     if except_for:
         unpublished = unpublished.exclude(pk__in=except_for)
-    with transaction.atomic(using=using):
+    if connections[using].vendor == "sqlite" and not unpublished.filter(run_at__lte=Now()).exists():
+        return 0  # nobody waits for a lock while there is nothing to write
+    with writing(using):
         due = unpublished.filter(run_at__lte=Now() - timedelta(seconds=overdue_by)).order_by("run_at")
         if connections[using].features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True)

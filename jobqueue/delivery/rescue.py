@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -24,6 +24,7 @@ from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker, jobs_in, transitions
 from jobqueue.registry import retry_policy_of
+from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
     """End active jobs as failed, with a failed attempt that says why. Returns how many."""
     failed = 0
     for job in jobs.filter(state=Job.State.ACTIVE).select_related("worker"):
-        with transaction.atomic(using=jobs.db):
+        with writing(jobs.db):
             changed = transitions.fail(
                 jobs_in(jobs.db), job, job.worker_id, failures=job.failures + 1, reason=reason
             )
@@ -100,7 +101,7 @@ def interrupt(job: Job, using: str, reason: str) -> int:
     """Take an active job from its worker, using up an attempt. Returns 0 if it was not active any more."""
     failures = job.failures + 1
     delay = retry_policy_of(job.processor).next_delay(failures, JobInterrupted(reason))
-    with transaction.atomic(using=using):
+    with writing(using):
         if delay is None:
             changed = transitions.fail(
                 jobs_in(using), job, job.worker_id, failures=failures, reason=f"JobInterrupted: {reason}"

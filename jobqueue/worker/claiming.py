@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections
 
 from jobqueue import plain_rq
 from jobqueue.broker import queues
@@ -19,6 +19,7 @@ from jobqueue.broker.message import Message
 from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
+from jobqueue.sql.writing import writing
 from jobqueue.worker.telling import News, Teller
 
 logger = logging.getLogger(__name__)
@@ -186,7 +187,7 @@ def _claim_rows(
     if not concurrency:
         return _sorted(messages, keys, transitions.claim(jobs, keys, identity.id), using)
     # Redis counted already; but a Redis that was emptied does not know what runs.
-    with transaction.atomic(using=using):
+    with writing(using):
         allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], concurrency)
         rows = transitions.claim(jobs, allowed, identity.id)
     return _sorted(messages, allowed, rows, using)

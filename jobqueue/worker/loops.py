@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models.functions import Now
 
 from jobqueue import plain_rq
@@ -22,6 +22,7 @@ from jobqueue.delivery import rescue
 from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
+from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
 # So many seconds after the database is back every worker has given a sign of life.
@@ -137,7 +138,7 @@ def heartbeat(worker: Worker, written: Callable[[], None] = lambda: None) -> Cal
 
 def register(worker: Worker, using: str) -> None:
     """Write the worker's row in one database."""
-    with transaction.atomic(using=using):
+    with writing(using):
         Worker.objects.using(using).update_or_create(
             pk=worker.pk,
             defaults={

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import transaction
 from django.dispatch import Signal
 
 from jobqueue import plain_rq, signals
 from jobqueue.broker.message import Message
 from jobqueue.models import Attempt, Job, jobs_in, transitions
+from jobqueue.sql.writing import writing
 from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import DONE, Outcome, OutcomeStatus, count_outcomes
 from jobqueue.worker.performing import clean
@@ -104,7 +104,7 @@ def _settle_rows(outcomes: list[Outcome], using: str, identity: Identity) -> Ite
     yield from (outcome for outcome in done if outcome.job.pk in ours)
     for outcome in outcomes:
         if outcome.status not in DONE:
-            with transaction.atomic(using=using):
+            with writing(using):
                 is_ours = _settle_failure(outcome, using, identity)
             if is_ours:
                 yield outcome

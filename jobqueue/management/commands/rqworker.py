@@ -18,7 +18,9 @@ from django_rq.workers import get_worker
 
 from jobqueue.broker import server
 from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.management import preconditions
 from jobqueue.sql.databases import databases
+from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.worker import options, supervisor
 from jobqueue.worker.options import Options
 from jobqueue.worker.supervisor import SupervisorWorker
@@ -41,6 +43,7 @@ class Command(DjangoRQCommand):
 
     def handle(self, *args: str, **given: Any) -> None:
         """Run the worker; the exit code is 0 only for a stop that was asked for."""
+        wait_for_locks_in_this_process()
         queues = self._check(args, given)
         supervisor.end_when_asked_to_stop()
         if given["pid"]:
@@ -76,6 +79,9 @@ class Command(DjangoRQCommand):
         return worker
 
     def _check(self, names: tuple[str, ...], given: dict[str, Any]) -> list[str]:
+        # Also where the system's checks are skipped.
+        for refusal in preconditions.refusals():
+            raise CommandError(refusal)
         configured = list(django_settings.RQ_QUEUES)
         unknown = [name for name in names if name not in configured]
         if unknown:

@@ -13,11 +13,13 @@ ARGS ?=
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
+# Exactly what the lock files name, and no byte else.
+INSTALL := -m pip --disable-pip-version-check --quiet install --require-hashes
+LOCK := .tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test test-fast test-times test-browser soak bench house
+.PHONY: help demo demo-reset test test-fast test-times test-browser test-package matrix soak bench house lock
 .PHONY: lint lint-style lint-types lint-imports lint-migrations format
 
 help: ## show the targets
@@ -44,6 +46,12 @@ test-times: $(VENV)/.installed-dev ## measure anew which tests `make test-fast` 
 test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (needs chromium)
 	$(PYTHON) -m pytest -m browser $(ARGS)
 
+test-package: $(VENV)/.installed-dev ## build the wheel, install it in an empty project and follow README there (needs pip's index)
+	TEST_DATABASE_URL= $(PYTHON) -m pytest -m package -n $(CORES) --dist load $(ARGS)
+
+matrix: .tools/.installed ## run the tests with every Python found here and every Django that is served (SAMPLE=1 for some of them)
+	SAMPLE=$(SAMPLE) WORKERS=$(WORKERS) .tools/bin/nox $(if $(ARGS),-- $(ARGS))
+
 soak: $(VENV)/.installed-dev ## run the long trials of faults (MINUTES=10 for each, TEST_DATABASE_URL=…)
 	SOAK_MINUTES=$(MINUTES) $(PYTHON) -m pytest -m soak $(ARGS) tests/soak
 
@@ -68,24 +76,40 @@ house: | $(PYTHON) ## measure whether the house is in order: lengths, circles, w
 bench: .bench/.installed-python .bench/.installed-node ## compare with the peers (needs redis-server, PostgreSQL, node; ARGS="--help")
 	.bench/venv/bin/python -m benchmarks $(ARGS)
 
+# What is locked already stays as it is unless the requirements exclude it or ARGS="--upgrade" renews all. All files agree
+# with locks/dev.txt as far as they can: it is what uv starts from.
+lock: .tools/.installed ## write locks/ anew from the requirements (ARGS="--upgrade" for the newest of all)
+	$(LOCK) $(ARGS) requirements-dev.txt --output-file locks/dev.txt
+	$(LOCK) $(ARGS) requirements-tools.txt --output-file locks/tools.txt
+	@for name in production demo bench; do cp locks/dev.txt locks/$$name.txt; done
+	$(LOCK) requirements.txt --output-file locks/production.txt
+	$(LOCK) requirements-demo.txt --output-file locks/demo.txt
+	$(LOCK) requirements-bench.txt --output-file locks/bench.txt
+
 format: $(VENV)/.installed-dev ## put the code in its standard form
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-$(VENV)/.installed: requirements.txt | $(PYTHON)
-	@echo "Installing what the site needs into $(VENV) …"
-	@$(PIP) install -r requirements.txt
+$(VENV)/.installed: locks/demo.txt | $(PYTHON)
+	@echo "Installing what the demo needs into $(VENV) …"
+	@$(PYTHON) $(INSTALL) -r locks/demo.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements.txt requirements-dev.txt | $(PYTHON)
+$(VENV)/.installed-dev: locks/dev.txt | $(PYTHON)
 	@echo "Installing what the tests need into $(VENV) …"
-	@$(PIP) install -r requirements-dev.txt
+	@$(PYTHON) $(INSTALL) -r locks/dev.txt
 	@touch $(VENV)/.installed $@
 
-.bench/.installed-python: requirements.txt requirements-bench.txt | $(PYTHON)
+.tools/.installed: locks/tools.txt | $(PYTHON)
+	@echo "Installing the tools into .tools …"
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/python $(INSTALL) -r locks/tools.txt
+	@touch $@
+
+.bench/.installed-python: locks/bench.txt | $(PYTHON)
 	@echo "Installing the peers of the benchmarks into .bench/venv …"
 	@$(PYTHON) -m venv .bench/venv
-	@.bench/venv/bin/python -m pip --disable-pip-version-check --quiet install -r requirements-bench.txt
+	@.bench/venv/bin/python $(INSTALL) -r locks/bench.txt
 	@touch $@
 
 .bench/.installed-node: benchmarks/package.json

@@ -1,5 +1,7 @@
 """Wires the job queue when Django starts."""
 
+from importlib.util import find_spec
+
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate, pre_save
 from django.utils.module_loading import autodiscover_modules
@@ -18,11 +20,18 @@ class JobQueueConfig(AppConfig):
         from jobqueue.counts import proof
         from jobqueue.management import preconditions
         from jobqueue.models import JobTally
-        from jobqueue.monitoring import metrics
 
         assert checks and preconditions  # importing them registers the checks
-        metrics.register()
+        _show_metrics()
         plain_rq.register()
         post_migrate.connect(proof.after_migrate, sender=self)
         pre_save.connect(proof.before_save, sender=JobTally)
         autodiscover_modules("processors")
+
+
+def _show_metrics() -> None:
+    """Add ours to what prometheus-client shows, where it is installed (the extra `metrics`)."""
+    if find_spec("prometheus_client") is not None:
+        from jobqueue.monitoring import metrics
+
+        metrics.register()

@@ -9,6 +9,7 @@ from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from jobqueue import plain_rq
@@ -16,17 +17,27 @@ from jobqueue.broker import server
 from jobqueue.broker.message import DATABASE_ALIAS
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.registry import all_processors
+from jobqueue.registry import all_processors, name_meant
 from jobqueue.sql.databases import databases
+from jobqueue.values import shown
 
 
 @register("jobqueue")
 def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """JOBQUEUE and RQ_QUEUES are usable."""
-    if not getattr(django_settings, "RQ_QUEUES", None):
+    queues: Any = getattr(django_settings, "RQ_QUEUES", None)
+    if not queues:
         return [
             Error(
                 "RQ_QUEUES names no queue",
+                hint="Configure django-rq's queues, see its README.",
+                id="jobqueue.E001",
+            )
+        ]
+    if not isinstance(queues, dict):
+        return [
+            Error(
+                f"RQ_QUEUES must be a dict of queues by name, not {shown(queues)}",
                 hint="Configure django-rq's queues, see its README.",
                 id="jobqueue.E001",
             )
@@ -40,10 +51,19 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
 
 @register("jobqueue")
 def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """The alias of a database stands in the ids of its messages."""
+    """The databases are there; the alias of one stands in the ids of its messages."""
     if check_settings(None):
         return []
-    return [
+    unknown: list[CheckMessage] = [
+        Error(
+            f"JOBQUEUE DATABASES names {using!r}, which DATABASES does not have",
+            hint=f"Use some of: {', '.join(connections)}.",
+            id="jobqueue.E020",
+        )
+        for using in databases()
+        if DATABASE_ALIAS.fullmatch(using) and using not in connections
+    ]
+    unfit = [
         Error(
             f"the jobs of the database {using!r} cannot be run: their messages would not be recognised",
             hint="Name it with letters, digits and underscores, or leave it out of JOBQUEUE DATABASES.",
@@ -52,12 +72,15 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[C
         for using in databases()
         if not DATABASE_ALIAS.fullmatch(using)
     ]
+    return [*unknown, *unfit]
 
 
 @register("jobqueue")
 def check_processors(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Every processor's queue is configured, so that a worker can serve it."""
-    configured = getattr(django_settings, "RQ_QUEUES", None) or {}
+    configured: Any = getattr(django_settings, "RQ_QUEUES", None)
+    if not isinstance(configured, dict):
+        return []
     return [
         Error(
             f"processor {processor.name!r} uses the queue {processor.queue!r}, which RQ_QUEUES does not have",
@@ -67,6 +90,27 @@ def check_processors(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[
         for processor in all_processors()
         if processor.queue not in configured and processor.name != plain_rq.PROCESSOR
     ]
+
+
+@register("jobqueue")
+def check_retries_by_processor(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Every policy by name is for a processor that is there."""
+    if check_settings(None):
+        return []
+    known = {processor.name for processor in all_processors()}
+    return [
+        Error(
+            f"JOBQUEUE PROCESSOR_RETRY has {shown(name)}, and no processor has that name",
+            hint=f"{_sentence(name_meant(name))} A processor is registered by @processor in processors.py.",
+            id="jobqueue.E021",
+        )
+        for name in get_settings().processor_retry
+        if name not in known
+    ]
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}{'' if words.endswith('?') else '.'}"
 
 
 @register("jobqueue")

@@ -5,13 +5,19 @@ import os
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from jobqueue.retry import RetryPolicy
+from jobqueue.retry import RetryPolicy, as_policy
+from jobqueue.values import LONGEST, Check, Seconds, WholeNumber, boolean, length_of_time, shown
+
+# Longer pauses have no use, and above 24 days some systems cannot wait.
+_LONGEST_PAUSE = 1_000_000.0
+_PositiveSeconds = Annotated[float, Seconds(_LONGEST_PAUSE)]
+_Megabytes = Annotated[int | None, WholeNumber(1, 1 << 30, or_none=True)]
 
 
 def usable_cores() -> list[int]:
@@ -27,43 +33,45 @@ class Settings:
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     """Policy of processors that name none."""
-    timeout: float = 180.0
+    timeout: Annotated[float, Seconds(LONGEST.total_seconds())] = 180.0
     """Seconds a job may run when its processor names no limit."""
     timeout_grace: float = 10.0
     """Seconds past its limit after which a job that still runs counts as stuck."""
-    payload_limit: int = 16 * 1024
+    payload_limit: Annotated[int, WholeNumber(2, 100 << 20)] = 16 * 1024
     """Largest payload in bytes of UTF-8 JSON."""
-    threads: int = 16
+    threads: Annotated[int, WholeNumber(1, 10_000)] = 16
     """Threads in each executor process."""
-    processes: int = field(default_factory=lambda: len(usable_cores()))
+    processes: Annotated[int, WholeNumber(1, 1_000)] = field(default_factory=lambda: len(usable_cores()))
     """Executor processes of one worker."""
     cpu_affinity: bool = True
     """Whether an executor keeps to one core while it has more short jobs than threads."""
-    max_jobs_per_process: int | None = None
+    max_jobs_per_process: Annotated[int | None, WholeNumber(1, 1 << 60, or_none=True)] = None
     """Jobs after which an executor process gives way to a fresh one, between jobs; None is never."""
-    max_memory_per_process: int | None = None
+    max_memory_per_process: _Megabytes = None
     """Megabytes of memory in use from which on it does so; None is never."""
     shutdown_timeout: float = 25.0
     """Seconds running jobs may finish in after SIGTERM; keep it below the orchestrator's grace."""
-    heartbeat_interval: float = 5.0
+    heartbeat_interval: _PositiveSeconds = 5.0
     """Seconds between heartbeats of a worker."""
-    worker_silence: float = 20.0
+    worker_silence: _PositiveSeconds = 20.0
     """Seconds without a heartbeat after which a worker counts as gone."""
-    publish_timeout: float = 0.04
+    publish_timeout: _PositiveSeconds = 0.04
     """Seconds a save may wait for Redis to connect, and again to answer; then the relay publishes."""
     publish_pause: float = 2.0
     """Seconds during which saves do not try Redis again after it failed to answer."""
-    redis_timeout: float = 5.0
+    redis_timeout: _PositiveSeconds = 5.0
     """Seconds the worker waits for one answer from Redis."""
-    relay_interval: float = 1.0
+    relay_interval: _PositiveSeconds = 1.0
     """Longest pause of the relay between two looks for due jobs, in seconds."""
-    relay_batch: int = 500
+    relay_batch: Annotated[int, WholeNumber(1, 10_000)] = 500
     """Jobs the relay publishes at a time."""
     lost_after: float = 15.0
     """Seconds after publication from which a job that Redis does not know is published again."""
+    unknown_processor_timeout: float = 3600.0
+    """Seconds until a job fails that no worker knows: its processor, or one that takes its payload."""
     reconcile_interval: float = 30.0
     """Seconds between two runs of the registered reconcilers inside the workers; 0 switches them off."""
-    health_timeout: float = 1.5
+    health_timeout: _PositiveSeconds = 1.5
     """Seconds `/health/queues` waits for Redis and for the database before it answers DOWN."""
     keep_completed: timedelta = timedelta(days=30)
     """How long `jobqueue_prune` keeps completed and cancelled jobs."""
@@ -77,24 +85,76 @@ class Settings:
     """Aliases whose jobs the workers serve; empty means every alias that holds the job queue's tables."""
 
 
-def _parse(raw: dict[str, Any]) -> Settings:
-    known = {f.name.upper(): f.name for f in fields(Settings)}
+def _policies(value: Any) -> dict[str, RetryPolicy]:
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a dict of policies by processor name, not {shown(value)}")
+    policies = {}
+    for name, policy in value.items():
+        try:
+            policies[name] = as_policy(policy)
+        except ValueError as error:
+            raise ValueError(f"of {shown(name)}: {error}") from None
+    return policies
+
+
+def _names(kind: str) -> Check:
+    def check(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple | set | frozenset):
+            raise ValueError(f"must be a tuple or list of {kind}, not {shown(value)}")
+        return tuple(value)
+
+    return check
+
+
+def _aliases(value: Any) -> tuple[str, ...]:
+    names = _names("aliases of DATABASES")(value)
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f"must be a tuple or list of aliases of DATABASES, which {shown(name)} is not")
+    return tuple(dict.fromkeys(names))
+
+
+# What a setting may be: its own check, by its type above, or else the one of its kind or name.
+_CHECKS_OF_KINDS: dict[Any, Check] = {
+    bool: boolean,
+    int: WholeNumber(1, 1 << 30),
+    float: Seconds(_LONGEST_PAUSE, may_be_zero=True),
+    timedelta: length_of_time,
+    RetryPolicy: as_policy,
+}
+_CHECKS_BY_NAME: dict[str, Check] = {
+    "processor_retry": _policies,
+    "allowed_functions": _names("dotted names"),
+    "databases": _aliases,
+}
+
+
+@lru_cache(maxsize=1)
+def _checks() -> dict[str, Check]:
+    """What checks each setting, by its name."""
+    kinds = get_type_hints(Settings, include_extras=True)
+    return {name: _CHECKS_BY_NAME.get(name) or _check_of(kind) for name, kind in kinds.items()}
+
+
+def _check_of(kind: Any) -> Check:
+    own: Check = getattr(kind, "__metadata__", (None,))[0] or _CHECKS_OF_KINDS[kind]
+    return own
+
+
+def _parse(raw: Any) -> Settings:
+    """The settings; ImproperlyConfigured that names every key which cannot be used, and what is allowed."""
+    if not isinstance(raw, dict):
+        raise ImproperlyConfigured(f"JOBQUEUE must be a dict, not {shown(raw)}")
     values: dict[str, Any] = {}
+    wrong = []
     for key, value in raw.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" Known are: {', '.join(sorted(known))}."
-            raise ImproperlyConfigured(f"JOBQUEUE has no setting {key!r}.{hint}")
-        values[known[key]] = value
-    if isinstance(values.get("retry"), dict):
-        values["retry"] = RetryPolicy(**values["retry"])
-    values["processor_retry"] = {
-        name: policy if isinstance(policy, RetryPolicy) else RetryPolicy(**policy)
-        for name, policy in values.get("processor_retry", {}).items()
-    }
-    if isinstance(values.get("allowed_functions"), str):
-        raise ImproperlyConfigured("JOBQUEUE ALLOWED_FUNCTIONS must be a tuple or list of dotted names")
-    values["allowed_functions"] = tuple(values.get("allowed_functions", ()))
+        try:
+            name = _name_of(key)
+            values[name] = _checks()[name](value)
+        except ValueError as error:
+            wrong.append(str(error) if isinstance(error, _UnknownKey) else f"JOBQUEUE {key} {error}")
+    if wrong:
+        raise ImproperlyConfigured("; ".join(wrong))
     parsed = Settings(**values)
     if parsed.worker_silence <= 2 * parsed.heartbeat_interval:
         raise ImproperlyConfigured(
@@ -103,6 +163,19 @@ def _parse(raw: dict[str, Any]) -> Settings:
             "one late heartbeat would take jobs from a live worker."
         )
     return parsed
+
+
+class _UnknownKey(ValueError):
+    pass
+
+
+def _name_of(key: object) -> str:
+    known = {setting.name.upper(): setting.name for setting in fields(Settings)}
+    if key in known:
+        return known[str(key)]
+    near = difflib.get_close_matches(str(key).upper(), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else f" Known are: {', '.join(sorted(known))}."
+    raise _UnknownKey(f"JOBQUEUE has no setting {shown(key)}.{hint}")
 
 
 @lru_cache(maxsize=1)

@@ -15,12 +15,28 @@ class UnknownProcessor(InvalidJob):
     """No processor of that name is registered."""
 
 
-class DuplicateProcessor(JobQueueError):
+class InvalidProcessor(JobQueueError, ValueError):
+    """What `@processor` was given cannot be registered. Raised when the module is imported."""
+
+
+class DuplicateProcessor(InvalidProcessor):
     """Two processors claim one name."""
+
+
+class InvalidRetryPolicy(JobQueueError, ValueError):
+    """A policy by which no job can be retried."""
+
+
+class InvalidRule(JobQueueError, ValueError):
+    """A rule that cannot fire: `manage.py check` names it, and so does a save of a row that it is for."""
 
 
 class UnknownQueue(InvalidJob):
     """The queue is not configured in RQ_QUEUES."""
+
+
+class UnknownDatabase(InvalidJob):
+    """The alias of the database is not in DATABASES."""
 
 
 class InvalidPayload(InvalidJob):
@@ -32,7 +48,7 @@ class PayloadTooLarge(InvalidPayload):
 
 
 class InvalidRunAt(InvalidJob):
-    """run_at or delay is of the wrong type, naive, or given twice."""
+    """run_at or delay is of the wrong type, naive, given twice, or a time that cannot be stored or shown."""
 
 
 class InvalidUniqueKey(InvalidJob):
@@ -43,8 +59,20 @@ class JobTransitionRefused(JobQueueError):
     """The job's state does not allow what was asked of it."""
 
 
+class UnreadableRow(JobQueueError):
+    """Something else stands in a job's row than its columns are for."""
+
+
 class JobTimeout(Exception):
     """Raised inside a processor that ran past its time limit."""
+
+
+class ProcessorDidNotRun(JobQueueError):
+    """The processor returned something whose work is still to be done, such as a generator."""
+
+
+class TransactionLeftOpen(JobQueueError):
+    """The processor returned and left a transaction open, so what it wrote is rolled back."""
 
 
 class JobInterrupted(JobQueueError):
@@ -53,6 +81,16 @@ class JobInterrupted(JobQueueError):
 
 class BrokerUnavailable(JobQueueError):
     """Redis cannot be reached, or did not answer in time."""
+
+
+class MissingExtra(JobQueueError, ImportError):
+    """A part of the job queue was asked for whose packages are not installed; the message names the extra."""
+
+    def __init__(self, part: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{part} needs {package}, which is not installed: install the job queue with its extra "
+            f"{extra!r}, as in pip install 'spendsync-job-queue[{extra}]'"
+        )
 
 
 class Discard(Exception):  # noqa: N818 - a word of the domain, not an error of ours
@@ -65,6 +103,11 @@ class RetryLater(Exception):  # noqa: N818 - a word of the domain, not an error 
     `delay` is a `timedelta` or a number of seconds. `error` says what went wrong in this run: it is kept as a
     failed attempt, with its traceback, but takes nothing from the budget of retries.
     """
+
+    # A kind of it that does not call this constructor asks for the next moment.
+    delay: timedelta = timedelta(0)
+    reason: str = ""
+    error: BaseException | None = None
 
     def __init__(
         self, delay: timedelta | float, reason: str = "", *, error: BaseException | None = None

@@ -12,12 +12,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import models, router
+from django.db import connections, models, router
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobqueue.delivery.outbox import publish_on_commit
-from jobqueue.exceptions import Discard, InvalidRunAt, InvalidUniqueKey, RetryLater
+from jobqueue.exceptions import (
+    Discard,
+    InvalidJob,
+    InvalidRunAt,
+    InvalidUniqueKey,
+    RetryLater,
+    UnknownDatabase,
+)
+from jobqueue.masking import has_address, mask_addresses
 from jobqueue.models import Job, jobs_in, subject_of, transitions
 from jobqueue.payloads import check_payload
 from jobqueue.registry import (
@@ -33,6 +41,7 @@ from jobqueue.sql.clock import about_now, database_now
 from jobqueue.sql.databases import databases
 from jobqueue.sql.replicas import written_through
 from jobqueue.sql.writing import writing
+from jobqueue.values import shown
 
 __all__ = [
     "Discard",
@@ -49,6 +58,8 @@ __all__ = [
     "databases",
     "enqueue",
     "enqueue_many",
+    "has_address",
+    "mask_addresses",
     "processor",
     "reconciler",
 ]
@@ -56,6 +67,8 @@ __all__ = [
 _BATCH = 1000
 _LONGEST_TEXT = 200
 _NOW = Now()
+# Four digits of a year, in any time zone, and with room for the waits that may follow.
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def enqueue(
@@ -70,15 +83,16 @@ def enqueue(
 ) -> Job:
     """Write a job for `processor` with the keyword arguments `payload`, and publish it after the commit.
 
-    `run_at` is an aware datetime, `delay` a timedelta or seconds from now; a past time means now.
+    `run_at` is an aware datetime, `delay` a timedelta or seconds from now; a past time or a negative delay
+    means now, and the year 9000 and later are refused.
     While a job with the same `unique_key` waits for its first start, that job is returned instead
     of a second one, moved to the earlier of the two times; its payload stays. `subject` says what
     the job is about: a model instance or text such as `"settlements.settlement:<pk>"`. `using`
     is the database alias of the row that causes the job.
 
-    Raises InvalidJob (UnknownProcessor, UnknownQueue, InvalidPayload, PayloadTooLarge, InvalidRunAt,
-    InvalidUniqueKey) before anything is written. After an error of the database the transaction around it,
-    or the part of it up to the nearest savepoint, has to be rolled back.
+    Raises InvalidJob (UnknownProcessor, UnknownQueue, UnknownDatabase, InvalidPayload, PayloadTooLarge,
+    InvalidRunAt, InvalidUniqueKey) before anything is written. After an error of the database the transaction
+    around it, or the part of it up to the nearest savepoint, has to be rolled back.
     """
     using = _alias(using)
     job = _build(processor, payload)
@@ -120,7 +134,7 @@ def enqueue_many(
     earlier of the two times, stands in its place in the result. Raises like `enqueue`.
     """
     using = _alias(using)
-    requests = [job if isinstance(job, NewJob) else NewJob(*job) for job in jobs]
+    requests = [job if isinstance(job, NewJob) else _requested(job) for job in jobs]
     clock = _Clock(using)
     rows = [_build_requested(request, run_at, clock) for request in requests]
     with writing(using, savepoint=False):
@@ -130,12 +144,18 @@ def enqueue_many(
     return rows
 
 
+def _requested(job: Any) -> NewJob:
+    if not isinstance(job, tuple) or len(job) != 2:
+        raise InvalidJob(f"a job must be a pair (processor, payload) or a NewJob, not {shown(job)}")
+    return NewJob(*job)
+
+
 def _build_requested(request: NewJob, run_at: datetime | None, clock: _Clock) -> Job:
     job = _build(request.processor, request.payload)
     job.subject = _check_subject(request.subject)
     if request.unique_key is not None:
         job.unique_key = _check_text("unique_key", request.unique_key)
-    moment = _moment(request.run_at or run_at, None, clock)
+    moment = _moment(run_at if request.run_at is None else request.run_at, None, clock)
     if moment is None:
         job.published_at = _NOW
     else:
@@ -196,7 +216,13 @@ def cancel(job: Job | int, reason: str = "cancelled", *, using: str | None = Non
 
 def _alias(using: str | None) -> str:
     """Where the jobs are written: what was read from a replica is written through another alias."""
-    return written_through(using) if using else current_database() or router.db_for_write(Job)
+    return written_through(_checked_alias(using)) if using else current_database() or router.db_for_write(Job)
+
+
+def _checked_alias(using: str) -> str:
+    if not isinstance(using, str) or using not in connections.settings:
+        raise UnknownDatabase(f"using {shown(using)} is no database; DATABASES has: {', '.join(connections)}")
+    return using
 
 
 def _build(name: str, payload: dict[str, Any]) -> Job:
@@ -226,28 +252,55 @@ class _Clock:
 
 def _moment(run_at: datetime | None, delay: timedelta | float | None, clock: _Clock) -> datetime | None:
     """When the job is due; None for now."""
+    if run_at is None and delay is None:
+        return None
     if run_at is not None and delay is not None:
         raise InvalidRunAt("pass run_at or delay, not both")
-    if run_at is not None:
-        if not isinstance(run_at, datetime):
-            raise InvalidRunAt(f"run_at must be an aware datetime, not {type(run_at).__name__} {run_at!r}")
-        if timezone.is_naive(run_at):
-            raise InvalidRunAt(f"run_at {run_at.isoformat()} has no time zone; pass an aware datetime")
-        try:
-            return run_at.astimezone(UTC) if run_at > clock.now() else None
-        except OverflowError:
-            raise InvalidRunAt(f"run_at {run_at.isoformat()} is no usable time") from None
-    if delay is None:
+    moment = check_run_at(run_at) if delay is None else None
+    if moment is not None:
+        return moment if moment > clock.now() else None
+    wait = check_delay(delay)
+    if wait <= timedelta(0):
         return None
+    try:
+        moment = clock.now() + wait
+    except OverflowError:
+        moment = datetime.max.replace(tzinfo=UTC)
+    if moment >= _LATEST:
+        raise InvalidRunAt(
+            f"delay {shown(delay)} is no usable length of time: it must end before the year {_LATEST.year}"
+        )
+    return moment
+
+
+def check_run_at(run_at: object) -> datetime:
+    """`run_at` in UTC if it is an aware datetime that databases and pages can carry, else InvalidRunAt."""
+    if not isinstance(run_at, datetime):
+        raise InvalidRunAt(f"run_at must be an aware datetime, not {type(run_at).__name__} {shown(run_at)}")
+    if timezone.is_naive(run_at):
+        raise InvalidRunAt(f"run_at {run_at.isoformat()} has no time zone; pass an aware datetime")
+    try:
+        moment = run_at.astimezone(UTC)
+    except OverflowError:
+        # At the ends of the calendar: a past time means now.
+        moment = _LATEST if run_at.year > 1 else datetime.min.replace(tzinfo=UTC)
+    if moment >= _LATEST:
+        raise InvalidRunAt(
+            f"run_at {run_at.isoformat()} is no usable time: it must lie before the year {_LATEST.year}"
+        )
+    return moment
+
+
+def check_delay(delay: object) -> timedelta:
+    """`delay` as a timedelta if it is one or a finite number of seconds, else InvalidRunAt."""
     if isinstance(delay, bool) or not isinstance(delay, timedelta | int | float):
         raise InvalidRunAt(
-            f"delay must be a timedelta or a number of seconds, not {type(delay).__name__} {delay!r}"
+            f"delay must be a timedelta or a number of seconds, not {type(delay).__name__} {shown(delay)}"
         )
     try:
-        wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
-        return clock.now() + wait if wait > timedelta(0) else None
+        return delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
     except (OverflowError, ValueError):
-        raise InvalidRunAt(f"delay {delay!r} is no usable length of time") from None
+        raise InvalidRunAt(f"delay {shown(delay)} is no usable length of time") from None
 
 
 def _check_subject(subject: str | models.Model | None) -> str:
@@ -261,7 +314,7 @@ def _check_subject(subject: str | models.Model | None) -> str:
 def _check_text(name: str, value: str) -> str:
     if not isinstance(value, str) or not value or len(value) > _LONGEST_TEXT or not value.isprintable():
         raise InvalidUniqueKey(
-            f"{name} must be printable text of 1 to {_LONGEST_TEXT} characters, not {value!r:.80}"
+            f"{name} must be printable text of 1 to {_LONGEST_TEXT} characters, not {shown(value)}"
         )
     return value
 

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import difflib
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.conf import settings as django_settings
 
+from jobqueue.callables import dotted, refusal, trouble_with
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import DuplicateProcessor, InvalidPayload, UnknownProcessor, UnknownQueue
-from jobqueue.retry import RetryPolicy
+from jobqueue.coroutines import finish_call
+from jobqueue.exceptions import (
+    DuplicateProcessor,
+    InvalidPayload,
+    InvalidProcessor,
+    UnknownProcessor,
+    UnknownQueue,
+)
+from jobqueue.retry import RetryPolicy, as_policy
+from jobqueue.values import LONGEST, Check, Seconds, Text, shown
+
+logger = logging.getLogger(__name__)
+
+LONGEST_NAME = 100
+"""Of processors and queues, in characters: what the job's row holds."""
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +37,10 @@ class Skipped:
     """Returned by a processor that found nothing to do, with the reason."""
 
     reason: str
+
+
+Answer: TypeAlias = Skipped | Awaitable[Skipped | None] | None
+"""What the function of a processor returns; a coroutine function returns what is to be awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +56,19 @@ class TypeCounter:
     payload_key: str = ""
     value: str = ""
     known: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _METRIC.fullmatch(self.name):
+            raise InvalidProcessor(
+                f"a counter's name must be letters, digits and underscores, such as 'invoices_total', "
+                f"not {shown(self.name)}: one that is no name would make /metrics unreadable"
+            )
+        for argument in ("payload_key", "value"):
+            if not isinstance(getattr(self, argument), str):
+                raise InvalidProcessor(
+                    f"the {argument} of counter {self.name!r} must be text, "
+                    f"not {shown(getattr(self, argument))}"
+                )
 
     def type_of(self, payload: dict[str, Any]) -> str:
         """What the payload says its type is."""
@@ -73,7 +105,7 @@ class Processor:
 
     name: str
     queue: str
-    function: Callable[..., Skipped | None]
+    function: Callable[..., Answer]
     retry: RetryPolicy | None = None
     timeout: float | None = None
     counter: TypeCounter | None = None
@@ -91,24 +123,17 @@ class Processor:
 
     def check_payload(self, payload: dict[str, Any]) -> None:
         """Raise InvalidPayload unless the function takes exactly these keyword arguments."""
-        refusal = _refusal(self.function, tuple(payload))
-        if refusal:
-            raise InvalidPayload(f"{self.name} does not take this payload: {refusal}")
+        why = refusal(self.function, tuple(payload))
+        if why:
+            raise InvalidPayload(f"{self.name} does not take this payload: {why}")
 
-    def __call__(self, **payload: Any) -> Skipped | None:
-        """Run the function in this process, as a plain call."""
-        return self.function(**payload)
+    def __call__(self, **payload: Any) -> Any:
+        """Run the function in this process, as a plain call. Returns None, or `Skipped`.
 
-
-@lru_cache(maxsize=4096)
-def _refusal(function: Callable[..., Any], names: tuple[str, ...]) -> str:
-    """Why the function does not take keyword arguments of these names; empty if it does."""
-    signature = inspect.signature(function)
-    try:
-        signature.bind(**dict.fromkeys(names))
-    except TypeError as error:
-        return f"{error}. It takes {signature}."
-    return ""
+        A coroutine is run to its end; where an event loop runs already it is returned, to be awaited there.
+        """
+        answer = self.function(**payload)
+        return answer if answer is None else finish_call(answer)
 
 
 _processors: dict[str, Processor] = {}
@@ -118,51 +143,126 @@ _reconcilers: dict[str, Callable[..., dict[str, int]]] = {}
 def processor(
     name: str,
     *,
-    queue: str,
-    retry: RetryPolicy | None = None,
+    queue: str = "",
+    retry: RetryPolicy | int | dict[str, Any] | None = None,
     timeout: float | timedelta | None = None,
     counter: TypeCounter | None = None,
-) -> Callable[[Callable[..., Skipped | None]], Processor]:
+) -> Callable[[Callable[..., Answer]], Processor]:
     """Register the decorated function as the processor `name` of `queue`.
 
-    The function takes the payload as keyword arguments and returns None, or `Skipped(reason)`.
-    It may run more than once for one job, so its effects must be guarded. The decorated name
-    stays callable. `timeout` is in seconds.
-    """
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    The function takes the payload as keyword arguments and returns None, or `Skipped(reason)`; a coroutine
+    function is run to its end. It may run more than once for one job, so its effects must be guarded. The
+    decorated name stays callable. `retry` is a RetryPolicy, a number of retries, or a dict of RetryPolicy's
+    arguments; `timeout` a timedelta or seconds.
 
-    def register(function: Callable[..., Skipped | None]) -> Processor:
-        known = _processors.get(name)
-        if known is not None and _dotted(known.function) != _dotted(function):
-            raise DuplicateProcessor(
-                f"processor {name!r} is registered twice: by {_dotted(known.function)} "
-                f"and {_dotted(function)}"
-            )
-        registered = Processor(name, queue, function, retry, seconds, counter)
-        _processors[name] = registered
-        return registered
+    Raises InvalidProcessor, when the module is imported, for what could not run: it names the argument.
+    """
+    described = _described(name, queue, retry, timeout, counter)
+
+    def register(function: Callable[..., Answer]) -> Processor:
+        if isinstance(function, Processor):
+            function = function.function
+        why = trouble_with(function)
+        if why:
+            raise InvalidProcessor(f"processor {name!r}: the function {why}")
+        return add(replace(described, function=function))
 
     return register
 
 
-def _dotted(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"
+def _described(name: Any, queue: Any, retry: Any, timeout: Any, counter: Any) -> Processor:
+    """The processor without its function, each argument checked."""
+    if callable(name):
+        raise InvalidProcessor(
+            f'write @processor("some.name", queue="…") above {dotted(name)}: the name is a text, '
+            "and the decorator is called with it"
+        )
+    _checked(f"processor {shown(name)}", "name", Text(LONGEST_NAME), name)
+    owner = f"processor {name!r}"
+    return Processor(
+        name,
+        _checked(owner, "queue", Text(LONGEST_NAME), queue),
+        _no_function,
+        None if retry is None else _checked(owner, "retry", as_policy, retry),
+        None if timeout is None else _checked(owner, "timeout", Seconds(LONGEST.total_seconds()), timeout),
+        None if counter is None else _checked(owner, "counter", _counter, counter),
+    )
+
+
+def _checked(owner: str, argument: str, check: Check, value: Any) -> Any:
+    try:
+        return check(value)
+    except ValueError as error:
+        raise InvalidProcessor(f"{owner}: {argument} {error}") from None
+
+
+def _counter(value: Any) -> TypeCounter:
+    if not isinstance(value, TypeCounter):
+        raise ValueError(f"must be a TypeCounter, not {shown(value)}")
+    return value
+
+
+def _no_function(**payload: Any) -> None:
+    raise NotImplementedError
+
+
+def add(described: Processor) -> Processor:
+    """Register a processor; DuplicateProcessor if another function has its name."""
+    known = _processors.get(described.name)
+    if known is not None and dotted(known.function) != dotted(described.function):
+        raise DuplicateProcessor(
+            f"processor {described.name!r} is registered twice: by {dotted(known.function)} "
+            f"and {dotted(described.function)}"
+        )
+    _processors[described.name] = described
+    return described
 
 
 def get_processor(name: str) -> Processor:
     """The processor `name`, or UnknownProcessor with what is close to it."""
     try:
         return _processors[name]
-    except KeyError:
-        near = difflib.get_close_matches(str(name), _processors, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"registered are: {', '.join(sorted(_processors))}"
-        raise UnknownProcessor(f"no processor named {name!r}; {hint}") from None
+    except (KeyError, TypeError):
+        raise UnknownProcessor(f"no processor named {shown(name)}; {name_meant(name)}") from None
+
+
+def name_meant(name: object) -> str:
+    """Which processor may be meant by a name that none has: "did you mean …?", or those there are."""
+    near = difflib.get_close_matches(str(name), _processors, n=1) if isinstance(name, str) else []
+    return f"did you mean {near[0]!r}?" if near else f"registered are: {', '.join(sorted(_processors))}"
+
+
+def why_unfit(name: str, payload: Any) -> str:
+    """Why this process cannot run a job of this processor with this payload; empty if it can.
+
+    Asked of every job that is claimed.
+    """
+    registered = _processors.get(name)
+    if registered is None:
+        return f"there is no processor {name!r}"
+    if not isinstance(payload, dict):
+        return ""  # no version of the code would take that: let it fail
+    why = refusal(registered.function, tuple(payload))
+    return f"{name} does not take this payload: {why}" if why else ""
 
 
 def retry_policy_of(name: str) -> RetryPolicy:
     """The policy in force for a processor; the default for one that is not registered here."""
     registered = _processors.get(name)
     return registered.retry_policy if registered else get_settings().retry
+
+
+def delay_after(name: str, failures: int, error: BaseException) -> timedelta | None:
+    """How long a job waits after its `failures`-th failure, None if it has failed for good.
+
+    Never raises, whatever a policy of a project's own does: the default one takes its place.
+    """
+    try:
+        delay = retry_policy_of(name).next_delay(failures, error)
+        return None if delay is None else min(max(delay, timedelta(0)), LONGEST)
+    except Exception:
+        logger.exception("the retry policy of processor %r failed; the default one is used", name)
+        return RetryPolicy().next_delay(failures, error)
 
 
 def all_processors() -> list[Processor]:

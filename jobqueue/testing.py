@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import uuid
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from datetime import datetime
 
+from jobqueue.exceptions import InvalidPayload
 from jobqueue.models import Job, transitions
+from jobqueue.registry import get_processor, why_unfit
 from jobqueue.sql.clock import database_now, pretend
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
@@ -29,12 +32,18 @@ def at(moment: datetime) -> AbstractContextManager[None]:
 
 
 def run_job(job: Job, *, using: str = "default") -> Outcome:
-    """Run one attempt of a waiting job now, due or not. AssertionError if it is not waiting."""
+    """Run one attempt of a waiting job now, due or not. AssertionError if it is not waiting.
+
+    A job that this process cannot run raises UnknownProcessor or InvalidPayload: a worker would leave it to
+    one with other code, but here that is all the code there is.
+    """
+    _refuse_unfit(job)
     transitions.reschedule(Job.objects.using(using).filter(pk=job.pk), None)
     job.refresh_from_db(using=using)
     claimed = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], _IDENTITY.id)
     assert claimed, f"job {job.pk} is {job.state}, not waiting"
-    outcome = perform(Claim(claimed[0], using))
+    # What a job leaves in its context, such as a language, is no more of a test's than of the next job's.
+    outcome = copy_context().run(perform, Claim(claimed[0], using))
     settle_and_tell([outcome], _IDENTITY, Teller())
     if outcome.status == OutcomeStatus.RETRIED and outcome.delay is not None:
         # The database's own clock wrote the time; `at` may pretend another.
@@ -44,11 +53,18 @@ def run_job(job: Job, *, using: str = "default") -> Outcome:
     return outcome
 
 
+def _refuse_unfit(job: Job) -> None:
+    if why := why_unfit(job.processor, job.payload):
+        get_processor(job.processor)
+        raise InvalidPayload(why)
+
+
 def drain(*, until: datetime | None = None, using: str = "default", retries: bool = True) -> list[Outcome]:
     """Run every due job, and those they lead to, in the order of their times.
 
     With `until`, also the delayed ones up to that moment. With `retries`, a job that is to run
-    again after a failure does so at once; one that asked for another time waits for that time.
+    again after a failure does so at once; one that asked for another time waits for that time. Raises
+    UnknownProcessor or InvalidPayload for a job that no worker with this code could run.
     """
     outcomes: list[Outcome] = []
     retried: set[int] = set()

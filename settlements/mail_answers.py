@@ -37,6 +37,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from jobqueue.jobs import has_address, mask_addresses
+
 
 class Kind(StrEnum):
     """What to do about an e-mail that was not taken."""
@@ -137,7 +139,7 @@ def blames_the_mailbox(answer: str) -> bool:
 
 def _without_addresses(answer: str) -> str:
     """Its words: those of an address mean nothing. No answer is so long that it takes time to read."""
-    return _ANY_ADDRESS.sub("", answer[:_LONGEST_READ])
+    return mask_addresses(answer[:_LONGEST_READ], "")
 
 
 def _of_smtp(error: smtplib.SMTPException) -> _Verdict:
@@ -294,11 +296,6 @@ def _retry_after(error: Exception) -> timedelta | None:
 # Texts ----------------------------------------------------------------------------------------------
 
 _LONGEST_READ: Final = 10_000
-_ANY_ADDRESS: Final = re.compile(
-    r"""(?:"[^"\n]{1,254}"|[^\s<>"'(),:;\[\]][^\s<>"(),:;\[\]]{0,253})"""  # pia, o'hara, "pia payer"
-    r"""(?:@|%40)(?:\[[^\]\s]*\]?|[^\s<>"'(),:;\[\]]+)""",
-    re.IGNORECASE,
-)
 _ANY_KEY: Final = re.compile(
     r"\bSG\.[\w-]+(?:\.[\w-]+)?|\bkey-[0-9a-f]{16,}|\b(?:Bearer|Basic)\s+[^\s'\"\\]+", re.IGNORECASE
 )
@@ -319,7 +316,7 @@ def names_an_address(error: Exception) -> bool:
     """Whether the error, or one that it was made of, quotes an address or a key: it is not logged then."""
     secrets = list(_secrets(error))
     return any(
-        _ANY_ADDRESS.search(text) or _ANY_KEY.search(text) or any(secret in text for secret in secrets)
+        has_address(text) or _ANY_KEY.search(text) or any(secret in text for secret in secrets)
         for link in _links(error)
         if (text := _text_of(link) if isinstance(link, Exception) else "")
     )
@@ -329,7 +326,7 @@ def plain_line(text: str) -> str:
     """Somebody else's text, fit to be stored and shown: one short line without e-mail addresses and keys."""
     if len(text) > _LONGEST_READ:
         text = text[:_LONGEST_READ].rpartition(" ")[0]  # no half address at the end
-    text = _ANY_ADDRESS.sub("(address)", _ANY_KEY.sub("(key)", text))
+    text = mask_addresses(_ANY_KEY.sub("(key)", text))
     line = " ".join(text.split())
     return "".join(character for character in line if character.isprintable())[:LONGEST_TEXT].rstrip()
 

@@ -66,7 +66,10 @@ ROOMS: Mapping[str, str] = {
     "management": "",
 }
 # What lies between the rooms, in jobqueue/ itself; nothing else does.
-HALL = "__init__ apps checks conf exceptions jobs payloads registry retry rules signals testing"
+HALL = (
+    "__init__ apps callables checks conf coroutines exceptions jobs masking payloads registry retry rules"
+    " signals testing values"
+)
 _NUMBERS = (
     *("none", "one", "two", "three", "four", "five", "six"),
     *("seven", "eight", "nine", "ten", "eleven", "twelve"),

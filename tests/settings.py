@@ -12,6 +12,10 @@ INSTALLED_APPS = [*SITE_APPS, "tests.workload"]
 # Nobody guesses the passwords of test users; a slow hash would take most of the suite's time.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+# The tests speak HTTP, and log in as often as they like; what is secure by default has tests of its own.
+SECURE_SSL_REDIRECT = False
+AXES_ENABLED = False
+
 # What a test changes for its workers only: worker_process(TEST_JOBQUEUE='{"TIMEOUT_GRACE": 1}').
 JOBQUEUE = SITE_JOBQUEUE | json.loads(os.environ.get("TEST_JOBQUEUE", "{}"))
 

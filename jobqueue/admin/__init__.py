@@ -9,7 +9,8 @@ from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
-from jobqueue.admin.words import NOTHING, badge, mask_addresses
+from jobqueue.admin.words import NOTHING, badge
+from jobqueue.masking import mask_address, mask_addresses
 
 __all__ = [
     "COUNT_LIMIT",
@@ -22,6 +23,7 @@ __all__ = [
     "badge",
     "failed_jobs",
     "log_change",
+    "mask_address",
     "mask_addresses",
     "queue_pages",
     "sends_emails",

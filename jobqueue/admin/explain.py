@@ -11,7 +11,7 @@ from jobqueue.admin.words import absolute, exact_span, relative, span
 from jobqueue.broker import limits
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, UnknownProcessor
-from jobqueue.models import SKIPPED_PREFIX, Attempt, Job, Queue, Worker, alias_of
+from jobqueue.models import SKIPPED_PREFIX, UNKNOWN_PREFIX, Attempt, Job, Queue, Worker, alias_of
 from jobqueue.registry import get_processor
 from jobqueue.sql.clock import database_now
 
@@ -100,6 +100,8 @@ def explain(job: Job, facts: Facts) -> str:
 
 
 def _waits_for(job: Job, facts: Facts) -> str:
+    if job.unfit_since is not None:
+        return _unknown(job, facts)
     if job.run_at > facts.now:
         return _delayed(job, facts)
     if facts.is_paused or not facts.workers or not facts.is_configured or _limits(job, facts):
@@ -108,6 +110,20 @@ def _waits_for(job: Job, facts: Facts) -> str:
         return f"Due since {span(facts.now - job.run_at)}: about to be published to queue {job.queue}."
     workers = "1 worker serves it" if facts.workers == 1 else f"{facts.workers} workers serve it"
     return f"Waiting for a free worker on queue {job.queue} for {span(facts.now - job.run_at)}: {workers}."
+
+
+def _unknown(job: Job, facts: Facts) -> str:
+    """Of a job that no worker could run so far."""
+    assert job.unfit_since is not None
+    since = facts.now - job.unfit_since
+    left = timedelta(seconds=get_settings().unknown_processor_timeout) - since
+    end = f"in {span(left)}" if left > timedelta(0) else "with the next try"
+    why = job.reason.removeprefix(UNKNOWN_PREFIX).removesuffix(".")
+    return (
+        f"No worker knows it since {span(since)}: {why}. "
+        f"A worker that can run it takes it at once; without one it fails {end}. "
+        "Deploy the code that knows it, or cancel the job."
+    )
 
 
 def _delayed(job: Job, facts: Facts) -> str:
@@ -132,7 +148,7 @@ def _obstacles(job: Job, facts: Facts) -> list[str]:
             f"Waiting for a worker on queue {job.queue}: no worker serves it. "
             f"Start one with: manage.py rqworker {job.queue}"
         )
-    if not facts.is_registered:
+    if not facts.is_registered and job.unfit_since is None:
         found.append(f"No processor {job.processor} is registered in this process.")
     return found
 

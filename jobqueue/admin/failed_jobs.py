@@ -14,7 +14,8 @@ from jobqueue.admin.failures import NEWEST, error_groups
 from jobqueue.admin.filters import AgeFilter, ErrorFilter, ProcessorFilter, QueueFilter
 from jobqueue.admin.job_lists import JobMenuEntry
 from jobqueue.admin.listing import listed
-from jobqueue.admin.words import mask_addresses, time_tag
+from jobqueue.admin.words import time_tag
+from jobqueue.masking import mask_addresses
 from jobqueue.models import FailedJob, Job, JobQuerySet
 
 

@@ -32,7 +32,8 @@ from jobqueue.admin.listing import (
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.search import search_jobs
 from jobqueue.admin.verbs import VERBS
-from jobqueue.admin.words import badge, mask_addresses, time_tag
+from jobqueue.admin.words import badge, time_tag
+from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 
 JOB_ID = re.compile(r"\d{1,18}", re.ASCII)

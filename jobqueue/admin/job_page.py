@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -13,6 +12,7 @@ from jobqueue.admin.audit import history_of
 from jobqueue.admin.explain import Facts, explain, gather
 from jobqueue.admin.listing import listed, prepare, state_of
 from jobqueue.admin.panel import kind_of, panel_for
+from jobqueue.admin.payloads import may_read, shown_attempts, shown_payload, shown_text
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.words import badge, exact_span, time_tag
 from jobqueue.models import Job
@@ -30,14 +30,17 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "media": pages.media,
         "original": job,
         "job": job,
-        "kind": kind_of(job),
+        "kind": shown_text(kind_of(job), request),
         "state": badge(state_of(job)),
-        "why": explain(job, facts),
+        "why": shown_text(explain(job, facts), request),
         "subject": listed(job).subject.as_html(),
         "worker": facts.worker,
         "timeline": _timeline(job, facts),
-        "payload": json.dumps(job.payload, indent=2, ensure_ascii=False, sort_keys=True),
-        "attempts": job.attempts.order_by("-number"),
+        "is_masked": not may_read(request),
+        "payload": shown_payload(job, request),
+        "unique_key": shown_text(job.unique_key or "", request),
+        "reason": shown_text(job.reason, request),
+        "attempts": shown_attempts(job, request),
         "verbs": [verb for verb in pages.allowed_verbs(request) if verb.eligible(one).exists()],
         "history": history_of(job),
         "others": panel_for(job.subject, request, site, without=job.pk) if job.subject else None,

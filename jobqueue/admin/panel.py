@@ -14,8 +14,9 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from jobqueue.admin.listing import listed, prepare, state_of
-from jobqueue.admin.words import badge, mask_addresses, time_tag
+from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import UnknownProcessor
+from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 from jobqueue.registry import get_processor
 

@@ -16,7 +16,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobqueue.admin.words import mask_addresses
+from jobqueue.masking import mask_addresses
 
 _SHOWN_OF_KEY = 8
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -13,7 +12,6 @@ from django.utils.safestring import SafeString
 from jobqueue.models import Job
 
 NOTHING = "–"
-_ANY_ADDRESS = re.compile(r"[^\s<>\"'(),:;=]+@[^\s<>\"'(),:;=]+")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _UNIT_FROM = 2
 _MOST_SECONDS_WITH_TENTHS = 10
@@ -57,11 +55,6 @@ def time_tag(moment: datetime | None, now: datetime) -> SafeString | str:
         absolute(moment),
         relative(moment, now),
     )
-
-
-def mask_addresses(text: str) -> str:
-    """`text` without e-mail addresses: lists are looked at over shoulders and photographed."""
-    return _ANY_ADDRESS.sub("(address)", text)
 
 
 def state_word(job: Job, now: datetime, *, is_stuck: bool = False) -> str:

@@ -1,25 +1,29 @@
-"""Health endpoints, open to probes: numbers only, no names, hosts or versions."""
+"""The health endpoints by Django REST Framework, open to probes whatever the project's defaults are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from rest_framework.decorators import (
-    api_view,
-    authentication_classes,
-    content_negotiation_class,
-    permission_classes,
-    renderer_classes,
-    throttle_classes,
-)
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.permissions import AllowAny
-from rest_framework.renderers import JSONRenderer
-from rest_framework.request import Request
-from rest_framework.response import Response
+from jobqueue.api import answers
+from jobqueue.exceptions import MissingExtra
 
-from jobqueue.monitoring import health
+try:
+    from rest_framework.decorators import (
+        api_view,
+        authentication_classes,
+        content_negotiation_class,
+        permission_classes,
+        renderer_classes,
+        throttle_classes,
+    )
+    from rest_framework.negotiation import BaseContentNegotiation
+    from rest_framework.permissions import AllowAny
+    from rest_framework.renderers import JSONRenderer
+    from rest_framework.request import Request
+    from rest_framework.response import Response
+except ImportError as error:
+    raise MissingExtra("this view", "djangorestframework", extra="api") from error
 
 
 class AlwaysJSON(BaseContentNegotiation):
@@ -50,23 +54,20 @@ def _probe(view: Callable[[Request], Response]) -> Any:
 @_probe
 def queues_view(request: Request) -> Response:
     """The queues' counts and UP, or DOWN with 503 when Redis or the database cannot be reached."""
-    state = health.check_queues()
-    return _uncached(Response(state.as_dict(), status=200 if state.is_up else 503))
+    return _uncached(answers.queues())
 
 
 @_probe
 def live_view(request: Request) -> Response:
     """This process answers. Touches neither Redis nor the database."""
-    return _uncached(Response({"status": health.UP}))
+    return _uncached(answers.live())
 
 
 @_probe
 def ready_view(request: Request) -> Response:
     """Redis and the database answer, so this process can serve."""
-    ready = health.is_ready()
-    return _uncached(Response({"status": health.UP if ready else health.DOWN}, status=200 if ready else 503))
+    return _uncached(answers.ready())
 
 
-def _uncached(response: Response) -> Response:
-    response["Cache-Control"] = "no-store"
-    return response
+def _uncached(answer: answers.Answer) -> Response:
+    return Response(answer.body, status=answer.status, headers={"Cache-Control": "no-store"})

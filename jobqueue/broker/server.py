@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from jobqueue.broker.answers import text_of
 from jobqueue.broker.connections import as_unavailable, clients
+from jobqueue.broker.refusals import drop_idle_connections
 from jobqueue.exceptions import BrokerUnavailable
 
 # Bytes that a batch of messages may take: with less, Redis counts as full.
@@ -34,6 +35,7 @@ def check_writable(purpose: str = "probe") -> None:
         for client in clients(purpose):
             trouble = _trouble(client, _info(client))
             if trouble:
+                drop_idle_connections(client)
                 raise BrokerUnavailable(trouble)
 
 

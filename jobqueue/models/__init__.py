@@ -1,8 +1,8 @@
 """The rows that remember: jobs, their failed attempts, queues and workers, with their verbs."""
 
 from jobqueue.models.attempt import Attempt
-from jobqueue.models.job import FailedJob, Job, StuckJob, jobs_in
-from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet, subject_of
+from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
+from jobqueue.models.querysets import SKIPPED_PREFIX, UNKNOWN_PREFIX, JobManager, JobQuerySet, subject_of
 from jobqueue.models.queue import Queue
 from jobqueue.models.saving import AtomicSaveMixin
 from jobqueue.models.tally import JobTally
@@ -11,6 +11,7 @@ from jobqueue.models.written import WrittenManager, alias_of
 
 __all__ = [
     "SKIPPED_PREFIX",
+    "UNKNOWN_PREFIX",
     "AtomicSaveMixin",
     "Attempt",
     "FailedJob",
@@ -19,6 +20,7 @@ __all__ = [
     "JobQuerySet",
     "JobTally",
     "Queue",
+    "SetAsideJob",
     "StuckJob",
     "Worker",
     "WrittenManager",

@@ -41,6 +41,7 @@ class Job(models.Model):
     failures = models.PositiveIntegerField(_("failures"), default=0)
     timeout = models.FloatField(_("time limit"))
     reason = models.CharField(_("reason"), max_length=500, default="", blank=True)
+    set_aside = models.CharField(_("set aside"), max_length=500, default="", db_default="", blank=True)
     worker = models.ForeignKey(
         Worker,
         models.DO_NOTHING,
@@ -55,11 +56,14 @@ class Job(models.Model):
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     deadline_at = models.DateTimeField(_("deadline"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    # Of a waiting job: workers that cannot run it have handed it on since then, and nobody else took it.
+    unfit_since = models.DateTimeField(_("known to no worker since"), null=True, blank=True)
 
     objects: ClassVar[JobManager] = JobManager()
 
     class Meta:
         ordering = ["-id"]
+        base_manager_name = "objects"
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
         permissions = [
@@ -67,6 +71,7 @@ class Job(models.Model):
             ("cancel_job", _("Can cancel jobs")),
             ("run_job", _("Can run delayed jobs now")),
             ("clear_job", _("Can clear stuck jobs")),
+            ("view_payload", _("Can read payloads, errors and tracebacks of jobs in full")),
         ]
         constraints = [
             # Only a job that never started holds its key: one that runs may have read the world before
@@ -101,6 +106,14 @@ class Job(models.Model):
                 fields=["subject", "-id"], condition=~models.Q(subject=""), name="jobqueue_job_subject"
             ),
             models.Index(fields=["created_at"], name="jobqueue_job_created"),
+            # What a worker looks for that may know more than others: next to none, at most times.
+            models.Index(
+                fields=["id"],
+                condition=models.Q(state="waiting", unfit_since__isnull=False),
+                name="jobqueue_job_unfit",
+            ),
+            # What stands on the list of what was set aside: few, so that they are counted at once.
+            models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
         ]
 
     def __str__(self) -> str:
@@ -192,3 +205,13 @@ class StuckJob(Job):
         default_permissions = ()
         verbose_name = _("stuck job")
         verbose_name_plural = _("stuck jobs")
+
+
+class SetAsideJob(Job):
+    """What was set aside, as a menu entry of its own: jobs, and messages and keys in Redis."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("set aside")
+        verbose_name_plural = _("set aside")

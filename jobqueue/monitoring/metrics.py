@@ -7,18 +7,26 @@ database. One collector shows both at `/metrics`, beside django-prometheus's own
 from __future__ import annotations
 
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 
 from django.conf import settings as django_settings
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import REGISTRY, Collector
 
 from jobqueue.broker import counters
 from jobqueue.counts.reading import QueueCounts
+from jobqueue.exceptions import MissingExtra
 from jobqueue.monitoring import health
 from jobqueue.monitoring.probes import Probe
 from jobqueue.registry import all_processors
+
+try:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+    from prometheus_client.exposition import choose_encoder
+    from prometheus_client.multiprocess import MultiProcessCollector
+    from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
+except ImportError as error:
+    raise MissingExtra("the page of metrics", "prometheus-client", extra="metrics") from error
 
 logger = logging.getLogger(__name__)
 
@@ -104,3 +112,19 @@ def register() -> None:
     """Add the collector to the default registry, once."""
     if not any(isinstance(known, JobQueueCollector) for known in list(REGISTRY._collector_to_names)):
         REGISTRY.register(JobQueueCollector())
+
+
+def page(accepted: str) -> tuple[bytes, str]:
+    """All that this site counts, as the header Accept asks for it, and the content type of that."""
+    encode, content_type = choose_encoder(accepted)
+    return encode(_registry()), content_type
+
+
+def _registry() -> CollectorRegistry:
+    """The default one; with several processes what all of them wrote, as prometheus-client documents."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    registry.register(JobQueueCollector())
+    return registry

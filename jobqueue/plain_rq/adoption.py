@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
@@ -24,7 +24,7 @@ from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable, Discard
 from jobqueue.models import Job, JobQuerySet, jobs_in, transitions
 from jobqueue.plain_rq.requests import Refused, Request, read
-from jobqueue.registry import Processor, Skipped, get_processor, processor
+from jobqueue.registry import Processor, Skipped, add
 from jobqueue.sql.databases import databases
 from jobqueue.sql.writing import writing
 
@@ -52,9 +52,15 @@ def look_after(messages: Iterable[tuple[str, str]]) -> int:
             to_run += _look_after(queue, message_id)
         except (BrokerUnavailable, DatabaseError, InterfaceError):
             raise
-        except Exception:
+        except Exception as error:
             logger.exception("the foreign message %r could not be looked after", message_id[:100])
+            refuse(queue, message_id, f"it could not be read: {type(error).__name__}")
     return to_run
+
+
+def look_after_strays(queues: Sequence[str]) -> int:
+    """Look after what waits in these queues for RQ's scheduler, or for other jobs of RQ's to end."""
+    return look_after(foreign.strays(queues))
 
 
 def look_after_due() -> int:
@@ -82,7 +88,7 @@ def refuse(queue: str, message_id: str, why: str) -> None:
         "and was not run. Enqueue jobs with jobqueue.jobs.enqueue(). Of plain RQ's jobs only those run whose "
         f'function JOBQUEUE["ALLOWED_FUNCTIONS"] names. This one does not, because {why}.'
     )
-    foreign.refuse(queue, message_id, text)
+    foreign.refuse(queue, message_id, why, text)
     logger.error(text)
 
 
@@ -182,5 +188,4 @@ def run_function(
 
 def register() -> Processor:
     """Register the processor of adopted jobs. It has no queue: each job has the one that it came from."""
-    processor(PROCESSOR, queue="")(run_function)
-    return get_processor(PROCESSOR)
+    return add(Processor(PROCESSOR, "", run_function))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobqueue.broker.bell import Bell
 from jobqueue.delivery import outbox
+from jobqueue.registry import why_unfit
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.worker import claiming
 from jobqueue.worker.board import Slot
@@ -22,6 +23,7 @@ from jobqueue.worker.options import EXIT_RETIRED, Options
 from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
 from jobqueue.worker.threads import STALLED_AFTER, JobThreads
+from jobqueue.worker.unfit import UnfitJobs
 
 logger = logging.getLogger(__name__)
 # How often an idle executor looks without a bell: a token can be lost with its Redis, or with who took it.
@@ -79,6 +81,7 @@ class ClaimLoop:
     in_hand: InHand
     threads: JobThreads
     decisions: QueueDecisions
+    unfit: UnfitJobs
     affinity: Affinity
     stop: Stop
     slot: Slot
@@ -128,6 +131,12 @@ class ClaimLoop:
         if not room:
             self.affinity.adapt(is_crowded=False)
             return state
+        found = self.unfit.find(max(1, room // 2), self._served(), self.decisions.limits)
+        if found:
+            self.start(found)
+            room -= len(found)
+        if not room:
+            return state
         state, claims = self._claim(state, room)
         is_crowded = bool(claims) and isinstance(state, Claiming) and self.threads.are_jobs_short
         self.affinity.adapt(is_crowded=is_crowded)
@@ -138,9 +147,20 @@ class ClaimLoop:
         return state
 
     def start(self, claims: list[Claim]) -> None:
-        """Have the threads run these."""
-        self.in_hand.take(claims)
-        self.threads.take(claims)
+        """Have the threads run these; what cannot be run here is handed on."""
+        unfit = [(each, why) for each in claims if (why := why_unfit(each.job.processor, each.job.payload))]
+        if unfit:
+            strange = {each.key for each, _why in unfit}
+            claims = [each for each in claims if each.key not in strange]
+        if claims:
+            self.in_hand.take(claims)
+            self.threads.take(claims)
+        if unfit:
+            self.unfit.hand_on(unfit)
+
+    def _served(self) -> list[str]:
+        """The queues that are not paused, in order of priority."""
+        return [name for name in self.options.queues if name not in self.decisions.paused]
 
     def _wait_for_room(self) -> int:
         """How many jobs may be claimed now; 0 after a moment without room."""
@@ -156,7 +176,7 @@ class ClaimLoop:
 
     def _claim(self, state: Claiming | Waiting, room: int) -> tuple[Claiming | Waiting, list[Claim]]:
         """Claim from the queues that may be claimed from now, after a wait where there was nothing left."""
-        served = [name for name in self.options.queues if name not in self.decisions.paused]
+        served = self._served()
         if not served:
             self.stop.wake.wait(_LOOK_EVERY)
             return state, []

@@ -18,7 +18,7 @@ from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.sql.writing import wait_for_locks_in_this_process
-from jobqueue.worker import loops
+from jobqueue.worker import children, loops, processes
 from jobqueue.worker.board import Slot
 from jobqueue.worker.claim_loop import ClaimLoop
 from jobqueue.worker.claiming import Claim, Identity
@@ -33,6 +33,7 @@ from jobqueue.worker.settler import Settler
 from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
 from jobqueue.worker.threads import JobThreads
+from jobqueue.worker.unfit import UnfitJobs
 
 logger = logging.getLogger(__name__)
 # Seconds that the last outcomes may take to be written down and told before a process goes without them.
@@ -78,6 +79,7 @@ class Executor:
             in_hand=self._in_hand,
             threads=self._threads,
             decisions=self._decisions,
+            unfit=UnfitJobs(self.identity, self._teller, self._give_up),
             affinity=self._affinity,
             stop=self._stop,
             slot=self.slot,
@@ -121,7 +123,7 @@ class Executor:
             Loop("heartbeat", loops.heartbeat(worker, self.slot.alive)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
-            Loop("rescue", loops.rescuer()),
+            Loop("rescue", loops.rescuer(self.options.queues)),
             Loop("queue decisions", self._read_decisions),
         ]
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
@@ -150,12 +152,17 @@ class Executor:
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
 
+    def _give_up(self, claimed: Claim, outcome: Outcome) -> None:
+        """Have the outcome of a claim settled that no thread took up."""
+        self._in_hand.take([claimed])
+        self._settler.put(outcome)
+
     def _enforce_limits(self) -> float:
         if self._stop.is_overdue():
             logger.warning("Redis or the database does not answer; not waiting for it any longer")
             os._exit(EXIT_JOBS_LEFT)
         limits = self._threads.limits
-        limits.enforce()
+        children.kill_those_of(limits.enforce())
         overrun = limits.overrun(get_settings().timeout_grace)
         if overrun:
             self._end_for_stuck_jobs(overrun)
@@ -163,6 +170,7 @@ class Executor:
 
     def _end_for_stuck_jobs(self, stuck: list[Job]) -> None:
         """A thread that does not take JobTimeout cannot be stopped, only its process can."""
+        processes.kill_descendants()  # before anybody else runs the jobs that started them
         keys = {(job._state.db, job.pk) for job in stuck}
         others = []
         for claimed in self._in_hand.claims:
@@ -170,15 +178,10 @@ class Executor:
             if (using, job.pk) not in keys:
                 others.append(claimed)
                 continue
-            logger.error("job %d ran past its time limit and could not be stopped", job.pk)
             rescue.interrupt(job, using, "ran past its time limit and could not be stopped")
-        if others and not self._has_supervisor():
+        if others and not self.options.has_supervisor():
             self._in_hand.hand_back(others)
         os._exit(EXIT_STUCK_JOB)
-
-    def _has_supervisor(self) -> bool:
-        """Whether somebody hands the jobs back once this process, and with it every job, has ended."""
-        return self.options.supervisor is not None and self.options.supervisor == os.getppid()
 
     # Stop -----------------------------------------------------------------------------------------
 
@@ -194,7 +197,7 @@ class Executor:
         self._let_jobs_finish(started + self.options.shutdown_timeout, may_take_long)
         self._settle_the_last()
         left = self._in_hand.claims
-        if left and self._has_supervisor():
+        if left and self.options.has_supervisor():
             # While they run on here nobody else must start them.
             return EXIT_JOBS_LEFT
         self._leave(left)
@@ -226,6 +229,7 @@ class Executor:
         """Hand back what is left and end everything else; what fails, the rescue of another worker does."""
         try:
             if left:
+                processes.kill_descendants()
                 self._in_hand.hand_back(left)
             for loop in self._loops:
                 loop.stop()

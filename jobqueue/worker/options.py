@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, Self, TypeVar, get_args, get_type_hints
 
+from django.core.exceptions import ImproperlyConfigured
+
 from jobqueue.conf import Settings, get_settings
+from jobqueue.values import is_number
 from jobqueue.worker.cores import core_of
 
 EXIT_STUCK_JOB = 70
@@ -83,6 +87,10 @@ class Options:
         """Bytes of memory in use from which on an executor gives way."""
         return self.max_memory_per_process and self.max_memory_per_process << 20
 
+    def has_supervisor(self) -> bool:
+        """Whether somebody hands the jobs back once this process, and with it every job, has ended."""
+        return self.supervisor is not None and self.supervisor == os.getppid()
+
     def of_executor(self, number: int, *, max_jobs: int | None, supervisor: int) -> Self:
         """The options of the executor in this place, counted from 0, with its share of `max_jobs`."""
         return replace(
@@ -119,11 +127,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     for option in _arguments():
         if "help" not in option.metadata:
             continue
-        assert option.default_factory is not MISSING
         kind = (get_args(types[option.name]) or (types[option.name],))[0]
         parser.add_argument(
             _flag(option),
-            default=option.default_factory(),
+            default=_default_of(option),
             help=option.metadata["help"],
             **(
                 {"action": BooleanOptionalAction}
@@ -133,9 +140,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         )
 
 
+def _default_of(option: Field[Any]) -> Any:
+    assert option.default_factory is not MISSING
+    try:
+        return option.default_factory()
+    except ImproperlyConfigured:
+        # Said by the system checks and by the command, which this must not come before.
+        return None
+
+
 def check(values: Mapping[str, Any]) -> None:
     """Raise ValueError, with a sentence for who typed it, if a number of the command line makes no sense."""
     for option in _arguments():
         value, least = values[option.name], option.metadata["least"]
-        if least is not None and value is not None and value < least:
+        if least is None or value is None:
+            continue
+        if not is_number(value) or value < least:
             raise ValueError(f"{_flag(option)} must be {least} or more, not {value:g}")

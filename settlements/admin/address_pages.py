@@ -13,9 +13,9 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import badge, mask_addresses
+from jobqueue.admin import badge, mask_address, mask_addresses
 from settlements.addresses import bar
-from settlements.admin.base import ReadOnlyAdmin, masked, may
+from settlements.admin.base import ReadOnlyAdmin, may
 from settlements.admin.moves import Answer, Move, action_for
 from settlements.admin.record_page import RecordPageMixin
 from settlements.models import BarredAddress
@@ -118,11 +118,11 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     @admin.display(description=_("address"))
     def hidden_address(self, barred: BarredAddress) -> str:
         """Enough of the address to recognise it, too little to read it off."""
-        return masked(barred.address)
+        return mask_address(barred.address)
 
     def named(self, record: BarredAddress) -> str:
         """Its address, as far as it is shown, and what happened."""
-        return f"{masked(record.address)}: {record.get_cause_display()}"
+        return f"{mask_address(record.address)}: {record.get_cause_display()}"
 
     @admin.display(description=_("cause"), ordering="cause")
     def shown_cause(self, barred: BarredAddress) -> SafeString:

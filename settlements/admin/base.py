@@ -87,9 +87,3 @@ def link_to(
     except NoReverseMatch:
         return text or str(record)
     return format_html('<a href="{}">{}</a>', url, text or str(record))
-
-
-def masked(address: str) -> str:
-    """Enough of an address to recognise it, too little to read it off."""
-    name, _at, domain = address.rpartition("@")
-    return f"{name[:1]}…{domain and ' at '}{domain}"

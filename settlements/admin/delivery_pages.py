@@ -9,8 +9,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import COUNT_LIMIT, BoundedCount, mask_addresses
-from settlements.admin.base import ReadOnlyAdmin, masked
+from jobqueue.admin import COUNT_LIMIT, BoundedCount, mask_address, mask_addresses
+from settlements.admin.base import ReadOnlyAdmin
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
@@ -80,7 +80,7 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
     @admin.display(description=_("recipient"))
     def hidden_recipient(self, delivery: EmailDelivery) -> str:
         """Enough of the address to recognise it, too little to read it off."""
-        return masked(delivery.recipient)
+        return mask_address(delivery.recipient)
 
 
 def deferred_now() -> BoundedCount:

@@ -34,7 +34,7 @@ def _reset(folder: DemoFolder) -> int:
 
 
 def _run(folder: DemoFolder, port: int) -> int:
-    from spendsync_site.demo.supervisor import Supervisor  # needs what requirements.txt installs
+    from spendsync_site.demo.supervisor import Supervisor  # needs what locks/demo.txt installs
 
     with folder.locked():
         busy = why_not_free(port)

@@ -58,6 +58,7 @@ def open_page(browser: Browser, live_server: LiveServer, admin_user: User, clien
         context.add_cookies([cookie])
         page: Page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.extend(_refusals(message.text)))
         page.goto(path)
         return page
 
@@ -65,6 +66,11 @@ def open_page(browser: Browser, live_server: LiveServer, admin_user: User, clien
     for context in contexts:
         context.close()
     assert errors == []
+
+
+def _refusals(text: str) -> list[str]:
+    """What the browser did not load or run because the site's policy forbids it."""
+    return [text] if "Content Security Policy" in text else []
 
 
 def _choose_person(page: Page, field: str, name: str) -> None:

@@ -43,6 +43,10 @@ class Proxy:
         self._target = (host, port)
         self.drop_connections()
 
+    def move(self, host: str, port: int) -> None:
+        """Pass new connections on to another server; those there are stay with the one they reached."""
+        self._target = (host, port)
+
     def drop_connections(self) -> None:
         """Break all connections; new ones are taken."""
         with self._lock:

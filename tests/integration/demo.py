@@ -15,14 +15,14 @@ import sqlite3
 import subprocess
 import threading
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.integration.visitor import Visitor
 
 INSTALL_AND_START = 600.0
 FIRST_EMAIL = 90.0
@@ -55,7 +55,7 @@ class DemoRun:
             start_new_session=True,
             preexec_fn=_heed_interrupts,
         )
-        self._browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        self._visitor = Visitor(self.address)
         self._reader = threading.Thread(target=self._read, name="demo output", daemon=True)
         self._reader.start()
 
@@ -102,23 +102,11 @@ class DemoRun:
 
     def get(self, path: str) -> str:
         """The body of a page."""
-        with self._browser.open(f"{self.address}{path}", timeout=10) as answer:
-            return str(answer.read().decode())
+        return self._visitor.get(path)
 
     def log_in(self) -> str:
         """Log in as the welcome says; the page that follows."""
-        token = re.search(
-            r'name="csrfmiddlewaretoken" value="([^"]+)"', self.get("/admin/login/?next=/admin/")
-        )
-        assert token
-        form = {"username": "admin", "password": "admin", "csrfmiddlewaretoken": token[1], "next": "/admin/"}
-        request = urllib.request.Request(
-            f"{self.address}/admin/login/",
-            urllib.parse.urlencode(form).encode(),
-            {"Referer": f"{self.address}/admin/login/"},
-        )
-        with self._browser.open(request, timeout=10) as answer:
-            return str(answer.read().decode())
+        return self._visitor.log_in("admin", "admin")
 
     def named_pages(self) -> set[str]:
         """The paths of all pages that the demo named in its output."""

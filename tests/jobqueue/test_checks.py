@@ -39,9 +39,22 @@ def test_without_a_queue_nothing_can_run(settings: LazySettings, queues: Any) ->
     assert "jobqueue.E001" in _ids()
 
 
+@pytest.mark.parametrize("queues", [["email"], "email", 5])
+def test_queues_that_are_no_dict_are_an_error(settings: LazySettings, queues: Any) -> None:
+    settings.RQ_QUEUES = queues
+
+    [message] = [message for message in _found() if message.id == "jobqueue.E001"]
+    assert message.msg.startswith("RQ_QUEUES must be a dict of queues by name")
+
+
 @pytest.mark.parametrize(
     "values",
     [
+        {"TIMEOUT": "3m"},
+        {"RETRY": True},
+        {"THREADS": 0},
+        {"DATABASES": "default"},
+        [],
         {"TIMEOUTS": 1},
         {"RETRY": {"max_retries": -1}},
         {"RETRY": {"retries": 1}},
@@ -64,6 +77,41 @@ def test_a_processor_of_a_queue_that_is_not_configured_is_an_error_with_the_reme
     assert message.id == "jobqueue.E003"
     assert "'sample.nowhere' uses the queue 'letters'" in message.msg
     assert message.hint == "Use one of: email, reminders, settlement; or add the queue."
+
+
+def test_an_alias_that_is_no_database_is_an_error(settings: LazySettings) -> None:
+    settings.JOBQUEUE = {"DATABASES": ("default", "jobs")}
+    [message] = _found()
+
+    assert message.id == "jobqueue.E020"
+    assert "'jobs', which DATABASES does not have" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("email.notificaton", "Did you mean 'email.notification'?"),
+        ("zzz", "Registered are: "),
+        (5, "Registered are: "),
+    ],
+)
+def test_a_policy_for_a_processor_that_is_not_there_is_an_error(
+    settings: LazySettings, name: Any, hint: str
+) -> None:
+    settings.JOBQUEUE = {"PROCESSOR_RETRY": {name: 5}}
+    [message] = _found()
+
+    assert message.id == "jobqueue.E021"
+    assert repr(name) in message.msg
+    assert message.hint is not None
+    assert message.hint.startswith(hint)
+
+
+@pytest.mark.parametrize("name", ["email.notification", "rq.function"])
+def test_a_policy_for_a_processor_that_is_there_passes(settings: LazySettings, name: str) -> None:
+    settings.JOBQUEUE = {"PROCESSOR_RETRY": {name: 5}}
+
+    assert _found() == []
 
 
 def test_a_database_whose_alias_does_not_fit_into_a_message_is_an_error(settings: LazySettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -10,10 +11,12 @@ from django.conf import LazySettings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.exceptions import Discard
-from jobqueue.jobs import RetryPolicy
-from jobqueue.registry import get_processor
-from tests.jobqueue.processors_for_tests import FAIL, FAIL_WITHOUT_RETRY
+from jobqueue.exceptions import Discard, InvalidRetryPolicy, JobQueueError
+from jobqueue.jobs import RetryPolicy, enqueue
+from jobqueue.models import Job
+from jobqueue.registry import delay_after, get_processor, processor
+from tests.jobqueue.processors_for_tests import FAIL, FAIL_WITHOUT_RETRY, fail
+from tests.jobqueue.steps import claim_row, run
 
 ERROR = ValueError("broken")
 
@@ -116,10 +119,23 @@ def test_without_retries_the_first_failure_is_the_last() -> None:
         ({"first_delay": 5}, "first_delay must be a timedelta of 0 or more, not 5"),
         ({"first_delay": timedelta(-1)}, "first_delay must be a timedelta of 0 or more"),
         ({"max_delay": 5.5}, "max_delay must be a timedelta of 0 or more, not 5.5"),
+        ({"max_retries": True}, "max_retries must be 0 or more, not True"),
+        ({"max_retries": "3"}, "max_retries must be 0 or more, not '3'"),
+        ({"max_retries": 2.5}, "max_retries must be 0 or more, not 2.5"),
+        ({"max_retries": 10**7}, "a whole number up to 1000000"),
+        ({"max_retries": None}, "max_retries must be 0 or more, not None"),
+        ({"factor": math.nan}, "factor must be 1 or more, not nan"),
+        ({"factor": math.inf}, "factor must be 1 or more, not inf"),
+        ({"factor": "2"}, "factor must be 1 or more, not '2'"),
+        ({"jitter": math.nan}, "jitter must be at least 0 and below 1, not nan"),
+        ({"jitter": False}, "jitter must be at least 0 and below 1, not False"),
+        ({"jitter": "0.2"}, "jitter must be at least 0 and below 1"),
+        ({"first_delay": timedelta.max}, "first_delay must be a timedelta .*at most 36500 days"),
+        ({"max_delay": timedelta.max}, "max_delay must be a timedelta .*at most 36500 days"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(values: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(InvalidRetryPolicy, match=complaint):
         RetryPolicy(**values)
 
 
@@ -140,3 +156,58 @@ def test_the_policy_in_code_wins_over_the_general_one(settings: LazySettings) ->
     settings.JOBQUEUE = {"RETRY": {"max_retries": 5}}
 
     assert get_processor(FAIL_WITHOUT_RETRY).retry_policy.max_retries == 0
+
+
+def test_a_refused_policy_is_an_error_of_the_job_queue_and_of_a_value() -> None:
+    assert issubclass(InvalidRetryPolicy, JobQueueError)
+    assert issubclass(InvalidRetryPolicy, ValueError)
+
+
+# A policy of a project's own ----------------------------------------------------------------------
+
+
+class OfOurOwn(RetryPolicy):
+    """A policy whose answer is that of the test."""
+
+    answer: Any = None
+
+    def next_delay(self, failures: int, error: BaseException, uniform: Any = None) -> timedelta | None:
+        """What the test says."""
+        return self.answer()  # type: ignore[no-any-return]
+
+
+def _raises() -> Any:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("answer", "shortest", "longest"),
+    [
+        (_raises, 0.8, 1.2),
+        (lambda: "soon", 0.8, 1.2),
+        (lambda: 5, 0.8, 1.2),
+        (lambda: timedelta.max, 36_500 * 86_400, 36_500 * 86_400),
+        (lambda: timedelta(-1), 0, 0),
+        (lambda: timedelta(seconds=9), 9, 9),
+    ],
+)
+def test_whatever_a_policy_does_the_wait_is_one_that_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, answer: Any, shortest: float, longest: float
+) -> None:
+    monkeypatch.setattr(OfOurOwn, "answer", staticmethod(answer))
+    processor("sample.own_policy", queue="email", retry=OfOurOwn())(fail)
+    delay = delay_after("sample.own_policy", 1, ERROR)
+
+    assert delay is not None
+    assert shortest <= delay.total_seconds() <= longest
+
+
+@pytest.mark.django_db
+def test_a_job_whose_policy_raises_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OfOurOwn, "answer", staticmethod(_raises))
+    processor("sample.own_policy", queue="email", retry=OfOurOwn())(fail)
+    job = enqueue("sample.own_policy")
+    run(claim_row(job))
+    row = Job.objects.get(pk=job.pk)
+
+    assert (row.state, row.failures, row.attempt) == ("waiting", 1, 2)

@@ -9,11 +9,12 @@ import pytest
 from django.utils import timezone
 
 from jobqueue import testing
+from jobqueue.exceptions import InvalidPayload, UnknownProcessor
 from jobqueue.jobs import RetryLater, enqueue
 from jobqueue.models import Job
 from jobqueue.testing import drain, run_job
 from jobqueue.worker.outcomes import OutcomeStatus
-from tests.jobqueue.processors_for_tests import CALL, FAIL, RETRY_LATER, SUCCEED, Calls
+from tests.jobqueue.processors_for_tests import CALL, FAIL, RETRY_LATER, SUCCEED, TAKES_A_NUMBER, Calls
 
 pytestmark = pytest.mark.django_db
 
@@ -132,3 +133,19 @@ def test_at_a_time_ahead_a_job_that_asks_for_another_time_waits_for_that_time() 
     job.refresh_from_db()
     assert outcome.delay is not None
     assert job.run_at == moment + outcome.delay
+
+
+def test_a_job_of_a_processor_that_nobody_registered_is_an_error_of_the_test() -> None:
+    job = enqueue(SUCCEED)
+    Job.objects.filter(pk=job.pk).update(processor="sample.succed")
+
+    with pytest.raises(UnknownProcessor, match="did you mean 'sample.succeed'"):
+        drain()
+
+
+def test_a_job_whose_payload_its_processor_does_not_take_is_an_error_of_the_test() -> None:
+    job = enqueue(TAKES_A_NUMBER, number=1)
+    Job.objects.filter(pk=job.pk).update(payload={})
+
+    with pytest.raises(InvalidPayload, match="missing a required argument: 'number'"):
+        drain()

@@ -15,7 +15,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from pytest_django import Settings as DjangoSettings
 
-from jobqueue.exceptions import InvalidPayload, InvalidRunAt, PayloadTooLarge
+from jobqueue.exceptions import InvalidPayload, InvalidRunAt, InvalidUniqueKey, PayloadTooLarge
 from jobqueue.models import Job
 from jobqueue.testing import run_job
 from settlements import jobs
@@ -455,6 +455,9 @@ def test_a_past_time_means_now(add: Add, past: dict[str, Any]) -> None:
         ({"run_at": "2030-01-01T00:00:00Z"}, "must be an aware datetime, not str"),
         ({"delay": "60"}, "must be a timedelta or a number of seconds, not str"),
         ({"delay": float("nan")}, "no usable length of time"),
+        ({"delay": float("inf")}, "no usable length of time"),
+        ({"delay": 10**12}, "no usable length of time"),
+        ({"run_at": datetime.max.replace(tzinfo=UTC)}, "it must lie before the year 9000"),
         ({"run_at": datetime(2030, 1, 1, tzinfo=UTC), "delay": 1}, "not both"),
     ],
 )
@@ -465,6 +468,14 @@ def test_a_time_that_is_none_is_refused(add: Add, wrong: dict[str, Any], text: s
 
 # Transactions -------------------------------------------------------------------------------------
 
+
+def _nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 REFUSED: list[tuple[str, dict[str, Any], type[Exception]]] = [
     ("add_email", {"template_type": "welcome"}, UnknownTemplateType),
     ("add_email", {"email": "nobody"}, InvalidEmailAddress),
@@ -472,7 +483,10 @@ REFUSED: list[tuple[str, dict[str, Any], type[Exception]]] = [
     ("add_email", {"template_data": {"a": object()}}, InvalidPayload),
     ("add_email", {"template_data": None}, InvalidPayload),
     ("add_email", {"template_data": {"a": "x" * 17_000}}, PayloadTooLarge),
+    ("add_email", {"template_data": {"a": _nested(940)}}, InvalidPayload),
     ("add_email", {"delay": "soon"}, InvalidRunAt),
+    ("add_email", {"delay": float("inf")}, InvalidRunAt),
+    ("add_email", {"unique_key": "x" * 201}, InvalidUniqueKey),
     ("add_reminder", {"reminder_type": "first"}, UnknownReminderType),
     ("add_reminder", {"settlement_id": uuid.UUID(int=7)}, SettlementNotFound),
     ("add_reminder", {"settlement_id": "not-a-uuid"}, SettlementNotFound),
@@ -482,6 +496,9 @@ REFUSED: list[tuple[str, dict[str, Any], type[Exception]]] = [
     ("add_reminder", {"due_date": datetime(2030, 1, 1)}, InvalidDueDate),
     ("add_reminder", {"step": -1}, InvalidReminderStep),
     ("add_reminder", {"run_at": datetime(2030, 1, 1)}, InvalidRunAt),
+    ("add_reminder", {"run_at": datetime.max.replace(tzinfo=UTC)}, InvalidRunAt),
+    ("add_processing", {"run_at": datetime(2030, 1, 1, tzinfo=UTC), "delay": 1}, InvalidRunAt),
+    ("add_processing", {"unique_key": 5}, InvalidUniqueKey),
     ("add_processing", {"process_type": "complete"}, UnknownProcessType),
     ("add_processing", {"settlement_id": uuid.UUID(int=7)}, SettlementNotFound),
     ("add_processing", {"settlement_id": "\x00"}, SettlementNotFound),

@@ -7,10 +7,8 @@
 local clock = redis.call('TIME')
 local seconds = tonumber(clock[1])
 local milliseconds = seconds * 1000 + math.floor(tonumber(clock[2]) / 1000)
--- How long a foreign message stays in RQ's failed registry, unless somebody decides otherwise.
-local YEAR = 365 * 24 * 3600
--- Seconds that the worker which took a foreign message has to decide about it: another does if it dies.
-local DECIDES_WITHIN = 5
+-- Bytes of an id from which on it is no message to RQ either.
+local LONGEST_MESSAGE = 8192
 local ours, foreign, taken, pause = {}, {}, 0, nil
 count, at_once, window = tonumber(count), tonumber(at_once), tonumber(window)
 
@@ -22,17 +20,21 @@ local function left_by_rate(queue, room)
   if rate == 0 then
     return 0
   end
-  local newest = tonumber(redis.call('LINDEX', starts, 0))
+  local text = call('LINDEX', starts, 0)
+  local newest = tonumber(text)
+  if text and not newest then
+    store().set_aside(starts, 'the job queue did not write it, no times stand in it')
+  end
   if not newest or newest > milliseconds then
-    redis.call('DEL', starts)
+    call('DEL', starts)
     for _ = 1, rate do
-      redis.call('LPUSH', starts, milliseconds)
+      call('LPUSH', starts, milliseconds)
     end
   end
   local left = 0
   while left < room and left < rate do
-    local start = tonumber(redis.call('LINDEX', starts, rate - 1 - left))
-    if start and start + window > milliseconds then
+    local start = tonumber(call('LINDEX', starts, rate - 1 - left))
+    if start and start <= milliseconds and start + window > milliseconds then
       local wait = start + window - milliseconds
       pause = pause and math.min(pause, wait) or wait
       break
@@ -51,7 +53,7 @@ local function room_of(queue, waiting)
   end
   local held_back = false
   if queue.concurrency and room > 0 then
-    local open = math.max(0, queue.concurrency - redis.call('ZCARD', key.started .. queue.name))
+    local open = math.max(0, queue.concurrency - call('ZCARD', key.started .. queue.name))
     held_back = open < room
     room = math.min(room, open)
   end
@@ -65,34 +67,31 @@ local function room_of(queue, waiting)
 end
 
 local function start(message)
-  redis.call('HSET', key.job .. message, 'status', 'started', 'worker_name', worker_name,
+  call('HSET', key.job .. message, 'status', 'started', 'worker_name', worker_name,
     'started_at', now, 'claimed_at', seconds)
-end
-
-local function quarantine(queue, message)
-  redis.call('ZADD', key.failed .. queue, seconds + YEAR, message)
-  redis.call('ZADD', key.foreign .. queue, seconds + DECIDES_WITHIN, message)
 end
 
 local function count_starts(queue, number)
   local starts = key.starts .. queue.name
   for _ = 1, number do
-    redis.call('LPUSH', starts, milliseconds)
+    call('LPUSH', starts, milliseconds)
   end
-  redis.call('LTRIM', starts, 0, queue.rate - 1)
+  call('LTRIM', starts, 0, queue.rate - 1)
 end
 
 local function take(queue, room)
   local name, entries, started, quarantined = queue.name, {}, {}, {}
-  for _, message in ipairs(redis.call('LPOP', key.list .. name, room) or {}) do
-    if is_ours(message) then
+  for _, message in ipairs(call('LPOP', key.list .. name, room) or {}) do
+    if #message > LONGEST_MESSAGE then
+      store().note_message(name, message, 'its id is longer than any that RQ or the job queue gives', true)
+    elseif is_ours(message) then
       start(message)
       started[#started + 1] = message
       -- No expiry: only our rescue decides that a job is lost, never a count of RQ's registries.
       entries[#entries + 1] = '+inf'
       entries[#entries + 1] = message .. ':' .. worker
     else
-      quarantine(name, message)
+      quarantine(name, message, seconds)
       quarantined[#quarantined + 1] = message
     end
   end
@@ -107,14 +106,14 @@ end
 
 local function serve(queue)
   local list = key.list .. queue.name
-  local waiting = redis.call('LLEN', list)
+  local waiting = call('LLEN', list)
   if waiting == 0 then
     return
   end
   local room, held_back = room_of(queue, waiting)
   if room > 0 then
     take(queue, room)
-    waiting = redis.call('LLEN', list)
+    waiting = call('LLEN', list)
   end
   -- What a limit holds back wakes nobody: its time, or the end of another job, does.
   if waiting > 0 and not held_back then
@@ -122,7 +121,8 @@ local function serve(queue)
   end
 end
 
-if redis.call('EXISTS', key.suspended) == 0 then
+-- RQ writes a text there. Anything else is set aside, and suspends nobody.
+if call('EXISTS', key.suspended) == 0 or not call('GET', key.suspended) then
   for <<queues>> in queues() do
     serve({name = name, rate = tonumber(rate), concurrency = tonumber(concurrency)})
   end

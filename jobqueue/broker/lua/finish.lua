@@ -4,9 +4,11 @@
 local queues = {}
 -- Seconds after which nobody tells of a batch again.
 local REPEATED_WITHIN = 600
+-- Characters of a number that no counter reaches; one that does may be infinite to others.
+local LONGEST_SUM = 60
 
 -- A batch whose answer was lost is sent again; it must not count twice.
-if not redis.call('SET', key.batch .. batch, '1', 'NX', 'EX', REPEATED_WITHIN) then
+if not call('SET', key.batch .. batch, '1', 'NX', 'EX', REPEATED_WITHIN) then
   return 0
 end
 local function begin(queue)
@@ -17,28 +19,34 @@ end
 for <<finished>> in finished() do
   local its = queues[queue] or begin(queue)
   its.entries[#its.entries + 1] = id .. ':' .. worker
-  redis.call('HSET', key.job .. id, 'status', 'finished')
-  redis.call('EXPIRE', key.job .. id, keep)
+  call('HSET', key.job .. id, 'status', 'finished')
+  call('EXPIRE', key.job .. id, keep)
   its.kept[#its.kept + 1] = seconds + keep
   its.kept[#its.kept + 1] = id
 end
 for <<others>> in others() do
   local its = queues[queue] or begin(queue)
   its.entries[#its.entries + 1] = id .. ':' .. worker
-  redis.call('DEL', key.job .. id)
+  -- Not to delete what somebody else put there: on that this command fails.
+  call('HLEN', key.job .. id)
+  call('DEL', key.job .. id)
 end
 for queue, its in pairs(queues) do
   in_chunks('ZREM', key.started .. queue, its.entries)
   if #its.kept > 0 then
     in_chunks('ZADD', key.finished .. queue, its.kept)
-    redis.call('ZREMRANGEBYSCORE', key.finished .. queue, 0, seconds)
+    call('ZREMRANGEBYSCORE', key.finished .. queue, 0, seconds)
   end
   -- What a concurrency limit held back may go now.
-  if redis.call('LLEN', key.list .. queue) > 0 then
+  if call('LLEN', key.list .. queue) > 0 then
     ring(queue)
   end
 end
 for <<counters>> in counters() do
-  redis.call('HINCRBYFLOAT', key.counters, field, amount)
+  local sum = call('HINCRBYFLOAT', key.counters, field, amount)
+  if #sum > LONGEST_SUM then
+    store().set_field_aside(key.counters, field, 'the job queue did not write it, nobody counts that far')
+    call('HINCRBYFLOAT', key.counters, field, amount)
+  end
 end
 return 1

@@ -5,8 +5,8 @@ local seconds = tonumber(redis.call('TIME')[1])
 local due = {}
 for queue in queues() do
   local foreign = key.foreign .. queue
-  for _, message in ipairs(redis.call('ZRANGEBYSCORE', foreign, '-inf', seconds, 'LIMIT', 0, most)) do
-    redis.call('ZADD', foreign, seconds + LOOK_AGAIN, message)
+  for _, message in ipairs(call('ZRANGEBYSCORE', foreign, '-inf', seconds, 'LIMIT', 0, most)) do
+    call('ZADD', foreign, seconds + LOOK_AGAIN, message)
     due[#due + 1] = {queue, message}
   end
 end

@@ -4,7 +4,7 @@ local clock = redis.call('TIME')
 local milliseconds = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local starts = key.starts .. queue
 for _ = 1, tonumber(number) do
-  redis.call('LPUSH', starts, milliseconds)
+  call('LPUSH', starts, milliseconds)
 end
-redis.call('LTRIM', starts, 0, tonumber(rate) - 1)
+call('LTRIM', starts, 0, tonumber(rate) - 1)
 return 1

@@ -7,13 +7,13 @@ local pushed, queues = 0, {}
 -- The number of the list that messages are put into, and whether the list begins with them.
 local function number_to_push(queue)
   local number = number_of_list(queue)
-  if redis.call('LLEN', key.list .. queue) > 0 then
+  if call('LLEN', key.list .. queue) > 0 then
     return number, false
   end
   local clock = redis.call('TIME')
   local microseconds = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
   number = string.format('%.0f', math.max(microseconds, (tonumber(number) or 0) + 1))
-  redis.call('SET', key.number .. queue, number)
+  call('SET', key.number .. queue, number)
   return number, true
 end
 
@@ -25,11 +25,11 @@ end
 
 for <<messages>> in messages() do
   local list = queues[queue] or begin(queue)
-  local known = redis.call('HMGET', key.job .. id, 'status', 'list')
+  local known = call('HMGET', key.job .. id, 'status', 'list')
   local is_queued = known[1] == 'queued'
     and (known[2] == list.number or not list.is_new and (list.number == '' or (known[2] or '') == ''))
   if not is_queued and not (only_new == '1' and known[1]) then
-    redis.call('HSET', key.job .. id, 'status', 'queued', 'list', list.number, 'origin', queue, 'data', data,
+    call('HSET', key.job .. id, 'status', 'queued', 'list', list.number, 'origin', queue, 'data', data,
       'description', description, 'timeout', timeout, 'created_at', now, 'enqueued_at', now)
     pushed = pushed + 1
     list.messages[#list.messages + 1] = id
@@ -37,7 +37,7 @@ for <<messages>> in messages() do
 end
 for queue, list in pairs(queues) do
   in_chunks('RPUSH', key.list .. queue, list.messages)
-  redis.call('SADD', key.queues, key.list .. queue)
+  call('SADD', key.queues, key.list .. queue)
   ring(queue)
 end
 return pushed

@@ -2,8 +2,8 @@
 -- queue; worker: its id; backwards: the ids of the messages, the last one first.
 local number = number_of_list(queue)
 for message in backwards() do
-  redis.call('ZREM', key.started .. queue, message .. ':' .. worker)
-  redis.call('HSET', key.job .. message, 'status', 'queued', 'list', number)
-  redis.call('LPUSH', key.list .. queue, message)
+  call('ZREM', key.started .. queue, message .. ':' .. worker)
+  call('HSET', key.job .. message, 'status', 'queued', 'list', number)
+  call('LPUSH', key.list .. queue, message)
 end
 return 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
@@ -17,6 +18,7 @@ from django_rq.management.commands.rqworker import Command as DjangoRQCommand
 from django_rq.workers import get_worker
 
 from jobqueue.broker import server
+from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.management import preconditions
 from jobqueue.sql.databases import databases
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
     from rq import Worker
 
 logger = logging.getLogger(__name__)
+
+
+NO_SCHEDULER = (
+    "--with-scheduler is refused, for no scheduler is needed: every worker starts delayed jobs by itself. "
+    "Enqueue them with jobqueue.jobs.enqueue(), with run_at=… or delay=…. What RQ's own scheduler would "
+    "start is set aside."
+)
 
 
 class Command(DjangoRQCommand):
@@ -56,7 +65,6 @@ class Command(DjangoRQCommand):
         connections.close_all()
         worker.work(
             burst=given["burst"],
-            with_scheduler=given["with_scheduler"],
             logging_level=level,
             max_jobs=given["max_jobs"],
             max_idle_time=given["max_idle_time"],
@@ -79,6 +87,7 @@ class Command(DjangoRQCommand):
         return worker
 
     def _check(self, names: tuple[str, ...], given: dict[str, Any]) -> list[str]:
+        _check_settings()
         # Also where the system's checks are skipped.
         for refusal in preconditions.refusals():
             raise CommandError(refusal)
@@ -86,6 +95,8 @@ class Command(DjangoRQCommand):
         unknown = [name for name in names if name not in configured]
         if unknown:
             raise CommandError(f"no queue named {', '.join(unknown)}; RQ_QUEUES has: {', '.join(configured)}")
+        if given["with_scheduler"]:
+            raise CommandError(NO_SCHEDULER)
         try:
             options.check(given)
         except ValueError as error:
@@ -104,6 +115,18 @@ class Command(DjangoRQCommand):
                     logger.warning("waiting for Redis: %s", error)
                 told = True
                 time.sleep(0.5)
+
+
+def _check_settings() -> None:
+    try:
+        aliases = get_settings().databases
+    except ImproperlyConfigured as error:
+        raise CommandError(f"JOBQUEUE cannot be used: {error}") from error
+    unknown = [using for using in aliases if using not in connections]
+    if unknown:
+        raise CommandError(
+            f"JOBQUEUE DATABASES names {', '.join(unknown)}; DATABASES has: {', '.join(connections)}"
+        )
 
 
 def _check_tables(using: str) -> None:

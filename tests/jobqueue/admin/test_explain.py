@@ -43,6 +43,16 @@ def test_a_job_that_asked_for_another_time_says_why() -> None:
     assert explain(job, FACTS) == "Runs again in 5 min: 1 payments are unsettled."
 
 
+def test_a_job_that_no_worker_knows_says_since_when_why_and_when_it_fails() -> None:
+    reason = "no worker knows it: there is no processor 'email.notification'"
+    job = _job(run_at=NOW + timedelta(seconds=20), unfit_since=NOW - timedelta(minutes=5), reason=reason)
+    assert explain(job, FACTS) == (
+        "No worker knows it since 5 min: there is no processor 'email.notification'. "
+        "A worker that can run it takes it at once; without one it fails in 55 min. "
+        "Deploy the code that knows it, or cancel the job."
+    )
+
+
 def test_a_due_job_that_is_published_waits_for_a_free_worker() -> None:
     job = _job(run_at=NOW - timedelta(seconds=40), published_at=NOW)
     text = explain(job, replace(FACTS, workers=2))

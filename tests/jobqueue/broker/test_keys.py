@@ -10,7 +10,15 @@ import redis
 import rq
 from rq import suspension
 from rq.job import Job as RQJob
-from rq.registry import CanceledJobRegistry, FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
+from rq.registry import (
+    CanceledJobRegistry,
+    DeferredJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ReadyJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
 
 import jobqueue
 from jobqueue.broker import keys
@@ -22,12 +30,19 @@ def test_no_key_ever_changes() -> None:
     assert keys.PATTERNS == {
         "queues": "rq:queues",
         "suspended": "rq:suspended",
+        "workers": "rq:workers",
+        "worker": "rq:worker:",
+        "rate_limits": "rq:rl-keys",
+        "rate_limit": "rq:rl:",
         "list": "rq:queue:",
         "job": "rq:job:",
         "started": "rq:wip:",
         "finished": "rq:finished:",
         "failed": "rq:failed:",
         "canceled": "rq:canceled:",
+        "deferred": "rq:deferred:",
+        "ready": "rq:ready:",
+        "scheduled": "rq:scheduled:",
         "number": "rq:jobqueue:list:",
         "bell": "rq:jobqueue:bell:",
         "starts": "rq:jobqueue:starts:",
@@ -36,6 +51,10 @@ def test_no_key_ever_changes() -> None:
         "counters": "rq:jobqueue:counters",
         "lead": "rq:jobqueue:lead",
         "swept": "rq:jobqueue:swept",
+        "aside": "rq:jobqueue:set-aside:it:",
+        "aside_names": "rq:jobqueue:set-aside:names:",
+        "aside_notes": "rq:jobqueue:set-aside:notes",
+        "aside_news": "rq:jobqueue:set-aside:news",
     }
 
 
@@ -54,6 +73,9 @@ def test_rqs_own_keys_are_as_rq_spells_them(redis_client: redis.Redis) -> None:
         ("finished", FinishedJobRegistry),
         ("failed", FailedJobRegistry),
         ("canceled", CanceledJobRegistry),
+        ("deferred", DeferredJobRegistry),
+        ("ready", ReadyJobRegistry),
+        ("scheduled", ScheduledJobRegistry),
     ],
 )
 def test_rqs_registries_are_where_rq_looks_for_them(

@@ -200,13 +200,36 @@ def _keep_signal_handlers() -> Iterator[None]:
         (["--threads", "0"], "--threads must be 1 or more, not 0"),
         (["--processes=-1"], "--processes must be 1 or more, not -1"),
         (["--shutdown-timeout=-5"], "--shutdown-timeout must be 0 or more, not -5"),
+        (["--shutdown-timeout=nan"], "--shutdown-timeout must be 0 or more, not nan"),
+        (["--shutdown-timeout=inf"], "--shutdown-timeout must be 0 or more, not inf"),
         (["--max-jobs", "0"], "--max-jobs must be 1 or more, not 0"),
+        (["--with-scheduler"], "no scheduler is needed: every worker starts delayed jobs by itself"),
         (["--threads", "many"], "argument --threads: invalid int value: 'many'"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(arguments: list[str], complaint: str) -> None:
     with pytest.raises(CommandError, match=complaint):
         _call("rqworker", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"TIMEOUT": "3m"}, "JOBQUEUE TIMEOUT must be a number of seconds above 0"),
+        ({"THREADS": 0}, "JOBQUEUE THREADS must be a whole number from 1 to"),
+        ({"RETRY": {"max_retries": "x"}}, "JOBQUEUE RETRY max_retries must be 0 or more, not 'x'"),
+        ({"HEARTBEAT_INTERVAL": None}, "JOBQUEUE HEARTBEAT_INTERVAL must be"),
+        ({"DATABASES": ["jobs"]}, "JOBQUEUE DATABASES names jobs; DATABASES has: default, other"),
+        ([], "JOBQUEUE must be a dict"),
+    ],
+)
+def test_settings_that_cannot_be_used_keep_the_worker_from_starting(
+    settings: LazySettings, values: Any, complaint: str
+) -> None:
+    settings.JOBQUEUE = values
+
+    with pytest.raises(CommandError, match=complaint):
+        _call("rqworker", "email")
 
 
 @in_databases
@@ -221,6 +244,14 @@ def test_without_the_tables_the_worker_says_what_to_do(alias: str, remedy: str) 
 
     with pytest.raises(CommandError, match=f"tables are missing or old.* run: {remedy}"):
         _call("rqworker", "email")
+
+
+def test_help_is_shown_though_the_settings_cannot_be_used(settings: LazySettings, capsys: Any) -> None:
+    settings.JOBQUEUE = {"THREADS": "many"}
+    with pytest.raises(SystemExit):
+        call_command("rqworker", "--help")
+
+    assert "--threads" in capsys.readouterr().out
 
 
 def test_help_names_our_options_and_django_rqs(capsys: Any) -> None:

@@ -1,0 +1,91 @@
+"""Answers by which a Redis says "not here" or "not now": whoever gets one connects anew.
+
+Behind an address there may be another server than when a connection was made: one that was demoted goes on
+answering on it, and refuses every write for ever. So such an answer drops the connection that it came by, and
+those that lie idle beside it; the next one is resolved and authenticated anew.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+from redis import Redis
+from redis.exceptions import AuthenticationError, RedisError
+
+_WRONG_SERVER = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN"})
+_NOT_NOW = frozenset({"LOADING", "MISCONF", "OOM", "NOREPLICAS", "BUSY", "UNKILLABLE"})
+_NOT_ADMITTED = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+_REFUSALS = _WRONG_SERVER | _NOT_NOW | _NOT_ADMITTED
+# Refusals that have no code of their own, the second one to a script.
+_WITHOUT_CODE = ("max number of clients reached", "The user executing the script can't run")
+# Where the code stands within a text: before Redis 7 behind the script's name, for a transaction behind this.
+_CODE_WITHIN = re.compile(r"(?:@user_script: ?\d+: -?|because of: -?)([A-Z]+)\b")
+
+_Client = TypeVar("_Client", bound=Redis)
+
+
+def is_refusal(error: RedisError) -> bool:
+    """Whether this answer is about the server and not about what it was asked."""
+    if _code_of(error) in _REFUSALS or isinstance(error, AuthenticationError):
+        return True
+    return str(error).startswith(_WITHOUT_CODE)
+
+
+def what_helps(error: Exception) -> str:
+    """What somebody has to do before Redis serves this process again; empty if time alone may help."""
+    if isinstance(error, AuthenticationError) or _code_of(error) in _NOT_ADMITTED:
+        return (
+            "; PASSWORD and USERNAME in RQ_QUEUES (from REDIS_PASSWORD or REDIS_URL, say) are not those that "
+            "Redis has now, or may not do this: change them and restart, or let Redis take them"
+        )
+    return ""
+
+
+def _code_of(error: Exception) -> str:
+    """The word that begins an answer of Redis, which redis-py takes off the texts of those that it knows."""
+    code = getattr(error, "status_code", None)
+    if code and code not in ("ERR", "EXECABORT"):
+        return str(code)
+    text = str(error)
+    within = _CODE_WITHIN.search(text)
+    return within[1] if within else text.partition(" ")[0]
+
+
+def connect_anew_when_refused(client: _Client) -> _Client:
+    """Have the connections that this client makes from now on follow the rule; it shares them with nobody."""
+    pool = client.connection_pool
+    if not issubclass(pool.connection_class, _ConnectsAnew):
+        kind = pool.connection_class
+        pool.connection_class = type(f"Renewed{kind.__name__}", (_ConnectsAnew, kind), {"_pool": pool})
+    return client
+
+
+def drop_idle_connections(client: Redis) -> None:
+    """The next call connects anew: the server there is, as its own words say, not the one to talk to."""
+    client.connection_pool.disconnect(inuse_connections=False)
+
+
+class _ConnectsAnew:
+    """Mixed into the connection class of a pool."""
+
+    _pool: Any
+    _is_greeting = False
+
+    def on_connect_check_health(self, *args: Any, **options: Any) -> None:
+        # What the server does not let this user tell of itself is left out: redis-py sees to that.
+        self._is_greeting = True
+        try:
+            super().on_connect_check_health(*args, **options)  # type: ignore[misc]
+        finally:
+            self._is_greeting = False
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().read_response(*args, **options)  # type: ignore[misc]
+        except RedisError as error:
+            if not self._is_greeting and is_refusal(error):
+                # Not at once: more answers may be on their way by this one. Whoever releases it drops it.
+                self.mark_for_reconnect()  # type: ignore[attr-defined]
+                self._pool.disconnect(inuse_connections=False)
+            raise

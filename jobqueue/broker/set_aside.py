@@ -1,0 +1,140 @@
+"""What is set aside in Redis: foreign messages that are not run, and keys that somebody else wrote to.
+
+Nothing of it is deleted. A message stays in RQ's failed registry, a key is renamed; a note says what it was
+and why. The scripts set keys aside themselves (`lua/prelude.lua`) when a command fails on them, and go on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from jobqueue.broker import keys, scripts
+from jobqueue.broker.answers import id_of, raw, text_of
+from jobqueue.broker.connections import as_unavailable
+from jobqueue.broker.scripts import Script
+
+_PUT_BACK = {
+    "message": Script("put_message_back", "name"),
+    "key": Script("put_key_back", "name"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """One message or key that was set aside."""
+
+    kind: str
+    """"message" or "key"."""
+    name: str
+    """By which `put_back` finds it: plain ASCII, which names nobody."""
+    queue: str
+    """Empty where it belongs to no queue."""
+    reason: str
+    since: datetime
+    content: str
+    """What it was, in a few words; nothing of what stands in it."""
+
+
+def listed(client: Redis, limit: int = 200) -> list[SetAside]:
+    """What is set aside on one server, the latest first, at most so many of each kind.
+
+    Raises BrokerUnavailable.
+    """
+    found = [known for kind in keys.ASIDE_KINDS for known in _listed(client, kind, limit)]
+    return sorted(found, key=lambda known: known.since, reverse=True)[:limit]
+
+
+def counted(client: Redis) -> dict[str, int]:
+    """How much is set aside on one server, by kind; in a time that does not grow with it.
+
+    Raises BrokerUnavailable.
+    """
+    return {kind: int(_ask(client, 0, "ZCARD", keys.aside_names(kind))) for kind in keys.ASIDE_KINDS}
+
+
+def put_back(client: Redis, kind: str, name: str) -> str:
+    """Put it back where it was: a message on its queue, where it is judged anew. Empty, or why not.
+
+    Raises BrokerUnavailable.
+    """
+    if kind not in _PUT_BACK:
+        return f"Only {' and '.join(_PUT_BACK)} can be put back here, not {kind!r}."
+    with as_unavailable():
+        return text_of(scripts.run(client, _PUT_BACK[kind], name=name))
+
+
+def _listed(client: Redis, kind: str, limit: int) -> list[SetAside]:
+    names = [text_of(name) for name in _ask(client, [], "ZREVRANGE", keys.aside_names(kind), 0, limit - 1)]
+    if not names:
+        return []
+    fields = [keys.aside_note(kind, name) for name in names]
+    answers = _ask(client, [None] * len(names), "HMGET", keys.PATTERNS["aside_notes"], *fields)
+    notes = [_read(note) for note in answers]
+    return [
+        _known(kind, name, about)
+        for name, about in zip(names, notes, strict=True)
+        if kind != "message" or _is_quarantined(client, about)
+    ]
+
+
+def _is_quarantined(client: Redis, about: dict[str, Any]) -> bool:
+    """Whether a message is still where it was left: RQ's tools may have put it on its queue again."""
+    queue, message_id = about.get("queue"), about.get("id")
+    if not isinstance(queue, str) or not isinstance(message_id, str):
+        return True
+    key = keys.PATTERNS["failed"].encode() + raw(queue)
+    return _ask(client, None, "ZSCORE", key, raw(message_id)) is not None
+
+
+def _ask(client: Redis, otherwise: Any, *command: Any) -> Any:
+    """The answer to a command that reads; `otherwise` if somebody wrote to the notes themselves."""
+    with as_unavailable():
+        try:
+            return client.execute_command(*command)
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            return otherwise
+
+
+def _read(note: bytes | str | None) -> dict[str, Any]:
+    try:
+        about = json.loads(id_of(note or ""))
+    except (ValueError, RecursionError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _known(kind: str, name: str, about: dict[str, Any]) -> SetAside:
+    return SetAside(
+        kind,
+        name,
+        _shown(about.get("queue")) or _queue_of(_shown(about.get("key"))),
+        _shown(about.get("reason")) or "unknown: the note about it is lost",
+        _moment(about.get("since")),
+        _shown(about.get("content")),
+    )
+
+
+def _shown(value: Any) -> str:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _moment(seconds: Any) -> datetime:
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _queue_of(key: str) -> str:
+    """The queue that a key belongs to; empty if that does not tell."""
+    prefixes: Sequence[str] = keys.prefixes_of_queues()
+    return next((key.removeprefix(prefix) for prefix in prefixes if key.startswith(prefix)), "")

@@ -1,0 +1,195 @@
+"""Jobs that this process cannot run, because another version of the code wrote them.
+
+In a deploy old and new code run side by side. A job whose processor is not registered here, or whose payload
+does not fit its processor here, is handed on: it waits again, in the same attempt, and workers that can run
+it find it at once, without a race for its message. Only after UNKNOWN_PROCESSOR_TIMEOUT it fails.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+
+from django.db import connections
+
+from jobqueue.broker.message import Message
+from jobqueue.conf import get_settings
+from jobqueue.delivery import failures
+from jobqueue.exceptions import InvalidPayload, JobQueueError, UnknownProcessor
+from jobqueue.models import UNKNOWN_PREFIX, Job, JobQuerySet, jobs_in, transitions
+from jobqueue.registry import all_processors, get_processor, why_unfit
+from jobqueue.sql.clock import database_now
+from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
+from jobqueue.sql.writing import writing
+from jobqueue.worker.claiming import Claim, Identity
+from jobqueue.worker.outcomes import Failure, Outcome, OutcomeStatus
+from jobqueue.worker.telling import News, Teller
+
+logger = logging.getLogger(__name__)
+
+# A job is offered to everybody again as long after it was handed on as it has been unknown by then.
+_SHORTEST_DELAY = timedelta(seconds=1)
+_LONGEST_DELAY = timedelta(seconds=30)
+# How often a worker looks for what others handed on, how often after it found some, and how many it looks at.
+_LOOK_EVERY = 1.0
+_LOOK_AGAIN = 0.1
+_LOOK_AT = 200
+# Of so many names a process says that it does not know them.
+_MOST_NAMES = 1_000
+
+
+class UnfitJobs:
+    """What one executor hands on because it cannot run it, and finds that others handed on. One thread's."""
+
+    def __init__(self, identity: Identity, teller: Teller, give_up: Callable[[Claim, Outcome], None]) -> None:
+        """`give_up` gets a claim whose time is over, and the outcome to write down."""
+        self._identity, self._teller, self._give_up = identity, teller, give_up
+        self._next_look = 0.0
+        self._positions: dict[str, int] = defaultdict(int)
+        self._named: set[str] = set()
+
+    # Hand on --------------------------------------------------------------------------------------
+
+    def hand_on(self, unfit: Sequence[tuple[Claim, str]]) -> None:
+        """Let others run these claims, each with the reason why it cannot be run here.
+
+        They were not taken in hand: if it fails they are strays, which go back later.
+        """
+        by_database: dict[str, list[tuple[Claim, str]]] = defaultdict(list)
+        for claimed, why in unfit:
+            by_database[claimed.using].append((claimed, why))
+            self._say_once(claimed.job, why)
+        for using, group in by_database.items():
+            self._hand_on(group, using)
+
+    def _hand_on(self, unfit: Sequence[tuple[Claim, str]], using: str) -> None:
+        jobs, now = jobs_in(using), database_now(using)
+        ids = [claimed.job.pk for claimed, _why in unfit]
+        since: dict[int, datetime | None] = dict(jobs.filter(pk__in=ids).values_list("pk", "unfit_since"))
+        groups: dict[tuple[str, timedelta], list[Job]] = defaultdict(list)
+        for claimed, why in unfit:
+            age = now - (since.get(claimed.job.pk) or now)
+            left = timedelta(seconds=get_settings().unknown_processor_timeout) - age
+            if left <= timedelta(0):
+                self._give_up(claimed, _outcome_of(claimed, why, age))
+            else:
+                groups[why, min(_delay_after(age), left)].append(claimed.job)
+        for (why, delay), group in groups.items():
+            reason = f"{UNKNOWN_PREFIX}{why}"
+            transitions.hand_on(jobs, group, self._identity.id, reason=reason, delay=delay)
+        handed_on = [job for group in groups.values() for job in group]
+        if handed_on:
+            messages = [(Message(job.queue, job.pk, job.attempt, using), False) for job in handed_on]
+            self._teller.tell(News(messages, self._identity.id.hex))
+
+    def _say_once(self, job: Job, why: str) -> None:
+        name = job.processor
+        if name in self._named or len(self._named) >= _MOST_NAMES:
+            return
+        self._named.add(name)
+        logger.warning(
+            "this worker cannot run job %d: %s. Such jobs go on to workers that can, and fail if there is "
+            "none for %g s (UNKNOWN_PROCESSOR_TIMEOUT). Does it run older code than those that enqueue them?",
+            job.pk,
+            why,
+            get_settings().unknown_processor_timeout,
+        )
+
+    # Find -----------------------------------------------------------------------------------------
+
+    def find(self, room: int, queues: Collection[str], limited: Collection[str]) -> list[Claim]:
+        """Claim up to `room` jobs of these queues that others handed on and that can be run here.
+
+        Without a message: whoever cannot run them would be as quick to take it. Those of `limited` queues,
+        whose limits are counted by messages, are only made due, so that they are offered to everybody.
+        """
+        if time.monotonic() < self._next_look:
+            return []
+        self._next_look = time.monotonic() + _LOOK_EVERY
+        claims: list[Claim] = []
+        for using in databases():
+            try:
+                claims += self._find(using, room - len(claims), queues, limited)
+            except OUTAGES as error:
+                # Who claims says so, unless it is about other databases.
+                logger.debug("cannot look for jobs that others do not know: %s", error)
+                close_broken_connections()
+        if claims:
+            self._next_look = time.monotonic() + _LOOK_AGAIN
+        return claims
+
+    def _find(self, using: str, room: int, queues: Collection[str], limited: Collection[str]) -> list[Claim]:
+        fit = self._next_fit(using, queues)
+        held_by_limits = [pk for pk, _attempt, queue in fit if queue in limited]
+        if held_by_limits:
+            transitions.run_now(_handed_on(using).filter(pk__in=held_by_limits))
+        keys = [(pk, attempt) for pk, attempt, queue in fit if queue not in limited][: max(0, room)]
+        if not keys:
+            return []
+        rows = _claim_at_once(keys, using, self._identity)
+        logger.info("took %d jobs that other workers could not run", len(rows))
+        return [Claim(job, using) for job in rows]
+
+    def _next_fit(self, using: str, queues: Collection[str]) -> list[tuple[int, int, str]]:
+        """The id, attempt and queue of what fits here. Walks what was handed on, so many rows at a time."""
+        rows = list(
+            _handed_on(using)
+            .filter(
+                queue__in=queues,
+                processor__in=[processor.name for processor in all_processors()],
+                pk__gt=self._positions[using],
+            )
+            .order_by("pk")
+            .values_list("pk", "attempt", "queue", "processor", "payload")[:_LOOK_AT]
+        )
+        self._positions[using] = rows[-1][0] if len(rows) == _LOOK_AT else 0
+        return [
+            (pk, attempt, queue)
+            for pk, attempt, queue, processor, payload in rows
+            if not why_unfit(processor, payload)
+        ]
+
+
+def _delay_after(age: timedelta) -> timedelta:
+    """Doubles what the job has waited by now, in whole seconds: jobs handed on together stay together."""
+    return min(max(_SHORTEST_DELAY, timedelta(seconds=round(age.total_seconds()))), _LONGEST_DELAY)
+
+
+def _handed_on(using: str) -> JobQuerySet:
+    """What waits because a worker could not run it, and was not published since."""
+    return jobs_in(using).waiting().filter(unfit_since__isnull=False, published_at__isnull=True)
+
+
+def _claim_at_once(keys: Sequence[tuple[int, int]], using: str, identity: Identity) -> list[Job]:
+    """Claim these `(job id, attempt)` though their time lies ahead; not those that somebody else changes."""
+    with writing(using):
+        rows = _handed_on(using).filter(pk__in=[pk for pk, _attempt in keys])
+        if connections[using].features.has_select_for_update_skip_locked:
+            locked = set(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
+            keys = [key for key in keys if key[0] in locked]
+            rows = _handed_on(using).filter(pk__in=locked)
+        transitions.run_now(rows)
+        return transitions.claim(jobs_in(using), keys, identity.id)
+
+
+def _outcome_of(claimed: Claim, why: str, age: timedelta) -> Outcome:
+    """Failed, and says for how long nobody knew it."""
+    error = _error_of(claimed.job, why, age)
+    failure = Failure(type(error).__name__, str(error), "")
+    reason = f"{failure.error_class}: {failure.message}"
+    failures.log_end(claimed.job, reason)
+    return Outcome(
+        claimed.job, claimed.using, OutcomeStatus.FAILED, 0.0, reason, None, failure, exception=error
+    )
+
+
+def _error_of(job: Job, why: str, age: timedelta) -> JobQueueError:
+    text = f"no worker knew this job for {age.total_seconds():.0f} s (UNKNOWN_PROCESSOR_TIMEOUT): {why}"
+    try:
+        get_processor(job.processor)
+    except UnknownProcessor:
+        return UnknownProcessor(text)
+    return InvalidPayload(text)

@@ -1,0 +1,91 @@
+"""Addresses are hidden in any text, whole, and payloads show their form alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobqueue.masking import has_address, mask_address, mask_addresses, mask_payload
+
+ODD = [
+    "pia@example.com",
+    "PIA@EXAMPLE.COM",
+    "o'hara@example.com",
+    "pia+x=y@xn--p1ai.example",
+    "pïa@exämple.com",
+    '"pia payer"@example.com',
+    r"\"pia payer\"@example.com",
+    '"pia, payer"@example.com',
+    "pia(at work)@example.com".replace(" ", ""),
+    "pia@[192.0.2.7]",
+    "pia@[IPv6:2001:db8::192]",
+    "pia%40example.com",
+    "pia\uff20example.com",
+    "mailto:pia@example.com",
+    "pia@localhost",
+    "pia@example",
+    "pia.payer@mail.example.co.uk",
+    "p" * 300 + "ia@example.com",
+]
+PARTS = ("pia", "payer", "hara", "pïa", "o'", "example", "exämple", "192", "localhost", "pp")
+
+
+@pytest.mark.parametrize("address", ODD)
+@pytest.mark.parametrize(
+    "text", ["{}", "550 <{}> unknown", "to:{}", "{{'{}': (550, b'nix')}}", "from {} to {}"]
+)
+def test_no_part_of_an_odd_address_is_left(address: str, text: str) -> None:
+    masked = mask_addresses(text.replace("{{", "{").replace("}}", "}").replace("{}", address)).lower()
+
+    assert "(address)" in masked
+    assert [part for part in PARTS if part in masked] == []
+
+
+@pytest.mark.parametrize("text", ["", "no address", "@decorated", "a @ b", "def f(): ...", "50 % of 40"])
+def test_what_holds_no_address_stays_as_it_is(text: str) -> None:
+    assert mask_addresses(text) == text
+    assert not has_address(text)
+
+
+@given(st.text(max_size=300))
+def test_whatever_the_text_is_a_second_look_finds_nothing(text: str) -> None:
+    assert not has_address(mask_addresses(text))
+
+
+@pytest.mark.parametrize("dense", ["a", "'a", '"a', "(a)", "a@", "(a", "\\"])
+def test_a_long_text_is_masked_at_once(dense: str) -> None:
+    started = time.perf_counter()
+    mask_addresses(dense * (20_000 // len(dense)) + " @")
+
+    assert time.perf_counter() - started < 2
+
+
+def test_one_address_can_be_recognised_and_not_be_read_off() -> None:
+    assert mask_address("anna@example.com") == "a… at example.com"
+
+
+def test_a_payload_shows_its_form_and_no_text_or_number() -> None:
+    payload = {"email": "pia@example.com", "data": {"amount": 12.5, "names": ["Pia", None, True]}, "count": 3}
+
+    assert mask_payload(payload) == {
+        "email": "•••",
+        "data": {"amount": "•••", "names": ["•••", None, True]},
+        "count": "•••",
+    }
+
+
+def test_an_address_that_is_a_key_is_hidden_too() -> None:
+    assert mask_payload({"pia@example.com": 1}) == {"(address)": "•••"}
+
+
+def test_a_payload_that_is_nested_deeper_than_any_is_cut() -> None:
+    deep: Any = "leaf"
+    for _ in range(940):
+        deep = [deep]
+
+    assert "…" in json.dumps(mask_payload({"deep": deep}), ensure_ascii=False)

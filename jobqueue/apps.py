@@ -18,9 +18,10 @@ class JobQueueConfig(AppConfig):
         """Register the checks and every app's processors."""
         from jobqueue import checks, plain_rq
         from jobqueue.counts import proof
+        from jobqueue.management import preconditions
         from jobqueue.models import JobTally
 
-        assert checks  # importing it registers the checks
+        assert checks and preconditions  # importing them registers the checks
         _show_metrics()
         plain_rq.register()
         post_migrate.connect(proof.after_migrate, sender=self)

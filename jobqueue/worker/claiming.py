@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from jobqueue import plain_rq
 from jobqueue.broker import queues
@@ -21,6 +21,7 @@ from jobqueue.delivery.apart import blame, take_apart
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.sql.writing import writing
 from jobqueue.worker.telling import News, Teller
 
 logger = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ def _claim_rows(
         rows = transitions.claim(jobs, keys, identity.id, unreadable)
     else:
         # Redis counted already; but a Redis that was emptied does not know what runs.
-        with transaction.atomic(using=using):
+        with writing(using):
             allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], concurrency)
             rows = transitions.claim(jobs, allowed, identity.id, unreadable)
     for job_id, error in unreadable:
@@ -218,7 +219,7 @@ def _claim_apart(
 
     def claim_some(some: Sequence[Message]) -> _Answer:
         # SQLite commits what it then cannot give back as text.
-        with transaction.atomic(using=using):
+        with writing(using):
             return _claim_rows(using, some, identity, limits)
 
     found = take_apart(messages, claim_some)

@@ -17,6 +17,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
+from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.worker import children, loops, processes
 from jobqueue.worker.board import Slot
 from jobqueue.worker.claim_loop import ClaimLoop
@@ -88,6 +89,7 @@ class Executor:
         """Work until asked to stop, or until burst, max_jobs or max_idle_time end it; the exit code."""
         self._stop.listen()
         _keep_connections()
+        wait_for_locks_in_this_process()
         worker = _row_of(self.id, self.options)
         if not self._register(worker):
             return 0

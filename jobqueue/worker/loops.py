@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models.functions import Now
 
 from jobqueue import plain_rq
@@ -23,6 +23,7 @@ from jobqueue.delivery.watch import Watch
 from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, for_each_database
+from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ def heartbeat(
 
 def register(worker: Worker, using: str) -> None:
     """Write the worker's row in one database."""
-    with transaction.atomic(using=using):
+    with writing(using):
         Worker.objects.using(using).update_or_create(
             pk=worker.pk,
             defaults={

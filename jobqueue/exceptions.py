@@ -83,6 +83,10 @@ class BrokerUnavailable(JobQueueError):
     """Redis cannot be reached, or did not answer in time."""
 
 
+class DatabaseUnavailable(JobQueueError):
+    """A job met a database that is away, busy or full. It names the failed attempt; no job is given it."""
+
+
 class MissingExtra(JobQueueError, ImportError):
     """A part of the job queue was asked for whose packages are not installed; the message names the extra."""
 

@@ -63,8 +63,20 @@ class JobTransitionRefused(JobQueueError):
     """The job's state does not allow what was asked of it."""
 
 
+class UnreadableRow(JobQueueError):
+    """Something else stands in a job's row than its columns are for."""
+
+
 class JobTimeout(Exception):
     """Raised inside a processor that ran past its time limit."""
+
+
+class ProcessorDidNotRun(JobQueueError):
+    """The processor returned something whose work is still to be done, such as a generator."""
+
+
+class TransactionLeftOpen(JobQueueError):
+    """The processor returned and left a transaction open, so what it wrote is rolled back."""
 
 
 class JobInterrupted(JobQueueError):

@@ -39,6 +39,7 @@ from jobqueue.registry import (
 from jobqueue.retry import RetryPolicy
 from jobqueue.sql.clock import about_now, database_now
 from jobqueue.sql.databases import databases
+from jobqueue.sql.replicas import written_through
 from jobqueue.values import shown
 
 __all__ = [
@@ -92,7 +93,7 @@ def enqueue(
     InvalidRunAt, InvalidUniqueKey) before anything is written. After an error of the database the transaction
     around it, or the part of it up to the nearest savepoint, has to be rolled back.
     """
-    using = _checked_alias(using) if using else _default_using()
+    using = _alias(using)
     job = _build(processor, payload)
     job.subject = _check_subject(subject)
     moment = _moment(run_at, delay, _Clock(using))
@@ -131,7 +132,7 @@ def enqueue_many(
     A job whose `unique_key` is held is left out, as `enqueue` does; the one that holds it, moved to the
     earlier of the two times, stands in its place in the result. Raises like `enqueue`.
     """
-    using = _checked_alias(using) if using else _default_using()
+    using = _alias(using)
     requests = [job if isinstance(job, NewJob) else _requested(job) for job in jobs]
     clock = _Clock(using)
     rows = [_build_requested(request, run_at, clock) for request in requests]
@@ -207,13 +208,14 @@ def _is_earlier(job: Job, other: Job) -> bool:
 
 def cancel(job: Job | int, reason: str = "cancelled", *, using: str | None = None) -> Job:
     """Take a waiting job off the road; JobTransitionRefused if it started or ended already."""
-    row = job if isinstance(job, Job) else Job.objects.using(using or _default_using()).get(pk=job)
+    row = job if isinstance(job, Job) else Job.objects.using(_alias(using)).get(pk=job)
     row.cancel(reason)
     return row
 
 
-def _default_using() -> str:
-    return current_database() or router.db_for_write(Job)
+def _alias(using: str | None) -> str:
+    """Where the jobs are written: what was read from a replica is written through another alias."""
+    return written_through(_checked_alias(using)) if using else current_database() or router.db_for_write(Job)
 
 
 def _checked_alias(using: str) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.conf import settings as django_settings
 
 from jobqueue.callables import dotted, is_coroutine_function, refusal, trouble_with
 from jobqueue.conf import get_settings
+from jobqueue.coroutines import finish_call
 from jobqueue.exceptions import (
     DuplicateProcessor,
     InvalidPayload,
@@ -37,6 +38,10 @@ class Skipped:
     """Returned by a processor that found nothing to do, with the reason."""
 
     reason: str
+
+
+Answer: TypeAlias = Skipped | Awaitable[Skipped | None] | None
+"""What the function of a processor returns; a coroutine function returns what is to be awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class Processor:
 
     name: str
     queue: str
-    function: Callable[..., Skipped | None]
+    function: Callable[..., Answer]
     retry: RetryPolicy | None = None
     timeout: float | None = None
     counter: TypeCounter | None = None
@@ -123,9 +128,13 @@ class Processor:
         if why:
             raise InvalidPayload(f"{self.name} does not take this payload: {why}")
 
-    def __call__(self, **payload: Any) -> Skipped | None:
-        """Run the function in this process, as a plain call."""
-        return self.function(**payload)
+    def __call__(self, **payload: Any) -> Any:
+        """Run the function in this process, as a plain call. Returns None, or `Skipped`.
+
+        A coroutine is run to its end; where an event loop runs already it is returned, to be awaited there.
+        """
+        answer = self.function(**payload)
+        return answer if answer is None else finish_call(answer)
 
 
 _processors: dict[str, Processor] = {}
@@ -139,7 +148,7 @@ def processor(
     retry: RetryPolicy | int | dict[str, Any] | None = None,
     timeout: float | timedelta | None = None,
     counter: TypeCounter | None = None,
-) -> Callable[[Callable[..., Any]], Processor]:
+) -> Callable[[Callable[..., Answer]], Processor]:
     """Register the decorated function as the processor `name` of `queue`.
 
     The function takes the payload as keyword arguments and returns None, or `Skipped(reason)`; a coroutine
@@ -151,7 +160,7 @@ def processor(
     """
     described = _described(name, queue, retry, timeout, counter)
 
-    def register(function: Callable[..., Any]) -> Processor:
+    def register(function: Callable[..., Answer]) -> Processor:
         if isinstance(function, Processor):
             function = function.function
         why = trouble_with(function)

@@ -2,7 +2,9 @@
 
 `job_enqueued` is sent after the commit with `jobs` (list[Job]); the others are sent by the
 worker with `job` (Job, as far as claimed) and `outcome` (`jobqueue.worker.outcomes.Outcome`) where
-one exists. `job_rescued` carries `job_ids` and `worker_name`.
+one exists. `job_failed` and `job_retried` also carry `exception`, what the processor raised.
+`job_rescued` carries `job_ids` and `worker_name`; a job that is not to run again after its process was lost
+sends `job_failed` too, whose `outcome` and `exception` are None.
 
 `job_cancelled` alone is sent in the transaction that cancels, with `jobs` (list[Job]), `reason` and `using`,
 and a listener that raises keeps them from being cancelled: what it writes holds exactly if they are.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from datetime import datetime
 
 from jobqueue.exceptions import InvalidPayload
@@ -41,7 +42,8 @@ def run_job(job: Job, *, using: str = "default") -> Outcome:
     job.refresh_from_db(using=using)
     claimed = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], _IDENTITY.id)
     assert claimed, f"job {job.pk} is {job.state}, not waiting"
-    outcome = perform(Claim(claimed[0], using))
+    # What a job leaves in its context, such as a language, is no more of a test's than of the next job's.
+    outcome = copy_context().run(perform, Claim(claimed[0], using))
     settle_and_tell([outcome], _IDENTITY, Teller())
     if outcome.status == OutcomeStatus.RETRIED and outcome.delay is not None:
         # The database's own clock wrote the time; `at` may pretend another.

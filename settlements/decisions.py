@@ -64,7 +64,8 @@ def _reminders_of(emails: Sequence[Job], using: str) -> Iterator[Cancellation]:
 def give_up_failed(sender: Any, job: Job, outcome: Any, **_: Any) -> None:
     """The reminder of an e-mail that failed for good was not delivered, whatever the error was."""
     if job.processor == EMAILS:
-        deliveries.give_up_reminder(job, outcome.using)
+        # Without an outcome its process was lost; then the row says where it is from.
+        deliveries.give_up_reminder(job, outcome.using if outcome else str(job._state.db))
 
 
 def key_of(settlement_id: Any, reminder: PlannedReminder, due_date: datetime, payer_term: int) -> str:

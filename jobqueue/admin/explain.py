@@ -11,7 +11,7 @@ from jobqueue.admin.words import absolute, exact_span, relative, span
 from jobqueue.broker import limits
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, UnknownProcessor
-from jobqueue.models import SKIPPED_PREFIX, UNKNOWN_PREFIX, Attempt, Job, Queue, Worker
+from jobqueue.models import SKIPPED_PREFIX, UNKNOWN_PREFIX, Attempt, Job, Queue, Worker, alias_of
 from jobqueue.registry import get_processor
 from jobqueue.sql.clock import database_now
 
@@ -37,7 +37,7 @@ class Facts:
 
 def gather(job: Job) -> Facts:
     """The facts about a job of this moment, by the database's clock."""
-    using = job._state.db or "default"
+    using = alias_of(job)
     last = Attempt.objects.using(using).filter(job=job).order_by("-number").first()
     processor = _processor_policy(job)
     # Where the workers look.

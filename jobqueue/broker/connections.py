@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -26,6 +27,9 @@ FEW = 50
 _MANY_TIMES = 25
 
 Item = TypeVar("Item")
+
+
+_made: WeakSet[Redis] = WeakSet()
 
 
 @lru_cache(maxsize=64)
@@ -56,7 +60,17 @@ def _client(config_text: str, purpose: str) -> Redis:
         }
     client.connection_pool.connection_kwargs.update(limits)
     client.set_retry(limits["retry"])
+    _made.add(client)
     return connect_anew_when_refused(client)
+
+
+def leave_inherited() -> None:
+    """In a process that was forked: let go of its parent's sockets, without a word to the servers."""
+    for client in list(_made):
+        pool = client.connection_pool
+        with suppress(Exception):  # pools of other kinds keep no such lists
+            for connection in (*pool._available_connections, *pool._in_use_connections):
+                connection.disconnect()
 
 
 def _configs() -> dict[str, dict[str, Any]]:

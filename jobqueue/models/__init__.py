@@ -1,12 +1,13 @@
 """The rows that remember: jobs, their failed attempts, queues and workers, with their verbs."""
 
 from jobqueue.models.attempt import Attempt
-from jobqueue.models.job import FailedJob, Job, StuckJob, jobs_in
+from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
 from jobqueue.models.querysets import SKIPPED_PREFIX, UNKNOWN_PREFIX, JobManager, JobQuerySet, subject_of
 from jobqueue.models.queue import Queue
 from jobqueue.models.saving import AtomicSaveMixin
 from jobqueue.models.tally import JobTally
 from jobqueue.models.worker import Worker
+from jobqueue.models.written import WrittenManager, alias_of
 
 __all__ = [
     "SKIPPED_PREFIX",
@@ -19,8 +20,11 @@ __all__ = [
     "JobQuerySet",
     "JobTally",
     "Queue",
+    "SetAsideJob",
     "StuckJob",
     "Worker",
+    "WrittenManager",
+    "alias_of",
     "jobs_in",
     "subject_of",
 ]

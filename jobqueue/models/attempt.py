@@ -9,9 +9,11 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models.job import Job
+from jobqueue.models.written import WrittenManager
+from jobqueue.sql.tolerant import TolerantQuerySet
 
 
-class AttemptQuerySet(models.QuerySet["Attempt"]):
+class AttemptQuerySet(TolerantQuerySet["Attempt"]):
     """Failed runs of jobs."""
 
     def record(
@@ -35,6 +37,10 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
 _ManagerOfAttempts = models.Manager.from_queryset(AttemptQuerySet)
 
 
+class AttemptManager(WrittenManager["Attempt"], _ManagerOfAttempts["Attempt"]):
+    """The failed runs of one database."""
+
+
 class Attempt(models.Model):
     """One failed run of a job: what went wrong, where and when."""
 
@@ -48,7 +54,7 @@ class Attempt(models.Model):
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), db_default=Now())
 
-    objects: ClassVar[_ManagerOfAttempts[Attempt]] = _ManagerOfAttempts()
+    objects: ClassVar[AttemptManager] = AttemptManager()
 
     class Meta:
         ordering = ["job_id", "number"]

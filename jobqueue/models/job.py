@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from django.db import models, router, transaction
+from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +15,7 @@ from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import transitions
 from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet
 from jobqueue.models.worker import Worker
+from jobqueue.models.written import alias_of
 from jobqueue.sql import rows
 
 
@@ -39,6 +40,7 @@ class Job(models.Model):
     failures = models.PositiveIntegerField(_("failures"), default=0)
     timeout = models.FloatField(_("time limit"))
     reason = models.CharField(_("reason"), max_length=500, default="", blank=True)
+    set_aside = models.CharField(_("set aside"), max_length=500, default="", db_default="", blank=True)
     worker = models.ForeignKey(
         Worker,
         models.DO_NOTHING,
@@ -60,6 +62,7 @@ class Job(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        base_manager_name = "objects"
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
         permissions = [
@@ -108,6 +111,8 @@ class Job(models.Model):
                 condition=models.Q(state="waiting", unfit_since__isnull=False),
                 name="jobqueue_job_unfit",
             ),
+            # What stands on the list of what was set aside: few, so that they are counted at once.
+            models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
         ]
 
     def __str__(self) -> str:
@@ -149,7 +154,13 @@ class Job(models.Model):
 
     @property
     def _written_to(self) -> str:
-        return self._state.db or router.db_for_write(Job, instance=self)
+        return alias_of(self)
+
+    def refresh_from_db(
+        self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None
+    ) -> None:
+        """Read the row again, and what was not read of it, where it is written."""
+        super().refresh_from_db(using or self._written_to, fields, from_queryset)
 
     def _take(self, verb: Callable[[JobQuerySet], int], name: str, allowed: Sequence[str]) -> None:
         """Take this step, or refuse with what would be allowed; the instance is as its row afterwards."""
@@ -192,3 +203,13 @@ class StuckJob(Job):
         default_permissions = ()
         verbose_name = _("stuck job")
         verbose_name_plural = _("stuck jobs")
+
+
+class SetAsideJob(Job):
+    """What was set aside, as a menu entry of its own: jobs, and messages and keys in Redis."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("set aside")
+        verbose_name_plural = _("set aside")

@@ -15,6 +15,8 @@ from jobqueue.conf import get_settings
 from jobqueue.models import transitions
 from jobqueue.models.transitions import State
 from jobqueue.models.worker import Worker
+from jobqueue.models.written import WrittenManager
+from jobqueue.sql.tolerant import TolerantQuerySet
 
 if TYPE_CHECKING:
     from jobqueue.models.job import Job
@@ -29,7 +31,7 @@ def subject_of(instance: models.Model) -> str:
     return f"{instance._meta.label_lower}:{instance.pk}"
 
 
-class JobQuerySet(models.QuerySet["Job"]):
+class JobQuerySet(TolerantQuerySet["Job"]):
     """The questions people ask about jobs. All compare with the database's clock."""
 
     def waiting(self) -> Self:
@@ -51,6 +53,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     def failed(self) -> Self:
         """Jobs that need attention: their attempts are used up, or they were discarded."""
         return self.filter(state=State.FAILED)
+
+    def set_aside(self) -> Self:
+        """Failed jobs that could not be worked on, and stand on the list that says so."""
+        return self.failed().exclude(set_aside="")
 
     def unfinished(self) -> Self:
         """Jobs that may still have an effect."""
@@ -79,6 +85,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     def held_by(self, worker_id: uuid.UUID) -> Self:
         """Active jobs that this worker has claimed."""
         return self.active().filter(worker_id=worker_id)
+
+    def free_or_held_by(self, worker_id: uuid.UUID | None) -> Self:
+        """Waiting jobs, and the active ones that this worker has claimed."""
+        return self.filter(models.Q(state=State.WAITING) | models.Q(state=State.ACTIVE, worker_id=worker_id))
 
     def retry_all(self) -> int:
         """Put the failed and cancelled jobs among these back on the road with a full budget of retries."""
@@ -121,7 +131,7 @@ class JobQuerySet(models.QuerySet["Job"]):
 _ManagerOfJobs = models.Manager.from_queryset(JobQuerySet)
 
 
-class JobManager(_ManagerOfJobs["Job"]):
+class JobManager(WrittenManager["Job"], _ManagerOfJobs["Job"]):
     """The jobs of one database, whose running ones are counted before others start."""
 
     def within_limits(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.models.written import TolerantManager
+
 
 class Queue(models.Model):
     """What operators decide about a queue. A queue without a row is neither paused nor limited."""
@@ -25,6 +27,8 @@ class Queue(models.Model):
         blank=True,
         help_text=_("Jobs running at once in all workers together."),
     )
+
+    objects = TolerantManager()
 
     class Meta:
         ordering = ["name"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.models.written import WrittenManager
+
 
 class JobTally(models.Model):
     """Jobs that a queue gained or lost, by kind: the sum of the amounts is how many there are.
@@ -22,6 +24,8 @@ class JobTally(models.Model):
     queue = models.CharField(_("queue"), max_length=100)
     kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
     amount = models.IntegerField(_("amount"))
+
+    objects = WrittenManager()
 
     class Meta:
         default_permissions = ()

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.db import connections
 
-from jobqueue.broker import counters, server
+from jobqueue.broker import counters, server, strange_keys
 from jobqueue.conf import get_settings
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
@@ -56,7 +56,7 @@ def check_queues() -> QueuesHealth:
     """Ask Redis and the database at the same time, HEALTH_TIMEOUT at most.
 
     What did not answer counts as zero and makes the whole DOWN; so does a Redis that answers but
-    refuses messages or evicts them.
+    refuses messages or evicts them, or in which a queue has a key that the job queue did not write.
     """
     asked = _redis_takes_messages.begin()
     counted = count_jobs()
@@ -86,6 +86,7 @@ def _ask_redis_for_room() -> tuple[bool, dict[str, int]]:
     completed = counters.completed("probe")
     try:
         server.check_writable("probe")
+        strange_keys.check("probe")
     except BrokerUnavailable as error:
         logger.warning("Redis cannot be used: %s", error)
         return False, completed

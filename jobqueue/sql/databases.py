@@ -9,6 +9,7 @@ from django.db import DatabaseError, InterfaceError, connections, router
 
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.sql.replicas import is_configured, replicas
 
 OUTAGES = (BrokerUnavailable, DatabaseError, InterfaceError)
 # What the statements and the triggers are written for.
@@ -16,11 +17,19 @@ _VENDORS = ("postgresql", "sqlite")
 
 
 def databases() -> list[str]:
-    """The aliases whose jobs are served: those that hold the job queue's tables."""
-    aliases = get_settings().databases or tuple(
-        using for using in connections if router.allow_migrate_model(using, apps.get_model("jobqueue", "Job"))
-    )
-    return list(aliases)
+    """The aliases whose jobs are served: those that hold the job queue's tables and are written through.
+
+    A replica is another way to read what one of them holds; its jobs are run where they are written.
+    """
+    named = get_settings().databases
+    if named:
+        return list(named)
+    read_only = replicas()
+    return [using for using in connections if using not in read_only and _holds_jobs(using)]
+
+
+def _holds_jobs(using: str) -> bool:
+    return is_configured(using) and bool(router.allow_migrate_model(using, apps.get_model("jobqueue", "Job")))
 
 
 def can_serve(using: str) -> bool:

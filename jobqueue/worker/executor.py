@@ -17,7 +17,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
-from jobqueue.worker import loops
+from jobqueue.worker import children, loops, processes
 from jobqueue.worker.board import Slot
 from jobqueue.worker.claim_loop import ClaimLoop
 from jobqueue.worker.claiming import Claim, Identity
@@ -121,7 +121,7 @@ class Executor:
             Loop("heartbeat", loops.heartbeat(worker, self.slot.alive)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
-            Loop("rescue", loops.rescuer()),
+            Loop("rescue", loops.rescuer(self.options.queues)),
             Loop("queue decisions", self._read_decisions),
         ]
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
@@ -160,7 +160,7 @@ class Executor:
             logger.warning("Redis or the database does not answer; not waiting for it any longer")
             os._exit(EXIT_JOBS_LEFT)
         limits = self._threads.limits
-        limits.enforce()
+        children.kill_those_of(limits.enforce())
         overrun = limits.overrun(get_settings().timeout_grace)
         if overrun:
             self._end_for_stuck_jobs(overrun)
@@ -168,6 +168,7 @@ class Executor:
 
     def _end_for_stuck_jobs(self, stuck: list[Job]) -> None:
         """A thread that does not take JobTimeout cannot be stopped, only its process can."""
+        processes.kill_descendants()  # before anybody else runs the jobs that started them
         keys = {(job._state.db, job.pk) for job in stuck}
         others = []
         for claimed in self._in_hand.claims:
@@ -175,15 +176,10 @@ class Executor:
             if (using, job.pk) not in keys:
                 others.append(claimed)
                 continue
-            logger.error("job %d ran past its time limit and could not be stopped", job.pk)
             rescue.interrupt(job, using, "ran past its time limit and could not be stopped")
-        if others and not self._has_supervisor():
+        if others and not self.options.has_supervisor():
             self._in_hand.hand_back(others)
         os._exit(EXIT_STUCK_JOB)
-
-    def _has_supervisor(self) -> bool:
-        """Whether somebody hands the jobs back once this process, and with it every job, has ended."""
-        return self.options.supervisor is not None and self.options.supervisor == os.getppid()
 
     # Stop -----------------------------------------------------------------------------------------
 
@@ -199,7 +195,7 @@ class Executor:
         self._let_jobs_finish(started + self.options.shutdown_timeout, may_take_long)
         self._settle_the_last()
         left = self._in_hand.claims
-        if left and self._has_supervisor():
+        if left and self.options.has_supervisor():
             # While they run on here nobody else must start them.
             return EXIT_JOBS_LEFT
         self._leave(left)
@@ -231,6 +227,7 @@ class Executor:
         """Hand back what is left and end everything else; what fails, the rescue of another worker does."""
         try:
             if left:
+                processes.kill_descendants()
                 self._in_hand.hand_back(left)
             for loop in self._loops:
                 loop.stop()

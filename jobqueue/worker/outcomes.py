@@ -52,6 +52,8 @@ class Outcome:
     delay: timedelta | None = None
     failure: Failure | None = None
     counts: bool = True
+    exception: BaseException | None = None
+    """What the processor raised."""
 
     @property
     def processor(self) -> Processor | None:

@@ -9,10 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 
 from jobqueue import signals
+from jobqueue.coroutines import Within, finish
+from jobqueue.delivery import failures
 from jobqueue.exceptions import RetryLater
 from jobqueue.jobs import running
 from jobqueue.models import SKIPPED_PREFIX, Job
 from jobqueue.registry import Skipped, delay_after, get_processor
+from jobqueue.sql.texts import clean
+from jobqueue.worker import forks
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Failure, Outcome, OutcomeStatus
 
@@ -23,37 +27,60 @@ _LONGEST_TRACEBACK = 20_000
 _LONGEST_DELAY = timedelta(days=36_500)
 
 
-def perform(claimed: Claim, limit: Callable[[Job], AbstractContextManager[object]] | None = None) -> Outcome:
+def perform(
+    claimed: Claim, limit: Callable[[Job], AbstractContextManager[Within | None]] | None = None
+) -> Outcome:
     """Run the job's processor; whatever it does becomes an outcome, nothing is raised.
 
-    `limit` guards the call with the job's time limit.
+    `limit` guards the call with the job's time limit. A process that the job forked ends here.
     """
     job, using = claimed
     signals.send(signals.job_started, Job, job=job)
     started = time.perf_counter()
     try:
-        with running(job, using), limit(job) if limit else nullcontext():
-            answer = get_processor(job.processor).function(**job.payload)
+        with running(job, using), limit(job) if limit else nullcontext() as within:
+            answer: object = get_processor(job.processor).function(**job.payload)
+            if answer is not None:
+                answer = finish(answer, within)
+        forks.end_if_fork()
     except RetryLater as later:
-        delay = min(later.delay, _LONGEST_DELAY)
-        failure = _failure_of(later.error) if later.error is not None else None
-        return Outcome(
-            job, using, OutcomeStatus.RETRIED, _since(started), str(later.reason), delay, failure, False
-        )
+        forks.end_if_fork(later)
+        return _later_outcome(claimed, later, _since(started))
     except BaseException as error:  # also a SystemExit raised by a job ends only the job
-        return _failed_outcome(claimed, error, _since(started))
+        forks.end_if_fork(error)
+        return failed_outcome(claimed, error, _since(started))
     if isinstance(answer, Skipped):
         return Outcome(job, using, OutcomeStatus.SKIPPED, _since(started), f"{SKIPPED_PREFIX}{answer.reason}")
     return Outcome(job, using, OutcomeStatus.COMPLETED, _since(started))
 
 
-def _failed_outcome(claimed: Claim, error: BaseException, seconds: float) -> Outcome:
+def _later_outcome(claimed: Claim, later: RetryLater, seconds: float) -> Outcome:
+    job, using = claimed
+    try:
+        delay, reason = min(later.delay, _LONGEST_DELAY), str(later.reason)
+    except Exception as error:  # of a kind of RetryLater of a project's own
+        return failed_outcome(claimed, error, seconds)
+    failure = _failure_of(later.error) if later.error is not None else None
+    log = failures.log_retry if failure else failures.log_other_time
+    log(job, reason, delay)
+    exception = later.error or later
+    return Outcome(
+        job, using, OutcomeStatus.RETRIED, seconds, reason, delay, failure, counts=False, exception=exception
+    )
+
+
+def failed_outcome(claimed: Claim, error: BaseException, seconds: float) -> Outcome:
+    """What becomes of a job whose processor raised this error, which is logged."""
     job = claimed.job
     failure = _failure_of(error)
     delay = delay_after(job.processor, job.failures + 1, error)
-    status = OutcomeStatus.FAILED if delay is None else OutcomeStatus.RETRIED
     reason = f"{failure.error_class}: {failure.message}"
-    return Outcome(job, claimed.using, status, seconds, reason, delay, failure)
+    if delay is None:
+        failures.log_end(job, reason, error)
+    else:
+        failures.log_retry(job, reason, delay)
+    status = OutcomeStatus.FAILED if delay is None else OutcomeStatus.RETRIED
+    return Outcome(job, claimed.using, status, seconds, reason, delay, failure, exception=error)
 
 
 def _failure_of(error: BaseException) -> Failure:
@@ -73,9 +100,3 @@ def _text_of(error: BaseException) -> str:
         return str(error)
     except Exception as broken:
         return f"the error's text cannot be had: {type(broken).__name__}"
-
-
-def clean(text: str, longest: int) -> str:
-    """`text` as any database takes it: no NUL, no lone surrogates, the end kept if it is too long."""
-    text = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= longest else "… " + text[-longest:]

@@ -6,7 +6,6 @@ them when it is asked to.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
@@ -15,17 +14,17 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from django.db import connections
 from rq import Worker as RQWorker
 
 from jobqueue.conf import get_settings
-from jobqueue.worker.board import Board
+from jobqueue.worker import children, forks, processes
+from jobqueue.worker.board import Board, Slot
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.left_behind import bring_back, interrupt
 from jobqueue.worker.options import EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB, STOP_SIGNALS, Options
@@ -39,7 +38,6 @@ _QUICK_DEATHS_ALLOWED = 5
 _KILL_AFTER = 5.0
 # Seconds beyond the grace that an executor has to end by itself for a stuck job.
 _KILL_STUCK_AFTER = 3.0
-_PR_SET_PDEATHSIG = 1
 
 
 class SupervisorWorker(RQWorker):
@@ -74,6 +72,7 @@ class SupervisorWorker(RQWorker):
         options = replace(self.options, burst=burst, max_jobs=max_jobs, max_idle_time=max_idle_time)
         supervisor = Supervisor(options)
         supervisor.listen_to_signals()
+        supervisor.orphans.adopt()
         while not supervisor.is_asked_to_stop and not self._picture.appear():
             supervisor.wait(0.2)
         try:
@@ -107,16 +106,11 @@ class _Child:
 
     def exit_code(self) -> int | None:
         """Its exit code if it has ended, else None; once told, not to be asked again."""
-        try:
-            done, status = os.waitpid(self.pid, os.WNOHANG)
-        except ChildProcessError:
-            return 1
-        return os.waitstatus_to_exitcode(status) if done else None
+        return processes.exit_code_of(self.pid)
 
     def kill(self) -> None:
-        """Return once it is gone."""
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        """Return once it is gone, with what its jobs have started."""
+        processes.kill_leader(self.pid)
 
 
 class Supervisor:
@@ -131,6 +125,7 @@ class Supervisor:
         self.board = Board(2 * options.processes, options.threads, self._wake_end)
         self._children: dict[int, _Child] = {}
         self._vouchers = Vouchers()
+        self.orphans = processes.Orphans()
         self._quick_deaths = 0
         self.is_asked_to_stop = False
         self.exit_code = 0
@@ -173,13 +168,7 @@ class Supervisor:
             waiting -= arrived
         os.close(read)
         if not waiting:
-            logger.info(
-                "Worker %s ready: listening on %s with %d processes of %d threads",
-                self._options.name,
-                ", ".join(self._options.queues),
-                self._options.processes,
-                self._options.threads,
-            )
+            _say_ready(self._options)
 
     def goes_on(self) -> bool:
         """Whether there are executors to look after, and no stop was asked for."""
@@ -205,8 +194,7 @@ class Supervisor:
                 self._bring_back(child, code)
         for child in list(self._children.values()):
             logger.error("executor %d did not stop in time and is killed", child.number + 1)
-            child.kill()
-            del self._children[child.pid]
+            self._kill(child)
             self._bring_back(child, EXIT_JOBS_LEFT)
 
     # Fork -----------------------------------------------------------------------------------------
@@ -215,21 +203,18 @@ class Supervisor:
         connections.close_all()
         child = _Child(uuid.uuid4(), number, max_jobs)
         self.board.reset(number)
-        supervisor = os.getpid()
+        options = self._options.of_executor(number, max_jobs=max_jobs, supervisor=os.getpid())
+        slot = self.board.slot(number, ready_end)
         # A stop that comes before the child has its own handlers would be lost on ours.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        child.pid = os.fork()
-        if not child.pid:
-            _run_and_exit(lambda: self._run_executor(child, supervisor, ready_end))
-        self._children[child.pid] = child
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-
-    def _run_executor(self, child: _Child, supervisor: int, ready_end: int | None) -> int:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _die_with_parent(supervisor)
-        options = self._options.of_executor(child.number, max_jobs=child.max_jobs, supervisor=supervisor)
-        return Executor(options, child.id, self.board.slot(child.number, ready_end)).run()
+        try:
+            child.pid = os.fork()
+            if not child.pid:
+                processes.run_and_end(lambda: _run_executor(options, child.id, slot))
+            processes.lead_group(child.pid)
+            self._children[child.pid] = child
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     # Look after -----------------------------------------------------------------------------------
 
@@ -256,8 +241,7 @@ class Supervisor:
             stuck = self.board.overdue(child.number, late)
             if stuck:
                 logger.error("executor %d is stuck in job %s and is killed", child.number + 1, stuck)
-                child.kill()
-                del self._children[child.pid]
+                self._kill(child)
                 interrupt(child.id, stuck, "ran past its time limit and could not be stopped")
                 self._bring_back(child, EXIT_STUCK_JOB)
                 self.board.has_ended(child.number)
@@ -283,7 +267,16 @@ class Supervisor:
         ended = [(child, code) for child, code in codes if code is not None]
         for child, _code in ended:
             del self._children[child.pid]
+        self.orphans.look_after(self._known(), kills=bool(ended))
         return ended
+
+    def _kill(self, child: _Child) -> None:
+        child.kill()
+        del self._children[child.pid]
+        self.orphans.look_after(self._known(), kills=True)
+
+    def _known(self) -> set[int]:
+        return {*self._children, *self._vouchers.pids}
 
     def _follow(self, child: _Child, code: int) -> None:
         """Do what the end of an executor asks for."""
@@ -336,24 +329,27 @@ def _share_what_is_loaded() -> None:
     gc.freeze()
 
 
-def _run_and_exit(body: Callable[[], int]) -> NoReturn:
-    """End this process, a fork of its supervisor, with the exit code that `body` returns."""
-    code = 1
+def _say_ready(options: Options) -> None:
+    logger.info(
+        "Worker %s ready: listening on %s with %d processes of %d threads",
+        options.name,
+        ", ".join(options.queues),
+        options.processes,
+        options.threads,
+    )
+
+
+def _run_executor(options: Options, executor_id: uuid.UUID, slot: Slot) -> int:
+    """Body of a process that was just forked; it has no part in its supervisor's group and handlers."""
+    processes.lead_group()
+    processes.read_nothing()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if options.supervisor is not None:
+        processes.die_with(options.supervisor)
+    forks.expect()
+    children.note_from_now_on()
     try:
-        code = body()
-    except BaseException:
-        logger.exception("executor failed")
+        return Executor(options, executor_id, slot).run()
     finally:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Threads that hang in a job must not keep the process.
-        os._exit(code)
-
-
-def _die_with_parent(supervisor: int) -> None:
-    """On Linux, a supervisor that is killed takes its executors along, as if they were asked to stop."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != supervisor:
-            raise SystemExit("the supervisor ended before its executor started")
+        processes.kill_descendants()

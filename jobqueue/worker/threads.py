@@ -7,14 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 
 from jobqueue.sql.databases import close_broken_connections
-from jobqueue.worker import performing
+from jobqueue.worker import after_job, performing
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Outcome
 from jobqueue.worker.time_limit import TimeLimits
@@ -157,7 +154,7 @@ class JobThreads:
 
     def _run(self, number: int) -> None:
         """Body of a thread."""
-        limit, idle_since = self.limits.limit, time.monotonic()
+        limit, idle_since, pristine = self.limits.limit, time.monotonic(), after_job.begin_thread()
         while True:
             try:
                 claimed = self._claimed.get(timeout=_CLOSE_IDLE_CONNECTIONS_AFTER)
@@ -169,9 +166,9 @@ class JobThreads:
             if time.monotonic() - idle_since > _CHECK_CONNECTIONS_AFTER:
                 close_broken_connections()
             self._performing(number, claimed.job.pk, time.monotonic() + claimed.job.timeout)
-            outcome = performing.perform(claimed, limit)
+            outcome = pristine.copy().run(performing.perform, claimed, limit)
             self._performing(number, claimed.job.pk, 0.0)
-            leave_no_transaction()
+            outcome = after_job.clean_up(outcome)
             idle_since = self._note_performed(outcome.seconds)
             self._performed(outcome)
 
@@ -190,33 +187,3 @@ class JobThreads:
         elif tells:
             self._room.put(None)
         return now
-
-
-# The connections that each thread has opened, by alias: asking Django for them would cost more than a job.
-_opened = threading.local()
-
-
-def _note_connection(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    _opened.__dict__.setdefault("connections", {})[connection.alias] = connection
-
-
-connection_created.connect(_note_connection, dispatch_uid="jobqueue.worker.threads")
-
-
-def leave_no_transaction() -> None:
-    """A job that left a transaction open, or a broken connection, must not pass it on to the next."""
-    opened = _opened.__dict__.get("connections")
-    if not opened:
-        return
-    for using, connection in list(opened.items()):
-        if connection.connection is None:
-            continue  # closed: to ask it anything would open it, which fails while the database is away
-        if connection.in_atomic_block:
-            # Django cannot use it again; the next job gets a new one.
-            connection.close()
-            del connections[using]
-            del opened[using]
-        elif not connection.autocommit:
-            connection.close()
-        elif connection.errors_occurred:
-            connection.close_if_unusable_or_obsolete()

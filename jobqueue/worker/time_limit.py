@@ -15,22 +15,42 @@ _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 # The watcher raises nothing this long before a limit, whatever it is doing meanwhile.
 _SAFE_BEFORE_LIMIT = 1.0
+# An event loop ends a coroutine itself, at its next step; what keeps it from that is interrupted then.
+_AFTER_THE_LOOP = 0.3
 
 
-class _Running(AbstractContextManager[None]):
+class Running(AbstractContextManager["Running"]):
     """One job that runs under its limit in the thread that entered this block."""
 
-    __slots__ = ("_limits", "deadline", "job", "raised", "thread")
+    __slots__ = ("_limits", "deadline", "interrupted_at", "job", "loop_thread", "raised", "thread")
 
     def __init__(self, limits: TimeLimits, job: Job) -> None:
         self._limits = limits
         self.job = job
         self.raised = False
+        self.loop_thread: int | None = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Running:
         self.thread = threading.get_ident()
-        self.deadline = time.monotonic() + self.job.timeout
+        self.deadline = self.interrupted_at = time.monotonic() + self.job.timeout
         self._limits._running[self.thread] = self
+        return self
+
+    def enter_loop(self, thread: int) -> None:
+        """An event loop in this other thread works for the job, and keeps its limit."""
+        with self._limits._lock:
+            self.loop_thread, self.interrupted_at = thread, self.deadline + _AFTER_THE_LOOP
+
+    def leave_loop(self) -> None:
+        """The loop is about to end: nothing may be raised in its thread, whose number is free then."""
+        with self._limits._lock:
+            thread, self.loop_thread = self.loop_thread, None
+            if self.raised and thread is not None:
+                _raise_in_thread(ctypes.c_ulong(thread), None)
+
+    def error(self) -> JobTimeout:
+        """What is raised in the job when its time is up."""
+        return _timeout_error(self.job)()
 
     def __exit__(self, *_: object) -> None:
         if time.monotonic() < self.deadline - _SAFE_BEFORE_LIMIT:
@@ -54,28 +74,30 @@ class TimeLimits:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
 
-    def limit(self, job: Job) -> AbstractContextManager[None]:
+    def limit(self, job: Job) -> Running:
         """Run the block under the job's time limit."""
-        return _Running(self, job)
+        return Running(self, job)
 
-    def _end(self, running: _Running) -> None:
+    def _end(self, running: Running) -> None:
         with self._lock:
             self._running.pop(running.thread, None)
             if running.raised:
                 # The job ended in the same moment: what has not arrived must not hit the next one.
                 _raise_in_thread(ctypes.c_ulong(running.thread), None)
 
-    def enforce(self) -> None:
-        """Raise JobTimeout in every job that is past its limit, once."""
+    def enforce(self) -> list[Job]:
+        """Raise JobTimeout in every job that is past its limit, once; those jobs."""
         now = time.monotonic()
+        interrupted = []
         with self._lock:
             for running in list(self._running.values()):
-                if now >= running.deadline and not running.raised:
+                if now >= running.interrupted_at and not running.raised:
                     running.raised = True
-                    error = _timeout_error(running.job)
-                    _raise_in_thread(ctypes.c_ulong(running.thread), ctypes.py_object(error))
+                    _interrupt(running)
+                    interrupted.append(running.job)
+        return interrupted
 
     def overrun(self, grace: float) -> list[Job]:
         """The jobs that still run `grace` seconds past their limit."""
@@ -89,6 +111,13 @@ class TimeLimits:
         """The jobs that run now."""
         with self._lock:
             return [running.job for running in list(self._running.values())]
+
+
+def _interrupt(running: Running) -> None:
+    error = ctypes.py_object(_timeout_error(running.job))
+    for thread in (running.thread, running.loop_thread):
+        if thread is not None:
+            _raise_in_thread(ctypes.c_ulong(thread), error)
 
 
 def _timeout_error(job: Job) -> type[JobTimeout]:

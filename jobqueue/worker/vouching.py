@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from jobqueue.conf import get_settings
 from jobqueue.models import Worker
 from jobqueue.sql.databases import databases
+from jobqueue.worker import processes
 from jobqueue.worker.options import STOP_SIGNALS
 
 
@@ -29,27 +30,28 @@ class Vouchers:
         connections.close_all()
         voucher = os.fork()
         if not voucher:
-            _write_and_exit(executor_id)
+            processes.run_and_end(lambda: _write(executor_id))
         self._pids.append(voucher)
         return True
+
+    @property
+    def pids(self) -> list[int]:
+        """Those that have not been let go of."""
+        return list(self._pids)
 
     def reap(self) -> None:
         """Let go of those that have ended."""
         self._pids = [pid for pid in self._pids if not os.waitpid(pid, os.WNOHANG)[0]]
 
 
-def _write_and_exit(executor_id: uuid.UUID) -> None:
-    code = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        for signum in STOP_SIGNALS:
-            signal.signal(signum, signal.SIG_DFL)
-        signal.alarm(int(get_settings().worker_silence) + 1)
-        for using in databases():
-            Worker.objects.using(using).filter(pk=executor_id).update(heartbeat_at=Now())
-        code = 0
-    finally:
-        os._exit(code)
+def _write(executor_id: uuid.UUID) -> int:
+    signal.set_wakeup_fd(-1)
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, signal.SIG_DFL)
+    signal.alarm(int(get_settings().worker_silence) + 1)
+    for using in databases():
+        Worker.objects.using(using).filter(pk=executor_id).update(heartbeat_at=Now())
+    return 0
 
 
 def _is_running(pid: int) -> bool:

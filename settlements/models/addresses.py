@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from jobqueue.models import WrittenManager
 
 
 class BarredAddressQuerySet(models.QuerySet["BarredAddress"]):
@@ -20,6 +22,13 @@ class BarredAddressQuerySet(models.QuerySet["BarredAddress"]):
     def among(self, *addresses: str) -> Self:
         """Those of these addresses, however they are written."""
         return self.filter(address__in={address.lower() for address in addresses if address})
+
+
+_ManagerOfAddresses = models.Manager.from_queryset(BarredAddressQuerySet)
+
+
+class BarredAddressManager(WrittenManager["BarredAddress"], _ManagerOfAddresses["BarredAddress"]):
+    """The addresses of one database."""
 
 
 class BarredAddress(models.Model):
@@ -51,7 +60,7 @@ class BarredAddress(models.Model):
     )
     clearing_reason = models.CharField(_("why it was cleared"), max_length=500, default="", blank=True)
 
-    objects = BarredAddressQuerySet.as_manager()
+    objects: ClassVar[BarredAddressManager] = BarredAddressManager()
 
     class Meta:
         ordering = ["-barred_at"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.models import WrittenManager
 from settlements.exceptions import DiscrepancyClosed
 from settlements.models.payment import Payment
 from settlements.models.settlement import Settlement
@@ -22,6 +23,13 @@ class DiscrepancyQuerySet(models.QuerySet["Discrepancy"]):
     def open(self) -> Self:
         """Those that nobody has closed yet."""
         return self.filter(closed_at__isnull=True)
+
+
+_ManagerOfDiscrepancies = models.Manager.from_queryset(DiscrepancyQuerySet)
+
+
+class DiscrepancyManager(WrittenManager["Discrepancy"], _ManagerOfDiscrepancies["Discrepancy"]):
+    """The discrepancies of one database."""
 
 
 class Discrepancy(models.Model):
@@ -63,7 +71,7 @@ class Discrepancy(models.Model):
     )
     closing_reason = models.CharField(_("why it was closed"), max_length=500, default="", blank=True)
 
-    objects = DiscrepancyQuerySet.as_manager()
+    objects: ClassVar[DiscrepancyManager] = DiscrepancyManager()
 
     class Meta:
         ordering = ["-id"]
@@ -93,7 +101,7 @@ class Discrepancy(models.Model):
 
     def close(self, user: Any, reason: str) -> None:
         """Note that this was looked after, by whom and how. DiscrepancyClosed if it was already."""
-        closed = Discrepancy.objects.using(self._state.db).open().filter(pk=self.pk)
+        closed = Discrepancy.objects.db_manager(hints={"instance": self}).open().filter(pk=self.pk)
         if not closed.update(closed_at=timezone.now(), closed_by=user, closing_reason=reason[:500]):
             raise DiscrepancyClosed(f"discrepancy {self.pk} was closed already")
         self.refresh_from_db()

@@ -191,10 +191,20 @@ def _send(letter: Letter, verdict: Verdict) -> Skipped | None:
     if delivery is None:
         return _already_sent(letter)
     deliveries.note_tried_again(job, using)
-    try:
-        provider_id = emails.send(rendered, verdict.address, delivery.message_id)
-    except Exception as error:
-        refusals.settle(error, delivery, job, using)
-    deliveries.mark_sent(delivery, provider_id, job, using)
+    taken = _hand_over(rendered, verdict.address, delivery)
+    if isinstance(taken, Exception):
+        refusals.settle(taken, delivery, job, using)
+    deliveries.mark_sent(delivery, taken, job, using)
     logger.info("e-mail delivery %s (%s) sent", delivery.pk, template_type)
     return SENT
+
+
+def _hand_over(rendered: emails.RenderedEmail, address: str, delivery: EmailDelivery) -> str | Exception:
+    """What the mail server calls it, or what went wrong.
+
+    Not raised: whatever we raise about it would carry it along, and with it the address that it may quote.
+    """
+    try:
+        return emails.send(rendered, address, delivery.message_id)
+    except Exception as error:
+        return error

@@ -73,8 +73,10 @@ def _check_reachable(verdict: Verdict, user_id: int | str) -> None:
 
 
 def _deliver(settlement: Settlement, user: Any, reminder: Reminder, using: str) -> Skipped | None:
-    deliveries = ReminderDelivery.objects.using(using).filter(
-        settlement=settlement, reminder_type=reminder.reminder_type, payer_term=settlement.payer_term
+    deliveries = (
+        ReminderDelivery.objects.using(using)
+        .select_related("email_job")
+        .filter(settlement=settlement, reminder_type=reminder.reminder_type, payer_term=settlement.payer_term)
     )
     earlier = deliveries.exclude(due_date=settlement.due_date, step=reminder.step)
     not_delivered = ReminderDelivery.Status.NOT_DELIVERED

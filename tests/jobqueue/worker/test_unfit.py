@@ -175,12 +175,6 @@ def test_a_payload_that_no_version_would_take_is_no_question_of_versions(payload
     assert registry.why_unfit(SUCCEED, payload) == ""
 
 
-def test_a_function_that_does_not_tell_what_it_takes_is_called() -> None:
-    registry.processor("sample.in_c", queue="email")(dict.update)
-
-    assert registry.why_unfit("sample.in_c", {"anything": 1}) == ""
-
-
 # Found by those that can run them ------------------------------------------------------------------
 
 

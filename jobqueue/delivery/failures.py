@@ -1,0 +1,63 @@
+"""Every failed attempt is a log record: a warning if the job runs again, an error if it does not.
+
+The logger is `jobqueue.jobs`. Each record has the attributes `job_id`, `processor`, `queue` and `attempt`.
+What we write is about the job; the error's text and traceback are the processor's.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from jobqueue.models import Job
+
+logger = logging.getLogger("jobqueue.jobs")
+
+_LONGEST_TEXT = 300
+
+
+def log_retry(job: Job, text: str, delay: timedelta) -> None:
+    """An attempt failed, and the job runs again."""
+    logger.warning(
+        "job %d (%s) failed in attempt %d and runs again in %.3g s: %s",
+        job.pk,
+        job.processor,
+        job.attempt,
+        delay.total_seconds(),
+        _line(text),
+        extra=_ids(job),
+    )
+
+
+def log_other_time(job: Job, text: str, delay: timedelta) -> None:
+    """The job asked for another time, without having failed."""
+    logger.info(
+        "job %d (%s) asked for another time in attempt %d, in %.3g s: %s",
+        job.pk,
+        job.processor,
+        job.attempt,
+        delay.total_seconds(),
+        _line(text),
+        extra=_ids(job),
+    )
+
+
+def log_end(job: Job, text: str, error: BaseException | None = None) -> None:
+    """The job has failed and does not run again; `error` is None where its process was lost."""
+    logger.error(
+        "job %d (%s) failed in attempt %d and does not run again: %s",
+        job.pk,
+        job.processor,
+        job.attempt,
+        _line(text),
+        exc_info=error,
+        extra=_ids(job),
+    )
+
+
+def _ids(job: Job) -> dict[str, object]:
+    return {"job_id": job.pk, "processor": job.processor, "queue": job.queue, "attempt": job.attempt}
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST_TEXT]

@@ -1,0 +1,128 @@
+"""Processes that jobs start end with the attempt that started them; forks never come back into the worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from jobqueue.jobs import enqueue
+from jobqueue.models import Attempt
+from tests.conftest import StartWorker, wait_until
+from tests.faults.steps import ONE_JOB, QUICK, executor_of
+from tests.workload.children import marked
+from tests.workload.fixtures import Workload, note, wait_until_done
+
+
+@pytest.mark.parametrize("how", ["run", "shell", "output", "poll", "session", "fork"])
+def test_a_command_ends_when_the_time_of_its_job_is_up(
+    how: str, rqworker: StartWorker, workload: Workload
+) -> None:
+    worker = rqworker("--processes", "1")
+    executors = [child.pid for child in worker.children()]
+
+    job = enqueue("workload.command", name=f"slow-{how}", how=how)
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.failures) == ("failed", 2)
+    assert set(job.attempts.values_list("error_class", flat=True)) == {"JobTimeout"}
+    assert not marked(f"slow-{how}")
+    assert not workload.effects()  # the second run found none of the first
+    assert [child.pid for child in worker.children()] == executors
+
+
+@pytest.mark.parametrize("how", ["run", "session"])
+def test_a_command_ends_with_its_executor(how: str, rqworker: StartWorker, workload: Workload) -> None:
+    worker = rqworker(*ONE_JOB)
+    job = enqueue("workload.long_command", name=f"killed-{how}", how=how)
+    workload.wait_for_start(f"killed-{how}")
+    (command,) = wait_until(lambda: marked(f"killed-{how}"))
+
+    executor_of(job, worker).kill()
+    workload.wait_for_start(f"killed-{how}")
+
+    assert not command.is_running() or command.status() == psutil.STATUS_ZOMBIE
+    assert not workload.effects()
+
+
+@pytest.mark.parametrize("how", ["run", "session"])
+def test_a_command_ends_with_its_worker(how: str, rqworker: StartWorker, workload: Workload) -> None:
+    worker = rqworker(*ONE_JOB, "--shutdown-timeout", "0.5")
+    enqueue("workload.long_command", name=f"stopped-{how}", how=how)
+    workload.wait_for_start(f"stopped-{how}")
+    wait_until(lambda: marked(f"stopped-{how}"))
+
+    assert worker.stop() == 0
+
+    assert not marked(f"stopped-{how}")
+
+
+def test_a_command_ends_when_its_supervisor_was_killed(rqworker: StartWorker, workload: Workload) -> None:
+    worker = rqworker(*ONE_JOB, "--shutdown-timeout", "0.5")
+    enqueue("workload.long_command", name="orphan", how="run")
+    workload.wait_for_start("orphan")
+    wait_until(lambda: marked("orphan"))
+
+    os.kill(worker.pid, signal.SIGKILL)
+
+    wait_until(lambda: not marked("orphan"))
+
+
+def test_what_a_job_left_ends_with_the_worker_and_is_reaped(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    worker = rqworker(*ONE_JOB)
+    enqueue("workload.leave_command", name="left")
+    workload.wait_for_start("left")
+    (command,) = wait_until(lambda: marked("left"))
+    wait_until(lambda: command.ppid() == worker.pid)
+
+    command.kill()
+    wait_until(lambda: not command.is_running())  # it is no zombie either
+    enqueue("workload.leave_command", name="left too")
+    workload.wait_for_start("left too")
+    wait_until(lambda: marked("left too"))
+    assert worker.stop() == 0
+
+    assert not marked("left too")
+
+
+@pytest.mark.parametrize(
+    ("how", "code"), [("returns", 0), ("raises", 1), ("exits", 3), ("is interrupted", 1)]
+)
+def test_a_fork_that_comes_back_out_of_its_job_ends_there(
+    how: str, code: int, rqworker: StartWorker, workload: Workload
+) -> None:
+    worker = rqworker(*ONE_JOB)
+    job = enqueue("workload.fork", name="forked", how=how)
+    note("next")
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("completed", 1)
+    assert workload.effects() == {f"forked ended with {code}": 1, "next": 1}
+    assert not Attempt.objects.exists()
+    assert len(worker.children()) == 1
+
+
+def test_a_process_of_multiprocessing_inherits_neither_handlers_nor_connections(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    rqworker(*ONE_JOB, jobqueue=QUICK)
+    job = enqueue("workload.multiprocessing", name="pool")
+    workload.wait_for_start("pool")
+    workload.wait_for_effects(2)
+    workload.open_gate("pool")
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("completed", 1)
+    # The one connection is that by which the workload tells.
+    assert workload.effects() == {
+        "pool: plain, 1 connections": 1,
+        "pool read 1": 1,
+        "pool ended with -15": 1,
+    }

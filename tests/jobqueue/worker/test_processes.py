@@ -1,0 +1,83 @@
+"""Forks that end where they began, whatever happens in them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from jobqueue.worker import processes
+
+OUT = 99
+
+
+def _code_of(prepare: Callable[[], object], body: Callable[[], int]) -> int:
+    """The exit code of a fork that runs `body`; OUT if it came back out of it."""
+    pid = os.fork()
+    if not pid:
+        try:
+            prepare()
+            processes.run_and_end(body)
+        finally:
+            os._exit(OUT)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _raising(error: BaseException) -> Callable[[], int]:
+    def body() -> int:
+        raise error
+
+    return body
+
+
+def test_a_fork_ends_with_the_code_that_its_body_returns() -> None:
+    assert _code_of(lambda: None, lambda: 7) == 7
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("no"), SystemExit(0), KeyboardInterrupt(), GeneratorExit(), MemoryError(), RecursionError()],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_fork_whose_body_raises_ends_there(error: BaseException) -> None:
+    assert _code_of(lambda: None, _raising(error)) == 1
+
+
+def _close_outputs() -> None:
+    os.close(1)
+    os.close(2)
+
+
+class _Broken:
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise KeyboardInterrupt
+
+
+def _break_outputs() -> None:
+    sys.stdout = sys.stderr = _Broken()  # type: ignore[assignment]
+
+
+def _break_logging() -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    logging.Logger.exception = fail  # type: ignore[method-assign]
+    logging.shutdown = _raising(SystemExit(0))  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("prepare", [_close_outputs, _break_outputs, _break_logging])
+@pytest.mark.parametrize("body", [lambda: 0, _raising(ValueError("no"))], ids=["returns", "raises"])
+def test_a_fork_ends_though_it_can_tell_nobody(
+    prepare: Callable[[], object], body: Callable[[], int]
+) -> None:
+    assert _code_of(prepare, body) != OUT
+
+
+def test_a_fork_ends_though_its_body_returns_no_code() -> None:
+    assert _code_of(lambda: None, lambda: "done") == 1  # type: ignore[arg-type,return-value]

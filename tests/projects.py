@@ -1,0 +1,116 @@
+"""Projects as their owners make them: `django-admin startproject`, and the job queue added by its README."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+from spendsync_site.demo.redis_server import RedisServer
+from tests.servers import REDIS_DATABASE, ROOT
+
+# What nobody's own project inherits from the environment of the tests.
+_OURS = ("DATABASE", "REDIS", "TEST_", "DJANGO_", "SECRET_KEY", "DEBUG", "EMAIL", "STATIC_ROOT", "PYTEST")
+
+_APP = {
+    "__init__.py": "",
+    "models.py": """
+        from django.db import models
+
+
+        class Note(models.Model):
+            text = models.CharField(max_length=100)
+    """,
+    "processors.py": """
+        import os
+
+        from django.db import transaction
+
+        from jobqueue.jobs import current_database, processor
+        from notes.models import Note
+
+
+        @processor("notes.write", queue="default")
+        def write(text):
+            Note.objects.using(current_database()).create(text=text)
+
+
+        @processor("notes.read_and_write", queue="default")
+        def read_and_write(text):
+            with transaction.atomic(using=current_database()):
+                notes = Note.objects.using(current_database())
+                notes.count()
+                notes.create(text=text)
+    """,
+}
+_URLS = """
+    from django.contrib import admin
+    from django.urls import include, path
+
+    urlpatterns = [
+        path("", include("jobqueue.api.urls")),
+        path("admin/", admin.site.urls),
+    ]
+"""
+
+
+class Project:
+    """A new project in a folder, with an app of its own, `notes`, and the queue `default`."""
+
+    def __init__(self, folder: Path, redis: RedisServer, settings: str = "", **files: str) -> None:
+        """`settings` stand at the end of what `startproject` wrote; `files`: further modules, by name."""
+        self.folder = folder
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(_OURS)
+        } | {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        self._run("-m", "django", "startproject", "project", str(folder))
+        (folder / "notes").mkdir()
+        for name, text in _APP.items():
+            (folder / "notes" / name).write_text(dedent(text))
+        (folder / "project" / "urls.py").write_text(dedent(_URLS))
+        for name, text in files.items():
+            (folder / f"{name}.py").write_text(dedent(text))
+        with (folder / "project" / "settings.py").open("a") as file:
+            file.write(dedent(_settings(redis)) + dedent(settings))
+
+    def manage(self, *arguments: str, succeeds: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `manage.py`; its output has both streams."""
+        return self._run("manage.py", *arguments, succeeds=succeeds)
+
+    def shell(self, code: str) -> str:
+        """What the code prints in a process of the project."""
+        setup = "import django; django.setup()\n"
+        environment = {"DJANGO_SETTINGS_MODULE": "project.settings"}
+        return self._run("-c", setup + dedent(code), **environment).stdout
+
+    def _run(
+        self, *arguments: str, succeeds: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+        assert not succeeds or done.returncode == 0, done.stdout
+        return done
+
+
+def _settings(redis: RedisServer) -> str:
+    return f"""
+        INSTALLED_APPS = ["jobqueue", *INSTALLED_APPS, "django_rq", "rest_framework", "notes"]
+        RQ_QUEUES = {{"default": {{"HOST": "{redis.host}", "PORT": {redis.port}, "DB": {REDIS_DATABASE}}}}}
+        RQ_SHOW_ADMIN_LINK = False
+        ALLOWED_HOSTS = ["*"]
+    """

@@ -23,6 +23,7 @@ from jobqueue.delivery import rescue
 from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
+from jobqueue.worker.neighbours import Neighbours
 
 logger = logging.getLogger(__name__)
 # So many seconds after the database is back every worker has given a sign of life.
@@ -167,10 +168,11 @@ class _Judge:
         return now >= self._judges_from
 
 
-def rescuer(queues: Sequence[str] = ()) -> Callable[[], float]:
+def rescuer(queues: Sequence[str] = (), neighbours: Neighbours | None = None) -> Callable[[], float]:
     """Brings back the jobs of silent workers, also foreign ones, and keeps the counts of jobs short.
 
-    Looks over the keys in Redis too, and after what waits in these queues for a scheduler of RQ's.
+    Looks over the keys in Redis too, after what waits in these queues for a scheduler of RQ's, and for the
+    workers of another installation.
     """
 
     judges: dict[str, _Judge] = defaultdict(_Judge)
@@ -187,6 +189,8 @@ def rescuer(queues: Sequence[str] = ()) -> Callable[[], float]:
         rescue.sweep(get_settings().heartbeat_interval)
         plain_rq.look_after_strays(queues)
         plain_rq.look_after_due()
+        if neighbours is not None:
+            neighbours.look()
         return get_settings().heartbeat_interval
 
     return body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,11 +34,14 @@ class LostMessages:
 
     using: str
     _position: tuple[datetime, int] | None = field(default=None, init=False)
+    _future_until: float = field(default=0.0, init=False)
 
     def publish_again(self) -> int:
         """Check the next rows; returns how many were published again."""
         settings = get_settings()
         rows = self._next_rows(settings.relay_batch, settings.lost_after)
+        if time.monotonic() < self._future_until:
+            rows += self._rows_of_the_future(settings.relay_batch - len(rows))
         if not rows:
             return 0
         alive = Worker.objects.using(self.using).filter(
@@ -64,12 +68,20 @@ class LostMessages:
         if found.error is not None:
             raise found.error
 
+    def clock_stepped_back(self, seconds: float) -> None:
+        """Look at what was published before that too, which the database's clock takes for the future."""
+        self._future_until = time.monotonic() + seconds + get_settings().lost_after
+
     def _still_waiting(self, unknown: list[Message]) -> list[Message]:
         """Those that did not just run: Redis forgets a message as soon as its job is settled."""
         ids = [message.job_id for message in unknown]
         rows = Job.objects.using(self.using).waiting().filter(pk__in=ids, published_at__isnull=False)
         attempts = dict(rows.values_list("pk", "attempt")) if ids else {}
         return [message for message in unknown if attempts.get(message.job_id) == message.attempt]
+
+    def _rows_of_the_future(self, limit: int) -> list[tuple[Message, datetime]]:
+        ahead = publishable(self.using).filter(published_at__gt=Now())
+        return messages_in(ahead.order_by("published_at", "id")[:limit], "published_at") if limit > 0 else []
 
     def _next_rows(self, limit: int, lost_after: float) -> list[tuple[Message, datetime]]:
         published = (

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import connections, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 _MOST_UPCOMING = 5_000
 # A job due within so many seconds may be unknown to the relay, which looked ahead already.
 _NEAR = timedelta(seconds=3)
+# Within this time after the database's clock stepped back a relay has noticed.
+_SINCE_THE_STEP = timedelta(seconds=5)
 
 
 def publish_on_commit(jobs: Sequence[Job], using: str) -> None:
@@ -146,6 +149,16 @@ def set_aside_never_due(using: str) -> int:
     ids = list(late.order_by("run_at").values_list("pk", flat=True)[: get_settings().relay_batch])
     why = "run_at is no time that ever comes"
     return sum(set_aside(jobs_in(using).waiting().filter(pk=job_id), why) for job_id in ids)
+
+
+def bring_forward(using: str, until: datetime) -> int:
+    """Make due what was due already when the database's clock showed `until`, before it stepped back.
+
+    Returns how many. What was asked for since then keeps its time.
+    """
+    left_out = Q(created_at__gt=Now() - _SINCE_THE_STEP, created_at__lte=Now())
+    rows = publishable(using).filter(published_at__isnull=True, run_at__gt=Now(), run_at__lte=until)
+    return transitions.run_now(rows.exclude(left_out))
 
 
 def upcoming(using: str, seconds: float) -> list[tuple[datetime, Message]]:

@@ -1,7 +1,7 @@
 """Brings back the jobs of workers that are gone.
 
 A worker writes a heartbeat every HEARTBEAT_INTERVAL; the jobs of one that was silent for
-WORKER_SILENCE, by the database's clock, go back on the road. That uses up an attempt, so that a
+WORKER_SILENCE (who judges that: `watch.py`) go back on the road. That uses up an attempt, so that a
 job which kills its workers ends as failed. A worker that was only asleep finds its claims gone:
 whatever it still does asks for its own worker id and attempt, and changes nothing.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -34,16 +34,22 @@ logger = logging.getLogger(__name__)
 KEEP_SILENT_WORKERS = timedelta(days=1)
 
 
-def rescue_lost(using: str) -> int:
-    """Put the active jobs of silent workers back on the road, or fail them. Returns how many."""
-    silent_since = Now() - timedelta(seconds=get_settings().worker_silence)
-    alive = Worker.objects.using(using).filter(heartbeat_at__gte=silent_since)
+def rescue_lost(using: str, gone: Collection[uuid.UUID] | None = None) -> int:
+    """Put the active jobs of workers that are gone back on the road, or fail them. Returns how many.
+
+    `gone`: the ids of these; without it, those that are silent by the database's clock.
+    """
+    workers = Worker.objects.using(using)
+    if gone is None:
+        silent = workers.filter(heartbeat_at__lt=Now() - timedelta(seconds=get_settings().worker_silence))
+        gone = list(silent.values_list("pk", flat=True))
+    alive = workers.exclude(pk__in=gone)
     lost = Job.objects.using(using).active().exclude(worker_id__in=alive.values("id"))
     rescued = 0
     rows = lost.select_related("worker").order_by("id")[: get_settings().relay_batch]
     for job in readable(rows, among=lost):
         rescued += interrupt(job, using, f"worker {_name(job)} is gone: no sign of life")
-    _drop_old_workers(using)
+    _drop_old_workers(workers.filter(pk__in=gone))
     return rescued
 
 
@@ -176,7 +182,7 @@ def _name(job: Job) -> str:
     return worker.name if worker else str(job.worker_id or "")
 
 
-def _drop_old_workers(using: str) -> None:
+def _drop_old_workers(gone: QuerySet[Worker]) -> None:
     """Delete rows of workers that nobody looks at any more."""
-    old = Worker.objects.using(using).filter(heartbeat_at__lt=Now() - KEEP_SILENT_WORKERS)
-    old.exclude(pk__in=Job.objects.using(using).active().values("worker_id")).delete()
+    old = gone.filter(heartbeat_at__lt=Now() - KEEP_SILENT_WORKERS)
+    old.exclude(pk__in=Job.objects.using(gone.db).active().values("worker_id")).delete()

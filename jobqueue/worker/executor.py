@@ -161,9 +161,7 @@ class Executor:
             logger.warning("Redis or the database does not answer; not waiting for it any longer")
             os._exit(EXIT_JOBS_LEFT)
         limits = self._threads.limits
-        for job in limits.enforce():
-            # What a thread waits for, such as a command, keeps the exception from arriving.
-            children.kill_those_of(job)
+        children.kill_those_of(limits.enforce())
         overrun = limits.overrun(get_settings().timeout_grace)
         if overrun:
             self._end_for_stuck_jobs(overrun)
@@ -179,7 +177,6 @@ class Executor:
             if (using, job.pk) not in keys:
                 others.append(claimed)
                 continue
-            logger.error("job %d ran past its time limit and could not be stopped", job.pk)
             rescue.interrupt(job, using, "ran past its time limit and could not be stopped")
         if others and not self.options.has_supervisor():
             self._in_hand.hand_back(others)

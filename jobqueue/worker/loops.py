@@ -7,7 +7,6 @@ import os
 import random
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -20,14 +19,13 @@ from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
 from jobqueue.counts import triggers
 from jobqueue.delivery import rescue
+from jobqueue.delivery.watch import Watch
 from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
 from jobqueue.worker.neighbours import Neighbours
 
 logger = logging.getLogger(__name__)
-# So many seconds after the database is back every worker has given a sign of life.
-_BEATS_AGAIN_WITHIN = 3.0
 
 
 class WakePipe:
@@ -153,21 +151,6 @@ def register(worker: Worker, using: str) -> None:
         )
 
 
-class _Judge:
-    """Whether silence means anything yet: while the database was away nobody could give a sign of life."""
-
-    def __init__(self) -> None:
-        self._last_look = self._judges_from = 0.0
-
-    def may_judge(self) -> bool:
-        """To be asked once for each look that reached the database."""
-        now, interval = time.monotonic(), get_settings().heartbeat_interval
-        if now - self._last_look > 2 * interval + _BEATS_AGAIN_WITHIN:
-            self._judges_from = now + interval + _BEATS_AGAIN_WITHIN
-        self._last_look = now
-        return now >= self._judges_from
-
-
 def rescuer(queues: Sequence[str] = (), neighbours: Neighbours | None = None) -> Callable[[], float]:
     """Brings back the jobs of silent workers, also foreign ones, and keeps the counts of jobs short.
 
@@ -175,12 +158,11 @@ def rescuer(queues: Sequence[str] = (), neighbours: Neighbours | None = None) ->
     workers of another installation.
     """
 
-    judges: dict[str, _Judge] = defaultdict(_Judge)
+    watches: dict[str, Watch] = {}
 
     def look_into(using: str) -> None:
-        Worker.objects.using(using).exists()  # an outage must not look like a judgement
-        if judges[using].may_judge():
-            rescue.rescue_lost(using)
+        gone = watches.setdefault(using, Watch(using)).gone()
+        rescue.rescue_lost(using, gone)
         triggers.compact(using)
 
     def body() -> float:

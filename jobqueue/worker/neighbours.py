@@ -1,8 +1,8 @@
 """Whether the workers that use our database of Redis are ours: one whose row nobody here keeps alive is not.
 
 Two sites that share a database of Redis take each other's messages. Each drops what its own rows do not know,
-so nothing runs at the wrong site, and what was dropped is published again `LOST_AFTER` later. That is slow, and
-nobody would know why. No name or number tells two databases apart for sure: a copy has those of its
+so nothing runs at the wrong site, and what was dropped is published again `LOST_AFTER` later. That is slow
+and nobody would know why. No name or number tells two databases apart for sure: a copy has those of its
 original, and a failover keeps them. Rows do: who gives a sign of life in Redis gives it in its rows as well.
 """
 

@@ -17,6 +17,7 @@ from django.db import connections, transaction
 
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
+from jobqueue.delivery import failures
 from jobqueue.exceptions import InvalidPayload, JobQueueError, UnknownProcessor
 from jobqueue.models import UNKNOWN_PREFIX, Job, JobQuerySet, jobs_in, transitions
 from jobqueue.registry import all_processors, get_processor, why_unfit
@@ -178,7 +179,10 @@ def _outcome_of(claimed: Claim, why: str, age: timedelta) -> Outcome:
     error = _error_of(claimed.job, why, age)
     failure = Failure(type(error).__name__, str(error), "")
     reason = f"{failure.error_class}: {failure.message}"
-    return Outcome(claimed.job, claimed.using, OutcomeStatus.FAILED, 0.0, reason, None, failure)
+    failures.log_end(claimed.job, reason)
+    return Outcome(
+        claimed.job, claimed.using, OutcomeStatus.FAILED, 0.0, reason, None, failure, exception=error
+    )
 
 
 def _error_of(job: Job, why: str, age: timedelta) -> JobQueueError:

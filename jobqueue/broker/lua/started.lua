@@ -1,6 +1,7 @@
 -- Which entries of RQ's started registries were claimed a while ago? At most one caller in so many seconds is told.
 -- patience: seconds since the claim; interval: seconds between two answers; queues: their names.
 -- Returns {{queue, entry}, ...}.
+-- A claim from the future was made before the clock of this Redis stepped back.
 local now = tonumber(redis.call('TIME')[1])
 -- Milliseconds that no pause between two answers exceeds, in any version or configuration.
 local LONGEST_PAUSE = 3600 * 1000

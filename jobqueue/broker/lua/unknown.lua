@@ -1,6 +1,7 @@
 -- Which of these messages does Redis not know as queued or as started just now by a worker that lives?
 -- patience: seconds a claim may take; workers: the ids of those that live; messages: queue, id.
 -- Returns the ids of the unknown messages.
+-- A claim from the future was made before the clock of this Redis stepped back.
 local now = tonumber(redis.call('TIME')[1])
 local unknown = {}
 
@@ -19,7 +20,7 @@ local function is_started(queue, message)
   for worker in workers() do
     local entry = message .. ':' .. worker
     if call('ZSCORE', key.started .. queue, entry) then
-      if now - claimed_at < tonumber(patience) then
+      if math.abs(now - claimed_at) < tonumber(patience) then
         known = true
       else
         -- Its worker never heard of it and will not clean up.

@@ -21,7 +21,7 @@ from jobqueue.broker import server
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.sql.databases import databases
-from jobqueue.worker import options, supervisor
+from jobqueue.worker import options, supervisor, terminal
 from jobqueue.worker.options import Options
 from jobqueue.worker.supervisor import SupervisorWorker
 
@@ -55,10 +55,11 @@ class Command(DjangoRQCommand):
         if given["pid"]:
             Path(given["pid"]).expanduser().write_text(str(os.getpid()))
         level = {0: "WARNING", 1: "INFO"}.get(given["verbosity"], "DEBUG")
-        for name in ("jobqueue", "rq.worker"):
-            logging.getLogger(name).setLevel(level)
+        is_shown_here = terminal.show_log(level, is_default=given["verbosity"] == 1)
         self._wait_for_redis()
         worker = self._worker(queues, given)
+        if is_shown_here and given["verbosity"] and isinstance(worker, SupervisorWorker):
+            self.stderr.write(terminal.banner(worker.options), str)
         connections.close_all()
         worker.work(
             burst=given["burst"],

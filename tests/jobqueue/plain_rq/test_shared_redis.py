@@ -1,4 +1,4 @@
-"""While two installations share Redis nobody knows whose a message of plain RQ is: it waits, and is listed."""
+"""While two sites share Redis nobody knows whose a message of plain RQ is: it waits, and is listed."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from django.db import connections, transaction
 from django.db.models.functions import Now
 
 from jobqueue import plain_rq
-from jobqueue.broker import strange_keys
+from jobqueue.broker import set_aside, strange_keys
 from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
 from jobqueue.counts import triggers
@@ -167,12 +167,13 @@ def rescuer(queues: Sequence[str] = (), neighbours: Neighbours | None = None) ->
 
     def body() -> float:
         for_each_database(look_into)
-        strange_keys.look_over()
         rescue.sweep(get_settings().heartbeat_interval)
         plain_rq.look_after_strays(queues)
         plain_rq.look_after_due()
         if neighbours is not None:
             neighbours.look()
+        strange_keys.look_over()
+        set_aside.forget_gone()
         return get_settings().heartbeat_interval
 
     return body

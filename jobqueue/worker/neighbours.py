@@ -17,15 +17,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePath
 
-from django.apps import apps
-from django.db import DatabaseError, InterfaceError, connections, router
+from django.db import DatabaseError, InterfaceError, connections
 from django.db.models.functions import Now
 
 from jobqueue.broker import neighbours
 from jobqueue.broker.neighbours import Heard
 from jobqueue.conf import get_settings
 from jobqueue.models import Worker
-from jobqueue.sql.databases import databases
+from jobqueue.sql.databases import databases, holds_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +123,4 @@ def _living(using: str, ids: list[uuid.UUID]) -> list[uuid.UUID]:
 
 def _all_databases() -> list[str]:
     """Those that are served first; the others are asked only about workers that are in none of them."""
-    jobs = apps.get_model("jobqueue", "Job")
-    others = [using for using in connections if router.allow_migrate_model(using, jobs)]
-    return list(dict.fromkeys([*databases(), *others]))
+    return list(dict.fromkeys([*databases(), *filter(holds_jobs, connections)]))

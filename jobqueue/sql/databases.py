@@ -26,10 +26,11 @@ def databases() -> list[str]:
     if named:
         return list(named)
     read_only = replicas()
-    return [using for using in connections if using not in read_only and _holds_jobs(using)]
+    return [using for using in connections if using not in read_only and holds_jobs(using)]
 
 
-def _holds_jobs(using: str) -> bool:
+def holds_jobs(using: str) -> bool:
+    """Whether the job queue's tables are there, as the settings and the routers say."""
     return is_configured(using) and bool(router.allow_migrate_model(using, apps.get_model("jobqueue", "Job")))
 
 

@@ -97,6 +97,10 @@ class MissingExtra(JobQueueError, ImportError):
         )
 
 
+class CannotStart(JobQueueError):
+    """A worker cannot begin, and waiting would not help: the text names the setting that does."""
+
+
 class Discard(Exception):  # noqa: N818 - a word of the domain, not an error of ours
     """Raised by a processor: end this job as failed now, without retry, for this reason."""
 

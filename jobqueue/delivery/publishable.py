@@ -64,7 +64,7 @@ def messages_in(rows: JobQuerySet, *more: str) -> list[tuple[Any, ...]]:
     found = []
     for queue, pk, attempt, processor, timeout, *others in _values(rows, more):
         message = Message(queue, pk, attempt, using, processor, timeout)
-        why = _misfit(message)
+        why = _misfit(message) or ("a time of it cannot be read" if None in others else "")
         if why:
             apart.set_aside(jobs_in(using).waiting().filter(pk=pk), why)
         elif is_known(queue):

@@ -12,9 +12,10 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
-from django.db import models
+from django.db import connections, models
 from django.db.models.query import ModelIterable
 
 from jobqueue.sql.blame import may_be_of_a_row
@@ -38,11 +39,12 @@ class TolerantIterable(ModelIterable):  # type: ignore[type-arg]
     def __iter__(self) -> Iterator[Any]:
         try:
             rows = list(super().__iter__())
+            is_odd = connections[self.queryset.db].vendor == "sqlite" and _holds_other_kinds(rows)
         except Exception as error:
             if not may_be_of_a_row(error):
                 raise
-            rows = _read_as_texts(self.queryset)
-        return iter(rows)
+            is_odd = True
+        return iter(_read_as_texts(self.queryset) if is_odd else rows)
 
 
 class TolerantQuerySet(models.QuerySet[_Row]):
@@ -51,6 +53,27 @@ class TolerantQuerySet(models.QuerySet[_Row]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._iterable_class = TolerantIterable
+
+
+def _holds_other_kinds(rows: list[models.Model]) -> bool:
+    """Whether a column of one of these rows holds what it is not for: SQLite keeps anything anywhere."""
+    if not rows:
+        return False
+    kinds = _kinds_of(type(rows[0]))
+    return any(
+        name in kinds and type(value) not in kinds[name] for row in rows for name, value in vars(row).items()
+    )
+
+
+@cache
+def _kinds_of(model: type[models.Model]) -> dict[str, tuple[type, ...]]:
+    found: dict[str, tuple[type, ...]] = {}
+    for field in model._meta.concrete_fields:
+        target = getattr(field, "target_field", field)
+        kinds = next((kinds for kind, kinds in _KINDS if isinstance(target, kind)), ())
+        if kinds:
+            found[field.attname] = (*kinds, type(None)) if field.null else kinds
+    return found
 
 
 class _AsText(models.Func):
@@ -117,4 +140,13 @@ _READERS: tuple[tuple[Any, Callable[[str], Any], Callable[[str], Any]], ...] = (
     (models.BooleanField, lambda text: text.lower() in ("1", "t", "true"), lambda text: False),
     (models.UUIDField, uuid.UUID, lambda text: uuid.UUID(int=0)),
     (models.JSONField, json.loads, str),
+)
+_KINDS: tuple[tuple[Any, tuple[type, ...]], ...] = (
+    (models.IntegerField, (int,)),
+    (models.FloatField, (float, int)),
+    (models.DateTimeField, (datetime,)),
+    (models.BooleanField, (bool,)),
+    (models.UUIDField, (uuid.UUID,)),
+    (models.CharField, (str,)),
+    (models.TextField, (str,)),
 )

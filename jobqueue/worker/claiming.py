@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
 from jobqueue import plain_rq
 from jobqueue.broker import queues
@@ -43,6 +43,8 @@ class Identity:
     id: uuid.UUID
     name: str
     queues: Sequence[str] = field(default_factory=tuple)
+    absent: set[str] = field(default_factory=set, compare=False)
+    """Databases that have no row of it yet: what it claimed there would be taken for a lost worker's."""
 
 
 class Claim(NamedTuple):
@@ -176,6 +178,8 @@ def _ask_rows(
         logger.error("dropped %d messages of the unknown database %r", len(messages), using)
         return _Answer([], dropped=messages)
     try:
+        if using in identity.absent:
+            raise OperationalError(f"the database {using!r} does not know this worker yet")
         if _careful_until and time.monotonic() < _careful_until.get(using, 0.0):
             return _claim_apart(using, messages, identity, limits)
         return _claim_rows(using, messages, identity, limits)

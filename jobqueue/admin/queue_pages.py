@@ -8,7 +8,6 @@ from django.conf import settings as django_settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
@@ -25,6 +24,7 @@ from jobqueue.broker import counters, neighbours
 from jobqueue.counts.reading import queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
+from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
     QueueModelAdmin = admin.ModelAdmin[Queue]
@@ -261,7 +261,7 @@ class QueueAdmin(QueueModelAdmin):
 
     def _switch(self, request: HttpRequest, queues: QuerySet[Queue], *, paused: bool) -> None:
         before, after = ("running", "paused") if paused else ("paused", "running")
-        with transaction.atomic(using=queues.db):
+        with writing(queues.db):
             changing = list(queues.filter(paused=not paused).select_for_update())
             Queue.objects.filter(pk__in=[queue.pk for queue in changing]).update(paused=paused)
             for queue in changing:

@@ -26,6 +26,7 @@ from jobqueue.models import Job, JobQuerySet, jobs_in, transitions
 from jobqueue.plain_rq.requests import Refused, Request, read
 from jobqueue.registry import Processor, Skipped, add
 from jobqueue.sql.databases import databases
+from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ def _adopt(request: Request) -> Job:
     job.published_at = Now()
     using = _database()
     try:
-        with transaction.atomic(using=using):
+        with writing(using):
             transitions.insert(jobs_in(using), [job])
             # The key is free again once a job has started. What started holds no lock, so it is visible here.
             other = next((other for other in _jobs_of(request, besides=job) if _is_of(other, request)), None)

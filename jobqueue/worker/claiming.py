@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from jobqueue import plain_rq
 from jobqueue.broker import queues
@@ -23,6 +23,7 @@ from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import databases
+from jobqueue.sql.writing import writing
 from jobqueue.worker.telling import News, Teller
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class Identity:
     id: uuid.UUID
     name: str
     queues: Sequence[str] = field(default_factory=tuple)
+    absent: set[str] = field(default_factory=set, compare=False)
+    """Databases that have no row of it yet: what it claimed there would be taken for a lost worker's."""
 
 
 class Claim(NamedTuple):
@@ -178,6 +181,8 @@ def _ask_rows(
         logger.error("dropped %d messages of the unknown database %r", len(messages), using)
         return _Answer([], dropped=messages)
     try:
+        if using in identity.absent:
+            raise OperationalError(f"the database {using!r} does not know this worker yet")
         if _careful_until and time.monotonic() < _careful_until.get(using, 0.0):
             return _claim_apart(using, messages, identity, limits)
         return _claim_rows(using, messages, identity, limits)
@@ -205,7 +210,7 @@ def _claim_rows(
         rows = transitions.claim(jobs, keys, identity.id, unreadable)
     else:
         # Redis counted already; but a Redis that was emptied does not know what runs.
-        with transaction.atomic(using=using):
+        with writing(using):
             allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], concurrency)
             rows = transitions.claim(jobs, allowed, identity.id, unreadable)
     for job_id, error in unreadable:
@@ -220,7 +225,7 @@ def _claim_apart(
 
     def claim_some(some: Sequence[Message]) -> _Answer:
         # SQLite commits what it then cannot give back as text.
-        with transaction.atomic(using=using):
+        with writing(using):
             return _claim_rows(using, some, identity, limits)
 
     found = take_apart(messages, claim_some)

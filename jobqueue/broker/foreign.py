@@ -138,7 +138,7 @@ def strays(served: Sequence[str]) -> list[tuple[str, str]]:
     with as_unavailable():
         for client, queues in by_server(served, str):
             waiting = [(queue, name) for queue in queues for name in keys.of_rqs_scheduler(queue)]
-            limits = keys.PATTERNS["rate_limits"]
+            limits = keys.OTHERS["rate_limits"]
             names: Any = mending(
                 client, {limits: "set"}, partial(client.srandmember, limits, _MOST_RATE_LIMITS)
             )

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 LONGEST_NAME = 100
 """Of processors and queues, in characters: what the job's row holds."""
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_OUR_METRICS = ("job_processing_", "jobqueue_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,11 @@ class TypeCounter:
             raise InvalidProcessor(
                 f"a counter's name must be letters, digits and underscores, such as 'invoices_total', "
                 f"not {shown(self.name)}: one that is no name would make /metrics unreadable"
+            )
+        if self.name.startswith(_OUR_METRICS):
+            raise InvalidProcessor(
+                f"a counter's name must not start with {' or '.join(_OUR_METRICS)}, as the job queue's own, "
+                f"not be {self.name!r}"
             )
         for argument in ("payload_key", "value"):
             if not isinstance(getattr(self, argument), str):

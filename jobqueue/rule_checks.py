@@ -120,6 +120,10 @@ def _check_payload(owner: str, rule: EnqueueRule) -> Iterator[CheckMessage]:
         return
     if payload is None:
         return
+    trouble = rules.trouble_with_names(payload)
+    if trouble:
+        yield from _error(owner, f"its payload {trouble}", "E034")
+        return
     taken, required = _parameters(get_processor(rule.processor).function)
     unknown = [name for name in payload if taken is not None and name not in taken]
     missing = [name for name in required if name not in payload]

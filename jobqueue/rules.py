@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,8 @@ from django.db import models
 from django.db.models.signals import class_prepared, post_save, pre_save
 
 from jobqueue import jobs
-from jobqueue.exceptions import InvalidRule
+from jobqueue.callables import OPTIONS
+from jobqueue.exceptions import InvalidPayload, InvalidRule
 from jobqueue.models import subject_of
 from jobqueue.sql import rows
 from jobqueue.values import shown
@@ -22,6 +23,7 @@ from jobqueue.watching import Change, Computed, Preparation, Rule, Watcher
 __all__ = ["Change", "before_save", "enqueue_on_save", "on_save"]
 
 _LONGEST_KEY = 200
+_OPTIONS = frozenset(OPTIONS)
 
 
 def on_save(model: type[models.Model], rule: Rule, *, fields: Sequence[str]) -> None:
@@ -94,14 +96,16 @@ class EnqueueRule:
     def __call__(self, instance: models.Model, change: Change) -> None:
         if not self.when(instance, change):
             return
-        subject = _as_row_of(self.model, instance)
+        payload, subject = self.payload(instance), _as_row_of(self.model, instance)
+        if not _OPTIONS.isdisjoint(payload):
+            raise InvalidPayload(f"the payload of a rule for {self.processor} {trouble_with_names(payload)}")
         jobs.enqueue(
             self.processor,
             delay=self.delay,
             subject=subject,
             unique_key=self._key(subject),
             using=change.using,
-            **self.payload(instance),
+            **payload,
         )
 
     def _key(self, subject: models.Model) -> str:
@@ -122,6 +126,12 @@ class EnqueueRule:
             for rule in (self, other)
         )
         return bool(mine == theirs)
+
+
+def trouble_with_names(payload: Mapping[str, Any]) -> str:
+    """Which of its names `enqueue` would take for itself, so that no processor gets them; empty if none."""
+    taken = [name for name in payload if name in _OPTIONS]
+    return f"has {', '.join(map(repr, taken))}, which enqueue() takes for itself" if taken else ""
 
 
 def _code_of(function: Any) -> Any:

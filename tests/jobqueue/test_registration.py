@@ -359,6 +359,12 @@ def test_a_counter_whose_name_would_spoil_the_metrics_is_refused(name: Any) -> N
         TypeCounter(name)
 
 
+@pytest.mark.parametrize("name", ["job_processing_total", "jobqueue_jobs", "job_processing_duration_seconds"])
+def test_a_counter_with_the_name_of_one_of_ours_is_refused(name: str) -> None:
+    with pytest.raises(InvalidProcessor, match="must not start with job_processing_ or jobqueue_"):
+        TypeCounter(name)
+
+
 @pytest.mark.parametrize("arguments", [{"payload_key": 5}, {"value": None}])
 def test_a_counter_whose_type_is_no_text_is_refused(arguments: Any) -> None:
     with pytest.raises(InvalidProcessor, match="of counter 'runs_total' must be text"):

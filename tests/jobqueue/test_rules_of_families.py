@@ -18,7 +18,7 @@ from django.test.utils import isolate_apps
 from pytest_django import DjangoDbBlocker
 
 from jobqueue import rule_checks, rules
-from jobqueue.exceptions import InvalidRule
+from jobqueue.exceptions import InvalidPayload, InvalidRule
 from jobqueue.jobs import processor
 from jobqueue.models import AtomicSaveMixin, Job
 from jobqueue.rules import Change, enqueue_on_save, on_save
@@ -545,6 +545,17 @@ def test_a_payload_that_names_what_is_not_there_is_an_error(
 
     assert message.id == "jobqueue.E034"
     assert why in message.msg
+
+
+@pytest.mark.parametrize("name", ["run_at", "delay", "unique_key", "subject", "using", "processor"])
+def test_a_payload_with_a_name_that_enqueue_takes_is_an_error_and_refuses_the_save(name: str) -> None:
+    _rule(Place, payload=lambda place: {"pk": 1, name: None})
+    [message] = _found()
+
+    assert message.id == "jobqueue.E034"
+    assert f"its payload has '{name}', which enqueue() takes for itself" in message.msg
+    with pytest.raises(InvalidPayload, match=f"has '{name}', which enqueue"):
+        Place.objects.create()
 
 
 def test_a_payload_that_lacks_what_the_processor_takes_is_a_warning() -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ class ServerUnavailable(Exception):
 class PostgreSQLServer:
     """A cluster of its own: durable, with the defaults of PostgreSQL, except for `max_connections`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is what the server itself finds in its own, besides this process's."""
         self._folder = folder
+        self._environment = {**os.environ, **(environment or {})}
         self._data, self._log = folder / "data", folder.parent / "postgresql.log"
         self._binaries = _find_binaries()
         self.port = 0
@@ -93,6 +96,7 @@ class PostgreSQLServer:
                 stdout=output,
                 stderr=output,
                 text=True,
+                env=self._environment,
                 start_new_session=True,
                 preexec_fn=end_with_parent,
                 **_as_postgres(),

@@ -59,6 +59,10 @@ class JobTransitionRefused(JobQueueError):
     """The job's state does not allow what was asked of it."""
 
 
+class UnreadableRow(JobQueueError):
+    """Something else stands in a job's row than its columns are for."""
+
+
 class JobTimeout(Exception):
     """Raised inside a processor that ran past its time limit."""
 

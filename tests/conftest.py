@@ -121,12 +121,12 @@ def blackhole() -> Iterator[tuple[str, int]]:
 class WorkerProcess:
     """A real `manage.py rqworker` in a session of its own, with everything it printed."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str], code: Path = ROOT) -> None:
         self._ready = threading.Event()
         self._lines: list[str] = []
         self._process = subprocess.Popen(
             [sys.executable, "manage.py", "rqworker", *arguments],
-            cwd=ROOT,
+            cwd=code,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -232,6 +232,7 @@ class StartWorker(Protocol):
         queues: tuple[str, ...] = ...,
         redis: RedisServer | None = None,
         wait: bool = True,
+        code: Path = ROOT,
         **environment: str,
     ) -> WorkerProcess: ...
 
@@ -241,7 +242,7 @@ def worker_process(transactional_db: None) -> Iterator[StartWorker]:
     """Starts real workers on this test's database and Redis, and kills what is left of them at the end.
 
     `worker_process("--threads", "2", LOG_LEVEL="DEBUG")` returns once the worker listens;
-    `wait=False` returns at once.
+    `wait=False` returns at once. `code` is the folder of another version of the code.
     """
     workers: list[WorkerProcess] = []
 
@@ -250,9 +251,10 @@ def worker_process(transactional_db: None) -> Iterator[StartWorker]:
         queues: tuple[str, ...] = ("email", "reminders", "settlement"),
         redis: RedisServer | None = None,
         wait: bool = True,
+        code: Path = ROOT,
         **environment: str,
     ) -> WorkerProcess:
-        worker = WorkerProcess([*queues, *arguments], subprocess_environment(redis, **environment))
+        worker = WorkerProcess([*queues, *arguments], subprocess_environment(redis, **environment), code)
         workers.append(worker)
         if wait:
             worker.wait_until_ready()

@@ -8,14 +8,13 @@ from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings as django_settings
+from redis.exceptions import ResponseError
 
-from jobqueue.broker import keys
+from jobqueue.broker import keys, strange_keys
 from jobqueue.broker.connections import as_unavailable, circuit, client_for, clients
 from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
 
-# The name of the bell that the leading relay listens to.
-RELAY = "relay"
 # Seconds after which Redis answers a blocking pop in any case, so that a dead connection is noticed.
 _BELL_ANSWERS_WITHIN = 10
 
@@ -42,6 +41,12 @@ class Bell:
                 if self._connection is None:
                     self._arm()
                 return self._wait(timeout, wake)
+            except ResponseError:
+                self.leave()
+                # What is no bell is set aside, and whoever waits looks without one.
+                if not strange_keys.set_aside(self._client, dict.fromkeys(self._keys, "list")):
+                    raise
+                return False
             except BaseException:
                 self.leave()
                 raise
@@ -73,15 +78,19 @@ class Bell:
 
 def relay_bell() -> Bell:
     """The bell that the leading relay listens to."""
-    return Bell([RELAY], queue=next(iter(django_settings.RQ_QUEUES)))
+    return Bell([keys.RELAY], queue=next(iter(django_settings.RQ_QUEUES)))
 
 
 def ring_relay(*, hurry: bool = False) -> None:
     """Wake the relay that leads: there is a job with a near time that it may not know of yet."""
     with circuit.guarding() if hurry else nullcontext(), as_unavailable():
-        key, client = keys.bell(RELAY), clients("publish")[0]
-        with client.pipeline(transaction=False) as pipeline:
-            # One token is enough, and a list that nobody empties must not grow.
-            pipeline.lpush(key, 1)
-            pipeline.ltrim(key, 0, 0)
-            pipeline.execute()
+        key, client = keys.bell(keys.RELAY), clients("publish")[0]
+
+        def ring() -> None:
+            with client.pipeline(transaction=False) as pipeline:
+                # One token is enough, and a list that nobody empties must not grow.
+                pipeline.lpush(key, 1)
+                pipeline.ltrim(key, 0, 0)
+                pipeline.execute()
+
+        strange_keys.mending(client, {key: "list"}, ring)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
 from rq.defaults import DEFAULT_FAILURE_TTL, DEFAULT_RESULT_TTL
@@ -11,6 +13,7 @@ from jobqueue.broker import keys, scripts
 from jobqueue.broker.answers import id_of, raw, text_of
 from jobqueue.broker.connections import as_unavailable, by_server, client_for
 from jobqueue.broker.scripts import Script
+from jobqueue.broker.strange_keys import mending
 
 
 class ForeignMessage(NamedTuple):
@@ -38,18 +41,31 @@ class Report(NamedTuple):
     """About a failure."""
 
 
+# What only RQ's own scheduler starts, by the status of the job.
+_HELD = {
+    "scheduled": "a time of its own (enqueue_at, enqueue_in, Retry)",
+    "deferred": "another job to end first (depends_on)",
+    "rate_limited": "a rate limit of RQ's",
+}
+_MOST_STRAYS = 100
+_MOST_RATE_LIMITS = 100
 # What RQ's own worker would do besides calling the function, by the field of the job's hash.
 _EXTRAS = {
     "success_callback_name": "a callback",
     "failure_callback_name": "a callback",
     "stopped_callback_name": "a callback",
     "webhooks": "webhooks",
+    "number_of_retries": "a Retry of RQ's",
+    "retries_left": "a Retry of RQ's",
+    "dependency_id": "another job to end first (depends_on)",
+    "dependency_ids": "another job to end first (depends_on)",
     "repeats_left": "repetitions",
     "rate_limit_key": "a rate limit of RQ's",
 }
 _LONGEST_FIELD = 50
 _REPORT = Script("report_foreign", *Report._fields, "now", "keep_finished", "keep_failed")
 _REFUSE = Script("note_refused", "queue", "id", "reason", "text")
+_STRAYS = Script("strays", "most", queues=(), registries=("queue", "registry"))
 _DUE = Script("foreign_due", "most", queues=())
 
 
@@ -60,18 +76,22 @@ def read(queue: str, message_id: str, longest: int) -> ForeignMessage | None:
         if text_of(client.type(key)) != "hash":
             return None
         with client.pipeline(transaction=False) as pipeline:
-            for field in ("data", "enqueued_at", "timeout", *_EXTRAS):
+            for field in ("data", "enqueued_at", "timeout", "status", *_EXTRAS):
                 pipeline.hstrlen(key, field)
             pipeline.exists(keys.dependents(raw(message_id)))
-            data, enqueued_at, timeout, *extras, dependents = pipeline.execute()
-        if data > longest or max(enqueued_at, timeout) > _LONGEST_FIELD:
+            data, *sizes = pipeline.execute()
+        if data > longest or max(sizes[:3]) > _LONGEST_FIELD:
             return None
-        values = client.hmget(key, ["data", "enqueued_at", "timeout"])
+        values = client.hmget(key, ["data", "enqueued_at", "timeout", "status"])
+    *extras, dependents = sizes[3:]
     asked = {name for name, size in zip(_EXTRAS.values(), extras, strict=True) if size}
     if dependents:
         asked.add("jobs that depend on it")
-    call, moment, limit = (value.encode() if isinstance(value, str) else value or b"" for value in values)
-    return ForeignMessage(queue, message_id, text_of(moment), call, text_of(limit), tuple(sorted(asked)))
+    call = values[0].encode() if isinstance(values[0], str) else values[0] or b""
+    moment, limit, status = (text_of(value or "") for value in values[1:])
+    if status in _HELD:
+        asked.add(_HELD[status])
+    return ForeignMessage(queue, message_id, moment, call, limit, tuple(sorted(asked)))
 
 
 def refuse(queue: str, message_id: str, why: str, text: str) -> None:
@@ -100,6 +120,26 @@ def report(report: Report) -> bool:
                 keep_failed=DEFAULT_FAILURE_TTL,
             )
         )
+
+
+def strays(served: Sequence[str]) -> list[tuple[str, str]]:
+    """Quarantine what RQ keeps of these queues for its scheduler, or until other jobs have ended.
+
+    Returns their `(queue, message id)`, which are to be looked after.
+    """
+    found = []
+    with as_unavailable():
+        for client, queues in by_server(served, str):
+            waiting = [(queue, name) for queue in queues for name in keys.of_rqs_scheduler(queue)]
+            limits = keys.PATTERNS["rate_limits"]
+            names: Any = mending(
+                client, {limits: "set"}, partial(client.srandmember, limits, _MOST_RATE_LIMITS)
+            )
+            held_back = [("", keys.rate_limited(raw(id_of(name)))) for name in names]
+            found += scripts.run(
+                client, _STRAYS, most=_MOST_STRAYS, queues=queues, registries=[*waiting, *held_back]
+            )
+    return [(text_of(queue), id_of(message)) for queue, message in found]
 
 
 def to_look_after(most: int) -> list[tuple[str, str]]:

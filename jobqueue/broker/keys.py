@@ -6,6 +6,8 @@ RQ's own keys are those that its tools, its pages and its worker know. What is o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rq.defaults import RQ_KEY_PREFIX
 
 _OURS = f"{RQ_KEY_PREFIX}:jobqueue"
@@ -17,6 +19,10 @@ COUNTERS = f"{_OURS}:counters"
 PATTERNS = {
     "queues": f"{RQ_KEY_PREFIX}:queues",
     "suspended": f"{RQ_KEY_PREFIX}:suspended",
+    "workers": f"{RQ_KEY_PREFIX}:workers",
+    "worker": f"{RQ_KEY_PREFIX}:worker:",
+    "rate_limits": f"{RQ_KEY_PREFIX}:rl-keys",
+    "rate_limit": f"{RQ_KEY_PREFIX}:rl:",
     "list": f"{RQ_KEY_PREFIX}:queue:",
     "job": f"{RQ_KEY_PREFIX}:job:",
     "started": f"{RQ_KEY_PREFIX}:wip:",
@@ -61,6 +67,8 @@ _TYPES = {
     "counters": "hash",
     "lead": "string",
     "swept": "string",
+    "workers": "set",
+    "rate_limits": "set",
     "aside_notes": "hash",
     "aside_news": "list",
 }
@@ -71,6 +79,12 @@ def types_of_queue(queue: str) -> dict[str, str]:
     return {PATTERNS[name] + queue: kind for name, kind in _TYPES_OF_QUEUE.items()}
 
 
+def types_of_worker(name: str, queues: Iterable[str]) -> dict[str, str]:
+    """The type of each key that RQ has of a worker and its queues, by the name of the key."""
+    workers = PATTERNS["workers"]
+    return {PATTERNS["worker"] + name: "hash", workers: "set", **{f"{workers}:{q}": "set" for q in queues}}
+
+
 def prefixes_of_queues() -> list[str]:
     """What stands before the name of a queue in each of its keys."""
     return [PATTERNS[name] for name in _TYPES_OF_QUEUE]
@@ -78,10 +92,12 @@ def prefixes_of_queues() -> list[str]:
 
 def types_of_all() -> dict[str, str]:
     """The type of each key that all queues of a server share, by the name of the key."""
-    by_kind = {aside_names(kind): "zset" for kind in ASIDE_KINDS}
-    return {PATTERNS[name]: kind for name, kind in _TYPES.items()} | by_kind
+    others = {aside_names(kind): "zset" for kind in ASIDE_KINDS} | {bell(RELAY): "list"}
+    return {PATTERNS[name]: kind for name, kind in _TYPES.items()} | others
 
 
+# The name of the bell that the leading relay listens to.
+RELAY = "relay"
 # What is set aside: messages and keys.
 ASIDE_KINDS = ("message", "key")
 
@@ -94,6 +110,16 @@ def aside_names(kind: str) -> str:
 def aside_note(kind: str, name: str) -> str:
     """The field of the hash of notes that tells of it."""
     return f"{kind} {name}"
+
+
+def of_rqs_scheduler(queue: str) -> list[str]:
+    """RQ's registries of what waits for a time, or for other jobs: sorted sets of messages."""
+    return [PATTERNS[name] + queue for name in ("scheduled", "deferred", "ready")]
+
+
+def rate_limited(name: bytes) -> bytes:
+    """RQ's sorted set of what one of its rate limits holds back."""
+    return PATTERNS["rate_limit"].encode() + name + b":rate_limited"
 
 
 def started(queue: str) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from redis import Redis
+from redis.exceptions import ResponseError
+
 from jobqueue.broker import keys, scripts
 from jobqueue.broker.connections import as_unavailable, client_for
 from jobqueue.broker.scripts import Script
@@ -45,8 +48,17 @@ def is_rate_used_up(queue: str, rate: int, purpose: str = "probe") -> bool:
     """Whether a rate limit lets no job of this queue start at this moment."""
     with as_unavailable():
         client = client_for(queue, purpose)
-        oldest = client.lindex(keys.starts(queue), rate - 1) if rate else None
+        oldest = _start(client, queue, rate - 1) if rate else None
         seconds, microseconds = client.time()
     if oldest is None:
         return rate == 0
-    return int(oldest) + RATE_WINDOW > seconds * 1000 + microseconds // 1000
+    return oldest + RATE_WINDOW > seconds * 1000 + microseconds // 1000
+
+
+def _start(client: Redis, queue: str, place: int) -> int | None:
+    """When the start at this place among the last ones was; None where there is none, or nonsense."""
+    try:
+        return int(client.lindex(keys.starts(queue), place) or "")
+    except (ResponseError, TypeError, ValueError):
+        # The next claim sets it aside.
+        return None

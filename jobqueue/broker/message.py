@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from jobqueue.exceptions import JobQueueError
 
-# No more digits than a row's numbers can have, and never RQ's own UUIDs. The scripts go by the same.
-JOB_DIGITS, ATTEMPT_DIGITS, ALIAS_LENGTH = 18, 9, 64
+# The largest id that a row can have; an attempt of more digits nobody reaches. The scripts go by the same.
+MOST_JOBS, MOST_ATTEMPTS, ALIAS_LENGTH = 2**63 - 1, 10**9 - 1, 64
+JOB_DIGITS, ATTEMPT_DIGITS = len(str(MOST_JOBS)), len(str(MOST_ATTEMPTS))
 MESSAGE_ID = re.compile(
     rf"(?P<job>\d{{1,{JOB_DIGITS}}})-(?P<attempt>\d{{1,{ATTEMPT_DIGITS}}})"
     rf"(?:-(?P<database>\w{{1,{ALIAS_LENGTH}}}))?",
@@ -51,7 +52,7 @@ class Message(NamedTuple):
     def parse(cls, queue: str, message_id: str) -> Message:
         """The message with this id; ValueError if it is none of ours."""
         match = MESSAGE_ID.fullmatch(message_id)
-        if match is None:
+        if match is None or int(match["job"]) > MOST_JOBS:
             raise ValueError(f"{message_id!r} is no message id")
         job_id, attempt, using = match.groups()
         return cls(queue, int(job_id), int(attempt), using or DEFAULT_DATABASE)

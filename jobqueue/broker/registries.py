@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from operator import attrgetter
 
 from django.conf import settings as django_settings
+from redis import Redis
 
 from jobqueue.broker import keys, scripts
-from jobqueue.broker.answers import text_of
+from jobqueue.broker.answers import id_of, raw, text_of
 from jobqueue.broker.connections import as_unavailable, by_server, client_for
 from jobqueue.broker.message import Message
 from jobqueue.broker.scripts import Script
+from jobqueue.broker.strange_keys import mending
 from jobqueue.conf import get_settings
 
 _UNKNOWN = Script("unknown", "patience", workers=(), messages=("queue", "id"))
@@ -41,10 +44,13 @@ def forget_worker(worker_id: str) -> int:
     with as_unavailable():
         for queue in django_settings.RQ_QUEUES:
             client, key = client_for(queue), keys.started(queue)
-            entries = [entry for entry, _ in client.zscan_iter(key, match=f"*:{worker_id}", count=1000)]
-            if entries:
-                removed += client.zrem(key, *entries)
+            removed += mending(client, {key: "zset"}, partial(_forget_entries, client, key, f"*:{worker_id}"))
     return removed
+
+
+def _forget_entries(client: Redis, key: str, pattern: str) -> int:
+    entries = [entry for entry, _ in client.zscan_iter(key, match=pattern, count=1000)]
+    return int(client.zrem(key, *entries)) if entries else 0
 
 
 def started(patience: float, interval: float) -> list[tuple[str, str]]:
@@ -54,7 +60,7 @@ def started(patience: float, interval: float) -> list[tuple[str, str]]:
     """
     with as_unavailable():
         return [
-            (text_of(queue), text_of(entry))
+            (text_of(queue), id_of(entry))
             for client, queues in by_server(django_settings.RQ_QUEUES, str)
             for queue, entry in scripts.run(
                 client, _STARTED, patience=patience, interval=interval, queues=queues
@@ -65,4 +71,4 @@ def started(patience: float, interval: float) -> list[tuple[str, str]]:
 def forget_started(entries: Sequence[tuple[str, str]]) -> int:
     """Remove these `(queue, entry)` pairs from RQ's started registries. Returns how many there were."""
     with as_unavailable():
-        return sum(int(client_for(queue).zrem(keys.started(queue), entry)) for queue, entry in entries)
+        return sum(int(client_for(queue).zrem(keys.started(queue), raw(entry))) for queue, entry in entries)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -12,12 +14,14 @@ from django.db.models.functions import Now
 from jobqueue.broker import queues, registries
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
-from jobqueue.delivery.outbox import is_known, message_of, publishable
-from jobqueue.models import Job, Worker, transitions
+from jobqueue.delivery.apart import blame, take_apart
+from jobqueue.delivery.publishable import messages_in, publishable
+from jobqueue.models import Job, Worker, jobs_in, transitions
 
 logger = logging.getLogger(__name__)
 
 _TICK = timedelta(microseconds=1)
+_FIRST = datetime.min.replace(tzinfo=UTC) + _TICK
 
 
 @dataclass
@@ -30,26 +34,43 @@ class LostMessages:
 
     using: str
     _position: tuple[datetime, int] | None = field(default=None, init=False)
+    _future_until: float = field(default=0.0, init=False)
 
     def publish_again(self) -> int:
         """Check the next rows; returns how many were published again."""
         settings = get_settings()
         rows = self._next_rows(settings.relay_batch, settings.lost_after)
+        if time.monotonic() < self._future_until:
+            rows += self._rows_of_the_future(settings.relay_batch - len(rows))
         if not rows:
             return 0
         alive = Worker.objects.using(self.using).filter(
             heartbeat_at__gte=Now() - timedelta(seconds=settings.worker_silence)
         )
-        messages = [message_of(job, self.using) for job in rows if is_known(job.queue)]
-        living = [worker_id.hex for worker_id in alive.values_list("id", flat=True)]
+        messages = [message for message, _published_at in rows]
+        living = [worker.id.hex for worker in alive.only("id")]
         lost = self._still_waiting(registries.unknown(messages, living))
         if lost:
             logger.warning("publishing %d jobs again that Redis had lost", len(lost))
             queues.publish(lost)
-            transitions.mark_published(
-                Job.objects.using(self.using).filter(pk__in=[message.job_id for message in lost])
-            )
+            self._note([message.job_id for message in lost])
         return len(lost)
+
+    def _note(self, ids: Sequence[int]) -> None:
+        """They are published; one that cannot be marked so is set aside, so that the others are."""
+
+        def mark(some: Sequence[int]) -> int:
+            return transitions.mark_published(jobs_in(self.using).filter(pk__in=some))
+
+        found = take_apart(ids, mark)
+        for job_id, error in found.refused:
+            blame(jobs_in(self.using).waiting().filter(pk=job_id), error, lambda job: mark([job.pk]))
+        if found.error is not None:
+            raise found.error
+
+    def clock_stepped_back(self, seconds: float) -> None:
+        """Look at what was published before that too, which the database's clock takes for the future."""
+        self._future_until = time.monotonic() + seconds + get_settings().lost_after
 
     def _still_waiting(self, unknown: list[Message]) -> list[Message]:
         """Those that did not just run: Redis forgets a message as soon as its job is settled."""
@@ -58,7 +79,11 @@ class LostMessages:
         attempts = dict(rows.values_list("pk", "attempt")) if ids else {}
         return [message for message in unknown if attempts.get(message.job_id) == message.attempt]
 
-    def _next_rows(self, limit: int, lost_after: float) -> list[Job]:
+    def _rows_of_the_future(self, limit: int) -> list[tuple[Message, datetime]]:
+        ahead = publishable(self.using).filter(published_at__gt=Now())
+        return messages_in(ahead.order_by("published_at", "id")[:limit], "published_at") if limit > 0 else []
+
+    def _next_rows(self, limit: int, lost_after: float) -> list[tuple[Message, datetime]]:
         published = (
             publishable(self.using)
             .filter(published_at__lt=Now() - timedelta(seconds=lost_after))
@@ -69,10 +94,11 @@ class LostMessages:
             moment, last_id = self._position
             # Not `=`: SQLite compares times as text, and writes fewer digits than a parameter has.
             remaining = published.filter(
-                Q(published_at__gte=moment + _TICK) | Q(id__gt=last_id), published_at__gt=moment - _TICK
+                Q(published_at__gte=moment + _TICK) | Q(id__gt=last_id),
+                published_at__gt=max(moment, _FIRST) - _TICK,
             )
-        rows = list(remaining[:limit])
-        # At the end the walk begins anew, with the next call.
-        last = rows[-1] if len(rows) == limit else None
-        self._position = (last.published_at, last.pk) if last and last.published_at else None
+        rows = messages_in(remaining[:limit], "published_at")
+        # At the end the walk begins anew, with the next call; so it does behind rows that were left out.
+        last, published_at = rows[-1] if len(rows) == limit else (None, None)
+        self._position = (published_at, last.job_id) if last and published_at else None
         return rows

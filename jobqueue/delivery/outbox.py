@@ -11,9 +11,8 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.conf import settings as django_settings
 from django.db import connections, transaction
-from django.db.models import QuerySet
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -21,19 +20,29 @@ from jobqueue import signals
 from jobqueue.broker import bell, queues
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
+from jobqueue.delivery.apart import blame, set_aside, take_apart
+from jobqueue.delivery.publishable import message_of, messages_in, publishable
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.models import Job, transitions
+from jobqueue.models import Job, JobQuerySet, jobs_in, transitions
+from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.sql.tolerant import LAST
+
+__all__ = [
+    "message_of",
+    "publish_due",
+    "publish_on_commit",
+    "set_aside_never_due",
+    "unpublish",
+    "upcoming",
+]
 
 logger = logging.getLogger(__name__)
 # What the relay holds in memory of the next moment; the rest is published when it is due.
 _MOST_UPCOMING = 5_000
 # A job due within so many seconds may be unknown to the relay, which looked ahead already.
 _NEAR = timedelta(seconds=3)
-
-
-def message_of(job: Job, using: str) -> Message:
-    """The message that starts this attempt of the job."""
-    return Message(job.queue, job.pk, job.attempt, using, job.processor, job.timeout)
+# Within this time after the database's clock stepped back a relay has noticed.
+_SINCE_THE_STEP = timedelta(seconds=5)
 
 
 def publish_on_commit(jobs: Sequence[Job], using: str) -> None:
@@ -82,50 +91,74 @@ def unpublish(attempts: Sequence[tuple[int, int]], using: str) -> int:
         return transitions.mark_unpublished(Job.objects.using(using).filter(pk__in=ids)) if ids else 0
 
 
-# Queues of rows that this process has no settings for, as found out so far.
-_unknown_queues: set[str] = set()
-
-
-def publishable(using: str) -> QuerySet[Job]:
-    """The waiting rows of queues that this process knows; others wait for a process that does."""
-    waiting = Job.objects.using(using).waiting()
-    return waiting.exclude(queue__in=_unknown_queues) if _unknown_queues else waiting
-
-
-def is_known(queue: str) -> bool:
-    if queue in django_settings.RQ_QUEUES:
-        return True
-    if queue not in _unknown_queues:
-        _unknown_queues.add(queue)
-        configured = ", ".join(django_settings.RQ_QUEUES)
-        logger.error("jobs wait on the queue %r, which is not in RQ_QUEUES; there are: %s", queue, configured)
-    return False
-
-
 def publish_due(using: str, *, overdue_by: float = 0.0, except_for: Sequence[int] = ()) -> int:
     """Publish the rows that are due and were not published, oldest first. Returns how many.
 
     With `overdue_by` only those that are due for so many seconds; those with the ids `except_for` are left.
+    A row that keeps the others from being published is set aside.
     """
-    limit = get_settings().relay_batch
     unpublished = publishable(using).filter(published_at__isnull=True)
     if except_for:
         unpublished = unpublished.exclude(pk__in=except_for)
+    due = unpublished.filter(run_at__lte=Now() - timedelta(seconds=overdue_by)).order_by("run_at")
+    try:
+        messages = _take(due[: get_settings().relay_batch])
+    except Exception as error:
+        if not may_be_of_a_row(error):
+            raise
+        messages = _take_apart(due)
+    # After the commit: a worker that met the row locked would drop the message as stale.
+    if messages:
+        try:
+            queues.publish(messages)
+        except BrokerUnavailable:
+            _mark_unpublished([message.job_id for message in messages], using)
+            raise
+    return len(messages)
+
+
+def _take(due: JobQuerySet) -> list[Message]:
+    """Mark these rows as published; the messages that are to be pushed now."""
+    using = due.db
     with transaction.atomic(using=using):
-        due = unpublished.filter(run_at__lte=Now() - timedelta(seconds=overdue_by)).order_by("run_at")
         if connections[using].features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True)
-        rows = [job for job in due[:limit] if is_known(job.queue)]
-        if not rows:
-            return 0
-        transitions.mark_published(Job.objects.using(using).filter(pk__in=[job.pk for job in rows]))
-    # After the commit: a worker that met the row locked would drop the message as stale.
-    try:
-        queues.publish([message_of(job, using) for job in rows])
-    except BrokerUnavailable:
-        _mark_unpublished([job.pk for job in rows], using)
-        raise
-    return len(rows)
+        messages = [message for (message,) in messages_in(due)]
+        if messages:
+            transitions.mark_published(jobs_in(using).filter(pk__in=[message.job_id for message in messages]))
+    return messages
+
+
+def _take_apart(due: JobQuerySet) -> list[Message]:
+    """Likewise, of rows that cannot be marked together: without those that raise alone."""
+    using = due.db
+    ids = list(due.values_list("pk", flat=True)[: get_settings().relay_batch])
+    found = take_apart(ids, lambda some: _take(due.filter(pk__in=some)))
+    for job_id, error in found.refused:
+        blame(
+            jobs_in(using).waiting().filter(pk=job_id),
+            error,
+            lambda job: _take(jobs_in(using).filter(pk=job.pk)),
+        )
+    return [message for messages in found.done for message in messages]
+
+
+def set_aside_never_due(using: str) -> int:
+    """Set aside what waits for a time that no calendar has, and would never be due. Returns how many."""
+    late = publishable(using).filter(published_at__isnull=True, run_at__gt=LAST)
+    ids = list(late.order_by("run_at").values_list("pk", flat=True)[: get_settings().relay_batch])
+    why = "run_at is no time that ever comes"
+    return sum(set_aside(jobs_in(using).waiting().filter(pk=job_id), why) for job_id in ids)
+
+
+def bring_forward(using: str, until: datetime) -> int:
+    """Make due what was due already when the database's clock showed `until`, before it stepped back.
+
+    Returns how many. What was asked for since then keeps its time.
+    """
+    left_out = Q(created_at__gt=Now() - _SINCE_THE_STEP, created_at__lte=Now())
+    rows = publishable(using).filter(published_at__isnull=True, run_at__gt=Now(), run_at__lte=until)
+    return transitions.run_now(rows.exclude(left_out))
 
 
 def upcoming(using: str, seconds: float) -> list[tuple[datetime, Message]]:
@@ -134,10 +167,5 @@ def upcoming(using: str, seconds: float) -> list[tuple[datetime, Message]]:
         publishable(using)
         .filter(published_at__isnull=True, run_at__gt=Now(), run_at__lte=Now() + timedelta(seconds=seconds))
         .order_by("run_at")
-        .values_list("run_at", "queue", "pk", "attempt", "processor", "timeout")
     )
-    return [
-        (run_at, Message(queue, pk, attempt, using, processor, timeout))
-        for run_at, queue, pk, attempt, processor, timeout in rows[:_MOST_UPCOMING]
-        if is_known(queue)
-    ]
+    return [(run_at, message) for message, run_at in messages_in(rows[:_MOST_UPCOMING], "run_at")]

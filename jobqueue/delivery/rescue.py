@@ -1,7 +1,7 @@
 """Brings back the jobs of workers that are gone.
 
 A worker writes a heartbeat every HEARTBEAT_INTERVAL; the jobs of one that was silent for
-WORKER_SILENCE, by the database's clock, go back on the road. That uses up an attempt, so that a
+WORKER_SILENCE (who judges that: `watch.py`) go back on the road. That uses up an attempt, so that a
 job which kills its workers ends as failed. A worker that was only asleep finds its claims gone:
 whatever it still does asks for its own worker id and attempt, and changes nothing.
 """
@@ -9,11 +9,12 @@ whatever it still does asks for its own worker id and attempt, and changes nothi
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import uuid
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from django.db import connections, transaction
+from django.db import connections, models, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -22,24 +23,33 @@ from jobqueue.broker import registries
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
 from jobqueue.delivery import failures
+from jobqueue.delivery.apart import blame, readable
 from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker, jobs_in, transitions
 from jobqueue.registry import delay_after
+from jobqueue.sql.blame import may_be_of_a_row
 
 logger = logging.getLogger(__name__)
 
 KEEP_SILENT_WORKERS = timedelta(days=1)
 
 
-def rescue_lost(using: str) -> int:
-    """Put the active jobs of silent workers back on the road, or fail them. Returns how many."""
-    silent_since = Now() - timedelta(seconds=get_settings().worker_silence)
-    alive = Worker.objects.using(using).filter(heartbeat_at__gte=silent_since)
+def rescue_lost(using: str, gone: Collection[uuid.UUID] | None = None) -> int:
+    """Put the active jobs of workers that are gone back on the road, or fail them. Returns how many.
+
+    `gone`: the ids of these; without it, those that are silent by the database's clock.
+    """
+    workers = Worker.objects.using(using)
+    if gone is None:
+        silent = workers.filter(heartbeat_at__lt=Now() - timedelta(seconds=get_settings().worker_silence))
+        gone = list(silent.values_list("pk", flat=True))
+    alive = workers.exclude(pk__in=gone)
     lost = Job.objects.using(using).active().exclude(worker_id__in=alive.values("id"))
     rescued = 0
-    for job in lost.select_related("worker").order_by("id")[: get_settings().relay_batch]:
+    rows = lost.select_related("worker").order_by("id")[: get_settings().relay_batch]
+    for job in readable(rows, among=lost):
         rescued += interrupt(job, using, f"worker {_name(job)} is gone: no sign of life")
-    _drop_old_workers(using)
+    _drop_old_workers(workers.filter(pk__in=gone))
     return rescued
 
 
@@ -100,9 +110,31 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
 
 
 def interrupt(job: Job, using: str, reason: str) -> int:
-    """Take an active job from its worker, using up an attempt. Returns 0 if it was not active any more."""
+    """Take an active job from its worker, using up an attempt. Returns 0 if it was not active any more.
+
+    One that cannot be put back on the road is set aside, so that others are.
+    """
+    delay = delay_after(job.processor, job.failures + 1, JobInterrupted(reason))
+    try:
+        changed = _interrupt(job, using, reason, delay)
+    except Exception as error:
+        row = jobs_in(using).active().filter(models.Q(worker_id=job.worker_id), pk=job.pk)
+        if not blame(row, error, lambda healthy: _interrupt(_active(healthy, using), using, reason, delay)):
+            raise
+        return 1
+    if changed:
+        _tell(job, reason, delay)
+    return changed
+
+
+def _active(job: Job, using: str) -> Job:
+    """The job as a worker that nobody knows would have claimed it."""
+    [claimed] = transitions.claim(jobs_in(using), [(job.pk, job.attempt)], uuid.uuid4())
+    return claimed
+
+
+def _interrupt(job: Job, using: str, reason: str, delay: timedelta | None) -> int:
     failed = job.failures + 1
-    delay = delay_after(job.processor, failed, JobInterrupted(reason))
     with transaction.atomic(using=using):
         if delay is None:
             changed = transitions.fail(
@@ -119,8 +151,6 @@ def interrupt(job: Job, using: str, reason: str) -> int:
             )
         if changed:
             _record_attempt(job, using, reason)
-    if changed:
-        _tell(job, reason, delay)
     return changed
 
 
@@ -142,15 +172,17 @@ def _record_attempt(job: Job, using: str, message: str) -> None:
 
 
 def _name(job: Job) -> str:
-    # The row of a worker may be gone, and no constraint keeps it.
+    # The row of a worker may be gone, or hold anything, and no constraint keeps it.
     try:
         worker = job.worker
-    except Worker.DoesNotExist:
+    except Exception as error:
+        if not may_be_of_a_row(error):
+            raise
         worker = None
     return worker.name if worker else str(job.worker_id or "")
 
 
-def _drop_old_workers(using: str) -> None:
+def _drop_old_workers(gone: QuerySet[Worker]) -> None:
     """Delete rows of workers that nobody looks at any more."""
-    old = Worker.objects.using(using).filter(heartbeat_at__lt=Now() - KEEP_SILENT_WORKERS)
-    old.exclude(pk__in=Job.objects.using(using).active().values("worker_id")).delete()
+    old = gone.filter(heartbeat_at__lt=Now() - KEEP_SILENT_WORKERS)
+    old.exclude(pk__in=Job.objects.using(gone.db).active().values("worker_id")).delete()

@@ -1,7 +1,7 @@
 """The rows that remember: jobs, their failed attempts, queues and workers, with their verbs."""
 
 from jobqueue.models.attempt import Attempt
-from jobqueue.models.job import FailedJob, Job, StuckJob, jobs_in
+from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
 from jobqueue.models.querysets import SKIPPED_PREFIX, UNKNOWN_PREFIX, JobManager, JobQuerySet, subject_of
 from jobqueue.models.queue import Queue
 from jobqueue.models.saving import AtomicSaveMixin
@@ -20,6 +20,7 @@ __all__ = [
     "JobQuerySet",
     "JobTally",
     "Queue",
+    "SetAsideJob",
     "StuckJob",
     "Worker",
     "WrittenManager",

@@ -10,9 +10,10 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models.job import Job
 from jobqueue.models.written import WrittenManager
+from jobqueue.sql.tolerant import TolerantQuerySet
 
 
-class AttemptQuerySet(models.QuerySet["Attempt"]):
+class AttemptQuerySet(TolerantQuerySet["Attempt"]):
     """Failed runs of jobs."""
 
     def record(

@@ -40,6 +40,7 @@ class Job(models.Model):
     failures = models.PositiveIntegerField(_("failures"), default=0)
     timeout = models.FloatField(_("time limit"))
     reason = models.CharField(_("reason"), max_length=500, default="", blank=True)
+    set_aside = models.CharField(_("set aside"), max_length=500, default="", db_default="", blank=True)
     worker = models.ForeignKey(
         Worker,
         models.DO_NOTHING,
@@ -61,6 +62,7 @@ class Job(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        base_manager_name = "objects"
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
         permissions = [
@@ -109,6 +111,8 @@ class Job(models.Model):
                 condition=models.Q(state="waiting", unfit_since__isnull=False),
                 name="jobqueue_job_unfit",
             ),
+            # What stands on the list of what was set aside: few, so that they are counted at once.
+            models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
         ]
 
     def __str__(self) -> str:
@@ -199,3 +203,13 @@ class StuckJob(Job):
         default_permissions = ()
         verbose_name = _("stuck job")
         verbose_name_plural = _("stuck jobs")
+
+
+class SetAsideJob(Job):
+    """What was set aside, as a menu entry of its own: jobs, and messages and keys in Redis."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("set aside")
+        verbose_name_plural = _("set aside")

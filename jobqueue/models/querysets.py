@@ -16,6 +16,8 @@ from jobqueue.models import transitions
 from jobqueue.models.transitions import State
 from jobqueue.models.worker import Worker
 from jobqueue.models.written import WrittenManager
+from jobqueue.registry import check_queue
+from jobqueue.sql.tolerant import TolerantQuerySet
 
 if TYPE_CHECKING:
     from jobqueue.models.job import Job
@@ -30,7 +32,7 @@ def subject_of(instance: models.Model) -> str:
     return f"{instance._meta.label_lower}:{instance.pk}"
 
 
-class JobQuerySet(models.QuerySet["Job"]):
+class JobQuerySet(TolerantQuerySet["Job"]):
     """The questions people ask about jobs. All compare with the database's clock."""
 
     def waiting(self) -> Self:
@@ -52,6 +54,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     def failed(self) -> Self:
         """Jobs that need attention: their attempts are used up, or they were discarded."""
         return self.filter(state=State.FAILED)
+
+    def set_aside(self) -> Self:
+        """Failed jobs that could not be worked on, and stand on the list that says so."""
+        return self.failed().exclude(set_aside="")
 
     def unfinished(self) -> Self:
         """Jobs that may still have an effect."""
@@ -80,6 +86,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     def held_by(self, worker_id: uuid.UUID) -> Self:
         """Active jobs that this worker has claimed."""
         return self.active().filter(worker_id=worker_id)
+
+    def free_or_held_by(self, worker_id: uuid.UUID | None) -> Self:
+        """Waiting jobs, and the active ones that this worker has claimed."""
+        return self.filter(models.Q(state=State.WAITING) | models.Q(state=State.ACTIVE, worker_id=worker_id))
 
     def retry_all(self) -> int:
         """Put the failed and cancelled jobs among these back on the road with a full budget of retries."""
@@ -113,6 +123,13 @@ class JobQuerySet(models.QuerySet["Job"]):
         if jobs:
             signals.job_cancelled.send(self._sender, jobs=jobs, reason=reason, using=self.db)
         return changed
+
+    def move_to(self, queue: str) -> int:
+        """Let the waiting jobs among these run in another queue: theirs was renamed, say. Returns how many.
+
+        Raises UnknownQueue if RQ_QUEUES does not have it.
+        """
+        return transitions.move(self, check_queue(queue))
 
     def run_all_now(self) -> int:
         """Make the delayed jobs among these due at once."""

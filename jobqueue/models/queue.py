@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.models.written import WrittenManager
+from jobqueue.models.written import TolerantManager
 
 
 class Queue(models.Model):
@@ -28,7 +28,7 @@ class Queue(models.Model):
         help_text=_("Jobs running at once in all workers together."),
     )
 
-    objects = WrittenManager()
+    objects = TolerantManager()
 
     class Meta:
         ordering = ["name"]

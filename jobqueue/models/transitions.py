@@ -14,8 +14,11 @@
     |        |                      retry                     |
     '--------'------------------------------------------------'
 
-    [waiting] -> [waiting]: run_now and reschedule say when it is due; mark_published and
+    [waiting] -> [waiting]: run_now and reschedule say when it is due; move
+    where; mark_published and
     mark_unpublished who is to publish it.
+
+    [waiting], [active] -> [failed]: set_aside, of a row that cannot be worked on; retry puts it back.
 
 `attempt` is one more after run_again and retry, and stays after all others. What is over stays until somebody
 deletes it: `jobqueue_prune`, or people in the admin.
@@ -52,6 +55,8 @@ if TYPE_CHECKING:
     Jobs: TypeAlias = "models.QuerySet[Job] | JobManager"
 
 LONGEST_REASON = 500
+# A message's id has room for nine digits of it; only somebody's own SQL makes it larger.
+_MOST_ATTEMPTS = 999_999_999
 
 
 class State(models.TextChoices):
@@ -110,12 +115,18 @@ def _note_inserted(jobs: Sequence[Job], found: Sequence[tuple[Any, ...]], using:
 # Started -------------------------------------------------------------------------------------------
 
 
-def claim(jobs: JobManager, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID) -> list[Job]:
+def claim(
+    jobs: JobManager,
+    messages: Sequence[tuple[int, int]],
+    worker_id: uuid.UUID,
+    unreadable: list[tuple[int, Exception]] | None = None,
+) -> list[Job]:
     """waiting -> active: the due ones of these `(job id, attempt)` belong to this worker, in their order.
 
     What does not come back is stale: it ran already, was cancelled, is not due, or is locked by
     somebody who is changing it and will publish it again. The jobs hold the columns that a run
-    needs; others are loaded when they are asked for.
+    needs; others are loaded when they are asked for. Rows that became active and cannot be read are left
+    out, and their ids and errors added to `unreadable`; without it the first such error is raised.
     """
     if not messages:
         return []
@@ -124,7 +135,27 @@ def claim(jobs: JobManager, messages: Sequence[tuple[int, int]], worker_id: uuid
     position = {job_id: index for index, (job_id, _attempt) in enumerate(messages)}
     found.sort(key=lambda row: position[row[0]])
     known = {"state": State.ACTIVE, "worker_id": worker_id}
-    return [rows.claimed(jobs.model, row, jobs.db, known) for row in found]
+    try:
+        return [rows.claimed(jobs.model, row, jobs.db, known) for row in found]
+    except Exception:
+        if unreadable is None:
+            raise
+    return _readable(jobs, found, known, unreadable)
+
+
+def _readable(
+    jobs: JobManager,
+    found: Sequence[tuple[Any, ...]],
+    known: dict[str, Any],
+    unreadable: list[tuple[int, Exception]],
+) -> list[Job]:
+    claimed = []
+    for row in found:
+        try:
+            claimed.append(rows.claimed(jobs.model, row, jobs.db, known))
+        except Exception as error:
+            unreadable.append((row[0], error))
+    return claimed
 
 
 # Ended: only by the worker that claimed it, or in its place ----------------------------------------
@@ -172,7 +203,7 @@ def run_again(
     return _held(jobs, job, worker_id).update(
         state=State.WAITING,
         failures=failures,
-        attempt=job.attempt + 1,
+        attempt=job.attempt + 1 if job.attempt < _MOST_ATTEMPTS else 1,
         run_at=Now() + delay if delay else Now(),
         published_at=None,
         worker=None,
@@ -216,10 +247,26 @@ def hand_on(
     )
 
 
+def set_aside(jobs: Jobs, why: str) -> int:
+    """waiting or active -> failed: it cannot be worked on, and keeps others from nothing. It says why.
+
+    Nothing else of the row is touched or looked at. Active ones of living workers are none of the caller's:
+    `JobQuerySet.free_or_held_by` leaves them out.
+    """
+    return jobs.filter(state__in=CAN_BE_SET_ASIDE).update(
+        state=State.FAILED,
+        set_aside=why[:LONGEST_REASON],
+        reason=f"set aside: {why}"[:LONGEST_REASON],
+        finished_at=Now(),
+    )
+
+
 # Asked for by people -------------------------------------------------------------------------------
 
 CAN_BE_CANCELLED = CAN_BE_RUN_NOW = (State.WAITING,)
 CAN_BE_RETRIED = (State.FAILED, State.CANCELLED)
+CAN_BE_SET_ASIDE = (State.WAITING, State.ACTIVE)
+_WAS_SET_ASIDE = ~models.Q(set_aside="")
 
 
 def cancel(jobs: Jobs, reason: str) -> int:
@@ -230,10 +277,14 @@ def cancel(jobs: Jobs, reason: str) -> int:
 
 
 def retry(jobs: Jobs) -> int:
-    """failed or cancelled -> waiting, due now, in its next attempt, with a full budget of retries."""
+    """failed or cancelled -> waiting, due now, in its next attempt, with a full budget of retries.
+
+    What was set aside is put back by it: of such a row nothing is taken on that may be what was wrong.
+    """
+    next_attempt = models.When(attempt__gte=0, attempt__lt=_MOST_ATTEMPTS, then=models.F("attempt") + 1)
     return jobs.filter(state__in=CAN_BE_RETRIED).update(
         state=State.WAITING,
-        attempt=models.F("attempt") + 1,
+        attempt=models.Case(next_attempt, default=1),
         failures=0,
         run_at=Now(),
         published_at=None,
@@ -241,14 +292,22 @@ def retry(jobs: Jobs) -> int:
         worker=None,
         unfit_since=None,
         reason="",
+        set_aside="",
         # What never started would claim its unique key again, which another job may hold by now.
-        started_at=Coalesce("started_at", Now()),
+        started_at=models.Case(
+            models.When(_WAS_SET_ASIDE, then=Now()), default=Coalesce("started_at", Now())
+        ),
     )
 
 
 def run_now(jobs: Jobs) -> int:
     """waiting -> waiting, due now: the relay publishes it."""
     return jobs.filter(state__in=CAN_BE_RUN_NOW).update(run_at=Now(), published_at=None)
+
+
+def move(jobs: Jobs, queue: str) -> int:
+    """waiting -> waiting, in another queue: the relay publishes it there at its time."""
+    return jobs.filter(state=State.WAITING).update(queue=queue, published_at=None)
 
 
 # Still waiting: when, and who publishes it ---------------------------------------------------------

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.models.written import WrittenManager
+from jobqueue.models.written import TolerantManager
 
 
 class Worker(models.Model):
@@ -24,10 +24,11 @@ class Worker(models.Model):
     heartbeat_at = models.DateTimeField(_("last heartbeat"), db_default=Now(), db_index=True)
     stopping = models.BooleanField(_("stopping"), default=False)
 
-    objects = WrittenManager()
+    objects = TolerantManager()
 
     class Meta:
         ordering = ["-started_at"]
+        base_manager_name = "objects"
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from django.db import models, router
 
 from jobqueue.sql.replicas import written_through
+from jobqueue.sql.tolerant import TolerantQuerySet
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -31,3 +32,10 @@ class WrittenManager(models.Manager[Row]):
         rows = super().get_queryset()
         rows._for_write = True  # type: ignore[attr-defined]
         return rows
+
+
+_TolerantManager = models.Manager.from_queryset(TolerantQuerySet)
+
+
+class TolerantManager(WrittenManager[Row], _TolerantManager[Row]):
+    """Such rows, read though one of them holds what nobody wrote who uses these models."""

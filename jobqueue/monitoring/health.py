@@ -11,10 +11,11 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.db import connections
 
-from jobqueue.broker import counters, server
+from jobqueue.broker import counters, server, strange_keys
 from jobqueue.conf import get_settings
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.models import Job
 from jobqueue.monitoring.probes import Answered, Probe, ask_here
 from jobqueue.sql.databases import databases
 from jobqueue.sql.time_limits import limited
@@ -56,7 +57,7 @@ def check_queues() -> QueuesHealth:
     """Ask Redis and the database at the same time, HEALTH_TIMEOUT at most.
 
     What did not answer counts as zero and makes the whole DOWN; so does a Redis that answers but
-    refuses messages or evicts them.
+    refuses messages or evicts them, or in which a queue has a key that the job queue did not write.
     """
     asked = _redis_takes_messages.begin()
     counted = count_jobs()
@@ -86,6 +87,7 @@ def _ask_redis_for_room() -> tuple[bool, dict[str, int]]:
     completed = counters.completed("probe")
     try:
         server.check_writable("probe")
+        strange_keys.check("probe")
     except BrokerUnavailable as error:
         logger.warning("Redis cannot be used: %s", error)
         return False, completed
@@ -96,6 +98,8 @@ def _count() -> dict[str, QueueCounts]:
     with ExitStack() as limits:
         for using in databases():
             limits.enter_context(limited(using, get_settings().health_timeout))
+            # Fails where a column is missing that this code wants: then no worker of it takes a job.
+            Job.objects.using(using).filter(pk=0).first()
         return queue_counts()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
@@ -51,9 +51,15 @@ def look_after(messages: Iterable[tuple[str, str]]) -> int:
             to_run += _look_after(queue, message_id)
         except (BrokerUnavailable, DatabaseError, InterfaceError):
             raise
-        except Exception:
+        except Exception as error:
             logger.exception("the foreign message %r could not be looked after", message_id[:100])
+            refuse(queue, message_id, f"it could not be read: {type(error).__name__}")
     return to_run
+
+
+def look_after_strays(queues: Sequence[str]) -> int:
+    """Look after what waits in these queues for RQ's scheduler, or for other jobs of RQ's to end."""
+    return look_after(foreign.strays(queues))
 
 
 def look_after_due() -> int:

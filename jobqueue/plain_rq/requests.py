@@ -50,7 +50,7 @@ def read(queue: str, message_id: str) -> Request:
     if not _ID.fullmatch(message.id):
         raise Refused("its id is none that RQ gives")
     if message.extras:
-        raise Refused(f"it asks for {', '.join(message.extras)}, which only RQ's own worker does")
+        raise Refused(f"it asks for {', '.join(message.extras)}, which only RQ's own worker and scheduler do")
     function, args, kwargs = _call(_decompressed(message.data, longest))
     payload = {
         "function": function,

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from django.db import connections
 
+_SAMPLES = 16
+# Seconds by which a clock that is put right little by little may fall behind between two answers.
+_SLEWED = 0.1
 # What the clock shows in a test that says what time it is.
 _pretended: datetime | None = None
 
@@ -28,6 +36,44 @@ def database_now(using: str) -> datetime:
 def about_now() -> datetime:
     """What this host's clock shows, for judgements in which seconds do not matter: it asks no database."""
     return _pretended or datetime.now(UTC)
+
+
+class StepBack(NamedTuple):
+    """A clock shows less than it did."""
+
+    seconds: float
+    would_show: datetime
+    """What it would show now, had it gone on."""
+
+
+@dataclass
+class DatabaseClock:
+    """The database's clock, as this process can tell it without asking, and whether it stepped back.
+
+    Each answer was right at some moment before it arrived, so the latest of these estimates is still not
+    ahead of the database: what is due by it is due there.
+    """
+
+    using: str
+    _leads: deque[float] = field(default_factory=lambda: deque(maxlen=_SAMPLES), init=False)
+
+    def ask(self) -> StepBack | None:
+        """Ask the database for its time; whether it stepped back since."""
+        asked_at = time.monotonic()
+        moment = database_now(self.using).timestamp()
+        answered_at = time.monotonic()
+        before = max(self._leads, default=-math.inf)
+        # It cannot have been asked later than that, and would show at least this.
+        least = before + asked_at
+        is_step = moment < least - _SLEWED
+        if is_step:
+            self._leads.clear()
+        self._leads.append(moment - answered_at)
+        return StepBack(least - moment, datetime.fromtimestamp(least, UTC)) if is_step else None
+
+    def monotonic(self, moment: float) -> float:
+        """The monotonic time at which the database's clock shows `moment`, in seconds since the epoch."""
+        return moment - max(self._leads)
 
 
 @contextmanager

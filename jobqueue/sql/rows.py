@@ -10,16 +10,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any, TypeVar
 
 from django.db import models
 from django.db.models.base import ModelState
 
+from jobqueue.exceptions import UnreadableRow
 from jobqueue.sql.statements import CLAIMED_FIELDS
 
 _Instance = TypeVar("_Instance", bound=models.Model)
 _PAYLOAD = CLAIMED_FIELDS.index("payload")
 _CREATED_AT = CLAIMED_FIELDS.index("created_at")
+# What SQLite gives for each column of a claimed row, if it holds what it is for.
+_KINDS: dict[str, tuple[type, ...]] = dict.fromkeys(CLAIMED_FIELDS, (str,)) | {
+    "id": (int,),
+    "attempt": (int,),
+    "failures": (int,),
+    "timeout": (float, int),
+    "created_at": (datetime, str),
+}
+_TYPES = frozenset(product(*_KINDS.values()))
 
 
 def as_moment(value: datetime | str | float) -> datetime:
@@ -33,18 +44,35 @@ def as_moment(value: datetime | str | float) -> datetime:
 def claimed(model: type[_Instance], row: Sequence[Any], using: str, known: Mapping[str, Any]) -> _Instance:
     """The instance of a claimed row, with what is `known` besides and its other fields deferred.
 
-    Filled as `Model.from_db` does it, without the checks and signals of `Model.__init__`.
+    Filled as `Model.from_db` does it, without the checks and signals of `Model.__init__`. Raises
+    UnreadableRow, or what reading raises, if something else stands in the row than its columns are for.
     """
     instance = model.__new__(model)
     values = instance.__dict__
     values.update(zip(CLAIMED_FIELDS, row, strict=True))
     if isinstance(row[_PAYLOAD], str):
         values["payload"] = json.loads(row[_PAYLOAD])
-    values["created_at"] = as_moment(row[_CREATED_AT])
+    created_at = row[_CREATED_AT]
+    if type(values["payload"]) is not dict or (type(created_at) is not float and not _is_typed(row)):
+        raise UnreadableRow(_why(values))
+    values["created_at"] = as_moment(created_at)
     values.update(known)
     state = values["_state"] = ModelState()
     state.adding, state.db = False, using
     return instance
+
+
+def _is_typed(row: Sequence[Any]) -> bool:
+    """Whether each column holds what it is for; asked on SQLite alone, which keeps anything anywhere."""
+    return tuple(map(type, row)) in _TYPES
+
+
+def _why(values: Mapping[str, Any]) -> str:
+    if type(values["payload"]) is not dict:
+        return f"its payload is {type(values['payload']).__name__}, not an object of arguments"
+    kinds = _KINDS | {"payload": (dict,)}
+    odd = [name for name in CLAIMED_FIELDS if type(values[name]) not in kinds[name]]
+    return f"{', '.join(odd)} cannot be read"
 
 
 def unsaved(model: type[_Instance], defaults: Mapping[str, Any], **values: Any) -> _Instance:

@@ -142,8 +142,10 @@ _CLAIMED_ON_POSTGRESQL = ", ".join(
 # Skipping locked rows: waiting for them would stop the whole batch behind one open transaction. `state || ''`
 # keeps the planner from the indexes of waiting rows: by statistics from when there were few it would read
 # them all, which doubled PostgreSQL's share of a job after a bulk of 40,000.
-_DUE_ON_POSTGRESQL = f"state || '' = 'waiting' AND run_at <= {_NOW_ON_POSTGRESQL}"
-_DUE_ON_SQLITE = f"state = 'waiting' AND run_at <= {_NOW_ON_SQLITE}"
+#
+# What was due when it was published is due, though the clock has stepped back since.
+_DUE_ON_POSTGRESQL = f"state || '' = 'waiting' AND (run_at <= {_NOW_ON_POSTGRESQL} OR run_at <= published_at)"
+_DUE_ON_SQLITE = f"state = 'waiting' AND (run_at <= {_NOW_ON_SQLITE} OR run_at <= published_at)"
 
 
 def _claim(which: str, *, now: str, deadline: str, returning: str) -> str:

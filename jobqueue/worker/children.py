@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import weakref
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -41,12 +42,14 @@ def note_from_now_on() -> None:
         os.register_at_fork(after_in_parent=_note_fork)
 
 
-def kill_those_of(job: Job) -> None:
-    """Kill what this job has started and what that has started."""
-    if not _of_jobs:
-        return
-    started = list(_of_jobs.get(id(job), ()))
-    processes.kill_descendants(pid for child in started if (pid := _running(child)))
+def kill_those_of(jobs: Iterable[Job]) -> None:
+    """Kill what these jobs have started and what that has started.
+
+    While a thread waits for it, as `subprocess.run` does, no exception arrives there.
+    """
+    started = [child for job in jobs for child in list(_of_jobs.get(id(job), ()))]
+    if started:
+        processes.kill_descendants(pid for child in started if (pid := _running(child)))
 
 
 def let_go_of(job: Job, *, kills: bool) -> None:
@@ -54,7 +57,7 @@ def let_go_of(job: Job, *, kills: bool) -> None:
     if not _of_jobs:
         return
     if kills:
-        kill_those_of(job)
+        kill_those_of([job])
         for child in list(_of_jobs.get(id(job), ())):
             _reap(child)
     _of_jobs.pop(id(job), None)

@@ -17,8 +17,10 @@ from jobqueue.broker import queues
 from jobqueue.broker.limits import QueueLimits, count_late_starts
 from jobqueue.broker.message import Message
 from jobqueue.delivery import outbox
+from jobqueue.delivery.apart import blame, take_apart
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
+from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.worker.telling import News, Teller
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,9 @@ logger = logging.getLogger(__name__)
 _LATE_START = 0.05
 # Rows may know of more running jobs than Redis; then Redis is asked again after so many seconds.
 _ASK_AGAIN = 0.25
+# After an error that a row can bring about claims can be taken back for so many seconds, to find the row.
+_CAREFUL_FOR = 60.0
+_careful_until: dict[str, float] = {}
 # How often one claim asks Redis again because only foreign messages came.
 _MOST_TRIES = 50
 
@@ -175,28 +180,71 @@ def _ask_rows(
     try:
         if using in identity.absent:
             raise OperationalError(f"the database {using!r} does not know this worker yet")
+        if _careful_until and time.monotonic() < _careful_until.get(using, 0.0):
+            return _claim_apart(using, messages, identity, limits)
         return _claim_rows(using, messages, identity, limits)
     except Exception as error:
+        if may_be_of_a_row(error):
+            _careful_until[using] = time.monotonic() + _CAREFUL_FOR
+            return _claim_apart(using, messages, identity, limits)
         _put_back(messages, identity)
         return _Answer([], error=error)
 
 
 def _claim_rows(
-    using: str, messages: list[Message], identity: Identity, limits: Mapping[str, QueueLimits]
+    using: str, messages: Sequence[Message], identity: Identity, limits: Mapping[str, QueueLimits]
 ) -> _Answer:
     """Make the rows of these messages ours, as far as the limits of their queues let them start."""
     jobs, keys = jobs_in(using), [_key(message) for message in messages]
+    unreadable: list[tuple[int, Exception]] = []
     concurrency = _concurrency_of(messages, limits)
     if not concurrency:
-        return _sorted(messages, keys, transitions.claim(jobs, keys, identity.id), using)
-    # Redis counted already; but a Redis that was emptied does not know what runs.
-    with transaction.atomic(using=using):
-        allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], concurrency)
-        rows = transitions.claim(jobs, allowed, identity.id)
+        allowed: Sequence[tuple[int, int]] = keys
+        rows = transitions.claim(jobs, keys, identity.id, unreadable)
+    else:
+        # Redis counted already; but a Redis that was emptied does not know what runs.
+        with transaction.atomic(using=using):
+            allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], concurrency)
+            rows = transitions.claim(jobs, allowed, identity.id, unreadable)
+    for job_id, error in unreadable:
+        _set_aside(using, job_id, error, identity)
     return _sorted(messages, allowed, rows, using)
 
 
-def _concurrency_of(messages: list[Message], limits: Mapping[str, QueueLimits]) -> dict[str, int]:
+def _claim_apart(
+    using: str, messages: Sequence[Message], identity: Identity, limits: Mapping[str, QueueLimits]
+) -> _Answer:
+    """Likewise, where one of them raises: it is set aside, and the others are claimed."""
+
+    def claim_some(some: Sequence[Message]) -> _Answer:
+        # SQLite commits what it then cannot give back as text.
+        with transaction.atomic(using=using):
+            return _claim_rows(using, some, identity, limits)
+
+    found = take_apart(messages, claim_some)
+    claims = [claimed for answer in found.done for claimed in answer.claims]
+    refused = [message for answer in found.done for message in answer.refused]
+    dropped = [message for answer in found.done for message in answer.dropped]
+    error = found.error
+    for message, its_error in found.refused:
+        if _set_aside(using, message.job_id, its_error, identity):
+            dropped.append(message)
+        else:
+            found.left.append(message)
+            error = error or its_error
+    if found.left:
+        _put_back(found.left, identity)
+    return _Answer(claims, refused, dropped, error)
+
+
+def _set_aside(using: str, job_id: int, error: Exception, identity: Identity) -> bool:
+    def claim_healthy(job: Job) -> None:
+        [_claimed] = transitions.claim(jobs_in(using), [(job.pk, job.attempt)], identity.id)
+
+    return blame(jobs_in(using).free_or_held_by(identity.id).filter(pk=job_id), error, claim_healthy)
+
+
+def _concurrency_of(messages: Sequence[Message], limits: Mapping[str, QueueLimits]) -> dict[str, int]:
     """The most jobs that may run at once, by queue, of those queues here that have such a limit."""
     return {
         queue: limit.concurrency
@@ -206,7 +254,7 @@ def _concurrency_of(messages: list[Message], limits: Mapping[str, QueueLimits]) 
 
 
 def _sorted(
-    messages: list[Message], allowed: Sequence[tuple[int, int]], rows: list[Job], using: str
+    messages: Sequence[Message], allowed: Sequence[tuple[int, int]], rows: list[Job], using: str
 ) -> _Answer:
     """Tell the messages whose rows are ours now from those that limits did not allow and from stale ones."""
     claims = [Claim(job, using) for job in rows]

@@ -120,7 +120,7 @@ class Executor:
             Loop("heartbeat", loops.heartbeat(worker, self.slot.alive, self.identity.absent)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
-            Loop("rescue", loops.rescuer()),
+            Loop("rescue", loops.rescuer(self.options.queues)),
             Loop("queue decisions", self._read_decisions),
         ]
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
@@ -154,9 +154,7 @@ class Executor:
             logger.warning("Redis or the database does not answer; not waiting for it any longer")
             os._exit(EXIT_JOBS_LEFT)
         limits = self._threads.limits
-        for job in limits.enforce():
-            # What a thread waits for, such as a command, keeps the exception from arriving.
-            children.kill_those_of(job)
+        children.kill_those_of(limits.enforce())
         overrun = limits.overrun(get_settings().timeout_grace)
         if overrun:
             self._end_for_stuck_jobs(overrun)
@@ -172,15 +170,10 @@ class Executor:
             if (using, job.pk) not in keys:
                 others.append(claimed)
                 continue
-            logger.error("job %d ran past its time limit and could not be stopped", job.pk)
             rescue.interrupt(job, using, "ran past its time limit and could not be stopped")
-        if others and not self._has_supervisor():
+        if others and not self.options.has_supervisor():
             self._in_hand.hand_back(others)
         os._exit(EXIT_STUCK_JOB)
-
-    def _has_supervisor(self) -> bool:
-        """Whether somebody hands the jobs back once this process, and with it every job, has ended."""
-        return self.options.supervisor is not None and self.options.supervisor == os.getppid()
 
     # Stop -----------------------------------------------------------------------------------------
 
@@ -196,7 +189,7 @@ class Executor:
         self._let_jobs_finish(started + self.options.shutdown_timeout, may_take_long)
         self._settle_the_last()
         left = self._in_hand.claims
-        if left and self._has_supervisor():
+        if left and self.options.has_supervisor():
             # While they run on here nobody else must start them.
             return EXIT_JOBS_LEFT
         self._leave(left)

@@ -12,8 +12,10 @@ from jobqueue.broker import queues, server
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
 from jobqueue.delivery import outbox
+from jobqueue.delivery.publishable import message_of
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
+from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Outcome
@@ -127,8 +129,8 @@ def hand_back(claims: Sequence[Claim], worker_id: uuid.UUID, reason: str = WORKE
     """Put jobs of this worker back on the road without using up an attempt. Returns how many."""
     messages: list[Message] = []
     for job, using in claims:
-        if transitions.hand_back(jobs_in(using), job, worker_id, reason=reason):
-            messages.append(outbox.message_of(job, using))
+        if _hand_back(job, using, worker_id, reason):
+            messages.append(message_of(job, using))
     if not messages:
         return 0
     try:
@@ -140,3 +142,14 @@ def hand_back(claims: Sequence[Claim], worker_id: uuid.UUID, reason: str = WORKE
     except BrokerUnavailable as error:
         logger.warning("the relay will publish %d jobs handed back: %s", len(messages), error)
     return len(messages)
+
+
+def _hand_back(job: Job, using: str, worker_id: uuid.UUID, reason: str) -> int:
+    try:
+        return transitions.hand_back(jobs_in(using), job, worker_id, reason=reason)
+    except Exception as error:
+        if not may_be_of_a_row(error):
+            raise
+        # The others are handed back all the same.
+        logger.warning("the rescue will bring job %d back: %s", job.pk, type(error).__name__)
+        return 0

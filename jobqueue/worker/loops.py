@@ -7,25 +7,24 @@ import os
 import random
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from django.db import connections, transaction
 from django.db.models.functions import Now
 
 from jobqueue import plain_rq
+from jobqueue.broker import strange_keys
 from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
 from jobqueue.counts import triggers
 from jobqueue.delivery import rescue
+from jobqueue.delivery.watch import Watch
 from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, for_each_database
 
 logger = logging.getLogger(__name__)
-# So many seconds after the database is back every worker has given a sign of life.
-_BEATS_AGAIN_WITHIN = 3.0
 
 
 class WakePipe:
@@ -172,35 +171,24 @@ def register_where_possible(worker: Worker, absent: set[str]) -> None:
             close_broken_connections()
 
 
-class _Judge:
-    """Whether silence means anything yet: while the database was away nobody could give a sign of life."""
+def rescuer(queues: Sequence[str] = ()) -> Callable[[], float]:
+    """Brings back the jobs of silent workers, also foreign ones, and keeps the counts of jobs short.
 
-    def __init__(self) -> None:
-        self._last_look = self._judges_from = 0.0
+    Looks over the keys in Redis too, and after what waits in these queues for a scheduler of RQ's.
+    """
 
-    def may_judge(self) -> bool:
-        """To be asked once for each look that reached the database."""
-        now, interval = time.monotonic(), get_settings().heartbeat_interval
-        if now - self._last_look > 2 * interval + _BEATS_AGAIN_WITHIN:
-            self._judges_from = now + interval + _BEATS_AGAIN_WITHIN
-        self._last_look = now
-        return now >= self._judges_from
-
-
-def rescuer() -> Callable[[], float]:
-    """Brings back the jobs of silent workers, also foreign ones, and keeps the counts of jobs short."""
-
-    judges: dict[str, _Judge] = defaultdict(_Judge)
+    watches: dict[str, Watch] = {}
 
     def look_into(using: str) -> None:
-        Worker.objects.using(using).exists()  # an outage must not look like a judgement
-        if judges[using].may_judge():
-            rescue.rescue_lost(using)
+        gone = watches.setdefault(using, Watch(using)).gone()
+        rescue.rescue_lost(using, gone)
         triggers.compact(using)
 
     def body() -> float:
         for_each_database(look_into)
+        strange_keys.look_over()
         rescue.sweep(get_settings().heartbeat_interval)
+        plain_rq.look_after_strays(queues)
         plain_rq.look_after_due()
         return get_settings().heartbeat_interval
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable, Mapping, Sequence
@@ -85,6 +86,10 @@ class Options:
     def max_memory(self) -> int | None:
         """Bytes of memory in use from which on an executor gives way."""
         return self.max_memory_per_process and self.max_memory_per_process << 20
+
+    def has_supervisor(self) -> bool:
+        """Whether somebody hands the jobs back once this process, and with it every job, has ended."""
+        return self.supervisor is not None and self.supervisor == os.getppid()
 
     def of_executor(self, number: int, *, max_jobs: int | None, supervisor: int) -> Self:
         """The options of the executor in this place, counted from 0, with its share of `max_jobs`."""

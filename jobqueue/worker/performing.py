@@ -15,6 +15,7 @@ from jobqueue.exceptions import RetryLater
 from jobqueue.jobs import running
 from jobqueue.models import SKIPPED_PREFIX, Job
 from jobqueue.registry import Skipped, delay_after, get_processor
+from jobqueue.sql.texts import clean
 from jobqueue.worker import forks
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Failure, Outcome, OutcomeStatus
@@ -96,9 +97,3 @@ def _text_of(error: BaseException) -> str:
         return str(error)
     except Exception as broken:
         return f"the error's text cannot be had: {type(broken).__name__}"
-
-
-def clean(text: str, longest: int) -> str:
-    """`text` as any database takes it: no NUL, no lone surrogates, the end kept if it is too long."""
-    text = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= longest else "… " + text[-longest:]

@@ -11,7 +11,6 @@ import logging
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from jobqueue.broker import bell, lead, queues
 from jobqueue.broker.message import Message
@@ -19,7 +18,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import outbox
 from jobqueue.delivery.lost import LostMessages
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.sql.clock import database_now
+from jobqueue.sql.clock import DatabaseClock, StepBack
 from jobqueue.sql.databases import for_each_database
 from jobqueue.worker.loops import WakePipe
 from jobqueue.worker.telling import Teller
@@ -33,28 +32,6 @@ _LOOK_AHEAD = 1.5
 _CLAIMED_WITHIN = 0.5
 # Relays that do not lead leave so many seconds to the one that does.
 _GRACE = 2.0
-_CLOCK_SAMPLES = 16
-
-
-@dataclass
-class _Clock:
-    """The database's clock, as this process can tell it without asking.
-
-    Each answer was right at some moment before it arrived, so the latest of these estimates is still not
-    ahead of the database: what is due by it is due there.
-    """
-
-    using: str
-    _leads: deque[float] = field(default_factory=lambda: deque(maxlen=_CLOCK_SAMPLES))
-
-    def ask(self) -> None:
-        """Ask the database for its time."""
-        moment = database_now(self.using).timestamp()
-        self._leads.append(moment - time.monotonic())
-
-    def monotonic(self, moment: float) -> float:
-        """The monotonic time at which the database's clock shows `moment`, in seconds since the epoch."""
-        return moment - max(self._leads)
 
 
 class Relay:
@@ -69,7 +46,7 @@ class Relay:
         self._is_rung = True
         self._last_turn = self._next_look = 0.0
         self._next_walk = 0.0
-        self._clocks: dict[str, _Clock] = {}
+        self._clocks: dict[str, DatabaseClock] = {}
         self._lost: dict[str, LostMessages] = {}
         # By database: the jobs of the next moment and when each is due, the next one first.
         self._upcoming: dict[str, deque[tuple[float, Message]]] = {}
@@ -157,13 +134,27 @@ class Relay:
         return outbox.publish_due(using, except_for=tuple(self._published[using]))
 
     def _look_ahead(self, using: str) -> None:
-        clock = self._clocks.setdefault(using, _Clock(using))
-        clock.ask()
+        clock = self._clocks.setdefault(using, DatabaseClock(using))
+        step = clock.ask()
+        if step is not None:
+            self._stay_due(using, step)
+        outbox.set_aside_never_due(using)
         rows = outbox.upcoming(using, _LOOK_AHEAD * max(1.0, get_settings().relay_interval))
         # What became due while the database was asked is in neither answer.
         self._publish_upcoming(using)
         self._upcoming[using] = deque(
             (clock.monotonic(moment.timestamp()), message) for moment, message in rows
+        )
+
+    def _stay_due(self, using: str, step: StepBack) -> None:
+        """What was due before the database's clock stepped back does not wait until it is there again."""
+        count = outbox.bring_forward(using, step.would_show)
+        self._lost.setdefault(using, LostMessages(using)).clock_stepped_back(step.seconds)
+        logger.warning(
+            "the clock of the database %r stepped back by %.1f s; %d jobs stay due",
+            using,
+            step.seconds,
+            count,
         )
 
     def _publish_upcoming(self, using: str) -> None:

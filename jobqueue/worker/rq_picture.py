@@ -10,12 +10,14 @@ from typing import Any
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from rq import Worker as RQWorker
+from rq import worker_registration
 from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from rq.worker import WorkerStatus
 
+from jobqueue.broker import keys, strange_keys
 from jobqueue.broker.refusals import connect_anew_when_refused
 from jobqueue.conf import get_settings
 from jobqueue.worker.board import Totals
@@ -50,6 +52,7 @@ class RQPicture:
             self._worker.register_birth()
         except (RedisError, OSError) as error:
             logger.warning("RQ does not know of this worker yet: %s: %s", type(error).__name__, error)
+            self._mend(error)
         return True
 
     def report(self, totals: Totals) -> None:
@@ -65,6 +68,7 @@ class RQPicture:
         except (RedisError, OSError, ValueError) as error:  # ValueError: another took the name meanwhile
             logger.debug("Redis does not take the worker's state: %s", error)
             self._commands = None
+            self._mend(error)
 
     def disappear(self) -> None:
         """Take the worker out of the picture."""
@@ -101,14 +105,23 @@ class RQPicture:
             pipeline.hset(worker.key, "successful_job_count", completed)
             pipeline.hset(worker.key, "failed_job_count", failed)
             worker.heartbeat(pipeline=pipeline)
+            # Others may have lost the lists of all workers.
+            worker_registration.register(worker, pipeline)
             pipeline.execute()
+
+    def _mend(self, error: Exception) -> None:
+        """Set aside what somebody else wrote under RQ's keys of this worker; the next heartbeat goes on."""
+        if isinstance(error, ResponseError):
+            with suppress(RedisError, OSError):
+                names = self._worker.queue_names()
+                strange_keys.set_aside(self._connection, keys.types_of_worker(self._worker.name, names))
 
     def _listen_to_commands(self) -> None:
         if self._commands is None:
             self._commands = self._connection.pubsub(ignore_subscribe_messages=True)
             self._commands.subscribe(PUBSUB_CHANNEL_TEMPLATE % self._worker.name)
         while (message := self._commands.get_message(timeout=0)) is not None:
-            with suppress(ValueError, TypeError, AttributeError):
+            with suppress(ValueError, TypeError, AttributeError, RecursionError):
                 if json.loads(message["data"]).get("command") == "shutdown":
                     logger.info("Worker %s: shutdown command received", self._worker.name)
                     self.is_told_to_shut_down = True

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from django.db import DataError, IntegrityError, connections
+from django.db import connections
 
+from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import close_broken_connections, databases
 from jobqueue.worker import forks, settling
 from jobqueue.worker.claiming import Identity
@@ -24,6 +25,7 @@ _SETTLE_AT_ONCE = 128
 # While other jobs run, outcomes wait this long for company; a lone one is settled at once.
 _SETTLE_WITHIN = 0.004
 _PAUSE_AFTER_ERROR = 0.5
+_REFUSED = "its outcome"
 
 
 class Settler:
@@ -95,14 +97,11 @@ class Settler:
         while outcomes:
             try:
                 counted = self._settle(outcomes)
-            except (DataError, IntegrityError) as error:
-                # No outage: the database refuses one of them, which must not hold up the others.
-                if len(outcomes) > 1:
-                    for outcome in outcomes:
-                        self._settle_until_written([outcome])
-                    return
-                outcomes = [_refused(outcomes[0], error)]
             except Exception as error:
+                if may_be_of_a_row(error):
+                    # No outage: one of them is refused, which must not hold up the others.
+                    self._settle_one_by_one(outcomes, error)
+                    return
                 # The jobs stay ours as long as the heartbeat can be written; without it they are rescued.
                 logger.warning(
                     "cannot settle %d jobs for now: %s: %s", len(outcomes), type(error).__name__, error
@@ -115,6 +114,24 @@ class Settler:
             else:
                 self._settled(outcomes, counted)
                 return
+
+    def _settle_one_by_one(self, outcomes: list[Outcome], error: Exception) -> None:
+        if len(outcomes) > 1:
+            for outcome in outcomes:
+                self._settle_until_written([outcome])
+        elif _is_refused_already(outcomes[0]):
+            self._set_aside(outcomes[0], error)
+        else:
+            self._settle_until_written([_refused(outcomes[0], error)])
+
+    def _set_aside(self, outcome: Outcome, error: Exception) -> None:
+        """Its row takes no outcome at all: it is set aside, or comes again when the others are written."""
+        if settling.set_aside(outcome, self._identity, error):
+            self._teller.tell_soon(settling.news_of(settling.Settled([outcome], []), self._identity))
+            self._settled([outcome], [])
+        else:
+            time.sleep(_PAUSE_AFTER_ERROR)
+            self._outcomes.append(outcome)
 
     def _settle(self, outcomes: list[Outcome]) -> list[Outcome]:
         return settling.settle_and_tell(outcomes, self._identity, self._teller)
@@ -139,7 +156,10 @@ class Settler:
 def _refused(outcome: Outcome, error: Exception) -> Outcome:
     """What is written instead of an outcome that the database refuses: failed, and nothing else."""
     logger.error("the outcome of job %d is refused by the database: %s", outcome.job.pk, error)
-    reason = f"its outcome ({outcome.status}) was refused by the database: {error}"
-    if outcome.failure is None and outcome.status == OutcomeStatus.FAILED:
-        time.sleep(_PAUSE_AFTER_ERROR)
+    reason = f"{_REFUSED} ({outcome.status}) was refused by the database: {error}"
     return replace(outcome, status=OutcomeStatus.FAILED, reason=reason, delay=None, failure=None)
+
+
+def _is_refused_already(outcome: Outcome) -> bool:
+    """Whether it is what is written instead of an outcome that was refused."""
+    return outcome.failure is None and outcome.reason.startswith(_REFUSED)

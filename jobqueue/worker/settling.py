@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.db import transaction
@@ -12,10 +12,11 @@ from django.dispatch import Signal
 
 from jobqueue import plain_rq, signals
 from jobqueue.broker.message import Message
+from jobqueue.delivery.apart import blame
 from jobqueue.models import Attempt, Job, jobs_in, transitions
+from jobqueue.sql.texts import clean
 from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import DONE, Outcome, OutcomeStatus, count_outcomes
-from jobqueue.worker.performing import clean
 from jobqueue.worker.telling import News, Teller
 
 
@@ -132,3 +133,16 @@ def _settle_failure(outcome: Outcome, using: str, identity: Identity) -> bool:
             worker_name=identity.name,
         )
     return bool(changed)
+
+
+def set_aside(outcome: Outcome, identity: Identity, error: Exception) -> bool:
+    """Set the job aside, whose row takes no outcome, if a healthy row takes this one. Whether it was."""
+    using = outcome.using
+
+    def settle_healthy(job: Job) -> None:
+        [claimed] = transitions.claim(jobs_in(using), [(job.pk, job.attempt)], identity.id)
+        for _written in _settle_rows([replace(outcome, job=claimed)], using, identity):
+            pass
+
+    row = jobs_in(using).active().filter(pk=outcome.job.pk, worker_id=identity.id)
+    return blame(row, error, settle_healthy)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,11 +21,26 @@ from tests.servers import ROOT, subprocess_environment
 _MIGRATED, _NAME = "migrated", "site"
 
 
+@contextmanager
+def crashing_postgresql() -> Iterator[CrashingPostgreSQL]:
+    """A durable PostgreSQL that runs meanwhile."""
+    # Not in a folder of pytest's, which nobody else may enter: PostgreSQL is another user.
+    folder = Path(tempfile.mkdtemp(prefix="spendsync-crash-"))
+    folder.chmod(0o755)
+    server = CrashingPostgreSQL(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class CrashingPostgreSQL:
     """A durable PostgreSQL, with all tables in a database that `renew` makes anew for each test."""
 
-    def __init__(self, folder: Path) -> None:
-        self._server = PostgreSQLServer(folder / "postgresql")
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._server = PostgreSQLServer(folder / "postgresql", environment)
         self._is_up = False
         self._held: int | None = None
 

@@ -7,10 +7,8 @@
 local clock = redis.call('TIME')
 local seconds = tonumber(clock[1])
 local milliseconds = seconds * 1000 + math.floor(tonumber(clock[2]) / 1000)
--- How long a foreign message stays in RQ's failed registry, unless somebody decides otherwise.
-local YEAR = 365 * 24 * 3600
--- Seconds that the worker which took a foreign message has to decide about it: another does if it dies.
-local DECIDES_WITHIN = 5
+-- Bytes of an id from which on it is no message to RQ either.
+local LONGEST_MESSAGE = 8192
 local ours, foreign, taken, pause = {}, {}, 0, nil
 count, at_once, window = tonumber(count), tonumber(at_once), tonumber(window)
 
@@ -22,7 +20,11 @@ local function left_by_rate(queue, room)
   if rate == 0 then
     return 0
   end
-  local newest = tonumber(call('LINDEX', starts, 0))
+  local text = call('LINDEX', starts, 0)
+  local newest = tonumber(text)
+  if text and not newest then
+    store().set_aside(starts, 'the job queue did not write it, no times stand in it')
+  end
   if not newest or newest > milliseconds then
     call('DEL', starts)
     for _ = 1, rate do
@@ -32,7 +34,7 @@ local function left_by_rate(queue, room)
   local left = 0
   while left < room and left < rate do
     local start = tonumber(call('LINDEX', starts, rate - 1 - left))
-    if start and start + window > milliseconds then
+    if start and start <= milliseconds and start + window > milliseconds then
       local wait = start + window - milliseconds
       pause = pause and math.min(pause, wait) or wait
       break
@@ -69,11 +71,6 @@ local function start(message)
     'started_at', now, 'claimed_at', seconds)
 end
 
-local function quarantine(queue, message)
-  call('ZADD', key.failed .. queue, seconds + YEAR, message)
-  call('ZADD', key.foreign .. queue, seconds + DECIDES_WITHIN, message)
-end
-
 local function count_starts(queue, number)
   local starts = key.starts .. queue.name
   for _ = 1, number do
@@ -85,14 +82,16 @@ end
 local function take(queue, room)
   local name, entries, started, quarantined = queue.name, {}, {}, {}
   for _, message in ipairs(call('LPOP', key.list .. name, room) or {}) do
-    if is_ours(message) then
+    if #message > LONGEST_MESSAGE then
+      store().note_message(name, message, 'its id is longer than any that RQ or the job queue gives', true)
+    elseif is_ours(message) then
       start(message)
       started[#started + 1] = message
       -- No expiry: only our rescue decides that a job is lost, never a count of RQ's registries.
       entries[#entries + 1] = '+inf'
       entries[#entries + 1] = message .. ':' .. worker
     else
-      quarantine(name, message)
+      quarantine(name, message, seconds)
       quarantined[#quarantined + 1] = message
     end
   end
@@ -122,7 +121,8 @@ local function serve(queue)
   end
 end
 
-if call('EXISTS', key.suspended) == 0 then
+-- RQ writes a text there. Anything else is set aside, and suspends nobody.
+if call('EXISTS', key.suspended) == 0 or not call('GET', key.suspended) then
   for <<queues>> in queues() do
     serve({name = name, rate = tonumber(rate), concurrency = tonumber(concurrency)})
   end

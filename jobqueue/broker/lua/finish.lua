@@ -4,6 +4,8 @@
 local queues = {}
 -- Seconds after which nobody tells of a batch again.
 local REPEATED_WITHIN = 600
+-- Characters of a number that no counter reaches; one that does may be infinite to others.
+local LONGEST_SUM = 60
 
 -- A batch whose answer was lost is sent again; it must not count twice.
 if not call('SET', key.batch .. batch, '1', 'NX', 'EX', REPEATED_WITHIN) then
@@ -25,6 +27,8 @@ end
 for <<others>> in others() do
   local its = queues[queue] or begin(queue)
   its.entries[#its.entries + 1] = id .. ':' .. worker
+  -- Not to delete what somebody else put there: on that this command fails.
+  call('HLEN', key.job .. id)
   call('DEL', key.job .. id)
 end
 for queue, its in pairs(queues) do
@@ -39,6 +43,10 @@ for queue, its in pairs(queues) do
   end
 end
 for <<counters>> in counters() do
-  call('HINCRBYFLOAT', key.counters, field, amount)
+  local sum = call('HINCRBYFLOAT', key.counters, field, amount)
+  if #sum > LONGEST_SUM then
+    store().set_field_aside(key.counters, field, 'the job queue did not write it, nobody counts that far')
+    call('HINCRBYFLOAT', key.counters, field, amount)
+  end
 end
 return 1

@@ -9,7 +9,12 @@ if lease == '0' then
   return 0
 end
 if leader and leader ~= candidate then
-  return 0
+  -- A lead that would last much longer than one is taken for is none of ours.
+  local left = redis.call('PTTL', key.lead)
+  if left >= 0 and left <= 20 * tonumber(lease) then
+    return 0
+  end
+  store().set_aside(key.lead, 'the job queue did not write it, it would never end')
 end
 call('SET', key.lead, candidate, 'PX', lease)
 return 1

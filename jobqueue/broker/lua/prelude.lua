@@ -8,6 +8,10 @@
 local key = {
   queues = <<queues>>,        --   RQ: set of the lists' keys
   suspended = <<suspended>>,  --   RQ: while it exists nobody works
+  workers = <<workers>>,      --   RQ: set of the workers' keys
+  worker = <<worker>>,        -- + RQ: hash of a worker
+  rate_limits = <<rate_limits>>, -- RQ: set of the names of its own rate limits
+  rate_limit = <<rate_limit>>,   -- + RQ: what belongs to one of them
   list = <<list>>,            -- + RQ: messages that wait in a queue, the next one first
   job = <<job>>,              -- + RQ: hash of a message
   started = <<started>>,      -- + RQ: sorted set of '<message>:<worker>', which run
@@ -59,17 +63,6 @@ local function store()
     return size and string.format('a %s of %d %s', kind, redis.call(size[1], name), size[2]) or 'a ' .. kind
   end
 
-  -- What stands in the place of the store itself moves out of the way too.
-  local function make(kind)
-    local expected = {[key.aside_names .. kind] = 'zset', [key.aside_notes] = 'hash', [key.aside_news] = 'list'}
-    for name, should_be in pairs(expected) do
-      local is = type_of(name)
-      if is ~= 'none' and is ~= should_be then
-        redis.call('RENAME', name, key.aside .. name .. '~' .. table.concat(redis.call('TIME'), '.'))
-      end
-    end
-  end
-
   -- A name that any page can show: what somebody else wrote might name people, or be no text.
   local function shortened(name)
     local plain = string.match(name, '^[%w_:%.~ /%-]*')
@@ -79,11 +72,32 @@ local function store()
     return string.sub(plain, 1, LONGEST_NAME - 41) .. '~' .. redis.sha1hex(name)
   end
 
-  local function note(kind, name, about)
-    make(kind)
+  local function write_note(kind, name, about)
     about.since = tonumber(redis.call('TIME')[1])
     redis.call('ZADD', key.aside_names .. kind, about.since, name)
     redis.call('HSET', key.aside_notes, kind .. ' ' .. name, cjson.encode(about))
+  end
+
+  -- What stands in the place of the store itself moves out of its way, before anything else.
+  local function make(kind)
+    local expected = {[key.aside_names .. kind] = 'zset', [key.aside_notes] = 'hash', [key.aside_news] = 'list'}
+    local moved = {}
+    for name, should_be in pairs(expected) do
+      local is = type_of(name)
+      if is ~= 'none' and is ~= should_be then
+        local free = name .. '~' .. table.concat(redis.call('TIME'), '.')
+        moved[free] = {key = name, reason = 'the job queue did not write it', content = described(name)}
+        redis.call('RENAME', name, key.aside .. free)
+      end
+    end
+    for free, about in pairs(moved) do
+      write_note('key', free, about)
+    end
+  end
+
+  local function note(kind, name, about)
+    make(kind)
+    write_note(kind, name, about)
   end
 
   local function forget(kind, name)
@@ -118,7 +132,11 @@ local function store()
   end
 
   local function set_aside(name, reason)
-    local content, free = described(name), free_name(name)
+    local free = free_name(name)
+    if redis.call('EXISTS', name) == 0 then
+      return  -- it stood in the way of the store itself
+    end
+    local content = described(name)
     redis.call('RENAME', name, key.aside .. free)
     note_key(free, {key = name, reason = reason, content = content})
   end
@@ -178,6 +196,14 @@ local function in_chunks(command, target, items)
   end
 end
 
+-- A foreign message is noted until somebody has looked after it. The worker that took it has so many seconds for
+-- that, another does it if it dies; and so long it stays in RQ's failed registry, unless somebody decides otherwise.
+local function quarantine(queue, message, now)
+  local DECIDES_WITHIN, YEAR = 5, 365 * 24 * 3600
+  call('ZADD', key.failed .. queue, now + YEAR, message)
+  call('ZADD', key.foreign .. queue, now + DECIDES_WITHIN, message)
+end
+
 -- One token is enough: who leaves messages behind rings again.
 local function ring(queue)
   local bell = key.bell .. queue
@@ -186,17 +212,29 @@ local function ring(queue)
   end
 end
 
+-- Digits that the number of a list, microseconds of a clock, does not have.
+local LONGEST_NUMBER = 18
+
 -- The number of a queue's list, '' if it has none. It is another one each time the list begins anew: a message
 -- counts as queued only in the list that it was put into. So it is known which went with a list that was evicted
 -- or deleted. Where a number is missing, a list that is not empty has the message.
 local function number_of_list(queue)
-  return call('GET', key.number .. queue) or ''
+  local number = call('GET', key.number .. queue) or ''
+  if string.match(number, '^%d*$') and #number < LONGEST_NUMBER then
+    return number
+  end
+  store().set_aside(key.number .. queue, 'the job queue did not write it, it is no number of a list')
+  return ''
 end
 
 -- <job id>-<attempt> or <job id>-<attempt>-<database>.
 local function is_ours(message)
   local job, attempt, rest = string.match(message, '^(%d+)%-(%d+)(.*)$')
   if not job or #job > <<job_digits>> or #attempt > <<attempt_digits>> then
+    return false
+  end
+  -- The same job under another spelling would be another message; and so large is no id of a row.
+  if string.match(message, '^0%d') or string.match(attempt, '^0%d') or #job == 19 and job > '9223372036854775807' then
     return false
   end
   return rest == '' or (#rest <= 1 + <<alias_length>> and string.match(rest, '^%-[%w_]+$') ~= nil)

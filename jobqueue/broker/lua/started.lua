@@ -1,16 +1,25 @@
 -- Which entries of RQ's started registries were claimed a while ago? At most one caller in so many seconds is told.
 -- patience: seconds since the claim; interval: seconds between two answers; queues: their names.
 -- Returns {{queue, entry}, ...}.
+-- A claim from the future was made before the clock of this Redis stepped back.
 local now = tonumber(redis.call('TIME')[1])
+-- Milliseconds that no pause between two answers exceeds, in any version or configuration.
+local LONGEST_PAUSE = 3600 * 1000
 local old, pause = {}, math.floor(tonumber(interval) * 1000)
 if pause > 0 and not call('SET', key.swept, '1', 'NX', 'PX', pause) then
-  return old
+  -- A mark that outlives the pause is none of ours.
+  local left = redis.call('PTTL', key.swept)
+  if left >= 0 and left <= math.max(LONGEST_PAUSE, pause) then
+    return old
+  end
+  store().set_aside(key.swept, 'the job queue did not write it, it would never end')
+  call('SET', key.swept, '1', 'PX', pause)
 end
 for queue in queues() do
   for _, entry in ipairs(call('ZRANGE', key.started .. queue, 0, -1)) do
     local message = string.match(entry, '^(.*):[^:]*$') or ''
     local claimed_at = tonumber(call('HGET', key.job .. message, 'claimed_at') or 0)
-    if not claimed_at or now - claimed_at >= tonumber(patience) then
+    if not claimed_at or math.abs(now - claimed_at) >= tonumber(patience) then
       old[#old + 1] = {queue, entry}
     end
   end

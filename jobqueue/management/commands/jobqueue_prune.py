@@ -17,7 +17,10 @@ _BATCH = 1000
 
 
 class Command(BaseCommand):
-    """Deletes completed and cancelled jobs after KEEP_COMPLETED, failed ones after KEEP_FAILED."""
+    """Deletes completed and cancelled jobs after KEEP_COMPLETED, failed ones after KEEP_FAILED.
+
+    What was set aside is never deleted.
+    """
 
     help = __doc__
 
@@ -41,7 +44,9 @@ class Command(BaseCommand):
                     state__in=[Job.State.COMPLETED, Job.State.CANCELLED], finished_at__lt=Now() - done
                 )
             )
-            total += _delete(rows.filter(state=Job.State.FAILED, finished_at__lt=Now() - failed))
+            total += _delete(
+                rows.filter(state=Job.State.FAILED, set_aside="", finished_at__lt=Now() - failed)
+            )
         self.stdout.write(f"deleted {total} jobs")
 
 

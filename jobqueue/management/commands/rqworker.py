@@ -19,7 +19,7 @@ from django_rq.workers import get_worker
 from jobqueue.broker.connections import as_unavailable
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, CannotStart
-from jobqueue.worker import options, start, supervisor
+from jobqueue.worker import options, start, supervisor, terminal
 from jobqueue.worker.options import Options
 from jobqueue.worker.supervisor import SupervisorWorker
 
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from rq import Worker
 
 logger = logging.getLogger(__name__)
+
+
+NO_SCHEDULER = (
+    "--with-scheduler is refused, for no scheduler is needed: every worker starts delayed jobs by itself. "
+    "Enqueue them with jobqueue.jobs.enqueue(), with run_at=… or delay=…. What RQ's own scheduler would "
+    "start is set aside."
+)
 
 
 class Command(DjangoRQCommand):
@@ -46,13 +53,13 @@ class Command(DjangoRQCommand):
         if given["pid"]:
             Path(given["pid"]).expanduser().write_text(str(os.getpid()))
         level = {0: "WARNING", 1: "INFO"}.get(given["verbosity"], "DEBUG")
-        for name in ("jobqueue", "rq.worker"):
-            logging.getLogger(name).setLevel(level)
+        is_shown_here = terminal.show_log(level, is_default=given["verbosity"] == 1)
         worker = self._worker_once_servers_are_there(queues, given)
+        if is_shown_here and given["verbosity"] and isinstance(worker, SupervisorWorker):
+            self.stderr.write(terminal.banner(worker.options), str)
         connections.close_all()
         worker.work(
             burst=given["burst"],
-            with_scheduler=given["with_scheduler"],
             logging_level=level,
             max_jobs=given["max_jobs"],
             max_idle_time=given["max_idle_time"],
@@ -93,6 +100,8 @@ class Command(DjangoRQCommand):
         unknown = [name for name in names if name not in configured]
         if unknown:
             raise CommandError(f"no queue named {', '.join(unknown)}; RQ_QUEUES has: {', '.join(configured)}")
+        if given["with_scheduler"]:
+            raise CommandError(NO_SCHEDULER)
         try:
             options.check(given)
         except ValueError as error:

@@ -30,6 +30,10 @@ def test_no_key_ever_changes() -> None:
     assert keys.PATTERNS == {
         "queues": "rq:queues",
         "suspended": "rq:suspended",
+        "workers": "rq:workers",
+        "worker": "rq:worker:",
+        "rate_limits": "rq:rl-keys",
+        "rate_limit": "rq:rl:",
         "list": "rq:queue:",
         "job": "rq:job:",
         "started": "rq:wip:",

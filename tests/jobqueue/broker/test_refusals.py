@@ -13,9 +13,9 @@ import redis
 from django.conf import LazySettings
 from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, ResponseError
 
-from jobqueue.broker import counters, lead, queues, registries, server
+from jobqueue.broker import lead, queues, registries, server
 from jobqueue.broker.bell import Bell
-from jobqueue.broker.connections import circuit, client_for
+from jobqueue.broker.connections import as_unavailable, circuit, client_for
 from jobqueue.broker.refusals import drop_idle_connections, is_refusal
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.worker.loops import WakePipe
@@ -299,8 +299,8 @@ def test_what_was_asked_wrongly_keeps_its_connection(redis_client: redis.Redis) 
     redis_client.set("rq:jobqueue:counters", "no hash")
     before = _connections(redis_client)
     for _ in range(3):
-        with pytest.raises(BrokerUnavailable, match="WRONGTYPE"):
-            counters.read()
+        with pytest.raises(BrokerUnavailable, match="WRONGTYPE"), as_unavailable():
+            client_for("email").hgetall("rq:jobqueue:counters")
 
     assert _connections(redis_client) - before <= 1
 

@@ -9,7 +9,18 @@ from itertools import chain
 import pytest
 import redis
 
-from jobqueue.broker import connections, foreign, keys, lead, limits, queues, registries, scripts, set_aside
+from jobqueue.broker import (
+    connections,
+    foreign,
+    keys,
+    lead,
+    limits,
+    queues,
+    registries,
+    scripts,
+    set_aside,
+    strange_keys,
+)
 from jobqueue.broker.scripts import Script
 from tests.jobqueue.broker.steps import claim, messages
 
@@ -17,7 +28,7 @@ FOLDER = resources.files("jobqueue.broker").joinpath("lua")
 FILES = {file.name.removesuffix(".lua"): file.read_text() for file in FOLDER.iterdir()}
 SCRIPTS = {
     script.name: script
-    for module in (queues, limits, lead, registries, foreign, set_aside)
+    for module in (queues, limits, lead, registries, foreign, set_aside, strange_keys)
     for script in (*vars(module).values(), *set_aside._PUT_BACK.values())
     if isinstance(script, Script)
 }

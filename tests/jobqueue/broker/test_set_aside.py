@@ -132,8 +132,11 @@ def test_a_store_that_somebody_wrote_to_moves_out_of_its_own_way(
 
     assert set_aside.listed(redis_client) == []
     assert set_aside.counted(redis_client) == {"message": 0, "key": 0}
-    assert _set_a_list_aside(redis_client).name == "rq:queue:email"
+    redis_client.set("rq:queue:email", "no list")
+    claim()
     assert len(redis_client.keys(f"rq:jobqueue:set-aside:it:{name}~*")) == 1
+    names = {known.name.partition("~")[0] for known in set_aside.listed(redis_client)}
+    assert names == {name, "rq:queue:email"}
 
 
 def test_a_note_that_is_nonsense_does_not_hide_the_others(redis_client: redis.Redis) -> None:

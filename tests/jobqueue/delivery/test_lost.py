@@ -164,6 +164,30 @@ def test_what_a_living_worker_took_long_ago_and_does_not_know_of_is_published_ag
     assert redis_client.zcard("rq:wip:email") == 0
 
 
+def _publish_in_the_future(redis_client: redis.Redis) -> Job:
+    """A lost message, published before the database's clock stepped back."""
+    [job] = _lose_all(redis_client, 1)
+    Job.objects.update(published_at=Now() + timedelta(seconds=60))
+    return job
+
+
+def test_what_was_lost_before_the_clock_stepped_back_is_found(redis_client: redis.Redis) -> None:
+    job = _publish_in_the_future(redis_client)
+    lost = LostMessages("default")
+    lost.clock_stepped_back(60)
+
+    assert lost.publish_again() == 1
+    assert list_of(redis_client) == [job.message_id]
+    assert lost.publish_again() == 0
+
+
+def test_a_claim_that_redis_dates_in_the_future_is_none_of_just_now(redis_client: redis.Redis) -> None:
+    make_worker()
+    _claim_in_redis_only(-60, redis_client)
+
+    assert LostMessages("default").publish_again() == 1
+
+
 def test_jobs_that_do_not_wait_are_left_alone(at_once: LazySettings) -> None:
     claimed()
     run(claimed())

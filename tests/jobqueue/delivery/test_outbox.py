@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import redis
 from django.conf import LazySettings
 from django.db import connection, connections, transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
 from jobqueue.broker import queues
@@ -233,3 +234,44 @@ def test_a_queue_that_is_not_configured_any_more_does_not_hold_up_the_others(
     assert (strange.state, strange.published_at) == ("waiting", None)
     [record] = [record for record in caplog.records if "not in RQ_QUEUES" in record.message]
     assert "'gone'" in record.message and "email, reminders, settlement" in record.message
+
+
+# A clock that stepped back -------------------------------------------------------------------------
+
+
+def _clock_steps_back(seconds: int = 60) -> None:
+    """What was written before lies so much further ahead."""
+    step = timedelta(seconds=seconds)
+    Job.objects.update(run_at=F("run_at") + step, created_at=F("created_at") + step)
+    Job.objects.update(published_at=F("published_at") + step)
+
+
+def _would_show(seconds: int = 60) -> datetime:
+    return database_now("default") + timedelta(seconds=seconds)
+
+
+def test_what_was_due_before_the_clock_stepped_back_stays_due() -> None:
+    job = _unpublished()[0]
+    _clock_steps_back()
+
+    assert outbox.publish_due("default") == 0
+    assert outbox.bring_forward("default", _would_show()) == 1
+    assert outbox.publish_due("default") == 1
+    job.refresh_from_db()
+    assert job.published_at is not None
+
+
+def test_what_was_not_due_before_the_clock_stepped_back_keeps_its_time() -> None:
+    job = enqueue(SUCCEED, delay=30)
+    _clock_steps_back()
+    job.refresh_from_db()
+
+    assert outbox.bring_forward("default", _would_show()) == 0
+    assert Job.objects.get().run_at == job.run_at
+
+
+def test_what_was_asked_for_after_the_clock_stepped_back_keeps_its_time() -> None:
+    job = enqueue(SUCCEED, delay=30)
+
+    assert outbox.bring_forward("default", _would_show()) == 0
+    assert Job.objects.get().run_at == job.run_at

@@ -201,6 +201,7 @@ def _keep_signal_handlers() -> Iterator[None]:
         (["--shutdown-timeout=nan"], "--shutdown-timeout must be 0 or more, not nan"),
         (["--shutdown-timeout=inf"], "--shutdown-timeout must be 0 or more, not inf"),
         (["--max-jobs", "0"], "--max-jobs must be 1 or more, not 0"),
+        (["--with-scheduler"], "no scheduler is needed: every worker starts delayed jobs by itself"),
         (["--threads", "many"], "argument --threads: invalid int value: 'many'"),
     ],
 )

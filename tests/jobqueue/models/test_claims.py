@@ -107,3 +107,17 @@ def test_a_claim_in_another_database_stays_there() -> None:
 
     assert Job.objects.get(pk=job.pk).state == State.WAITING
     assert Job.objects.using("other").get(pk=job.pk).state == State.ACTIVE
+
+
+def test_what_was_due_when_it_was_published_is_due_though_the_clock_stepped_back() -> None:
+    job = enqueue(SUCCEED)
+    Job.objects.update(run_at=Now() + timedelta(minutes=1), published_at=Now() + timedelta(minutes=1))
+
+    assert _claim((job.pk, 1)) == [job.pk]
+
+
+def test_what_was_put_off_after_it_was_published_is_not_due() -> None:
+    job = enqueue(SUCCEED)
+    Job.objects.update(run_at=Now() + timedelta(minutes=1))
+
+    assert _claim((job.pk, 1)) == []

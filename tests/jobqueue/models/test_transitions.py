@@ -48,10 +48,11 @@ ARROWS = {
     (State.WAITING, State.CANCELLED): {"cancel"},
     (State.ACTIVE, State.WAITING): {"run_again", "hand_back", "hand_on"},
     (State.ACTIVE, State.COMPLETED): {"complete"},
-    (State.ACTIVE, State.FAILED): {"fail"},
+    (State.ACTIVE, State.FAILED): {"fail", "set_aside"},
+    (State.WAITING, State.FAILED): {"set_aside"},
     (State.FAILED, State.WAITING): {"retry"},
     (State.CANCELLED, State.WAITING): {"retry"},
-    (State.WAITING, State.WAITING): {"run_now", "reschedule", "mark_published", "mark_unpublished"},
+    (State.WAITING, State.WAITING): {"run_now", "move", "reschedule", "mark_published", "mark_unpublished"},
 }
 WRITES = {"insert", "insert_or_lock"}
 NEXT_ATTEMPT = {"run_again", "retry"}
@@ -71,6 +72,7 @@ class Expected:
     attempt: int = 1
     failures: int = 0
     has_started: bool = False
+    is_set_aside: bool = False
     worker_id: uuid.UUID | None = None
 
     @property
@@ -257,9 +259,16 @@ class Verbs(RuleBasedStateMachine):
             for job in self._change(pks, verb, {State.FAILED, State.CANCELLED}):
                 job.wait(is_due=True)
                 job.attempt, job.failures, job.has_started, job.worker_id = job.attempt + 1, 0, True, None
+                job.is_set_aside = False
         else:
             for job in self._change(pks, verb, {State.WAITING}):
                 job.wait(is_due=True)
+
+    @rule(pks=some_jobs)
+    def set_aside(self, pks: set[int]) -> None:
+        """Jobs turn out to be such that nobody can work on them."""
+        for job in self._change(pks, "set_aside", {State.WAITING, State.ACTIVE}, "unreadable"):
+            job.state, job.is_set_aside = State.FAILED, True
 
     @rule(pks=some_jobs, days=st.sampled_from([None, -1, 1]))
     def reschedule(self, pks: set[int], days: int | None) -> None:
@@ -289,7 +298,7 @@ class Verbs(RuleBasedStateMachine):
     def everything_agrees(self) -> None:
         """After every step."""
         due = ExpressionWrapper(Q(run_at__lte=Now()), BooleanField())
-        columns = ("pk", "state", "attempt", "failures", "worker_id", "unique_key")
+        columns = ("pk", "state", "attempt", "failures", "worker_id", "unique_key", "set_aside")
         times = ("published_at", "started_at", "is_due")
         found = Job.objects.order_by().annotate(is_due=due).values(*columns, *times)
         rows = {row["pk"]: row for row in found}
@@ -305,6 +314,7 @@ class Verbs(RuleBasedStateMachine):
             job = self.expected[pk]
             assert (row["state"], row["attempt"], row["failures"]) == (job.state, job.attempt, job.failures)
             assert row["worker_id"] == job.worker_id
+            assert bool(row["set_aside"]) == job.is_set_aside
             assert (row["started_at"] is not None) == job.has_started
             if job.state == State.WAITING:
                 assert (row["published_at"] is not None, row["is_due"]) == (job.is_published, job.is_due)

@@ -96,6 +96,14 @@ def _with_a_dependent(_: redis.Redis) -> str:
     return str(rq_job.id)
 
 
+def _retried(_: redis.Redis) -> str:
+    return str(put(note, "a", retry=rq.Retry(max=3)).id)
+
+
+def _with_a_dependency(client: redis.Redis) -> str:
+    return put_raw(client, json.dumps([NOTE, None, ["a"], {}]), dependency_ids='["other"]')
+
+
 def _too_large(_: redis.Redis) -> str:
     return str(put(note, "a" * 16 * 1024).id)
 
@@ -147,6 +155,8 @@ REFUSED: dict[str, tuple[Callable[[redis.Redis], str], str]] = {
     "webhook": (_webhook, "asks for webhooks"),
     "repetition": (_repeated, "asks for repetitions"),
     "rate limit": (_rate_limited, "asks for a rate limit"),
+    "retry": (_retried, "asks for a Retry"),
+    "dependency that has ended": (_with_a_dependency, "asks for another job to end first"),
     "dependent": (_with_a_dependent, "asks for jobs that depend on it"),
     "too large": (_too_large, "the payload has"),
     "bomb": (_bomb, "its data is too large"),

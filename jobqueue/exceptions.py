@@ -23,6 +23,10 @@ class DuplicateProcessor(InvalidProcessor):
     """Two processors claim one name."""
 
 
+class InvalidReconciler(JobQueueError, ValueError):
+    """What `@reconciler` was given cannot be called. Raised when the module is imported."""
+
+
 class InvalidRetryPolicy(JobQueueError, ValueError):
     """A policy by which no job can be retried."""
 
@@ -81,6 +85,10 @@ class JobInterrupted(JobQueueError):
 
 class BrokerUnavailable(JobQueueError):
     """Redis cannot be reached, or did not answer in time."""
+
+
+class DatabaseUnavailable(JobQueueError):
+    """A job met a database that is away, busy or full. It names the failed attempt; no job is given it."""
 
 
 class MissingExtra(JobQueueError, ImportError):

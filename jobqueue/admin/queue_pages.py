@@ -9,7 +9,6 @@ from django.conf import settings as django_settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
@@ -22,10 +21,11 @@ from jobqueue.admin.audit import log_change
 from jobqueue.admin.explain import serving_workers
 from jobqueue.admin.limits import LimitsForm, limits_of
 from jobqueue.admin.words import NOTHING, badge
-from jobqueue.broker import counters
+from jobqueue.broker import counters, neighbours
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
+from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
     QueueModelAdmin = admin.ModelAdmin[Queue]
@@ -50,8 +50,8 @@ def live_counts() -> tuple[dict[str, dict[str, str]], str]:
         texts["completed"] = NOTHING if completed is None else f"{completed.get(name, 0):,}"
         texts["workers"] = f"{len(serving.get(name, []))}"
         shown[name] = texts
-    notices = [NO_REDIS] if completed is None else []
-    return shown, " ".join([*notices, *_unserved(all_counts)])
+    notices = [NO_REDIS if completed is None else _said_by_redis(), *_unserved(all_counts)]
+    return shown, " ".join(filter(None, notices))
 
 
 def _unserved(all_counts: Mapping[str, QueueCounts]) -> list[str]:
@@ -62,6 +62,14 @@ def _unserved(all_counts: Mapping[str, QueueCounts]) -> list[str]:
         for name, counts in sorted(all_counts.items())
         if name not in django_settings.RQ_QUEUES and counts.waiting + counts.delayed
     ]
+
+
+def _said_by_redis() -> str:
+    """What else Redis tells operators: that another installation uses it."""
+    try:
+        return neighbours.warning()
+    except BrokerUnavailable:
+        return NO_REDIS
 
 
 class QueueChangeList(ChangeList):
@@ -266,7 +274,7 @@ class QueueAdmin(QueueModelAdmin):
 
     def _switch(self, request: HttpRequest, queues: QuerySet[Queue], *, paused: bool) -> None:
         before, after = ("running", "paused") if paused else ("paused", "running")
-        with transaction.atomic(using=queues.db):
+        with writing(queues.db):
             changing = list(queues.filter(paused=not paused).select_for_update())
             Queue.objects.filter(pk__in=[queue.pk for queue in changing]).update(paused=paused)
             for queue in changing:

@@ -17,6 +17,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
+from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.worker import children, loops, processes
 from jobqueue.worker.board import Slot
 from jobqueue.worker.claim_loop import ClaimLoop
@@ -25,6 +26,7 @@ from jobqueue.worker.cores import Affinity
 from jobqueue.worker.in_hand import WORKER_STOPPED, InHand
 from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.loops import Loop
+from jobqueue.worker.neighbours import Neighbours
 from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB, Options
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.relay import Relay
@@ -88,6 +90,7 @@ class Executor:
         """Work until asked to stop, or until burst, max_jobs or max_idle_time end it; the exit code."""
         self._stop.listen()
         _keep_connections()
+        wait_for_locks_in_this_process()
         worker = _row_of(self.id, self.options)
         if not self._register(worker):
             return 0
@@ -120,7 +123,7 @@ class Executor:
             Loop("heartbeat", loops.heartbeat(worker, self.slot.alive, self.identity.absent)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
-            Loop("rescue", loops.rescuer(self.options.queues)),
+            Loop("rescue", loops.rescuer(self.options.queues, _neighbours_of(worker, self.options))),
             Loop("queue decisions", self._read_decisions),
         ]
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
@@ -230,6 +233,11 @@ class Executor:
                 Worker.objects.using(using).filter(pk=self.id).delete()
         except OUTAGES as error:
             logger.warning("could not hand %d jobs back: %s: %s", len(left), type(error).__name__, error)
+
+
+def _neighbours_of(worker: Worker, options: Options) -> Neighbours | None:
+    """One executor of each worker looks out for other installations."""
+    return Neighbours(worker) if options.reconciles else None
 
 
 def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:

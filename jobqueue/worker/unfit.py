@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
-from django.db import connections, transaction
+from django.db import connections
 
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
@@ -23,6 +23,7 @@ from jobqueue.models import UNKNOWN_PREFIX, Job, JobQuerySet, jobs_in, transitio
 from jobqueue.registry import all_processors, get_processor, why_unfit
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
+from jobqueue.sql.writing import writing
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.outcomes import Failure, Outcome, OutcomeStatus
 from jobqueue.worker.telling import News, Teller
@@ -176,7 +177,7 @@ def _handed_on(using: str) -> JobQuerySet:
 
 def _claim_at_once(keys: Sequence[tuple[int, int]], using: str, identity: Identity) -> list[Job]:
     """Claim these `(job id, attempt)` though their time lies ahead; not those that somebody else changes."""
-    with transaction.atomic(using=using):
+    with writing(using):
         rows = _handed_on(using).filter(pk__in=[pk for pk, _attempt in keys])
         if connections[using].features.has_select_for_update_skip_locked:
             locked = set(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))

@@ -19,6 +19,8 @@ from django_rq.workers import get_worker
 from jobqueue.broker.connections import as_unavailable
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, CannotStart
+from jobqueue.management import preconditions
+from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.worker import options, start, supervisor, terminal
 from jobqueue.worker.options import Options
 from jobqueue.worker.supervisor import SupervisorWorker
@@ -48,6 +50,7 @@ class Command(DjangoRQCommand):
 
     def handle(self, *args: str, **given: Any) -> None:
         """Run the worker; the exit code is 0 only for a stop that was asked for."""
+        wait_for_locks_in_this_process()
         supervisor.end_when_asked_to_stop()
         queues = self._check(args, given)
         if given["pid"]:
@@ -96,6 +99,9 @@ class Command(DjangoRQCommand):
 
     def _check(self, names: tuple[str, ...], given: dict[str, Any]) -> list[str]:
         _check_settings()
+        # Also where the system's checks are skipped.
+        for refusal in preconditions.refusals():
+            raise CommandError(refusal)
         configured = list(django_settings.RQ_QUEUES)
         unknown = [name for name in names if name not in configured]
         if unknown:

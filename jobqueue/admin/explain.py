@@ -151,7 +151,9 @@ def _obstacles(job: Job, facts: Facts) -> list[str]:
     """What keeps the job from running even when its time has come."""
     found = []
     if not facts.is_configured:
-        found.append(f"RQ_QUEUES has no queue {job.queue}, so no worker can serve it.")
+        found.append(
+            f"RQ_QUEUES has no queue {job.queue}, so no worker can serve it: add it again, or move the job."
+        )
     elif facts.is_paused:
         found.append(f"The queue {job.queue} is paused: resume it to let the job run.")
     found += _limits(job, facts)

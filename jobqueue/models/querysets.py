@@ -16,6 +16,7 @@ from jobqueue.models import transitions
 from jobqueue.models.transitions import State
 from jobqueue.models.worker import Worker
 from jobqueue.models.written import WrittenManager
+from jobqueue.registry import check_queue
 from jobqueue.sql.tolerant import TolerantQuerySet
 from jobqueue.sql.writing import writing
 
@@ -124,6 +125,13 @@ class JobQuerySet(TolerantQuerySet["Job"]):
         if jobs:
             signals.job_cancelled.send(self._sender, jobs=jobs, reason=reason, using=self.db)
         return changed
+
+    def move_to(self, queue: str) -> int:
+        """Let the waiting jobs among these run in another queue: theirs was renamed, say. Returns how many.
+
+        Raises UnknownQueue if RQ_QUEUES does not have it.
+        """
+        return transitions.move(self, check_queue(queue))
 
     def run_all_now(self) -> int:
         """Make the delayed jobs among these due at once."""

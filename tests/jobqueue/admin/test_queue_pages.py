@@ -125,3 +125,16 @@ def test_pausing_what_is_paused_says_so_and_is_not_written_down(admin_client: Cl
 def test_a_paused_queue_says_so(admin_client: Client) -> None:
     Queue.objects.create(name="email", paused=True)
     assert 'jq-badge jq-paused">paused<' in text_of(admin_client.get(QUEUES))
+
+
+def test_a_queue_that_was_removed_while_jobs_waited_on_it_is_named(admin_client: Client) -> None:
+    make_job(queue="letters")
+    make_job(queue="letters", state="completed")
+
+    assert "RQ_QUEUES has no queue letters, on which 1 jobs wait" in text_of(admin_client.get(QUEUES))
+
+
+def test_a_removed_queue_on_which_nothing_waits_is_not_named(admin_client: Client) -> None:
+    make_job(queue="letters", state="failed")
+
+    assert "letters" not in text_of(admin_client.get(QUEUES))

@@ -19,7 +19,7 @@ LOCK := .tools/bin/uv pip compile --quiet --universal --python-version 3.11 --ge
 LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test test-fast test-times test-browser test-package soak bench house lock
+.PHONY: help demo demo-reset test test-fast test-times test-browser test-package matrix soak bench house lock
 .PHONY: lint lint-style lint-types lint-imports lint-migrations format
 
 help: ## show the targets
@@ -48,6 +48,9 @@ test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (need
 
 test-package: $(VENV)/.installed-dev ## build the wheel, install it in an empty project and follow README there (needs pip's index)
 	TEST_DATABASE_URL= $(PYTHON) -m pytest -m package -n $(CORES) --dist load $(ARGS)
+
+matrix: .tools/.installed ## run the tests with every Python found here and every Django that is served (SAMPLE=1 for some of them)
+	SAMPLE=$(SAMPLE) WORKERS=$(WORKERS) .tools/bin/nox $(if $(ARGS),-- $(ARGS))
 
 soak: $(VENV)/.installed-dev ## run the long trials of faults (MINUTES=10 for each, TEST_DATABASE_URL=…)
 	SOAK_MINUTES=$(MINUTES) $(PYTHON) -m pytest -m soak $(ARGS) tests/soak

@@ -18,7 +18,7 @@ from jobqueue.broker.message import DATABASE_ALIAS
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.registry import all_processors, name_meant
-from jobqueue.sql.databases import can_serve, databases
+from jobqueue.sql.databases import databases
 from jobqueue.values import shown
 
 
@@ -73,22 +73,6 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[C
         if not DATABASE_ALIAS.fullmatch(using)
     ]
     return [*unknown, *unfit]
-
-
-@register("jobqueue")
-def check_kinds_of_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Claims and counts are written for PostgreSQL and SQLite."""
-    if check_settings(None):
-        return []
-    return [
-        Error(
-            f"the jobs of the database {using!r} cannot be run: {connections[using].vendor} is not served",
-            hint="Keep jobs in PostgreSQL or SQLite, or leave the database out of JOBQUEUE DATABASES.",
-            id="jobqueue.E008",
-        )
-        for using in databases()
-        if using in connections and not can_serve(using)
-    ]
 
 
 @register("jobqueue")

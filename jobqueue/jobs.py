@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connections, models, router, transaction
+from django.db import connections, models, router
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -40,6 +40,7 @@ from jobqueue.retry import RetryPolicy
 from jobqueue.sql.clock import about_now, database_now
 from jobqueue.sql.databases import databases
 from jobqueue.sql.replicas import written_through
+from jobqueue.sql.writing import writing
 from jobqueue.values import shown
 
 __all__ = [
@@ -136,7 +137,7 @@ def enqueue_many(
     requests = [job if isinstance(job, NewJob) else _requested(job) for job in jobs]
     clock = _Clock(using)
     rows = [_build_requested(request, run_at, clock) for request in requests]
-    with transaction.atomic(using=using, savepoint=False):
+    with writing(using, savepoint=False):
         for start in range(0, len(rows), _BATCH):
             rows[start : start + _BATCH] = _insert_batch(rows[start : start + _BATCH], using)
             publish_on_commit(rows[start : start + _BATCH], using)
@@ -321,7 +322,7 @@ def _check_text(name: str, value: str) -> str:
 def _insert_unique(job: Job, using: str) -> Job:
     # A holder is locked to the end of the transaction: it must not start before what the caller wrote is
     # visible to it. Whoever has no transaction gets one.
-    with transaction.atomic(using=using, savepoint=False):
+    with writing(using, savepoint=False):
         [job_of_key] = _insert_batch([job], using)
         publish_on_commit([job_of_key], using)
         return job_of_key

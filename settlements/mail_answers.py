@@ -301,6 +301,10 @@ _ANY_KEY: Final = re.compile(
 )
 
 
+# With two digits at its end: what looks like an amount, and no code, version, time or address of a host.
+_ANY_AMOUNT: Final = re.compile(r"(?<![\d.,:-])\d{1,3}(?:[.,'\s]?\d{3})*[.,]\d{2}(?![.,:-]?\d)")
+
+
 def describe(error: Exception) -> str:
     """What went wrong in one line, without e-mail addresses and keys: it is stored and logged."""
     text = _text_of(error)
@@ -323,10 +327,10 @@ def names_an_address(error: Exception) -> bool:
 
 
 def plain_line(text: str) -> str:
-    """Somebody else's text, fit to be stored and shown: one short line without e-mail addresses and keys."""
+    """Somebody else's text, fit to be stored and shown: one short line without addresses, keys, amounts."""
     if len(text) > _LONGEST_READ:
         text = text[:_LONGEST_READ].rpartition(" ")[0]  # no half address at the end
-    text = mask_addresses(_ANY_KEY.sub("(key)", text))
+    text = _ANY_AMOUNT.sub("(amount)", mask_addresses(_ANY_KEY.sub("(key)", text)))
     line = " ".join(text.split())
     return "".join(character for character in line if character.isprintable())[:LONGEST_TEXT].rstrip()
 

@@ -309,4 +309,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    # Of logins only who is locked out: it would tell of each step otherwise.
+    "loggers": {"axes": {"level": "WARNING"}},
 }

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
     from settlements.models import Payment, Settlement
+    from tests.projects import Project
 
 READY_TIMEOUT = 30.0
 _READY = re.compile(r"\bready\b", re.IGNORECASE)
@@ -121,12 +122,12 @@ def blackhole() -> Iterator[tuple[str, int]]:
 class WorkerProcess:
     """A real `manage.py rqworker` in a session of its own, with everything it printed."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path = ROOT) -> None:
         self._ready = threading.Event()
         self._lines: list[str] = []
         self._process = subprocess.Popen(
             [sys.executable, "manage.py", "rqworker", *arguments],
-            cwd=ROOT,
+            cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -256,6 +257,22 @@ def worker_process(transactional_db: None) -> Iterator[StartWorker]:
         workers.append(worker)
         if wait:
             worker.wait_until_ready()
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.kill()
+
+
+@pytest.fixture
+def project_worker() -> Iterator[Callable[..., WorkerProcess]]:
+    """Starts workers of generated projects: `project_worker(project, "--threads", "4")`."""
+    workers: list[WorkerProcess] = []
+
+    def start(project: Project, *arguments: str) -> WorkerProcess:
+        worker = WorkerProcess(["default", *arguments], project.environment, project.folder)
+        workers.append(worker)
+        worker.wait_until_ready()
         return worker
 
     yield start

@@ -70,7 +70,7 @@ class Project:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         folder.mkdir(parents=True, exist_ok=True)
-        self._run("-m", "django", "startproject", "project", str(folder))
+        run_python(folder, self.environment, "-m", "django", "startproject", "project", str(folder))
         (folder / "notes").mkdir()
         for name, text in _APP.items():
             (folder / "notes" / name).write_text(dedent(text))
@@ -80,31 +80,35 @@ class Project:
         with (folder / "project" / "settings.py").open("a") as file:
             file.write(dedent(_settings(redis)) + dedent(settings))
 
-    def manage(self, *arguments: str, succeeds: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `manage.py`; its output has both streams."""
-        return self._run("manage.py", *arguments, succeeds=succeeds)
+    def manage(self, *arguments: str, succeeds: bool = True) -> str:
+        """What `manage.py` prints, on both streams."""
+        return run_python(self.folder, self.environment, "manage.py", *arguments, succeeds=succeeds)
 
-    def shell(self, code: str) -> str:
+    def create_tables(self) -> None:
+        """Those of Django, of the job queue and of the app `notes`."""
+        self.manage("makemigrations", "notes")
+        self.manage("migrate")
+
+    def python(self, code: str) -> str:
         """What the code prints in a process of the project."""
-        setup = "import django; django.setup()\n"
-        environment = {"DJANGO_SETTINGS_MODULE": "project.settings"}
-        return self._run("-c", setup + dedent(code), **environment).stdout
+        environment = self.environment | {"DJANGO_SETTINGS_MODULE": "project.settings"}
+        return run_python(self.folder, environment, "-c", f"import django; django.setup()\n{dedent(code)}")
 
-    def _run(
-        self, *arguments: str, succeeds: bool = True, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-        )
-        assert not succeeds or done.returncode == 0, done.stdout
-        return done
+
+def run_python(folder: Path, environment: dict[str, str], *arguments: str, succeeds: bool = True) -> str:
+    """Run Python in a folder; what it prints on both streams."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode == 0) == succeeds, done.stdout
+    return done.stdout
 
 
 def _settings(redis: RedisServer) -> str:
@@ -113,4 +117,10 @@ def _settings(redis: RedisServer) -> str:
         RQ_QUEUES = {{"default": {{"HOST": "{redis.host}", "PORT": {redis.port}, "DB": {REDIS_DATABASE}}}}}
         RQ_SHOW_ADMIN_LINK = False
         ALLOWED_HOSTS = ["*"]
+        LOGGING = {{
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {{"console": {{"class": "logging.StreamHandler"}}}},
+            "root": {{"handlers": ["console"], "level": "INFO"}},
+        }}
     """

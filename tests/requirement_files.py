@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from tests.source_code import Source, imported_names
+from tests.source_code import Source
 
 
 @dataclass(frozen=True)
@@ -75,22 +75,31 @@ def _owners() -> dict[str, set[NormalizedName]]:
     return {module: {canonicalize_name(owner) for owner in owners} for module, owners in found.items()}
 
 
-def named_modules(sources: Iterable[Source]) -> set[str]:
-    """The top-level modules that files import, or name in a text such as those of INSTALLED_APPS."""
-    names: set[str] = set()
-    for source in sources:
-        names.update(name.partition(".")[0] for name in imported_names(source))
-        names.update(_named_in_texts(source))
-    return names
-
-
 def imported_modules(sources: Iterable[Source]) -> set[str]:
     """The top-level modules that files import."""
-    return {name.partition(".")[0] for source in sources for name in imported_names(source)}
+    return {name for source in sources for node in ast.walk(source.tree) for name in _imported(node)}
 
 
-def _named_in_texts(source: Source) -> Iterator[str]:
-    for node in ast.walk(source.tree):
-        text = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(text, str) and re.fullmatch(r"[a-z_]\w*(\.\w+)*", text):
-            yield text.partition(".")[0]
+def named_modules(sources: Iterable[Source]) -> set[str]:
+    """The same, and those that they name in a text such as those of INSTALLED_APPS."""
+    return {
+        name
+        for source in sources
+        for node in ast.walk(source.tree)
+        for name in (*_imported(node), *_named_in_text(node))
+    }
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module.partition(".")[0]]
+    return []
+
+
+def _named_in_text(node: ast.AST) -> list[str]:
+    text = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(text, str) and re.fullmatch(r"[a-z_]\w*(\.\w+)*", text):
+        return [text.partition(".")[0]]
+    return []

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from spendsync_site.demo.processes import LOOPBACK
-from spendsync_site.demo.redis_server import RedisServer
+from spendsync_site.demo.redis_server import RedisServer, RedisUnavailable, find_redis_executable
 
 ROOT = Path(__file__).resolve().parent.parent
 REDIS_DATABASE = 1
@@ -37,9 +37,14 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     _folder = Path(tempfile.mkdtemp(prefix="spendsync-tests-"))
     (_folder / "static").mkdir()
     atexit.register(pytest_unconfigure)  # pytest itself calls it only if it came as far as running tests
-    if not _only_distributes(early_config):
-        _redis = RedisServer(_folder / "redis")
-        _redis.start()
+    try:
+        if _only_distributes(early_config):
+            find_redis_executable()
+        else:
+            _redis = RedisServer(_folder / "redis")
+            _redis.start()
+    except RedisUnavailable as error:
+        raise pytest.UsageError(str(error)) from None
     os.environ.update(_environment(_folder, _redis.port if _redis else 0))
     return (yield)
 

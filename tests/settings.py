@@ -19,6 +19,10 @@ AXES_ENABLED = False
 # What a test changes for its workers only: worker_process(TEST_JOBQUEUE='{"TIMEOUT_GRACE": 1}').
 JOBQUEUE = SITE_JOBQUEUE | json.loads(os.environ.get("TEST_JOBQUEUE", "{}"))
 
+# A project that says nothing of its log, or everything itself.
+if os.environ.get("TEST_LOGGING"):
+    LOGGING = json.loads(os.environ["TEST_LOGGING"])
+
 # Where the workload notes its effects: a Redis that no test stops or flushes half-way. Workers on a
 # private Redis are told of it through the environment.
 WORKLOAD_REDIS_URL = os.environ.get("WORKLOAD_REDIS_URL") or (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def _of_production(demo: bool) -> list[Source]:
     return [source for source in read_sources(ROOT, PRODUCTION) if source.path.startswith(DEMO) is demo]
 
 
+@cache
 def _users(listed: str) -> list[Source]:
     """The files that a list is for."""
     return {

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -19,6 +18,7 @@ from jobqueue.admin.consequences import count_emails
 from jobqueue.admin.listing import BoundedCount, count_up_to_limit
 from jobqueue.admin.verbs import VERBS, Mail, Verb
 from jobqueue.models import Job, JobQuerySet
+from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
     JobAdmin = admin.ModelAdmin[Job]
@@ -180,7 +180,7 @@ def _one_batch(eligible: JobQuerySet, verb: Verb, request: HttpRequest, progress
 
     The lock makes of two operators who click at once one who changes a job and one who finds it changed.
     """
-    with transaction.atomic(using=eligible.db):
+    with writing(eligible.db):
         rows = eligible.filter(pk__gt=progress.last).select_for_update().order_by("pk")
         batch = list(rows.only("processor", "state", "run_at")[:BATCH])
         if not batch:

@@ -8,7 +8,6 @@ from django.conf import settings as django_settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
@@ -22,10 +21,11 @@ from jobqueue.admin.audit import log_change
 from jobqueue.admin.explain import serving_workers
 from jobqueue.admin.limits import LimitsForm, limits_of
 from jobqueue.admin.words import NOTHING, badge
-from jobqueue.broker import counters
+from jobqueue.broker import counters, neighbours
 from jobqueue.counts.reading import queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
+from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
     QueueModelAdmin = admin.ModelAdmin[Queue]
@@ -50,6 +50,14 @@ def live_counts() -> tuple[dict[str, dict[str, str]], bool]:
         texts["workers"] = f"{len(serving.get(name, []))}"
         shown[name] = texts
     return shown, completed is not None
+
+
+def notice() -> str:
+    """What else Redis tells operators: that another installation uses it."""
+    try:
+        return neighbours.warning()
+    except BrokerUnavailable:
+        return NO_REDIS
 
 
 class QueueChangeList(ChangeList):
@@ -135,7 +143,7 @@ class QueueAdmin(QueueModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         counts, redis_answers = live_counts()
-        return JsonResponse({"queues": counts, "notice": "" if redis_answers else NO_REDIS})
+        return JsonResponse({"queues": counts, "notice": notice() if redis_answers else NO_REDIS})
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -153,7 +161,7 @@ class QueueAdmin(QueueModelAdmin):
         )
         context = getattr(response, "context_data", None) or {}
         if "cl" in context:
-            context["live"]["notice"] = "" if context["cl"].redis_answers else NO_REDIS
+            context["live"]["notice"] = notice() if context["cl"].redis_answers else NO_REDIS
             context["set_aside"] = set_aside.notice(request, self.admin_site)
         return response
 
@@ -255,7 +263,7 @@ class QueueAdmin(QueueModelAdmin):
 
     def _switch(self, request: HttpRequest, queues: QuerySet[Queue], *, paused: bool) -> None:
         before, after = ("running", "paused") if paused else ("paused", "running")
-        with transaction.atomic(using=queues.db):
+        with writing(queues.db):
             changing = list(queues.filter(paused=not paused).select_for_update())
             Queue.objects.filter(pk__in=[queue.pk for queue in changing]).update(paused=paused)
             for queue in changing:

@@ -65,6 +65,7 @@ _EXTRAS = {
 _LONGEST_FIELD = 50
 _REPORT = Script("report_foreign", *Report._fields, "now", "keep_finished", "keep_failed")
 _REFUSE = Script("note_refused", "queue", "id", "reason", "text")
+_LEAVE = Script("note_left", "queue", "id", "reason")
 _STRAYS = Script("strays", "most", queues=(), registries=("queue", "registry"))
 _DUE = Script("foreign_due", "most", queues=())
 
@@ -101,6 +102,12 @@ def refuse(queue: str, message_id: str, why: str, text: str) -> None:
     """
     with as_unavailable():
         scripts.run(client_for(queue), _REFUSE, queue=queue, id=raw(message_id), reason=why, text=text)
+
+
+def leave(queue: str, message_id: str, why: str) -> None:
+    """List a foreign message as set aside, without a decision: it is looked after again in a while."""
+    with as_unavailable():
+        scripts.run(client_for(queue), _LEAVE, queue=queue, id=raw(message_id), reason=why)
 
 
 def report(report: Report) -> bool:

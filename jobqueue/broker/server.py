@@ -39,6 +39,21 @@ def check_writable(purpose: str = "probe") -> None:
                 raise BrokerUnavailable(trouble)
 
 
+def addresses(purpose: str = "work") -> list[str]:
+    """Where the Redis servers in use are, each with its database's number; no user and no password."""
+    return list(dict.fromkeys(_address(client) for client in clients(purpose)))
+
+
+def _address(client: Redis) -> str:
+    where = client.connection_pool.connection_kwargs
+    database = where.get("db") or 0
+    if path := where.get("path"):
+        return f"{path} database {database}"
+    if service := getattr(client.connection_pool, "service_name", None):
+        return f"{service} (by its sentinels) database {database}"
+    return f"{where.get('host', 'localhost')}:{where.get('port', 6379)} database {database}"
+
+
 def eviction_policies(purpose: str = "probe") -> set[str]:
     """The `maxmemory-policy` of the Redis servers in use, as far as they tell."""
     with as_unavailable():

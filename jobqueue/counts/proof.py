@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 
 from jobqueue.counts import triggers
 from jobqueue.counts.triggers import APPEND, has_triggers, is_open, kind_of
 from jobqueue.models import JobTally
 from jobqueue.registry import reconciler
 from jobqueue.sql.databases import can_serve, databases
+from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
 _TABLES = {"jobqueue_job", "jobqueue_jobtally"}
@@ -42,7 +43,7 @@ def mend(using: str) -> list[Correction]:
 
 def start(using: str) -> list[Correction]:
     """Create the triggers, or make them anew, and count the rows that are there."""
-    with transaction.atomic(using=using):
+    with writing(using):
         triggers.install(using)
         return _correct(using)
 
@@ -69,7 +70,7 @@ def _differences(using: str) -> list[Correction]:
 
 
 def _correct(using: str) -> list[Correction]:
-    with transaction.atomic(using=using), connections[using].cursor() as cursor:
+    with writing(using), connections[using].cursor() as cursor:
         if connections[using].vendor == "postgresql":
             # Two who correct at once would correct twice. Conflicts with no other use of the table.
             cursor.execute("LOCK TABLE jobqueue_jobtally IN SHARE UPDATE EXCLUSIVE MODE")

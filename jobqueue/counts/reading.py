@@ -8,11 +8,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from django.conf import settings as django_settings
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, connections
 
 from jobqueue.counts import triggers
 from jobqueue.models import JobTally
 from jobqueue.sql.databases import databases
+from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
 # Up to so many jobs that are due and not published are counted one by one, each time.
@@ -151,7 +152,7 @@ def _due_of_many(using: str) -> dict[str, int]:
 
 def _compact(using: str) -> None:
     try:
-        with transaction.atomic(using=using):
+        with writing(using):
             triggers.compact(using)
     except DatabaseError as error:
         logger.warning("cannot compact the counts of jobs: %s: %s", type(error).__name__, error)

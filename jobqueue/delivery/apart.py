@@ -22,6 +22,7 @@ from jobqueue.models import Attempt, Job, JobQuerySet, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.texts import clean
 from jobqueue.sql.tolerant import unreadable
+from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def blame(row: JobQuerySet, error: Exception, step: Step) -> bool:
 
 def _refusal_of_a_healthy_row(using: str, step: Step) -> Exception | None:
     try:
-        with transaction.atomic(using=using):
+        with writing(using):
             job = Job.unsaved(processor=_HEALTHY, queue=_HEALTHY, payload={}, timeout=1.0)
             job.published_at = Now()
             transitions.insert(jobs_in(using), [job])
@@ -104,7 +105,7 @@ def set_aside(row: JobQuerySet, why: str, error: Exception | None = None) -> boo
     Returns whether it was: a row that cannot be written stays as it is, and is tried again later.
     """
     try:
-        with transaction.atomic(using=row.db):
+        with writing(row.db):
             numbers = list(row.values_list("pk", "attempt"))
             changed = transitions.set_aside(row, why)
             for job_id, attempt in numbers if changed else ():
@@ -119,7 +120,7 @@ def set_aside(row: JobQuerySet, why: str, error: Exception | None = None) -> boo
 
 def _note(using: str, job_id: int, attempt: int, why: str, error: Exception | None) -> None:
     """The attempt, where it can be written: it may have a row already, or a number that is none."""
-    with suppress(Exception), transaction.atomic(using=using):
+    with suppress(Exception), writing(using):
         Attempt.objects.using(using).create(
             job_id=job_id,
             number=attempt,

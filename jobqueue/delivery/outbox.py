@@ -26,6 +26,7 @@ from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, JobQuerySet, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.tolerant import LAST
+from jobqueue.sql.writing import run_when_free, writing
 
 __all__ = [
     "message_of",
@@ -74,7 +75,8 @@ def _is_any_near(jobs: Sequence[Job]) -> bool:
 
 
 def _mark_unpublished(job_ids: list[int], using: str) -> None:
-    transitions.mark_unpublished(Job.objects.using(using).filter(pk__in=job_ids))
+    rows = Job.objects.using(using).filter(pk__in=job_ids)
+    run_when_free(using, lambda: transitions.mark_unpublished(rows))
 
 
 def unpublish(attempts: Sequence[tuple[int, int]], using: str) -> int:
@@ -83,7 +85,7 @@ def unpublish(attempts: Sequence[tuple[int, int]], using: str) -> int:
     What somebody has locked is left out: they change it, and publish it again or end it.
     """
     wanted = dict(attempts)
-    with transaction.atomic(using=using):
+    with writing(using):
         rows = Job.objects.using(using).waiting().filter(pk__in=wanted, published_at__isnull=False)
         if connections[using].features.has_select_for_update_skip_locked:
             rows = rows.select_for_update(skip_locked=True)
@@ -101,6 +103,8 @@ def publish_due(using: str, *, overdue_by: float = 0.0, except_for: Sequence[int
     if except_for:
         unpublished = unpublished.exclude(pk__in=except_for)
     due = unpublished.filter(run_at__lte=Now() - timedelta(seconds=overdue_by)).order_by("run_at")
+    if connections[using].vendor == "sqlite" and not due.exists():
+        return 0  # nobody waits for a lock while there is nothing to write
     try:
         messages = _take(due[: get_settings().relay_batch])
     except Exception as error:
@@ -120,7 +124,7 @@ def publish_due(using: str, *, overdue_by: float = 0.0, except_for: Sequence[int
 def _take(due: JobQuerySet) -> list[Message]:
     """Mark these rows as published; the messages that are to be pushed now."""
     using = due.db
-    with transaction.atomic(using=using):
+    with writing(using):
         if connections[using].features.has_select_for_update_skip_locked:
             due = due.select_for_update(skip_locked=True)
         messages = [message for (message,) in messages_in(due)]

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from django.db import connections, models, transaction
+from django.db import connections, models
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -28,6 +28,7 @@ from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker, jobs_in, transitions
 from jobqueue.registry import delay_after
 from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
     """End active jobs as failed, with a failed attempt that says why. Returns how many."""
     failed = 0
     for job in jobs.filter(state=Job.State.ACTIVE).select_related("worker"):
-        with transaction.atomic(using=jobs.db):
+        with writing(jobs.db):
             changed = transitions.fail(
                 jobs_in(jobs.db), job, job.worker_id, failures=job.failures + 1, reason=reason
             )
@@ -135,7 +136,7 @@ def _active(job: Job, using: str) -> Job:
 
 def _interrupt(job: Job, using: str, reason: str, delay: timedelta | None) -> int:
     failed = job.failures + 1
-    with transaction.atomic(using=using):
+    with writing(using):
         if delay is None:
             changed = transitions.fail(
                 jobs_in(using), job, job.worker_id, failures=failed, reason=f"JobInterrupted: {reason}"

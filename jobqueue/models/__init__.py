@@ -2,7 +2,13 @@
 
 from jobqueue.models.attempt import Attempt
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
-from jobqueue.models.querysets import SKIPPED_PREFIX, UNKNOWN_PREFIX, JobManager, JobQuerySet
+from jobqueue.models.querysets import (
+    OUTAGE_PREFIX,
+    SKIPPED_PREFIX,
+    UNKNOWN_PREFIX,
+    JobManager,
+    JobQuerySet,
+)
 from jobqueue.models.queue import Queue
 from jobqueue.models.saving import AtomicSaveMixin
 from jobqueue.models.subjects import is_shortened, subject_of, subject_text
@@ -12,6 +18,7 @@ from jobqueue.models.written import WrittenManager, alias_of
 
 __all__ = [
     "SKIPPED_PREFIX",
+    "OUTAGE_PREFIX",
     "UNKNOWN_PREFIX",
     "AtomicSaveMixin",
     "Attempt",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -17,6 +17,7 @@ from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet
 from jobqueue.models.worker import Worker
 from jobqueue.models.written import alias_of
 from jobqueue.sql import rows
+from jobqueue.sql.writing import writing
 
 
 class Job(models.Model):
@@ -142,7 +143,7 @@ class Job(models.Model):
     def cancel(self, reason: str = "cancelled") -> None:
         """Take a waiting job off the road for good."""
         using = self._written_to
-        with transaction.atomic(using=using):
+        with writing(using):
             self._take(
                 lambda jobs: transitions.cancel(jobs, reason), "cancelled", transitions.CAN_BE_CANCELLED
             )
@@ -165,8 +166,9 @@ class Job(models.Model):
     def _take(self, verb: Callable[[JobQuerySet], int], name: str, allowed: Sequence[str]) -> None:
         """Take this step, or refuse with what would be allowed; the instance is as its row afterwards."""
         using = self._written_to
-        changed = verb(Job.objects.using(using).filter(pk=self.pk))
-        self.refresh_from_db(using=using)
+        with writing(using):
+            changed = verb(Job.objects.using(using).filter(pk=self.pk))
+            self.refresh_from_db(using=using)
         if not changed:
             raise JobTransitionRefused(
                 f"job {self.pk} is {self.state} and cannot be {name}; "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from django.db import connections, models, transaction
+from django.db import connections, models
 from django.db.models.functions import Now
 
 from jobqueue import signals
@@ -18,12 +18,14 @@ from jobqueue.models.transitions import State
 from jobqueue.models.worker import Worker
 from jobqueue.models.written import WrittenManager
 from jobqueue.sql.tolerant import TolerantQuerySet
+from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
     from jobqueue.models.job import Job
 
 SKIPPED_PREFIX = "skipped: "
 UNKNOWN_PREFIX = "no worker knows it: "
+OUTAGE_PREFIX = "waits for the database: "
 _BATCH = 500
 
 
@@ -98,7 +100,7 @@ class JobQuerySet(TolerantQuerySet["Job"]):
         if not tell or not signals.job_cancelled.has_listeners(self._sender):
             return transitions.cancel(self, reason)
         chosen = list(self.waiting().order_by().values_list("pk", flat=True))
-        with transaction.atomic(using=self.db):
+        with writing(self.db):
             return sum(
                 self._cancel_and_tell(chosen[start : start + _BATCH], reason)
                 for start in range(0, len(chosen), _BATCH)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import models, router, transaction
+from django.db import models, router
+
+from jobqueue.sql.writing import writing
 
 
 class AtomicSaveMixin(models.Model):
@@ -20,11 +22,11 @@ class AtomicSaveMixin(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the row and everything its signals write, or nothing."""
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
-        with transaction.atomic(using=using):
+        with writing(using):
             super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Delete the row and everything its signals delete, or nothing."""
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
-        with transaction.atomic(using=using):
+        with writing(using):
             return super().delete(*args, **kwargs)

@@ -40,7 +40,7 @@ def begin() -> Question:
 
 
 def finish(question: Question, *, has_databases: bool = True) -> dict[str, int]:
-    """How much is set aside by kind, HEALTH_TIMEOUT after it was asked at most; as before where a store is away.
+    """How much is set aside by kind, at most HEALTH_TIMEOUT later; as much as before where a store is away.
 
     Without `has_databases` these are away, and are not asked once more.
     """

@@ -14,6 +14,7 @@ from jobqueue.sql.replicas import is_configured, replicas
 OUTAGES = (BrokerUnavailable, DatabaseError, InterfaceError)
 # What the statements and the triggers are written for.
 _VENDORS = ("postgresql", "sqlite")
+_OTHERS = ("mysql", "oracle", "dummy")
 
 
 def databases() -> list[str]:
@@ -25,16 +26,23 @@ def databases() -> list[str]:
     if named:
         return list(named)
     read_only = replicas()
-    return [using for using in connections if using not in read_only and _holds_jobs(using)]
+    return [using for using in connections if using not in read_only and holds_jobs(using)]
 
 
-def _holds_jobs(using: str) -> bool:
+def holds_jobs(using: str) -> bool:
+    """Whether the job queue's tables are there, as the settings and the routers say."""
     return is_configured(using) and bool(router.allow_migrate_model(using, apps.get_model("jobqueue", "Job")))
 
 
 def can_serve(using: str) -> bool:
     """Whether jobs can be served there; `check` refuses other kinds of databases that are to be."""
-    return connections[using].vendor in _VENDORS
+    return vendor_of(using) in _VENDORS
+
+
+def vendor_of(using: str) -> str:
+    """What kind of database it is. Of those that are not served no driver is loaded: it may not be there."""
+    kind = str(connections.settings[using]["ENGINE"]).rpartition(".")[2]
+    return kind if kind in _OTHERS else connections[using].vendor
 
 
 def for_each_database(step: Callable[[str], object]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import DatabaseError
 
 from jobqueue.sql.statements import OF_ONE_JOB, Statement
+from jobqueue.sql.writing import run_when_free
 
 # Where a connection keeps its cursors, and from how many characters of a parameter on it does not.
 _KEPT = "_jobqueue_cursor"
@@ -38,10 +39,7 @@ def run(connection: Any, statement: Statement) -> list[tuple[Any, ...]]:
     sql, parameters = statement
     # Who put another `cursor` in its place, a test for instance, is asked.
     if connection.vendor != "postgresql" or "cursor" in vars(connection) or _is_large(parameters):
-        with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-            return rows
+        return run_when_free(connection.alias, lambda: _run_plainly(connection, sql, parameters))
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_thread_sharing()
@@ -51,6 +49,13 @@ def run(connection: Any, statement: Statement) -> list[tuple[Any, ...]]:
     if may_prepare and sql in OF_ONE_JOB and not connection.queries_logged:
         return _run_prepared(connection, sql, parameters)
     return _run_kept(connection, sql, parameters, _KEPT)
+
+
+def _run_plainly(connection: Any, sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _run_prepared(connection: Any, sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:

@@ -55,7 +55,7 @@ class TolerantQuerySet(models.QuerySet[_Row]):
         self._iterable_class = TolerantIterable
 
 
-def _holds_other_kinds(rows: list[Any]) -> bool:
+def _holds_other_kinds(rows: list[models.Model]) -> bool:
     """Whether a column of one of these rows holds what it is not for: SQLite keeps anything anywhere."""
     if not rows:
         return False

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from jobqueue import plain_rq
 from jobqueue.broker import queues
@@ -21,6 +22,8 @@ from jobqueue.delivery.apart import blame, take_apart
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.sql.databases import databases
+from jobqueue.sql.writing import writing
 from jobqueue.worker.telling import News, Teller
 
 logger = logging.getLogger(__name__)
@@ -43,6 +46,8 @@ class Identity:
     id: uuid.UUID
     name: str
     queues: Sequence[str] = field(default_factory=tuple)
+    absent: set[str] = field(default_factory=set, compare=False)
+    """Databases that have no row of it yet: what it claimed there would be taken for a lost worker's."""
 
 
 class Claim(NamedTuple):
@@ -176,10 +181,16 @@ def _ask_rows(
         logger.error("dropped %d messages of the unknown database %r", len(messages), using)
         return _Answer([], dropped=messages)
     try:
+        if using in identity.absent:
+            raise OperationalError(f"the database {using!r} does not know this worker yet")
         if _careful_until and time.monotonic() < _careful_until.get(using, 0.0):
             return _claim_apart(using, messages, identity, limits)
         return _claim_rows(using, messages, identity, limits)
     except Exception as error:
+        if using not in databases():
+            # Back at the front of its queue it would come first again and again.
+            logger.error("dropped %d messages of the database %r: %s", len(messages), using, error)
+            return _Answer([], dropped=messages)
         if may_be_of_a_row(error):
             _careful_until[using] = time.monotonic() + _CAREFUL_FOR
             return _claim_apart(using, messages, identity, limits)
@@ -199,7 +210,7 @@ def _claim_rows(
         rows = transitions.claim(jobs, keys, identity.id, unreadable)
     else:
         # Redis counted already; but a Redis that was emptied does not know what runs.
-        with transaction.atomic(using=using):
+        with writing(using):
             allowed = jobs.within_limits([(m.queue, m.job_id, m.attempt) for m in messages], concurrency)
             rows = transitions.claim(jobs, allowed, identity.id, unreadable)
     for job_id, error in unreadable:
@@ -214,7 +225,7 @@ def _claim_apart(
 
     def claim_some(some: Sequence[Message]) -> _Answer:
         # SQLite commits what it then cannot give back as text.
-        with transaction.atomic(using=using):
+        with writing(using):
             return _claim_rows(using, some, identity, limits)
 
     found = take_apart(messages, claim_some)
@@ -278,7 +289,7 @@ def _drop(messages: Sequence[Message], using: str, identity: Identity, teller: T
     if using in connections:
         try:
             outbox.unpublish([_key(message) for message in messages], using)
-        except (DatabaseError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
             logger.warning("the relay will miss the dropped messages later: %s", error)
 
 

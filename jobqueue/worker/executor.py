@@ -17,6 +17,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
+from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.worker import children, loops, processes
 from jobqueue.worker.board import Slot
 from jobqueue.worker.claim_loop import ClaimLoop
@@ -25,6 +26,7 @@ from jobqueue.worker.cores import Affinity
 from jobqueue.worker.in_hand import WORKER_STOPPED, InHand
 from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.loops import Loop
+from jobqueue.worker.neighbours import Neighbours
 from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB, Options
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.relay import Relay
@@ -78,7 +80,7 @@ class Executor:
             in_hand=self._in_hand,
             threads=self._threads,
             decisions=self._decisions,
-            unfit=UnfitJobs(self.identity, self._teller, self._give_up),
+            unfit=UnfitJobs(self.identity, self._teller, self._in_hand.take, self._settler.put),
             affinity=self._affinity,
             stop=self._stop,
             slot=self.slot,
@@ -88,6 +90,7 @@ class Executor:
         """Work until asked to stop, or until burst, max_jobs or max_idle_time end it; the exit code."""
         self._stop.listen()
         _keep_connections()
+        wait_for_locks_in_this_process()
         worker = _row_of(self.id, self.options)
         if not self._register(worker):
             return 0
@@ -103,12 +106,11 @@ class Executor:
     # Start ----------------------------------------------------------------------------------------
 
     def _register(self, worker: Worker) -> bool:
-        """Write the worker's row, however long the database is away; False if asked to stop meanwhile."""
+        """Write the worker's row, however long the databases are away; False if asked to stop meanwhile."""
         while not self._stop.is_asked:
             try:
-                for using in databases():
-                    loops.register(worker, using)
                 self._decisions.read()
+                loops.register_where_possible(worker, self.identity.absent)
                 return True
             except OUTAGES as error:
                 logger.warning("waiting for the database: %s: %s", type(error).__name__, error)
@@ -118,10 +120,10 @@ class Executor:
 
     def _start_threads(self, worker: Worker) -> None:
         self._loops = [
-            Loop("heartbeat", loops.heartbeat(worker, self.slot.alive)),
+            Loop("heartbeat", loops.heartbeat(worker, self.slot.alive, self.identity.absent)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
-            Loop("rescue", loops.rescuer(self.options.queues)),
+            Loop("rescue", loops.rescuer(self.options.queues, _neighbours_of(worker, self.options))),
             Loop("queue decisions", self._read_decisions),
         ]
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
@@ -149,11 +151,6 @@ class Executor:
         self.slot.settled(len(counted) - failed, failed)
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
-
-    def _give_up(self, claimed: Claim, outcome: Outcome) -> None:
-        """Have the outcome of a claim settled that no thread took up."""
-        self._in_hand.take([claimed])
-        self._settler.put(outcome)
 
     def _enforce_limits(self) -> float:
         if self._stop.is_overdue():
@@ -236,6 +233,11 @@ class Executor:
                 Worker.objects.using(using).filter(pk=self.id).delete()
         except OUTAGES as error:
             logger.warning("could not hand %d jobs back: %s: %s", len(left), type(error).__name__, error)
+
+
+def _neighbours_of(worker: Worker, options: Options) -> Neighbours | None:
+    """One executor of each worker looks out for other installations."""
+    return Neighbours(worker) if options.reconciles else None
 
 
 def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:

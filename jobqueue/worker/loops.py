@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models.functions import Now
 
 from jobqueue import plain_rq
-from jobqueue.broker import strange_keys
+from jobqueue.broker import set_aside, strange_keys
 from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
 from jobqueue.counts import triggers
@@ -22,7 +22,9 @@ from jobqueue.delivery import rescue
 from jobqueue.delivery.watch import Watch
 from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
-from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
+from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, for_each_database
+from jobqueue.sql.writing import writing
+from jobqueue.worker.neighbours import Neighbours
 
 logger = logging.getLogger(__name__)
 
@@ -118,13 +120,20 @@ class Loop(threading.Thread):
         self._failing = True
 
 
-def heartbeat(worker: Worker, written: Callable[[], None] = lambda: None) -> Callable[[], float]:
-    """Writes the worker's sign of life, in every database whose jobs it serves; then calls `written`."""
+def heartbeat(
+    worker: Worker, written: Callable[[], None] = lambda: None, absent: set[str] | None = None
+) -> Callable[[], float]:
+    """Writes the worker's sign of life, in every database whose jobs it serves; then calls `written`.
+
+    Of `absent`, the databases that have no row of it yet, those go that have one now.
+    """
 
     def beat(using: str) -> None:
         changed = Worker.objects.using(using).filter(pk=worker.pk).update(heartbeat_at=Now())
         if not changed:
             register(worker, using)
+        if absent:
+            absent.discard(using)
 
     def body() -> float:
         for_each_database(beat)
@@ -136,7 +145,7 @@ def heartbeat(worker: Worker, written: Callable[[], None] = lambda: None) -> Cal
 
 def register(worker: Worker, using: str) -> None:
     """Write the worker's row in one database."""
-    with transaction.atomic(using=using):
+    with writing(using):
         Worker.objects.using(using).update_or_create(
             pk=worker.pk,
             defaults={
@@ -150,10 +159,25 @@ def register(worker: Worker, using: str) -> None:
         )
 
 
-def rescuer(queues: Sequence[str] = ()) -> Callable[[], float]:
+def register_where_possible(worker: Worker, absent: set[str]) -> None:
+    """Write the worker's row in every database; `absent` gets those that are away. Raises if all are."""
+    for using in databases():
+        try:
+            register(worker, using)
+            absent.discard(using)
+        except OUTAGES as error:
+            absent.add(using)
+            if len(absent) == len(databases()):
+                raise
+            logger.warning("beginning without the database %r: %s: %s", using, type(error).__name__, error)
+            close_broken_connections()
+
+
+def rescuer(queues: Sequence[str] = (), neighbours: Neighbours | None = None) -> Callable[[], float]:
     """Brings back the jobs of silent workers, also foreign ones, and keeps the counts of jobs short.
 
-    Looks over the keys in Redis too, and after what waits in these queues for a scheduler of RQ's.
+    Looks over the keys in Redis too, after what waits in these queues for a scheduler of RQ's, and for the
+    workers of another installation.
     """
 
     watches: dict[str, Watch] = {}
@@ -165,10 +189,13 @@ def rescuer(queues: Sequence[str] = ()) -> Callable[[], float]:
 
     def body() -> float:
         for_each_database(look_into)
-        strange_keys.look_over()
         rescue.sweep(get_settings().heartbeat_interval)
         plain_rq.look_after_strays(queues)
         plain_rq.look_after_due()
+        if neighbours is not None:
+            neighbours.look()
+        strange_keys.look_over()
+        set_aside.forget_gone()
         return get_settings().heartbeat_interval
 
     return body

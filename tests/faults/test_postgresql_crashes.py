@@ -6,13 +6,10 @@ On a server of its own, whose commits reach the disk only if they wait for it. C
 
 from __future__ import annotations
 
-import shutil
 import signal
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +21,7 @@ from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.jobs import cancel, enqueue, enqueue_many
 from jobqueue.models import Job
 from tests.conftest import StartWorker, wait_until
-from tests.faults.crashes import CrashingPostgreSQL
+from tests.faults.crashes import CrashingPostgreSQL, crashing_postgresql
 from tests.faults.steps import ONE_JOB, QUICK
 from tests.workload.fixtures import Workload, note, wait_until_done
 
@@ -39,16 +36,8 @@ LOAD = 50
 
 @pytest.fixture(scope="module")
 def _server() -> Iterator[CrashingPostgreSQL]:
-    # Not in a folder of pytest's, which nobody else may enter: PostgreSQL is another user.
-    folder = Path(tempfile.mkdtemp(prefix="spendsync-crash-"))
-    folder.chmod(0o755)
-    server = CrashingPostgreSQL(folder)
-    try:
-        server.start()
+    with crashing_postgresql() as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
 
     needed = [line for line in metadata.splitlines() if line.startswith(("Requires-Dist", "Provides-Extra"))]
     assert needed == [
+        "Requires-Dist: asgiref<4,>=3.8.1",
         "Requires-Dist: django-rq<5,>=4.2",
         "Requires-Dist: django<7,>=5.2",
         "Requires-Dist: redis[hiredis]<9,>=7",

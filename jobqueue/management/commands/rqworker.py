@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import connections
 from django_rq.management.commands.rqworker import Command as DjangoRQCommand
 from django_rq.workers import get_worker
 
-from jobqueue.broker import server
+from jobqueue.broker.connections import as_unavailable
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.sql.databases import databases
-from jobqueue.worker import options, supervisor
+from jobqueue.exceptions import BrokerUnavailable, CannotStart
+from jobqueue.management import preconditions
+from jobqueue.sql.writing import wait_for_locks_in_this_process
+from jobqueue.worker import options, start, supervisor, terminal
 from jobqueue.worker.options import Options
 from jobqueue.worker.supervisor import SupervisorWorker
 
@@ -50,15 +50,16 @@ class Command(DjangoRQCommand):
 
     def handle(self, *args: str, **given: Any) -> None:
         """Run the worker; the exit code is 0 only for a stop that was asked for."""
-        queues = self._check(args, given)
+        wait_for_locks_in_this_process()
         supervisor.end_when_asked_to_stop()
+        queues = self._check(args, given)
         if given["pid"]:
             Path(given["pid"]).expanduser().write_text(str(os.getpid()))
         level = {0: "WARNING", 1: "INFO"}.get(given["verbosity"], "DEBUG")
-        for name in ("jobqueue", "rq.worker"):
-            logging.getLogger(name).setLevel(level)
-        self._wait_for_redis()
-        worker = self._worker(queues, given)
+        is_shown_here = terminal.show_log(level, is_default=given["verbosity"] == 1)
+        worker = self._worker_once_servers_are_there(queues, given)
+        if is_shown_here and given["verbosity"] and isinstance(worker, SupervisorWorker):
+            self.stderr.write(terminal.banner(worker.options), str)
         connections.close_all()
         worker.work(
             burst=given["burst"],
@@ -67,6 +68,19 @@ class Command(DjangoRQCommand):
             max_idle_time=given["max_idle_time"],
         )
         sys.exit(getattr(worker, "exit_code", 0))
+
+    def _worker_once_servers_are_there(self, queues: list[str], given: dict[str, Any]) -> Worker:
+        while True:
+            try:
+                start.wait_for_servers(queues)
+                with as_unavailable():
+                    return self._worker(queues, given)
+            except CannotStart as error:
+                raise CommandError(str(error)) from error
+            except BrokerUnavailable as error:
+                # It was there a moment ago, and RQ asks it once more.
+                logger.warning("waiting for Redis: %s", error)
+                time.sleep(0.5)
 
     def _worker(self, queues: list[str], given: dict[str, Any]) -> Worker:
         worker = get_worker(
@@ -85,6 +99,9 @@ class Command(DjangoRQCommand):
 
     def _check(self, names: tuple[str, ...], given: dict[str, Any]) -> list[str]:
         _check_settings()
+        # Also where the system's checks are skipped.
+        for refusal in preconditions.refusals():
+            raise CommandError(refusal)
         configured = list(django_settings.RQ_QUEUES)
         unknown = [name for name in names if name not in configured]
         if unknown:
@@ -95,20 +112,7 @@ class Command(DjangoRQCommand):
             options.check(given)
         except ValueError as error:
             raise CommandError(str(error)) from error
-        for using in databases():
-            _check_tables(using)
         return list(names) or configured
-
-    def _wait_for_redis(self) -> None:
-        told = False
-        while True:
-            try:
-                return server.ping("work")
-            except BrokerUnavailable as error:
-                if not told:
-                    logger.warning("waiting for Redis: %s", error)
-                told = True
-                time.sleep(0.5)
 
 
 def _check_settings() -> None:
@@ -121,16 +125,3 @@ def _check_settings() -> None:
         raise CommandError(
             f"JOBQUEUE DATABASES names {', '.join(unknown)}; DATABASES has: {', '.join(connections)}"
         )
-
-
-def _check_tables(using: str) -> None:
-    executor = MigrationExecutor(connections[using])
-    targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "jobqueue"]
-    if not executor.migration_plan(targets):
-        return
-    if using == DEFAULT_DB_ALIAS:
-        raise CommandError("the job queue's tables are missing or old; run: manage.py migrate")
-    raise CommandError(
-        f"the job queue's tables are missing or old in the database {using!r}; "
-        f"run: manage.py migrate --database {using}"
-    )

@@ -9,6 +9,7 @@ from django.conf import LazySettings
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from jobqueue.broker import neighbours
 from jobqueue.models import Queue
 from jobqueue.testing import drain
 from spendsync_site.demo.processes import LOOPBACK, free_port
@@ -73,6 +74,14 @@ def test_without_redis_the_page_works_and_says_so(admin_client: Client, use_redi
     answer = admin_client.get(COUNTS).json()
     assert (answer["queues"]["email"]["completed"], answer["queues"]["email"]["failed"]) == ("–", "1")
     assert "Redis cannot be reached" in answer["notice"]
+
+
+def test_another_installation_on_the_same_redis_is_named_with_the_cure(admin_client: Client) -> None:
+    neighbours.warn("Two installations: set another REDIS_JOB_QUEUE_DB. <b>")
+
+    assert admin_client.get(COUNTS).json()["notice"].startswith("Two installations")
+    page = admin_client.get("/admin/jobqueue/queue/").content.decode()
+    assert "set another REDIS_JOB_QUEUE_DB. &lt;b&gt;" in page
 
 
 def test_with_redis_there_is_no_notice(admin_client: Client) -> None:

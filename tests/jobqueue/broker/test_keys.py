@@ -51,6 +51,8 @@ def test_no_key_ever_changes() -> None:
         "counters": "rq:jobqueue:counters",
         "lead": "rq:jobqueue:lead",
         "swept": "rq:jobqueue:swept",
+        "alive": "rq:jobqueue:alive",
+        "shared": "rq:jobqueue:shared",
         "aside": "rq:jobqueue:set-aside:it:",
         "aside_names": "rq:jobqueue:set-aside:names:",
         "aside_notes": "rq:jobqueue:set-aside:notes",

@@ -1,0 +1,77 @@
+"""What a project must be like: `check` says what is wrong and how to cure it; no worker starts before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.checks import CheckMessage, run_checks
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from jobqueue.sql import replicas
+
+
+def _found() -> list[CheckMessage]:
+    return run_checks(tags=["jobqueue"])
+
+
+@pytest.fixture
+def set_database(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Changes settings of a database, as a project might have them."""
+
+    def change(alias: str, **changes: Any) -> None:
+        monkeypatch.setitem(connections.settings, alias, connections.settings[alias] | changes)
+        replicas._replicas.cache_clear()
+
+    return change
+
+
+def test_times_without_a_zone_are_an_error_with_the_cure(settings: LazySettings) -> None:
+    settings.USE_TZ = False
+    [message] = _found()
+    assert message.id == "jobqueue.E030"
+    assert message.hint == "Set USE_TZ = True. TIME_ZONE may stay what it is."
+
+
+def test_a_worker_refuses_times_without_a_zone_in_the_same_words(settings: LazySettings) -> None:
+    settings.USE_TZ = False
+    [message] = _found()
+    with pytest.raises(CommandError) as refused:
+        call_command("rqworker", "email")
+    assert str(refused.value) == f"{message.msg}. {message.hint}"
+
+
+@pytest.mark.parametrize("kind", ["mysql", "oracle"])
+def test_a_database_that_is_not_served_needs_no_driver_to_be_refused(kind: str, set_database: Any) -> None:
+    set_database("other", ENGINE=f"django.db.backends.{kind}")
+    [message] = _found()
+    assert message.id == "jobqueue.E008"
+    assert f"{kind} is not served" in message.msg
+
+
+def test_a_project_without_a_database_is_an_error(set_database: Any) -> None:
+    for alias in connections:
+        set_database(alias, ENGINE="django.db.backends.dummy")
+    [message] = _found()
+    assert message.id == "jobqueue.E031"
+
+
+@pytest.mark.parametrize("queue", [{}, {"HOST": "localhost"}, {"UNIX_SOCKET_PATH": "/run/redis"}, None])
+def test_a_queue_without_the_place_of_its_redis_is_an_error(settings: LazySettings, queue: Any) -> None:
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "new": queue}
+    [message] = _found()
+    assert message.id == "jobqueue.E032"
+    assert message.msg == "RQ_QUEUES['new'] does not say where Redis is"
+
+
+def test_sqlite_without_options_is_a_warning_with_what_to_copy(set_database: Any) -> None:
+    set_database("other", ENGINE="django.db.backends.sqlite3", OPTIONS={})
+    if connections["other"].vendor != "sqlite":
+        del connections["other"]
+    [message] = _found()
+    assert message.id == "jobqueue.W030"
+    assert "'other'" in message.msg
+    assert '"transaction_mode": "IMMEDIATE"' in str(message.hint)
+    assert "journal_mode=WAL" in str(message.hint)

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin import set_aside
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.explain import serving_workers
 from jobqueue.admin.limits import LimitsForm, limits_of
@@ -174,6 +175,7 @@ class QueueAdmin(QueueModelAdmin):
         context = getattr(response, "context_data", None) or {}
         if "cl" in context:
             context["live"]["notice"] = context["cl"].notice
+            context["set_aside"] = set_aside.notice(request, self.admin_site)
         return response
 
     # Limits ---------------------------------------------------------------------------------------

@@ -72,13 +72,13 @@ def check_queues() -> QueuesHealth:
 
 def count_jobs() -> Answered[dict[str, QueueCounts]]:
     """The counts of open jobs, HEALTH_TIMEOUT at most, also while somebody has a table locked."""
-    return ask_here("the database", _count) if _keeps_to_the_time() else _database_counts.ask()
+    return ask_here("the database", _count) if keeps_to_the_time() else _database_counts.ask()
 
 
 def is_ready() -> bool:
     """Whether Redis and the database answer."""
     asked = _redis_answers.begin()
-    answered = ask_here("the database", _select_one) if _keeps_to_the_time() else _database_answers.ask()
+    answered = ask_here("the database", _select_one) if keeps_to_the_time() else _database_answers.ask()
     return answered.is_there and _redis_answers.finish(asked).is_there
 
 
@@ -123,7 +123,7 @@ def _select_one_and_close() -> None:
         connections.close_all()
 
 
-def _keeps_to_the_time() -> bool:
+def keeps_to_the_time() -> bool:
     """Whether all databases are files, for whose locks a statement waits no longer than it is told to.
 
     Nor would another thread see what a test has not committed.

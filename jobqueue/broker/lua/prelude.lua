@@ -229,6 +229,10 @@ local function is_ours(message)
   if not job or #job > <<job_digits>> or #attempt > <<attempt_digits>> then
     return false
   end
+  -- As texts: Lua's numbers are not exact there.
+  if #job == <<job_digits>> and job > '<<most_jobs>>' then
+    return false
+  end
   -- The same job under another spelling would be another message; and so large is no id of a row.
   if string.match(message, '^0%d') or string.match(attempt, '^0%d') or #job == 19 and job > '9223372036854775807' then
     return false

@@ -48,7 +48,7 @@ class JobQueueCollector(Collector):
         read = _counters.finish(asked)
         yield from _counter_families(read.answer or {})
         if counted.answer is not None:
-            yield _jobs_gauge(counted.answer)
+            yield _jobs_gauge(counted.answer.queues)
         up = GaugeMetricFamily("jobqueue_up", "Whether the store could be read", labels=["store"])
         up.add_metric(["redis"], int(read.is_there))
         up.add_metric(["database"], int(counted.is_there))

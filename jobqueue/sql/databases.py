@@ -24,9 +24,20 @@ def databases() -> list[str]:
     """
     named = get_settings().databases
     if named:
-        return list(named)
-    read_only = replicas()
-    return [using for using in connections if using not in read_only and _holds_jobs(using)]
+        found = list(named)
+    else:
+        read_only = replicas()
+        found = [using for using in connections if using not in read_only and _holds_jobs(using)]
+    return [using for using in found if using not in _left_out] if _left_out else found
+
+
+# What this worker was told to leave alone: nothing that it waits for would help there.
+_left_out: set[str] = set()
+
+
+def leave_out(using: str) -> None:
+    """Serve the jobs of this database no more, in this process and those that it forks."""
+    _left_out.add(using)
 
 
 def _holds_jobs(using: str) -> bool:

@@ -21,7 +21,8 @@ from jobqueue.broker import server
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.management import preconditions
-from jobqueue.sql.databases import databases
+from jobqueue.sql import read_only
+from jobqueue.sql.databases import databases, leave_out
 from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.worker import options, supervisor, terminal
 from jobqueue.worker.options import Options
@@ -104,6 +105,7 @@ class Command(DjangoRQCommand):
             raise CommandError(str(error)) from error
         for using in databases():
             _check_tables(using)
+        _leave_out_what_is_refused()
         return list(names) or configured
 
     def _wait_for_redis(self) -> None:
@@ -128,6 +130,18 @@ def _check_settings() -> None:
         raise CommandError(
             f"JOBQUEUE DATABASES names {', '.join(unknown)}; DATABASES has: {', '.join(connections)}"
         )
+
+
+def _leave_out_what_is_refused() -> None:
+    """One database of several that takes no writes does not keep the jobs of the others waiting."""
+    served = databases()
+    refused = {using: why for using in served if (why := read_only.why_not_written(using))}
+    sentences = [read_only.sentence(using, why) for using, why in refused.items()]
+    if refused and len(refused) == len(served):
+        raise CommandError("; ".join(sentences))
+    for using, text in zip(refused, sentences, strict=True):
+        logger.warning("set aside: %s. The others are served", text)
+        leave_out(using)
 
 
 def _check_tables(using: str) -> None:

@@ -69,6 +69,8 @@ class Settings:
     """Seconds after publication from which a job that Redis does not know is published again."""
     unknown_processor_timeout: float = 3600.0
     """Seconds until a job fails that no worker knows: its processor, or one that takes its payload."""
+    outage_retry_for: float = 3600.0
+    """Seconds for which a job that meets a database which is away, full or locked waits at no cost."""
     reconcile_interval: float = 30.0
     """Seconds between two runs of the registered reconcilers inside the workers; 0 switches them off."""
     health_timeout: _PositiveSeconds = 1.5

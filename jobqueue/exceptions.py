@@ -83,6 +83,10 @@ class BrokerUnavailable(JobQueueError):
     """Redis cannot be reached, or did not answer in time."""
 
 
+class DatabaseUnavailable(JobQueueError):
+    """A job met a database that is away, busy or full. It names the failed attempt; no job is given it."""
+
+
 class MissingExtra(JobQueueError, ImportError):
     """A part of the job queue was asked for whose packages are not installed; the message names the extra."""
 
@@ -91,6 +95,10 @@ class MissingExtra(JobQueueError, ImportError):
             f"{part} needs {package}, which is not installed: install the job queue with its extra "
             f"{extra!r}, as in pip install 'spendsync-job-queue[{extra}]'"
         )
+
+
+class CannotStart(JobQueueError):
+    """A worker cannot begin, and waiting would not help: the text names the setting that does."""
 
 
 class Discard(Exception):  # noqa: N818 - a word of the domain, not an error of ours

@@ -11,7 +11,16 @@ from jobqueue.admin.words import absolute, exact_span, relative, span
 from jobqueue.broker import limits
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, UnknownProcessor
-from jobqueue.models import SKIPPED_PREFIX, UNKNOWN_PREFIX, Attempt, Job, Queue, Worker, alias_of
+from jobqueue.models import (
+    OUTAGE_PREFIX,
+    SKIPPED_PREFIX,
+    UNKNOWN_PREFIX,
+    Attempt,
+    Job,
+    Queue,
+    Worker,
+    alias_of,
+)
 from jobqueue.registry import get_processor
 from jobqueue.sql.clock import database_now
 
@@ -128,6 +137,9 @@ def _unknown(job: Job, facts: Facts) -> str:
 
 def _delayed(job: Job, facts: Facts) -> str:
     when = relative(job.run_at, facts.now)
+    if job.reason.startswith(OUTAGE_PREFIX):
+        why = job.reason.removeprefix(OUTAGE_PREFIX).removesuffix(".")
+        return f"Waits for the database, and runs again {when} without having used up an attempt: {why}."
     if job.attempt > 1 and job.failures and facts.last_error:
         return f"Retry {job.failures} of {facts.max_retries} {when} after {facts.last_error}."
     if job.attempt > 1 and job.reason:

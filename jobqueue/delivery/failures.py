@@ -29,6 +29,19 @@ def log_retry(job: Job, text: str, delay: timedelta) -> None:
     )
 
 
+def log_outage(job: Job, text: str, delay: timedelta) -> None:
+    """The job met a database that cannot be used for now; `text` says so."""
+    logger.warning(
+        "job %d (%s) in attempt %d %s; it runs again in %.3g s, at no cost",
+        job.pk,
+        job.processor,
+        job.attempt,
+        _line(text),
+        delay.total_seconds(),
+        extra=_ids(job),
+    )
+
+
 def log_other_time(job: Job, text: str, delay: timedelta) -> None:
     """The job asked for another time, without having failed."""
     logger.info(

@@ -2,7 +2,14 @@
 
 from jobqueue.models.attempt import Attempt
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
-from jobqueue.models.querysets import SKIPPED_PREFIX, UNKNOWN_PREFIX, JobManager, JobQuerySet, subject_of
+from jobqueue.models.querysets import (
+    OUTAGE_PREFIX,
+    SKIPPED_PREFIX,
+    UNKNOWN_PREFIX,
+    JobManager,
+    JobQuerySet,
+    subject_of,
+)
 from jobqueue.models.queue import Queue
 from jobqueue.models.saving import AtomicSaveMixin
 from jobqueue.models.tally import JobTally
@@ -11,6 +18,7 @@ from jobqueue.models.written import WrittenManager, alias_of
 
 __all__ = [
     "SKIPPED_PREFIX",
+    "OUTAGE_PREFIX",
     "UNKNOWN_PREFIX",
     "AtomicSaveMixin",
     "Attempt",

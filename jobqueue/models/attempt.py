@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from datetime import datetime
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models.job import Job
 from jobqueue.models.written import WrittenManager
 from jobqueue.sql.tolerant import TolerantQuerySet
@@ -32,6 +34,32 @@ class AttemptQuerySet(TolerantQuerySet["Attempt"]):
             worker_name=worker_name,
             started_at=job.started_at,
         )
+
+    def outage_of(self, job: Job) -> datetime | None:
+        """Since when each run of this job, up to the last one, has met a database that was away."""
+        return self._outages(job).values_list("started_at", flat=True).first()
+
+    def record_outage(
+        self, job: Job, *, error_class: str, message: str, worker_name: str, traceback: str = ""
+    ) -> None:
+        """Write down that this attempt met a database that was away: one row for all such runs in a row.
+
+        It has the number of the last of them, and started when the first was written down.
+        """
+        values = {
+            "message": message,
+            "traceback": traceback,
+            "worker_name": worker_name,
+            "finished_at": Now(),
+        }
+        if not self._outages(job).update(number=job.attempt, **values):
+            self.create(
+                job_id=job.pk, number=job.attempt, error_class=error_class, started_at=Now(), **values
+            )
+
+    def _outages(self, job: Job) -> Self:
+        last_two = (job.attempt - 1, job.attempt)  # the same one again after a hand-back
+        return self.filter(job_id=job.pk, number__in=last_two, error_class=DatabaseUnavailable.__name__)
 
 
 _ManagerOfAttempts = models.Manager.from_queryset(AttemptQuerySet)

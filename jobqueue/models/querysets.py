@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SKIPPED_PREFIX = "skipped: "
 UNKNOWN_PREFIX = "no worker knows it: "
+OUTAGE_PREFIX = "waits for the database: "
 _BATCH = 500
 
 

@@ -10,11 +10,9 @@ from django.db import connections
 
 _REFUSED = """
     SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', (
-        SELECT string_agg(name, ', ' ORDER BY name) FROM unnest(%s::text[]) AS name
-        WHERE to_regclass(name) IS NOT NULL AND NOT (
-            has_table_privilege(to_regclass(name), 'SELECT') AND has_table_privilege(to_regclass(name), 'INSERT')
-            AND has_table_privilege(to_regclass(name), 'UPDATE') AND has_table_privilege(to_regclass(name), 'DELETE')
-        )
+        SELECT string_agg(DISTINCT name, ', ')
+        FROM unnest(%s::text[]) AS name, unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS right_to
+        WHERE to_regclass(name) IS NOT NULL AND NOT has_table_privilege(to_regclass(name), right_to)
     )
 """
 
@@ -38,8 +36,8 @@ def why_not_written(using: str) -> str:
 def sentence(using: str, why: str) -> str:
     """What people are told, with the settings that help."""
     return (
-        f"the jobs of the database {using!r} cannot be run: {why}. Give its user the rights, or name the databases "
-        'whose jobs are to be run in JOBQUEUE["DATABASES"]'
+        f"the jobs of the database {using!r} cannot be run: {why}. Give its user the rights, "
+        'or name the databases whose jobs are to be run in JOBQUEUE["DATABASES"]'
     )
 
 

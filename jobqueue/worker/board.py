@@ -6,13 +6,13 @@ Nothing is locked: every field is one machine word with one writer at a time.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.sharedctypes import RawArray
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 
 class _Place(ctypes.Structure):
@@ -98,13 +98,24 @@ class Slot:
                 os.write(self.wake_end, b"r")
 
 
+_Shared = TypeVar("_Shared", bound=ctypes.Structure)
+
+
+def _shared(kind: type[_Shared], count: int) -> ctypes.Array[_Shared]:
+    """So many of them, in memory that belongs to no file.
+
+    `multiprocessing` has the like, and wants a folder for its file: /dev/shm, which small containers lack.
+    """
+    return (kind * count).from_buffer(mmap.mmap(-1, ctypes.sizeof(kind) * count))
+
+
 class Board:
     """Places for executors, numbered from 0, in memory that processes forked later share."""
 
     def __init__(self, places: int, threads: int, wake_end: int | None = None) -> None:
         """`threads` in each place; an executor that retires writes to `wake_end`, the end of a pipe."""
-        self._places = RawArray(_Place, places)
-        self._threads = [RawArray(_Thread, threads) for _ in range(places)]
+        self._places = _shared(_Place, places)
+        self._threads = [_shared(_Thread, threads) for _ in range(places)]
         self._wake_end = wake_end
 
     def __len__(self) -> int:

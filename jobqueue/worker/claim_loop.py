@@ -20,6 +20,7 @@ from jobqueue.worker.cores import Affinity
 from jobqueue.worker.in_hand import WORKER_STOPPED, InHand
 from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.options import EXIT_RETIRED, Options
+from jobqueue.worker.pauses import GrowingPauses
 from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
 from jobqueue.worker.threads import STALLED_AFTER, JobThreads
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 # How often an idle executor looks without a bell: a token can be lost with its Redis, or with who took it.
 _LOOK_EVERY = 1.0
 _LOOK_AT_MEMORY_EVERY = 1.0
+# While Redis or a database is away the pauses between two tries grow from one to the other.
+_PAUSE_AFTER_ERROR = 1.0
+_LONGEST_PAUSE = 4.0
 _LOOK_AT_THREADS_EVERY = 0.02
 _NO_THREAD_FREE = "handed back: no thread got free"
 
@@ -88,6 +92,7 @@ class ClaimLoop:
 
     def __post_init__(self) -> None:
         self._bell: Bell | None = None
+        self._pauses = GrowingPauses(_PAUSE_AFTER_ERROR, _LONGEST_PAUSE)
         self._memory = _MemoryGauge(self.options.max_memory)
 
     def run(self) -> int:
@@ -119,7 +124,7 @@ class ClaimLoop:
             close_broken_connections()
             self.in_hand.compare_soon()
             self.affinity.adapt(is_crowded=False)
-            self.stop.wake.wait(1.0)
+            self.stop.wake.wait(self._pauses.after_failure())
             return state
 
     # Claim ----------------------------------------------------------------------------------------
@@ -191,6 +196,7 @@ class ClaimLoop:
                 return state, []
         wanted = Wanted(room, asked, self.decisions.limits, self.threads.free)
         batch = claiming.claim(self.identity, wanted, self.teller)
+        self._pauses.reset()
         return _state_after(batch, room, leaves_out), batch.jobs
 
     def _without_limited(self, served: list[str]) -> list[str]:

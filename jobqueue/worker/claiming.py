@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from jobqueue import plain_rq
 from jobqueue.broker import queues
@@ -21,6 +21,7 @@ from jobqueue.delivery.apart import blame, take_apart
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.sql.databases import is_left_out
 from jobqueue.sql.writing import writing
 from jobqueue.worker.telling import News, Teller
 
@@ -44,6 +45,8 @@ class Identity:
     id: uuid.UUID
     name: str
     queues: Sequence[str] = field(default_factory=tuple)
+    absent: set[str] = field(default_factory=set, compare=False)
+    """Databases that have no row of it yet: what it claimed there would be taken for a lost worker's."""
 
 
 class Claim(NamedTuple):
@@ -176,7 +179,12 @@ def _ask_rows(
     if using not in connections:
         logger.error("dropped %d messages of the unknown database %r", len(messages), using)
         return _Answer([], dropped=messages)
+    if is_left_out(using):
+        # Put back they would stand in the way of others; who serves that database publishes them again.
+        return _Answer([], dropped=messages)
     try:
+        if using in identity.absent:
+            raise OperationalError(f"the database {using!r} does not know this worker yet")
         if _careful_until and time.monotonic() < _careful_until.get(using, 0.0):
             return _claim_apart(using, messages, identity, limits)
         return _claim_rows(using, messages, identity, limits)
@@ -276,7 +284,7 @@ def _drop(messages: Sequence[Message], using: str, identity: Identity, teller: T
     """
     logger.debug("dropped %d messages", len(messages))
     teller.tell(News([(message, False) for message in messages], identity.id.hex))
-    if using in connections:
+    if using in connections and not is_left_out(using):
         try:
             outbox.unpublish([_key(message) for message in messages], using)
         except (DatabaseError, InterfaceError) as error:

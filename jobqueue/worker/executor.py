@@ -79,7 +79,7 @@ class Executor:
             in_hand=self._in_hand,
             threads=self._threads,
             decisions=self._decisions,
-            unfit=UnfitJobs(self.identity, self._teller, self._give_up),
+            unfit=UnfitJobs(self.identity, self._teller, self._in_hand.take, self._settler.put),
             affinity=self._affinity,
             stop=self._stop,
             slot=self.slot,
@@ -105,12 +105,11 @@ class Executor:
     # Start ----------------------------------------------------------------------------------------
 
     def _register(self, worker: Worker) -> bool:
-        """Write the worker's row, however long the database is away; False if asked to stop meanwhile."""
+        """Write the worker's row, however long the databases are away; False if asked to stop meanwhile."""
         while not self._stop.is_asked:
             try:
-                for using in databases():
-                    loops.register(worker, using)
                 self._decisions.read()
+                loops.register_where_possible(worker, self.identity.absent)
                 return True
             except OUTAGES as error:
                 logger.warning("waiting for the database: %s: %s", type(error).__name__, error)
@@ -120,7 +119,7 @@ class Executor:
 
     def _start_threads(self, worker: Worker) -> None:
         self._loops = [
-            Loop("heartbeat", loops.heartbeat(worker, self.slot.alive)),
+            Loop("heartbeat", loops.heartbeat(worker, self.slot.alive, self.identity.absent)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
             Loop("rescue", loops.rescuer(self.options.queues)),
@@ -151,11 +150,6 @@ class Executor:
         self.slot.settled(len(counted) - failed, failed)
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
-
-    def _give_up(self, claimed: Claim, outcome: Outcome) -> None:
-        """Have the outcome of a claim settled that no thread took up."""
-        self._in_hand.take([claimed])
-        self._settler.put(outcome)
 
     def _enforce_limits(self) -> float:
         if self._stop.is_overdue():

@@ -16,7 +16,7 @@ from jobqueue.delivery.publishable import message_of
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
-from jobqueue.sql.databases import databases
+from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Outcome
 
@@ -86,11 +86,21 @@ class InHand:
         self._next_comparison = time.monotonic() + get_settings().heartbeat_interval
         with self._changed:
             known = set(self._claims)
-        for using in databases():
+        errors = [error for using in databases() if (error := self._compare(using, known)) is not None]
+        # One database that is away does not keep the jobs of others from being claimed.
+        if errors and len(errors) == len(databases()):
+            raise errors[0]
+
+    def _compare(self, using: str, known: set[tuple[str, int, int]]) -> Exception | None:
+        try:
             rows = Job.objects.using(using).held_by(self._worker_id)
             strays = [claimed for job in rows if (claimed := Claim(job, using)).key not in known]
             if strays:
                 self.hand_back(strays, _CLAIM_UNHEARD)
+        except OUTAGES as error:
+            close_broken_connections()
+            return error
+        return None
 
     def compare_soon(self) -> None:
         """Have the next call of `compare` do so: a claim failed, perhaps after its commit."""

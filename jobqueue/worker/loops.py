@@ -22,7 +22,7 @@ from jobqueue.delivery import rescue
 from jobqueue.delivery.watch import Watch
 from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
-from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
+from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, for_each_database
 from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
@@ -119,13 +119,20 @@ class Loop(threading.Thread):
         self._failing = True
 
 
-def heartbeat(worker: Worker, written: Callable[[], None] = lambda: None) -> Callable[[], float]:
-    """Writes the worker's sign of life, in every database whose jobs it serves; then calls `written`."""
+def heartbeat(
+    worker: Worker, written: Callable[[], None] = lambda: None, absent: set[str] | None = None
+) -> Callable[[], float]:
+    """Writes the worker's sign of life, in every database whose jobs it serves; then calls `written`.
+
+    Of `absent`, the databases that have no row of it yet, those go that have one now.
+    """
 
     def beat(using: str) -> None:
         changed = Worker.objects.using(using).filter(pk=worker.pk).update(heartbeat_at=Now())
         if not changed:
             register(worker, using)
+        if absent:
+            absent.discard(using)
 
     def body() -> float:
         for_each_database(beat)
@@ -149,6 +156,20 @@ def register(worker: Worker, using: str) -> None:
                 "heartbeat_at": Now(),
             },
         )
+
+
+def register_where_possible(worker: Worker, absent: set[str]) -> None:
+    """Write the worker's row in every database; `absent` gets those that are away. Raises if all are."""
+    for using in databases():
+        try:
+            register(worker, using)
+            absent.discard(using)
+        except OUTAGES as error:
+            absent.add(using)
+            if len(absent) == len(databases()):
+                raise
+            logger.warning("beginning without the database %r: %s: %s", using, type(error).__name__, error)
+            close_broken_connections()
 
 
 def rescuer(queues: Sequence[str] = ()) -> Callable[[], float]:

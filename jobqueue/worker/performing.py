@@ -6,15 +6,18 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 
 from jobqueue import signals
+from jobqueue.conf import get_settings
 from jobqueue.coroutines import Within, finish
 from jobqueue.delivery import failures
-from jobqueue.exceptions import RetryLater
+from jobqueue.exceptions import DatabaseUnavailable, RetryLater
 from jobqueue.jobs import running
-from jobqueue.models import SKIPPED_PREFIX, Job
+from jobqueue.models import OUTAGE_PREFIX, SKIPPED_PREFIX, Job
 from jobqueue.registry import Skipped, delay_after, get_processor
+from jobqueue.sql.outages import is_outage
 from jobqueue.sql.texts import clean
 from jobqueue.worker import forks
 from jobqueue.worker.claiming import Claim
@@ -48,6 +51,8 @@ def perform(
         return _later_outcome(claimed, later, _since(started))
     except BaseException as error:  # also a SystemExit raised by a job ends only the job
         forks.end_if_fork(error)
+        if get_settings().outage_retry_for and is_outage(error):
+            return _outage_outcome(claimed, error, _since(started))
         return failed_outcome(claimed, error, _since(started))
     if isinstance(answer, Skipped):
         return Outcome(job, using, OutcomeStatus.SKIPPED, _since(started), f"{SKIPPED_PREFIX}{answer.reason}")
@@ -63,6 +68,17 @@ def _later_outcome(claimed: Claim, later: RetryLater, seconds: float) -> Outcome
     exception = later.error or later
     return Outcome(
         job, using, OutcomeStatus.RETRIED, seconds, reason, delay, failure, counts=False, exception=exception
+    )
+
+
+def _outage_outcome(claimed: Claim, error: BaseException, seconds: float) -> Outcome:
+    job, using = claimed
+    failure = _failure_of(error)
+    text = f"{failure.error_class}: {failure.message}"
+    status, reason = OutcomeStatus.RETRIED, f"{OUTAGE_PREFIX}{text}"
+    failure = replace(failure, error_class=DatabaseUnavailable.__name__, message=text)
+    return Outcome(
+        job, using, status, seconds, reason, None, failure, counts=False, exception=error, is_outage=True
     )
 
 

@@ -13,18 +13,23 @@ from dataclasses import replace
 
 from django.db import connections
 
+from jobqueue.delivery import failures
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import close_broken_connections, databases
 from jobqueue.worker import forks, settling
 from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
+from jobqueue.worker.pauses import GrowingPauses
 from jobqueue.worker.telling import Teller
 
 logger = logging.getLogger(__name__)
 _SETTLE_AT_ONCE = 128
 # While other jobs run, outcomes wait this long for company; a lone one is settled at once.
 _SETTLE_WITHIN = 0.004
+# While the database is away the pauses between two tries grow from one to the other.
 _PAUSE_AFTER_ERROR = 0.5
+_LONGEST_PAUSE = 4.0
+_LAST_PAUSES = 0.1
 _REFUSED = "its outcome"
 
 
@@ -45,6 +50,7 @@ class Settler:
         self._others_run, self._settled = others_run, settled
         self._outcomes: deque[Outcome] = deque()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._ends = threading.Event()
         self._is_idle = self._is_gathering = self._stopping = False
         self._thread = threading.Thread(target=guard(self._run), name="settler", daemon=True)
 
@@ -63,6 +69,7 @@ class Settler:
     def stop(self, timeout: float) -> None:
         """Settle what is there and end, within `timeout` seconds as far as the database answers."""
         self._stopping = True
+        self._ends.set()
         self._wake.put(None)
         self._thread.join(timeout)
 
@@ -94,6 +101,7 @@ class Settler:
         return len(self._outcomes) >= _SETTLE_AT_ONCE or self._stopping or not self._others_run()
 
     def _settle_until_written(self, outcomes: list[Outcome]) -> None:
+        pauses = GrowingPauses(_PAUSE_AFTER_ERROR, _LONGEST_PAUSE)
         while outcomes:
             try:
                 counted = self._settle(outcomes)
@@ -107,13 +115,18 @@ class Settler:
                     "cannot settle %d jobs for now: %s: %s", len(outcomes), type(error).__name__, error
                 )
                 close_broken_connections()
-                time.sleep(_PAUSE_AFTER_ERROR)
+                self._pause(pauses.after_failure())
                 if len(databases()) > 1:
                     # The outcomes of one database do not wait for another that is away.
                     outcomes = self._settle_by_database(outcomes)
             else:
                 self._settled(outcomes, counted)
                 return
+
+    def _pause(self, seconds: float) -> None:
+        """A stop does not wait for the end of a long pause, and there may be a last moment to write."""
+        if self._ends.wait(seconds):
+            time.sleep(min(seconds, _LAST_PAUSES))
 
     def _settle_one_by_one(self, outcomes: list[Outcome], error: Exception) -> None:
         if len(outcomes) > 1:
@@ -155,7 +168,8 @@ class Settler:
 
 def _refused(outcome: Outcome, error: Exception) -> Outcome:
     """What is written instead of an outcome that the database refuses: failed, and nothing else."""
-    logger.error("the outcome of job %d is refused by the database: %s", outcome.job.pk, error)
+    # Not its text: the database may quote the row.
+    failures.log_end(outcome.job, f"its outcome was refused by the database: {type(error).__name__}")
     reason = f"{_REFUSED} ({outcome.status}) was refused by the database: {error}"
     return replace(outcome, status=OutcomeStatus.FAILED, reason=reason, delay=None, failure=None)
 

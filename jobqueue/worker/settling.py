@@ -15,6 +15,7 @@ from jobqueue.delivery.apart import blame
 from jobqueue.models import Attempt, Job, jobs_in, transitions
 from jobqueue.sql.texts import clean
 from jobqueue.sql.writing import writing
+from jobqueue.worker import outages
 from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import DONE, Outcome, OutcomeStatus, count_outcomes
 from jobqueue.worker.telling import News, Teller
@@ -108,9 +109,10 @@ def _settle_rows(outcomes: list[Outcome], using: str, identity: Identity) -> Ite
     for outcome in outcomes:
         if outcome.status not in DONE:
             with writing(using):
-                is_ours = _settle_failure(outcome, using, identity)
+                final = outages.decided(outcome) if outcome.is_outage else outcome
+                is_ours = _settle_failure(final, using, identity)
             if is_ours:
-                yield outcome
+                yield final
 
 
 def _settle_failure(outcome: Outcome, using: str, identity: Identity) -> bool:
@@ -125,7 +127,8 @@ def _settle_failure(outcome: Outcome, using: str, identity: Identity) -> bool:
             jobs_in(using), job, identity.id, failures=failures, reason=reason, delay=delay
         )
     if changed and outcome.failure:
-        Attempt.objects.using(using).record(
+        attempts = Attempt.objects.using(using)
+        (attempts.record_outage if outcome.is_outage else attempts.record)(
             job,
             error_class=outcome.failure.error_class,
             message=outcome.failure.message,

@@ -169,6 +169,8 @@ class JobThreads:
             outcome = pristine.copy().run(performing.perform, claimed, limit)
             self._performing(number, claimed.job.pk, 0.0)
             outcome = after_job.clean_up(outcome)
+            if outcome.is_outage:
+                connections.close_all()  # the next use reaches whoever serves now
             idle_since = self._note_performed(outcome.seconds)
             self._performed(outcome)
 

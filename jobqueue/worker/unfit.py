@@ -37,6 +37,7 @@ _LONGEST_DELAY = timedelta(seconds=30)
 _LOOK_EVERY = 1.0
 _LOOK_AGAIN = 0.1
 _LOOK_AT = 200
+_LOOK_AFTER_AN_OUTAGE = 10.0
 # Of so many names a process says that it does not know them.
 _MOST_NAMES = 1_000
 
@@ -44,11 +45,18 @@ _MOST_NAMES = 1_000
 class UnfitJobs:
     """What one executor hands on because it cannot run it, and finds that others handed on. One thread's."""
 
-    def __init__(self, identity: Identity, teller: Teller, give_up: Callable[[Claim, Outcome], None]) -> None:
-        """`give_up` gets a claim whose time is over, and the outcome to write down."""
-        self._identity, self._teller, self._give_up = identity, teller, give_up
+    def __init__(
+        self,
+        identity: Identity,
+        teller: Teller,
+        take: Callable[[Sequence[Claim]], None],
+        settle: Callable[[Outcome], None],
+    ) -> None:
+        """`take` gets claims whose time is over, `settle` what is to be written down of them."""
+        self._identity, self._teller, self._take, self._settle = identity, teller, take, settle
         self._next_look = 0.0
         self._positions: dict[str, int] = defaultdict(int)
+        self._away_until: dict[str, float] = defaultdict(float)
         self._named: set[str] = set()
 
     # Hand on --------------------------------------------------------------------------------------
@@ -74,7 +82,8 @@ class UnfitJobs:
             age = now - (since.get(claimed.job.pk) or now)
             left = timedelta(seconds=get_settings().unknown_processor_timeout) - age
             if left <= timedelta(0):
-                self._give_up(claimed, _outcome_of(claimed, why, age))
+                self._take([claimed])
+                self._settle(_outcome_of(claimed, why, age))
             else:
                 groups[why, min(_delay_after(age), left)].append(claimed.job)
         for (why, delay), group in groups.items():
@@ -111,11 +120,14 @@ class UnfitJobs:
         self._next_look = time.monotonic() + _LOOK_EVERY
         claims: list[Claim] = []
         for using in databases():
+            if using in self._identity.absent or time.monotonic() < self._away_until[using]:
+                continue
             try:
                 claims += self._find(using, room - len(claims), queues, limited)
             except OUTAGES as error:
-                # Who claims says so, unless it is about other databases.
+                # It is not this look that is to say so, nor to wait for a database that may not even answer.
                 logger.debug("cannot look for jobs that others do not know: %s", error)
+                self._away_until[using] = time.monotonic() + _LOOK_AFTER_AN_OUTAGE
                 close_broken_connections()
         if claims:
             self._next_look = time.monotonic() + _LOOK_AGAIN
@@ -180,10 +192,9 @@ def _outcome_of(claimed: Claim, why: str, age: timedelta) -> Outcome:
     error = _error_of(claimed.job, why, age)
     failure = Failure(type(error).__name__, str(error), "")
     reason = f"{failure.error_class}: {failure.message}"
-    failures.log_end(claimed.job, reason)
-    return Outcome(
-        claimed.job, claimed.using, OutcomeStatus.FAILED, 0.0, reason, None, failure, exception=error
-    )
+    failures.log_end(claimed.job, reason, error)
+    job, using, status = claimed.job, claimed.using, OutcomeStatus.FAILED
+    return Outcome(job, using, status, 0.0, reason, None, failure, exception=error)
 
 
 def _error_of(job: Job, why: str, age: timedelta) -> JobQueueError:

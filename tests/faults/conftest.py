@@ -8,5 +8,11 @@ import os
 collect_ignore = (
     []
     if os.environ.get("TEST_DATABASE_URL", "").startswith("postgres")
-    else ["test_postgresql.py", "test_postgresql_clock.py", "test_postgresql_crashes.py"]
+    else [
+        "test_postgresql.py",
+        "test_postgresql_clock.py",
+        "test_postgresql_in_jobs.py",
+        "test_postgresql_crashes.py",
+        "test_start_on_postgresql.py",
+    ]
 )

@@ -60,15 +60,18 @@ def test_a_command_ends_with_its_worker(how: str, rqworker: StartWorker, workloa
     assert not marked(f"stopped-{how}")
 
 
-def test_a_command_ends_when_its_supervisor_was_killed(rqworker: StartWorker, workload: Workload) -> None:
+@pytest.mark.parametrize("how", ["run", "session"])
+def test_a_command_ends_when_its_supervisor_was_killed(
+    how: str, rqworker: StartWorker, workload: Workload
+) -> None:
     worker = rqworker(*ONE_JOB, "--shutdown-timeout", "0.5")
-    enqueue("workload.long_command", name="orphan", how="run")
-    workload.wait_for_start("orphan")
-    wait_until(lambda: marked("orphan"))
+    enqueue("workload.long_command", name=f"orphan-{how}", how=how)
+    workload.wait_for_start(f"orphan-{how}")
+    wait_until(lambda: marked(f"orphan-{how}"))
 
     os.kill(worker.pid, signal.SIGKILL)
 
-    wait_until(lambda: not marked("orphan"))
+    wait_until(lambda: not marked(f"orphan-{how}"))
 
 
 def test_what_a_job_left_ends_with_the_worker_and_is_reaped(

@@ -80,7 +80,7 @@ def test_a_job_that_no_worker_knows_fails_after_the_set_time(rqworker: StartWork
     assert job.attempt == 1
     assert job.reason.startswith("UnknownProcessor: no worker knew this job for 2 s")
     assert [attempt.error_class for attempt in job.attempts.all()] == ["UnknownProcessor"]
-    assert worker.output.count("there is no processor 'workload.note.email'") == 1
+    assert worker.output.count("this worker cannot run job") == 1
 
 
 def test_a_thousand_jobs_that_nobody_knows_do_not_hold_up_the_others(

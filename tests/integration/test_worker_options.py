@@ -140,16 +140,16 @@ def test_without_names_all_queues_are_served(rqworker: StartWorker, workload: Wo
 def test_a_worker_without_its_tables_says_what_to_do(rqworker: StartWorker, tmp_path: Path) -> None:
     worker = rqworker(wait=False, DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
 
-    assert worker.wait() == 1
-    assert "the job queue's tables are missing or old; run: manage.py migrate" in worker.output
+    worker.wait_for_line("the job queue's tables are missing or old; run: manage.py migrate$")
+    assert worker.stop() == 0
     assert "Traceback" not in worker.output
 
 
 def test_a_second_database_without_its_tables_is_named(rqworker: StartWorker, tmp_path: Path) -> None:
     worker = rqworker(wait=False, OTHER_DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
 
-    assert worker.wait() == 1
-    assert "in the database 'other'; run: manage.py migrate --database other" in worker.output
+    worker.wait_for_line("in the database 'other'; run: manage.py migrate --database other$")
+    assert worker.stop() == 0
 
 
 def test_executors_that_die_at_once_make_the_worker_give_up(rqworker: StartWorker) -> None:

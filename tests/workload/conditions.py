@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,9 @@ MEMORY_LIMIT = "WORKLOAD_MEMORY_LIMIT"
 WITHOUT = "WORKLOAD_WITHOUT"
 """Names of processors that the worker's code does not have, with commas between them."""
 
+NO_SHARED_MEMORY = "WORKLOAD_NO_SHARED_MEMORY"
+"""The worker's host has no /dev/shm: neither files nor locks of `multiprocessing` can be made there."""
+
 
 def apply() -> None:
     """Put this process and all it forks under the conditions that its environment names."""
@@ -24,8 +28,21 @@ def apply() -> None:
         _set_clock_wrong(float(offset))
     for name in os.environ.get(WITHOUT, "").split(","):
         unregister(name)
+    if NO_SHARED_MEMORY in os.environ:
+        _have_no_shared_memory()
     if limit := os.environ.get(MEMORY_LIMIT):
         resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))
+
+
+def _have_no_shared_memory() -> None:
+    import _multiprocessing
+    from multiprocessing import heap
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    heap.Arena._dir_candidates = ["/dev/shm-that-is-not-there"]
+    _multiprocessing.SemLock = refuse
 
 
 def _set_clock_wrong(seconds: float) -> None:

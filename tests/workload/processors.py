@@ -204,6 +204,39 @@ def write(name: str) -> None:
             pass
 
 
+@processor("workload.write_then", queue="settlement")
+def write_then(name: str) -> None:
+    """Starts, waits for its gate, and only then writes its row, guarded by its name, and has its effect."""
+    _note_start(name)
+    while client().blpop([gate_key(name)], timeout=1) is None:
+        pass
+    Group.objects.create(name=name)
+    _have_effect(name)
+
+
+@processor("workload.write_elsewhere", queue="settlement", retry=_ONE_RETRY)
+def write_elsewhere(name: str) -> None:
+    """Writes its row, guarded by its name, in the project's other database, and has its effect."""
+    _note_start(name)
+    Group.objects.using("other").create(name=name)
+    _have_effect(name)
+
+
+@processor("workload.rename", queue="settlement")
+def rename(name: str) -> None:
+    """Reads a row, waits for its gate, and then changes it, in a transaction that sees nothing else."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        group = Group.objects.get(name__startswith=name)
+        _note_start(name)
+        while client().blpop([gate_key(name)], timeout=1) is None:
+            pass
+        group.name += " renamed"
+        group.save()
+    _have_effect(name)
+
+
 @processor("workload.block_for_long", queue="settlement", timeout=600)
 def block_for_long(name: str) -> None:
     """Waits for ever in one call into C, and may do so for ten minutes."""

@@ -12,19 +12,16 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import connections
 from django_rq.management.commands.rqworker import Command as DjangoRQCommand
 from django_rq.workers import get_worker
 
-from jobqueue.broker import server
+from jobqueue.broker.connections import as_unavailable
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.exceptions import BrokerUnavailable, CannotStart
 from jobqueue.management import preconditions
-from jobqueue.sql import read_only
-from jobqueue.sql.databases import databases, leave_out
 from jobqueue.sql.writing import wait_for_locks_in_this_process
-from jobqueue.worker import options, supervisor, terminal
+from jobqueue.worker import options, start, supervisor, terminal
 from jobqueue.worker.options import Options
 from jobqueue.worker.supervisor import SupervisorWorker
 
@@ -54,14 +51,13 @@ class Command(DjangoRQCommand):
     def handle(self, *args: str, **given: Any) -> None:
         """Run the worker; the exit code is 0 only for a stop that was asked for."""
         wait_for_locks_in_this_process()
-        queues = self._check(args, given)
         supervisor.end_when_asked_to_stop()
+        queues = self._check(args, given)
         if given["pid"]:
             Path(given["pid"]).expanduser().write_text(str(os.getpid()))
         level = {0: "WARNING", 1: "INFO"}.get(given["verbosity"], "DEBUG")
         is_shown_here = terminal.show_log(level, is_default=given["verbosity"] == 1)
-        self._wait_for_redis()
-        worker = self._worker(queues, given)
+        worker = self._worker_once_servers_are_there(queues, given)
         if is_shown_here and given["verbosity"] and isinstance(worker, SupervisorWorker):
             self.stderr.write(terminal.banner(worker.options), str)
         connections.close_all()
@@ -72,6 +68,19 @@ class Command(DjangoRQCommand):
             max_idle_time=given["max_idle_time"],
         )
         sys.exit(getattr(worker, "exit_code", 0))
+
+    def _worker_once_servers_are_there(self, queues: list[str], given: dict[str, Any]) -> Worker:
+        while True:
+            try:
+                start.wait_for_servers(queues)
+                with as_unavailable():
+                    return self._worker(queues, given)
+            except CannotStart as error:
+                raise CommandError(str(error)) from error
+            except BrokerUnavailable as error:
+                # It was there a moment ago, and RQ asks it once more.
+                logger.warning("waiting for Redis: %s", error)
+                time.sleep(0.5)
 
     def _worker(self, queues: list[str], given: dict[str, Any]) -> Worker:
         worker = get_worker(
@@ -103,21 +112,7 @@ class Command(DjangoRQCommand):
             options.check(given)
         except ValueError as error:
             raise CommandError(str(error)) from error
-        for using in databases():
-            _check_tables(using)
-        _leave_out_what_is_refused()
         return list(names) or configured
-
-    def _wait_for_redis(self) -> None:
-        told = False
-        while True:
-            try:
-                return server.ping("work")
-            except BrokerUnavailable as error:
-                if not told:
-                    logger.warning("waiting for Redis: %s", error)
-                told = True
-                time.sleep(0.5)
 
 
 def _check_settings() -> None:
@@ -130,28 +125,3 @@ def _check_settings() -> None:
         raise CommandError(
             f"JOBQUEUE DATABASES names {', '.join(unknown)}; DATABASES has: {', '.join(connections)}"
         )
-
-
-def _leave_out_what_is_refused() -> None:
-    """One database of several that takes no writes does not keep the jobs of the others waiting."""
-    served = databases()
-    refused = {using: why for using in served if (why := read_only.why_not_written(using))}
-    sentences = [read_only.sentence(using, why) for using, why in refused.items()]
-    if refused and len(refused) == len(served):
-        raise CommandError("; ".join(sentences))
-    for using, text in zip(refused, sentences, strict=True):
-        logger.warning("set aside: %s. The others are served", text)
-        leave_out(using)
-
-
-def _check_tables(using: str) -> None:
-    executor = MigrationExecutor(connections[using])
-    targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "jobqueue"]
-    if not executor.migration_plan(targets):
-        return
-    if using == DEFAULT_DB_ALIAS:
-        raise CommandError("the job queue's tables are missing or old; run: manage.py migrate")
-    raise CommandError(
-        f"the job queue's tables are missing or old in the database {using!r}; "
-        f"run: manage.py migrate --database {using}"
-    )

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
@@ -357,6 +357,16 @@ def test_drain_runs_coroutines(ran: list[int]) -> None:
 
     assert [outcome.status for outcome in drain()] == [Status.COMPLETED]
     assert ran == [5]
+
+
+def test_drain_runs_coroutines_in_a_test_that_is_one(ran: list[int]) -> None:
+    enqueue("sample.async", number=8)
+
+    async def drain_there() -> list[Outcome]:
+        return await sync_to_async(drain)()
+
+    assert [outcome.status for outcome in async_to_sync(drain_there)()] == [Status.COMPLETED]
+    assert ran == [8]
 
 
 def test_a_plain_call_runs_a_coroutine(ran: list[int]) -> None:

@@ -16,9 +16,10 @@ from jobqueue import registry
 from jobqueue.models import Attempt, Job, Queue
 from jobqueue.sql.clock import database_now
 from jobqueue.worker.claim_loop import Claiming
-from jobqueue.worker.claiming import Claim
+from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.options import Options
+from jobqueue.worker.outcomes import Outcome
 from jobqueue.worker.unfit import UnfitJobs
 from tests.jobqueue.processors_for_tests import SUCCEED, TAKES_A_NUMBER
 from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, QUEUES, TELLER, claim_row, published, settle
@@ -62,8 +63,14 @@ def _look(executor: Executor) -> None:
     executor._claim_loop._next(Claiming())
 
 
+def _unfit_jobs(
+    identity: Identity = IDENTITY, settle: Callable[[Outcome], None] = lambda _outcome: None
+) -> UnfitJobs:
+    return UnfitJobs(identity, TELLER, lambda _claims: None, settle)
+
+
 def _finder() -> UnfitJobs:
-    return UnfitJobs(OTHER_IDENTITY, TELLER, lambda _claim, _outcome: None)
+    return _unfit_jobs(OTHER_IDENTITY)
 
 
 def _find(room: int = 10, limited: tuple[str, ...] = ()) -> list[int]:
@@ -73,8 +80,7 @@ def _find(room: int = 10, limited: tuple[str, ...] = ()) -> list[int]:
 def _handed_on(job: Job, *, ago: float = 0) -> Job:
     """The job as it is after a worker could not run it."""
     row = claim_row(job)
-    _finder_of = UnfitJobs(IDENTITY, TELLER, lambda _claim, _outcome: None)
-    _finder_of.hand_on([(Claim(row, "default"), "there is no such thing")])
+    _unfit_jobs().hand_on([(Claim(row, "default"), "there is no such thing")])
     if ago:
         Job.objects.filter(pk=job.pk).update(unfit_since=Now() - timedelta(seconds=ago))
     job.refresh_from_db()
@@ -143,7 +149,7 @@ def test_a_warning_names_the_processor_once(caplog: pytest.LogCaptureFixture) ->
 
 def test_a_thousand_of_them_cost_a_few_statements(django_assert_max_num_queries: Any) -> None:
     rows = [claim_row(published()) for _ in range(100)]
-    loop = UnfitJobs(IDENTITY, TELLER, lambda _claim, _outcome: None)
+    loop = _unfit_jobs()
 
     with django_assert_max_num_queries(3):
         loop.hand_on([(Claim(row, "default"), "there is no processor") for row in rows])
@@ -155,7 +161,7 @@ def test_a_claim_that_was_taken_away_meanwhile_is_left_alone() -> None:
     row = claim_row(published())
     Job.objects.filter(pk=row.pk).update(worker_id=OTHER_IDENTITY.id)
 
-    UnfitJobs(IDENTITY, TELLER, lambda _claim, _outcome: None).hand_on([(Claim(row, "default"), "why")])
+    _unfit_jobs().hand_on([(Claim(row, "default"), "why")])
 
     row.refresh_from_db()
     assert (row.state, row.worker_id, row.unfit_since) == (State.ACTIVE, OTHER_IDENTITY.id, None)
@@ -277,7 +283,7 @@ def test_after_the_set_time_it_fails_and_says_so(settings: LazySettings) -> None
     job = _of_unknown_processor()
     Job.objects.filter(pk=job.pk).update(unfit_since=Now() - timedelta(seconds=61))
     given_up: list[Any] = []
-    loop = UnfitJobs(IDENTITY, TELLER, lambda _claim, outcome: given_up.append(outcome))
+    loop = _unfit_jobs(settle=given_up.append)
     row = claim_row(job)
 
     loop.hand_on([(Claim(row, "default"), registry.why_unfit(row.processor, row.payload))])

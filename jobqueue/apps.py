@@ -16,12 +16,12 @@ class JobQueueConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks and every app's processors."""
-        from jobqueue import checks, plain_rq
+        from jobqueue import checks, plain_rq, rule_checks
         from jobqueue.counts import proof
         from jobqueue.management import preconditions
         from jobqueue.models import JobTally
 
-        assert checks and preconditions  # importing them registers the checks
+        assert checks and rule_checks and preconditions  # importing them registers the checks
         _show_metrics()
         plain_rq.register()
         post_migrate.connect(proof.after_migrate, sender=self)

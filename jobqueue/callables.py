@@ -22,8 +22,13 @@ def trouble_with(function: object) -> str:
     if not callable(function):
         return f"is {shown(function)}, which cannot be called; pass a function"
     for inner in _layers(function):
-        if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-            return f"{dotted(inner)} is a generator: it has a yield, so a call runs none of its body; return"
+        if _makes_generator(inner):
+            return (
+                f"{dotted(inner)} is a generator: it has a yield, so that a call runs none of its body; "
+                "do the work in a plain function or a coroutine"
+            )
+    if getattr(function, "__hash__", None) is None:
+        return f"{shown(function)} has no hash; give its class a __hash__"
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -60,6 +65,20 @@ def _inside(function: Any) -> Any:
     if wrapped is not None or inspect.isroutine(function):
         return wrapped
     return type(function).__call__
+
+
+def is_generator_function(function: object) -> bool:
+    """Whether a call makes a generator, plain or asynchronous, which somebody has to go through."""
+    return any(map(_makes_generator, _layers(function)))
+
+
+def _makes_generator(function: Any) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def is_coroutine_function(function: object) -> bool:
+    """Whether a call makes a coroutine, which somebody has to await."""
+    return any(inspect.iscoroutinefunction(inner) for inner in _layers(function))
 
 
 def dotted(function: Any) -> str:

@@ -23,6 +23,10 @@ class DuplicateProcessor(InvalidProcessor):
     """Two processors claim one name."""
 
 
+class InvalidReconciler(JobQueueError, ValueError):
+    """What `@reconciler` was given cannot be called. Raised when the module is imported."""
+
+
 class InvalidRetryPolicy(JobQueueError, ValueError):
     """A policy by which no job can be retried."""
 

@@ -12,13 +12,14 @@ from typing import Any, TypeAlias
 
 from django.conf import settings as django_settings
 
-from jobqueue.callables import dotted, refusal, trouble_with
+from jobqueue.callables import dotted, is_coroutine_function, refusal, trouble_with
 from jobqueue.conf import get_settings
 from jobqueue.coroutines import finish_call
 from jobqueue.exceptions import (
     DuplicateProcessor,
     InvalidPayload,
     InvalidProcessor,
+    InvalidReconciler,
     UnknownProcessor,
     UnknownQueue,
 )
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 LONGEST_NAME = 100
 """Of processors and queues, in characters: what the job's row holds."""
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_OUR_METRICS = ("job_processing_", "jobqueue_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ class TypeCounter:
             raise InvalidProcessor(
                 f"a counter's name must be letters, digits and underscores, such as 'invoices_total', "
                 f"not {shown(self.name)}: one that is no name would make /metrics unreadable"
+            )
+        if self.name.startswith(_OUR_METRICS):
+            raise InvalidProcessor(
+                f"a counter's name must not start with {' or '.join(_OUR_METRICS)}, as the job queue's own, "
+                f"not be {self.name!r}"
             )
         for argument in ("payload_key", "value"):
             if not isinstance(getattr(self, argument), str):
@@ -280,14 +287,37 @@ def reconciler(name: str) -> Callable[[Callable[..., dict[str, int]]], Callable[
 
     It is called as `function(full=bool)`: quickly and often with `full=False` inside the
     workers, thoroughly with `full=True` by `jobqueue_reconcile`. It returns what it mended,
-    counted by kind, and must be safe to run twice at once.
+    counted by kind, and must be safe to run twice at once. Rules hear of `save()` alone, so this
+    is for rows that `bulk_create()`, `update()` or SQL wrote::
+
+        @reconciler("shop")
+        def ship_what_was_paid(*, full: bool) -> dict[str, int]:
+            orders = Order.objects.filter(status="paid", shipped_at=None)
+            for order in orders:
+                enqueue("order.ship", order_id=order.pk, unique_key=f"ship:{order.pk}")
+            return {"orders": len(orders)}
+
+    Raises InvalidReconciler for what could not be called, or would not run.
     """
+    if callable(name):
+        raise InvalidReconciler(f'write @reconciler("shop") above {dotted(name)}: it is called with a name')
+    if not isinstance(name, str) or not name:
+        raise InvalidReconciler(f"the name of a reconciler must be text, not {shown(name)}")
 
     def register(function: Callable[..., dict[str, int]]) -> Callable[..., dict[str, int]]:
+        why = trouble_with(function) or _trouble_with_full(function)
+        if why:
+            raise InvalidReconciler(f"reconciler {name!r}: the function {why}")
         _reconcilers[name] = function
         return function
 
     return register
+
+
+def _trouble_with_full(function: Callable[..., Any]) -> str:
+    if is_coroutine_function(function):
+        return "is a coroutine function, which nobody awaits; pass a plain one"
+    return refusal(function, ("full",))
 
 
 def all_reconcilers() -> dict[str, Callable[..., dict[str, int]]]:

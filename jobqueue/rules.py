@@ -2,53 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
-from django.db import connections, models
-from django.db.models.signals import post_save, pre_save
+from django.db import models
+from django.db.models.signals import class_prepared, post_save, pre_save
 
 from jobqueue import jobs
+from jobqueue.callables import OPTIONS
+from jobqueue.exceptions import InvalidPayload, InvalidRule
+from jobqueue.models import subject_of
+from jobqueue.sql import rows
+from jobqueue.values import shown
+from jobqueue.watching import Change, Computed, Preparation, Rule, Watcher
 
 __all__ = ["Change", "before_save", "enqueue_on_save", "on_save"]
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What one save changed in one row: the tracked fields whose stored values differ, as (old, new)."""
-
-    created: bool
-    using: str
-    fields: dict[str, tuple[Any, Any]] = field(default_factory=dict)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.fields
-
-    def became(self, name: str, *values: Any) -> bool:
-        """Whether this save gave the field one of these values, which it did not have before."""
-        return name in self.fields and self.fields[name][1] in values
-
-    def old(self, name: str) -> Any:
-        """The value before the save; None if the field did not change or the row is new."""
-        return self.fields[name][0] if name in self.fields else None
-
-
-Rule = Callable[[Any, Change], None]
-Preparation = Callable[[Any, dict[str, Any] | None, str], None]
-_MEMORY = "_jobqueue_before_save"
+_LONGEST_KEY = 200
+_OPTIONS = frozenset(OPTIONS)
 
 
 def on_save(model: type[models.Model], rule: Rule, *, fields: Sequence[str]) -> None:
     """Call `rule(instance, change)` in the transaction of a save that creates a row or changes `fields`.
 
-    `loaddata` (raw saves) and saves without a change call nothing. The old values are read, and
-    locked, in the database just before the write, so a stale instance or a concurrent save
-    counts as what it does to the row. The model's `save` must be atomic: `AtomicSaveMixin`.
+    It is called for every save of a row of the model: also through a proxy, as a child of the model
+    (multi-table inheritance), and of all models that inherit from it, if it is abstract. A rule for a child
+    or a proxy hears of saves through that class only. `loaddata` (raw saves), saves without a change and
+    what writes without `save()` (`bulk_create`, `update`) call nothing.
+
+    The old values are read, and locked, in the database just before the write, so a stale instance or a
+    concurrent save counts as what it does to the row. The model's `save` must be atomic: `AtomicSaveMixin`.
+    What cannot be watched (many-to-many fields, properties, names that no field has) is an error of
+    `manage.py check`, and raises InvalidRule in a save.
     """
-    _watcher_of(model).add(rule, fields)
+    _add(model, rule, _names(model, fields))
 
 
 def before_save(
@@ -56,7 +47,7 @@ def before_save(
     prepare: Preparation,
     *,
     columns: Sequence[str],
-    computed: Callable[[Any], Mapping[str, Any]] = lambda instance: {},
+    computed: Computed = lambda instance: {},
 ) -> None:
     """Call `prepare(instance, stored, using)` before a row is written, which may change the instance.
 
@@ -64,17 +55,8 @@ def before_save(
     name. It is None for a new row. It is read together with what the rules of `on_save` compare, in one
     statement, and locked as they say. `loaddata` (raw saves) calls nothing.
     """
-    _watcher_of(model).prepare_with(prepare, columns, computed)
-
-
-def _watcher_of(model: type[models.Model]) -> _Watcher:
-    watcher = _watchers.get(model)
-    if watcher is None:
-        watcher = _watchers[model] = _Watcher(model)
-        identity = f"jobqueue.on_save:{model._meta.label_lower}"
-        pre_save.connect(watcher.before, sender=model, weak=False, dispatch_uid=f"{identity}:before")
-        post_save.connect(watcher.after, sender=model, weak=False, dispatch_uid=f"{identity}:after")
-    return watcher
+    for concrete in _concrete_models(model):
+        _watcher_of(concrete).prepare_with(prepare, columns, computed)
 
 
 def enqueue_on_save(
@@ -85,152 +67,183 @@ def enqueue_on_save(
     when: Callable[[Any, Change], bool] = lambda instance, change: True,
     payload: Callable[[Any], dict[str, Any]] = lambda instance: {"pk": str(instance.pk)},
     delay: timedelta | float | None = None,
+    name: str = "",
 ) -> None:
     """Enqueue one job for `processor` when a save creates a row, or changes `fields`, and `when` agrees.
 
-    The job's subject is the row; its unique key is the processor and the row, so saves in quick
-    succession make one job while it waits.
+    The job's subject is the row; its unique key is the rule and the row, so saves in quick succession make
+    one job of each rule while it waits. Of several rules for one processor and model the first has the key
+    `<processor>:<model>:<pk>`, each further one that with its number; a `name`, of your own, stands in the
+    place of the number and stays the same where rules are added or change their order. For which saves:
+    see `on_save`. What makes a rule impossible is an error of `manage.py check`.
     """
-
-    def rule(instance: models.Model, change: Change) -> None:
-        if when(instance, change):
-            jobs.enqueue(
-                processor,
-                delay=delay,
-                subject=instance,
-                unique_key=f"{processor}:{instance._meta.label_lower}:{instance.pk}",
-                using=change.using,
-                **payload(instance),
-            )
-
-    on_save(model, rule, fields=fields)
+    _add(model, EnqueueRule(model, processor, when, payload, delay, name), _names(model, fields))
 
 
-class _Watcher:
-    """Compares the row before and after a save, once for all rules of a model."""
+@dataclass(frozen=True, slots=True, eq=False)
+class EnqueueRule:
+    """A rule that enqueues a job about the row."""
 
-    def __init__(self, model: type[models.Model]) -> None:
-        self.model = model
-        self._rules: list[tuple[Rule, frozenset[str]]] = []
-        self._fields: dict[str, models.Field[Any, Any]] = {}
-        self._preparations: list[Preparation] = []
-        self._columns: list[str] = []
-        self._computed: list[Callable[[Any], Mapping[str, Any]]] = []
+    model: type[models.Model]
+    processor: str
+    when: Callable[[Any, Change], bool]
+    payload: Callable[[Any], dict[str, Any]]
+    delay: timedelta | float | None
+    name: str = ""
+    number: int = 1
+    """Its place among the rules of one processor and model, from 1."""
 
-    def add(self, rule: Rule, fields: Sequence[str]) -> None:
-        """Call the rule when one of these fields changes; a rule added twice counts once."""
-        names = frozenset(fields)
-        if (rule, names) not in self._rules:
-            self._rules.append((rule, names))
-        for name in fields:
-            field_ = self.model._meta.get_field(name)
-            assert isinstance(field_, models.Field), (
-                f"{name} is not stored in a column of {self.model.__name__}"
-            )
-            self._fields[name] = field_
-
-    def prepare_with(
-        self, prepare: Preparation, columns: Sequence[str], computed: Callable[[Any], Mapping[str, Any]]
-    ) -> None:
-        """Prepare each row with the stored values of these columns; what is added twice counts once."""
-        if prepare not in self._preparations:
-            self._preparations.append(prepare)
-            self._columns.extend(columns)
-            self._computed.append(computed)
-
-    def before(self, sender: Any, instance: models.Model, raw: bool, using: str, **_: Any) -> None:
-        """Remember the stored values, and prepare the row."""
-        if not raw:
-            is_known = instance.pk is not None and not (instance._state.adding and _has_own_key(instance))
-            stored = self._before(instance, using) if is_known else None
-            for prepare in self._preparations:
-                prepare(instance, stored, using)
-            # With the instance, and in a pile: a receiver may save it again inside this save.
-            instance.__dict__.setdefault(_MEMORY, []).append(stored)
-
-    def after(
-        self,
-        sender: Any,
-        instance: models.Model,
-        created: bool,
-        raw: bool,
-        using: str,
-        update_fields: frozenset[str] | None,
-        **_: Any,
-    ) -> None:
-        """Call the rules whose fields were changed."""
-        if raw:
+    def __call__(self, instance: models.Model, change: Change) -> None:
+        if not self.when(instance, change):
             return
-        memory = instance.__dict__.get(_MEMORY)
-        old = memory.pop() if memory else None
-        changed = self._changed(instance, old, using, update_fields)
-        for rule, names in self._rules:
-            change = Change(created, using, {name: pair for name, pair in changed.items() if name in names})
-            if created or change.fields:
-                rule(instance, change)
+        payload, subject = self.payload(instance), _as_row_of(self.model, instance)
+        if not _OPTIONS.isdisjoint(payload):
+            raise InvalidPayload(f"the payload of a rule for {self.processor} {trouble_with_names(payload)}")
+        jobs.enqueue(
+            self.processor,
+            delay=self.delay,
+            subject=subject,
+            unique_key=self._key(subject),
+            using=change.using,
+            **payload,
+        )
 
-    def _before(self, instance: models.Model, using: str) -> dict[str, Any] | None:
-        """What the row holds before the save, locked to its end."""
-        rows = self._row(instance, using)
-        if connections[using].in_atomic_block:
-            # No key, here and wherever a row is locked for a save: another row that is written at the same
-            # time may refer to it, which PostgreSQL checks at the commit, when that row's jobs are locked.
-            rows = rows.select_for_update(no_key=True)
-        computed = {name: value for compute in self._computed for name, value in compute(instance).items()}
-        columns = dict.fromkeys([*self._watched(), *self._columns])
-        return rows.values(*columns, **computed).first()
+    def _key(self, subject: models.Model) -> str:
+        which = self.name or (str(self.number) if self.number > 1 else "")
+        key = f"{self.processor}:{subject_of(subject)}{which and f':{which}'}"
+        if len(key) <= _LONGEST_KEY and key.isprintable():
+            return key
+        # Whatever the primary key is made of, the user's save must not fail for a key that we derive.
+        digest = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()
+        return f"{self.processor}:{digest}"
 
-    def _stored(self, instance: models.Model, using: str) -> dict[str, Any] | None:
-        """What the row holds of the fields of the rules."""
-        return self._row(instance, using).values(*self._watched()).first()
-
-    def _row(self, instance: models.Model, using: str) -> models.QuerySet[Any]:
-        return self.model._base_manager.using(using).filter(pk=instance.pk)
-
-    def _watched(self) -> list[str]:
-        return [field_.attname for field_ in self._fields.values()]
-
-    def _changed(
-        self,
-        instance: models.Model,
-        old: dict[str, Any] | None,
-        using: str,
-        update_fields: frozenset[str] | None,
-    ) -> dict[str, tuple[Any, Any]]:
-        # With `update_fields` the instance can hold what was not written, or lack what it never loaded.
-        new = self._stored(instance, using) if update_fields is not None else None
-        if new is None:
-            new = {field_.attname: getattr(instance, field_.attname) for field_ in self._fields.values()}
-            if any(_is_stored_differently(field_, new[field_.attname]) for field_ in self._fields.values()):
-                new = self._stored(instance, using) or new
-        pairs = {
-            name: (
-                self._plain(field_, (old or {}).get(field_.attname)),
-                self._plain(field_, new[field_.attname]),
-            )
-            for name, field_ in self._fields.items()
-        }
-        return {name: (before, after) for name, (before, after) in pairs.items() if before != after}
-
-    @staticmethod
-    def _plain(field_: models.Field[Any, Any], value: Any) -> Any:
-        """The value as the database gives it back, so that equal ones compare equal."""
-        if isinstance(field_, models.ForeignKey):
-            field_ = field_.target_field
-        return field_.to_python(getattr(value, "amount", value))
+    def same_as(self, other: object) -> bool:
+        """Whether it is this rule once more: the module that makes it may be imported twice."""
+        if not isinstance(other, EnqueueRule):
+            return False
+        mine, theirs = (
+            (rule.processor, rule.delay, rule.name, _code_of(rule.when), _code_of(rule.payload))
+            for rule in (self, other)
+        )
+        return bool(mine == theirs)
 
 
-def _is_stored_differently(field_: models.Field[Any, Any], value: Any) -> bool:
-    """Whether the database makes another value of it: of an expression, or of a third of an amount."""
-    number = getattr(value, "amount", value)
-    if isinstance(field_, models.DecimalField) and isinstance(number, Decimal) and number.is_finite():
-        return number != round(number, field_.decimal_places or 0)
-    return hasattr(value, "resolve_expression")
+def trouble_with_names(payload: Mapping[str, Any]) -> str:
+    """Which of its names `enqueue` would take for itself, so that no processor gets them; empty if none."""
+    taken = [name for name in payload if name in _OPTIONS]
+    return f"has {', '.join(map(repr, taken))}, which enqueue() takes for itself" if taken else ""
 
 
-def _has_own_key(instance: models.Model) -> bool:
-    """Whether a new instance's key was just made by the field's default, so that no row can have it."""
-    return instance._meta.pk is not None and instance._meta.pk.has_default()
+def _code_of(function: Any) -> Any:
+    """What two functions made by one piece of code, with the same values around it, have in common."""
+    if not inspect.isfunction(function):
+        return function
+    try:
+        around = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    except ValueError:
+        return function
+    return function.__module__, function.__code__, function.__defaults__, function.__kwdefaults__, around
 
 
-_watchers: dict[type[models.Model], _Watcher] = {}
+def _as_row_of(model: type[models.Model], instance: models.Model) -> models.Model:
+    """The instance, or what stands for its row in `model`, if it was saved through a proxy or a child."""
+    if type(instance) is model:
+        return instance
+    key = model._meta.pk
+    assert key is not None
+    return rows.unsaved(model, {}, **{key.attname: instance._get_pk_val(model._meta)})
+
+
+# Who is watched -----------------------------------------------------------------------------------
+
+_watchers: dict[type[models.Model], Watcher] = {}
+"""By model. An abstract one's are connected to nothing: they are for the models that inherit from it."""
+
+
+def watchers() -> Iterator[Watcher]:
+    """Those of the models that have rows."""
+    return iter([watcher for watcher in _watchers.values() if not watcher.model._meta.abstract])
+
+
+def _names(model: Any, fields: Any) -> frozenset[str]:
+    if not inspect.isclass(model) or not issubclass(model, models.Model):
+        raise InvalidRule(f"a rule is for a model, which {shown(model)} is not; pass its class")
+    if isinstance(fields, str):
+        raise InvalidRule(
+            f"the fields of a rule for {model._meta.label} must be a list of names, not the text "
+            f"{fields!r}; write [{fields!r}]"
+        )
+    return frozenset(fields)
+
+
+def _add(model: type[models.Model], rule: Rule, names: frozenset[str]) -> None:
+    for concrete in _concrete_models(model):
+        _add_to(_watcher_of(concrete), rule, names)
+
+
+def _add_to(watcher: Watcher, rule: Rule, names: frozenset[str]) -> None:
+    if isinstance(rule, EnqueueRule):
+        others = [known for known, _ in watcher.rules if isinstance(known, EnqueueRule)]
+        if any(rule.same_as(known) and (known, names) in watcher.rules for known in others):
+            return
+        number = 1 + sum(known.processor == rule.processor for known in others)
+        rule = replace(rule, model=watcher.model, number=number)
+    watcher.add(rule, names)
+
+
+def _concrete_models(model: type[models.Model]) -> list[type[models.Model]]:
+    """The model; of an abstract one, which stays for models to come, also those with rows below it."""
+    if not model._meta.abstract:
+        return [model]
+    heirs = [heir for heir in _heirs(model) if not heir._meta.proxy and _is_first_with_rows(heir, model)]
+    return [model, *heirs]
+
+
+def _is_first_with_rows(heir: type[models.Model], abstract: type[models.Model]) -> bool:
+    """Whether no parent with rows of its own inherits from it too, whose rule hears of the heir's saves."""
+    return not any(issubclass(parent, abstract) for parent in heir._meta.all_parents)
+
+
+def _heirs(model: type[models.Model]) -> Iterator[type[models.Model]]:
+    """The models below it that have rows, proxies included; not the pretended ones of migrations."""
+    for heir in model.__subclasses__():
+        if not heir._meta.abstract and heir._meta.apps is model._meta.apps:
+            yield heir
+        yield from _heirs(heir)
+
+
+def _watcher_of(model: type[models.Model]) -> Watcher:
+    watcher = _watchers.get(model)
+    if watcher is None:
+        watcher = _watchers[model] = Watcher(model)
+        if not model._meta.abstract:
+            for sender in dict.fromkeys([model, *_heirs(model)]):
+                _connect(watcher, sender)
+    return watcher
+
+
+def _connect(watcher: Watcher, sender: type[models.Model]) -> None:
+    identity = f"jobqueue.on_save:{watcher.model._meta.label_lower}"
+    pre_save.connect(watcher.before, sender=sender, weak=False, dispatch_uid=f"{identity}:before")
+    post_save.connect(watcher.after, sender=sender, weak=False, dispatch_uid=f"{identity}:after")
+
+
+def _take_in(sender: type[models.Model], **_: Any) -> None:
+    """A model that is defined later hears of the rules for those that it inherits from."""
+    for base, watcher in list(_watchers.items()):
+        if sender is base or not issubclass(sender, base) or sender._meta.apps is not base._meta.apps:
+            continue
+        if not base._meta.abstract:
+            _connect(watcher, sender)
+        elif not sender._meta.proxy and _is_first_with_rows(sender, base):
+            _hand_down(watcher, sender)
+
+
+def _hand_down(watcher: Watcher, heir: type[models.Model]) -> None:
+    for prepare, columns, computed in watcher.preparations:
+        _watcher_of(heir).prepare_with(prepare, columns, computed)
+    for rule, names in watcher.rules:
+        _add_to(_watcher_of(heir), rule, names)
+
+
+class_prepared.connect(_take_in, dispatch_uid="jobqueue.rules")

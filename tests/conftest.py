@@ -233,6 +233,7 @@ class StartWorker(Protocol):
         queues: tuple[str, ...] = ...,
         redis: RedisServer | None = None,
         wait: bool = True,
+        code: Path = ROOT,
         **environment: str,
     ) -> WorkerProcess: ...
 
@@ -242,7 +243,7 @@ def worker_process(transactional_db: None) -> Iterator[StartWorker]:
     """Starts real workers on this test's database and Redis, and kills what is left of them at the end.
 
     `worker_process("--threads", "2", LOG_LEVEL="DEBUG")` returns once the worker listens;
-    `wait=False` returns at once.
+    `wait=False` returns at once. `code` is the folder of another version of the code.
     """
     workers: list[WorkerProcess] = []
 
@@ -251,9 +252,10 @@ def worker_process(transactional_db: None) -> Iterator[StartWorker]:
         queues: tuple[str, ...] = ("email", "reminders", "settlement"),
         redis: RedisServer | None = None,
         wait: bool = True,
+        code: Path = ROOT,
         **environment: str,
     ) -> WorkerProcess:
-        worker = WorkerProcess([*queues, *arguments], subprocess_environment(redis, **environment))
+        worker = WorkerProcess([*queues, *arguments], subprocess_environment(redis, **environment), code)
         workers.append(worker)
         if wait:
             worker.wait_until_ready()

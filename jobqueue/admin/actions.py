@@ -150,7 +150,7 @@ class Progress:
     """What a bulk action has changed so far, and the id of the last job it looked at."""
 
     changed: int = 0
-    last: int = 0
+    last: int = -(2**63)
 
 
 def _carry_out(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb) -> HttpResponse:

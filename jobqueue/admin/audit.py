@@ -11,7 +11,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from jobqueue.admin.verbs import Verb
-from jobqueue.models import Job
+from jobqueue.models import Job, SetAsideJob
 
 _MOST_ENTRIES = 50
 
@@ -30,6 +30,19 @@ def entry_of(verb: Verb, job: Job, request: HttpRequest) -> LogEntry:
 def write_down(entries: Iterable[LogEntry]) -> None:
     """Write many entries at once."""
     LogEntry.objects.bulk_create(entries)
+
+
+def log_change_in_redis(request: HttpRequest, name: str, message: str) -> None:
+    """Write down who changed what stands in Redis, where no record is."""
+    operator: Any = request.user.pk
+    LogEntry.objects.create(
+        user_id=operator,
+        content_type=ContentType.objects.get_for_model(SetAsideJob, for_concrete_model=False),
+        object_id=name,
+        object_repr=name[:200],
+        action_flag=CHANGE,
+        change_message=message,
+    )
 
 
 def _entry(request: HttpRequest, record: models.Model, message: str, flag: int = CHANGE) -> LogEntry:

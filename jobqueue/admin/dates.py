@@ -8,13 +8,16 @@ took 8 and 4 ms, and up to 24 ms with filters.
 from __future__ import annotations
 
 import calendar
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from django.contrib.admin.views.main import ChangeList
 from django.utils import timezone
 from django.utils.dates import MONTHS
 from django.utils.formats import date_format
+
+# A row may say that it was made in the year 1.
+_MOST_YEARS = 50
 
 
 def date_links(changes: ChangeList, field: str) -> dict[str, Any]:
@@ -27,9 +30,16 @@ def date_links(changes: ChangeList, field: str) -> dict[str, Any]:
 
 def _range(changes: ChangeList, field: str) -> tuple[date | None, date | None]:
     """The days of the oldest and the newest row of the table: two looks into an index."""
-    moments = changes.model._default_manager.order_by().values_list(field, flat=True)
-    first, last = moments.order_by(field).first(), moments.order_by(f"-{field}").first()
-    return (timezone.localdate(first) if first else None, timezone.localdate(last) if last else None)
+    rows = changes.model._default_manager.only("pk", field)
+    first, last = rows.order_by(field).first(), rows.order_by(f"-{field}").first()
+    return _day(getattr(first, field, None)), _day(getattr(last, field, None))
+
+
+def _day(moment: datetime | None) -> date | None:
+    try:
+        return timezone.localdate(moment) if moment else None
+    except (OverflowError, ValueError):  # at the ends of the calendar not every zone has the moment
+        return moment.date() if moment else None
 
 
 class _Links:
@@ -49,7 +59,7 @@ class _Links:
         if year:
             return self._level(self._link("All dates"), self._months(year))
         if self.first.year != self.last.year:
-            years = range(self.first.year, self.last.year + 1)
+            years = range(max(self.first.year, self.last.year - _MOST_YEARS), self.last.year + 1)
             return self._level(None, [self._link(str(number), year=number) for number in years])
         if self.first.month != self.last.month:
             return self._level(None, self._months(self.first.year))

@@ -23,6 +23,7 @@ from jobqueue.models import (
 )
 from jobqueue.registry import get_processor
 from jobqueue.sql.clock import database_now
+from jobqueue.sql.tolerant import unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,18 @@ def serving_workers(using: str) -> dict[str, list[Worker]]:
     alive_since = database_now(using) - timedelta(seconds=get_settings().worker_silence)
     serving: dict[str, list[Worker]] = {}
     for worker in Worker.objects.using(using).filter(heartbeat_at__gte=alive_since, stopping=False):
-        for queue in worker.queues:
+        for queue in worker.served:
             serving.setdefault(queue, []).append(worker)
     return serving
 
 
 def explain(job: Job, facts: Facts) -> str:
     """One or more sentences: what the job waits for, who runs it, or how it ended."""
+    odd = unreadable(job)
+    return " ".join([_explain(job, facts), *([f"In its row {odd}."] if odd else [])])
+
+
+def _explain(job: Job, facts: Facts) -> str:
     if job.state == Job.State.WAITING:
         return " ".join([_waits_for(job, facts), *_obstacles(job, facts)])
     if job.state == Job.State.ACTIVE:
@@ -151,7 +157,9 @@ def _obstacles(job: Job, facts: Facts) -> list[str]:
     """What keeps the job from running even when its time has come."""
     found = []
     if not facts.is_configured:
-        found.append(f"RQ_QUEUES has no queue {job.queue}, so no worker can serve it.")
+        found.append(
+            f"RQ_QUEUES has no queue {job.queue}, so no worker can serve it: add it again, or move the job."
+        )
     elif facts.is_paused:
         found.append(f"The queue {job.queue} is paused: resume it to let the job run.")
     found += _limits(job, facts)
@@ -201,6 +209,8 @@ def _runs(job: Job, facts: Facts) -> str:
 def _ended(job: Job, facts: Facts) -> str:
     when = relative(job.finished_at, facts.now) if job.finished_at else "some time ago"
     reason = f": {job.reason}" if job.reason else ""
+    if job.state == Job.State.FAILED and job.set_aside:
+        return f"Set aside {when}: {job.set_aside}. It stays here until somebody puts it back, by a retry."
     if job.state == Job.State.FAILED:
         runs = "1 attempt" if job.failures == 1 else f"{job.failures} attempts"
         return f"Failed {when} after {runs}{reason}. It stays here until somebody retries or deletes it."

@@ -10,7 +10,9 @@ from typing import Any
 from django.db.models import Count, Max, Min, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
+from jobqueue.admin.words import NOTHING, absolute
 from jobqueue.models import Attempt, Job
+from jobqueue.sql.blame import may_be_of_a_row
 
 UNRECORDED = "(not recorded)"
 NEWEST = 3_000
@@ -24,6 +26,16 @@ class ErrorGroup:
     jobs: int
     first: datetime | None
     last: datetime | None
+
+    @property
+    def since(self) -> str:
+        """When the first of them failed."""
+        return absolute(self.first) if self.first else NOTHING
+
+    @property
+    def until(self) -> str:
+        """When the last of them failed."""
+        return absolute(self.last) if self.last else NOTHING
 
 
 def with_last_error(jobs: QuerySet[Any]) -> QuerySet[Any]:
@@ -52,7 +64,17 @@ def _groups() -> Iterator[ErrorGroup]:
         with_last_error(Job.objects.filter(pk__in=newest_failures()))
         .order_by()
         .values("last_error")
-        .annotate(jobs=Count("pk"), first=Min("finished_at"), last=Max("finished_at"))
+        .annotate(jobs=Count("pk"))
     )
-    for group in groups:
-        yield ErrorGroup(group["last_error"] or UNRECORDED, group["jobs"], group["first"], group["last"])
+    for group in _with_times(groups):
+        error = group["last_error"] or UNRECORDED
+        yield ErrorGroup(error, group["jobs"], group.get("first"), group.get("last"))
+
+
+def _with_times(groups: QuerySet[Any]) -> list[dict[str, Any]]:
+    try:
+        return list(groups.annotate(first=Min("finished_at"), last=Max("finished_at")))
+    except Exception as error:
+        if not may_be_of_a_row(error):
+            raise
+        return list(groups)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin import set_aside
 from jobqueue.admin.actions import ACTIONS
 from jobqueue.admin.dates import date_links
 from jobqueue.admin.listing import (
@@ -36,7 +37,7 @@ from jobqueue.admin.words import badge, time_tag
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 
-JOB_ID = re.compile(r"\d{1,18}", re.ASCII)
+JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 # Not by id where few rows of the table are in that state: SQLite would read them all in that order.
 LONGEST_RUNNING = ("started_at", "id")
 _NAME_PARTS = re.compile(r"[^._]*[._]?")
@@ -117,6 +118,7 @@ class JobList(JobPermissions):
 
     def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
         """More of what the page of the list shows."""
+        context["set_aside"] = set_aside.notice(request, self.admin_site)
         if self.date_hierarchy:
             context["dates"] = date_links(context["cl"], self.date_hierarchy)
 
@@ -175,4 +177,4 @@ class JobMenuEntry(JobList):
     ) -> HttpResponse:
         """The page of the job."""
         name = f"{self.admin_site.name}:jobqueue_job_change"
-        return HttpResponseRedirect(reverse(name, args=[unquote(object_id)]))
+        return HttpResponseRedirect(reverse(name, args=[quote(unquote(object_id))]))

@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from jobqueue.admin.listing import listed, prepare, state_of
-from jobqueue.admin.words import badge, time_tag
+from jobqueue.admin.words import badge, printable, time_tag
 from jobqueue.exceptions import UnknownProcessor
 from jobqueue.masking import mask_addresses
-from jobqueue.models import Job
+from jobqueue.models import Job, subject_text
 from jobqueue.registry import get_processor
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _rows(jobs: Iterable[Job], moment: str, site: AdminSite) -> list[JobRow]:
             state=badge(state_of(job)),
             time=time_tag(getattr(job, moment), listed(job).now),
             attempt=job.attempt,
-            reason=mask_addresses(job.reason),
+            reason=printable(mask_addresses(job.reason)),
         )
         for job in jobs
     ]
@@ -109,7 +109,8 @@ def kind_of(job: Job) -> str:
         counter = get_processor(job.processor).counter
     except UnknownProcessor:
         return ""
-    return counter.type_of(job.payload) if counter and counter.payload_key else ""
+    has_kind = counter and counter.payload_key and isinstance(job.payload, dict)
+    return printable(counter.type_of(job.payload)) if counter and has_kind else ""
 
 
 class JobsPanelMixin(_Base):
@@ -132,4 +133,4 @@ class JobsPanelMixin(_Base):
 
 
 def _subject(model: type[models.Model], object_id: str) -> str:
-    return f"{model._meta.label_lower}:{unquote(object_id)}"
+    return subject_text(f"{model._meta.label_lower}:{unquote(object_id)}")

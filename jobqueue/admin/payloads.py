@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from django.http import HttpRequest
 
+from jobqueue.admin.words import absolute, printable
 from jobqueue.masking import mask_addresses, mask_payload
 from jobqueue.models import Attempt, Job
+from jobqueue.sql.tolerant import unreadable
+
+_DEEPEST = 64
 
 
 def may_read(request: HttpRequest) -> bool:
@@ -18,12 +23,27 @@ def may_read(request: HttpRequest) -> bool:
 def shown_payload(job: Job, request: HttpRequest) -> str:
     """The payload as indented JSON; its form alone for whoever may not read it."""
     payload = job.payload if may_read(request) else mask_payload(job.payload)
-    return json.dumps(payload, indent=2, ensure_ascii=False, sort_keys=True)
+    if isinstance(payload, str) and unreadable(job):
+        return printable(payload)
+    try:
+        text = json.dumps(payload, indent=2, ensure_ascii=False, sort_keys=True)
+    except RecursionError:
+        text = json.dumps(_cut(payload), indent=2, ensure_ascii=False, sort_keys=True)
+    return printable(text)
+
+
+def _cut(value: Any, depth: int = 0) -> Any:
+    """The value without what is nested deeper than any payload that `enqueue` takes."""
+    if depth > _DEEPEST and isinstance(value, dict | list):
+        return "…"
+    if isinstance(value, dict):
+        return {key: _cut(inner, depth + 1) for key, inner in value.items()}
+    return [_cut(inner, depth + 1) for inner in value] if isinstance(value, list) else value
 
 
 def shown_text(text: str, request: HttpRequest) -> str:
     """An error or a reason, without addresses for whoever may not read payloads."""
-    return text if may_read(request) else mask_addresses(text)
+    return printable(text if may_read(request) else mask_addresses(text))
 
 
 def shown_attempts(job: Job, request: HttpRequest) -> list[Attempt]:
@@ -32,4 +52,5 @@ def shown_attempts(job: Job, request: HttpRequest) -> list[Attempt]:
     for attempt in attempts:
         attempt.message = shown_text(attempt.message, request)
         attempt.traceback = shown_text(attempt.traceback, request)
+        vars(attempt)["ended"] = absolute(attempt.finished_at)
     return attempts

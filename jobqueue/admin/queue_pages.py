@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
@@ -16,12 +17,13 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin import set_aside
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.explain import serving_workers
 from jobqueue.admin.limits import LimitsForm, limits_of
 from jobqueue.admin.words import NOTHING, badge
-from jobqueue.broker import counters
-from jobqueue.counts.reading import queue_counts
+from jobqueue.broker import counters, neighbours
+from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
 from jobqueue.sql.writing import writing
@@ -35,20 +37,40 @@ REFRESH_SECONDS = 4
 NO_REDIS = "Redis cannot be reached: the numbers of completed jobs are unknown, and due jobs wait."
 
 
-def live_counts() -> tuple[dict[str, dict[str, str]], bool]:
-    """What the page shows of each queue, and whether Redis answered."""
+def live_counts() -> tuple[dict[str, dict[str, str]], str]:
+    """What the page shows of each queue, and what is to be said about all of them; empty if nothing is."""
     try:
         completed: dict[str, int] | None = counters.completed("probe")
     except BrokerUnavailable:
         completed = None
     serving = serving_workers(Queue.objects.db)
     shown = {}
-    for name, counts in queue_counts().items():
+    all_counts = queue_counts()
+    for name, counts in all_counts.items():
         texts = {state: f"{number:,}" for state, number in counts.as_dict().items()}
         texts["completed"] = NOTHING if completed is None else f"{completed.get(name, 0):,}"
         texts["workers"] = f"{len(serving.get(name, []))}"
         shown[name] = texts
-    return shown, completed is not None
+    notices = [NO_REDIS if completed is None else _said_by_redis(), *_unserved(all_counts)]
+    return shown, " ".join(filter(None, notices))
+
+
+def _unserved(all_counts: Mapping[str, QueueCounts]) -> list[str]:
+    """Names the queues that were renamed or removed while jobs waited on them."""
+    return [
+        f"RQ_QUEUES has no queue {name}, on which {counts.waiting + counts.delayed:,} jobs wait: no worker "
+        "can serve it. Add it again until it is empty, or move its jobs to another queue."
+        for name, counts in sorted(all_counts.items())
+        if name not in django_settings.RQ_QUEUES and counts.waiting + counts.delayed
+    ]
+
+
+def _said_by_redis() -> str:
+    """What else Redis tells operators: that another installation uses it."""
+    try:
+        return neighbours.warning()
+    except BrokerUnavailable:
+        return NO_REDIS
 
 
 class QueueChangeList(ChangeList):
@@ -57,7 +79,7 @@ class QueueChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Read the queues, and their counts once for all."""
         super().get_results(request)
-        counts, self.redis_answers = live_counts()
+        counts, self.notice = live_counts()
         self.result_list = list(self.result_list)
         for queue in self.result_list:
             vars(queue)["_counts"] = counts.get(queue.pk, {})
@@ -133,8 +155,8 @@ class QueueAdmin(QueueModelAdmin):
         """The counts as JSON, for who may see the page."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        counts, redis_answers = live_counts()
-        return JsonResponse({"queues": counts, "notice": "" if redis_answers else NO_REDIS})
+        counts, notice = live_counts()
+        return JsonResponse({"queues": counts, "notice": notice})
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -152,7 +174,8 @@ class QueueAdmin(QueueModelAdmin):
         )
         context = getattr(response, "context_data", None) or {}
         if "cl" in context:
-            context["live"]["notice"] = "" if context["cl"].redis_answers else NO_REDIS
+            context["live"]["notice"] = context["cl"].notice
+            context["set_aside"] = set_aside.notice(request, self.admin_site)
         return response
 
     # Limits ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from jobqueue.admin.subjects import subject_texts
 from jobqueue.models import subject_of
 from jobqueue.registry import all_processors
 
-_JOB_OR_MESSAGE = re.compile(r"^#?(\d{1,18})(?:-\d+)?$", re.ASCII)
+_JOB_OR_MESSAGE = re.compile(r"^#?(\d{1,19})(?:-\d+)?$", re.ASCII)
 _MOST_RECORDS = 100
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.apps import apps
 from django.contrib.admin import AdminSite
+from django.contrib.admin.utils import quote
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, router, transaction
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from jobqueue.admin.words import printable
 from jobqueue.masking import mask_addresses
+from jobqueue.models import is_shortened
+from jobqueue.sql.blame import may_be_of_a_row
+
+logger = logging.getLogger(__name__)
 
 _SHOWN_OF_KEY = 8
 
@@ -41,7 +49,7 @@ def describe_subjects(texts: Iterable[str], request: HttpRequest, site: AdminSit
     by_model: dict[type[models.Model], dict[str, str]] = defaultdict(dict)
     subjects = {text: Subject(text, _short(text)) for text in texts}
     for text in subjects:
-        model, key = _split(text)
+        model, key = (None, "") if is_shortened(text) else _split(text)
         if model is not None and _may_view(model, request, site):
             by_model[model][text] = key
     for model, keys in by_model.items():
@@ -60,15 +68,36 @@ def subject_texts(text: str) -> list[str]:
 
 
 def _read(model: type[models.Model], keys: dict[str, str], site: AdminSite) -> dict[str, Subject]:
-    records = model._default_manager.in_bulk(list(keys.values()))
-    by_key = {str(pk): record for pk, record in records.items()}
+    by_key = {str(pk): record for pk, record in _records(model, list(keys.values())).items()}
     found = {}
     for text, key in keys.items():
         if key in by_key:
-            found[text] = Subject(text, mask_addresses(str(by_key[key]))[:80], _url(model, key, site))
+            found[text] = Subject(text, _name_of(by_key[key]) or _short(text), _url(model, key, site))
         else:
             found[text] = Subject(text, f"{_short(text)} (deleted)")
     return found
+
+
+def _records(model: type[models.Model], keys: list[str]) -> dict[Any, models.Model]:
+    """The records by their keys. A key that no column of theirs can hold has none."""
+    try:
+        with transaction.atomic(using=router.db_for_read(model)):
+            return model._default_manager.in_bulk(keys)
+    except Exception as error:
+        if not may_be_of_a_row(error):
+            raise
+        return (
+            {pk: one for key in keys for pk, one in _records(model, [key]).items()} if len(keys) > 1 else {}
+        )
+
+
+def _name_of(record: models.Model) -> str:
+    """What the record calls itself; empty if it cannot say."""
+    try:
+        return printable(mask_addresses(str(record))[:80])
+    except Exception as error:
+        logger.warning("a %s has no name: %s", record._meta.label, type(error).__name__)
+        return ""
 
 
 def _split(text: str) -> tuple[type[models.Model] | None, str]:
@@ -96,7 +125,7 @@ def _may_view(model: type[models.Model], request: HttpRequest, site: AdminSite) 
 def _url(model: type[models.Model], key: str, site: AdminSite) -> str:
     name = f"{model._meta.app_label}_{model._meta.model_name}_change"
     try:
-        return reverse(f"{site.name}:{name}", args=[key])
+        return reverse(f"{site.name}:{name}", args=[quote(key)])
     except NoReverseMatch:
         return ""
 

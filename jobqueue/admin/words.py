@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -42,7 +43,10 @@ def relative(moment: datetime, now: datetime) -> str:
 
 def absolute(moment: datetime) -> str:
     """A moment in the current time zone, to the second."""
-    return date_format(timezone.localtime(moment), "Y-m-d H:i:s T")
+    # At the ends of the calendar not every zone has the moment.
+    with suppress(OverflowError, ValueError):
+        moment = timezone.localtime(moment)
+    return date_format(moment, "Y-m-d H:i:s T")
 
 
 def time_tag(moment: datetime | None, now: datetime) -> SafeString | str:
@@ -64,6 +68,11 @@ def state_word(job: Job, now: datetime, *, is_stuck: bool = False) -> str:
     if job.state == Job.State.WAITING and job.run_at > now:
         return "delayed"
     return "skipped" if job.is_skipped else job.state
+
+
+def printable(text: str) -> str:
+    """`text` as a page can carry it: a payload may hold half of a character (a lone surrogate)."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def badge(word: str, label: str = "") -> SafeString:

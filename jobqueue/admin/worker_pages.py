@@ -14,7 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import BoundedSearch
-from jobqueue.admin.words import badge, time_tag
+from jobqueue.admin.words import badge, printable, time_tag
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
 from jobqueue.sql.clock import database_now
@@ -107,7 +107,7 @@ class WorkerAdmin(BoundedSearch, WorkerModelAdmin):
     @admin.display(description=_("queues"))
     def serves(self, worker: Worker) -> str:
         """The queues, in the order the worker serves them."""
-        return ", ".join(str(queue) for queue in worker.queues)
+        return ", ".join(printable(queue) for queue in worker.served)
 
     @admin.display(description=_("running jobs"))
     def running(self, worker: Worker) -> int:

@@ -65,6 +65,7 @@ _EXTRAS = {
 _LONGEST_FIELD = 50
 _REPORT = Script("report_foreign", *Report._fields, "now", "keep_finished", "keep_failed")
 _REFUSE = Script("note_refused", "queue", "id", "reason", "text")
+_LEAVE = Script("note_left", "queue", "id", "reason")
 _STRAYS = Script("strays", "most", queues=(), registries=("queue", "registry"))
 _DUE = Script("foreign_due", "most", queues=())
 
@@ -103,6 +104,12 @@ def refuse(queue: str, message_id: str, why: str, text: str) -> None:
         scripts.run(client_for(queue), _REFUSE, queue=queue, id=raw(message_id), reason=why, text=text)
 
 
+def leave(queue: str, message_id: str, why: str) -> None:
+    """List a foreign message as set aside, without a decision: it is looked after again in a while."""
+    with as_unavailable():
+        scripts.run(client_for(queue), _LEAVE, queue=queue, id=raw(message_id), reason=why)
+
+
 def report(report: Report) -> bool:
     """Say in RQ's words how a foreign message stands that became a job.
 
@@ -131,7 +138,7 @@ def strays(served: Sequence[str]) -> list[tuple[str, str]]:
     with as_unavailable():
         for client, queues in by_server(served, str):
             waiting = [(queue, name) for queue in queues for name in keys.of_rqs_scheduler(queue)]
-            limits = keys.PATTERNS["rate_limits"]
+            limits = keys.OTHERS["rate_limits"]
             names: Any = mending(
                 client, {limits: "set"}, partial(client.srandmember, limits, _MOST_RATE_LIMITS)
             )

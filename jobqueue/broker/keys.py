@@ -19,19 +19,12 @@ COUNTERS = f"{_OURS}:counters"
 PATTERNS = {
     "queues": f"{RQ_KEY_PREFIX}:queues",
     "suspended": f"{RQ_KEY_PREFIX}:suspended",
-    "workers": f"{RQ_KEY_PREFIX}:workers",
-    "worker": f"{RQ_KEY_PREFIX}:worker:",
-    "rate_limits": f"{RQ_KEY_PREFIX}:rl-keys",
-    "rate_limit": f"{RQ_KEY_PREFIX}:rl:",
     "list": f"{RQ_KEY_PREFIX}:queue:",
     "job": f"{RQ_KEY_PREFIX}:job:",
     "started": f"{RQ_KEY_PREFIX}:wip:",
     "finished": f"{RQ_KEY_PREFIX}:finished:",
     "failed": f"{RQ_KEY_PREFIX}:failed:",
     "canceled": f"{RQ_KEY_PREFIX}:canceled:",
-    "deferred": f"{RQ_KEY_PREFIX}:deferred:",
-    "ready": f"{RQ_KEY_PREFIX}:ready:",
-    "scheduled": f"{RQ_KEY_PREFIX}:scheduled:",
     "number": f"{_OURS}:list:",
     "bell": f"{_OURS}:bell:",
     "starts": f"{_OURS}:starts:",
@@ -40,11 +33,25 @@ PATTERNS = {
     "counters": COUNTERS,
     "lead": f"{_OURS}:lead",
     "swept": f"{_OURS}:swept",
+    "alive": f"{_OURS}:alive",
+    "shared": f"{_OURS}:shared",
     "aside": f"{_OURS}:set-aside:it:",
     "aside_names": f"{_OURS}:set-aside:names:",
     "aside_notes": f"{_OURS}:set-aside:notes",
     "aside_news": f"{_OURS}:set-aside:news",
 }
+
+# Of RQ's keys those that no script uses by itself.
+OTHERS = {
+    "workers": f"{RQ_KEY_PREFIX}:workers",
+    "worker": f"{RQ_KEY_PREFIX}:worker:",
+    "rate_limits": f"{RQ_KEY_PREFIX}:rl-keys",
+    "rate_limit": f"{RQ_KEY_PREFIX}:rl:",
+    "deferred": f"{RQ_KEY_PREFIX}:deferred:",
+    "ready": f"{RQ_KEY_PREFIX}:ready:",
+    "scheduled": f"{RQ_KEY_PREFIX}:scheduled:",
+}
+_ALL = PATTERNS | OTHERS
 
 # Of which type each is, where somebody else may have written another.
 _TYPES_OF_QUEUE = {
@@ -67,6 +74,8 @@ _TYPES = {
     "counters": "hash",
     "lead": "string",
     "swept": "string",
+    "alive": "zset",
+    "shared": "string",
     "workers": "set",
     "rate_limits": "set",
     "aside_notes": "hash",
@@ -76,24 +85,24 @@ _TYPES = {
 
 def types_of_queue(queue: str) -> dict[str, str]:
     """The type of each key that a queue has, by the name of the key."""
-    return {PATTERNS[name] + queue: kind for name, kind in _TYPES_OF_QUEUE.items()}
+    return {_ALL[name] + queue: kind for name, kind in _TYPES_OF_QUEUE.items()}
 
 
 def types_of_worker(name: str, queues: Iterable[str]) -> dict[str, str]:
     """The type of each key that RQ has of a worker and its queues, by the name of the key."""
-    workers = PATTERNS["workers"]
-    return {PATTERNS["worker"] + name: "hash", workers: "set", **{f"{workers}:{q}": "set" for q in queues}}
+    workers = _ALL["workers"]
+    return {_ALL["worker"] + name: "hash", workers: "set", **{f"{workers}:{q}": "set" for q in queues}}
 
 
 def prefixes_of_queues() -> list[str]:
     """What stands before the name of a queue in each of its keys."""
-    return [PATTERNS[name] for name in _TYPES_OF_QUEUE]
+    return [_ALL[name] for name in _TYPES_OF_QUEUE]
 
 
 def types_of_all() -> dict[str, str]:
     """The type of each key that all queues of a server share, by the name of the key."""
     others = {aside_names(kind): "zset" for kind in ASIDE_KINDS} | {bell(RELAY): "list"}
-    return {PATTERNS[name]: kind for name, kind in _TYPES.items()} | others
+    return {_ALL[name]: kind for name, kind in _TYPES.items()} | others
 
 
 # The name of the bell that the leading relay listens to.
@@ -114,22 +123,22 @@ def aside_note(kind: str, name: str) -> str:
 
 def of_rqs_scheduler(queue: str) -> list[str]:
     """RQ's registries of what waits for a time, or for other jobs: sorted sets of messages."""
-    return [PATTERNS[name] + queue for name in ("scheduled", "deferred", "ready")]
+    return [_ALL[name] + queue for name in ("scheduled", "deferred", "ready")]
 
 
 def rate_limited(name: bytes) -> bytes:
     """RQ's sorted set of what one of its rate limits holds back."""
-    return PATTERNS["rate_limit"].encode() + name + b":rate_limited"
+    return _ALL["rate_limit"].encode() + name + b":rate_limited"
 
 
 def started(queue: str) -> str:
     """RQ's registry of what runs, a sorted set of `<message id>:<worker id>`."""
-    return PATTERNS["started"] + queue
+    return _ALL["started"] + queue
 
 
 def job(message_id: bytes) -> bytes:
     """RQ's hash of one job; an id that is none of ours need not be text."""
-    return PATTERNS["job"].encode() + message_id
+    return _ALL["job"].encode() + message_id
 
 
 def dependents(message_id: bytes) -> bytes:
@@ -139,14 +148,14 @@ def dependents(message_id: bytes) -> bytes:
 
 def bell(name: str) -> str:
     """A list of at most one token, which wakes whoever waits for it; the name is a queue's or the relay's."""
-    return PATTERNS["bell"] + name
+    return _ALL["bell"] + name
 
 
 def starts(queue: str) -> str:
     """When the last jobs of a queue with a rate limit started, in milliseconds, the newest first."""
-    return PATTERNS["starts"] + queue
+    return _ALL["starts"] + queue
 
 
 def foreign(queue: str) -> str:
     """Messages that are not ours, by when somebody has to look after them; in seconds."""
-    return PATTERNS["foreign"] + queue
+    return _ALL["foreign"] + queue

@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from jobqueue.broker.keys import PATTERNS
-from jobqueue.broker.message import ALIAS_LENGTH, ATTEMPT_DIGITS, JOB_DIGITS
+from jobqueue.broker.message import ALIAS_LENGTH, ATTEMPT_DIGITS, JOB_DIGITS, MOST_JOBS
 
 # Lua that goes through the records of one list.
 _LIST = """\
@@ -121,8 +121,9 @@ def _ask(connection: Any, script: Script, arguments: Sequence[Any]) -> Any:
 def prelude() -> str:
     """What stands before every script, with the keys filled in."""
     constants = {name: f"'{key}'" for name, key in PATTERNS.items()}
-    digits = {"job_digits": JOB_DIGITS, "attempt_digits": ATTEMPT_DIGITS, "alias_length": ALIAS_LENGTH}
-    return _filled_in(_file("prelude"), constants | {name: str(number) for name, number in digits.items()})
+    limits = {"job_digits": JOB_DIGITS, "attempt_digits": ATTEMPT_DIGITS, "alias_length": ALIAS_LENGTH}
+    limits["most_jobs"] = MOST_JOBS
+    return _filled_in(_file("prelude"), constants | {name: str(number) for name, number in limits.items()})
 
 
 def _filled_in(text: str, by_name: Mapping[str, str]) -> str:

@@ -16,10 +16,12 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from jobqueue.broker import keys, scripts
-from jobqueue.broker.answers import id_of, raw, text_of
-from jobqueue.broker.connections import as_unavailable
+from jobqueue.broker.answers import id_of, text_of
+from jobqueue.broker.connections import as_unavailable, clients
 from jobqueue.broker.scripts import Script
 
+_MOST_LOOKED_AT = 100
+_FORGET_GONE = Script("forget_gone", "most")
 _PUT_BACK = {
     "message": Script("put_message_back", "name"),
     "key": Script("put_key_back", "name"),
@@ -70,27 +72,22 @@ def put_back(client: Redis, kind: str, name: str) -> str:
         return text_of(scripts.run(client, _PUT_BACK[kind], name=name))
 
 
+def forget_gone() -> int:
+    """Forget messages that are not in quarantine any more: RQ's tools took them, or a year is over.
+
+    A worker calls it again and again; each call looks at some of them. Returns how many went.
+    """
+    with as_unavailable():
+        return sum(int(scripts.run(client, _FORGET_GONE, most=_MOST_LOOKED_AT)) for client in clients("work"))
+
+
 def _listed(client: Redis, kind: str, limit: int) -> list[SetAside]:
     names = [text_of(name) for name in _ask(client, [], "ZREVRANGE", keys.aside_names(kind), 0, limit - 1)]
     if not names:
         return []
     fields = [keys.aside_note(kind, name) for name in names]
     answers = _ask(client, [None] * len(names), "HMGET", keys.PATTERNS["aside_notes"], *fields)
-    notes = [_read(note) for note in answers]
-    return [
-        _known(kind, name, about)
-        for name, about in zip(names, notes, strict=True)
-        if kind != "message" or _is_quarantined(client, about)
-    ]
-
-
-def _is_quarantined(client: Redis, about: dict[str, Any]) -> bool:
-    """Whether a message is still where it was left: RQ's tools may have put it on its queue again."""
-    queue, message_id = about.get("queue"), about.get("id")
-    if not isinstance(queue, str) or not isinstance(message_id, str):
-        return True
-    key = keys.PATTERNS["failed"].encode() + raw(queue)
-    return _ask(client, None, "ZSCORE", key, raw(message_id)) is not None
+    return [_known(kind, name, _read(note)) for name, note in zip(names, answers, strict=True)]
 
 
 def _ask(client: Redis, otherwise: Any, *command: Any) -> Any:

@@ -95,27 +95,32 @@ def _read(using: str, most_due: int) -> dict[str, _Amounts]:
     """The rows of counts, the active jobs and, up to `most_due`, the due ones not published, by queue."""
     connection = connections[using]
     with connection.cursor() as cursor:
-        cursor.execute(_READ.format(now=_NOW[connection.vendor]), [most_due])
+        vendor = connection.vendor
+        cursor.execute(_READ.format(now=_NOW[vendor], queue=_QUEUE[vendor]), [most_due])
         rows = cursor.fetchall()
     if sum(summed for _queue, _kind, _amount, summed in rows) > MOST_ROWS:
         _compact(using)
     found: dict[str, _Amounts] = defaultdict(_Amounts)
     for queue, kind, amount, _summed in rows:
-        setattr(found[queue], kind, amount)
+        # What is no text stands for itself: a queue that nobody serves.
+        name = queue.decode("utf-8", "replace") if isinstance(queue, bytes) else queue
+        setattr(found[name], kind, amount)
     return found
 
 
 _NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
+# SQLite keeps any bytes as a text, and cannot give back those that are none.
+_QUEUE = {"postgresql": "queue", "sqlite": "CAST(queue AS BLOB)"}
 # One statement, so that each job is seen in exactly one place. The order keeps PostgreSQL, which takes the
 # due jobs for many, from reading all rows instead of the index that has only these.
 _READ = f"""
-    SELECT queue, kind, CAST(SUM(amount) AS bigint), COUNT(*) FROM jobqueue_jobtally
+    SELECT {{queue}}, kind, CAST(SUM(amount) AS bigint), COUNT(*) FROM jobqueue_jobtally
     WHERE kind IN ('{JobTally.Kind.PUBLISHED}', '{JobTally.Kind.UNPUBLISHED}', '{JobTally.Kind.FAILED}')
     GROUP BY queue, kind
     UNION ALL
-    SELECT queue, 'active', COUNT(*), 0 FROM jobqueue_job WHERE state = 'active' GROUP BY queue
+    SELECT {{queue}}, 'active', COUNT(*), 0 FROM jobqueue_job WHERE state = 'active' GROUP BY queue
     UNION ALL
-    SELECT queue, 'due', COUNT(*), 0
+    SELECT {{queue}}, 'due', COUNT(*), 0
     FROM (
         SELECT queue FROM jobqueue_job
         WHERE state = 'waiting' AND published_at IS NULL AND run_at <= {{now}} ORDER BY run_at LIMIT %s

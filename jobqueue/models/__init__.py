@@ -8,10 +8,10 @@ from jobqueue.models.querysets import (
     UNKNOWN_PREFIX,
     JobManager,
     JobQuerySet,
-    subject_of,
 )
 from jobqueue.models.queue import Queue
 from jobqueue.models.saving import AtomicSaveMixin
+from jobqueue.models.subjects import is_shortened, subject_of, subject_text
 from jobqueue.models.tally import JobTally
 from jobqueue.models.worker import Worker
 from jobqueue.models.written import WrittenManager, alias_of
@@ -34,5 +34,7 @@ __all__ = [
     "WrittenManager",
     "alias_of",
     "jobs_in",
+    "is_shortened",
     "subject_of",
+    "subject_text",
 ]

@@ -13,9 +13,11 @@ from django.db.models.functions import Now
 from jobqueue import signals
 from jobqueue.conf import get_settings
 from jobqueue.models import transitions
+from jobqueue.models.subjects import subject_of, subject_text
 from jobqueue.models.transitions import State
 from jobqueue.models.worker import Worker
 from jobqueue.models.written import WrittenManager
+from jobqueue.registry import check_queue
 from jobqueue.sql.tolerant import TolerantQuerySet
 from jobqueue.sql.writing import writing
 
@@ -26,11 +28,6 @@ SKIPPED_PREFIX = "skipped: "
 UNKNOWN_PREFIX = "no worker knows it: "
 OUTAGE_PREFIX = "waits for the database: "
 _BATCH = 500
-
-
-def subject_of(instance: models.Model) -> str:
-    """The subject text of a model instance: `"settlements.settlement:<pk>"`."""
-    return f"{instance._meta.label_lower}:{instance.pk}"
 
 
 class JobQuerySet(TolerantQuerySet["Job"]):
@@ -80,7 +77,7 @@ class JobQuerySet(TolerantQuerySet["Job"]):
 
     def about(self, subject: str | models.Model) -> Self:
         """Jobs whose subject is this model instance or subject text."""
-        text = subject_of(subject) if isinstance(subject, models.Model) else subject
+        text = subject_of(subject) if isinstance(subject, models.Model) else subject_text(subject)
         # The second condition is the index's: SQLite uses the index only where it is repeated.
         return self.filter(subject=text).exclude(subject="")
 
@@ -124,6 +121,13 @@ class JobQuerySet(TolerantQuerySet["Job"]):
         if jobs:
             signals.job_cancelled.send(self._sender, jobs=jobs, reason=reason, using=self.db)
         return changed
+
+    def move_to(self, queue: str) -> int:
+        """Let the waiting jobs among these run in another queue: theirs was renamed, say. Returns how many.
+
+        Raises UnknownQueue if RQ_QUEUES does not have it.
+        """
+        return transitions.move(self, check_queue(queue))
 
     def run_all_now(self) -> int:
         """Make the delayed jobs among these due at once."""

@@ -14,7 +14,8 @@
     |        |                      retry                     |
     '--------'------------------------------------------------'
 
-    [waiting] -> [waiting]: run_now and reschedule say when it is due; mark_published and
+    [waiting] -> [waiting]: run_now and reschedule say when it is due; move
+    where; mark_published and
     mark_unpublished who is to publish it.
 
     [waiting], [active] -> [failed]: set_aside, of a row that cannot be worked on; retry puts it back.
@@ -302,6 +303,11 @@ def retry(jobs: Jobs) -> int:
 def run_now(jobs: Jobs) -> int:
     """waiting -> waiting, due now: the relay publishes it."""
     return jobs.filter(state__in=CAN_BE_RUN_NOW).update(run_at=Now(), published_at=None)
+
+
+def move(jobs: Jobs, queue: str) -> int:
+    """waiting -> waiting, in another queue: the relay publishes it there at its time."""
+    return jobs.filter(state=State.WAITING).update(queue=queue, published_at=None)
 
 
 # Still waiting: when, and who publishes it ---------------------------------------------------------

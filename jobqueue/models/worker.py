@@ -32,5 +32,11 @@ class Worker(models.Model):
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
 
+    @property
+    def served(self) -> list[str]:
+        """The queues it serves, in order of priority; none where something else stands in its row."""
+        queues = self.queues if isinstance(self.queues, list) else []
+        return [queue for queue in queues if isinstance(queue, str)]
+
     def __str__(self) -> str:
         return self.name

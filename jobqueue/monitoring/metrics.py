@@ -16,7 +16,7 @@ from django.conf import settings as django_settings
 from jobqueue.broker import counters
 from jobqueue.counts.reading import QueueCounts
 from jobqueue.exceptions import MissingExtra
-from jobqueue.monitoring import health
+from jobqueue.monitoring import health, set_aside
 from jobqueue.monitoring.probes import Probe
 from jobqueue.registry import all_processors
 
@@ -43,12 +43,13 @@ class JobQueueCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of this moment."""
-        asked = _counters.begin()
+        asked, asked_aside = _counters.begin(), set_aside.begin()
         counted = health.count_jobs()
         read = _counters.finish(asked)
         yield from _counter_families(read.answer or {})
         if counted.answer is not None:
             yield _jobs_gauge(counted.answer.queues)
+        yield _set_aside_gauge(set_aside.finish(asked_aside, has_databases=counted.is_there))
         up = GaugeMetricFamily("jobqueue_up", "Whether the store could be read", labels=["store"])
         up.add_metric(["redis"], int(read.is_there))
         up.add_metric(["database"], int(counted.is_there))
@@ -105,6 +106,15 @@ def _jobs_gauge(counts: dict[str, QueueCounts]) -> GaugeMetricFamily:
     for queue in django_settings.RQ_QUEUES:
         for state, count in counts[queue].as_dict().items():
             family.add_metric([queue, state], count)
+    return family
+
+
+def _set_aside_gauge(counts: dict[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "jobqueue_set_aside", "What nobody can work on, until somebody puts it back", labels=["kind"]
+    )
+    for kind, count in counts.items():
+        family.add_metric([kind], count)
     return family
 
 

@@ -17,7 +17,7 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
-from jobqueue.broker import foreign
+from jobqueue.broker import foreign, neighbours
 from jobqueue.broker.foreign import Report
 from jobqueue.conf import get_settings
 from jobqueue.delivery import outbox
@@ -73,12 +73,27 @@ def _look_after(queue: str, message_id: str) -> bool:
         request = read(queue, message_id)
         job = _adopted(request)
         if job is None:
+            if _is_shared(queue, message_id):
+                return False
             job = _adopt(request)
     except Refused as refusal:
+        if _is_shared(queue, message_id):
+            return False
         refuse(queue, message_id, str(refusal))
         return False
     foreign.report(_report(job))
     return job.state in (Job.State.WAITING, Job.State.ACTIVE)
+
+
+def _is_shared(queue: str, message_id: str) -> bool:
+    """Whether another installation uses this Redis too: then nobody can tell whose a foreign message is.
+
+    It stays where it is until the two are parted, and is looked at again and again until then.
+    """
+    if not neighbours.warning("work"):
+        return False
+    foreign.leave(queue, message_id, "two installations share this Redis, and nobody knows whose it is")
+    return True
 
 
 def refuse(queue: str, message_id: str, why: str) -> None:

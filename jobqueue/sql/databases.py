@@ -27,7 +27,7 @@ def databases() -> list[str]:
         found = list(named)
     else:
         read_only = replicas()
-        found = [using for using in connections if using not in read_only and _holds_jobs(using)]
+        found = [using for using in connections if using not in read_only and holds_jobs(using)]
     return [using for using in found if using not in _left_out] if _left_out else found
 
 
@@ -45,7 +45,8 @@ def is_left_out(using: str) -> bool:
     return using in _left_out
 
 
-def _holds_jobs(using: str) -> bool:
+def holds_jobs(using: str) -> bool:
+    """Whether the job queue's tables are there, as the settings and the routers say."""
     return is_configured(using) and bool(router.allow_migrate_model(using, apps.get_model("jobqueue", "Job")))
 
 

@@ -59,7 +59,8 @@ def _holds_other_kinds(rows: list[models.Model]) -> bool:
     """Whether a column of one of these rows holds what it is not for: SQLite keeps anything anywhere."""
     if not rows:
         return False
-    kinds = _kinds_of(type(rows[0]))
+    model: Any = type(rows[0])
+    kinds = _kinds_of(model)
     return any(
         name in kinds and type(value) not in kinds[name] for row in rows for name, value in vars(row).items()
     )
@@ -147,6 +148,7 @@ _KINDS: tuple[tuple[Any, tuple[type, ...]], ...] = (
     (models.DateTimeField, (datetime,)),
     (models.BooleanField, (bool,)),
     (models.UUIDField, (uuid.UUID,)),
+    (models.JSONField, (dict, list, str, int, float, bool, type(None))),
     (models.CharField, (str,)),
     (models.TextField, (str,)),
 )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from jobqueue import plain_rq
@@ -21,7 +22,7 @@ from jobqueue.delivery.apart import blame, take_apart
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
-from jobqueue.sql.databases import is_left_out
+from jobqueue.sql.databases import databases, is_left_out
 from jobqueue.sql.writing import writing
 from jobqueue.worker.telling import News, Teller
 
@@ -189,6 +190,10 @@ def _ask_rows(
             return _claim_apart(using, messages, identity, limits)
         return _claim_rows(using, messages, identity, limits)
     except Exception as error:
+        if using not in databases():
+            # Back at the front of its queue it would come first again and again.
+            logger.error("dropped %d messages of the database %r: %s", len(messages), using, error)
+            return _Answer([], dropped=messages)
         if may_be_of_a_row(error):
             _careful_until[using] = time.monotonic() + _CAREFUL_FOR
             return _claim_apart(using, messages, identity, limits)
@@ -287,7 +292,7 @@ def _drop(messages: Sequence[Message], using: str, identity: Identity, teller: T
     if using in connections and not is_left_out(using):
         try:
             outbox.unpublish([_key(message) for message in messages], using)
-        except (DatabaseError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
             logger.warning("the relay will miss the dropped messages later: %s", error)
 
 

@@ -26,6 +26,7 @@ from jobqueue.worker.cores import Affinity
 from jobqueue.worker.in_hand import WORKER_STOPPED, InHand
 from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.loops import Loop
+from jobqueue.worker.neighbours import Neighbours
 from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB, Options
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.relay import Relay
@@ -122,7 +123,7 @@ class Executor:
             Loop("heartbeat", loops.heartbeat(worker, self.slot.alive, self.identity.absent)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
-            Loop("rescue", loops.rescuer(self.options.queues)),
+            Loop("rescue", loops.rescuer(self.options.queues, _neighbours_of(worker, self.options))),
             Loop("queue decisions", self._read_decisions),
         ]
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
@@ -232,6 +233,11 @@ class Executor:
                 Worker.objects.using(using).filter(pk=self.id).delete()
         except OUTAGES as error:
             logger.warning("could not hand %d jobs back: %s: %s", len(left), type(error).__name__, error)
+
+
+def _neighbours_of(worker: Worker, options: Options) -> Neighbours | None:
+    """One executor of each worker looks out for other installations."""
+    return Neighbours(worker) if options.reconciles else None
 
 
 def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:

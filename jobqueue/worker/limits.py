@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from jobqueue.broker.limits import MOST_RATE, QueueLimits
 from jobqueue.models import Queue
+from jobqueue.sql.tolerant import unreadable
+
+logger = logging.getLogger(__name__)
 
 
 class QueueDecisions:
@@ -14,15 +19,24 @@ class QueueDecisions:
     def __init__(self) -> None:
         self.paused: frozenset[str] = frozenset()
         self.limits: dict[str, QueueLimits] = {}
+        self._odd: dict[str, str] = {}
 
     def read(self) -> bool:
         """Read them; whether anything changed."""
         before = self.paused, self.limits
-        rows = list(Queue.objects.values_list("name", "paused", "rate_limit", "concurrency_limit"))
-        self.paused = frozenset(name for name, paused, _rate, _concurrency in rows if paused)
+        rows = list(Queue.objects.all())
+        # A limit that cannot be read is none that may be exceeded.
+        odd = {row.name: unreadable(row) for row in rows if unreadable(row)}
+        for name in odd.keys() - self._odd.keys():
+            logger.error("the queue %r is paused: in its row %s", name, odd[name])
+        self._odd = odd
+        self.paused = frozenset(row.name for row in rows if row.paused or row.name in odd)
         self.limits = {
-            name: QueueLimits(rate if rate is None else min(rate, MOST_RATE), concurrency)
-            for name, _paused, rate, concurrency in rows
-            if rate is not None or concurrency is not None
+            row.name: QueueLimits(
+                row.rate_limit if row.rate_limit is None else min(row.rate_limit, MOST_RATE),
+                row.concurrency_limit,
+            )
+            for row in rows
+            if row.rate_limit is not None or row.concurrency_limit is not None
         }
         return before != (self.paused, self.limits)

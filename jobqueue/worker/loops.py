@@ -14,7 +14,7 @@ from django.db import connections
 from django.db.models.functions import Now
 
 from jobqueue import plain_rq
-from jobqueue.broker import strange_keys
+from jobqueue.broker import set_aside, strange_keys
 from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
 from jobqueue.counts import triggers
@@ -24,6 +24,7 @@ from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, for_each_database
 from jobqueue.sql.writing import writing
+from jobqueue.worker.neighbours import Neighbours
 
 logger = logging.getLogger(__name__)
 
@@ -172,10 +173,11 @@ def register_where_possible(worker: Worker, absent: set[str]) -> None:
             close_broken_connections()
 
 
-def rescuer(queues: Sequence[str] = ()) -> Callable[[], float]:
+def rescuer(queues: Sequence[str] = (), neighbours: Neighbours | None = None) -> Callable[[], float]:
     """Brings back the jobs of silent workers, also foreign ones, and keeps the counts of jobs short.
 
-    Looks over the keys in Redis too, and after what waits in these queues for a scheduler of RQ's.
+    Looks over the keys in Redis too, after what waits in these queues for a scheduler of RQ's, and for the
+    workers of another installation.
     """
 
     watches: dict[str, Watch] = {}
@@ -187,10 +189,13 @@ def rescuer(queues: Sequence[str] = ()) -> Callable[[], float]:
 
     def body() -> float:
         for_each_database(look_into)
-        strange_keys.look_over()
         rescue.sweep(get_settings().heartbeat_interval)
         plain_rq.look_after_strays(queues)
         plain_rq.look_after_due()
+        if neighbours is not None:
+            neighbours.look()
+        strange_keys.look_over()
+        set_aside.forget_gone()
         return get_settings().heartbeat_interval
 
     return body

@@ -61,7 +61,10 @@ def perform(
 
 def _later_outcome(claimed: Claim, later: RetryLater, seconds: float) -> Outcome:
     job, using = claimed
-    delay, reason = min(later.delay, _LONGEST_DELAY), str(later.reason)
+    try:
+        delay, reason = min(later.delay, _LONGEST_DELAY), str(later.reason)
+    except Exception as error:  # of a kind of RetryLater of a project's own
+        return failed_outcome(claimed, error, seconds)
     failure = _failure_of(later.error) if later.error is not None else None
     log = failures.log_retry if failure else failures.log_other_time
     log(job, reason, delay)

@@ -11,8 +11,8 @@ collect_ignore = (
     else [
         "test_postgresql.py",
         "test_postgresql_clock.py",
-        "test_postgresql_in_jobs.py",
         "test_postgresql_crashes.py",
+        "test_postgresql_in_jobs.py",
         "test_start_on_postgresql.py",
     ]
 )

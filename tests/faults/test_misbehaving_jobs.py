@@ -245,13 +245,15 @@ def test_an_outcome_that_the_database_refuses_does_not_hold_up_the_others(
     assert workload.effects() == {"next": 1}
 
 
-def test_a_job_whose_processor_nobody_knows_ends_failed(rqworker: StartWorker, workload: Workload) -> None:
+def test_a_job_whose_processor_nobody_knows_ends_failed_after_its_time(
+    rqworker: StartWorker, workload: Workload
+) -> None:
     job = note("renamed")
     Job.objects.filter(pk=job.pk).update(processor="workload.gone", attempt=1, failures=3)
 
-    rqworker()
+    rqworker(jobqueue={"UNKNOWN_PROCESSOR_TIMEOUT": 1})
     wait_until_done()
 
     job.refresh_from_db()
     assert job.state == "failed"
-    assert "no processor named 'workload.gone'" in job.reason
+    assert "no processor 'workload.gone'" in job.reason

@@ -60,7 +60,7 @@ def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
         "Requires-Dist: asgiref<4,>=3.8.1",
         "Requires-Dist: django-rq<5,>=4.2",
         "Requires-Dist: django<7,>=5.2",
-        "Requires-Dist: redis[hiredis]<9,>=7",
+        "Requires-Dist: redis[hiredis]<9,>=8",
         "Requires-Dist: rq<4,>=3.0",
         "Provides-Extra: api",
         "Requires-Dist: djangorestframework>=3.16; extra == 'api'",

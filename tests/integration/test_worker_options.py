@@ -51,6 +51,19 @@ def test_burst_leaves_delayed_jobs_for_later(rqworker: StartWorker, workload: Wo
     assert job.state == "waiting"
 
 
+@pytest.mark.parametrize("options", [[], ["--skip-checks"]])
+def test_settings_that_cannot_be_used_end_the_worker_with_a_sentence(
+    options: list[str], rqworker: StartWorker
+) -> None:
+    worker = rqworker(*options, jobqueue={"TIMEOUT": "3m", "THREADS": 0}, wait=False)
+
+    assert worker.wait() == 1
+    text = worker.output
+    assert "JOBQUEUE TIMEOUT must be a number of seconds above 0, at most 3153600000" in text
+    assert "JOBQUEUE THREADS must be a whole number from 1 to 10000, not 0" in text
+    assert "Traceback" not in text
+
+
 @pytest.mark.parametrize("count", [1, 5])
 def test_max_jobs_ends_the_worker_after_so_many(
     count: int, rqworker: StartWorker, workload: Workload

@@ -71,6 +71,13 @@ _ON_POSTGRESQL = {
 }
 
 
+ALL = [
+    (column, value)
+    for column, values in (_ON_POSTGRESQL if IS_POSTGRESQL else _ON_SQLITE).items()
+    for value in values.values()
+]
+
+
 def _case(column: str, what: str, value: str) -> ParameterSet:
     # A statement that fails ends the transaction on PostgreSQL, also that of a test.
     marks = [pytest.mark.django_db(transaction=True)] if column == "timeout" else []

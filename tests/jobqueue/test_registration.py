@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue import callables, registry
-from jobqueue.exceptions import DuplicateProcessor, InvalidProcessor, JobQueueError
-from jobqueue.jobs import RetryPolicy, TypeCounter, enqueue, processor
+from jobqueue.exceptions import DuplicateProcessor, InvalidProcessor, InvalidReconciler, JobQueueError
+from jobqueue.jobs import RetryPolicy, TypeCounter, enqueue, processor, reconciler
 from jobqueue.models import Job
 from jobqueue.registry import get_processor
 from tests.jobqueue.processors_for_tests import succeed
@@ -85,6 +85,18 @@ class GeneratingShop:
         yield
 
 
+class EqualShop:
+    """A callable that has no hash, as it is equal to others."""
+
+    def __call__(self) -> None:
+        """Ships all."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class NoShop:
     """Cannot be called."""
 
@@ -119,6 +131,11 @@ def test_a_generator_is_refused_for_its_body_would_not_run(function: Any) -> Non
 def test_what_cannot_be_called_is_refused(function: Any) -> None:
     with pytest.raises(InvalidProcessor, match="which cannot be called; pass a function"):
         _register(function)
+
+
+def test_an_instance_that_cannot_be_told_from_others_is_refused() -> None:
+    with pytest.raises(InvalidProcessor, match="has no hash"):
+        _register(EqualShop())
 
 
 @pytest.mark.parametrize("function", [Shop, int, dict, RetryPolicy])
@@ -342,7 +359,31 @@ def test_a_counter_whose_name_would_spoil_the_metrics_is_refused(name: Any) -> N
         TypeCounter(name)
 
 
+@pytest.mark.parametrize("name", ["job_processing_total", "jobqueue_jobs", "job_processing_duration_seconds"])
+def test_a_counter_with_the_name_of_one_of_ours_is_refused(name: str) -> None:
+    with pytest.raises(InvalidProcessor, match="must not start with job_processing_ or jobqueue_"):
+        TypeCounter(name)
+
+
 @pytest.mark.parametrize("arguments", [{"payload_key": 5}, {"value": None}])
 def test_a_counter_whose_type_is_no_text_is_refused(arguments: Any) -> None:
     with pytest.raises(InvalidProcessor, match="of counter 'runs_total' must be text"):
         TypeCounter("runs_total", **arguments)
+
+
+# Reconcilers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "function",
+    [*GENERATORS.values(), coroutine, in_passing(coroutine), Shop, None, lambda: {}, lambda one: {}],
+)
+def test_a_reconciler_that_could_not_run_is_refused(function: Any) -> None:
+    with pytest.raises(InvalidReconciler, match="reconciler 'sample': the function"):
+        reconciler("sample")(function)
+
+
+@pytest.mark.parametrize("name", [succeed, 5, None, ""])
+def test_a_reconciler_without_a_name_is_refused(name: Any) -> None:
+    with pytest.raises(InvalidReconciler, match="called with a name|the name of a reconciler must be text"):
+        reconciler(name)

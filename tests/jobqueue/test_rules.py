@@ -18,7 +18,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from moneyed import Money
 
-from jobqueue import rules
+from jobqueue import rule_checks, rules
+from jobqueue.exceptions import InvalidRule
 from jobqueue.models import Job
 from jobqueue.rules import Change, before_save, enqueue_on_save, on_save
 from jobqueue.sql.clock import database_now
@@ -149,6 +150,15 @@ def test_a_raw_save_of_a_new_row_is_not_told(user: User, rule: Rule) -> None:
 
     assert rule.changes == []
     assert User.objects.filter(username="somebody").exists()
+
+
+def test_what_is_written_without_a_save_is_not_told(user: User, rule: Rule) -> None:
+    User.objects.bulk_create([User(username="another", email="new@example.com")])
+    User.objects.update(email="newer@example.com")
+    user.email = "newest@example.com"
+    User.objects.bulk_update([user], ["email"])
+
+    assert rule.changes == []
 
 
 def test_update_fields_that_leave_the_field_out_do_not_change_it(user: User, rule: Rule) -> None:
@@ -346,9 +356,12 @@ def test_rules_of_two_models_do_not_meet(user: User, rule: Rule) -> None:
     assert (len(groups.changes), rule.changes) == (1, [])
 
 
-def test_a_rule_for_what_is_no_column_is_refused() -> None:
-    with pytest.raises(AssertionError, match="user is not stored in a column of Group"):
-        on_save(Group, Rule(), fields=["user"])
+def test_a_rule_for_what_is_no_column_is_refused_and_no_save_passes_it_by() -> None:
+    on_save(Group, Rule(), fields=["user"])
+
+    assert "'user' is the other side of a relation" in str(rule_checks.check_rules(None))
+    with pytest.raises(InvalidRule, match="'user' is the other side of a relation: make the rule for User"):
+        Group.objects.create(name="group")
 
 
 def test_an_error_in_a_rule_undoes_the_save() -> None:

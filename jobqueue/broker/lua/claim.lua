@@ -76,12 +76,12 @@ local function count_starts(queue, number)
   for _ = 1, number do
     call('LPUSH', starts, milliseconds)
   end
-  call('LTRIM', starts, 0, queue.rate - 1)
+  redis.call('LTRIM', starts, 0, queue.rate - 1)
 end
 
 local function take(queue, room)
   local name, entries, started, quarantined = queue.name, {}, {}, {}
-  for _, message in ipairs(call('LPOP', key.list .. name, room) or {}) do
+  for _, message in ipairs(redis.call('LPOP', key.list .. name, room) or {}) do
     if #message > LONGEST_MESSAGE then
       store().note_message(name, message, 'its id is longer than any that RQ or the job queue gives', true)
     elseif is_ours(message) then

@@ -20,7 +20,7 @@ for <<finished>> in finished() do
   local its = queues[queue] or begin(queue)
   its.entries[#its.entries + 1] = id .. ':' .. worker
   call('HSET', key.job .. id, 'status', 'finished')
-  call('EXPIRE', key.job .. id, keep)
+  redis.call('EXPIRE', key.job .. id, keep)
   its.kept[#its.kept + 1] = seconds + keep
   its.kept[#its.kept + 1] = id
 end
@@ -29,13 +29,13 @@ for <<others>> in others() do
   its.entries[#its.entries + 1] = id .. ':' .. worker
   -- Not to delete what somebody else put there: on that this command fails.
   call('HLEN', key.job .. id)
-  call('DEL', key.job .. id)
+  redis.call('DEL', key.job .. id)
 end
 for queue, its in pairs(queues) do
   in_chunks('ZREM', key.started .. queue, its.entries)
   if #its.kept > 0 then
     in_chunks('ZADD', key.finished .. queue, its.kept)
-    call('ZREMRANGEBYSCORE', key.finished .. queue, 0, seconds)
+    redis.call('ZREMRANGEBYSCORE', key.finished .. queue, 0, seconds)
   end
   -- What a concurrency limit held back may go now.
   if call('LLEN', key.list .. queue) > 0 then

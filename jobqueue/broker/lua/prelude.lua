@@ -8,19 +8,12 @@
 local key = {
   queues = <<queues>>,        --   RQ: set of the lists' keys
   suspended = <<suspended>>,  --   RQ: while it exists nobody works
-  workers = <<workers>>,      --   RQ: set of the workers' keys
-  worker = <<worker>>,        -- + RQ: hash of a worker
-  rate_limits = <<rate_limits>>, -- RQ: set of the names of its own rate limits
-  rate_limit = <<rate_limit>>,   -- + RQ: what belongs to one of them
   list = <<list>>,            -- + RQ: messages that wait in a queue, the next one first
   job = <<job>>,              -- + RQ: hash of a message
   started = <<started>>,      -- + RQ: sorted set of '<message>:<worker>', which run
   finished = <<finished>>,    -- + RQ: sorted set of messages that finished, by when they are forgotten
   failed = <<failed>>,        -- + RQ: the same of those that failed; foreign messages are quarantined there
   canceled = <<canceled>>,    -- + RQ: the same of those that were cancelled
-  deferred = <<deferred>>,    -- + RQ: the same of those that wait for others; nobody starts them here
-  ready = <<ready>>,          -- + RQ: the same of those that wait no more
-  scheduled = <<scheduled>>,  -- + RQ: the same of those that wait for a time; nobody starts them here
   number = <<number>>,        -- + number of a queue's list, see number_of_list
   bell = <<bell>>,            -- + list of at most one token: wakes one idle worker of a queue
   starts = <<starts>>,        -- + list of milliseconds: the last starts of a queue with a rate limit, the newest first
@@ -29,6 +22,8 @@ local key = {
   counters = <<counters>>,    --   hash of the counters
   lead = <<lead>>,            --   who leads among the relays
   swept = <<swept>>,          --   mark that the started registries were looked through
+  alive = <<alive>>,          --   sorted set of the workers, each with what it says of itself, by its last word
+  shared = <<shared>>,        --   text that tells of another installation in this database of Redis
   aside = <<aside>>,          -- + a key that was set aside, under the name that it has there
   aside_names = <<aside_names>>, -- + sorted set of the names of what was set aside of a kind, by when
   aside_notes = <<aside_notes>>, -- hash of what is known of each, by its kind and name
@@ -181,7 +176,8 @@ local function mended(trouble, command, name, ...)
   return redis.call(command, name, ...)
 end
 
--- As redis.call, for whatever somebody else may have written to.
+-- As redis.call, for the first command of a script on a key: somebody else may have written to it. Further ones
+-- on the same key may do without; through this, 200 messages take up to 9 % longer.
 local function call(command, name, ...)
   local answer = redis.pcall(command, name, ...)
   if type(answer) == 'table' and answer.err then
@@ -208,7 +204,7 @@ end
 local function ring(queue)
   local bell = key.bell .. queue
   if call('LLEN', bell) == 0 then
-    call('RPUSH', bell, '1')
+    redis.call('RPUSH', bell, '1')
   end
 end
 
@@ -231,6 +227,10 @@ end
 local function is_ours(message)
   local job, attempt, rest = string.match(message, '^(%d+)%-(%d+)(.*)$')
   if not job or #job > <<job_digits>> or #attempt > <<attempt_digits>> then
+    return false
+  end
+  -- As texts: Lua's numbers are not exact there.
+  if #job == <<job_digits>> and job > '<<most_jobs>>' then
     return false
   end
   -- The same job under another spelling would be another message; and so large is no id of a row.

@@ -13,7 +13,7 @@ local function number_to_push(queue)
   local clock = redis.call('TIME')
   local microseconds = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
   number = string.format('%.0f', math.max(microseconds, (tonumber(number) or 0) + 1))
-  call('SET', key.number .. queue, number)
+  redis.call('SET', key.number .. queue, number)
   return number, true
 end
 
@@ -29,7 +29,7 @@ for <<messages>> in messages() do
   local is_queued = known[1] == 'queued'
     and (known[2] == list.number or not list.is_new and (list.number == '' or (known[2] or '') == ''))
   if not is_queued and not (only_new == '1' and known[1]) then
-    call('HSET', key.job .. id, 'status', 'queued', 'list', list.number, 'origin', queue, 'data', data,
+    redis.call('HSET', key.job .. id, 'status', 'queued', 'list', list.number, 'origin', queue, 'data', data,
       'description', description, 'timeout', timeout, 'created_at', now, 'enqueued_at', now)
     pushed = pushed + 1
     list.messages[#list.messages + 1] = id

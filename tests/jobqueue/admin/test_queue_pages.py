@@ -9,6 +9,7 @@ from django.conf import LazySettings
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from jobqueue.broker import neighbours
 from jobqueue.models import Queue
 from jobqueue.testing import drain
 from spendsync_site.demo.processes import LOOPBACK, free_port
@@ -75,6 +76,14 @@ def test_without_redis_the_page_works_and_says_so(admin_client: Client, use_redi
     assert "Redis cannot be reached" in answer["notice"]
 
 
+def test_another_installation_on_the_same_redis_is_named_with_the_cure(admin_client: Client) -> None:
+    neighbours.warn("Two installations: set another REDIS_JOB_QUEUE_DB. <b>")
+
+    assert admin_client.get(COUNTS).json()["notice"].startswith("Two installations")
+    page = admin_client.get("/admin/jobqueue/queue/").content.decode()
+    assert "set another REDIS_JOB_QUEUE_DB. &lt;b&gt;" in page
+
+
 def test_with_redis_there_is_no_notice(admin_client: Client) -> None:
     assert admin_client.get(COUNTS).json()["notice"] == ""
 
@@ -116,3 +125,16 @@ def test_pausing_what_is_paused_says_so_and_is_not_written_down(admin_client: Cl
 def test_a_paused_queue_says_so(admin_client: Client) -> None:
     Queue.objects.create(name="email", paused=True)
     assert 'jq-badge jq-paused">paused<' in text_of(admin_client.get(QUEUES))
+
+
+def test_a_queue_that_was_removed_while_jobs_waited_on_it_is_named(admin_client: Client) -> None:
+    make_job(queue="letters")
+    make_job(queue="letters", state="completed")
+
+    assert "RQ_QUEUES has no queue letters, on which 1 jobs wait" in text_of(admin_client.get(QUEUES))
+
+
+def test_a_removed_queue_on_which_nothing_waits_is_not_named(admin_client: Client) -> None:
+    make_job(queue="letters", state="failed")
+
+    assert "letters" not in text_of(admin_client.get(QUEUES))

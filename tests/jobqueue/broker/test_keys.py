@@ -30,19 +30,12 @@ def test_no_key_ever_changes() -> None:
     assert keys.PATTERNS == {
         "queues": "rq:queues",
         "suspended": "rq:suspended",
-        "workers": "rq:workers",
-        "worker": "rq:worker:",
-        "rate_limits": "rq:rl-keys",
-        "rate_limit": "rq:rl:",
         "list": "rq:queue:",
         "job": "rq:job:",
         "started": "rq:wip:",
         "finished": "rq:finished:",
         "failed": "rq:failed:",
         "canceled": "rq:canceled:",
-        "deferred": "rq:deferred:",
-        "ready": "rq:ready:",
-        "scheduled": "rq:scheduled:",
         "number": "rq:jobqueue:list:",
         "bell": "rq:jobqueue:bell:",
         "starts": "rq:jobqueue:starts:",
@@ -51,10 +44,21 @@ def test_no_key_ever_changes() -> None:
         "counters": "rq:jobqueue:counters",
         "lead": "rq:jobqueue:lead",
         "swept": "rq:jobqueue:swept",
+        "alive": "rq:jobqueue:alive",
+        "shared": "rq:jobqueue:shared",
         "aside": "rq:jobqueue:set-aside:it:",
         "aside_names": "rq:jobqueue:set-aside:names:",
         "aside_notes": "rq:jobqueue:set-aside:notes",
         "aside_news": "rq:jobqueue:set-aside:news",
+    }
+    assert keys.OTHERS == {
+        "workers": "rq:workers",
+        "worker": "rq:worker:",
+        "rate_limits": "rq:rl-keys",
+        "rate_limit": "rq:rl:",
+        "deferred": "rq:deferred:",
+        "ready": "rq:ready:",
+        "scheduled": "rq:scheduled:",
     }
 
 
@@ -81,7 +85,7 @@ def test_rqs_own_keys_are_as_rq_spells_them(redis_client: redis.Redis) -> None:
 def test_rqs_registries_are_where_rq_looks_for_them(
     redis_client: redis.Redis, name: str, registry: type[rq.registry.BaseRegistry]
 ) -> None:
-    assert keys.PATTERNS[name] + "email" == registry("email", connection=redis_client).key
+    assert (keys.PATTERNS | keys.OTHERS)[name] + "email" == registry("email", connection=redis_client).key
 
 
 def test_no_other_file_spells_a_key() -> None:

@@ -15,6 +15,7 @@ from jobqueue.broker import (
     keys,
     lead,
     limits,
+    neighbours,
     queues,
     registries,
     scripts,
@@ -28,7 +29,7 @@ FOLDER = resources.files("jobqueue.broker").joinpath("lua")
 FILES = {file.name.removesuffix(".lua"): file.read_text() for file in FOLDER.iterdir()}
 SCRIPTS = {
     script.name: script
-    for module in (queues, limits, lead, registries, foreign, set_aside, strange_keys)
+    for module in (queues, limits, lead, registries, foreign, set_aside, strange_keys, neighbours)
     for script in (*vars(module).values(), *set_aside._PUT_BACK.values())
     if isinstance(script, Script)
 }

@@ -102,11 +102,13 @@ def test_what_is_not_set_aside_is_not_put_back_and_says_so(
     assert set_aside.put_back(redis_client, kind, name)
 
 
-def test_a_message_that_rqs_tools_took_is_not_listed_any_more(redis_client: redis.Redis) -> None:
-    message_id = _quarantine(redis_client)
-    redis_client.zrem("rq:failed:email", message_id)
+def test_a_message_that_rqs_tools_took_is_forgotten_and_the_others_stay(redis_client: redis.Redis) -> None:
+    gone, kept = _quarantine(redis_client), _quarantine(redis_client)
+    redis_client.zrem("rq:failed:email", gone)
 
-    assert set_aside.listed(redis_client) == []
+    assert set_aside.forget_gone() == 1
+    assert [known.name for known in set_aside.listed(redis_client)] == [f"email {kept}"]
+    assert set_aside.counted(redis_client)["message"] == 1
 
 
 def test_a_name_shows_nothing_of_what_somebody_wrote(redis_client: redis.Redis) -> None:

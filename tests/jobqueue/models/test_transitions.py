@@ -52,7 +52,7 @@ ARROWS = {
     (State.WAITING, State.FAILED): {"set_aside"},
     (State.FAILED, State.WAITING): {"retry"},
     (State.CANCELLED, State.WAITING): {"retry"},
-    (State.WAITING, State.WAITING): {"run_now", "reschedule", "mark_published", "mark_unpublished"},
+    (State.WAITING, State.WAITING): {"run_now", "move", "reschedule", "mark_published", "mark_unpublished"},
 }
 WRITES = {"insert", "insert_or_lock"}
 NEXT_ATTEMPT = {"run_again", "retry"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobqueue.delivery import rescue
-from jobqueue.exceptions import JobTransitionRefused
+from jobqueue.exceptions import JobTransitionRefused, UnknownQueue
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
 from tests.jobqueue.models.steps import all_states, in_state
@@ -142,3 +142,19 @@ def test_release_is_a_verb_for_active_jobs_of_any_worker() -> None:
     claimed(), claimed(identity=OTHER_IDENTITY)
 
     assert rescue.release(Job.objects.all()) == 2
+
+
+def test_waiting_jobs_move_to_a_queue_that_is_there_and_are_published_anew() -> None:
+    waiting, ended = enqueue(SUCCEED), enqueue(SUCCEED)
+    Job.objects.update(queue="letters")
+    Job.objects.filter(pk=ended.pk).update(state=Job.State.COMPLETED)
+
+    assert Job.objects.filter(queue="letters").move_to("reminders") == 1
+
+    waiting.refresh_from_db()
+    assert (waiting.queue, waiting.published_at) == ("reminders", None)
+
+
+def test_jobs_do_not_move_to_a_queue_that_is_not_there() -> None:
+    with pytest.raises(UnknownQueue, match="RQ_QUEUES has"):
+        Job.objects.all().move_to("letters")

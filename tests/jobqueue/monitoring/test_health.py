@@ -367,3 +367,16 @@ def test_not_ready_with_the_database_away(client: Client, monkeypatch: pytest.Mo
 def test_a_ping_asks_every_redis(redis_closed: object) -> None:
     with pytest.raises(BrokerUnavailable):
         server.ping()
+
+
+@with_databases
+def test_on_a_schema_older_than_the_code_it_is_down(client: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE jobqueue_job RENAME COLUMN unfit_since TO of_another_version")
+    try:
+        code, body = _get(client)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE jobqueue_job RENAME COLUMN of_another_version TO unfit_since")
+
+    assert (code, body["status"]) == (503, "DOWN")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.conf import LazySettings
 from django.db import OperationalError
 from django.db.models.functions import Now
 
@@ -84,6 +85,20 @@ def test_a_message_of_an_unknown_database_is_dropped_and_hurts_no_other(redis_cl
 
     assert _claim() == [job]
     assert redis_client.keys("rq:job:*") == [f"rq:job:{job.pk}-1".encode()]
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_a_message_of_a_database_that_is_not_served_and_fails_does_not_come_first_for_ever(
+    redis_client: redis.Redis, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.JOBQUEUE = {"DATABASES": ["default"]}
+    queues.publish([message.Message("email", 1, 1, "other")])
+    job = published()
+    _fail_claims(monkeypatch, "other")
+
+    assert _claim(1) == []
+    assert _claim(1) == [job]
+    assert list_of(redis_client) == []
 
 
 @pytest.mark.django_db(databases=["default", "other"])

@@ -87,6 +87,34 @@ def test_a_job_that_asks_for_another_time_gets_it(sample_processors: Calls, dela
     assert (outcome.reason, outcome.failure) == ("not yet", None)
 
 
+class LaterOfOurOwn(RetryLater):
+    """A kind of RetryLater whose constructor is its own."""
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+
+class Unspeakable:
+    """Has no text."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"delay": timedelta(seconds=5)}, {"delay": "soon"}, {"delay": None}, {"reason": Unspeakable()}],
+    ids=["none", "delay", "text", "no delay", "no text"],
+)
+def test_a_kind_of_retry_later_with_any_values_becomes_an_outcome(
+    sample_processors: Calls, values: dict[str, Any]
+) -> None:
+    outcome = _perform_with(sample_processors, raising(LaterOfOurOwn(**values)))
+
+    assert outcome.status == Status.RETRIED
+    assert isinstance(outcome.delay, timedelta)
+
+
 def test_a_failure_is_retried_after_the_delay_of_its_policy() -> None:
     outcome = _perform(claimed(FAIL, message="broken pipe"))
 

@@ -1,0 +1,150 @@
+"""What is set aside, gathered for one list: rows of every database, messages and keys of every Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.admin import AdminSite
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from jobqueue.admin.payloads import shown_payload, shown_text
+from jobqueue.admin.words import printable, time_tag
+from jobqueue.broker import set_aside
+from jobqueue.broker.connections import clients
+from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.masking import mask_addresses
+from jobqueue.models import Job
+from jobqueue.monitoring import set_aside as counting
+from jobqueue.sql.clock import about_now
+from jobqueue.sql.databases import databases
+from jobqueue.sql.read_only import sentence, why_not_written
+from jobqueue.sql.writing import writing
+
+MOST_SHOWN = 200
+_LONGEST_CONTENT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the list; by `choice` it is put back."""
+
+    kind: str
+    name: str
+    label: str
+    url: str
+    queue: str
+    reason: str
+    since: SafeString | str
+    content: str
+
+    @property
+    def choice(self) -> str:
+        """What a button or a box of this line sends."""
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetAsideList:
+    """The lines, the latest first, and the stores that did not answer."""
+
+    entries: list[Entry]
+    notices: list[str]
+    is_cut: bool
+
+
+def gather(request: HttpRequest, site: AdminSite) -> SetAsideList:
+    """Everything that is set aside, at most MOST_SHOWN of each kind and store."""
+    entries: list[tuple[datetime, Entry]] = []
+    notices: list[str] = []
+    for using in databases():
+        try:
+            entries += _jobs(using, request, site)
+            if why := why_not_written(using):
+                notices.append(f"{capfirst(sentence(using, why))}.")
+        except (DatabaseError, InterfaceError) as error:
+            notices.append(f"The database {using} cannot be reached: {type(error).__name__}.")
+    try:
+        entries += _in_redis()
+    except BrokerUnavailable:
+        notices.append("Redis cannot be reached: which messages and keys are set aside is unknown.")
+    entries.sort(key=lambda pair: pair[0], reverse=True)
+    kinds = [entry.kind for _since, entry in entries]
+    is_cut = any(kinds.count(kind) >= MOST_SHOWN for kind in set(kinds))
+    return SetAsideList([entry for _since, entry in entries], notices, is_cut)
+
+
+def _jobs(using: str, request: HttpRequest, site: AdminSite) -> Iterator[tuple[datetime, Entry]]:
+    for job in Job.objects.using(using).set_aside().order_by("-pk")[:MOST_SHOWN]:
+        since = job.finished_at or job.created_at
+        is_here = using == Job.objects.db
+        yield (
+            since,
+            Entry(
+                kind=counting.JOB,
+                name=f"{using}:{job.pk}",
+                label=f"#{job.pk} {printable(job.processor)}",
+                url=reverse(f"{site.name}:jobqueue_job_change", args=[job.pk]) if is_here else "",
+                queue=printable(job.queue),
+                reason=shown_text(job.set_aside, request),
+                since=time_tag(since, about_now()),
+                content=" ".join(shown_payload(job, request).split())[:_LONGEST_CONTENT],
+            ),
+        )
+
+
+def _in_redis() -> Iterator[tuple[datetime, Entry]]:
+    for number, client in enumerate(clients("probe")):
+        for known in set_aside.listed(client, MOST_SHOWN):
+            yield (
+                known.since,
+                Entry(
+                    kind=known.kind,
+                    name=f"{number}:{known.name}",
+                    label=printable(known.name),
+                    url="",
+                    queue=printable(known.queue),
+                    reason=printable(mask_addresses(known.reason)),
+                    since=time_tag(known.since, about_now()),
+                    content=printable(mask_addresses(known.content))[:_LONGEST_CONTENT],
+                ),
+            )
+
+
+def notice(request: HttpRequest, site: AdminSite) -> dict[str, str] | None:
+    """What other pages say of it: how much there is, and where; None where nothing is, or nobody may look."""
+    if not request.user.has_perm("jobqueue.view_job"):
+        return None
+    counts = {kind: count for kind, count in counting.counts().items() if count}
+    text = ", ".join(f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
+    return {"text": text, "url": reverse(f"{site.name}:jobqueue_setasidejob_changelist")} if text else None
+
+
+def put_back(choice: str) -> tuple[Job | None, str]:
+    """Put back what a line of the list stands for: the job, if it is one, and why not, if it is not done."""
+    kind, _colon, name = choice.partition(":")
+    store, _colon, name = name.partition(":")
+    if kind == counting.JOB:
+        return _put_job_back(store, name)
+    servers = clients("probe")
+    if not store.isdecimal() or int(store) >= len(servers):
+        return None, "There is nothing of that name."
+    try:
+        return None, set_aside.put_back(servers[int(store)], kind, name)
+    except BrokerUnavailable:
+        return None, "Redis cannot be reached."
+
+
+def _put_job_back(using: str, name: str) -> tuple[Job | None, str]:
+    if using not in databases() or not name.removeprefix("-").isdecimal():
+        return None, "There is no such job."
+    with writing(using):
+        rows = Job.objects.using(using).set_aside().filter(pk=int(name))
+        job = rows.select_for_update().first()
+        changed = rows.retry_all()
+    return job, "" if changed else "It is not set aside any more."

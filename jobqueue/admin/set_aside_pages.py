@@ -1,0 +1,84 @@
+"""The list of what was set aside, with the button that puts it back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.text import capfirst
+
+from jobqueue.admin.audit import log_change, log_change_in_redis
+from jobqueue.admin.permissions import JobPermissions
+from jobqueue.admin.set_aside import gather, put_back
+from jobqueue.models import SetAsideJob
+
+_CHOSEN = "chosen"
+_MOST_AT_ONCE = 1_000
+
+
+@admin.register(SetAsideJob)
+class SetAsideAdmin(JobPermissions):
+    """What nobody can work on: jobs, messages and keys, why and since when. Nothing of it is deleted."""
+
+    verbs = ("retry",)
+
+    class Media:
+        css = {"all": ["jobqueue/admin.css"]}
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What is set aside stays until it is put back."""
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list; with POST what was chosen is put back."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._put_back(request)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": capfirst(self.opts.verbose_name_plural),
+            "opts": self.opts,
+            "media": self.media,
+            "aside": gather(request, self.admin_site),
+            "may_put_back": self.has_retry_permission(request),
+            "name": _CHOSEN,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/jobqueue/set_aside.html", context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """There are no pages of single lines: back to the list."""
+        return HttpResponseRedirect("../../")
+
+    def _put_back(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_retry_permission(request):
+            raise PermissionDenied
+        chosen = request.POST.getlist(_CHOSEN)[:_MOST_AT_ONCE]
+        done = 0
+        for choice in chosen:
+            job, why_not = put_back(choice)
+            if why_not:
+                self.message_user(request, f"{choice[:80]} was not put back: {why_not}", messages.WARNING)
+                continue
+            done += 1
+            if job is not None:
+                log_change(request, job, f"Put back: set aside ({job.set_aside}) → waiting")
+            else:
+                log_change_in_redis(request, choice, "Put back: set aside → as it was")
+        if done:
+            self.message_user(request, f"{done} put back.", messages.SUCCESS)
+        elif not chosen:
+            self.message_user(request, "Nothing was chosen.", messages.WARNING)
+        return HttpResponseRedirect(request.get_full_path())

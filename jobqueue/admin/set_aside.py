@@ -93,7 +93,8 @@ def _jobs(using: str, request: HttpRequest, site: AdminSite) -> Iterator[tuple[d
                 queue=printable(job.queue),
                 reason=shown_text(job.set_aside, request),
                 since=time_tag(since, about_now()),
-                content=" ".join(shown_payload(job, request).split())[:_LONGEST_CONTENT],
+                # Lists are looked at over shoulders: its page shows it in full, to who may read it.
+                content=mask_addresses(" ".join(shown_payload(job, request).split()))[:_LONGEST_CONTENT],
             ),
         )
 

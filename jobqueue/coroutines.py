@@ -7,9 +7,10 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Collection
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from io import IOBase
 from typing import Any, Protocol
 
 from asgiref.sync import async_to_sync
@@ -57,7 +58,7 @@ def finish_call(answer: object) -> object:
 
 
 def _checked(answer: object) -> object:
-    if inspect.isgenerator(answer) or inspect.isasyncgen(answer):
+    if _is_lazy(answer):
         raise ProcessorDidNotRun(
             f"the processor returned {_kind(answer)}, so its body did not run; "
             "a processor is a function or a coroutine function without yield"
@@ -70,8 +71,17 @@ def _checked(answer: object) -> object:
     return answer
 
 
+def _is_lazy(answer: object) -> bool:
+    """Whether work is still in it that starts when somebody goes through it, enters it or calls it."""
+    if isinstance(answer, Iterator | AsyncIterator):
+        return not isinstance(answer, IOBase)  # an open file is what a job has left, not its work
+    body = getattr(answer, "gen", None)  # what contextmanager() makes keeps it there
+    found = (inspect.isgenerator(body), inspect.isasyncgen(body), inspect.isroutine(answer))
+    return any(found)
+
+
 def _kind(answer: object) -> str:
-    name = type(answer).__name__.replace("_", " ")
+    name = type(answer).__name__.strip("_").replace("_", " ")
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 

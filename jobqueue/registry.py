@@ -76,6 +76,15 @@ class TypeCounter:
                     f"the {argument} of counter {self.name!r} must be text, "
                     f"not {shown(getattr(self, argument))}"
                 )
+        if not isinstance(self.known, tuple | list | set | frozenset) or not all(map(_is_label, self.known)):
+            raise InvalidProcessor(
+                f"what counter {self.name!r} has as known must be a tuple of printable texts, "
+                f"not {shown(self.known)}"
+            )
+        if not _is_label(self.value):
+            raise InvalidProcessor(
+                f"the value of counter {self.name!r} must be printable text, not {shown(self.value)}"
+            )
 
     def type_of(self, payload: dict[str, Any]) -> str:
         """What the payload says its type is."""
@@ -87,6 +96,10 @@ class TypeCounter:
         if self.value or named in self.known:
             return named
         return OTHER if self.known else _bounded_label(self.name, named)
+
+
+def _is_label(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()
 
 
 OTHER = "other"

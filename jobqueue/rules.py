@@ -173,7 +173,12 @@ def _names(model: Any, fields: Any) -> frozenset[str]:
             f"the fields of a rule for {model._meta.label} must be a list of names, not the text "
             f"{fields!r}; write [{fields!r}]"
         )
-    return frozenset(fields)
+    try:
+        return frozenset(fields)
+    except TypeError:
+        raise InvalidRule(
+            f"the fields of a rule for {model._meta.label} must be a list of names, not {shown(fields)}"
+        ) from None
 
 
 def _add(model: type[models.Model], rule: Rule, names: frozenset[str]) -> None:

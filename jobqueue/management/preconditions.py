@@ -42,7 +42,7 @@ def check_time_zone(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[C
         Error(
             "USE_TZ is False: a job that is due at a time without a zone has no moment to start",
             hint="Set USE_TZ = True. TIME_ZONE may stay what it is.",
-            id="jobqueue.E030",
+            id="jobqueue.E022",
         )
     ]
 
@@ -56,7 +56,7 @@ def check_kinds_of_databases(app_configs: Sequence[AppConfig] | None, **_: Any) 
             Error(
                 "no database holds the job queue's tables: DATABASES and the routers name none",
                 hint="Configure PostgreSQL or SQLite, and let allow_migrate answer True for jobqueue there.",
-                id="jobqueue.E031",
+                id="jobqueue.E023",
             )
         ]
     return [
@@ -79,7 +79,7 @@ def check_queues(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
         Error(
             f"RQ_QUEUES[{name!r}] does not say where Redis is",
             hint='Give it "URL", or "HOST" and "PORT", or another of the ways in django-rq\'s README.',
-            id="jobqueue.E032",
+            id="jobqueue.E024",
         )
         for name, queue in queues.items()
         if not isinstance(queue, Mapping) or not any(place <= queue.keys() for place in _PLACES_OF_REDIS)

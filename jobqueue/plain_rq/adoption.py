@@ -7,8 +7,6 @@ that dies or loses the database on the way leaves the rest to the next one, and 
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -24,7 +22,7 @@ from jobqueue.delivery import outbox
 from jobqueue.exceptions import BrokerUnavailable, Discard
 from jobqueue.models import Job, JobQuerySet, jobs_in, transitions
 from jobqueue.plain_rq.requests import Refused, Request, read
-from jobqueue.registry import Processor, Skipped, add
+from jobqueue.registry import Answer, Processor, add
 from jobqueue.sql.databases import databases
 from jobqueue.sql.writing import writing
 
@@ -191,14 +189,12 @@ def _report(job: Job, state: str = "") -> Report:
 
 def run_function(
     function: str, args: list[Any], kwargs: dict[str, Any], rq_job_id: str, enqueued_at: str
-) -> Skipped | None:
-    """Call the function of an adopted job, if it is still allowed."""
+) -> Answer:
+    """Call the function of an adopted job, if it is still allowed. Its answer counts as a processor's."""
     if function not in get_settings().allowed_functions:
         raise Discard(f"the function {function!r} is not in JOBQUEUE ALLOWED_FUNCTIONS any more")
-    answer = import_string(function)(*args, **kwargs)
-    if inspect.iscoroutine(answer):
-        answer = asyncio.run(answer)
-    return answer if isinstance(answer, Skipped) else None
+    answer: Answer = import_string(function)(*args, **kwargs)
+    return answer
 
 
 def register() -> Processor:

@@ -28,6 +28,8 @@ class _Thread(threading.local):
         self.runs_jobs = False
         self.opened: dict[str, BaseDatabaseWrapper] = {}
         self.altered: set[str] = set()
+        self.wrappers: dict[str, list[Callable[..., Any]]] = {}
+        self.logs_queries: dict[str, bool] = {}
 
 
 _thread = _Thread()
@@ -71,6 +73,10 @@ def _is_clean(using: str, connection: BaseDatabaseWrapper) -> bool:
     """Put one connection in order; False if a transaction was open on it."""
     if connection.queries_log:
         connection.queries_log.clear()
+    if connection.force_debug_cursor:
+        connection.force_debug_cursor = _thread.logs_queries[using]
+    if len(connection.execute_wrappers) > len(_thread.wrappers[using]):
+        connection.execute_wrappers[:] = _thread.wrappers[using]
     if connection.connection is None:
         return True  # closed: to ask it anything would open it, which fails while the database is away
     is_open = connection.in_atomic_block or _is_in_transaction(connection.connection)
@@ -124,6 +130,9 @@ def _note_connection(connection: BaseDatabaseWrapper, **_: Any) -> None:
     _thread.altered.discard(connection.alias)
     if _watch not in connection.execute_wrappers:
         connection.execute_wrappers.append(_watch)
+    # What the project gave it when it was made is no job's.
+    _thread.wrappers[connection.alias] = list(connection.execute_wrappers)
+    _thread.logs_queries[connection.alias] = connection.force_debug_cursor
 
 
 connection_created.connect(_note_connection, dispatch_uid="jobqueue.worker.after_job")

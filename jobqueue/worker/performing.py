@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -44,7 +44,7 @@ def perform(
         with running(job, using), limit(job) if limit else nullcontext() as within:
             answer: object = get_processor(job.processor).function(**job.payload)
             if answer is not None:
-                answer = finish(answer, within)
+                answer = finish(_within_its_process(answer), within)
         forks.end_if_fork()
     except RetryLater as later:
         forks.end_if_fork(later)
@@ -57,6 +57,21 @@ def perform(
     if isinstance(answer, Skipped):
         return Outcome(job, using, OutcomeStatus.SKIPPED, _since(started), f"{SKIPPED_PREFIX}{answer.reason}")
     return Outcome(job, using, OutcomeStatus.COMPLETED, _since(started))
+
+
+def _within_its_process(answer: object) -> object:
+    return _ending_forks(answer) if isinstance(answer, Awaitable) else answer
+
+
+async def _ending_forks(answer: Awaitable[object]) -> object:
+    """What it comes to. A fork of it ends here: its event loop has lost the thread that waits for it."""
+    try:
+        result = await answer
+    except BaseException as error:
+        forks.end_if_fork(error)
+        raise
+    forks.end_if_fork()
+    return result
 
 
 def _later_outcome(claimed: Claim, later: RetryLater, seconds: float) -> Outcome:

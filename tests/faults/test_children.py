@@ -111,6 +111,19 @@ def test_a_fork_that_comes_back_out_of_its_job_ends_there(
     assert len(worker.children()) == 1
 
 
+@pytest.mark.parametrize(("how", "code"), [("returns", 0), ("raises", 1)])
+def test_a_fork_that_comes_back_out_of_a_coroutine_ends_there(
+    how: str, code: int, rqworker: StartWorker, workload: Workload
+) -> None:
+    rqworker(*ONE_JOB)
+    job = enqueue("workload.fork_in_loop", name="forked", how=how)
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("completed", 1)
+    assert workload.effects() == {f"forked ended with {code}": 1}
+
+
 def test_a_process_of_multiprocessing_inherits_neither_handlers_nor_connections(
     rqworker: StartWorker, workload: Workload
 ) -> None:

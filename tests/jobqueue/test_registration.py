@@ -371,6 +371,18 @@ def test_a_counter_whose_type_is_no_text_is_refused(arguments: Any) -> None:
         TypeCounter("runs_total", **arguments)
 
 
+@pytest.mark.parametrize("known", ["initial", None, 5, ("initial", 5), ("a\ud800",), {"initial": 1}])
+def test_a_counter_whose_known_types_are_no_texts_is_refused(known: Any) -> None:
+    with pytest.raises(InvalidProcessor, match="what counter 'runs_total' has as known must be a tuple"):
+        TypeCounter("runs_total", payload_key="kind", known=known)
+
+
+@pytest.mark.parametrize("value", ["\ud800", "a\nb", "\x00"])
+def test_a_counter_whose_value_could_not_be_written_is_refused(value: str) -> None:
+    with pytest.raises(InvalidProcessor, match="the value of counter 'runs_total' must be printable text"):
+        TypeCounter("runs_total", value=value)
+
+
 # Reconcilers --------------------------------------------------------------------------------------
 
 

@@ -465,6 +465,12 @@ def test_fields_given_as_one_text_are_refused(fields: Any) -> None:
         on_save(Place, Heard(), fields=fields)
 
 
+@pytest.mark.parametrize("fields", [None, 5, [["name"]]])
+def test_fields_that_are_no_list_of_names_are_refused(fields: Any) -> None:
+    with pytest.raises(InvalidRule, match="must be a list of names, not "):
+        on_save(Place, Heard(), fields=fields)
+
+
 @pytest.mark.parametrize("model", ["tests.Place", None, Heard, Place(name="one")])
 def test_a_rule_for_what_is_no_model_is_refused(model: Any) -> None:
     with pytest.raises(InvalidRule, match="a rule is for a model"):

@@ -131,6 +131,12 @@ def fork(name: str, how: str) -> None:
     _have_effect(f"{name} ended with {code}")
 
 
+@processor("workload.fork_in_loop", queue="settlement", retry=_ONE_RETRY, timeout=10)
+async def fork_in_loop(name: str, how: str) -> None:
+    """Does what `fork` does, in an event loop."""
+    fork.function(name, how)
+
+
 def _tell(name: str) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     ours = handlers == [signal.SIG_DFL, signal.default_int_handler]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tests.workload.processors import EFFECT_BELL, EFFECTS, client
 
 NOTE = "tests.workload.functions.note"
 FAIL = "tests.workload.functions.fail"
 NOTE_LATER = "tests.workload.functions.note_later"
+NOTE_EACH = "tests.workload.functions.note_each"
 
 
 def note(name: str, times: int = 1) -> str:
@@ -21,6 +24,13 @@ def note(name: str, times: int = 1) -> str:
 async def note_later(name: str) -> None:
     """Has its effect once it is awaited."""
     note(name)
+
+
+def note_each(*names: str) -> Iterator[str]:
+    """Has its effects while somebody goes through it."""
+    for name in names:
+        note(name)
+        yield name
 
 
 def fail() -> None:

@@ -64,6 +64,16 @@ def _locks() -> Any:
     return _query(sql if _is_postgresql() else "SELECT 'A' LIKE 'a'")
 
 
+def _leave_wrapper() -> None:
+    _query("SELECT 1")
+    connection.execute_wrappers.append(lambda execute, *arguments: execute(*arguments))
+
+
+def _log_queries() -> None:
+    _query("SELECT 1")
+    connection.force_debug_cursor = True
+
+
 _STATES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     "language": (lambda: translation.activate("de"), lambda: translation.get_language()),
     "time zone": (lambda: timezone.activate("Asia/Tokyo"), lambda: timezone.get_current_timezone_name()),
@@ -74,6 +84,8 @@ _STATES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     "queries": (lambda: _query("SELECT 'secret'"), lambda: len(connection.queries)),
     "session": (_alter_session, _session),
     "lock": (_lock_session, _locks),
+    "wrappers": (_leave_wrapper, lambda: len(connection.execute_wrappers)),
+    "log of queries": (_log_queries, lambda: connection.force_debug_cursor),
 }
 STATES = tuple(_STATES)
 

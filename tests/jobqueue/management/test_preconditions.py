@@ -31,7 +31,7 @@ def set_database(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_times_without_a_zone_are_an_error_with_the_cure(settings: LazySettings) -> None:
     settings.USE_TZ = False
     [message] = _found()
-    assert message.id == "jobqueue.E030"
+    assert message.id == "jobqueue.E022"
     assert message.hint == "Set USE_TZ = True. TIME_ZONE may stay what it is."
 
 
@@ -55,14 +55,14 @@ def test_a_project_without_a_database_is_an_error(set_database: Any) -> None:
     for alias in connections:
         set_database(alias, ENGINE="django.db.backends.dummy")
     [message] = _found()
-    assert message.id == "jobqueue.E031"
+    assert message.id == "jobqueue.E023"
 
 
 @pytest.mark.parametrize("queue", [{}, {"HOST": "localhost"}, {"UNIX_SOCKET_PATH": "/run/redis"}, None])
 def test_a_queue_without_the_place_of_its_redis_is_an_error(settings: LazySettings, queue: Any) -> None:
     settings.RQ_QUEUES = {**settings.RQ_QUEUES, "new": queue}
     [message] = _found()
-    assert message.id == "jobqueue.E032"
+    assert message.id == "jobqueue.E024"
     assert message.msg == "RQ_QUEUES['new'] does not say where Redis is"
 
 

@@ -26,7 +26,7 @@ from tests.jobqueue.plain_rq.steps import (
 from tests.jobqueue.processors_for_tests import SUCCEED
 from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, claim_jobs, claim_row, list_of, run_waiting
 from tests.workload.fixtures import Workload
-from tests.workload.functions import NOTE, after, fail, note, note_later
+from tests.workload.functions import NOTE, after, fail, note, note_each, note_later
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -129,6 +129,14 @@ def test_a_coroutine_function_is_awaited(workload: Workload) -> None:
     run_waiting(adopt())
 
     assert workload.effects() == {"a": 1}
+
+
+def test_a_generator_function_has_failed(workload: Workload) -> None:
+    put(note_each, "a")
+    outcome = run_waiting(adopt())
+
+    assert outcome.failure is not None
+    assert outcome.failure.error_class == "ProcessorDidNotRun"
 
 
 def test_a_function_that_is_not_allowed_any_more_is_not_called(

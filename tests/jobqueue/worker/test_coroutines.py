@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -216,6 +218,23 @@ def _future(**_: Any) -> Future[None]:
     return Future()
 
 
+def _iterator(**_: Any) -> Iterator[str]:
+    return map(str, [1])
+
+
+@contextmanager
+def _context() -> Iterator[None]:
+    yield
+
+
+def _context_manager(**_: Any) -> Any:
+    return _context()
+
+
+def _function(**_: Any) -> Any:
+    return _future
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -223,6 +242,9 @@ def _future(**_: Any) -> Future[None]:
         (_asynchronous_generator, "an async generator"),
         (_coroutine_of_a_generator, "a generator"),
         (_future, "a Future"),
+        (_iterator, "a map"),
+        (_context_manager, "a GeneratorContextManager"),
+        (_function, "a function"),
     ],
 )
 def test_a_processor_that_returns_work_to_be_done_has_failed(body: Body, kind: str, perform: Perform) -> None:
@@ -231,6 +253,11 @@ def test_a_processor_that_returns_work_to_be_done_has_failed(body: Body, kind: s
     error_class, text = failure_of(outcome)
     assert (outcome.status, error_class) == (Status.RETRIED, "ProcessorDidNotRun")
     assert text.startswith(f"the processor returned {kind}, ")
+
+
+def test_an_open_file_is_no_work_to_be_done(perform: Perform, tmp_path: Path) -> None:
+    with (tmp_path / "report").open("w") as report:
+        assert perform(lambda **_: report).status == Status.COMPLETED
 
 
 # Time limits ----------------------------------------------------------------------------------------

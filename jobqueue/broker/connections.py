@@ -18,6 +18,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from jobqueue.broker.own import client_of_our_own
 from jobqueue.broker.refusals import connect_anew_when_refused, what_helps
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
@@ -36,7 +37,7 @@ _made: WeakSet[Redis] = WeakSet()
 def _client(config_text: str, purpose: str) -> Redis:
     config = _configs()[config_text]
     settings = get_settings()
-    client: Redis = get_redis_connection(config)
+    client = client_of_our_own(get_redis_connection(config))
     if purpose in ("publish", "publish many"):
         # A save waits for this: no second try, the relay is the second try. Redis needs longer for many.
         answer_timeout = settings.publish_timeout * (1 if purpose == "publish" else _MANY_TIMES)

@@ -3,11 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from django_prometheus.exports import ExportToDjangoView
+
+from spendsync_site.metrics import metrics_view
 
 urlpatterns = [
     path("", include("jobqueue.api.urls")),
-    re_path(r"^metrics/?$", ExportToDjangoView, name="prometheus-django-metrics"),
+    re_path(r"^metrics/?$", metrics_view, name="prometheus-django-metrics"),
     path("admin/", admin.site.urls),
     path("anymail/", include("settlements.webhooks")),
     # Where the buttons of letters lead (SITE_URL), as long as no site for payers is in front of this one.

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.admin import AdminSite
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from jobqueue.admin.payloads import shown_payload, shown_text
 from jobqueue.admin.words import printable, time_tag
@@ -22,6 +23,8 @@ from jobqueue.models import Job
 from jobqueue.monitoring import set_aside as counting
 from jobqueue.sql.clock import about_now
 from jobqueue.sql.databases import databases
+from jobqueue.sql.read_only import sentence, why_not_written
+from jobqueue.sql.writing import writing
 
 MOST_SHOWN = 200
 _LONGEST_CONTENT = 300
@@ -62,6 +65,8 @@ def gather(request: HttpRequest, site: AdminSite) -> SetAsideList:
     for using in databases():
         try:
             entries += _jobs(using, request, site)
+            if why := why_not_written(using):
+                notices.append(f"{capfirst(sentence(using, why))}.")
         except (DatabaseError, InterfaceError) as error:
             notices.append(f"The database {using} cannot be reached: {type(error).__name__}.")
     try:
@@ -88,7 +93,8 @@ def _jobs(using: str, request: HttpRequest, site: AdminSite) -> Iterator[tuple[d
                 queue=printable(job.queue),
                 reason=shown_text(job.set_aside, request),
                 since=time_tag(since, about_now()),
-                content=" ".join(shown_payload(job, request).split())[:_LONGEST_CONTENT],
+                # Lists are looked at over shoulders: its page shows it in full, to who may read it.
+                content=mask_addresses(" ".join(shown_payload(job, request).split()))[:_LONGEST_CONTENT],
             ),
         )
 
@@ -138,7 +144,7 @@ def put_back(choice: str) -> tuple[Job | None, str]:
 def _put_job_back(using: str, name: str) -> tuple[Job | None, str]:
     if using not in databases() or not name.removeprefix("-").isdecimal():
         return None, "There is no such job."
-    with transaction.atomic(using=using):
+    with writing(using):
         rows = Job.objects.using(using).set_aside().filter(pk=int(name))
         job = rows.select_for_update().first()
         changed = rows.retry_all()

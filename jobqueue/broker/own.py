@@ -38,6 +38,8 @@ def _pool_like(pool: Any) -> ConnectionPool:
         for name, value in pool.connection_kwargs.items()
         if name not in _OF_THE_POOL and not name.startswith(_BEGINNINGS_OF_THE_POOL)
     }
+    # What a cache has decoded for it we read as it is.
+    arguments["decode_responses"] = False
     kind = pool.connection_class
     if not isinstance(pool, SentinelConnectionPool):
         # How many connections the project allows itself is no limit of ours.

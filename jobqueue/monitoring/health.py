@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job
 from jobqueue.monitoring.probes import Answered, Probe, ask_here
+from jobqueue.sql import read_only
 from jobqueue.sql.databases import databases
 from jobqueue.sql.time_limits import limited
 
@@ -62,15 +64,25 @@ def check_queues() -> QueuesHealth:
     asked = _redis_takes_messages.begin()
     counted = count_jobs()
     takes_messages, completed = _redis_takes_messages.finish(asked).answer or (False, {})
+    answer = counted.answer or Counted({})
     return QueuesHealth(
-        is_up=counted.is_there and takes_messages,
-        counts=counted.answer or {},
+        is_up=counted.is_there and takes_messages and not answer.refused,
+        counts=answer.queues,
         completed=completed,
         moment=datetime.now(UTC),
     )
 
 
-def count_jobs() -> Answered[dict[str, QueueCounts]]:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the databases said."""
+
+    queues: dict[str, QueueCounts]
+    refused: Sequence[str] = ()
+    """Where jobs cannot be run, though it can be read, and why."""
+
+
+def count_jobs() -> Answered[Counted]:
     """The counts of open jobs, HEALTH_TIMEOUT at most, also while somebody has a table locked."""
     return ask_here("the database", _count) if keeps_to_the_time() else _database_counts.ask()
 
@@ -94,16 +106,25 @@ def _ask_redis_for_room() -> tuple[bool, dict[str, int]]:
     return True, completed
 
 
-def _count() -> dict[str, QueueCounts]:
+def _count() -> Counted:
     with ExitStack() as limits:
         for using in databases():
             limits.enter_context(limited(using, get_settings().health_timeout))
             # Fails where a column is missing that this code wants: then no worker of it takes a job.
             Job.objects.using(using).filter(pk=0).first()
-        return queue_counts()
+        counted = Counted(queue_counts(), refused_databases())
+    for text in counted.refused:
+        logger.warning("%s", text)
+    return counted
 
 
-def _count_and_close() -> dict[str, QueueCounts]:
+def refused_databases() -> list[str]:
+    """Of the databases that are served those that take no writes from this user, in a sentence each."""
+    found = ((using, read_only.why_not_written(using)) for using in databases())
+    return [read_only.sentence(using, why) for using, why in found if why]
+
+
+def _count_and_close() -> Counted:
     try:
         return _count()
     finally:

@@ -48,7 +48,7 @@ class JobQueueCollector(Collector):
         read = _counters.finish(asked)
         yield from _counter_families(read.answer or {})
         if counted.answer is not None:
-            yield _jobs_gauge(counted.answer)
+            yield _jobs_gauge(counted.answer.queues)
         yield _set_aside_gauge(set_aside.finish(asked_aside, has_databases=counted.is_there))
         up = GaugeMetricFamily("jobqueue_up", "Whether the store could be read", labels=["store"])
         up.add_metric(["redis"], int(read.is_there))

@@ -24,9 +24,25 @@ def databases() -> list[str]:
     """
     named = get_settings().databases
     if named:
-        return list(named)
-    read_only = replicas()
-    return [using for using in connections if using not in read_only and holds_jobs(using)]
+        found = list(named)
+    else:
+        read_only = replicas()
+        found = [using for using in connections if using not in read_only and holds_jobs(using)]
+    return [using for using in found if using not in _left_out] if _left_out else found
+
+
+# What this worker leaves alone: nothing that it waits for would help there.
+_left_out: set[str] = set()
+
+
+def leave_out(using: str) -> None:
+    """Serve the jobs of this database no more, in this process and those that it forks."""
+    _left_out.add(using)
+
+
+def is_left_out(using: str) -> bool:
+    """Whether the jobs of this database are none of this process's business."""
+    return using in _left_out
 
 
 def holds_jobs(using: str) -> bool:

@@ -22,7 +22,7 @@ from jobqueue.delivery.apart import blame, take_apart
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
-from jobqueue.sql.databases import databases
+from jobqueue.sql.databases import databases, is_left_out
 from jobqueue.sql.writing import writing
 from jobqueue.worker.telling import News, Teller
 
@@ -180,6 +180,9 @@ def _ask_rows(
     if using not in connections:
         logger.error("dropped %d messages of the unknown database %r", len(messages), using)
         return _Answer([], dropped=messages)
+    if is_left_out(using):
+        # Put back they would stand in the way of others; who serves that database publishes them again.
+        return _Answer([], dropped=messages)
     try:
         if using in identity.absent:
             raise OperationalError(f"the database {using!r} does not know this worker yet")
@@ -286,7 +289,7 @@ def _drop(messages: Sequence[Message], using: str, identity: Identity, teller: T
     """
     logger.debug("dropped %d messages", len(messages))
     teller.tell(News([(message, False) for message in messages], identity.id.hex))
-    if using in connections:
+    if using in connections and not is_left_out(using):
         try:
             outbox.unpublish([_key(message) for message in messages], using)
         except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:

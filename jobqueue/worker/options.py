@@ -19,6 +19,7 @@ EXIT_STUCK_JOB = 70
 EXIT_JOBS_LEFT = 71
 EXIT_BROKEN = 72
 EXIT_RETIRED = 73
+LONGEST_NAME = 190
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 T = TypeVar("T")
@@ -149,8 +150,18 @@ def _default_of(option: Field[Any]) -> Any:
         return None
 
 
+def _check_name(name: str | None) -> None:
+    """Rows and keys have the name; that of an executor has a number behind it."""
+    if name and (len(name) > LONGEST_NAME or not name.isprintable()):
+        printed = name.encode("ascii", "backslashreplace").decode()
+        raise ValueError(
+            f"--name must be printable text of at most {LONGEST_NAME} characters, not {printed:.40}"
+        )
+
+
 def check(values: Mapping[str, Any]) -> None:
-    """Raise ValueError, with a sentence for who typed it, if a number of the command line makes no sense."""
+    """Raise ValueError, with a sentence for who typed it, if a name or number of it makes no sense."""
+    _check_name(values.get("name"))
     for option in _arguments():
         value, least = values[option.name], option.metadata["least"]
         if least is None or value is None:

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from jobqueue.broker import greeting
 from jobqueue.exceptions import BrokerUnavailable, CannotStart
-from jobqueue.models import Queue
-from jobqueue.sql import refusals
-from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
+from jobqueue.models import Job, Queue
+from jobqueue.sql import read_only, refusals
+from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, leave_out
 from jobqueue.sql.schema import missing_migrations
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ class _Trouble:
     """No waiting mends it."""
     is_schema: bool = False
     """It is there, and its tables are not as this code wants them."""
+    is_never_migrated: bool = False
+    """It has none of them."""
 
 
 def wait_for_servers(queues: Sequence[str]) -> None:
@@ -57,8 +59,12 @@ def wait_for_servers(queues: Sequence[str]) -> None:
         else:
             waits.tell("; ".join(trouble.text for trouble in troubles.values()))
         waits.pause()
-    for trouble in troubles.values():
-        logger.warning("beginning without a database: %s", trouble.text)
+    for using, trouble in troubles.items():
+        if trouble.is_final or trouble.is_never_migrated:
+            logger.warning("set aside until this worker is started again: %s", trouble.text)
+            leave_out(using)
+        else:
+            logger.warning("beginning without a database: %s", trouble.text)
     waits.end()
 
 
@@ -68,14 +74,14 @@ def _may_begin_without(troubles: dict[str, _Trouble]) -> bool:
     Pauses and limits stand in one of them: nothing starts before they are known. Tables that are older than
     the code are waited for: who deploys is about to migrate.
     """
-    needed = router.db_for_read(Queue)
+    needed = Queue.objects.db
     final = [trouble for trouble in troubles.values() if trouble.is_final]
     if final and (len(final) == len(databases()) or (needed in troubles and troubles[needed].is_final)):
         raise CannotStart("; ".join(trouble.text for trouble in final))
     return (
         needed not in troubles
         and len(troubles) < len(databases())
-        and not any(trouble.is_schema for trouble in troubles.values())
+        and not any(trouble.is_schema and not trouble.is_never_migrated for trouble in troubles.values())
     )
 
 
@@ -86,6 +92,9 @@ def _troubles_of_databases() -> dict[str, _Trouble]:
 def _trouble_of_database(using: str) -> _Trouble | None:
     try:
         with _saying_if_silent(f"the database {using!r}"):
+            why = read_only.why_not_written(using)
+            if why:
+                return _Trouble(read_only.sentence(using, why), is_final=True)
             return _trouble_of_schema(using)
     except ImproperlyConfigured as error:
         return _Trouble(f"the database {using!r} cannot be used: {error}", is_final=True)
@@ -108,7 +117,12 @@ def _trouble_of_schema(using: str) -> _Trouble | None:
     if using != DEFAULT_DB_ALIAS:
         where, option = f" in the database {using!r}", f" --database {using}"
     text = f"{whose} are missing or old{where}; run: manage.py migrate{option}"
-    return _Trouble(text, is_schema=True)
+    # One that was never migrated may never be; who deploys migrates those that were.
+    return _Trouble(text, is_schema=True, is_never_migrated=not _has_tables(using))
+
+
+def _has_tables(using: str) -> bool:
+    return Job._meta.db_table in connections[using].introspection.table_names()
 
 
 def _trouble_of_redis(queues: Sequence[str]) -> _Trouble | None:

@@ -135,6 +135,12 @@ def test_a_number_out_of_range_is_refused(arguments: tuple[str, ...], message: s
         call_command("rqworker", "email", *arguments)
 
 
+@pytest.mark.parametrize("name", ["w" * 255, "line\nfeed", "half\udcff", "soft\u00adhyphen"])
+def test_a_name_that_no_row_or_key_can_have_is_refused(name: str) -> None:
+    with pytest.raises(CommandError, match="^--name must be printable text of at most 190 characters, not "):
+        call_command("rqworker", "email", "--name", name)
+
+
 def test_an_unknown_queue_is_refused_with_those_there_are() -> None:
     with pytest.raises(
         CommandError, match="no queue named emails; RQ_QUEUES has: email, reminders, settlement"

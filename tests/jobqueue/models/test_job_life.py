@@ -675,8 +675,8 @@ def test_whatever_happens_rows_and_model_agree_and_every_job_ends(
     settings.JOBQUEUE = {
         "LOST_AFTER": LOST_AFTER.total_seconds(),
         # Whoever is asked to look does so.
-        "RELAY_INTERVAL": 0,
-        "HEARTBEAT_INTERVAL": 0,
+        "RELAY_INTERVAL": 0.001,
+        "HEARTBEAT_INTERVAL": 0.001,
         "DATABASES": ("default",),
     }
     for queue in QUEUES:

@@ -149,9 +149,9 @@ def _as_row_of(model: type[models.Model], instance: models.Model) -> models.Mode
     """The instance, or what stands for its row in `model`, if it was saved through a proxy or a child."""
     if type(instance) is model:
         return instance
-    key = model._meta.pk
-    assert key is not None
-    return rows.unsaved(model, {}, **{key.attname: instance._get_pk_val(model._meta)})
+    # A primary key of several fields has several.
+    key = [field.attname for field in model._meta.pk_fields]
+    return rows.unsaved(model, {}, **{name: getattr(instance, name) for name in key})
 
 
 # Who is watched -----------------------------------------------------------------------------------

@@ -13,12 +13,12 @@ from weakref import WeakSet
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django_rq.connection_utils import get_redis_connection
-from redis import ConnectionPool, Redis
+from redis import Redis
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from redis.sentinel import SentinelConnectionPool
 
+from jobqueue.broker.own import client_of_our_own
 from jobqueue.broker.refusals import connect_anew_when_refused, what_helps
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
@@ -33,26 +33,11 @@ Item = TypeVar("Item")
 _made: WeakSet[Redis] = WeakSet()
 
 
-def own_client(client: Redis) -> Redis:
-    """One to the same server with a pool of its own: another's time-outs and hooks are not ours to change."""
-    pool = client.connection_pool
-    options = {**pool.connection_kwargs, "decode_responses": False}
-    if isinstance(pool, SentinelConnectionPool):
-        options.pop("connection_pool", None)
-        own = SentinelConnectionPool(
-            pool.service_name, pool.sentinel_manager, is_master=pool.is_master, **options
-        )
-        return Redis(connection_pool=own)
-    return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **options))
-
-
 @lru_cache(maxsize=64)
 def _client(config_text: str, purpose: str) -> Redis:
     config = _configs()[config_text]
     settings = get_settings()
-    client = get_redis_connection(config)
-    if "USE_REDIS_CACHE" in config:
-        client = own_client(client)
+    client = client_of_our_own(get_redis_connection(config))
     if purpose in ("publish", "publish many"):
         # A save waits for this: no second try, the relay is the second try. Redis needs longer for many.
         answer_timeout = settings.publish_timeout * (1 if purpose == "publish" else _MANY_TIMES)

@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from django.core.checks import ERROR, CheckMessage, Error, Warning, register
 from django.db import connections
 
+from jobqueue.broker.own import why_no_client
 from jobqueue.conf import get_settings
 from jobqueue.sql.databases import can_serve, databases, vendor_of
 from jobqueue.sql.writing import begins_without_the_lock
@@ -71,19 +72,31 @@ def check_kinds_of_databases(app_configs: Sequence[AppConfig] | None, **_: Any) 
 
 
 def check_queues(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Every queue says where its Redis is."""
+    """Every queue says where its Redis is, in a way that django-rq can use; Redis is not asked."""
     queues: Any = getattr(django_settings, "RQ_QUEUES", None)
     if not isinstance(queues, dict):
         return []
     return [
         Error(
-            f"RQ_QUEUES[{name!r}] does not say where Redis is",
+            f"RQ_QUEUES[{name!r}] {why}",
             hint='Give it "URL", or "HOST" and "PORT", or another of the ways in django-rq\'s README.',
             id="jobqueue.E024",
         )
         for name, queue in queues.items()
-        if not isinstance(queue, Mapping) or not any(place <= queue.keys() for place in _PLACES_OF_REDIS)
+        if (why := _trouble_of_place(queue))
     ]
+
+
+def _trouble_of_place(queue: Any) -> str:
+    if not isinstance(queue, Mapping) or not any(place <= queue.keys() for place in _PLACES_OF_REDIS):
+        return "does not say where Redis is"
+    error = why_no_client(queue)
+    if error is None:
+        return ""
+    if "USE_REDIS_CACHE" in queue and "URL" not in queue:
+        return "names a cache that gives no connection: USE_REDIS_CACHE is for caches of django-redis"
+    # Its text may name a password.
+    return f"says where Redis is in a way that redis-py does not take ({type(error).__name__})"
 
 
 def check_sqlite(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:

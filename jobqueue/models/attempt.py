@@ -35,9 +35,17 @@ class AttemptQuerySet(TolerantQuerySet["Attempt"]):
             started_at=job.started_at,
         )
 
-    def outage_of(self, job: Job) -> datetime | None:
-        """Since when each run of this job, up to the last one, has met a database that was away."""
-        return self._outages(job).values_list("started_at", flat=True).first()
+    def outage_of(self, job: Job) -> tuple[datetime, datetime] | None:
+        """Since when each run of this job, up to the last one, has met a database that was away; and when
+        the last one ended.
+        """
+        for begun, last in self._outages(job).values_list("started_at", "finished_at")[:1]:
+            return (begun, last) if begun else None
+        return None
+
+    def move_outage(self, job: Job, begun: datetime) -> None:
+        """That was since this moment, by the clock as it is now."""
+        self._outages(job).update(started_at=begun)
 
     def record_outage(
         self, job: Job, *, error_class: str, message: str, worker_name: str, traceback: str = ""

@@ -21,6 +21,8 @@ from jobqueue.worker.outcomes import Outcome
 
 _LONGEST_PAUSE = 60.0
 _JITTER = 0.2
+# Seconds after its pause within which a job is run again if it is not held up.
+_LATE = 5.0
 
 
 def decided(outcome: Outcome) -> Outcome:
@@ -30,8 +32,7 @@ def decided(outcome: Outcome) -> Outcome:
     """
     assert outcome.exception is not None
     job, using = outcome.job, outcome.using
-    begun = Attempt.objects.using(using).outage_of(job)
-    waited = 0.0 if begun is None else (database_now(using) - begun).total_seconds()
+    waited = _waited(outcome)
     if waited >= get_settings().outage_retry_for:
         failed = performing.failed_outcome(Claim(job, using), outcome.exception, outcome.seconds)
         # Its failed attempt stays the one that knows since when: the next run counts at once.
@@ -39,6 +40,25 @@ def decided(outcome: Outcome) -> Outcome:
     delay = pause_after(waited)
     failures.log_outage(job, outcome.reason, delay)
     return replace(outcome, delay=delay)
+
+
+def _waited(outcome: Outcome) -> float:
+    """For how many seconds the job has waited: its pauses, and what it took to run it after each of them.
+
+    Not by the database's clock alone, which may step in a pause.
+    """
+    job, using = outcome.job, outcome.using
+    attempts = Attempt.objects.using(using)
+    outage = attempts.outage_of(job)
+    if outage is None:
+        return 0.0
+    begun, last = outage
+    before, now = max(0.0, (last - begun).total_seconds()), database_now(using)
+    longest = (1 + _JITTER) * min(before + 1.0, _LONGEST_PAUSE) + outcome.seconds + _LATE
+    waited = before + min(max(0.0, (now - last).total_seconds()), longest)
+    if abs((now - begun).total_seconds() - waited) > _LATE:
+        attempts.move_outage(job, now - timedelta(seconds=waited))
+    return waited
 
 
 def pause_after(waited: float) -> timedelta:

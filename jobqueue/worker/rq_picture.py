@@ -18,7 +18,6 @@ from rq.command import PUBSUB_CHANNEL_TEMPLATE
 from rq.worker import WorkerStatus
 
 from jobqueue.broker import keys, strange_keys
-from jobqueue.broker.connections import own_client
 from jobqueue.broker.refusals import connect_anew_when_refused
 from jobqueue.conf import get_settings
 from jobqueue.worker.board import Totals
@@ -30,9 +29,9 @@ class RQPicture:
     """Keeps what RQ knows of a worker true, as far as Redis takes it, and never waits long for Redis."""
 
     def __init__(self, worker: RQWorker) -> None:
-        """`worker` gets a connection of its own, which does not wait for a Redis that hangs."""
+        """`worker`'s own connection no longer waits for a Redis that hangs."""
         self._worker = worker
-        worker.connection = self._connection = own_client(worker.connection)
+        self._connection = worker.connection
         self._namesake: _Namesake | None = None
         self._commands: Any = None
         self._reported: tuple[bool, int, int] | None = None

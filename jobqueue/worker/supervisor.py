@@ -22,6 +22,7 @@ from typing import Any
 from django.db import connections
 from rq import Worker as RQWorker
 
+from jobqueue.broker.own import client_of_our_own
 from jobqueue.conf import get_settings
 from jobqueue.worker import children, forks, processes
 from jobqueue.worker.board import Board, Slot
@@ -55,6 +56,10 @@ class SupervisorWorker(RQWorker):
         self.options = Options(self.name, self.queue_names())
         self.exit_code = 0
         self._picture = RQPicture(self)
+
+    def _set_connection(self, connection: Any) -> Any:
+        # RQ and its picture set time-outs on it: it may be the one of a cache of the project's.
+        return super()._set_connection(client_of_our_own(connection))
 
     def work(  # type: ignore[override]
         self,

@@ -98,6 +98,24 @@ try:
             proxy = True
             app_label = "tests"
 
+    class Seat(AtomicSaveMixin):
+        """A model whose primary key has two fields."""
+
+        pk = models.CompositePrimaryKey("row", "number")
+        row = models.CharField(max_length=10)
+        number = models.IntegerField()
+        name = models.CharField(max_length=100, default="")
+
+        class Meta:
+            app_label = "tests"
+
+    class NearSeat(Seat):
+        """It under another class."""
+
+        class Meta:
+            proxy = True
+            app_label = "tests"
+
     class Plain(models.Model):
         """A model whose saves are not atomic."""
 
@@ -109,7 +127,7 @@ try:
 finally:
     _family.disable()
 
-TABLES: list[Model] = [Letter, Invoice, Place, Restaurant, Plain]
+TABLES: list[Model] = [Letter, Invoice, Place, Restaurant, Seat, Plain]
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +214,14 @@ def test_a_rule_of_a_proxy_hears_of_saves_through_it_alone() -> None:
     NearPlace.objects.create()
 
     assert [name for name, *_ in heard.changes] == ["NearPlace"]
+
+
+@pytest.mark.parametrize("saved", [Seat, NearSeat])
+def test_a_row_whose_key_has_two_fields_is_enqueued_through_any_class(saved: Model) -> None:
+    enqueue_on_save(Seat, SUCCEED, fields=["name"], payload=lambda seat: {})
+    saved.objects.create(row="A", number=7)
+
+    assert Job.objects.get().subject == "tests.seat:('A', 7)"
 
 
 def test_rules_of_parent_and_child_are_told_once_each_of_what_they_watch() -> None:

@@ -10,7 +10,8 @@ from django.core.cache.backends.dummy import DummyCache
 from redis import Redis
 
 from jobqueue.broker import server
-from jobqueue.broker.connections import client_for, own_client
+from jobqueue.broker.connections import client_for
+from jobqueue.broker.own import client_of_our_own
 
 
 class CacheOnRedis(DummyCache):
@@ -45,6 +46,6 @@ def test_our_client_reads_bytes_whatever_the_projects_does(cache_client: Redis) 
 
 
 def test_a_client_of_our_own_has_a_pool_of_its_own(redis_client: Redis) -> None:
-    own = own_client(redis_client)
+    own = client_of_our_own(redis_client)
     assert own.connection_pool is not redis_client.connection_pool
     assert own.ping()

@@ -66,6 +66,23 @@ def test_a_queue_without_the_place_of_its_redis_is_an_error(settings: LazySettin
     assert message.msg == "RQ_QUEUES['new'] does not say where Redis is"
 
 
+@pytest.mark.parametrize("cache", ["none", "of_django"])
+def test_a_cache_that_gives_no_connection_is_an_error(settings: LazySettings, cache: str) -> None:
+    redis_cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://localhost"}
+    settings.CACHES = {**settings.CACHES, "of_django": redis_cache}
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "new": {"USE_REDIS_CACHE": cache}}
+    [message] = _found()
+    assert message.id == "jobqueue.E032"
+    assert "USE_REDIS_CACHE is for caches of django-redis" in message.msg
+
+
+def test_a_place_that_cannot_be_one_is_an_error_that_does_not_show_it(settings: LazySettings) -> None:
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "new": {"URL": "http://:secret@localhost"}}
+    [message] = _found()
+    assert message.id == "jobqueue.E032"
+    assert "a way that redis-py does not take (ValueError)" in message.msg
+
+
 def test_sqlite_without_options_is_a_warning_with_what_to_copy(set_database: Any) -> None:
     set_database("other", ENGINE="django.db.backends.sqlite3", OPTIONS={})
     if connections["other"].vendor != "sqlite":

@@ -100,6 +100,22 @@ def test_after_an_hour_it_fails_as_after_any_error(away: Calls) -> None:
     assert [(each.number, each.error_class) for each in job.attempts.all()] == [(5, "DatabaseUnavailable")]
 
 
+@pytest.mark.parametrize("step", [3600, -3600])
+def test_a_step_of_the_databases_clock_is_no_wait(away: Calls, step: float) -> None:
+    job = enqueue(CALL)
+    run_waiting(job)
+    _pass_time(20)
+    moved = timedelta(seconds=step)
+    Attempt.objects.update(started_at=F("started_at") - moved, finished_at=F("finished_at") - moved)
+
+    run_waiting(job)
+
+    assert (job.state, job.failures) == (State.WAITING, 0)
+    attempt = job.attempts.get()
+    assert attempt.started_at is not None
+    assert timedelta(seconds=20) <= attempt.finished_at - attempt.started_at < timedelta(seconds=60)
+
+
 def test_for_how_long_is_a_setting(away: Calls, settings: LazySettings) -> None:
     settings.JOBQUEUE = {"OUTAGE_RETRY_FOR": 0}
     job = enqueue(CALL)

@@ -1,3 +1,3 @@
 """A durable job queue for Django on django-rq: the database remembers, Redis dispatches."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -6,21 +6,32 @@ import re
 from typing import Any, Final
 
 HIDDEN: Final = "•••"
+_MASK: Final = "(address)"
 _DEEPEST: Final = 64
 """Payloads are no deeper; one that is was not written by `enqueue`."""
 
-# pia, o'hara, pia(at work), "pia payer", and the last within quotes themselves
+_WORD: Final = r"""[^\s<>"(),:;\[\]]"""
+_BEGIN: Final = r"""(?<![^\s<>"'(),:;\[\]])[^\s<>"'(),:;\[\]]"""
+_COMMENT: Final = r"\((?:[^()\n]|\([^()\n]{0,64}\)){0,64}\)"
+_QUOTED: Final = r"""(?:"(?:[^"\\\n]|\\.){1,254}+"|\\"(?:[^"\\\n]|\\[^"\n]){1,254}+\\")"""
+# "pia payer", the same within quotes, pia."p.".payer; pia, o'hara, pia(at work); the end of a long address of
+# a page. All but the last are bounded: a text of nothing but beginnings must not take for ever.
 _LOCAL: Final = (
-    r"""(?:\\?"(?:[^"\\\n]|\\.){1,254}\\?\""""
-    r"""|(?<![^\s<>"'(),:;\[\]])[^\s<>"'(),:;\[\]](?:[^\s<>"(),:;\[\]]|\([^()\s]{0,64}\)){0,320})"""
+    rf"(?:(?:(?:{_QUOTED}|{_BEGIN}{_WORD}{{0,64}})\.)?{_QUOTED}(?:\.{_WORD}{{1,64}})?"
+    rf"|{_BEGIN}{_WORD}{{0,320}}(?:{_COMMENT}{_WORD}{{0,64}}){{0,2}}"
+    rf"|(?<!{_WORD}){_WORD}{{320,}})"
 )
-_AT: Final = r"(?:@|%40|&#64;|\uFF20)"
-_DOMAIN: Final = r"""(?:\[[^\]\s]*\]?|[^\s<>"'(),:;\[\]]+)"""
+_AT: Final = r"(?:@|%(?:25)?40|&#(?:64|x40);|&commat;|\\u0040|\uFF20|\uFE6B)"
+_DOMAIN: Final = (
+    rf"(?:{_COMMENT})?"
+    r"""(?:\[[^\]\s]*\]?|[^\s<>"'(),:;\[\]]+)"""
+    r"""(?:(?<=\.)\([^()\s]{0,64}\)[^\s<>"'(),:;\[\]]+)?"""
+)
 _ADDRESS: Final = re.compile(_LOCAL + _AT + _DOMAIN, re.IGNORECASE)
 _HAS_AT: Final = re.compile(_AT, re.IGNORECASE)
 
 
-def mask_addresses(text: str, by: str = "(address)") -> str:
+def mask_addresses(text: str, by: str = _MASK) -> str:
     """`text` without e-mail addresses: pages are looked at over shoulders, logs are kept elsewhere."""
     return _ADDRESS.sub(by, text) if _HAS_AT.search(text) else text
 
@@ -41,7 +52,12 @@ def mask_payload(value: Any, depth: int = 0) -> Any:
     if depth > _DEEPEST:
         return "…"
     if isinstance(value, dict):
-        return {mask_addresses(str(key)): mask_payload(inner, depth + 1) for key, inner in value.items()}
+        return {_mask_key(str(key)): mask_payload(inner, depth + 1) for key, inner in value.items()}
     if isinstance(value, list):
         return [mask_payload(inner, depth + 1) for inner in value]
     return value if value is None or isinstance(value, bool) else HIDDEN
+
+
+def _mask_key(key: str) -> str:
+    """The name of a value; nothing of it where an address may be in it, however it is written."""
+    return _MASK if _HAS_AT.search(key) else key

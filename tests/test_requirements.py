@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import jobqueue
 from tests.requirement_files import (
     Locked,
     imported_modules,
@@ -190,3 +192,9 @@ def test_make_installs_from_the_lock_files_alone() -> None:
 
     assert sorted({Path(name).parent.as_posix() for name in installs}) == ["locks"]
     assert "pip install -r requirements" not in (ROOT / "Makefile").read_text()
+
+
+def test_the_version_that_a_worker_prints_is_the_one_that_pip_installs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert jobqueue.__version__ == project["version"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ from jobqueue.sql.read_only import sentence, why_not_written
 from jobqueue.sql.writing import writing
 
 MOST_SHOWN = 200
+_JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 _LONGEST_CONTENT = 300
 
 
@@ -133,7 +135,7 @@ def put_back(choice: str) -> tuple[Job | None, str]:
     if kind == counting.JOB:
         return _put_job_back(store, name)
     servers = clients("probe")
-    if not store.isdecimal() or int(store) >= len(servers):
+    if store not in map(str, range(len(servers))):
         return None, "There is nothing of that name."
     try:
         return None, set_aside.put_back(servers[int(store)], kind, name)
@@ -142,7 +144,7 @@ def put_back(choice: str) -> tuple[Job | None, str]:
 
 
 def _put_job_back(using: str, name: str) -> tuple[Job | None, str]:
-    if using not in databases() or not name.removeprefix("-").isdecimal():
+    if using not in databases() or not _JOB_ID.fullmatch(name):
         return None, "There is no such job."
     with writing(using):
         rows = Job.objects.using(using).set_aside().filter(pk=int(name))

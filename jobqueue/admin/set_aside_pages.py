@@ -13,6 +13,7 @@ from django.utils.text import capfirst
 from jobqueue.admin.audit import log_change, log_change_in_redis
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.set_aside import gather, put_back
+from jobqueue.masking import mask_addresses
 from jobqueue.models import SetAsideJob
 
 _CHOSEN = "chosen"
@@ -74,7 +75,7 @@ class SetAsideAdmin(JobPermissions):
                 continue
             done += 1
             if job is not None:
-                log_change(request, job, f"Put back: set aside ({job.set_aside}) → waiting")
+                log_change(request, job, f"Put back: set aside ({mask_addresses(job.set_aside)}) → waiting")
             else:
                 log_change_in_redis(request, choice, "Put back: set aside → as it was")
         if done:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from jobqueue.admin.payloads import shown_text
 from jobqueue.admin.words import printable
 from jobqueue.masking import mask_addresses
 from jobqueue.models import is_shortened
@@ -54,7 +55,8 @@ def describe_subjects(texts: Iterable[str], request: HttpRequest, site: AdminSit
             by_model[model][text] = key
     for model, keys in by_model.items():
         subjects |= _read(model, keys, site)
-    return subjects
+    # A record's key may be an address.
+    return {text: replace(one, text=shown_text(text, request)) for text, one in subjects.items()}
 
 
 def subject_texts(text: str) -> list[str]:
@@ -132,7 +134,8 @@ def _url(model: type[models.Model], key: str, site: AdminSite) -> str:
 
 def _short(text: str) -> str:
     """`settlement 3f2a9c1e` for a long key; a text that is no subject of a record stays as it is."""
+    masked = mask_addresses(text)
     label, colon, key = text.partition(":")
-    if not colon:
-        return text
+    if not colon or masked != text:
+        return masked
     return f"{label.rpartition('.')[2]} {key[:_SHOWN_OF_KEY]}"

@@ -21,7 +21,7 @@ ODD = [
     '"pia payer"@example.com',
     r"\"pia payer\"@example.com",
     '"pia, payer"@example.com',
-    "pia(at work)@example.com".replace(" ", ""),
+    "pia(atwork)@example.com",
     "pia@[192.0.2.7]",
     "pia@[IPv6:2001:db8::192]",
     "pia%40example.com",
@@ -31,6 +31,18 @@ ODD = [
     "pia@example",
     "pia.payer@mail.example.co.uk",
     "p" * 300 + "ia@example.com",
+    "p" * 400 + "ia@example.com",
+    "pia(at (his) work)@example.com",
+    "pia(at work)@example.com",
+    "pia@(work)example.com",
+    "pia@example.(work)com",
+    'pia."o\' payer"@example.com',
+    '"pia"."pia payer".hara@example.com',
+    "pia&#x40;example.com",
+    "pia&commat;example.com",
+    r"pia\u0040example.com",
+    "pia%2540example.com",
+    "pia\ufe6bexample.com",
 ]
 PARTS = ("pia", "payer", "hara", "pïa", "o'", "example", "exämple", "192", "localhost", "pp")
 
@@ -57,7 +69,10 @@ def test_whatever_the_text_is_a_second_look_finds_nothing(text: str) -> None:
     assert not has_address(mask_addresses(text))
 
 
-@pytest.mark.parametrize("dense", ["a", "'a", '"a', "(a)", "a@", "(a", "\\"])
+@pytest.mark.parametrize(
+    "dense",
+    ["a", "'a", '"a', "(a)", "a@", "(a", "\\", "a()", "a(b c)", 'a\\"', '\\"', 'a."b".'],
+)
 def test_a_long_text_is_masked_at_once(dense: str) -> None:
     started = time.perf_counter()
     mask_addresses(dense * (20_000 // len(dense)) + " @")
@@ -81,6 +96,11 @@ def test_a_payload_shows_its_form_and_no_text_or_number() -> None:
 
 def test_an_address_that_is_a_key_is_hidden_too() -> None:
     assert mask_payload({"pia@example.com": 1}) == {"(address)": "•••"}
+
+
+@pytest.mark.parametrize("key", ["pia @ example.com", "pia;payer@example.com", '"pia\npayer"@example.com'])
+def test_of_a_key_that_may_be_an_address_nothing_is_left(key: str) -> None:
+    assert mask_payload({"to": {key: 1}}) == {"to": {"(address)": "•••"}}
 
 
 def test_a_payload_that_is_nested_deeper_than_any_is_cut() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.jobqueue.admin.steps import add_attempt, make_job, operator, page_of
+from tests.jobqueue.admin.steps import FAILED, JOBS, add_attempt, entries_of, make_job, operator, page_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -41,3 +41,22 @@ def test_who_may_read_payloads_sees_them_as_they_are() -> None:
 
     assert [secret for secret in SECRETS if secret not in page] == []
     assert "Can read payloads" not in page
+
+
+def test_a_subject_whose_key_is_an_address_is_hidden_like_any_other() -> None:
+    job = make_job("failed", subject="auth.user:pia@example.com")
+    client = operator("view_job")
+
+    pages = [client.get(address).content.decode() for address in (JOBS, FAILED, page_of(job))]
+
+    assert [page for page in pages if "pia" in page or "user (address)" not in page.replace(":", " ")] == []
+
+
+def test_what_operators_did_tells_no_address() -> None:
+    job = make_job("failed", set_aside="ValueError: no mailbox pia@example.com")
+    client = operator("view_job", "retry_job")
+
+    client.post("/admin/jobqueue/setasidejob/", {"chosen": f"job:default:{job.pk}"})
+
+    assert "pia" not in client.get(page_of(job)).content.decode()
+    assert "pia" not in entries_of(job)[0]

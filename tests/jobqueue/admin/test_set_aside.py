@@ -102,7 +102,17 @@ def test_nobody_sees_it_without_the_permission_to_view_jobs() -> None:
 
 
 @pytest.mark.parametrize(
-    "choice", ["", "job:default:x", "job:nowhere:1", "key:9:x", "message:0:none", "what:0:x"]
+    "choice",
+    [
+        "",
+        "job:default:x",
+        "job:nowhere:1",
+        f"job:default:{'9' * 5_000}",
+        "key:9:x",
+        f"key:{'9' * 5_000}:x",
+        "message:0:none",
+        "what:0:x",
+    ],
 )
 def test_what_is_not_there_is_not_put_back(choice: str) -> None:
     page = text_of(operator("view_job", "retry_job").post(ASIDE, {"chosen": choice}, follow=True))

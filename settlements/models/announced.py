@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from jobqueue.models import AtomicSaveMixin, WrittenManager
+from jobqueue.models import AtomicSaveMixin
 from settlements.exceptions import InvalidStatus
 
 
@@ -29,8 +29,6 @@ class AnnouncedMixin(AtomicSaveMixin):
     others wrote meanwhile stays."""
     READ_BEFORE_SAVE: ClassVar[tuple[str, ...]] = ()
     """Further columns that `before_save` compares with what the row holds."""
-
-    objects = WrittenManager()
 
     class Meta:
         abstract = True

@@ -12,8 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField, transition
 from djmoney.models.fields import MoneyField
+from djmoney.models.managers import money_manager
 from moneyed import Money
 
+from jobqueue.models import WrittenManager
 from settlements.exceptions import InvalidRefund
 from settlements.models.payment_saving import PaymentSavingMixin
 from settlements.models.settlement import Settlement
@@ -68,6 +70,8 @@ class Payment(PaymentSavingMixin):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
     announced_status = models.CharField(max_length=20, default="", blank=True, editable=False)
+
+    objects = money_manager(WrittenManager())
 
     class Meta:
         ordering = ["-created_at"]

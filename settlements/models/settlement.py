@@ -13,8 +13,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField, transition
 from djmoney.models.fields import MoneyField
+from djmoney.models.managers import money_manager
 from moneyed import Money
 
+from jobqueue.models import WrittenManager
 from settlements.exceptions import InvalidDecision
 from settlements.models.settlement_saving import SettlementSavingMixin
 from settlements.money import (
@@ -123,6 +125,8 @@ class Settlement(SettlementSavingMixin):
         db_default=Decimal(0),
         editable=False,
     )
+
+    objects = money_manager(WrittenManager())
 
     class Meta:
         ordering = ["-created_at"]

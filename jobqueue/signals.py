@@ -4,7 +4,7 @@
 worker with `job` (Job, as far as claimed) and `outcome` (`jobqueue.worker.outcomes.Outcome`) where
 one exists. `job_failed` and `job_retried` also carry `exception`, what the processor raised.
 `job_rescued` carries `job_ids` and `worker_name`; a job that is not to run again after its process was lost
-sends `job_failed` too, whose `outcome` and `exception` are None.
+sends `job_failed` too, whose `outcome` is None and whose `exception` is a JobInterrupted.
 
 `job_cancelled` alone is sent in the transaction that cancels, with `jobs` (list[Job]), `reason` and `using`,
 and a listener that raises keeps them from being cancelled: what it writes holds exactly if they are.

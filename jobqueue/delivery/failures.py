@@ -55,8 +55,8 @@ def log_other_time(job: Job, text: str, delay: timedelta) -> None:
     )
 
 
-def log_end(job: Job, text: str, error: BaseException | None = None) -> None:
-    """The job has failed and does not run again; `error` is None where its process was lost."""
+def log_end(job: Job, text: str, error: BaseException) -> None:
+    """The job has failed and does not run again; `error` is what Sentry, say, groups it by."""
     logger.error(
         "job %d (%s) failed in attempt %d and does not run again: %s",
         job.pk,

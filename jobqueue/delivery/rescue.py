@@ -105,7 +105,7 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
             if changed:
                 _record_attempt(job, jobs.db, reason)
         if changed:
-            failures.log_end(job, reason)
+            failures.log_end(job, reason, JobInterrupted(reason))
         failed += changed
     return failed
 
@@ -156,14 +156,14 @@ def _interrupt(job: Job, using: str, reason: str, delay: timedelta | None) -> in
 
 
 def _tell(job: Job, reason: str, delay: timedelta | None) -> None:
-    text = f"rescued from a worker: {reason}"
+    text, error = f"rescued from a worker: {reason}", JobInterrupted(reason)
     if delay is None:
-        failures.log_end(job, text)
+        failures.log_end(job, text, error)
     else:
         failures.log_retry(job, text, delay)
     signals.send(signals.job_rescued, Job, job_ids=[job.pk], worker_name=_name(job))
     if delay is None:
-        signals.send(signals.job_failed, Job, job=job, outcome=None, exception=None)
+        signals.send(signals.job_failed, Job, job=job, outcome=None, exception=error)
 
 
 def _record_attempt(job: Job, using: str, message: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from django.db import connections
 
 from jobqueue.delivery import failures
+from jobqueue.exceptions import JobQueueError
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import close_broken_connections, databases
 from jobqueue.worker import forks, settling
@@ -169,7 +170,8 @@ class Settler:
 def _refused(outcome: Outcome, error: Exception) -> Outcome:
     """What is written instead of an outcome that the database refuses: failed, and nothing else."""
     # Not its text: the database may quote the row.
-    failures.log_end(outcome.job, f"its outcome was refused by the database: {type(error).__name__}")
+    text = f"its outcome was refused by the database: {type(error).__name__}"
+    failures.log_end(outcome.job, text, JobQueueError(text))
     reason = f"{_REFUSED} ({outcome.status}) was refused by the database: {error}"
     return replace(outcome, status=OutcomeStatus.FAILED, reason=reason, delay=None, failure=None)
 

@@ -225,12 +225,19 @@ def hand_back(jobs: Jobs, job: Job, worker_id: uuid.UUID | None, *, reason: str)
 
 
 def hand_on(
-    jobs: Jobs, claimed: Sequence[Job], worker_id: uuid.UUID | None, *, reason: str, delay: timedelta
+    jobs: Jobs,
+    claimed: Sequence[Job],
+    worker_id: uuid.UUID | None,
+    *,
+    reason: str,
+    delay: timedelta,
+    age: timedelta | None = None,
 ) -> int:
     """active -> waiting, in the same attempt, due after `delay`: this worker cannot run them, others may.
 
-    Since when that is so stays noted until one that can has taken the job.
+    Since when that is so stays noted until one that can has taken the job; it is `age` ago, if that is given.
     """
+    since = Coalesce("unfit_since", Now()) if age is None else Now() - age
     by_attempt: dict[int, list[int]] = {}
     for job in claimed:
         by_attempt.setdefault(job.attempt, []).append(job.pk)
@@ -240,7 +247,7 @@ def hand_on(
             worker=None,
             published_at=None,
             run_at=Now() + delay,
-            unfit_since=Coalesce("unfit_since", Now()),
+            unfit_since=since,
             reason=reason[:LONGEST_REASON],
         )
         for attempt, ids in by_attempt.items()

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 # A job is offered to everybody again as long after it was handed on as it has been unknown by then.
 _SHORTEST_DELAY = timedelta(seconds=1)
 _LONGEST_DELAY = timedelta(seconds=30)
+# Beyond its time a job waits no longer for a worker that is not held up.
+_LATE = timedelta(seconds=5)
 # How often a worker looks for what others handed on, how often after it found some, and how many it looks at.
 _LOOK_EVERY = 1.0
 _LOOK_AGAIN = 0.1
@@ -76,19 +78,22 @@ class UnfitJobs:
     def _hand_on(self, unfit: Sequence[tuple[Claim, str]], using: str) -> None:
         jobs, now = jobs_in(using), database_now(using)
         ids = [claimed.job.pk for claimed, _why in unfit]
-        since: dict[int, datetime | None] = dict(jobs.filter(pk__in=ids).values_list("pk", "unfit_since"))
-        groups: dict[tuple[str, timedelta], list[Job]] = defaultdict(list)
+        rows = jobs.filter(pk__in=ids).values_list("pk", "unfit_since", "run_at")
+        known = {pk: (since, due) for pk, since, due in rows}
+        groups: dict[tuple[str, timedelta, timedelta | None], list[Job]] = defaultdict(list)
         for claimed, why in unfit:
-            age = now - (since.get(claimed.job.pk) or now)
+            since, due = known.get(claimed.job.pk, (None, now))
+            age, is_clocks = _age(since, due, now)
             left = timedelta(seconds=get_settings().unknown_processor_timeout) - age
             if left <= timedelta(0):
                 self._take([claimed])
                 self._settle(_outcome_of(claimed, why, age))
             else:
-                groups[why, min(_delay_after(age), left)].append(claimed.job)
-        for (why, delay), group in groups.items():
+                by_age = None if is_clocks else timedelta(seconds=round(age.total_seconds()))
+                groups[why, min(_delay_after(age), left), by_age].append(claimed.job)
+        for (why, delay, by_age), group in groups.items():
             reason = f"{UNKNOWN_PREFIX}{why}"
-            transitions.hand_on(jobs, group, self._identity.id, reason=reason, delay=delay)
+            transitions.hand_on(jobs, group, self._identity.id, reason=reason, delay=delay, age=by_age)
         handed_on = [job for group in groups.values() for job in group]
         if handed_on:
             messages = [(Message(job.queue, job.pk, job.attempt, using), False) for job in handed_on]
@@ -163,6 +168,18 @@ class UnfitJobs:
             for pk, attempt, queue, processor, payload in rows
             if not why_unfit(processor, payload)
         ]
+
+
+def _age(since: datetime | None, due: datetime | None, now: datetime) -> tuple[timedelta, bool]:
+    """For how long nobody has known a job, and whether that is what the clock says.
+
+    It counts up to when the job was to be offered again, and a little more: the database's clock may have
+    stepped since, or no worker ran.
+    """
+    if since is None or due is None:
+        return timedelta(0), True
+    age = max(timedelta(0), due - since) + min(max(timedelta(0), now - due), _LATE)
+    return age, abs(now - since - age) <= _LATE
 
 
 def _delay_after(age: timedelta) -> timedelta:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from django.conf import LazySettings
+from django.db.models import F
 from django.db.models.functions import Now
 
 from jobqueue import registry
@@ -85,6 +86,22 @@ def _handed_on(job: Job, *, ago: float = 0) -> Job:
         Job.objects.filter(pk=job.pk).update(unfit_since=Now() - timedelta(seconds=ago))
     job.refresh_from_db()
     return job
+
+
+@pytest.mark.parametrize("step", [7200, -7200])
+def test_a_step_of_the_databases_clock_makes_no_job_older(step: float) -> None:
+    job = _handed_on(_of_unknown_processor(), ago=20)
+    moved = timedelta(seconds=step)
+    # What was published while it was due is due.
+    times = {"run_at": F("run_at") - moved, "published_at": F("run_at") - moved}
+    Job.objects.filter(pk=job.pk).update(unfit_since=F("unfit_since") - moved, **times)
+
+    _handed_on(job)
+
+    job.refresh_from_db()
+    assert (job.state, job.failures) == (State.WAITING, 0)
+    assert job.unfit_since is not None
+    assert timedelta(seconds=15) < database_now("default") - job.unfit_since < timedelta(seconds=60)
 
 
 def test_it_waits_again_and_has_used_up_nothing(unfit: Job, redis_client: redis.Redis) -> None:

@@ -64,6 +64,10 @@ local function store()
     if #plain == #name and #name <= LONGEST_NAME then
       return name
     end
+    if #plain < #name then
+      -- The word that goes on with an @, say, may be a person's name.
+      plain = string.match(plain, '^.*[: ]') or ''
+    end
     return string.sub(plain, 1, LONGEST_NAME - 41) .. '~' .. redis.sha1hex(name)
   end
 

@@ -56,6 +56,16 @@ def test_a_message_is_listed_too(redis_client: object) -> None:
     assert "message</span>" in page
 
 
+def test_a_message_that_is_named_by_an_address_is_listed_without_it(redis_client: object) -> None:
+    redis_client.rpush("rq:queue:email", "pia.payer@example.com")  # type: ignore[attr-defined]
+    claim_jobs(IDENTITY, 5)
+
+    page = text_of(operator("view_job").get(ASIDE))
+
+    assert "message</span>" in page
+    assert "pia" not in page
+
+
 def test_a_row_that_cannot_be_read_is_listed() -> None:
     job = _set_aside()
     spoil(job, "payload", "'[1]'")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.admin import AdminSite
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -146,8 +146,11 @@ def put_back(choice: str) -> tuple[Job | None, str]:
 def _put_job_back(using: str, name: str) -> tuple[Job | None, str]:
     if using not in databases() or not _JOB_ID.fullmatch(name):
         return None, "There is no such job."
-    with writing(using):
-        rows = Job.objects.using(using).set_aside().filter(pk=int(name))
-        job = rows.select_for_update().first()
-        changed = rows.retry_all()
+    try:
+        with writing(using):
+            rows = Job.objects.using(using).set_aside().filter(pk=int(name))
+            job = rows.select_for_update().first()
+            changed = rows.retry_all()
+    except (OperationalError, InterfaceError):
+        return None, "The database cannot be reached."
     return job, "" if changed else "It is not set aside any more."

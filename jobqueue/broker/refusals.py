@@ -17,8 +17,10 @@ _WRONG_SERVER = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED", "ASK"
 _NOT_NOW = frozenset({"LOADING", "MISCONF", "OOM", "NOREPLICAS", "BUSY", "UNKILLABLE"})
 _NOT_ADMITTED = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 _REFUSALS = _WRONG_SERVER | _NOT_NOW | _NOT_ADMITTED
-# Refusals that have no code of their own, the second one to a script.
-_WITHOUT_CODE = ("max number of clients reached", "The user executing the script can't run")
+# What an ACL refuses to a script: commands ("… run this command"), or keys ("… access at least one …").
+_NOT_ALLOWED = "The user executing the script can't"
+# Refusals that have no code of their own.
+_WITHOUT_CODE = ("max number of clients reached", _NOT_ALLOWED)
 # Where the code stands within a text: before Redis 7 behind the script's name, for a transaction behind this.
 _CODE_WITHIN = re.compile(r"(?:@user_script: ?\d+: -?|because of: -?)([A-Z]+)\b")
 
@@ -34,7 +36,8 @@ def is_refusal(error: RedisError) -> bool:
 
 def what_helps(error: Exception) -> str:
     """What somebody has to do before Redis serves this process again; empty if time alone may help."""
-    if isinstance(error, AuthenticationError) or _code_of(error) in _NOT_ADMITTED:
+    is_not_admitted = isinstance(error, AuthenticationError) or _code_of(error) in _NOT_ADMITTED
+    if is_not_admitted or str(error).startswith(_NOT_ALLOWED):
         return (
             "; PASSWORD and USERNAME in RQ_QUEUES (from REDIS_PASSWORD or REDIS_URL, say) are not those that "
             "Redis has now, or may not do this: change them and restart, or let Redis take them"

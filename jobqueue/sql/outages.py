@@ -23,7 +23,9 @@ _STATES = frozenset(
 )
 _READ_ONLY = "25006"
 # Refusals of a connection, which have no code: these are the project's settings, whatever the time.
-_PERMANENT = ("does not exist", "authentication failed", "pg_hba.conf", "no password supplied", "invalid")
+_PERMANENT = ("does not exist", "authentication failed", "pg_hba.conf", "no password supplied")
+# What libpq says of settings: a host's name may hold such a word, too, and is looked up again.
+_INVALID = ("invalid connection option", "invalid sslmode", "invalid port", "invalid integer value")
 # SQLite's primary codes: busy, locked, full, cannot be opened, locking protocol.
 _OF_SQLITE = frozenset({5, 6, 13, 14, 15})
 # How far an error's causes are followed.
@@ -66,7 +68,7 @@ def _is_of_connection(driver: BaseException) -> bool:
     kinds = {kind.__name__ for kind in type(driver).__mro__}
     text = str(driver)
     if "OperationalError" in kinds:
-        return not any(permanent in text for permanent in _PERMANENT)
+        return not any(permanent in text for permanent in (*_PERMANENT, *_INVALID))
     return "InterfaceError" in kinds and "connection" in text and "closed" in text
 
 

@@ -125,7 +125,6 @@ class Settlement(SettlementSavingMixin):
         db_default=Decimal(0),
         editable=False,
     )
-
     objects = money_manager(WrittenManager())
 
     class Meta:

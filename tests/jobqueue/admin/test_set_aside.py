@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
+from django.db import OperationalError
 from prometheus_client import generate_latest
 
+from jobqueue.admin import set_aside
 from jobqueue.models import Job
 from tests.jobqueue.admin.steps import FAILED, QUEUES, entries_of, make_job, operator, page_of, text_of
 from tests.jobqueue.hostile import spoil
@@ -128,6 +130,18 @@ def test_what_is_not_there_is_not_put_back(choice: str) -> None:
     page = text_of(operator("view_job", "retry_job").post(ASIDE, {"chosen": choice}, follow=True))
 
     assert "was not put back" in page
+
+
+def test_a_row_whose_database_is_away_is_not_put_back_and_the_page_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(using: str) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(set_aside, "writing", away)
+    page = text_of(operator("view_job", "retry_job").post(ASIDE, {"chosen": "job:default:1"}, follow=True))
+
+    assert "The database cannot be reached." in page
 
 
 def test_without_redis_the_rows_are_listed_and_the_page_says_so(

@@ -225,6 +225,14 @@ def test_after_a_rotation_of_the_password_it_is_an_outage_that_says_which_settin
         queues.publish(messages(2))
 
 
+def test_keys_that_were_taken_away_are_an_outage_that_says_which_setting_to_change(address: Address) -> None:
+    queues.publish(messages(1))
+    address.first.execute_command("ACL", "SETUSER", "default", "resetkeys")
+
+    with pytest.raises(BrokerUnavailable, match="PASSWORD and USERNAME in RQ_QUEUES"):
+        queues.publish(messages(2))
+
+
 def test_when_the_password_is_right_again_nobody_has_to_act(address: Address) -> None:
     address.first.config_set("requirepass", "a new one")
     with pytest.raises(BrokerUnavailable):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.db import OperationalError
 
 from jobqueue.exceptions import BrokerUnavailable, Discard
+from jobqueue.sql import outages
 from jobqueue.sql.outages import is_outage
 from tests.jobqueue.sql.outages_for_tests import (
     caught,
@@ -119,3 +121,23 @@ def test_what_came_from_no_database_is_no_outage(error: Exception) -> None:
 
 def test_redis_away_in_a_job_is_an_outage() -> None:
     assert is_outage(BrokerUnavailable("ConnectionError: refused"))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_for_now"),
+    [
+        ("failed to resolve host 'db.invalid': [Errno -2] Name or service not known", True),
+        ("connection refused", True),
+        ('invalid port number: "54x"', False),
+        ('invalid sslmode value: "x"', False),
+        ('invalid connection option "x"', False),
+        ('FATAL:  role "nobody" does not exist', False),
+    ],
+)
+def test_a_host_may_be_found_again_whatever_its_name_and_a_wrong_setting_stays_wrong(
+    text: str, is_for_now: bool
+) -> None:
+    error = OperationalError(text)
+    error.__cause__ = psycopg.OperationalError(text)
+
+    assert outages._is_of_connection(error.__cause__) is is_for_now

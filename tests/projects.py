@@ -24,7 +24,7 @@ _APP = {
             text = models.CharField(max_length=100)
     """,
     "processors.py": """
-        import os
+        from datetime import timedelta
 
         from django.db import transaction
 
@@ -35,6 +35,20 @@ _APP = {
         @processor("notes.write", queue="default")
         def write(text):
             Note.objects.using(current_database()).create(text=text)
+
+
+        @processor("notes.write_at_the_second_try", queue="default", retry={"first_delay": timedelta()})
+        def write_at_the_second_try(text):
+            notes = Note.objects.using(current_database())
+            if not notes.filter(text=f"tried {text}").exists():
+                notes.create(text=f"tried {text}")
+                raise ConnectionError("try again")
+            notes.create(text=text)
+
+
+        @processor("notes.fail", queue="default", retry=0)
+        def fail():
+            raise ValueError("never")
 
 
         @processor("notes.read_and_write", queue="default")
@@ -51,6 +65,7 @@ _URLS = """
 
     urlpatterns = [
         path("", include("jobqueue.api.urls")),
+        path("", include("jobqueue.api.metrics_urls")),
         path("admin/", admin.site.urls),
     ]
 """
@@ -60,7 +75,7 @@ class Project:
     """A new project in a folder, with an app of its own, `notes`, and the queue `default`."""
 
     def __init__(self, folder: Path, redis: RedisServer, settings: str = "", **files: str) -> None:
-        """`settings` stand at the end of what `startproject` wrote; `files`: further modules, by name."""
+        """`settings` stand at the end of what `startproject` wrote; `files`: further modules, by path."""
         self.folder = folder
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(_OURS)
@@ -76,6 +91,7 @@ class Project:
             (folder / "notes" / name).write_text(dedent(text))
         (folder / "project" / "urls.py").write_text(dedent(_URLS))
         for name, text in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / f"{name}.py").write_text(dedent(text))
         with (folder / "project" / "settings.py").open("a") as file:
             file.write(dedent(_settings(redis)) + dedent(settings))
@@ -84,10 +100,10 @@ class Project:
         """What `manage.py` prints, on both streams."""
         return run_python(self.folder, self.environment, "manage.py", *arguments, succeeds=succeeds)
 
-    def create_tables(self) -> None:
-        """Those of Django, of the job queue and of the app `notes`."""
-        self.manage("makemigrations", "notes")
-        self.manage("migrate")
+    def create_tables(self, *apps: str, using: str = "default") -> None:
+        """Those of Django, of the job queue, of the app `notes` and of these apps."""
+        self.manage("makemigrations", *apps, "notes")
+        self.manage("migrate", "--database", using)
 
     def python(self, code: str) -> str:
         """What the code prints in a process of the project."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -65,13 +66,22 @@ def _client(config_text: str, purpose: str) -> Redis:
     return connect_anew_when_refused(client)
 
 
-def leave_inherited() -> None:
-    """In a process that was forked: let go of its parent's sockets, without a word to the servers."""
+# Of processes that forked this one: what is deleted would wait for locks that no thread here ever lets go.
+_inherited: set[Redis] = set()
+
+
+def _begin_anew() -> None:
+    """In a process that was forked: clients of its own, and not a word on the sockets of its parent.
+
+    A site may have used them before its server forks (gunicorn --preload).
+    """
     for client in list(_made):
+        _inherited.add(client)
         pool = client.connection_pool
         with suppress(Exception):  # pools of other kinds keep no such lists
             for connection in (*pool._available_connections, *pool._in_use_connections):
                 connection.disconnect()
+    _forget_clients()
 
 
 def _configs() -> dict[str, dict[str, Any]]:
@@ -122,7 +132,6 @@ class Circuit:
     """After Redis failed to answer a save, saves leave it alone for a moment."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._open_until = 0.0
 
     @property
@@ -141,8 +150,7 @@ class Circuit:
             raise
 
     def open(self) -> None:
-        with self._lock:
-            self._open_until = time.monotonic() + get_settings().publish_pause
+        self._open_until = time.monotonic() + get_settings().publish_pause
 
     def close(self) -> None:
         self._open_until = 0.0
@@ -151,11 +159,17 @@ class Circuit:
 circuit = Circuit()
 
 
-def _forget_clients(*, setting: str, **_: Any) -> None:
+def _forget_clients() -> None:
+    _client.cache_clear()
+    client_for.cache_clear()
+
+
+def _begin_with_other_settings(*, setting: str, **_: Any) -> None:
     if setting in ("RQ_QUEUES", "JOBQUEUE"):
-        _client.cache_clear()
-        client_for.cache_clear()
+        _forget_clients()
         circuit.close()
 
 
-setting_changed.connect(_forget_clients, dispatch_uid="jobqueue.broker.connections")
+setting_changed.connect(_begin_with_other_settings, dispatch_uid="jobqueue.broker.connections")
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_begin_anew)

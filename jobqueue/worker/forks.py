@@ -14,7 +14,6 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from jobqueue.broker.connections import leave_inherited
 from jobqueue.worker.options import STOP_SIGNALS
 from jobqueue.worker.processes import run_and_end
 
@@ -68,7 +67,6 @@ def _begin() -> None:
     for using in connections:
         with suppress(AttributeError):  # not opened by this thread
             del connections[using]
-    leave_inherited()
 
 
 def _leave(wrapper: BaseDatabaseWrapper) -> None:

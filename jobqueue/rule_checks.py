@@ -30,6 +30,7 @@ def check_rules(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Check
 
 def _check(watcher: Watcher) -> Iterator[CheckMessage]:
     yield from _check_model(watcher.model)
+    yield from _check_heirs(watcher.model)
     for rule, names in watcher.rules:
         owner = _owner(watcher.model, rule)
         for name in sorted(names, key=str):
@@ -67,6 +68,20 @@ def _check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
             "saves is in a transaction of your own (ATOMIC_REQUESTS, say), add jobqueue.E032 to "
             "SILENCED_SYSTEM_CHECKS.",
         )
+
+
+def _check_heirs(model: type[models.Model]) -> Iterator[CheckMessage]:
+    if model._meta.abstract and not _has_rows(model):
+        yield from _error(
+            f"{model._meta.label} has rules",
+            "it is abstract and no model inherits from it, so they never fire",
+            "E036",
+            "Have a model inherit from it, or make the rules for a model that is saved.",
+        )
+
+
+def _has_rows(model: type[models.Model]) -> bool:
+    return any(not heir._meta.abstract or _has_rows(heir) for heir in model.__subclasses__())
 
 
 def _check_enqueuing(owner: str, rule: EnqueueRule) -> Iterator[CheckMessage]:

@@ -113,8 +113,10 @@ def set_aside(row: JobQuerySet, why: str, error: Exception | None = None) -> boo
     except Exception as failure:
         logger.warning("a job cannot be set aside for now: %s", type(failure).__name__)
         return False
-    for job_id, _attempt in numbers if changed else ():
-        logger.error("job %d is set aside: %s", job_id, type(error).__name__ if error else why)
+    for job_id, attempt in numbers if changed else ():
+        what = type(error).__name__ if error else why  # an error's text may quote the row
+        ids = {"job_id": job_id, "attempt": attempt}
+        logger.error("job %s is set aside: %s", job_id, what, extra=ids)
     return bool(changed)
 
 

@@ -105,7 +105,9 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
             if changed:
                 _record_attempt(job, jobs.db, reason)
         if changed:
-            failures.log_end(job, reason, JobInterrupted(reason))
+            error = JobInterrupted(reason)
+            failures.log_end(job, reason, error)
+            signals.send(signals.job_failed, Job, job=job, outcome=None, exception=error)
         failed += changed
     return failed
 

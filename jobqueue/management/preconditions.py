@@ -14,6 +14,7 @@ from jobqueue.broker.own import why_no_client
 from jobqueue.conf import get_settings
 from jobqueue.sql.databases import can_serve, databases, vendor_of
 from jobqueue.sql.writing import begins_without_the_lock
+from jobqueue.values import shown
 
 _OPTIONS = (
     '"OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, '
@@ -90,6 +91,9 @@ def check_queues(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
 def _trouble_of_place(queue: Any) -> str:
     if not isinstance(queue, Mapping) or not any(place <= queue.keys() for place in _PLACES_OF_REDIS):
         return "does not say where Redis is"
+    port = queue.get("PORT", 6379)
+    if not (str(port).isdecimal() and 0 < int(port) <= _LAST_PORT):
+        return f"has the PORT {shown(port)}; a port is a number from 1 to {_LAST_PORT}"
     error = why_no_client(queue)
     if error is None:
         return ""
@@ -115,6 +119,7 @@ def check_sqlite(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
     ]
 
 
+_LAST_PORT = 65_535
 _CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_time_zone,
     check_kinds_of_databases,

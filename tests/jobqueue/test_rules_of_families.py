@@ -40,6 +40,13 @@ try:
             abstract = True
             app_label = "tests"
 
+    class Draft(Document):
+        """What no model inherits from."""
+
+        class Meta:
+            abstract = True
+            app_label = "tests"
+
     class Letter(Document):
         """A document with rows."""
 
@@ -509,6 +516,14 @@ def test_a_processor_that_is_not_there_is_an_error_with_the_one_that_was_meant()
 
     assert message.id == "jobqueue.E031"
     assert "no processor named 'sample.suceed'; did you mean 'sample.succeed'?" in message.msg
+
+
+def test_a_rule_on_what_no_model_inherits_from_is_an_error() -> None:
+    on_save(Draft, Heard(), fields=[])
+    [message] = _found()
+
+    assert message.id == "jobqueue.E036"
+    assert "no model inherits from it" in message.msg
 
 
 @pytest.mark.parametrize("model", [Plain, ContentType])

@@ -363,6 +363,22 @@ def test_a_job_that_was_failed_by_hand_says_why() -> None:
     )
 
 
+def test_a_job_that_was_failed_by_hand_is_told_as_failed() -> None:
+    told: list[tuple[int, Any]] = []
+
+    def listen(sender: Any, job: Job, outcome: Any, exception: Any, **_: Any) -> None:
+        told.append((job.pk, (outcome, str(exception))))
+
+    signals.job_failed.connect(listen)
+    try:
+        job = claimed()
+        rescue.fail(Job.objects.filter(pk=job.pk), "hopeless")
+    finally:
+        signals.job_failed.disconnect(listen)
+
+    assert told == [(job.pk, (None, "hopeless"))]
+
+
 @pytest.mark.parametrize("verb", [rescue.release, rescue.fail])
 @pytest.mark.parametrize("state", [State.WAITING, State.COMPLETED, State.FAILED, State.CANCELLED])
 def test_only_active_jobs_are_cleared(verb: Any, state: str) -> None:

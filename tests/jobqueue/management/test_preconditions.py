@@ -66,20 +66,34 @@ def test_a_queue_without_the_place_of_its_redis_is_an_error(settings: LazySettin
     assert message.msg == "RQ_QUEUES['new'] does not say where Redis is"
 
 
+@pytest.mark.parametrize("port", ["abc", 0, -1, 65_536, 6379.5, None, True, ""])
+def test_a_port_that_is_none_is_an_error_with_the_port(settings: LazySettings, port: Any) -> None:
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "new": {"HOST": "localhost", "PORT": port}}
+    [message] = _found()
+    assert message.id == "jobqueue.E024"
+    assert f"has the PORT {port!r}" in message.msg
+
+
+@pytest.mark.parametrize("port", [6379, "6379", 65_535])
+def test_a_port_may_be_a_number_or_its_text(settings: LazySettings, port: Any) -> None:
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "new": {"HOST": "localhost", "PORT": port}}
+    assert _found() == []
+
+
 @pytest.mark.parametrize("cache", ["none", "of_django"])
 def test_a_cache_that_gives_no_connection_is_an_error(settings: LazySettings, cache: str) -> None:
     redis_cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://localhost"}
     settings.CACHES = {**settings.CACHES, "of_django": redis_cache}
     settings.RQ_QUEUES = {**settings.RQ_QUEUES, "new": {"USE_REDIS_CACHE": cache}}
     [message] = _found()
-    assert message.id == "jobqueue.E032"
+    assert message.id == "jobqueue.E024"
     assert "USE_REDIS_CACHE is for caches of django-redis" in message.msg
 
 
 def test_a_place_that_cannot_be_one_is_an_error_that_does_not_show_it(settings: LazySettings) -> None:
     settings.RQ_QUEUES = {**settings.RQ_QUEUES, "new": {"URL": "http://:secret@localhost"}}
     [message] = _found()
-    assert message.id == "jobqueue.E032"
+    assert message.id == "jobqueue.E024"
     assert "a way that redis-py does not take (ValueError)" in message.msg
 
 

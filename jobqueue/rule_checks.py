@@ -25,12 +25,12 @@ from jobqueue.watching import Rule, Watcher, trouble_with_field
 @register("jobqueue")
 def check_rules(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Every rule of `on_save`, `enqueue_on_save` and `before_save` can fire, and enqueue what it is to."""
-    return [message for watcher in rules.watchers() for message in _check(watcher)]
+    heirs = [message for model in rules.abstract_models() for message in _check_heirs(model)]
+    return [*heirs, *(message for watcher in rules.watchers() for message in _check(watcher))]
 
 
 def _check(watcher: Watcher) -> Iterator[CheckMessage]:
     yield from _check_model(watcher.model)
-    yield from _check_heirs(watcher.model)
     for rule, names in watcher.rules:
         owner = _owner(watcher.model, rule)
         for name in sorted(names, key=str):
@@ -71,7 +71,7 @@ def _check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
 
 
 def _check_heirs(model: type[models.Model]) -> Iterator[CheckMessage]:
-    if model._meta.abstract and not _has_rows(model):
+    if not _has_rows(model):
         yield from _error(
             f"{model._meta.label} has rules",
             "it is abstract and no model inherits from it, so they never fire",

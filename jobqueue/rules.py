@@ -165,6 +165,11 @@ def watchers() -> Iterator[Watcher]:
     return iter([watcher for watcher in _watchers.values() if not watcher.model._meta.abstract])
 
 
+def abstract_models() -> list[type[models.Model]]:
+    """The abstract models that rules were made for."""
+    return [watcher.model for watcher in _watchers.values() if watcher.model._meta.abstract]
+
+
 def _names(model: Any, fields: Any) -> frozenset[str]:
     if not inspect.isclass(model) or not issubclass(model, models.Model):
         raise InvalidRule(f"a rule is for a model, which {shown(model)} is not; pass its class")

@@ -172,7 +172,10 @@ def surely_created(model: type[Row], **fields: Any) -> Row:
     pk = uuid.uuid4()
     rows = model._default_manager
     surely(lambda: rows.create(pk=pk, **fields), rows.filter(pk=pk).exists)
-    return rows.get(pk=pk)
+    while True:
+        with suppress(*OUTAGES):
+            return rows.get(pk=pk)
+        wait_for_database()
 
 
 def wait_for_database() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,14 +19,18 @@ def _found() -> list[CheckMessage]:
 
 
 @pytest.fixture
-def set_database(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Changes settings of a database, as a project might have them."""
+def set_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Changes settings of a database, as a project might have them, and gives its connection back."""
+    kept = {alias: connections[alias] for alias in connections}
 
     def change(alias: str, **changes: Any) -> None:
         monkeypatch.setitem(connections.settings, alias, connections.settings[alias] | changes)
         replicas._replicas.cache_clear()
 
-    return change
+    yield change
+    for alias, connection in kept.items():
+        connections[alias] = connection
+    replicas._replicas.cache_clear()
 
 
 def test_times_without_a_zone_are_an_error_with_the_cure(settings: LazySettings) -> None:

@@ -29,6 +29,7 @@ from jobqueue.sql.tolerant import LAST
 from jobqueue.sql.writing import run_when_free, writing
 
 __all__ = [
+    "bring_forward",
     "message_of",
     "publish_due",
     "publish_on_commit",

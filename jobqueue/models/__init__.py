@@ -17,8 +17,8 @@ from jobqueue.models.worker import Worker
 from jobqueue.models.written import WrittenManager, alias_of
 
 __all__ = [
-    "SKIPPED_PREFIX",
     "OUTAGE_PREFIX",
+    "SKIPPED_PREFIX",
     "UNKNOWN_PREFIX",
     "AtomicSaveMixin",
     "Attempt",
@@ -33,8 +33,8 @@ __all__ = [
     "Worker",
     "WrittenManager",
     "alias_of",
-    "jobs_in",
     "is_shortened",
+    "jobs_in",
     "subject_of",
     "subject_text",
 ]

@@ -14,8 +14,7 @@
     |        |                      retry                     |
     '--------'------------------------------------------------'
 
-    [waiting] -> [waiting]: run_now and reschedule say when it is due; move
-    where; mark_published and
+    [waiting] -> [waiting]: run_now and reschedule say when it is due; move where; mark_published and
     mark_unpublished who is to publish it.
 
     [waiting], [active] -> [failed]: set_aside, of a row that cannot be worked on; retry puts it back.

@@ -237,8 +237,8 @@ local function is_ours(message)
   if #job == <<job_digits>> and job > '<<most_jobs>>' then
     return false
   end
-  -- The same job under another spelling would be another message; and so large is no id of a row.
-  if string.match(message, '^0%d') or string.match(attempt, '^0%d') or #job == 19 and job > '9223372036854775807' then
+  -- The same job under another spelling would be another message.
+  if string.match(job, '^0%d') or string.match(attempt, '^0%d') then
     return false
   end
   return rest == '' or (#rest <= 1 + <<alias_length>> and string.match(rest, '^%-[%w_]+$') ~= nil)

@@ -22,6 +22,7 @@ from jobqueue.models import Job, Queue
 from jobqueue.sql import read_only, refusals
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, leave_out
 from jobqueue.sql.schema import missing_migrations
+from jobqueue.worker.pauses import GrowingPauses
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ class _Waits:
     """Growing pauses, and what is told meanwhile: what is new at once, the same now and then."""
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._sleep, self._pause = sleep, _FIRST_PAUSE
+        self._sleep, self._pauses = sleep, GrowingPauses(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._told, self._tell_from = "", 0.0
 
     def tell(self, text: str) -> None:
@@ -169,8 +170,7 @@ class _Waits:
 
     def pause(self) -> None:
         connections.close_all()
-        self._sleep(self._pause)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._sleep(self._pauses.after_failure())
 
     def end(self) -> None:
         if self._told:

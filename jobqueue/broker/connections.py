@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from jobqueue.broker.own import client_of_our_own
+from jobqueue.broker.own import client_of_our_own, place_of
 from jobqueue.broker.refusals import connect_anew_when_refused, what_helps
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
@@ -34,11 +35,19 @@ Item = TypeVar("Item")
 _made: WeakSet[Redis] = WeakSet()
 
 
+# Two threads that ask at once get the same client: what is asked once of each server goes by it.
+_making = threading.Lock()
+
+
+def _client(place: str, purpose: str) -> Redis:
+    with _making:
+        return _client_at(place, purpose)
+
+
 @lru_cache(maxsize=64)
-def _client(config_text: str, purpose: str) -> Redis:
-    config = _configs()[config_text]
+def _client_at(place: str, purpose: str) -> Redis:
     settings = get_settings()
-    client = client_of_our_own(get_redis_connection(config))
+    client = client_of_our_own(get_redis_connection(_configs()[place]))
     if purpose in ("publish", "publish many"):
         # A save waits for this: no second try, the relay is the second try. Redis needs longer for many.
         answer_timeout = settings.publish_timeout * (1 if purpose == "publish" else _MANY_TIMES)
@@ -75,6 +84,8 @@ def _begin_anew() -> None:
 
     A site may have used them before its server forks (gunicorn --preload).
     """
+    global _making
+    _making = threading.Lock()  # a thread of the parent may have held it
     for client in list(_made):
         _inherited.add(client)
         pool = client.connection_pool
@@ -85,7 +96,22 @@ def _begin_anew() -> None:
 
 
 def _configs() -> dict[str, dict[str, Any]]:
-    return {_config_text(config): config for config in django_settings.RQ_QUEUES.values()}
+    """The settings of each database of Redis in use: of queues that name the same, those of the first."""
+    found: dict[str, dict[str, Any]] = {}
+    for config in django_settings.RQ_QUEUES.values():
+        found.setdefault(_place(config), config)
+    return found
+
+
+_places: dict[str, str] = {}
+
+
+def _place(config: Mapping[str, Any]) -> str:
+    """As `place_of`, asked once: a probe looks every queue up."""
+    text = _config_text(config)
+    if text not in _places:
+        _places[text] = place_of(config)
+    return _places[text]
 
 
 # What of a queue's settings is about the queue and not about its Redis.
@@ -99,11 +125,11 @@ def _config_text(config: Mapping[str, Any]) -> str:
 @lru_cache(maxsize=256)
 def client_for(queue: str, purpose: str = "work") -> Redis:
     """The Redis client of a queue for a purpose: "work", "publish", "publish many" or "probe" (health)."""
-    return _client(_config_text(django_settings.RQ_QUEUES[queue]), purpose)
+    return _client(_place(django_settings.RQ_QUEUES[queue]), purpose)
 
 
 def clients(purpose: str) -> list[Redis]:
-    return [_client(text, purpose) for text in _configs()]
+    return [_client(place, purpose) for place in _configs()]
 
 
 def by_server(
@@ -160,7 +186,8 @@ circuit = Circuit()
 
 
 def _forget_clients() -> None:
-    _client.cache_clear()
+    _client_at.cache_clear()
+    _places.clear()
     client_for.cache_clear()
 
 

@@ -32,7 +32,7 @@ PATTERNS = {
     "batch": f"{_OURS}:batch:",
     "counters": COUNTERS,
     "lead": f"{_OURS}:lead",
-    "swept": f"{_OURS}:swept",
+    "swept": f"{_OURS}:swept:",
     "alive": f"{_OURS}:alive",
     "shared": f"{_OURS}:shared",
     "aside": f"{_OURS}:set-aside:it:",
@@ -67,13 +67,13 @@ _TYPES_OF_QUEUE = {
     "bell": "list",
     "starts": "list",
     "foreign": "zset",
+    "swept": "string",
 }
 _TYPES = {
     "queues": "set",
     "suspended": "string",
     "counters": "hash",
     "lead": "string",
-    "swept": "string",
     "alive": "zset",
     "shared": "string",
     "workers": "set",

@@ -27,6 +27,27 @@ def why_no_client(config: Mapping[str, Any]) -> Exception | None:
     return None
 
 
+def place_of(config: Mapping[str, Any]) -> str:
+    """Which database of which Redis these settings name; the settings themselves if they are odd."""
+    try:
+        client = get_redis_connection(dict(config))
+    except Exception:
+        return repr(sorted(config.items()))
+    sentinels = getattr(getattr(client.connection_pool, "sentinel_manager", None), "sentinels", ())
+    return " ".join([address_of(client), *sorted(address_of(sentinel) for sentinel in sentinels)])
+
+
+def address_of(client: Redis) -> str:
+    """Where a client's Redis is, with the number of its database; no user and no password."""
+    where = client.connection_pool.connection_kwargs
+    database = where.get("db") or 0
+    if path := where.get("path"):
+        return f"{path} database {database}"
+    if service := getattr(client.connection_pool, "service_name", None):
+        return f"{service} (by its sentinels) database {database}"
+    return f"{where.get('host', 'localhost')}:{where.get('port', 6379)} database {database}"
+
+
 def client_of_our_own(client: Redis) -> Redis:
     """Another client of the same Redis, with a pool that nobody else has; the given one stays as it is."""
     return Redis.from_pool(_pool_like(client.connection_pool))

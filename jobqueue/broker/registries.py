@@ -56,7 +56,7 @@ def _forget_entries(client: Redis, key: str, pattern: str) -> int:
 def started(patience: float, interval: float) -> list[tuple[str, str]]:
     """The `(queue, entry)` pairs of RQ's started registries that were claimed `patience` seconds ago.
 
-    Only one caller in `interval` seconds gets them.
+    Only one caller in `interval` seconds gets those of a queue.
     """
     with as_unavailable():
         return [

@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from jobqueue.broker.answers import text_of
 from jobqueue.broker.connections import as_unavailable, clients
+from jobqueue.broker.own import address_of
 from jobqueue.broker.refusals import drop_idle_connections
 from jobqueue.exceptions import BrokerUnavailable
 
@@ -41,17 +42,7 @@ def check_writable(purpose: str = "probe") -> None:
 
 def addresses(purpose: str = "work") -> list[str]:
     """Where the Redis servers in use are, each with its database's number; no user and no password."""
-    return list(dict.fromkeys(_address(client) for client in clients(purpose)))
-
-
-def _address(client: Redis) -> str:
-    where = client.connection_pool.connection_kwargs
-    database = where.get("db") or 0
-    if path := where.get("path"):
-        return f"{path} database {database}"
-    if service := getattr(client.connection_pool, "service_name", None):
-        return f"{service} (by its sentinels) database {database}"
-    return f"{where.get('host', 'localhost')}:{where.get('port', 6379)} database {database}"
+    return list(dict.fromkeys(address_of(client) for client in clients(purpose)))
 
 
 def eviction_policies(purpose: str = "probe") -> set[str]:

@@ -43,7 +43,7 @@ def test_no_key_ever_changes() -> None:
         "batch": "rq:jobqueue:batch:",
         "counters": "rq:jobqueue:counters",
         "lead": "rq:jobqueue:lead",
-        "swept": "rq:jobqueue:swept",
+        "swept": "rq:jobqueue:swept:",
         "alive": "rq:jobqueue:alive",
         "shared": "rq:jobqueue:shared",
         "aside": "rq:jobqueue:set-aside:it:",

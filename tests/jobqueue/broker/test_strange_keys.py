@@ -339,7 +339,7 @@ def test_a_lead_without_an_end_is_taken_over(redis_client: redis.Redis) -> None:
 
 
 def test_a_mark_of_the_sweep_without_an_end_does_not_end_all_sweeps(redis_client: redis.Redis) -> None:
-    redis_client.set("rq:jobqueue:swept", "1")
+    redis_client.set("rq:jobqueue:swept:email", "1")
     redis_client.zadd("rq:wip:email", {f"1-1:{WORKER}": 1})
 
     assert registries.started(0, 5) == [("email", f"1-1:{WORKER}")]

@@ -20,7 +20,7 @@ _REFUSALS = _WRONG_SERVER | _NOT_NOW | _NOT_ADMITTED
 # What an ACL refuses to a script: commands ("… run this command"), or keys ("… access at least one …").
 _NOT_ALLOWED = "The user executing the script can't"
 # Refusals that have no code of their own.
-_WITHOUT_CODE = ("max number of clients reached", _NOT_ALLOWED)
+_WITHOUT_CODE = ("max number of clients reached",)
 # Where the code stands within a text: before Redis 7 behind the script's name, for a transaction behind this.
 _CODE_WITHIN = re.compile(r"(?:@user_script: ?\d+: -?|because of: -?)([A-Z]+)\b")
 
@@ -29,20 +29,25 @@ _Client = TypeVar("_Client", bound=Redis)
 
 def is_refusal(error: RedisError) -> bool:
     """Whether this answer is about the server and not about what it was asked."""
-    if _code_of(error) in _REFUSALS or isinstance(error, AuthenticationError):
+    if _code_of(error) in _REFUSALS or _is_not_admitted(error):
         return True
     return str(error).startswith(_WITHOUT_CODE)
 
 
 def what_helps(error: Exception) -> str:
     """What somebody has to do before Redis serves this process again; empty if time alone may help."""
-    is_not_admitted = isinstance(error, AuthenticationError) or _code_of(error) in _NOT_ADMITTED
-    if is_not_admitted or str(error).startswith(_NOT_ALLOWED):
+    if _is_not_admitted(error):
         return (
             "; PASSWORD and USERNAME in RQ_QUEUES (from REDIS_PASSWORD or REDIS_URL, say) are not those that "
             "Redis has now, or may not do this: change them and restart, or let Redis take them"
         )
     return ""
+
+
+def _is_not_admitted(error: Exception) -> bool:
+    """Whether the user is none, or may not do this; Redis 6 writes a script's name before its answer."""
+    is_told = _code_of(error) in _NOT_ADMITTED or _NOT_ALLOWED in str(error)
+    return is_told or isinstance(error, AuthenticationError)
 
 
 def _code_of(error: Exception) -> str:

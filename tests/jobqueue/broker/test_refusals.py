@@ -97,7 +97,7 @@ def _break_the_disk(address: Address) -> None:
 
 
 def _keep_it_busy(address: Address) -> None:
-    address.first.config_set("busy-reply-threshold", 1)
+    address.first.config_set("lua-time-limit", 1)
     address.first.set("is busy with", "a script")
 
     def run_for_ever() -> None:

@@ -59,7 +59,7 @@ class Script:
 
     @cached_property
     def text(self) -> str:
-        """The script as Redis gets it: behind the prelude and what reads the arguments."""
+        """The script as Redis gets it and keeps it: behind the prelude and what reads the arguments."""
         records = {name: ", ".join(fields) for name, fields in self.lists.items()}
         return prelude() + self._reader() + _filled_in(_file(self.name), records)
 
@@ -130,7 +130,16 @@ def _filled_in(text: str, by_name: Mapping[str, str]) -> str:
     return re.sub(r"<<(\w+)>>", lambda place: by_name[place[1]], text)
 
 
+# From two dashes to the end of a line, and lines of nothing else; no text in these files has two dashes.
+_COMMENT = re.compile(r"^[ \t]*--.*\n|[ \t]+--.*$", re.MULTILINE)
+
+
 def _file(name: str) -> str:
+    """A file without its comments: Redis keeps every script, with the prelude in it."""
+    return _COMMENT.sub("", _with_comments(name))
+
+
+def _with_comments(name: str) -> str:
     return resources.files("jobqueue.broker").joinpath("lua", f"{name}.lua").read_text()
 
 

@@ -42,7 +42,20 @@ def test_every_file_is_the_prelude_or_a_script() -> None:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_script_stands_behind_the_same_prelude(name: str) -> None:
     assert SCRIPTS[name].text.startswith(scripts.prelude())
-    assert SCRIPTS[name].text.endswith(FILES[name].rpartition(">>")[2])
+    assert "\n".join(_code(SCRIPTS[name].text)).endswith("\n".join(_code(FILES[name].rpartition(">>")[2])))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_redis_keeps_the_code_of_a_script_and_none_of_its_comments(name: str) -> None:
+    assert "--" not in SCRIPTS[name].text
+    filled_in = {line for line in _code(FILES[name]) if "<<" in line}
+    assert set(_code(FILES[name])) - filled_in <= set(_code(SCRIPTS[name].text))
+
+
+def _code(text: str) -> list[str]:
+    """The lines without comments, and without what is left of those that were nothing else."""
+    lines = [line.split("--")[0].rstrip() for line in text.splitlines()]
+    return [line for line in lines if line]
 
 
 def test_the_prelude_has_every_key_under_its_name() -> None:

@@ -49,7 +49,7 @@ class JobQueueCollector(Collector):
         yield from _counter_families(read.answer or {})
         if counted.answer is not None:
             yield _jobs_gauge(counted.answer.queues)
-        yield _set_aside_gauge(set_aside.finish(asked_aside, has_databases=counted.is_there))
+        yield _set_aside_gauge(set_aside.finish(asked_aside, has_databases=counted.is_there).counts)
         up = GaugeMetricFamily("jobqueue_up", "Whether the store could be read", labels=["store"])
         up.add_metric(["redis"], int(read.is_there))
         up.add_metric(["database"], int(counted.is_there))

@@ -90,9 +90,8 @@ def _durations(by_name: dict[str, dict[tuple[str, ...], float]]) -> HistogramMet
     )
     bounds = [*(str(bound) for bound in counters.BUCKETS), counters.INFINITY]
     stored = by_name[counters.DURATION_BUCKET]
-    for queue, status in sorted({(values[0], values[1]) for values in stored if len(values) == 3})[
-        :_MOST_SERIES
-    ]:
+    series = {(values[0], values[1]) for values in stored if len(values) == 3}
+    for queue, status in sorted(series)[:_MOST_SERIES]:
         total, buckets = 0.0, []
         for bound in bounds:
             total += stored.get((queue, status, bound), 0.0)

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from jobqueue.broker import message, queues
-from jobqueue.delivery import outbox
+from jobqueue.delivery.publishable import message_of
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, Worker, transitions
 from jobqueue.worker import claiming, performing
@@ -30,7 +30,7 @@ TELLER = Teller()
 def published(processor: str = SUCCEED, *, using: str = "default", **payload: Any) -> Job:
     """A job that is due and whose message is in Redis."""
     job = enqueue(processor, using=using, **payload)
-    queues.publish([outbox.message_of(job, using)])
+    queues.publish([message_of(job, using)])
     return job
 
 
@@ -90,7 +90,7 @@ def make_worker(
 
 def messages_of(jobs: Sequence[Job], using: str = "default") -> list[message.Message]:
     """The messages of these jobs."""
-    return [outbox.message_of(job, using) for job in jobs]
+    return [message_of(job, using) for job in jobs]
 
 
 def list_of(redis_client: Any, queue: str = "email") -> list[str]:

@@ -13,6 +13,8 @@ from tests.conftest import WorkerProcess, wait_until
 from tests.integration.postgresql import PostgreSQLDatabase
 from tests.projects import Project, primary_replica_router
 
+pytestmark = pytest.mark.xdist_group("replicas on PostgreSQL")  # they share what takes long to make
+
 _ROUTER = primary_replica_router(migrates='db == "default"')
 _WAYS_TO_READ: dict[str, Callable[[PostgreSQLDatabase], dict[str, Any]]] = {
     "a role that may only read": PostgreSQLDatabase.settings_of_a_role_that_reads,

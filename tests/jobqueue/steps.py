@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from jobqueue.broker import message, queues
 from jobqueue.delivery.publishable import message_of
@@ -25,6 +28,28 @@ IDENTITY = Identity(uuid.UUID(int=7), "tests", QUEUES)
 OTHER_IDENTITY = Identity(uuid.UUID(int=8), "other", QUEUES)
 TELLER = Teller()
 """Tells Redis what the claims and outcomes of the tests lead to; empty at the start of each."""
+
+TOMORROW = timedelta(days=1)
+
+
+class Rollback(Exception):
+    """Raised to leave a transaction without its effects."""
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """A transaction whose effects are undone at its end."""
+    try:
+        with transaction.atomic():
+            yield
+            raise Rollback
+    except Rollback:
+        pass
+
+
+def tomorrow() -> datetime:
+    """In a day."""
+    return timezone.now() + TOMORROW
 
 
 def published(processor: str = SUCCEED, *, using: str = "default", **payload: Any) -> Job:

@@ -36,13 +36,13 @@ def register() -> None:
         register_source(source)
 
 
-def with_key(text: str) -> Q | None:
+def with_key(text: str, column: str = "pk") -> Q | None:
     """Rows whose UUID is this, or begins with these eight digits or more; None if that can be no key."""
     digits = text.strip().lower().replace("-", "")
     if not _FEWEST_DIGITS <= len(digits) <= _DIGITS or not set(digits) <= set("0123456789abcdef"):
         return None
     first, last = (uuid.UUID(digits.ljust(_DIGITS, digit)) for digit in "0f")
-    return Q(pk__range=(first, last))
+    return Q(**{f"{column}__range": (first, last)})
 
 
 # People -------------------------------------------------------------------------------------------

@@ -31,7 +31,8 @@ from jobqueue.admin.listing import (
     state_of,
 )
 from jobqueue.admin.permissions import JobPermissions
-from jobqueue.admin.search import search_jobs
+from jobqueue.admin.search import asked_of, search_jobs, shown_search
+from jobqueue.admin.searched_page import SearchedPaginator
 from jobqueue.admin.verbs import VERBS
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.masking import mask_addresses
@@ -56,7 +57,9 @@ class JobList(JobPermissions):
     sortable_by = ("number",)
     search_fields = ("id",)
     search_help_text = _(
-        "Job id, record (its id, its name, or a subject such as settlements.settlement:…), or processor."
+        "Text looks in people, records, ids, processors and errors. Or say what you mean: "
+        'email:name@host error:"mailbox full" args.user_id:5 state:failed since:2h until:1h about:"Rent" '
+        "queue:email processor:reminders.send worker:web-1 id:123. -queue:email leaves out."
     )
 
     class Media:
@@ -77,11 +80,15 @@ class JobList(JobPermissions):
 
     def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> BoundedPaginator:
         """Where only a state and perhaps a queue are chosen, nothing has to be counted."""
+        if asked_of(request):
+            return SearchedPaginator(*args, **kwargs)
         paginator = super().get_paginator(request, *args, **kwargs)
         assert isinstance(paginator, BoundedPaginator)
         chosen = request.GET.dict()
         chosen.pop(PAGE_VAR, None)
-        state = chosen.pop("state", "") if self.has_state_filter else self.only_state
+        state = self._state_of(request)
+        if self.has_state_filter:
+            chosen.pop("state", None)
         queue = chosen.pop("queue", "")
         if state in COUNTED_STATES and not chosen:
             page_by_index(paginator, state, queue)
@@ -90,10 +97,14 @@ class JobList(JobPermissions):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search by lookups that an index answers."""
+        """What the words of the search find."""
         if not search_term.strip():
             return queryset, False
-        return search_jobs(queryset, search_term, request, self.admin_site), False
+        return search_jobs(queryset, search_term, request, self._state_of(request)), False
+
+    def _state_of(self, request: HttpRequest) -> str:
+        """The state word that the list is narrowed to."""
+        return request.GET.get("state", "") if self.has_state_filter else self.only_state
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -119,6 +130,7 @@ class JobList(JobPermissions):
     def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
         """More of what the page of the list shows."""
         context["set_aside"] = set_aside.notice(request, self.admin_site)
+        context["searched"] = shown_search(request, context["cl"], self.admin_site)
         if self.date_hierarchy:
             context["dates"] = date_links(context["cl"], self.date_hierarchy)
 

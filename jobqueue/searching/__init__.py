@@ -4,6 +4,7 @@
 found by `register_source`. This is the door: other apps use what is named here.
 """
 
+from jobqueue.searching.causes import FoundCause, causes_with
 from jobqueue.searching.conditions import NEWEST
 from jobqueue.searching.parsing import Unreadable, parse, why_too_long
 from jobqueue.searching.query import Found, find_jobs
@@ -24,11 +25,13 @@ __all__ = [
     "NEWEST",
     "STATES",
     "Found",
+    "FoundCause",
     "FoundRecord",
     "RecordSource",
     "Search",
     "Unreadable",
     "Word",
+    "causes_with",
     "find_jobs",
     "parse",
     "quoted",

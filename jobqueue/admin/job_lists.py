@@ -31,7 +31,7 @@ from jobqueue.admin.listing import (
     state_of,
 )
 from jobqueue.admin.permissions import JobPermissions
-from jobqueue.admin.search import asked_of, search_jobs, shown_search
+from jobqueue.admin.search import SEARCH_HELP, asked_of, search_jobs, shown_search
 from jobqueue.admin.searched_page import SearchedPaginator
 from jobqueue.admin.verbs import VERBS
 from jobqueue.admin.words import badge, time_tag
@@ -56,11 +56,7 @@ class JobList(JobPermissions):
     ordering: ClassVar[tuple[str, ...]] = ("-id",)
     sortable_by = ("number",)
     search_fields = ("id",)
-    search_help_text = _(
-        "Text looks in people, records, ids, processors and errors. Or say what you mean: "
-        'email:name@host error:"mailbox full" args.user_id:5 state:failed since:2h until:1h about:"Rent" '
-        "queue:email processor:reminders.send worker:web-1 id:123. -queue:email leaves out."
-    )
+    search_help_text = SEARCH_HELP
 
     class Media:
         css = {"all": ["jobqueue/admin.css"]}

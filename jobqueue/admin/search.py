@@ -11,6 +11,9 @@ from django.contrib.admin.views.main import SEARCH_VAR
 from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import lazy
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from jobqueue.admin.payloads import may_read, shown_text
@@ -35,6 +38,22 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 5
 _WORDS_OF_ERROR = 8
 _LONGEST_ERROR = 120
+
+
+_EXAMPLES = (
+    *("email:name@host", 'error:"mailbox full"', "args.user_id:5", "state:failed since:2h until:1h"),
+    *('about:"Rent"', "queue:email", "processor:reminders.send", "worker:web-1", "id:123", "-queue:email"),
+)
+
+
+def _help() -> SafeString:
+    examples = format_html_join(" · ", '<span class="jq-example">{}</span>', ((text,) for text in _EXAMPLES))
+    text = gettext("Text looks in people, records, ids, processors and errors. Or say what you mean:")
+    return format_html("<span>{} {}</span>", text, examples)  # one element: narrow pages align these
+
+
+SEARCH_HELP = lazy(_help, str)()
+"""What may be typed, for whoever stands before the box."""
 
 
 @dataclass(frozen=True, slots=True)

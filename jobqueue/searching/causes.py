@@ -24,7 +24,7 @@ class FoundCause:
 def causes_with(texts: Sequence[str], user: MaySee, most: int) -> list[FoundCause]:
     """The most frequent errors of the newest failed jobs that have every one of the texts in them."""
     may_read = user.has_perm(VIEW_PAYLOAD)
-    failed, _is_cut = newest(Job.objects.failed())
+    failed, _is_cut = newest(Job.objects.failed(), has_index=True)
     rows = failed.filter(*(says("reason", text, may_read=may_read) for text in texts)).order_by()
     groups = rows.values("reason").annotate(jobs=Count("pk")).order_by("-jobs", "reason")
     return [FoundCause(group["reason"], group["jobs"]) for group in groups[:most]]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import Attempt, Job, JobQuerySet
@@ -30,7 +30,7 @@ from jobqueue.searching.conditions import (
 )
 from jobqueue.searching.parsing import JOB_NUMBER, Unreadable, refuse
 from jobqueue.searching.sources import FoundRecord, MaySee, people_with_address, records_with
-from jobqueue.searching.states import ENDED, STATES
+from jobqueue.searching.states import CONDITIONS, ENDED, STATES
 from jobqueue.searching.times import time_from
 from jobqueue.searching.words import Search, Word
 
@@ -86,12 +86,12 @@ class _Query:
     def answer(self) -> Found:
         """Narrow by indexes first, then among the newest that are left."""
         by_index = [word for word in self.search if self._has_index(word)]
-        others = [word for word in self.search if word.name and word not in by_index]
+        others = [word for word in self.search if (word.name or word.negated) and word not in by_index]
         rows = self.jobs
         for word in by_index:
             rows = self._narrowed(rows, word)
         if others:
-            rows = self._newest(rows)
+            rows = self._newest(rows, has_index=any(state in _OPEN for state in self.states))
         for word in others:
             rows = self._narrowed(rows, word)
         return Found(self._with_texts(rows), self.records, self.is_cut)
@@ -107,20 +107,34 @@ class _Query:
             word.name == "error" and "failed" not in self.states
         )
 
-    def _newest(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        found, is_cut = newest(rows)
+    def _newest(self, rows: QuerySet[Any], *, has_index: bool = False) -> QuerySet[Any]:
+        found, is_cut = newest(rows, has_index=has_index)
         self.is_cut |= is_cut
         return found
 
     # Words with a name ---------------------------------------------------------------------------
 
     def _narrowed(self, rows: QuerySet[Any], word: Word) -> QuerySet[Any]:
-        if word.name == "state":
-            chosen = STATES[word.value](Job.objects.using(rows.db)) if word.negated else None
+        if word.name == "state" and not word.negated:
             assert isinstance(rows, JobQuerySet)
-            return STATES[word.value](rows) if chosen is None else rows.exclude(pk__in=_keys(chosen))
-        condition = self._condition(word)
-        return rows.exclude(condition) if word.negated else rows.filter(condition)
+            return STATES[word.value](rows)
+        return rows.exclude(self._left_out(word)) if word.negated else rows.filter(self._condition(word))
+
+    def _left_out(self, word: Word) -> Q:
+        """What is left out, asked of each row: to look it up in a list of 100,000 others takes minutes."""
+        match word.name:
+            case "state":
+                stuck = Q(pk__in=_keys(self._all.stuck()))
+                return CONDITIONS.get(word.value, stuck)
+            case "error":
+                return self._in_reason(word.value)
+            case "worker":
+                return held_by(word.value) | _tried(Q(worker_name__icontains=word.value))
+            case "":
+                subjects = about_any(self._subjects([word.value]))
+                return subjects | self._named_by(word.value) | self._in_job(word.value)
+            case _:
+                return self._condition(word)
 
     def _condition(self, word: Word) -> Q:
         match word.name:
@@ -167,7 +181,9 @@ class _Query:
         """Failed jobs by the error that they show, and others by those of their attempts."""
         if "failed" in self.states:
             return says("reason", text, may_read=self.may_read)
-        failed = self._newest(self._all.failed()).filter(says("reason", text, may_read=self.may_read))
+        failed = self._newest(self._all.failed(), has_index=True).filter(
+            says("reason", text, may_read=self.may_read)
+        )
         message = says("message", text, may_read=self.may_read)
         attempts = self._newest(self._attempts).filter(Q(error_class__icontains=text) | message)
         return Q(pk__in=_keys(failed).union(attempts.order_by().values("job_id")))
@@ -186,10 +202,6 @@ class _Query:
         if texts:
             self.records = records_with(texts, self.user)
             rows = rows.filter(self._any_meaning(rows, texts, self.records))
-        for word in self.search.named(""):
-            if word.negated:
-                found = records_with([word.value], self.user)
-                rows = rows.exclude(self._any_meaning(self._all, [word.value], found))
         return rows
 
     def _any_meaning(
@@ -202,7 +214,7 @@ class _Query:
             by_index |= self._named_by(texts[0])
         parts = [_keys(rows.filter(by_index)), *self._by_records_and_processors(rows, texts)]
         in_job = self._in_job if len(texts) > 1 else self._in_reason
-        parts.append(_keys(self._newest(self._all.failed()).filter(*map(in_job, texts))))
+        parts.append(_keys(self._newest(self._all.failed(), has_index=True).filter(*map(in_job, texts))))
         if all(map(may_name_processor, texts)):
             parts.append(_keys(self._newest(rows).filter(*map(of_processor, texts))))
         return Q(pk__in=parts[0].union(*parts[1:]))
@@ -222,7 +234,7 @@ class _Query:
         return [_keys(rows.filter(about_any(subjects), *map(of_processor, processors)))]
 
     def _in_reason(self, text: str) -> Q:
-        return says("reason", text, may_read=self.may_read)
+        return Q(state=Job.State.FAILED) & says("reason", text, may_read=self.may_read)
 
     def _in_job(self, text: str) -> Q:
         named = processors_named(text)
@@ -240,6 +252,11 @@ class _Query:
 
 def _subjects_of(found: dict[str, list[FoundRecord]]) -> list[str]:
     return [subject for records in found.values() for one in records for subject in one.subjects]
+
+
+def _tried(condition: Q) -> Q:
+    """Jobs that have such a failed attempt."""
+    return Q(Exists(Attempt.objects.filter(condition, job=OuterRef("pk"))))
 
 
 def _keys(rows: QuerySet[Any]) -> QuerySet[Any]:

@@ -3,7 +3,15 @@
 This is the door: other apps build their own pages from what is named here. To import it registers the pages.
 """
 
-from jobqueue.admin import all_jobs, failed_jobs, queue_pages, set_aside_pages, stuck_jobs, worker_pages
+from jobqueue.admin import (
+    all_jobs,
+    cause_pages,
+    failed_jobs,
+    queue_pages,
+    set_aside_pages,
+    stuck_jobs,
+    worker_pages,
+)
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.consequences import sends_emails
@@ -21,6 +29,7 @@ __all__ = [
     "JobsPanelMixin",
     "all_jobs",
     "badge",
+    "cause_pages",
     "failed_jobs",
     "log_change",
     "mask_address",

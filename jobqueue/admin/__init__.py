@@ -5,6 +5,7 @@ This is the door: other apps build their own pages from what is named here. To i
 
 from jobqueue.admin import (
     all_jobs,
+    bulk_pages,
     cause_pages,
     failed_jobs,
     queue_pages,
@@ -29,6 +30,7 @@ __all__ = [
     "JobsPanelMixin",
     "all_jobs",
     "badge",
+    "bulk_pages",
     "cause_pages",
     "failed_jobs",
     "log_change",

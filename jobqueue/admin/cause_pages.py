@@ -142,13 +142,16 @@ def _found(asked_for: Question, asked: dict[str, str]) -> dict[str, Any]:
         return {"problem": asked_for.problem, "causes": [], "muted": [], "others": 0}
     found = by_cause(asked_for.jobs)
     causes, muted = _shown(found, asked)
+    total = sum(cause.number for cause in causes) + found.others
     newest = asked_for.jobs.order_by("-pk").values_list("pk", flat=True).first()
     return {
         "causes": causes,
         "muted": muted,
         "others": found.others,
-        "total": sum(cause.number for cause in causes) + found.others,
+        "total": total,
+        "shown_total": f"{total:,}",
         "newest": newest or 0,
+        "shown_at": database_now(Job.objects.db).isoformat(),
     }
 
 

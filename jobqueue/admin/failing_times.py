@@ -35,15 +35,18 @@ class FailingTime:
     problem: str = ""
 
 
-def failing_time(asked: Mapping[str, str], using: str) -> FailingTime:
-    """What is asked for by the words of an address: `age`, `from` and `to`. Ages by the database's clock."""
+def failing_time(asked: Mapping[str, str], using: str, now: datetime | None = None) -> FailingTime:
+    """What is asked for by the words of an address: `age`, `from` and `to`.
+
+    Ages are told from `now`; without it, from what the database's clock shows.
+    """
     begin = end = None
     problems = []
     age = asked.get(AGE, "")
     if age in AGES:
-        begin = database_now(using) - AGES[age][1]
+        begin = (now or database_now(using)) - AGES[age][1]
     elif age == OLDER:
-        end = database_now(using) - AGES["month"][1]
+        end = (now or database_now(using)) - AGES["month"][1]
     elif age:
         known = ", ".join([*AGES, OLDER])
         problems.append(gettext("age may be %(known)s, not %(text)s") % {"known": known, "text": _shown(age)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -33,9 +34,12 @@ class Question:
         return Job.objects.none() if self.problem else self.selection.of(Job.objects.all())
 
 
-def question(asked: Mapping[str, str]) -> Question:
-    """The failed jobs that the words of an address ask for: cause, queue, processor, age, from, to."""
-    time = failing_time(asked, Job.objects.db)
+def question(asked: Mapping[str, str], now: datetime | None = None) -> Question:
+    """The failed jobs that the words of an address ask for: cause, queue, processor, age, from, to.
+
+    Ages are told from `now`: when a page was shown, or this moment.
+    """
+    time = failing_time(asked, Job.objects.db, now)
     words = {name: asked.get(name, "")[:_LONGEST_WORD] for name in ("cause", "queue", "processor")}
     return Question(Selection(ended_from=time.begin, ended_to=time.end, **words), time.problem)
 

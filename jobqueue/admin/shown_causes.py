@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
+from jobqueue.admin.bulk_start import TYPED_ABOVE
 from jobqueue.admin.consequences import count_emails
 from jobqueue.admin.words import time_tag
 from jobqueue.models import UNKNOWN_CAUSE
@@ -41,6 +42,11 @@ class ShownCause:
     def number(self) -> int:
         """How many jobs."""
         return self.group.jobs
+
+    @property
+    def is_large(self) -> bool:
+        """Whether an action on all of them asks first."""
+        return self.number > TYPED_ABOVE
 
     @property
     def jobs(self) -> str:

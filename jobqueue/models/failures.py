@@ -12,6 +12,8 @@ from typing import Any
 
 from django.db.models import Count, Max, Min, QuerySet
 
+from jobqueue.models.cause_names import cause_of_text
+from jobqueue.models.job import jobs_in
 from jobqueue.models.querysets import JobQuerySet
 from jobqueue.models.selection import UNKNOWN_CAUSE
 from jobqueue.sql.blame import may_be_of_a_row
@@ -84,3 +86,23 @@ def _readable(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """The row with texts where SQLite gave bytes."""
     cause, processor, *others = row
     return (*(as_text(value) for value in (cause, processor)), *others)
+
+
+# Those without a cause ------------------------------------------------------------------------------
+
+NAMED_AT_ONCE = 500
+
+
+def name_causes(using: str) -> int:
+    """Write the cause of some failures that older workers wrote down without one. Returns how many.
+
+    Their reason tells it: class, code and text are in it, the chain of errors is not.
+    """
+    unnamed = jobs_in(using).failed().filter(cause="").order_by("pk")
+    rows = list(unnamed.values_list("pk", AsText("reason"))[:NAMED_AT_ONCE])
+    ids_by_cause: dict[str, list[int]] = {}
+    for pk, reason in rows:
+        ids_by_cause.setdefault(cause_of_text(as_text(reason)), []).append(pk)
+    for cause, ids in ids_by_cause.items():
+        jobs_in(using).failed().filter(pk__in=ids, cause="").update(cause=cause)
+    return len(rows)

@@ -61,6 +61,8 @@ class Job(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     # Of a waiting job: workers that cannot run it have handed it on since then, and nobody else took it.
     unfit_since = models.DateTimeField(_("known to no worker since"), null=True, blank=True)
+    # The number of the bulk action that retried it last; its row may be gone before the job's.
+    bulk_action = models.BigIntegerField(_("bulk action"), null=True, blank=True)
 
     objects: ClassVar[JobManager] = JobManager()
 

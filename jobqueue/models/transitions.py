@@ -290,8 +290,10 @@ def cancel(jobs: Jobs, reason: str) -> int:
     )
 
 
-def retry(jobs: Jobs) -> int:
+def retry(jobs: Jobs, bulk_action: int | None = None) -> int:
     """failed or cancelled -> waiting, due now, in its next attempt, with a full budget of retries.
+
+    The row keeps the number of the `bulk_action` that did it last.
 
     What was set aside is put back by it: of such a row nothing is taken on that may be what was wrong.
     """
@@ -312,6 +314,7 @@ def retry(jobs: Jobs) -> int:
         started_at=models.Case(
             models.When(_WAS_SET_ASIDE, then=Now()), default=Coalesce("started_at", Now())
         ),
+        **({} if bulk_action is None else {"bulk_action": bulk_action}),
     )
 
 

@@ -21,8 +21,8 @@ COMBINATIONS = [
     ("3.13", "6.0"),
     ("3.13", "6.1"),
 ]
-# Of each Python the oldest and the newest Django.
-SAMPLED = [pair for pair in COMBINATIONS if pair[1] != "6.0"]
+# Of each Python the newest Django; all tests run on 5.2, which the lock file names for the oldest Python.
+SAMPLED = list(dict(COMBINATIONS).items())
 # From a save to a letter by a real worker, and the rules: what another Python or Django changes first.
 SAMPLE = [
     "tests/integration/test_worker_end_to_end.py::test_a_saved_settlement_becomes_emails",

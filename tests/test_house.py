@@ -29,6 +29,8 @@ from tests.house import (
 )
 from tests.source_code import Place, circles, classes, files, functions, longer_than, median_length
 
+pytestmark = pytest.mark.xdist_group("source code")  # they share what takes long to make
+
 MakeHouse = Callable[[dict[str, str]], House]
 
 

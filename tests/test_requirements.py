@@ -27,6 +27,8 @@ from tests.requirement_files import (
 from tests.servers import ROOT
 from tests.source_code import Source, read_sources
 
+pytestmark = pytest.mark.xdist_group("source code")  # they share what takes long to make
+
 PRODUCTION = ("jobqueue", "settlements", "spendsync_site")
 DEMO = "spendsync_site/demo/"
 LOCKS = {

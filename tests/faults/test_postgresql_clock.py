@@ -23,6 +23,8 @@ from tests.faults.stepping_clock import SteppingPostgreSQL
 from tests.faults.steps import ONE_JOB, QUICK, last_for
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
+pytestmark = pytest.mark.xdist_group("PostgreSQL with a clock")  # they share what takes long to make
+
 MINUTE = 60
 each_direction = pytest.mark.parametrize("step", [MINUTE, -MINUTE])
 

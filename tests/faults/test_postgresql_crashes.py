@@ -25,6 +25,8 @@ from tests.faults.crashes import CrashingPostgreSQL, crashing_postgresql
 from tests.faults.steps import ONE_JOB, QUICK
 from tests.workload.fixtures import Workload, note, wait_until_done
 
+pytestmark = pytest.mark.xdist_group("PostgreSQL that crashes")  # they share what takes long to make
+
 NAME = "crashed"
 KEY = "only one of these"
 # Nothing else is written soon after a step, which would take the step along to the disk.

@@ -13,6 +13,8 @@ from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import WorkerProcess, wait_until
 from tests.projects import Project
 
+pytestmark = pytest.mark.xdist_group("plain SQLite")  # they share what takes long to make
+
 StartProjectWorker = Callable[..., WorkerProcess]
 
 _ENQUEUE = """

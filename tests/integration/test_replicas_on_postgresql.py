@@ -13,6 +13,8 @@ from tests.conftest import WorkerProcess, wait_until
 from tests.integration.postgresql import PostgreSQLDatabase
 from tests.projects import Project
 
+pytestmark = pytest.mark.xdist_group("replicas on PostgreSQL")  # they share what takes long to make
+
 _ROUTER = """
     class PrimaryReplicaRouter:
         def db_for_read(self, model, **hints):

@@ -27,6 +27,8 @@ PAYMENTS_PER_SECOND = 20
 PAYMENTS_PER_SETTLEMENT = 4
 PAYER, PAYEE = "payer@example.com", "payee@example.com"
 OUTAGES = (OperationalError, InterfaceError)
+# Of ten jobs in a row this one fails for good.
+_HOPELESS = 5
 Row = TypeVar("Row", bound=Model)
 
 
@@ -130,28 +132,27 @@ class People(threading.Thread):
         """Jobs that are no payments: at once, delayed, failing once, asking for another time, hopeless."""
         self._count += 1
         name = f"job-{self._count}"
-        first = f"{name}-0" if self._count % 10 == 0 else name
-        surely(lambda: self._enqueue_kind(name), Job.objects.filter(payload__name=first).exists)
+        names = [f"{name}-{number}" for number in range(5)] if self._count % 10 == 0 else [name]
+        surely(lambda: self._enqueue_kind(names), Job.objects.filter(payload__name=names[0]).exists)
+        # They are there, also where the answer to their commit was lost.
+        if self._count % 10 != _HOPELESS:
+            self.history.promised |= {f"job {each}" for each in names}
 
-    def _enqueue_kind(self, name: str) -> None:
+    def _enqueue_kind(self, names: list[str]) -> None:
+        name = names[0]
         match self._count % 10:
             case 0:
-                names = [f"{name}-{number}" for number in range(5)]
                 enqueue_many(requests(names))
-                self.history.promised |= {f"job {each}" for each in names}
-                return
             case 1 | 2:
                 enqueue(GUARDED["reminders"].name, name=name, delay=self._rng.uniform(0.5, 4))
             case 3:
                 enqueue(GUARDED["email"].name, name=name, how="fail once")
             case 4:
                 enqueue(GUARDED["settlement"].name, name=name, how="later")
-            case 5:
+            case number if number == _HOPELESS:
                 enqueue(GUARDED["settlement"].name, name=name, how="discard")
-                return
             case _:
                 enqueue(GUARDED["email"].name, name=name)
-        self.history.promised.add(f"job {name}")
 
 
 def surely(write: Callable[[], Any], is_there: Callable[[], bool]) -> None:

@@ -1,0 +1,52 @@
+"""What a run on a second database leaves out."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.other_database import FIXTURES, pytest_collection_modifyitems
+
+
+def chosen(
+    *options: str,
+    file: str = "tests/test_it.py",
+    fixtures: tuple[str, ...] = (),
+    markers: tuple[str, ...] = (),
+) -> bool:
+    """Whether a run with these options keeps such a test."""
+    hook = SimpleNamespace(pytest_deselected=lambda items: None)
+    config: Any = SimpleNamespace(getoption=lambda name: name in options, hook=hook)
+    marked = {name: getattr(pytest.mark, name).mark for name in markers}
+    item = SimpleNamespace(nodeid=f"{file}::test_it", fixturenames=fixtures, get_closest_marker=marked.get)
+    items: list[Any] = [item]
+    pytest_collection_modifyitems(config, items)
+    return bool(items)
+
+
+@pytest.mark.parametrize("fixture", sorted(FIXTURES))
+def test_a_test_that_asks_for_the_database_is_in(fixture: str) -> None:
+    assert chosen("other_database", fixtures=(fixture, "tmp_path"))
+
+
+def test_a_test_that_is_marked_to_use_the_database_is_in() -> None:
+    assert chosen("other_database", markers=("django_db",))
+
+
+def test_a_test_without_a_database_is_out() -> None:
+    assert not chosen("other_database", fixtures=("tmp_path",))
+
+
+def test_a_test_of_postgresql_is_in_whatever_it_asks_for() -> None:
+    assert chosen("other_database", file="tests/faults/test_postgresql_clock.py")
+
+
+def test_any_other_run_leaves_nothing_out() -> None:
+    assert chosen(fixtures=("tmp_path",))
+
+
+@pytest.mark.usefixtures("rqworker", "worker_process")
+def test_whoever_asks_for_real_workers_is_in(request: pytest.FixtureRequest) -> None:
+    assert not FIXTURES.isdisjoint(request.fixturenames)

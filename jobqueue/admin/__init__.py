@@ -15,6 +15,7 @@ from jobqueue.admin import (
 )
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
+from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
@@ -27,6 +28,7 @@ __all__ = [
     "BoundedCount",
     "BoundedPaginator",
     "BoundedSearch",
+    "Concern",
     "JobsPanelMixin",
     "all_jobs",
     "badge",
@@ -40,5 +42,6 @@ __all__ = [
     "sends_emails",
     "set_aside_pages",
     "stuck_jobs",
+    "tells_concerns",
     "worker_pages",
 ]

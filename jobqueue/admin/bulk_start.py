@@ -19,11 +19,13 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin.audit import log_change
+from jobqueue.admin.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.admin.consequences import count_emails
 from jobqueue.admin.failures import Question, question
 from jobqueue.admin.verbs import VERBS, Mail, Verb
 from jobqueue.admin.words import absolute
 from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk
+from jobqueue.models.failures import subjects_by_cause
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.writing import writing
 
@@ -78,6 +80,15 @@ class Plan:
             "Up to %(number)s e-mail will go out.", "Up to %(number)s e-mails will go out.", emails
         )
         return text % {"number": f"{emails:,}"} if emails else ""
+
+    def concerned(self, request: HttpRequest) -> str:
+        """Whom they are about and what it is worth; "at least" where there are too many to read."""
+        if not is_anybody_asked():
+            return ""
+        subjects = set().union(*subjects_by_cause(self.jobs, MOST_SUBJECTS).values())
+        text = Sum.of(concerns_of(subjects, request).values()).in_words()
+        is_cut = len(subjects) >= MOST_SUBJECTS
+        return gettext("at least %(whom)s") % {"whom": text} if text and is_cut else text
 
     @property
     def is_large(self) -> bool:
@@ -187,6 +198,7 @@ def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problem
         "opts": BulkAction._meta,
         "media": pages.media,
         "plan": plan,
+        "concerned": plan.concerned(request),
         "label": gettext("Discard") if plan.verb.name == "delete" else plan.verb.label,
         "problems": problems,
         "typed": request.POST.get("typed", "")[:20],

@@ -16,13 +16,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.audit import log_change
+from jobqueue.admin.concerns import Sum, concerns_of, is_anybody_asked
 from jobqueue.admin.failing_times import AGE, AGES, FROM, TO
 from jobqueue.admin.failures import Question, question
 from jobqueue.admin.shown_causes import ShownCause
 from jobqueue.models import UNKNOWN_CAUSE, Cause, Job
 from jobqueue.models.cause_names import LONGEST_CAUSE
-from jobqueue.models.failures import FailuresByCause, by_cause
+from jobqueue.models.failures import FailuresByCause, by_cause, subjects_by_cause
 from jobqueue.registry import all_processors
+from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ else:
 
 ASKED = (AGE, FROM, TO, "queue", "processor")
 _OFFERED_AGES = ("quarter", "hour", "two_hours", "day")
+# Of more failed jobs it is told where an action on one cause is confirmed.
+_MOST_CONCERNED = 5_000
 _MUTE, _UNMUTE = "mute", "unmute"
 
 
@@ -86,7 +90,7 @@ class CauseAdmin(CauseModelAdmin):
             "opts": self.opts,
             "media": self.media,
             **_choices(asked),
-            **_found(question(asked), asked),
+            **_found(question(asked), asked, request),
             "may_retry": request.user.has_perm("jobqueue.retry_job"),
             "may_discard": request.user.has_perm("jobqueue.delete_job"),
             "may_mute": request.user.has_perm("jobqueue.mute_cause"),
@@ -137,11 +141,11 @@ def _set_muted(name: str, is_to_be: bool, request: HttpRequest) -> bool:
 # What is asked and found ------------------------------------------------------------------------------
 
 
-def _found(asked_for: Question, asked: dict[str, str]) -> dict[str, Any]:
+def _found(asked_for: Question, asked: dict[str, str], request: HttpRequest) -> dict[str, Any]:
     if asked_for.problem:
         return {"problem": asked_for.problem, "causes": [], "muted": [], "others": 0}
     found = by_cause(asked_for.jobs)
-    causes, muted = _shown(found, asked)
+    causes, muted = _shown(found, asked, _concerned(asked_for, found, request))
     total = sum(cause.number for cause in causes) + found.others
     newest = asked_for.jobs.order_by("-pk").values_list("pk", flat=True).first()
     return {
@@ -155,12 +159,39 @@ def _found(asked_for: Question, asked: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _shown(found: FailuresByCause, asked: dict[str, str]) -> tuple[list[ShownCause], list[ShownCause]]:
+def _concerned(asked_for: Question, found: FailuresByCause, request: HttpRequest) -> dict[str, str]:
+    """Whom the failures of each cause are about, and what it is worth, unless they are too many."""
+    number = sum(group.jobs for group in found.groups) + found.others
+    if number > _MOST_CONCERNED or not is_anybody_asked():
+        return {}
+    try:
+        subjects = subjects_by_cause(asked_for.jobs, _MOST_CONCERNED)
+    except Exception as error:  # a row may hold a subject that is no text
+        if not may_be_of_a_row(error):
+            raise
+        return {}
+    known = concerns_of(set().union(*subjects.values()), request)
+    return {
+        cause: Sum.of(known[subject] for subject in some if subject in known).in_words()
+        for cause, some in subjects.items()
+    }
+
+
+def _shown(
+    found: FailuresByCause, asked: dict[str, str], concerned: dict[str, str]
+) -> tuple[list[ShownCause], list[ShownCause]]:
     """The causes, and apart from them those that are muted."""
     now = database_now(Job.objects.db)
     muted_by = dict(Cause.objects.filter(muted_at__isnull=False).values_list("name", "muted_by"))
     shown = [
-        ShownCause(group, now, asked, muted_by.get(group.cause, ""), group.cause in muted_by)
+        ShownCause(
+            group,
+            now,
+            asked,
+            muted_by.get(group.cause, ""),
+            group.cause in muted_by,
+            concerned.get(group.cause, ""),
+        )
         for group in found.groups
     ]
     return [cause for cause in shown if not cause.is_muted], [cause for cause in shown if cause.is_muted]

@@ -27,6 +27,8 @@ class ShownCause:
     """The words of the address by which these jobs were asked for."""
     muted_by: str = ""
     is_muted: bool = False
+    concerned: str = ""
+    """Whom these jobs are about and what it is worth; empty if nobody knows."""
 
     @property
     def name(self) -> str:

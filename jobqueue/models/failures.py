@@ -88,6 +88,15 @@ def _readable(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*(as_text(value) for value in (cause, processor)), *others)
 
 
+def subjects_by_cause(failed: JobQuerySet, most: int) -> dict[str, set[str]]:
+    """What these failed jobs are about, by cause: at most so many subjects in all."""
+    pairs = failed.exclude(subject="").order_by().values_list("cause", "subject").distinct()[:most]
+    found: dict[str, set[str]] = {}
+    for cause, subject in pairs:
+        found.setdefault(cause or UNKNOWN_CAUSE, set()).add(subject)
+    return found
+
+
 # Those without a cause ------------------------------------------------------------------------------
 
 NAMED_AT_ONCE = 500

@@ -54,14 +54,14 @@ def _guarded(search: Search) -> Search:
         refusal = why_not_searched(search_term)
         if not refusal:
             return search(pages, request, queryset, search_term)
-        _tell(request, refusal)
+        tell_once(request, refusal)
         return queryset.none(), False
 
     return cast(Search, guarded)
 
 
-def _tell(request: HttpRequest, refusal: str) -> None:
-    """Once a request: a list asks for its rows more than once."""
+def tell_once(request: HttpRequest, refusal: str) -> None:
+    """Tell the user why nothing was looked for; once a request: a list asks for its rows more than once."""
     if refusal not in (str(message) for message in getattr(request, "_messages", ())):
         messages.warning(request, refusal, fail_silently=True)
 

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin import AdminSite
-from django.core.paginator import Page, Paginator
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.paginator import EmptyPage, Page, Paginator
 from django.db import models
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -28,6 +29,8 @@ else:
     _Paginator = Paginator
 
 COUNT_LIMIT = 10_000
+# Pages are skipped by reading what is before them: of fifty rows each, these are five million.
+_MOST_PAGES = 100_000
 # The states whose numbers are kept and whose rows an index has.
 COUNTED_STATES = ("waiting", "delayed", "failed")
 
@@ -71,13 +74,23 @@ class BoundedPaginator(_Paginator):
         assert isinstance(self.object_list, models.QuerySet)
         return count_up_to_limit(self.object_list)
 
+    def validate_number(self, number: int | float | str) -> int:
+        """A page that there is; behind the last that was counted there may be more."""
+        if self.count.stopped and str(number).isdecimal() and self.num_pages < int(number) <= _MOST_PAGES:
+            return int(number)
+        return super().validate_number(number)
+
     def page(self, number: int | str) -> Page[Any]:
         """One page; with parts only that is read."""
-        if not self.parts:
-            return super().page(number)
         number = self.validate_number(number)
+        if not self.parts and number <= self.num_pages:
+            return super().page(number)
         first = (number - 1) * self.per_page
-        return Page(_slice(self.parts, first, first + self.per_page), number, self)
+        end = first + self.per_page
+        rows = _slice(self.parts, first, end) if self.parts else list(self.object_list[first:end])
+        if not rows and number > self.num_pages:
+            raise EmptyPage(f"there is no page {number}")
+        return Page(rows, number, self)
 
 
 def _slice(parts: Sequence[models.QuerySet[Any]], first: int, end: int) -> list[Any]:
@@ -153,8 +166,13 @@ class JobChangeList(BoundedChangeList):
     """A list of jobs whose rows lead to the page of the job, also from the lists of failed and stuck ones."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read the page, and with it what its rows show."""
-        super().get_results(request)
+        """Read the page, and with it what its rows show; behind the end it is the last one."""
+        try:
+            super().get_results(request)
+        except IncorrectLookupParameters:
+            paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
+            self.page_num = paginator.num_pages if self.page_num > 1 else 1
+            super().get_results(request)
         if self.paginator.has_looked and not self.multi_page:
             self.result_list = self.paginator.page(1).object_list
         self.result_list = prepare(self.result_list, request, self.model_admin.admin_site)

@@ -29,6 +29,8 @@ _DOMAIN: Final = (
 )
 _ADDRESS: Final = re.compile(_LOCAL + _AT + _DOMAIN, re.IGNORECASE)
 _HAS_AT: Final = re.compile(_AT, re.IGNORECASE)
+AT_SIGNS: Final = ("@", "%40", "%2540", "&#64;", "&#x40;", "&commat;", "\\u0040", "\uff20", "\ufe6b")
+"""How an @ is written, in any case: a text with none of these has no address."""
 
 
 def mask_addresses(text: str, by: str = _MASK) -> str:

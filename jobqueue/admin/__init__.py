@@ -3,9 +3,19 @@
 This is the door: other apps build their own pages from what is named here. To import it registers the pages.
 """
 
-from jobqueue.admin import all_jobs, failed_jobs, queue_pages, set_aside_pages, stuck_jobs, worker_pages
+from jobqueue.admin import (
+    all_jobs,
+    bulk_pages,
+    cause_pages,
+    failed_jobs,
+    queue_pages,
+    set_aside_pages,
+    stuck_jobs,
+    worker_pages,
+)
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
+from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
@@ -18,9 +28,12 @@ __all__ = [
     "BoundedCount",
     "BoundedPaginator",
     "BoundedSearch",
+    "Concern",
     "JobsPanelMixin",
     "all_jobs",
     "badge",
+    "bulk_pages",
+    "cause_pages",
     "failed_jobs",
     "log_change",
     "mask_address",
@@ -29,5 +42,6 @@ __all__ = [
     "sends_emails",
     "set_aside_pages",
     "stuck_jobs",
+    "tells_concerns",
     "worker_pages",
 ]

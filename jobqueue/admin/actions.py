@@ -13,11 +13,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from jobqueue.admin import bulk_start
 from jobqueue.admin.audit import entry_of, write_down
 from jobqueue.admin.consequences import count_emails
 from jobqueue.admin.listing import BoundedCount, count_up_to_limit
 from jobqueue.admin.verbs import VERBS, Mail, Verb
-from jobqueue.models import Job, JobQuerySet
+from jobqueue.models import Job, JobQuerySet, bulk
 from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
@@ -33,12 +34,27 @@ def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], Htt
 
     @admin.action(description=f"{verb.label} …", permissions=[verb.permission])
     def act(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse:
+        in_background = _in_background(model_admin, request, jobs, verb)
+        if in_background is not None:
+            return bulk_start.begin(model_admin, request, in_background)
         if request.POST.get("confirmed") == verb.name:
             return _carry_out(model_admin, request, jobs, verb)
         return _ask(model_admin, request, jobs, verb)
 
     act.__name__ = verb.name
     return act
+
+
+def _in_background(
+    model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb
+) -> bulk_start.Plan | None:
+    """What a worker is to do: all failed jobs that match a list, where they are more than one batch."""
+    if request.POST.get("select_across") != "1" or bulk_start.verb_of(verb.name) is None:
+        return None
+    words = bulk_start.words_of(request.GET.dict(), getattr(model_admin, "only_state", ""))
+    if words is None or verb.eligible(jobs.order_by())[: bulk.BATCH + 1].count() <= bulk.BATCH:
+        return None
+    return bulk_start.plan(verb, words, request.POST.get("newest", ""))
 
 
 ACTIONS = {name: action_for(verb) for name, verb in VERBS.items()}

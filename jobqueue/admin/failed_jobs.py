@@ -10,23 +10,27 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.failures import NEWEST, error_groups
-from jobqueue.admin.filters import AgeFilter, ErrorFilter, ProcessorFilter, QueueFilter
+from jobqueue.admin.failures import all_by_cause
+from jobqueue.admin.filters import AgeFilter, CauseFilter, ErrorFilter, ProcessorFilter, QueueFilter
 from jobqueue.admin.job_lists import JobMenuEntry
 from jobqueue.admin.listing import listed
+from jobqueue.admin.shown_causes import ShownCause
 from jobqueue.admin.words import time_tag
 from jobqueue.masking import mask_addresses
-from jobqueue.models import FailedJob, Job, JobQuerySet
+from jobqueue.models import FailedJob, Job, JobQuerySet, muted_causes
+from jobqueue.sql.clock import database_now
+
+_MOST_SHOWN = 10
 
 
 @admin.register(FailedJob)
 class FailedJobAdmin(JobMenuEntry):
-    """Failed jobs, grouped by the error of their last attempt."""
+    """Failed jobs, each with its error; the most frequent causes above them."""
 
     verbs = ("retry", "delete")
     only_state = "failed"
     list_display = ("number", "shown_processor", "queue", "about", "error", "failed_at", "attempt")
-    list_filter = (ErrorFilter, QueueFilter, ProcessorFilter, AgeFilter)
+    list_filter = (CauseFilter, ErrorFilter, QueueFilter, ProcessorFilter, AgeFilter)
 
     def get_queryset(self, request: HttpRequest) -> JobQuerySet:
         """The failed jobs."""
@@ -34,11 +38,15 @@ class FailedJobAdmin(JobMenuEntry):
         return jobs
 
     def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
-        """The failures by cause, while no cause is chosen."""
+        """The most frequent causes, while nothing is chosen; and the way to all of them."""
         super().add_to_list(request, context)
-        if not request.GET:
-            context["error_groups"] = error_groups(request)
-            context["newest_failures"] = NEWEST
+        context["leads_to_causes"] = True
+        found = None if request.GET else all_by_cause(request)
+        if found is not None:
+            muted = muted_causes(Job.objects.db)
+            now = database_now(Job.objects.db)
+            causes = [ShownCause(group, now, {}) for group in found.groups if group.cause not in muted]
+            context["causes"] = causes[:_MOST_SHOWN]
 
     @admin.display(description=_("error"))
     def error(self, job: Job) -> SafeString:

@@ -1,80 +1,73 @@
-"""Failed jobs by cause: the error of their last attempt."""
+"""What pages ask about failed jobs, as a selection; and all failed jobs by cause, read once for a request."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Min, OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 
-from jobqueue.admin.words import NOTHING, absolute
-from jobqueue.models import Attempt, Job
-from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.admin import listing
+from jobqueue.admin.failing_times import failing_time
+from jobqueue.counts.reading import counts_of_database
+from jobqueue.models import Attempt, Job, Selection
+from jobqueue.models.failures import FailuresByCause, by_cause
 
 UNRECORDED = "(not recorded)"
 NEWEST = 3_000
+_LONGEST_WORD = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorGroup:
-    """Failed jobs that ended by one error."""
+class Question:
+    """Which failed jobs are asked for; `problem` says what of the question cannot be read."""
 
-    error: str
-    jobs: int
-    first: datetime | None
-    last: datetime | None
+    selection: Selection
+    problem: str = ""
 
     @property
-    def since(self) -> str:
-        """When the first of them failed."""
-        return absolute(self.first) if self.first else NOTHING
-
-    @property
-    def until(self) -> str:
-        """When the last of them failed."""
-        return absolute(self.last) if self.last else NOTHING
+    def jobs(self) -> Any:
+        """The failed jobs that are asked for: none if the question cannot be read."""
+        return Job.objects.none() if self.problem else self.selection.of(Job.objects.all())
 
 
-def with_last_error(jobs: QuerySet[Any]) -> QuerySet[Any]:
-    """The jobs, each with the error class of its last failed attempt as `last_error`."""
+def question(asked: Mapping[str, str], now: datetime | None = None) -> Question:
+    """The failed jobs that the words of an address ask for: cause, queue, processor, age, from, to.
+
+    Ages are told from `now`: when a page was shown, or this moment.
+    """
+    time = failing_time(asked, Job.objects.db, now)
+    words = {name: asked.get(name, "")[:_LONGEST_WORD] for name in ("cause", "queue", "processor")}
+    return Question(Selection(ended_from=time.begin, ended_to=time.end, **words), time.problem)
+
+
+def all_by_cause(request: HttpRequest) -> FailuresByCause | None:
+    """All failed jobs by cause, for a list that shows them beside itself; read once for a request.
+
+    None where there are more than a list may read: the page of failures by cause groups them all.
+    """
+    if "_failures_by_cause" not in vars(request):
+        failed = sum(counts.failed for counts in counts_of_database(Job.objects.db).values())
+        found = by_cause(Job.objects.failed()) if failed <= listing.COUNT_LIMIT else None
+        vars(request)["_failures_by_cause"] = found
+    grouped: FailuresByCause | None = vars(request)["_failures_by_cause"]
+    return grouped
+
+
+def of_error(jobs: QuerySet[Any], error: str) -> QuerySet[Any]:
+    """Those of the newest failures whose last error was of this class.
+
+    Their cause begins with it; of those that older workers failed their last attempt says it.
+    """
     attempts = Attempt.objects.filter(job=OuterRef("pk")).order_by("-number")
-    annotated: QuerySet[Any] = jobs.annotate(last_error=Subquery(attempts.values("error_class")[:1]))
-    return annotated
-
-
-def newest_failures() -> QuerySet[Any]:
-    """The ids of the failed jobs that are looked at by cause; older ones follow as these are dealt with."""
-    return Job.objects.failed().order_by("-pk").values("pk")[:NEWEST]
-
-
-def error_groups(request: HttpRequest) -> list[ErrorGroup]:
-    """The causes of the newest failures, the most frequent first; read once for a request."""
-    seen: list[ErrorGroup] | None = vars(request).get("_error_groups")
-    if seen is None:
-        seen = sorted(_groups(), key=lambda group: -group.jobs)
-        vars(request)["_error_groups"] = seen
-    return seen
-
-
-def _groups() -> Iterator[ErrorGroup]:
-    groups = (
-        with_last_error(Job.objects.filter(pk__in=newest_failures()))
-        .order_by()
-        .values("last_error")
-        .annotate(jobs=Count("pk"))
+    newest = Job.objects.failed().order_by("-pk").values("pk")[:NEWEST]
+    found: QuerySet[Any] = jobs.filter(pk__in=newest).alias(
+        last_error=Subquery(attempts.values("error_class")[:1])
     )
-    for group in _with_times(groups):
-        error = group["last_error"] or UNRECORDED
-        yield ErrorGroup(error, group["jobs"], group.get("first"), group.get("last"))
-
-
-def _with_times(groups: QuerySet[Any]) -> list[dict[str, Any]]:
-    try:
-        return list(groups.annotate(first=Min("finished_at"), last=Max("finished_at")))
-    except Exception as error:
-        if not may_be_of_a_row(error):
-            raise
-        return list(groups)
+    if error == UNRECORDED:
+        return found.filter(last_error__isnull=True)
+    named = Q(cause=error) | Q(cause__startswith=f"{error}:") | Q(cause__startswith=f"{error} ")
+    return found.filter(named | Q(cause="", last_error=error))

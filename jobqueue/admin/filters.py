@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -11,11 +10,16 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.failures import UNRECORDED, error_groups, newest_failures, with_last_error
-from jobqueue.models import Job, JobQuerySet
+from jobqueue.admin.bounded_search import tell_once
+from jobqueue.admin.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
+from jobqueue.admin.failures import all_by_cause, of_error
+from jobqueue.models import UNKNOWN_CAUSE, Job, JobQuerySet
 from jobqueue.registry import all_processors
+
+_MOST_CAUSES = 15
 
 
 class _ChosenFilter(admin.SimpleListFilter):
@@ -89,52 +93,79 @@ class StateFilter(_ChosenFilter):
         return narrow(queryset) if narrow else queryset.none()
 
 
-_AGES = {
-    "hour": (_("Last hour"), timedelta(hours=1)),
-    "day": (_("Last 24 hours"), timedelta(days=1)),
-    "week": (_("Last 7 days"), timedelta(days=7)),
-    "month": (_("Last 30 days"), timedelta(days=30)),
-}
-
-
 class AgeFilter(_ChosenFilter):
-    """Jobs by when they were created, by the database's clock."""
+    """Jobs by when they were created, failed ones by when they failed; by the database's clock."""
 
     title = _("age")
-    parameter_name = "age"
+    parameter_name = AGE
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        for name in (FROM, TO):
+            if name in params:
+                self.used_parameters[name] = params.pop(name)[-1]
+        only = getattr(model_admin, "only_state", "")
+        self._field = "finished_at" if "failed" in (only, request.GET.get("state")) else "created_at"
+
+    def expected_parameters(self) -> list[str | None]:
+        """The words of an address that it understands."""
+        return [AGE, FROM, TO]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """The ages that operators ask for."""
-        return [*((key, label) for key, (label, _length) in _AGES.items()), ("older", _("Older"))]
+        return [*((key, label) for key, (label, _length) in AGES.items()), (OLDER, _("Older"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The jobs of that age."""
-        if self.value() == "older":
-            return queryset.filter(created_at__lt=Now() - _AGES["month"][1])
-        if self.value() in _AGES:
-            return queryset.filter(created_at__gte=Now() - _AGES[self.value() or ""][1])
+        """The jobs of that age; none, and why, for an age that cannot be read."""
+        time = failing_time(self.used_parameters, queryset.db)
+        if time.problem:
+            tell_once(request, gettext("Nothing was looked for: %(problem)s.") % {"problem": time.problem})
+            return queryset.none()
+        if time.begin is not None:
+            queryset = queryset.filter(**{f"{self._field}__gte": time.begin})
+        if time.end is not None:
+            queryset = queryset.filter(**{f"{self._field}__lt": time.end})
         return queryset
 
 
-class ErrorFilter(_ChosenFilter):
-    """Failed jobs by the error of their last attempt."""
+class CauseFilter(_ChosenFilter):
+    """Failed jobs of one cause."""
+
+    title = _("cause")
+    parameter_name = "cause"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The most frequent causes, with how many jobs failed by each, and the one that is asked for."""
+        found = all_by_cause(request)
+        groups = {group.cause: group.jobs for group in found.groups} if found else {}
+        known = _and_chosen(list(groups)[:_MOST_CAUSES], self.value())
+        return [(cause, f"{cause} ({groups[cause]:,})" if cause in groups else cause) for cause in known]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The failures of that cause, all of them."""
+        cause = self.value()
+        return queryset.filter(cause="" if cause == UNKNOWN_CAUSE else cause) if cause else queryset
+
+
+class ErrorFilter(admin.SimpleListFilter):
+    """The newest failed jobs by the class of their last error: for addresses older than causes."""
 
     title = _("error")
     parameter_name = "error"
 
+    def has_output(self) -> bool:
+        """Shown while it is used, so that it can be undone."""
+        return bool(self.value())
+
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The errors there are, with how many jobs ended by each."""
-        groups = {group.error: group.jobs for group in error_groups(request)}
-        known = _and_chosen(list(groups), self.value())
-        return [(error, f"{error} ({groups.get(error, 0)})") for error in known]
+        """The one that is asked for."""
+        asked = request.GET.get(self.parameter_name, "")
+        return [(asked, asked)] if asked else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Those of the newest failures that ended by that error: as many as its group counts."""
-        if not self.value():
-            return queryset
-        error = None if self.value() == UNRECORDED else self.value()
-        jobs = with_last_error(queryset.filter(pk__in=newest_failures()))
-        return jobs.filter(last_error=error) if error else jobs.filter(last_error__isnull=True)
+        """The newest failures of that class."""
+        error = self.value()
+        return of_error(queryset, error) if error else queryset
 
 
 def _and_chosen(names: list[str], chosen: str | None) -> list[str]:

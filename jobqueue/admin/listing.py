@@ -9,13 +9,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin import AdminSite
-from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Page, Paginator
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.paginator import EmptyPage, Page, Paginator
 from django.db import models
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 
+from jobqueue.admin.bounded_search import BoundedChangeList
 from jobqueue.admin.subjects import Subject, describe_subjects
 from jobqueue.admin.words import state_word
 from jobqueue.counts.reading import QueueCounts, counts_of_database
@@ -28,6 +29,8 @@ else:
     _Paginator = Paginator
 
 COUNT_LIMIT = 10_000
+# Pages are skipped by reading what is before them: of fifty rows each, these are five million.
+_MOST_PAGES = 100_000
 # The states whose numbers are kept and whose rows an index has.
 COUNTED_STATES = ("waiting", "delayed", "failed")
 
@@ -43,10 +46,11 @@ class BoundedCount(int):
 
 def count_up_to_limit(rows: models.QuerySet[Any]) -> BoundedCount:
     """How many rows there are, without reading more than COUNT_LIMIT of them."""
-    return _bounded(rows.order_by()[: COUNT_LIMIT + 1].count())
+    return bounded(rows.order_by()[: COUNT_LIMIT + 1].count())
 
 
-def _bounded(number: int) -> BoundedCount:
+def bounded(number: int) -> BoundedCount:
+    """A number that was counted no further than one more than COUNT_LIMIT."""
     count = BoundedCount(min(number, COUNT_LIMIT))
     count.stopped = number > COUNT_LIMIT
     return count
@@ -59,22 +63,34 @@ class BoundedPaginator(_Paginator):
     known: int | None = None
     # The same rows as querysets that follow each other, where indexes have these in their order.
     parts: Sequence[models.QuerySet[Any]] = ()
+    # Whether the page is to be asked for even where it is the only one: the rows would be looked for again.
+    has_looked = False
 
     @cached_property
     def count(self) -> BoundedCount:
         """The number of rows, counted no further than COUNT_LIMIT."""
         if self.known is not None:
-            return _bounded(self.known)
+            return bounded(self.known)
         assert isinstance(self.object_list, models.QuerySet)
         return count_up_to_limit(self.object_list)
 
+    def validate_number(self, number: int | float | str) -> int:
+        """A page that there is; behind the last that was counted there may be more."""
+        if self.count.stopped and str(number).isdecimal() and self.num_pages < int(number) <= _MOST_PAGES:
+            return int(number)
+        return super().validate_number(number)
+
     def page(self, number: int | str) -> Page[Any]:
         """One page; with parts only that is read."""
-        if not self.parts:
-            return super().page(number)
         number = self.validate_number(number)
+        if not self.parts and number <= self.num_pages:
+            return super().page(number)
         first = (number - 1) * self.per_page
-        return Page(_slice(self.parts, first, first + self.per_page), number, self)
+        end = first + self.per_page
+        rows = _slice(self.parts, first, end) if self.parts else list(self.object_list[first:end])
+        if not rows and number > self.num_pages:
+            raise EmptyPage(f"there is no page {number}")
+        return Page(rows, number, self)
 
 
 def _slice(parts: Sequence[models.QuerySet[Any]], first: int, end: int) -> list[Any]:
@@ -146,12 +162,19 @@ def state_of(job: Job) -> str:
     return state_word(job, listed(job).now, is_stuck=listed(job).is_stuck)
 
 
-class JobChangeList(ChangeList):
+class JobChangeList(BoundedChangeList):
     """A list of jobs whose rows lead to the page of the job, also from the lists of failed and stuck ones."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read the page, and with it what its rows show."""
-        super().get_results(request)
+        """Read the page, and with it what its rows show; behind the end it is the last one."""
+        try:
+            super().get_results(request)
+        except IncorrectLookupParameters:
+            paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
+            self.page_num = paginator.num_pages if self.page_num > 1 else 1
+            super().get_results(request)
+        if self.paginator.has_looked and not self.multi_page:
+            self.result_list = self.paginator.page(1).object_list
         self.result_list = prepare(self.result_list, request, self.model_admin.admin_site)
 
     def url_for_result(self, result: models.Model) -> str:

@@ -43,10 +43,6 @@ class Verb:
         return f"delayed until {absolute(job.run_at)}" if self.name == "run_now" else job.state
 
 
-def _delete(jobs: JobQuerySet) -> int:
-    return jobs.delete()[1].get(Job._meta.label, 0)
-
-
 VERBS = {
     verb.name: verb
     for verb in (
@@ -124,7 +120,7 @@ VERBS = {
             takes="a job that is not running",
             after="deleted",
             eligible=lambda jobs: jobs.exclude(state=Job.State.ACTIVE),
-            apply=_delete,
+            apply=JobQuerySet.delete_all,
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("waiting", "delayed", "failed", "completed", "skipped", "cancelled"),

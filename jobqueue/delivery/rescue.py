@@ -26,6 +26,7 @@ from jobqueue.delivery import failures
 from jobqueue.delivery.apart import blame, readable
 from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker, jobs_in, transitions
+from jobqueue.models.cause_names import cause_of_text
 from jobqueue.registry import delay_after
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.writing import writing
@@ -140,8 +141,14 @@ def _interrupt(job: Job, using: str, reason: str, delay: timedelta | None) -> in
     failed = job.failures + 1
     with writing(using):
         if delay is None:
+            text = f"JobInterrupted: {reason}"
             changed = transitions.fail(
-                jobs_in(using), job, job.worker_id, failures=failed, reason=f"JobInterrupted: {reason}"
+                jobs_in(using),
+                job,
+                job.worker_id,
+                failures=failed,
+                reason=text,
+                cause=cause_of_text(text.replace(_name(job) or "…", "…")),
             )
         else:
             changed = transitions.run_again(

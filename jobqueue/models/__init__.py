@@ -1,6 +1,8 @@
 """The rows that remember: jobs, their failed attempts, queues and workers, with their verbs."""
 
 from jobqueue.models.attempt import Attempt
+from jobqueue.models.bulk import BulkAction
+from jobqueue.models.cause import Cause, muted_causes
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
 from jobqueue.models.querysets import (
     OUTAGE_PREFIX,
@@ -11,6 +13,7 @@ from jobqueue.models.querysets import (
 )
 from jobqueue.models.queue import Queue
 from jobqueue.models.saving import AtomicSaveMixin
+from jobqueue.models.selection import UNKNOWN_CAUSE, Selection
 from jobqueue.models.subjects import is_shortened, subject_of, subject_text
 from jobqueue.models.tally import JobTally
 from jobqueue.models.worker import Worker
@@ -19,15 +22,19 @@ from jobqueue.models.written import WrittenManager, alias_of
 __all__ = [
     "OUTAGE_PREFIX",
     "SKIPPED_PREFIX",
+    "UNKNOWN_CAUSE",
     "UNKNOWN_PREFIX",
     "AtomicSaveMixin",
     "Attempt",
+    "BulkAction",
+    "Cause",
     "FailedJob",
     "Job",
     "JobManager",
     "JobQuerySet",
     "JobTally",
     "Queue",
+    "Selection",
     "SetAsideJob",
     "StuckJob",
     "Worker",
@@ -35,6 +42,7 @@ __all__ = [
     "alias_of",
     "is_shortened",
     "jobs_in",
+    "muted_causes",
     "subject_of",
     "subject_text",
 ]

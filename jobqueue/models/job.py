@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue import signals
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import transitions
+from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet
 from jobqueue.models.worker import Worker
 from jobqueue.models.written import alias_of
@@ -41,6 +42,8 @@ class Job(models.Model):
     failures = models.PositiveIntegerField(_("failures"), default=0)
     timeout = models.FloatField(_("time limit"))
     reason = models.CharField(_("reason"), max_length=500, default="", blank=True)
+    # Of a failed job, by what failures are grouped; empty if an older worker failed it.
+    cause = models.CharField(_("cause"), max_length=LONGEST_CAUSE, default="", db_default="", blank=True)
     set_aside = models.CharField(_("set aside"), max_length=500, default="", db_default="", blank=True)
     worker = models.ForeignKey(
         Worker,
@@ -58,6 +61,8 @@ class Job(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     # Of a waiting job: workers that cannot run it have handed it on since then, and nobody else took it.
     unfit_since = models.DateTimeField(_("known to no worker since"), null=True, blank=True)
+    # The number of the bulk action that retried it last; its row may be gone before the job's.
+    bulk_action = models.BigIntegerField(_("bulk action"), null=True, blank=True)
 
     objects: ClassVar[JobManager] = JobManager()
 
@@ -111,6 +116,12 @@ class Job(models.Model):
                 fields=["id"],
                 condition=models.Q(state="waiting", unfit_since__isnull=False),
                 name="jobqueue_job_unfit",
+            ),
+            # What is grouped by cause, and walked within one: failed jobs alone, with the time they failed.
+            models.Index(
+                fields=["cause", "id", "finished_at"],
+                condition=models.Q(state="failed"),
+                name="jobqueue_job_cause",
             ),
             # What stands on the list of what was set aside: few, so that they are counted at once.
             models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),

@@ -55,7 +55,8 @@ class JobQuerySet(TolerantQuerySet["Job"]):
 
     def set_aside(self) -> Self:
         """Failed jobs that could not be worked on, and stand on the list that says so."""
-        return self.failed().exclude(set_aside="")
+        # Not `=`: SQLite would take the index of causes, and read all that failed.
+        return self.filter(state__in=[State.FAILED]).exclude(set_aside="")
 
     def unfinished(self) -> Self:
         """Jobs that may still have an effect."""
@@ -89,9 +90,16 @@ class JobQuerySet(TolerantQuerySet["Job"]):
         """Waiting jobs, and the active ones that this worker has claimed."""
         return self.filter(models.Q(state=State.WAITING) | models.Q(state=State.ACTIVE, worker_id=worker_id))
 
-    def retry_all(self) -> int:
-        """Put the failed and cancelled jobs among these back on the road with a full budget of retries."""
-        return transitions.retry(self)
+    def retry_all(self, bulk_action: int | None = None) -> int:
+        """Put the failed and cancelled jobs among these back on the road with a full budget of retries.
+
+        `bulk_action` is the number of the one that does it.
+        """
+        return transitions.retry(self, bulk_action)
+
+    def delete_all(self) -> int:
+        """Delete these jobs with their failed attempts; how many jobs."""
+        return self.delete()[1].get("jobqueue.Job", 0)
 
     def cancel_all(self, reason: str = "cancelled", *, tell: bool = True) -> int:
         """Take the waiting jobs among these off the road for good; listeners to `job_cancelled` hear which.

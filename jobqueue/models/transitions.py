@@ -38,6 +38,7 @@ from django.db import connections, models
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.models.cause_names import cause_of_setting_aside, cause_of_text
 from jobqueue.sql import rows
 from jobqueue.sql.fast_path import run
 from jobqueue.sql.statements import (
@@ -182,10 +183,16 @@ def complete(jobs: JobManager, done: Sequence[tuple[int, int, str]], worker_id: 
     return {row[0] for row in run(connection, complete_statement(connection, done, worker_id))}
 
 
-def fail(jobs: Jobs, job: Job, worker_id: uuid.UUID | None, *, failures: int, reason: str) -> int:
-    """active -> failed: it needs somebody's attention."""
+def fail(
+    jobs: Jobs, job: Job, worker_id: uuid.UUID | None, *, failures: int, reason: str, cause: str = ""
+) -> int:
+    """active -> failed: it needs somebody's attention. Without a `cause` the reason tells which it is."""
     return _held(jobs, job, worker_id).update(
-        state=State.FAILED, failures=failures, finished_at=Now(), reason=reason[:LONGEST_REASON]
+        state=State.FAILED,
+        failures=failures,
+        finished_at=Now(),
+        reason=reason[:LONGEST_REASON],
+        cause=cause or cause_of_text(reason),
     )
 
 
@@ -263,6 +270,7 @@ def set_aside(jobs: Jobs, why: str) -> int:
         state=State.FAILED,
         set_aside=why[:LONGEST_REASON],
         reason=f"set aside: {why}"[:LONGEST_REASON],
+        cause=cause_of_setting_aside(why),
         finished_at=Now(),
     )
 
@@ -282,8 +290,10 @@ def cancel(jobs: Jobs, reason: str) -> int:
     )
 
 
-def retry(jobs: Jobs) -> int:
+def retry(jobs: Jobs, bulk_action: int | None = None) -> int:
     """failed or cancelled -> waiting, due now, in its next attempt, with a full budget of retries.
+
+    The row keeps the number of the `bulk_action` that did it last.
 
     What was set aside is put back by it: of such a row nothing is taken on that may be what was wrong.
     """
@@ -298,11 +308,13 @@ def retry(jobs: Jobs) -> int:
         worker=None,
         unfit_since=None,
         reason="",
+        cause="",
         set_aside="",
         # What never started would claim its unique key again, which another job may hold by now.
         started_at=models.Case(
             models.When(_WAS_SET_ASIDE, then=Now()), default=Coalesce("started_at", Now())
         ),
+        **({} if bulk_action is None else {"bulk_action": bulk_action}),
     )
 
 

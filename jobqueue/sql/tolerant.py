@@ -77,7 +77,7 @@ def _kinds_of(model: type[models.Model]) -> dict[str, tuple[type, ...]]:
     return found
 
 
-class _AsText(models.Func):
+class AsText(models.Func):
     """A column as text, or on SQLite as its bytes, without looking at what it means."""
 
     output_field = models.TextField()
@@ -87,9 +87,16 @@ class _AsText(models.Func):
         return self.as_sql(compiler, connection, template="CAST(%(expressions)s AS BLOB)", **context)
 
 
+def as_text(value: object) -> str:
+    """What `AsText` gave, or any column: as far as it is text."""
+    return (
+        bytes(value).decode("utf-8", "replace") if isinstance(value, bytes | memoryview) else str(value or "")
+    )
+
+
 def _read_as_texts(queryset: Any) -> list[models.Model]:
     fields = queryset.model._meta.concrete_fields
-    columns = {f"text_of_{field.attname}": _AsText(models.F(field.attname)) for field in fields}
+    columns = {f"text_of_{field.attname}": AsText(models.F(field.attname)) for field in fields}
     rows = queryset._chain().values_list(*columns.values())
     return [_instance(queryset.model, fields, row, queryset.db) for row in rows]
 

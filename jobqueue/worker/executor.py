@@ -20,6 +20,7 @@ from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.worker import children, loops, processes
 from jobqueue.worker.board import Slot
+from jobqueue.worker.bulk_walker import BulkWalker
 from jobqueue.worker.claim_loop import ClaimLoop
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.cores import Affinity
@@ -58,6 +59,7 @@ class Executor:
         self._in_hand = InHand(self.id, self.slot.running)
         self._teller = Teller()
         self._relay = Relay(self.id.hex, self._teller)
+        self._bulk_walker = BulkWalker(self.id, self._relay.have_leader_look)
         self._loops: list[Loop] = []
         self._threads = JobThreads(
             options.threads,
@@ -126,6 +128,8 @@ class Executor:
             Loop("rescue", loops.rescuer(self.options.queues, _neighbours_of(worker, self.options))),
             Loop("queue decisions", self._read_decisions),
         ]
+        if self.options.reconciles:  # one executor of each worker
+            self._loops.append(Loop("bulk actions", self._bulk_walker.look))
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
             self._loops.append(Loop("reconcile", loops.reconcile(), pause_after_error=30.0))
         self._threads.start()
@@ -228,6 +232,7 @@ class Executor:
             for loop in self._loops:
                 loop.stop()
             self._relay.give_up_the_lead()
+            self._bulk_walker.give_up()
             for using in databases():
                 Worker.objects.using(using).filter(pk=self.id).delete()
         except OUTAGES as error:

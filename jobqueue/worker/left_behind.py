@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from jobqueue.broker import lead, registries, server
 from jobqueue.delivery import rescue
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.models import Job, Worker
+from jobqueue.models import Job, Worker, bulk
 from jobqueue.sql.databases import OUTAGES, databases
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.in_hand import hand_back
@@ -33,6 +33,7 @@ def bring_back(executor_id: uuid.UUID, who: str, code: int, started: Sequence[in
         for using in databases():
             jobs = Job.objects.using(using).held_by(executor_id)
             hand_back([Claim(job, using) for job in jobs], executor_id)
+            bulk.give_up(executor_id, using)
         _forget(executor_id)
     except OUTAGES as error:
         _leave_to_the_rescue(error)

@@ -54,6 +54,8 @@ class Outcome:
     counts: bool = True
     exception: BaseException | None = None
     """What the processor raised."""
+    cause: str = ""
+    """Of a failed one: what its failure is grouped by; empty if the reason tells."""
     is_outage: bool = False
     """Whether a database was away: how long the job waits is decided when this is written down."""
     is_settled: bool = field(default=False, compare=False)

@@ -16,6 +16,7 @@ from jobqueue.delivery import failures
 from jobqueue.exceptions import DatabaseUnavailable, RetryLater
 from jobqueue.jobs import running
 from jobqueue.models import OUTAGE_PREFIX, SKIPPED_PREFIX, Job
+from jobqueue.models.cause_names import cause_of
 from jobqueue.registry import Skipped, delay_after, get_processor
 from jobqueue.sql.outages import is_outage
 from jobqueue.sql.texts import clean
@@ -111,7 +112,8 @@ def failed_outcome(claimed: Claim, error: BaseException, seconds: float) -> Outc
     else:
         failures.log_retry(job, reason, delay)
     status = OutcomeStatus.FAILED if delay is None else OutcomeStatus.RETRIED
-    return Outcome(job, claimed.using, status, seconds, reason, delay, failure, exception=error)
+    cause = cause_of(error) if delay is None else ""
+    return Outcome(job, claimed.using, status, seconds, reason, delay, failure, exception=error, cause=cause)
 
 
 def _failure_of(error: BaseException) -> Failure:

@@ -15,6 +15,7 @@ from django.db import connections
 
 from jobqueue.delivery import failures
 from jobqueue.exceptions import JobQueueError
+from jobqueue.models.cause_names import cause_of_text
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import close_broken_connections, databases
 from jobqueue.worker import forks, settling
@@ -185,7 +186,14 @@ def _refused(outcome: Outcome, error: Exception) -> Outcome:
     text = f"its outcome was refused by the database: {type(error).__name__}"
     failures.log_end(outcome.job, text, JobQueueError(text))
     reason = f"{_REFUSED} ({outcome.status}) was refused by the database: {error}"
-    return replace(outcome, status=OutcomeStatus.FAILED, reason=reason, delay=None, failure=None)
+    return replace(
+        outcome,
+        status=OutcomeStatus.FAILED,
+        reason=reason,
+        delay=None,
+        failure=None,
+        cause=cause_of_text(text),
+    )
 
 
 def _is_refused_already(outcome: Outcome) -> bool:

@@ -162,7 +162,9 @@ def _settle_failure(outcome: Outcome, using: str, identity: Identity) -> bool:
     failures = job.failures + (1 if outcome.failure and outcome.counts else 0)
     reason = clean(outcome.reason, 498)
     if outcome.status == OutcomeStatus.FAILED:
-        changed = transitions.fail(jobs_in(using), job, identity.id, failures=failures, reason=reason)
+        changed = transitions.fail(
+            jobs_in(using), job, identity.id, failures=failures, reason=reason, cause=outcome.cause
+        )
     else:
         delay = outcome.delay or timedelta(0)
         changed = transitions.run_again(

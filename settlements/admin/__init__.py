@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin import sends_emails
 from settlements.admin import (
     address_pages,
+    concerns,
     delivery_pages,
     discrepancy_pages,
     payment_pages,
@@ -13,7 +14,14 @@ from settlements.admin import (
 )
 from settlements.admin.user_page import show_barred_addresses_of_users
 
-__all__ = ["address_pages", "delivery_pages", "discrepancy_pages", "payment_pages", "settlement_pages"]
+__all__ = [
+    "address_pages",
+    "concerns",
+    "delivery_pages",
+    "discrepancy_pages",
+    "payment_pages",
+    "settlement_pages",
+]
 
 admin.site.site_header = "SpendSync"
 admin.site.site_title = "SpendSync"

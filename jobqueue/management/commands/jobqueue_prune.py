@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from jobqueue.conf import get_settings
-from jobqueue.models import Job
+from jobqueue.models import BulkAction, Job
 from jobqueue.sql.databases import databases
 
 _BATCH = 1000
@@ -19,7 +19,7 @@ _BATCH = 1000
 class Command(BaseCommand):
     """Deletes completed and cancelled jobs after KEEP_COMPLETED, failed ones after KEEP_FAILED.
 
-    What was set aside is never deleted.
+    What was set aside is never deleted. Bulk actions that have ended go with the jobs that they changed.
     """
 
     help = __doc__
@@ -44,6 +44,7 @@ class Command(BaseCommand):
                     state__in=[Job.State.COMPLETED, Job.State.CANCELLED], finished_at__lt=Now() - done
                 )
             )
+            BulkAction.objects.using(using).filter(ended_at__lt=Now() - max(done, failed)).delete()
             total += _delete(
                 rows.filter(state=Job.State.FAILED, set_aside="", finished_at__lt=Now() - failed)
             )

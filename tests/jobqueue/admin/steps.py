@@ -16,6 +16,7 @@ from jobqueue.sql.clock import database_now
 
 JOBS = "/admin/jobqueue/job/"
 FAILED = "/admin/jobqueue/failedjob/"
+CAUSES = "/admin/jobqueue/cause/"
 STUCK = "/admin/jobqueue/stuckjob/"
 QUEUES = "/admin/jobqueue/queue/"
 COUNTS = "/admin/jobqueue/queue/counts/"

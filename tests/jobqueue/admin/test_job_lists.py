@@ -213,7 +213,7 @@ def test_no_list_asks_for_the_distinct_values_of_a_column(admin_client: Client) 
 def test_the_failures_are_grouped_once_for_a_page(admin_client: Client) -> None:
     make_job("failed")
     statements = _statements(admin_client, FAILED, {})
-    assert len([sql for sql in statements if "GROUP BY" in sql and "last_error" in sql]) == 1
+    assert len([sql for sql in statements if "GROUP BY" in sql and '"cause"' in sql]) == 1
 
 
 PAGES_WITH_FEW_ROWS: list[tuple[str, dict[str, str]]] = [
@@ -232,6 +232,7 @@ if connection.vendor == "sqlite":
         (FAILED, {}),
         (FAILED, {"queue": "email"}),
         (FAILED, {"error": "ConnectionError"}),
+        (FAILED, {"cause": "ConnectionError"}),
     ]
 
 

@@ -10,6 +10,7 @@ from django.urls import Resolver404, resolve
 
 from jobqueue.models import Job, Queue
 from tests.jobqueue.admin.steps import (
+    CAUSES,
     COUNTS,
     FAILED,
     JOBS,
@@ -29,6 +30,7 @@ PAGES = {
     JOBS: "view_job",
     FAILED: "view_job",
     STUCK: "view_job",
+    CAUSES: "view_job",
     QUEUES: "view_queue",
     COUNTS: "view_queue",
     WORKERS: "view_worker",
@@ -103,7 +105,7 @@ def test_who_may_only_look_is_offered_nothing(url: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["add/", "1/delete/"])
-@pytest.mark.parametrize("url", [JOBS, FAILED, STUCK, QUEUES, WORKERS])
+@pytest.mark.parametrize("url", [JOBS, FAILED, STUCK, CAUSES, QUEUES, WORKERS])
 def test_nobody_adds_anything_by_hand_nor_deletes_past_the_actions(
     admin_client: Client, url: str, page: str
 ) -> None:

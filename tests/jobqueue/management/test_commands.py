@@ -13,11 +13,12 @@ from django.conf import LazySettings
 from django.core.management import call_command, get_commands
 from django.core.management.base import CommandError
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from jobqueue import registry
 from jobqueue.jobs import enqueue
 from jobqueue.management.commands import jobqueue_prune
-from jobqueue.models import Attempt, Job
+from jobqueue.models import Attempt, BulkAction, Job
 from jobqueue.registry import reconciler
 from tests.jobqueue.processors_for_tests import SUCCEED
 
@@ -245,3 +246,16 @@ def test_help_names_our_options_and_django_rqs(capsys: Any) -> None:
 
     for option in ("--threads", "--processes", "--shutdown-timeout", "--burst", "--name", "--max-jobs"):
         assert option in text
+
+
+@in_databases
+def test_prune_drops_bulk_actions_that_ended_as_long_ago_as_jobs_are_kept() -> None:
+    rows: dict[str, Any] = {"verb": "retry", "highest_id": 1, "expected": 1}
+    long_ago = timezone.now() - timedelta(days=400)
+    kept = [
+        BulkAction.objects.create(key="open", asked_at=long_ago, **rows),
+        BulkAction.objects.create(key="new", ended_at=timezone.now(), **rows),
+    ]
+    BulkAction.objects.create(key="old", ended_at=long_ago, **rows)
+    _call("jobqueue_prune")
+    assert set(BulkAction.objects.all()) == set(kept)

@@ -1,0 +1,223 @@
+"""Bulk actions: a list of them, and the page of each with its progress and the button that stops it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db.models.functions import Now
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin import bulk_start
+from jobqueue.admin.audit import log_change
+from jobqueue.admin.verbs import VERBS
+from jobqueue.admin.words import NOTHING, absolute, badge, span, time_tag
+from jobqueue.conf import get_settings
+from jobqueue.models import BulkAction, Job, Selection, Worker, bulk
+from jobqueue.sql.clock import about_now, database_now
+
+if TYPE_CHECKING:
+    BulkModelAdmin = admin.ModelAdmin[BulkAction]
+else:
+    BulkModelAdmin = admin.ModelAdmin
+
+REFRESH_SECONDS = 1
+
+
+def is_a_worker_alive(using: str) -> bool:
+    """Whether somebody would walk a bulk action."""
+    silent_since = Now() - timedelta(seconds=get_settings().worker_silence)
+    return Worker.objects.using(using).filter(heartbeat_at__gte=silent_since).exists()
+
+
+@admin.register(BulkAction)
+class BulkActionAdmin(BulkModelAdmin):
+    """What was asked for in bulk, who asked, how far it is."""
+
+    list_display = ("what", "state", "progress", "which", "asked_by", "asked", "reason")
+    list_display_links = ("what",)
+    sortable_by = ()
+    actions = None
+    show_full_result_count = False
+
+    class Media:
+        css = {"all": ["jobqueue/admin.css"]}
+        js = ["jobqueue/regions.js"]
+
+    # Who may --------------------------------------------------------------------------------------
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """They are begun where the jobs are."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nothing is edited."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """They are part of the history, until `jobqueue_prune` drops them."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may see jobs."""
+        return request.user.has_perm("jobqueue.view_job")
+
+    # Pages ----------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        """The pages, and where actions are begun and stopped."""
+        view = self.admin_site.admin_view
+        return [
+            path("start/", view(self.start_view), name="jobqueue_bulkaction_start"),
+            path("<int:number>/stop/", view(self.stop_view), name="jobqueue_bulkaction_stop"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list of them, the latest first."""
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def start_view(self, request: HttpRequest) -> HttpResponse:
+        """Begin an action on the failed jobs that the words of a form mean."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        verb = bulk_start.verb_of(request.POST.get("verb", ""))
+        if verb is None:
+            raise BadRequest(f"a bulk action is one of {', '.join(BulkAction.Verb.values)}")
+        words = {name: request.POST[name] for name in bulk_start.WORDS if request.POST.get(name)}
+        planned = bulk_start.plan(
+            verb, words, request.POST.get("newest", ""), request.POST.get("shown_at", "")
+        )
+        at_once = request.POST.get("shown") == str(planned.number)
+        return bulk_start.begin(self, request, planned, at_once=at_once)
+
+    def stop_view(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Let an action end after its batch."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        action = BulkAction.objects.filter(pk=number).first()
+        if action is None:
+            raise Http404
+        if not self._may_stop(request, action):
+            raise PermissionDenied
+        if bulk.stop(action, request.user.get_username(), Job.objects.db):
+            action.refresh_from_db()
+            log_change(request, action, f"Stop: {action.changed} of {action.expected} jobs were changed")
+            self.message_user(request, gettext("It is stopped."), messages.SUCCESS)
+        else:
+            self.message_user(request, gettext("It had ended already."), messages.WARNING)
+        return HttpResponseRedirect(reverse("admin:jobqueue_bulkaction_change", args=[number]))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """How far it is."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        is_number = object_id.isascii() and object_id.isdecimal() and len(object_id) < 19
+        action = BulkAction.objects.filter(pk=object_id).first() if is_number else None
+        if action is None:
+            raise Http404
+        now = database_now(Job.objects.db)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{VERBS[action.verb].label} #{action.pk}",
+            "opts": self.opts,
+            "media": self.media,
+            "action": action,
+            "badge": self.state(action),
+            "which": self.which(action),
+            "asked": absolute(action.asked_at),
+            "sentence": _sentence(action, now),
+            "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
+            "may_stop": action.is_open and self._may_stop(request, action),
+            "done": action.changed,
+            "of": max(action.expected, action.changed, 1),
+            "seconds": REFRESH_SECONDS,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/jobqueue/bulk_action.html", context)
+
+    def _may_stop(self, request: HttpRequest, action: BulkAction) -> bool:
+        verb = VERBS.get(action.verb)
+        return verb is not None and request.user.has_perm(f"jobqueue.{verb.permission}_job")
+
+    # Columns --------------------------------------------------------------------------------------
+
+    @admin.display(description=_("bulk action"))
+    def what(self, action: BulkAction) -> str:
+        """Verb and number."""
+        return str(action)
+
+    @admin.display(description=_("state"))
+    def state(self, action: BulkAction) -> SafeString:
+        """Where it is on its way."""
+        if action.ended_at is None:
+            return (
+                badge("active", gettext("under way"))
+                if action.began_at
+                else badge("waiting", gettext("waits"))
+            )
+        return (
+            badge("cancelled", gettext("stopped"))
+            if action.stopped_by
+            else badge("completed", gettext("done"))
+        )
+
+    @admin.display(description=_("jobs"))
+    def progress(self, action: BulkAction) -> str:
+        """How many are done, of how many."""
+        return f"{action.changed:,} / {action.expected:,}"
+
+    @admin.display(description=_("which jobs"))
+    def which(self, action: BulkAction) -> str:
+        """Which jobs were meant."""
+        try:
+            return bulk_start.in_words(Selection.from_json(action.selection))
+        except (TypeError, ValueError):
+            return NOTHING
+
+    @admin.display(description=_("asked for"))
+    def asked(self, action: BulkAction) -> SafeString | str:
+        """When it was asked for."""
+        return time_tag(action.asked_at, about_now())
+
+
+def _sentence(action: BulkAction, now: datetime) -> str:
+    """How far it is, how fast, and how it ended."""
+    done = gettext("%(done)s of %(all)s jobs") % {
+        "done": f"{action.changed:,}",
+        "all": f"{action.expected:,}",
+    }
+    if action.began_at is None:
+        return (
+            done
+            if action.is_open
+            else gettext("Stopped by %(who)s before it began.") % {"who": action.stopped_by}
+        )
+    length = (action.ended_at or now) - action.began_at
+    rate = action.changed / max(length.total_seconds(), 0.1)
+    parts = [done, gettext("%(rate)s a second") % {"rate": f"{rate:,.0f}"}, span(length)]
+    if action.stopped_by:
+        parts.append(gettext("stopped by %(who)s") % {"who": action.stopped_by})
+    elif action.is_open and rate and action.expected > action.changed:
+        left = timedelta(seconds=(action.expected - action.changed) / rate)
+        parts.append(gettext("about %(time)s to go") % {"time": span(left)})
+    return ", ".join(parts)

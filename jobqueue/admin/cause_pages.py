@@ -1,0 +1,223 @@
+"""Failures by cause: all of them, filtered by when and where, with what can be done about each cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.conf import settings as django_settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin.audit import log_change
+from jobqueue.admin.concerns import Sum, concerns_of, is_anybody_asked
+from jobqueue.admin.failing_times import AGE, AGES, FROM, TO
+from jobqueue.admin.failures import Question, question
+from jobqueue.admin.shown_causes import ShownCause
+from jobqueue.models import UNKNOWN_CAUSE, Cause, Job
+from jobqueue.models.cause_names import LONGEST_CAUSE
+from jobqueue.models.failures import FailuresByCause, by_cause, subjects_by_cause
+from jobqueue.registry import all_processors
+from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.sql.clock import database_now
+
+if TYPE_CHECKING:
+    CauseModelAdmin = admin.ModelAdmin[Cause]
+else:
+    CauseModelAdmin = admin.ModelAdmin
+
+ASKED = (AGE, FROM, TO, "queue", "processor")
+_OFFERED_AGES = ("quarter", "hour", "two_hours", "day")
+# Of more failed jobs it is told where an action on one cause is confirmed.
+_MOST_CONCERNED = 5_000
+_MUTE, _UNMUTE = "mute", "unmute"
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One choice of a filter: a link, or what is chosen."""
+
+    label: Any
+    query: str
+    is_chosen: bool
+
+
+@admin.register(Cause)
+class CauseAdmin(CauseModelAdmin):
+    """All failures by cause; there are no pages of single causes."""
+
+    class Media:
+        css = {"all": ["jobqueue/admin.css"]}
+
+    # Who may -------------------------------------------------------------------------------------
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Causes come from failures."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nothing is edited."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A muted cause is unmuted, not deleted."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may see jobs."""
+        return request.user.has_perm("jobqueue.view_job")
+
+    # The page ------------------------------------------------------------------------------------
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The causes; with POST one of them is muted, or not any more."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._mute(request)
+        asked = {name: request.GET[name] for name in ASKED if request.GET.get(name)}
+        context = {
+            **self.admin_site.each_context(request),
+            "title": capfirst(self.opts.verbose_name_plural),
+            "opts": self.opts,
+            "media": self.media,
+            **_choices(asked),
+            **_found(question(asked), asked, request),
+            "may_retry": request.user.has_perm("jobqueue.retry_job"),
+            "may_discard": request.user.has_perm("jobqueue.delete_job"),
+            "may_mute": request.user.has_perm("jobqueue.mute_cause"),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/jobqueue/causes.html", context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Back to the list."""
+        return HttpResponseRedirect("../../")
+
+    def _mute(self, request: HttpRequest) -> HttpResponse:
+        if not request.user.has_perm("jobqueue.mute_cause"):
+            raise PermissionDenied
+        name = request.POST.get("cause", "")
+        is_to_be = request.POST.get("action") == _MUTE
+        if not 0 < len(name) <= LONGEST_CAUSE or name == UNKNOWN_CAUSE:
+            self.message_user(request, gettext("No cause was chosen."), messages.WARNING)
+        elif request.POST.get("action") not in (_MUTE, _UNMUTE):
+            self.message_user(request, gettext("A cause can be muted or unmuted."), messages.WARNING)
+        elif _set_muted(name, is_to_be, request):
+            done = gettext("%(cause)s is muted.") if is_to_be else gettext("%(cause)s is not muted any more.")
+            self.message_user(request, done % {"cause": name}, messages.SUCCESS)
+        else:
+            self.message_user(request, gettext("Nothing was changed: that was so already."), messages.WARNING)
+        return HttpResponseRedirect(request.get_full_path())
+
+
+def _set_muted(name: str, is_to_be: bool, request: HttpRequest) -> bool:
+    """Mute a cause, or end that; with an entry in the audit. False if it was so already."""
+    cause, _is_new = Cause.objects.get_or_create(name=name)
+    rows = Cause.objects.filter(pk=name, muted_at__isnull=is_to_be)
+    values = (database_now(rows.db), request.user.get_username()[:200]) if is_to_be else (None, "")
+    if not rows.update(muted_at=values[0], muted_by=values[1]):
+        return False
+    log_change(
+        request, cause, "Mute: its failures do not count" if is_to_be else "Unmute: its failures count"
+    )
+    return True
+
+
+# What is asked and found ------------------------------------------------------------------------------
+
+
+def _found(asked_for: Question, asked: dict[str, str], request: HttpRequest) -> dict[str, Any]:
+    if asked_for.problem:
+        return {"problem": asked_for.problem, "causes": [], "muted": [], "others": 0}
+    found = by_cause(asked_for.jobs)
+    causes, muted = _shown(found, asked, _concerned(asked_for, found, request))
+    total = sum(cause.number for cause in causes) + found.others
+    newest = asked_for.jobs.order_by("-pk").values_list("pk", flat=True).first()
+    return {
+        "causes": causes,
+        "muted": muted,
+        "others": found.others,
+        "total": total,
+        "shown_total": f"{total:,}",
+        "newest": newest or 0,
+        "shown_at": database_now(Job.objects.db).isoformat(),
+    }
+
+
+def _concerned(asked_for: Question, found: FailuresByCause, request: HttpRequest) -> dict[str, str]:
+    """Whom the failures of each cause are about, and what it is worth, unless they are too many."""
+    number = sum(group.jobs for group in found.groups) + found.others
+    if number > _MOST_CONCERNED or not is_anybody_asked():
+        return {}
+    try:
+        subjects = subjects_by_cause(asked_for.jobs, _MOST_CONCERNED)
+    except Exception as error:  # a row may hold a subject that is no text
+        if not may_be_of_a_row(error):
+            raise
+        return {}
+    known = concerns_of(set().union(*subjects.values()), request)
+    return {
+        cause: Sum.of(known[subject] for subject in some if subject in known).in_words()
+        for cause, some in subjects.items()
+    }
+
+
+def _shown(
+    found: FailuresByCause, asked: dict[str, str], concerned: dict[str, str]
+) -> tuple[list[ShownCause], list[ShownCause]]:
+    """The causes, and apart from them those that are muted."""
+    now = database_now(Job.objects.db)
+    muted_by = dict(Cause.objects.filter(muted_at__isnull=False).values_list("name", "muted_by"))
+    shown = [
+        ShownCause(
+            group,
+            now,
+            asked,
+            muted_by.get(group.cause, ""),
+            group.cause in muted_by,
+            concerned.get(group.cause, ""),
+        )
+        for group in found.groups
+    ]
+    return [cause for cause in shown if not cause.is_muted], [cause for cause in shown if cause.is_muted]
+
+
+def _choices(asked: dict[str, str]) -> dict[str, Any]:
+    """The filters, with what is chosen in them."""
+    ages = [("", _("All"))] + [(age, AGES[age][0]) for age in _OFFERED_AGES]
+    times = (AGE, FROM, TO)
+    is_range = bool(asked.get(FROM) or asked.get(TO))
+    others = {name: text for name, text in asked.items() if name not in times}
+    return {
+        "asked": asked,
+        "ages": [
+            Chip(
+                label,
+                urlencode({**others, AGE: age} if age else others),
+                asked.get(AGE, "") == age and not (is_range and not age),
+            )
+            for age, label in ages
+        ],
+        "queues": _and_chosen(list(django_settings.RQ_QUEUES), asked.get("queue", "")),
+        "processors": _and_chosen([entry.name for entry in all_processors()], asked.get("processor", "")),
+        "is_range": is_range,
+    }
+
+
+def _and_chosen(names: list[str], chosen: str) -> list[str]:
+    return names if not chosen or chosen in names else [*names, chosen]

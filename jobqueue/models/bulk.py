@@ -1,0 +1,202 @@
+"""A bulk action: one verb for very many jobs, walked in the background by one worker at a time.
+
+Which jobs are meant is frozen when it is asked for: a selection, the highest id, and the moment. A job that
+fails once more after that moment is not meant, so no action takes a job twice, nor do two that were asked
+for at once. The walk goes by id; its position is written in the transaction that changes the jobs, so whoever
+ends, and wherever, the next one goes on behind the last job that was changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import IntegrityError, models
+from django.db.models.functions import Coalesce, Now
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.models.job import Job, jobs_in
+from jobqueue.models.querysets import JobQuerySet
+from jobqueue.models.selection import Selection
+from jobqueue.models.written import TolerantManager
+from jobqueue.sql.writing import writing
+
+BATCH = 500
+"""Jobs that are changed in one transaction."""
+LEASE = timedelta(seconds=10)
+"""For so long after a batch nobody else walks the action; who leaves in order gives it up at once."""
+_BEFORE_THE_FIRST = -(2**63)
+
+
+class BulkAction(models.Model):
+    """One verb for all jobs of a selection. `changed` of the `expected` jobs have been changed so far."""
+
+    class Verb(models.TextChoices):
+        RETRY = "retry", _("retry")
+        DELETE = "delete", _("discard")
+
+    id = models.BigAutoField(primary_key=True)
+    verb = models.CharField(_("verb"), max_length=20, choices=Verb.choices)
+    selection = models.JSONField(_("selection"), default=dict)
+    # What was asked for, in the words of the operator: while one is under way the same is not begun again.
+    key = models.CharField(_("key"), max_length=64)
+    highest_id = models.BigIntegerField(_("highest id"))
+    position = models.BigIntegerField(_("position"), default=_BEFORE_THE_FIRST)
+    expected = models.PositiveIntegerField(_("expected"))
+    changed = models.PositiveIntegerField(_("changed"), default=0)
+    per_second = models.PositiveIntegerField(_("at most so many a second"), null=True, blank=True)
+    reason = models.CharField(_("reason"), max_length=500, default="", blank=True)
+    asked_by = models.CharField(_("asked for by"), max_length=200, default="", blank=True)
+    asked_at = models.DateTimeField(_("asked for"), db_default=Now())
+    began_at = models.DateTimeField(_("began"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    stopped_by = models.CharField(_("stopped by"), max_length=200, default="", blank=True)
+    holder = models.UUIDField(_("walked by"), null=True, blank=True)
+    held_until = models.DateTimeField(_("held until"), null=True, blank=True)
+
+    objects = TolerantManager()
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ()
+        verbose_name = _("bulk action")
+        verbose_name_plural = _("bulk actions")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key"], condition=models.Q(ended_at__isnull=True), name="jobqueue_bulkaction_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_verb_display()} #{self.pk}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is, or may be, something left to do."""
+        return self.ended_at is None
+
+    def jobs(self, using: str) -> JobQuerySet:
+        """The jobs that are meant and have not been changed yet."""
+        chosen = Selection.from_json(self.selection).of(jobs_in(using).all())
+        # What ended after this was asked for was not meant by it.
+        ended_before = models.Q(finished_at__isnull=True) | models.Q(finished_at__lte=self.asked_at)
+        return chosen.filter(ended_before, pk__gt=self.position, pk__lte=self.highest_id)
+
+
+_APPLY: Mapping[str, Callable[[JobQuerySet, int], int]] = {
+    BulkAction.Verb.RETRY: lambda jobs, number: jobs.retry_all(bulk_action=number),
+    BulkAction.Verb.DELETE: lambda jobs, _number: jobs.delete_all(),
+}
+
+
+# Asked for, and stopped, by people -----------------------------------------------------------------
+
+
+def key_of(verb: str, words: Mapping[str, str]) -> str:
+    """The key of an action: the same for two operators who ask for the same in the same words."""
+    asked = json.dumps([verb, sorted((name, text) for name, text in words.items() if text)])
+    return hashlib.sha256(asked.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def ask(action: BulkAction, using: str) -> tuple[BulkAction, bool]:
+    """Write it down, so that a worker begins; or the one that is under way already. Whether it is new."""
+    try:
+        with writing(using):
+            action.save(using=using, force_insert=True)
+            action.refresh_from_db(using=using)
+        return action, True
+    except IntegrityError:
+        under_way = open_actions(using).filter(key=action.key).first()
+        if under_way is None:
+            raise
+        return under_way, False
+
+
+def stop(action: BulkAction, who: str, using: str) -> bool:
+    """Let it end after the batch that is under way. False if it had ended already."""
+    with writing(using):
+        rows = open_actions(using).filter(pk=action.pk)
+        return bool(rows.update(ended_at=Now(), stopped_by=who[:200] or "?", holder=None, held_until=None))
+
+
+# Walked by workers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became of a batch."""
+
+    changed: int
+    is_ours: bool
+    """Whether the action is still walked by whom it was: nobody else took it, and it was not stopped."""
+
+
+def open_actions(using: str) -> models.QuerySet[BulkAction]:
+    """The actions that have not ended, the first that was asked for first."""
+    return BulkAction.objects.using(using).filter(ended_at__isnull=True).order_by("pk")
+
+
+def take(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
+    """Take or keep the right to walk it, for LEASE by the database's clock. Whether it was got."""
+    is_free = models.Q(holder__isnull=True) | models.Q(holder=holder) | models.Q(held_until__lt=Now())
+    rows = open_actions(using).filter(is_free, pk=action.pk)
+    return bool(rows.update(holder=holder, held_until=Now() + LEASE, began_at=Coalesce("began_at", Now())))
+
+
+def give_up(holder: uuid.UUID, using: str) -> None:
+    """Let others walk at once what this one walked."""
+    open_actions(using).filter(holder=holder).update(holder=None, held_until=None)
+
+
+def next_ids(action: BulkAction, most: int, using: str) -> list[int]:
+    """The ids of the next jobs that are meant, in their order."""
+    return list(action.jobs(using).order_by("pk").values_list("pk", flat=True)[:most])
+
+
+def change(action: BulkAction, ids: Sequence[int], holder: uuid.UUID, using: str) -> Step:
+    """Change those of these jobs that are still meant, and note how far that was, in one transaction."""
+    with writing(using):
+        current = _locked(action, holder, using)
+        if current is None:
+            return Step(0, is_ours=False)
+        meant = current.jobs(using).filter(pk__in=ids).select_for_update().order_by("pk")
+        chosen = list(meant.values_list("pk", flat=True))
+        changed = _APPLY[current.verb](jobs_in(using).filter(pk__in=chosen), current.pk) if chosen else 0
+        _move_to(current, ids[-1], changed, using)
+        return Step(changed, is_ours=True)
+
+
+def pass_over(action: BulkAction, job_id: int, holder: uuid.UUID, using: str) -> None:
+    """Leave out a job that cannot be changed."""
+    with writing(using):
+        current = _locked(action, holder, using)
+        if current is not None:
+            _move_to(current, job_id, 0, using)
+
+
+def finish(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
+    """Note that nothing is left. False if somebody else walks it, or it was stopped."""
+    rows = open_actions(using).filter(pk=action.pk, holder=holder)
+    return bool(rows.update(ended_at=Now(), holder=None, held_until=None))
+
+
+def _locked(action: BulkAction, holder: uuid.UUID, using: str) -> BulkAction | None:
+    """The row as it is, kept from changing, if this one walks it."""
+    return open_actions(using).select_for_update().filter(pk=action.pk, holder=holder).first()
+
+
+def _move_to(current: BulkAction, job_id: int, changed: int, using: str) -> None:
+    BulkAction.objects.using(using).filter(pk=current.pk).update(
+        position=max(job_id, current.position),
+        changed=models.F("changed") + changed,
+        held_until=Now() + LEASE,
+    )
+
+
+def of_job(job: Job, using: str) -> BulkAction | None:
+    """The bulk action that last changed this job, while its row is kept."""
+    return BulkAction.objects.using(using).filter(pk=job.bulk_action).first() if job.bulk_action else None

@@ -1,0 +1,131 @@
+"""Walks bulk actions, beside the relay and the rescue: it waits for no queue and for no pause.
+
+Of all workers one walks an action at a time, by a lease on its row; several actions take turns. What walks
+looks after failures of older workers too, which have no cause yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jobqueue.models import BulkAction, Selection, bulk, failures
+from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.sql.databases import databases, for_each_database
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY = 1.0
+_NAME_CAUSES_EVERY = 5.0
+# Ids that are read at once: the walk by id reads what lies between, which is worth it for many.
+_READ_AHEAD = 10_000
+_UNREADABLE = "(its selection cannot be read)"
+
+
+@dataclass
+class _Walk:
+    """What this process knows of an action that it walks: the ids that are next, and when it may go on."""
+
+    batches: deque[list[int]] = field(default_factory=deque)
+    not_before: float = 0.0
+
+
+class BulkWalker:
+    """Changes the jobs of bulk actions, a batch of each at a time, whenever `look` is called."""
+
+    def __init__(self, holder: uuid.UUID, retried: Callable[[], None]) -> None:
+        """`holder` is the worker that walks; `retried` is called where jobs have become due."""
+        self._holder, self._retried = holder, retried
+        self._walks: dict[tuple[str, int], _Walk] = {}
+        self._pause = _LOOK_EVERY
+        self._next_naming = 0.0
+
+    def look(self) -> float:
+        """Change a batch of each action that this one may walk. Returns the seconds until the next look."""
+        self._pause = _LOOK_EVERY
+        names = time.monotonic() >= self._next_naming
+        if names:
+            self._next_naming = time.monotonic() + _NAME_CAUSES_EVERY
+
+        def look_into(using: str) -> None:
+            self._walk_all(using)
+            if names and failures.name_causes(using) == failures.NAMED_AT_ONCE:
+                self._next_naming = 0.0
+
+        for_each_database(look_into)
+        return self._pause
+
+    def give_up(self) -> None:
+        """Let others go on at once."""
+        for using in databases():
+            bulk.give_up(self._holder, using)
+
+    def _walk_all(self, using: str) -> None:
+        actions = list(bulk.open_actions(using))
+        known = {(using, action.pk) for action in actions}
+        self._walks = {key: walk for key, walk in self._walks.items() if key in known or key[0] != using}
+        for action in actions:
+            walk = self._walks.setdefault((using, action.pk), _Walk())
+            wait = walk.not_before - time.monotonic()
+            if wait > 0:
+                self._pause = min(self._pause, wait)
+            elif bulk.take(action, self._holder, using):
+                self._one_batch_if_readable(action, walk, using)
+            else:
+                walk.batches.clear()  # by the time it comes back others have changed these
+
+    def _one_batch_if_readable(self, action: BulkAction, walk: _Walk, using: str) -> None:
+        try:
+            Selection.from_json(action.selection)
+        except (
+            AttributeError,
+            TypeError,
+            ValueError,
+        ) as error:  # a row that nobody wrote who uses the models
+            logger.error("bulk action %d is stopped, its selection cannot be read: %s", action.pk, error)
+            bulk.stop(action, _UNREADABLE, using)
+            return
+        self._one_batch(action, walk, using)
+
+    def _one_batch(self, action: BulkAction, walk: _Walk, using: str) -> None:
+        self._pause = 0.0
+        size = min(bulk.BATCH, action.per_second or bulk.BATCH)
+        if not walk.batches:
+            ids = bulk.next_ids(action, _READ_AHEAD, using)
+            walk.batches.extend(ids[start : start + size] for start in range(0, len(ids), size))
+        if not walk.batches:
+            if bulk.finish(action, self._holder, using):
+                logger.info("bulk action %d ended: %d jobs changed", action.pk, action.changed)
+            return
+        ids = walk.batches.popleft()
+        if action.per_second:
+            walk.not_before = time.monotonic() + len(ids) / action.per_second
+        self._change(action, walk, ids, using)
+
+    def _change(self, action: BulkAction, walk: _Walk, ids: list[int], using: str) -> None:
+        try:
+            step = bulk.change(action, ids, self._holder, using)
+        except Exception as error:
+            walk.batches.appendleft(ids)
+            if not may_be_of_a_row(error):
+                raise
+            self._take_apart(action, walk, error, using)
+            return
+        if not step.is_ours:
+            walk.batches.clear()
+        if step.changed:
+            self._retried()
+
+    def _take_apart(self, action: BulkAction, walk: _Walk, error: Exception, using: str) -> None:
+        """A batch that a row keeps from being changed is changed in halves, until that row stands alone."""
+        ids = walk.batches.popleft()
+        if len(ids) > 1:
+            middle = len(ids) // 2
+            walk.batches.extendleft((ids[middle:], ids[:middle]))
+            return
+        logger.warning("bulk action %d leaves job %d out: %s", action.pk, ids[0], type(error).__name__)
+        bulk.pass_over(action, ids[0], self._holder, using)

@@ -1,0 +1,128 @@
+"""The walk of bulk actions in a worker: batches, turns, rates, and rows that cannot be changed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from jobqueue.models import BulkAction, Job, bulk
+from jobqueue.worker import bulk_walker
+from jobqueue.worker.bulk_walker import BulkWalker
+from tests.jobqueue.admin.steps import make_job
+from tests.jobqueue.models.test_bulk import FIRST, SECOND, ask
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+
+def _walker(holder: uuid.UUID = FIRST, retried: Callable[[], None] = lambda: None) -> BulkWalker:
+    return BulkWalker(holder, retried)
+
+
+def _look_until_ended(walker: BulkWalker, action: BulkAction) -> int:
+    """How many looks it took."""
+    for looks in range(1, 100):
+        walker.look()
+        action.refresh_from_db()
+        if not action.is_open:
+            return looks
+    raise AssertionError("it did not end")
+
+
+def test_an_action_is_walked_to_its_end_and_the_relay_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 2)
+    for _ in range(5):
+        make_job("failed")
+    told: list[None] = []
+    action = ask()
+    _look_until_ended(_walker(retried=lambda: told.append(None)), action)
+    assert (action.changed, len(told), Job.objects.due().count()) == (5, 3, 5)
+
+
+def test_what_is_read_ahead_is_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk_walker, "_READ_AHEAD", 2)
+    for _ in range(5):
+        make_job("failed")
+    action = ask()
+    _look_until_ended(_walker(), action)
+    assert action.changed == 5
+
+
+def test_several_actions_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 1)
+    for queue in ("email", "email", "reminders", "reminders"):
+        make_job("failed", queue=queue)
+    actions = [
+        ask(key=queue, selection={"state": "failed", "queue": queue}) for queue in ("email", "reminders")
+    ]
+    _walker().look()
+    assert [BulkAction.objects.get(pk=action.pk).changed for action in actions] == [1, 1]
+
+
+def test_no_more_than_asked_for_are_changed_in_a_second() -> None:
+    for _ in range(5):
+        make_job("failed")
+    action = ask(per_second=2)
+    walker = _walker()
+    walker.look()
+    pause = walker.look()
+    action.refresh_from_db()
+    assert action.changed == 2
+    assert 0 < pause <= 1
+
+
+def test_an_action_that_another_worker_walks_is_left_to_it() -> None:
+    make_job("failed")
+    action = ask()
+    bulk.take(action, SECOND, "default")
+    _walker().look()
+    action.refresh_from_db()
+    assert (action.changed, action.holder) == (0, SECOND)
+
+
+def test_a_walker_that_leaves_gives_up_what_it_holds() -> None:
+    action = ask()
+    bulk.take(action, FIRST, "default")
+    _walker().give_up()
+    assert bulk.take(action, SECOND, "default")
+
+
+def test_a_row_that_cannot_be_changed_is_left_out_and_the_others_are_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = [make_job("failed") for _ in range(5)]
+    change = bulk.change
+
+    def refuses_one(action: BulkAction, ids: list[int], *others: object) -> bulk.Step:
+        if jobs[2].pk in ids:
+            raise ValueError("what stands in this row")
+        return change(action, ids, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bulk, "change", refuses_one)
+    action = ask()
+    _look_until_ended(_walker(), action)
+    assert list(Job.objects.failed()) == [jobs[2]]
+    assert action.changed == 4
+
+
+@pytest.mark.parametrize(
+    "selection", [{"colour": "red"}, ["failed"], 7, {"ended_from": "soon"}, {"ended_to": 7}]
+)
+def test_an_action_that_cannot_be_read_is_stopped_and_holds_up_no_other(selection: object) -> None:
+    make_job("failed")
+    odd, other = ask(key="odd", selection=selection), ask(key="other")
+    _look_until_ended(_walker(), other)
+    odd.refresh_from_db()
+    assert (odd.stopped_by, odd.changed, other.changed) == ("(its selection cannot be read)", 0, 1)
+
+
+def test_an_action_without_jobs_ends() -> None:
+    assert _look_until_ended(_walker(), ask()) == 1
+
+
+def test_failures_of_older_workers_are_given_their_cause() -> None:
+    job = make_job("failed", reason="OSError: no disk 7")
+    _walker().look()
+    job.refresh_from_db()
+    assert job.cause == "OSError: no disk #"

@@ -97,12 +97,12 @@ def _publish_the_first() -> None:
     """Put into Redis what will be claimed and looked for; its lists take no longer if they are longer."""
     from jobqueue.broker import queues
     from jobqueue.conf import get_settings
-    from jobqueue.delivery import outbox
+    from jobqueue.delivery.publishable import message_of
     from jobqueue.models import Job
 
     wanted = BATCH * ROUNDS * (_WARM_UP + _LOOKS) + get_settings().relay_batch * (_WARM_UP + _LOOKS)
     rows = Job.objects.waiting().filter(published_at__isnull=False).order_by("published_at", "id")
-    queues.publish([outbox.message_of(job, "default") for job in rows[:wanted]])
+    queues.publish([message_of(job, "default") for job in rows[:wanted]])
 
 
 # The operations -----------------------------------------------------------------------------------

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.contrib import admin
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -16,8 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin.bounded_search import tell_once
 from jobqueue.admin.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
 from jobqueue.admin.failures import all_by_cause, of_error
-from jobqueue.models import UNKNOWN_CAUSE, Job, JobQuerySet
+from jobqueue.models import UNKNOWN_CAUSE, JobQuerySet
 from jobqueue.registry import all_processors
+from jobqueue.searching import STATES
 
 _MOST_CAUSES = 15
 
@@ -59,19 +58,6 @@ class ProcessorFilter(_ChosenFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The jobs of that processor."""
         return queryset.filter(processor=self.value()) if self.value() else queryset
-
-
-# Waiting and delayed are told apart as the counts do it.
-STATES: dict[str, Callable[[JobQuerySet], JobQuerySet]] = {
-    "waiting": lambda jobs: jobs.waiting().filter(Q(published_at__isnull=False) | Q(run_at__lte=Now())),
-    "delayed": lambda jobs: jobs.delayed().filter(published_at__isnull=True),
-    "active": JobQuerySet.active,
-    "stuck": JobQuerySet.stuck,
-    "failed": JobQuerySet.failed,
-    "completed": lambda jobs: jobs.filter(state=Job.State.COMPLETED),
-    "skipped": JobQuerySet.skipped,
-    "cancelled": lambda jobs: jobs.filter(state=Job.State.CANCELLED),
-}
 
 
 class StateFilter(_ChosenFilter):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from django.core.paginator import Page
+from django.core.paginator import EmptyPage, Page
 from django.db import models
 
-from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator, bounded
+from jobqueue.admin import listing
+from jobqueue.admin.listing import BoundedCount, BoundedPaginator, bounded
 
 
 class SearchedPaginator(BoundedPaginator):
@@ -22,8 +23,7 @@ class SearchedPaginator(BoundedPaginator):
     @cached_property
     def ids(self) -> list[int]:
         """The ids of the first that are found, in their order."""
-        assert isinstance(self.object_list, models.QuerySet)
-        return list(self.object_list.values_list("pk", flat=True)[: COUNT_LIMIT + 1])
+        return self._ids(0, listing.COUNT_LIMIT + 1)
 
     @cached_property
     def count(self) -> BoundedCount:
@@ -31,10 +31,17 @@ class SearchedPaginator(BoundedPaginator):
         return bounded(len(self.ids))
 
     def page(self, number: int | str) -> Page[Any]:
-        """One page, of what is counted."""
+        """One page; one behind what is counted is looked for anew."""
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
-        return Page(self.rows(self.ids[first : first + self.per_page]), number, self)
+        ids = self._ids(first, first + self.per_page) if number > self.num_pages else self.ids[first:]
+        if not ids and number > self.num_pages:
+            raise EmptyPage(f"there is no page {number}")
+        return Page(self.rows(ids[: self.per_page]), number, self)
+
+    def _ids(self, first: int, end: int) -> list[int]:
+        assert isinstance(self.object_list, models.QuerySet)
+        return list(self.object_list.values_list("pk", flat=True)[first:end])
 
     def rows(self, ids: list[int]) -> list[Any]:
         """The rows of these ids that are still there, in this order."""

@@ -14,6 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from jobqueue.admin import listing
 from jobqueue.admin.all_jobs import JobAdmin
 from jobqueue.models import Job
 from jobqueue.searching import conditions
@@ -209,6 +210,18 @@ def test_the_pages_of_a_search_follow_each_other(
     make_job()
     pages = [admin_client.get(JOBS, {"q": "queue:reminders", "p": str(number)}) for number in (1, 2, 3)]
     assert [[job.pk for job in rows_of(page)] for page in pages] == [jobs[:2:-1], jobs[2:0:-1], jobs[:1]]
+
+
+def test_a_page_behind_what_is_counted_shows_its_rows_and_keeps_the_search(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JobAdmin, "list_per_page", 2)
+    monkeypatch.setattr(listing, "COUNT_LIMIT", 4)
+    jobs = [make_job(queue="reminders").pk for _ in range(7)][::-1]
+    make_job()
+    pages = [admin_client.get(JOBS, {"q": "queue:reminders", "p": str(number)}) for number in (2, 3, 4, 9)]
+    found = [[job.pk for job in rows_of(page)] for page in pages]
+    assert found == [jobs[2:4], jobs[4:6], jobs[6:], jobs[2:4]]
 
 
 @pytest.mark.parametrize("url", LISTS)

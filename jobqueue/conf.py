@@ -12,11 +12,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from jobqueue.retry import RetryPolicy, as_policy
-from jobqueue.values import LONGEST, Check, Seconds, WholeNumber, boolean, length_of_time, shown
+from jobqueue.values import LONGEST, SHORTEST_RUN, Check, Seconds, WholeNumber, boolean, length_of_time, shown
 
 # Longer pauses have no use, and above 24 days some systems cannot wait.
 _LONGEST_PAUSE = 1_000_000.0
-_PositiveSeconds = Annotated[float, Seconds(_LONGEST_PAUSE)]
+_DAY, _MINUTE = 86_400.0, 60.0
+# What happens again and again, and how long somebody waits for an answer: neither for ever, nor for no time.
+# With less than a millisecond a process does nothing else, and no answer comes within it.
+_Interval = Annotated[float, Seconds(_DAY, least=0.001)]
+_Patience = Annotated[float, Seconds(10 * _MINUTE, least=0.01)]
 _Megabytes = Annotated[int | None, WholeNumber(1, 1 << 30, or_none=True)]
 
 
@@ -33,7 +37,7 @@ class Settings:
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     """Policy of processors that name none."""
-    timeout: Annotated[float, Seconds(LONGEST.total_seconds())] = 180.0
+    timeout: Annotated[float, Seconds(LONGEST.total_seconds(), least=SHORTEST_RUN)] = 180.0
     """Seconds a job may run when its processor names no limit."""
     timeout_grace: float = 10.0
     """Seconds past its limit after which a job that still runs counts as stuck."""
@@ -51,17 +55,17 @@ class Settings:
     """Megabytes of memory in use from which on it does so; None is never."""
     shutdown_timeout: float = 25.0
     """Seconds running jobs may finish in after SIGTERM; keep it below the orchestrator's grace."""
-    heartbeat_interval: _PositiveSeconds = 5.0
+    heartbeat_interval: _Interval = 5.0
     """Seconds between heartbeats of a worker."""
-    worker_silence: _PositiveSeconds = 20.0
+    worker_silence: Annotated[float, Seconds(3 * _DAY, least=0.001)] = 20.0
     """Seconds without a heartbeat after which a worker counts as gone."""
-    publish_timeout: _PositiveSeconds = 0.04
+    publish_timeout: Annotated[float, Seconds(_MINUTE, least=0.001)] = 0.04
     """Seconds a save may wait for Redis to connect, and again to answer; then the relay publishes."""
     publish_pause: float = 2.0
     """Seconds during which saves do not try Redis again after it failed to answer."""
-    redis_timeout: _PositiveSeconds = 5.0
+    redis_timeout: _Patience = 5.0
     """Seconds the worker waits for one answer from Redis."""
-    relay_interval: _PositiveSeconds = 1.0
+    relay_interval: _Interval = 1.0
     """Longest pause of the relay between two looks for due jobs, in seconds."""
     relay_batch: Annotated[int, WholeNumber(1, 10_000)] = 500
     """Jobs the relay publishes at a time."""
@@ -71,9 +75,9 @@ class Settings:
     """Seconds until a job fails that no worker knows: its processor, or one that takes its payload."""
     outage_retry_for: float = 3600.0
     """Seconds for which a job that meets a database which is away, full or locked waits at no cost."""
-    reconcile_interval: float = 30.0
+    reconcile_interval: Annotated[float, Seconds(_LONGEST_PAUSE, least=0.1, may_be_zero=True)] = 30.0
     """Seconds between two runs of the registered reconcilers inside the workers; 0 switches them off."""
-    health_timeout: _PositiveSeconds = 1.5
+    health_timeout: _Patience = 1.5
     """Seconds `/health/queues` waits for Redis and for the database before it answers DOWN."""
     keep_completed: timedelta = timedelta(days=30)
     """How long `jobqueue_prune` keeps completed and cancelled jobs."""

@@ -31,6 +31,10 @@ class InvalidRetryPolicy(JobQueueError, ValueError):
     """A policy by which no job can be retried."""
 
 
+class DuplicateSource(JobQueueError, ValueError):
+    """Two sources of records claim one name."""
+
+
 class InvalidRule(JobQueueError, ValueError):
     """A rule that cannot fire: `manage.py check` names it, and so does a save of a row that it is for."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from jobqueue.payloads import DEEPEST
+
 HIDDEN: Final = "•••"
 _MASK: Final = "(address)"
-_DEEPEST: Final = 64
-"""Payloads are no deeper; one that is was not written by `enqueue`."""
 
 _WORD: Final = r"""[^\s<>"(),:;\[\]]"""
 _BEGIN: Final = r"""(?<![^\s<>"'(),:;\[\]])[^\s<>"'(),:;\[\]]"""
@@ -29,6 +29,8 @@ _DOMAIN: Final = (
 )
 _ADDRESS: Final = re.compile(_LOCAL + _AT + _DOMAIN, re.IGNORECASE)
 _HAS_AT: Final = re.compile(_AT, re.IGNORECASE)
+AT_SIGNS: Final = ("@", "%40", "%2540", "&#64;", "&#x40;", "&commat;", "\\u0040", "\uff20", "\ufe6b")
+"""How an @ is written, in any case: a text with none of these has no address."""
 
 
 def mask_addresses(text: str, by: str = _MASK) -> str:
@@ -49,7 +51,7 @@ def mask_address(address: str) -> str:
 
 def mask_payload(value: Any, depth: int = 0) -> Any:
     """A payload as it is shown to those who may not read it: its form, and no text or number of it."""
-    if depth > _DEEPEST:
+    if depth > DEEPEST:  # it was not written by `enqueue`
         return "…"
     if isinstance(value, dict):
         return {_mask_key(str(key)): mask_payload(inner, depth + 1) for key, inner in value.items()}

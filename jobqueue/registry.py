@@ -24,7 +24,7 @@ from jobqueue.exceptions import (
     UnknownQueue,
 )
 from jobqueue.retry import RetryPolicy, as_policy
-from jobqueue.values import LONGEST, Check, Seconds, Text, shown
+from jobqueue.values import LONGEST, SHORTEST_RUN, Check, Seconds, Text, shown
 
 logger = logging.getLogger(__name__)
 
@@ -190,6 +190,9 @@ def processor(
     return register
 
 
+_TIME_LIMIT = Seconds(LONGEST.total_seconds(), least=SHORTEST_RUN)
+
+
 def _described(name: Any, queue: Any, retry: Any, timeout: Any, counter: Any) -> Processor:
     """The processor without its function, each argument checked."""
     if callable(name):
@@ -204,7 +207,7 @@ def _described(name: Any, queue: Any, retry: Any, timeout: Any, counter: Any) ->
         _checked(owner, "queue", Text(LONGEST_NAME), queue),
         _no_function,
         None if retry is None else _checked(owner, "retry", as_policy, retry),
-        None if timeout is None else _checked(owner, "timeout", Seconds(LONGEST.total_seconds()), timeout),
+        None if timeout is None else _checked(owner, "timeout", _TIME_LIMIT, timeout),
         None if counter is None else _checked(owner, "counter", _counter, counter),
     )
 

@@ -13,6 +13,8 @@ Check = Callable[[Any], Any]
 
 LONGEST = timedelta(days=36_500)
 """Of every wait and time limit: a hundred years from now is a time that databases and pages can carry."""
+SHORTEST_RUN = 0.001
+"""Seconds of a time limit: with less no job does anything."""
 _LONGEST_SHOWN = 80
 
 
@@ -59,9 +61,14 @@ class WholeNumber:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Checks for seconds, a number or a timedelta: from 0 on or only above it, up to `most`."""
+    """Checks for seconds, a number or a timedelta: from 0 on or only above it, up to `most`.
+
+    What is above 0 must be `least` at least: a shorter pause would only keep a processor busy, and a shorter
+    time-out gives nobody the time to answer.
+    """
 
     most: float
+    least: float = 0.0
     may_be_zero: bool = False
 
     def __call__(self, value: Any) -> Any:
@@ -73,6 +80,9 @@ class Seconds:
                 f"must be a number of seconds {least}, at most {self.most:.0f}, or such a timedelta, "
                 f"not {shown(value)}"
             )
+        if 0 < number < self.least:
+            zero = "0, or " if self.may_be_zero else ""
+            raise ValueError(f"must be {zero}{self.least:g} seconds or more, not {shown(value)}")
         return number
 
 

@@ -210,8 +210,27 @@ def _plain(field_: models.Field[Any, Any], value: Any) -> Any:
 
 
 def _is_stored_differently(field_: models.Field[Any, Any], value: Any) -> bool:
-    """Whether the database makes another value of it: of an expression, or of a third of an amount."""
+    """Whether the database may make another value of it: of an expression, a third of an amount, a tuple."""
     number = getattr(value, "amount", value)
     if isinstance(field_, models.DecimalField) and isinstance(number, Decimal) and number.is_finite():
         return number != round(number, field_.decimal_places or 0)
-    return field_.generated or hasattr(value, "resolve_expression")
+    if isinstance(field_, models.JSONField):
+        return field_.decoder is not None or not _does_json_give_back(value)
+    return isinstance(value, _CONTAINERS) or field_.generated or hasattr(value, "resolve_expression")
+
+
+# What fields for arrays and the like write as they see fit.
+_CONTAINERS = (list, tuple, set, frozenset, dict)
+_JSON_KINDS = (str, int, bool, type(None))
+_EXACT_FLOATS = 2.0**53
+"""From here on PostgreSQL may give back an integer that is not the same number."""
+
+
+def _does_json_give_back(value: Any) -> bool:
+    """Whether this comes back as it is: tuples become lists; keys, enums and translations become texts."""
+    kind = type(value)
+    if kind is list:
+        return all(map(_does_json_give_back, value))
+    if kind is dict:
+        return all(type(name) is str and _does_json_give_back(each) for name, each in value.items())
+    return kind in _JSON_KINDS or (kind is float and abs(value) < _EXACT_FLOATS)

@@ -11,9 +11,12 @@ class SettlementsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks; connect the rules that turn saves into jobs; hear what providers report."""
-        from settlements import addresses, checks, signals
+        """Register the checks; connect the rules that turn saves into jobs; hear what providers report;
+        let searches find people and records.
+        """
+        from settlements import addresses, checks, searching, signals
 
         assert checks  # importing it registers the checks
         signals.connect()
         addresses.connect()
+        searching.register()

@@ -83,6 +83,10 @@ def _text(intervals: tuple[timedelta, ...]) -> str:
     return ", ".join(str(interval) for interval in intervals)
 
 
+# A provider that is asked more often does nothing else.
+_SHORTEST_DISTANCE = timedelta(seconds=0.1)
+
+
 @dataclass(frozen=True, slots=True)
 class PaymentCheckPolicy:
     """When an unsettled payment is asked about: after `first_delay`, then at growing distances."""
@@ -94,6 +98,9 @@ class PaymentCheckPolicy:
     def __post_init__(self) -> None:
         if self.first_delay <= timedelta(0):
             raise ValueError(f"first_delay must be longer than zero, not {self.first_delay}")
+        if self.first_delay < _SHORTEST_DISTANCE:
+            least = _SHORTEST_DISTANCE.total_seconds()
+            raise ValueError(f"first_delay must be {least:g} seconds or more, not {self.first_delay}")
         if self.factor < 1:
             raise ValueError(f"factor must be 1 or more, not {self.factor}")
         if self.max_delay < self.first_delay:

@@ -57,6 +57,7 @@ ROOMS: Mapping[str, str] = {
     "models": "job querysets saving tally transitions attempt worker queue",
     "delivery": "outbox lost rescue",
     "counts": "",
+    "searching": "words parsing conditions query sources",
     "plain_rq": "",
     "worker": "supervisor board options executor claiming performing settling telling outcomes in_hand "
     "threads relay loops limits time_limit cores rq_picture",
@@ -72,7 +73,7 @@ HALL = (
 )
 _NUMBERS = (
     *("none", "one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"),
 )
 
 

@@ -71,6 +71,24 @@ _URLS = """
 """
 
 
+def primary_replica_router(*, migrates: str) -> str:
+    """The router of Django's documentation for a replica; its `allow_migrate` returns `migrates`."""
+    return f"""
+        class PrimaryReplicaRouter:
+            def db_for_read(self, model, **hints):
+                return "replica"
+
+            def db_for_write(self, model, **hints):
+                return "default"
+
+            def allow_relation(self, obj1, obj2, **hints):
+                return True
+
+            def allow_migrate(self, db, app_label, model_name=None, **hints):
+                return {migrates}
+    """
+
+
 class Project:
     """A new project in a folder, with an app of its own, `notes`, and the queue `default`."""
 

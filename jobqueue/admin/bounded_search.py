@@ -10,29 +10,42 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList, ChangeListSearchForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext
+
+from jobqueue.searching import why_too_long
 
 if TYPE_CHECKING:
     SearchedAdmin = admin.ModelAdmin[Any]
 else:
     SearchedAdmin = admin.ModelAdmin
 
-LONGEST_SEARCH = 200
-MOST_WORDS = 10
-
 Found = tuple[QuerySet[Any], bool]
 Search = TypeVar("Search", bound=Callable[..., Found])
 
 
 def why_not_searched(text: str) -> str:
-    """Why nothing is looked for, for the user to read; empty for a search that is short enough."""
-    if len(text) <= LONGEST_SEARCH and len(text.split()) <= MOST_WORDS:
-        return ""
-    return gettext(
-        "Nothing was looked for: a search may have at most %(words)d words and %(characters)d characters."
-    ) % {"words": MOST_WORDS, "characters": LONGEST_SEARCH}
+    """Why nothing is looked for, for the user to read; empty for a search that a database can take."""
+    if "\x00" in text:
+        return gettext("Nothing was looked for: a search has no character U+0000, only what can be printed.")
+    return why_too_long(text)
+
+
+class _AnyText(ChangeListSearchForm):
+    """Takes any text: Django's own form says of a NUL that it is wrong, and the list then shows all rows."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for searched in self.fields.values():
+            searched.validators = []
+
+
+class BoundedChangeList(ChangeList):
+    """A list that finds nothing by a search that cannot be looked for."""
+
+    search_form_class = _AnyText
 
 
 def _guarded(search: Search) -> Search:
@@ -55,6 +68,11 @@ def tell_once(request: HttpRequest, refusal: str) -> None:
 
 class BoundedSearch(SearchedAdmin):
     """A list whose search box takes what a person would type; so do those of its subclasses."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """The page's own list, which finds nothing by a search that cannot be looked for."""
+        changes = super().get_changelist(request, **kwargs)
+        return BoundedChangeList if changes is ChangeList else changes
 
     get_search_results = _guarded(admin.ModelAdmin.get_search_results)
 

@@ -31,7 +31,8 @@ from jobqueue.admin.listing import (
     state_of,
 )
 from jobqueue.admin.permissions import JobPermissions
-from jobqueue.admin.search import search_jobs
+from jobqueue.admin.search import SEARCH_HELP, asked_of, search_jobs, shown_search
+from jobqueue.admin.searched_page import SearchedPaginator
 from jobqueue.admin.verbs import VERBS
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.masking import mask_addresses
@@ -55,9 +56,7 @@ class JobList(JobPermissions):
     ordering: ClassVar[tuple[str, ...]] = ("-id",)
     sortable_by = ("number",)
     search_fields = ("id",)
-    search_help_text = _(
-        "Job id, record (its id, its name, or a subject such as settlements.settlement:…), or processor."
-    )
+    search_help_text = SEARCH_HELP
 
     class Media:
         css = {"all": ["jobqueue/admin.css"]}
@@ -77,11 +76,15 @@ class JobList(JobPermissions):
 
     def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> BoundedPaginator:
         """Where only a state and perhaps a queue are chosen, nothing has to be counted."""
+        if asked_of(request):
+            return SearchedPaginator(*args, **kwargs)
         paginator = super().get_paginator(request, *args, **kwargs)
         assert isinstance(paginator, BoundedPaginator)
         chosen = request.GET.dict()
         chosen.pop(PAGE_VAR, None)
-        state = chosen.pop("state", "") if self.has_state_filter else self.only_state
+        state = self._state_of(request)
+        if self.has_state_filter:
+            chosen.pop("state", None)
         queue = chosen.pop("queue", "")
         if state in COUNTED_STATES and not chosen:
             page_by_index(paginator, state, queue)
@@ -90,10 +93,14 @@ class JobList(JobPermissions):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search by lookups that an index answers."""
+        """What the words of the search find."""
         if not search_term.strip():
             return queryset, False
-        return search_jobs(queryset, search_term, request, self.admin_site), False
+        return search_jobs(queryset, search_term, request, self._state_of(request)), False
+
+    def _state_of(self, request: HttpRequest) -> str:
+        """The state word that the list is narrowed to."""
+        return request.GET.get("state", "") if self.has_state_filter else self.only_state
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -119,6 +126,7 @@ class JobList(JobPermissions):
     def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
         """More of what the page of the list shows."""
         context["set_aside"] = set_aside.notice(request, self.admin_site)
+        context["searched"] = shown_search(request, context["cl"], self.admin_site)
         if self.date_hierarchy:
             context["dates"] = date_links(context["cl"], self.date_hierarchy)
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.db import models
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 
+from jobqueue.admin.bounded_search import BoundedChangeList
 from jobqueue.admin.subjects import Subject, describe_subjects
 from jobqueue.admin.words import state_word
 from jobqueue.counts.reading import QueueCounts, counts_of_database
@@ -46,10 +46,11 @@ class BoundedCount(int):
 
 def count_up_to_limit(rows: models.QuerySet[Any]) -> BoundedCount:
     """How many rows there are, without reading more than COUNT_LIMIT of them."""
-    return _bounded(rows.order_by()[: COUNT_LIMIT + 1].count())
+    return bounded(rows.order_by()[: COUNT_LIMIT + 1].count())
 
 
-def _bounded(number: int) -> BoundedCount:
+def bounded(number: int) -> BoundedCount:
+    """A number that was counted no further than one more than COUNT_LIMIT."""
     count = BoundedCount(min(number, COUNT_LIMIT))
     count.stopped = number > COUNT_LIMIT
     return count
@@ -62,12 +63,14 @@ class BoundedPaginator(_Paginator):
     known: int | None = None
     # The same rows as querysets that follow each other, where indexes have these in their order.
     parts: Sequence[models.QuerySet[Any]] = ()
+    # Whether the page is to be asked for even where it is the only one: the rows would be looked for again.
+    has_looked = False
 
     @cached_property
     def count(self) -> BoundedCount:
         """The number of rows, counted no further than COUNT_LIMIT."""
         if self.known is not None:
-            return _bounded(self.known)
+            return bounded(self.known)
         assert isinstance(self.object_list, models.QuerySet)
         return count_up_to_limit(self.object_list)
 
@@ -159,7 +162,7 @@ def state_of(job: Job) -> str:
     return state_word(job, listed(job).now, is_stuck=listed(job).is_stuck)
 
 
-class JobChangeList(ChangeList):
+class JobChangeList(BoundedChangeList):
     """A list of jobs whose rows lead to the page of the job, also from the lists of failed and stuck ones."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -170,6 +173,8 @@ class JobChangeList(ChangeList):
             paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
             self.page_num = paginator.num_pages if self.page_num > 1 else 1
             super().get_results(request)
+        if self.paginator.has_looked and not self.multi_page:
+            self.result_list = self.paginator.page(1).object_list
         self.result_list = prepare(self.result_list, request, self.model_admin.admin_site)
 
     def url_for_result(self, result: models.Model) -> str:

@@ -10,9 +10,8 @@ from django.http import HttpRequest
 from jobqueue.admin.words import absolute, printable
 from jobqueue.masking import mask_addresses, mask_payload
 from jobqueue.models import Attempt, Job
+from jobqueue.payloads import DEEPEST
 from jobqueue.sql.tolerant import unreadable
-
-_DEEPEST = 64
 
 
 def may_read(request: HttpRequest) -> bool:
@@ -34,7 +33,7 @@ def shown_payload(job: Job, request: HttpRequest) -> str:
 
 def _cut(value: Any, depth: int = 0) -> Any:
     """The value without what is nested deeper than any payload that `enqueue` takes."""
-    if depth > _DEEPEST and isinstance(value, dict | list):
+    if depth > DEEPEST and isinstance(value, dict | list):
         return "…"
     if isinstance(value, dict):
         return {key: _cut(inner, depth + 1) for key, inner in value.items()}

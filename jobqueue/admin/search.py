@@ -1,58 +1,189 @@
-"""Search of jobs by id, by what they are about and by processor: lookups that an index answers."""
+"""The search of the lists of jobs: what was asked, what was found, and what the page says of it."""
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin import AdminSite
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.db import models
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import lazy
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
-from jobqueue.admin.panel import JobsPanelMixin
-from jobqueue.admin.subjects import subject_texts
+from jobqueue.admin.payloads import may_read, shown_text
+from jobqueue.admin.subjects import page_of_record, shown_title
 from jobqueue.models import subject_of
-from jobqueue.registry import all_processors
+from jobqueue.searching import (
+    NEWEST,
+    Found,
+    FoundRecord,
+    Search,
+    Unreadable,
+    Word,
+    causes_with,
+    find_jobs,
+    parse,
+    title_of,
+)
 
-_JOB_OR_MESSAGE = re.compile(r"^#?(\d{1,19})(?:-\d+)?$", re.ASCII)
-_MOST_RECORDS = 100
+if TYPE_CHECKING:
+    from jobqueue.admin.listing import JobChangeList
+
+_MOST_SHOWN = 5
+_WORDS_OF_ERROR = 8
+_LONGEST_ERROR = 120
+
+
+_EXAMPLES = (
+    *("email:name@host", 'error:"mailbox full"', "args.user_id:5", "state:failed since:2h until:1h"),
+    *('about:"Rent"', "queue:email", "processor:reminders.send", "worker:web-1", "id:123", "-queue:email"),
+)
+
+
+def _help() -> SafeString:
+    examples = format_html_join(" · ", '<span class="jq-example">{}</span>', ((text,) for text in _EXAMPLES))
+    text = gettext("Text looks in people, records, ids, processors and errors. Or say what you mean:")
+    return format_html("<span>{} {}</span>", text, examples)  # one element: narrow pages align these
+
+
+SEARCH_HELP = lazy(_help, str)()
+"""What may be typed, for whoever stands before the box."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was looked for in a request: a search with what it found, or why nothing was looked for."""
+
+    search: Search
+    found: Found | None = None
+    refusal: str = ""
 
 
 def search_jobs(
-    jobs: models.QuerySet[Any], text: str, request: HttpRequest, site: AdminSite
+    jobs: models.QuerySet[Any], text: str, request: HttpRequest, state: str
 ) -> models.QuerySet[Any]:
-    """The jobs that `text` names.
+    """The jobs that `text` finds; none if it cannot be read, or asks what the user may not know.
 
-    A number is a job's id (`17`, `#17`, or the message `17-2`). Text with a colon is a subject or, if no
-    job is about exactly that, the start of one. Otherwise: the key of a record, part of a processor's
-    name, or what a record with a panel of jobs is found by.
+    What was asked is kept with the request, for the page: `asked_of`.
     """
-    text = text.strip()
-    number = _JOB_OR_MESSAGE.match(text)
-    if number:
-        return jobs.filter(pk=int(number[1]))
-    if ":" in text:
-        exact = jobs.filter(subject=text).exclude(subject="")
-        if exact.exists():
-            return exact
-        # The lower bound lets the index find the start, whatever the database does with a prefix.
-        return jobs.filter(subject__gte=text, subject__startswith=text).exclude(subject="")
-    processors = [processor.name for processor in all_processors() if text.lower() in processor.name]
-    if processors:
-        return jobs.filter(processor__in=processors)
-    subjects = [*subject_texts(text), *_subjects_found(text, request, site)]
-    # The second condition is the index's: SQLite uses the index only where it is repeated.
-    return jobs.filter(subject__in=subjects).exclude(subject="") if subjects else jobs.filter(processor=text)
+    asked = _ask(jobs, text, request, state)
+    vars(request)["_asked"] = asked
+    return asked.found.jobs if asked.found else jobs.none()
 
 
-def _subjects_found(text: str, request: HttpRequest, site: AdminSite) -> list[str]:
-    """The subjects of the records that their own admin page finds by this text."""
-    subjects: list[str] = []
-    for model, model_admin in site._registry.items():
-        if isinstance(model_admin, JobsPanelMixin) and model_admin.has_view_permission(request):
-            records = model_admin.get_queryset(request)
-            found, _duplicates = model_admin.get_search_results(request, records, text)
-            subjects += [
-                subject_of(model(pk=pk)) for pk in found.values_list("pk", flat=True)[:_MOST_RECORDS]
-            ]
-    return subjects
+def asked_of(request: HttpRequest) -> Asked | None:
+    """What was looked for in this request; None without a search."""
+    asked: Asked | None = vars(request).get("_asked")
+    return asked
+
+
+def _ask(jobs: models.QuerySet[Any], text: str, request: HttpRequest, state: str) -> Asked:
+    search = parse(text)
+    if isinstance(search, Unreadable):
+        return Asked(Search(), refusal=str(search))
+    found = find_jobs(jobs, search, request.user, state=state)
+    if isinstance(found, Unreadable):
+        return Asked(search, refusal=str(found))
+    return Asked(search, found)
+
+
+# What the page shows ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A word of the search, and the address of the list without it."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that was found beside the jobs: its own page, if it has one, and its jobs."""
+
+    label: str
+    url: str
+    jobs_url: str
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What was found in one place; `more` if there is more than is shown."""
+
+    title: str
+    entries: list[Entry]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSearch:
+    """A search as the page of a list shows it."""
+
+    chips: list[Chip]
+    groups: list[Group]
+    refusal: str
+    newest: str
+    """Among how many rows, the newest, was looked for what no index answers; empty if among all."""
+
+
+def shown_search(request: HttpRequest, changes: JobChangeList, site: AdminSite) -> ShownSearch | None:
+    """What the page shows of the search of this request; None without one."""
+    asked = asked_of(request)
+    if asked is None:
+        return None
+    return ShownSearch(
+        chips=[_chip(asked.search, word, changes) for word in asked.search],
+        groups=list(_groups(asked, request, site)),
+        refusal=gettext("Nothing was looked for: %(why)s") % {"why": asked.refusal} if asked.refusal else "",
+        newest=f"{NEWEST:,}" if asked.found and asked.found.newest_only else "",
+    )
+
+
+def _chip(search: Search, word: Word, changes: JobChangeList) -> Chip:
+    rest = str(search.without(word))
+    return Chip(str(word), changes.get_query_string({SEARCH_VAR: rest or None}))
+
+
+def _groups(asked: Asked, request: HttpRequest, site: AdminSite) -> Iterator[Group]:
+    if asked.found is None or not asked.search.texts:
+        return
+    for name, records in asked.found.records.items():
+        yield _group(title_of(name), (_of_record(one, request, site) for one in records))
+    causes = causes_with(asked.search.texts, request.user, _MOST_SHOWN + 1)
+    if causes:
+        entries = (
+            Entry(shown_text(cause.error, request), "", _jobs_with_error(cause.error, site), cause.jobs)
+            for cause in causes
+        )
+        yield _group(gettext("Errors of failed jobs"), entries)
+
+
+def _group(title: str, entries: Iterable[Entry]) -> Group:
+    rows = [entry for entry, _number in zip(entries, range(_MOST_SHOWN + 1), strict=False)]
+    return Group(title, rows[:_MOST_SHOWN], len(rows) > _MOST_SHOWN)
+
+
+def _of_record(found: FoundRecord, request: HttpRequest, site: AdminSite) -> Entry:
+    page = page_of_record(found.record, request, site)
+    named = [Word("args", str(value), path=(name,)) for name, value in found.arguments.items()]
+    about = Word("about", subject_of(found.record))
+    word = named[0] if named and may_read(request) else about
+    return Entry(shown_title(found.title), page, _jobs_that(word, site))
+
+
+def _jobs_with_error(error: str, site: AdminSite) -> str:
+    beginning = " ".join(error.split()[:_WORDS_OF_ERROR])[:_LONGEST_ERROR]
+    return _jobs_that(Word("state", "failed"), site, Word("error", beginning))
+
+
+def _jobs_that(word: Word, site: AdminSite, *others: Word) -> str:
+    query = {SEARCH_VAR: str(Search((word, *others)))}
+    return reverse(f"{site.name}:jobqueue_job_changelist", query=query)

@@ -123,9 +123,14 @@ def notice(request: HttpRequest, site: AdminSite) -> dict[str, str] | None:
     """What other pages say of it: how much there is, and where; None where nothing is, or nobody may look."""
     if not request.user.has_perm("jobqueue.view_job"):
         return None
-    counts = {kind: count for kind, count in counting.counts().items() if count}
-    text = ", ".join(f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
+    text = counted_text(counting.counts())
     return {"text": text, "url": reverse(f"{site.name}:jobqueue_setasidejob_changelist")} if text else None
+
+
+def counted_text(counts: dict[str, int]) -> str:
+    """How much there is of each kind, in words; empty if nothing is."""
+    found = {kind: count for kind, count in counts.items() if count}
+    return ", ".join(f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in found.items())
 
 
 def put_back(choice: str) -> tuple[Job | None, str]:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 from django.apps import apps
 from django.contrib.admin import AdminSite
@@ -21,13 +20,14 @@ from django.utils.safestring import SafeString
 
 from jobqueue.admin.payloads import shown_text
 from jobqueue.admin.words import printable
-from jobqueue.masking import mask_addresses
+from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.models import is_shortened
 from jobqueue.sql.blame import may_be_of_a_row
 
 logger = logging.getLogger(__name__)
 
 _SHOWN_OF_KEY = 8
+_LONGEST_TITLE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,17 @@ def describe_subjects(texts: Iterable[str], request: HttpRequest, site: AdminSit
     return {text: replace(one, text=shown_text(text, request)) for text, one in subjects.items()}
 
 
-def subject_texts(text: str) -> list[str]:
-    """Every subject that a bare UUID may stand for."""
-    try:
-        key = UUID(text)
-    except ValueError:
-        return []
-    keyed = [model for model in apps.get_models() if isinstance(model._meta.pk, models.UUIDField)]
-    return [f"{model._meta.label_lower}:{key}" for model in keyed]
+def page_of_record(record: models.Model, request: HttpRequest, site: AdminSite) -> str:
+    """The address of the record's page; empty if it has none, or none that the user may see."""
+    model = type(record)
+    return _url(model, str(record.pk), site) if _may_view(model, request, site) else ""
+
+
+def shown_title(title: str) -> str:
+    """What a record calls itself, short and without addresses; of one that is an address its beginning."""
+    masked = mask_addresses(title)
+    shown = masked if masked[1:-1] != "address" else mask_address(title)
+    return printable(shown[:_LONGEST_TITLE])
 
 
 def _read(model: type[models.Model], keys: dict[str, str], site: AdminSite) -> dict[str, Subject]:
@@ -96,7 +99,7 @@ def _records(model: type[models.Model], keys: list[str]) -> dict[Any, models.Mod
 def _name_of(record: models.Model) -> str:
     """What the record calls itself; empty if it cannot say."""
     try:
-        return printable(mask_addresses(str(record))[:80])
+        return printable(mask_addresses(str(record))[:_LONGEST_TITLE])
     except Exception as error:
         logger.warning("a %s has no name: %s", record._meta.label, type(error).__name__)
         return ""

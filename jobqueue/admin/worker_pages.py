@@ -6,14 +6,13 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.bounded_search import BoundedSearch
+from jobqueue.admin.bounded_search import BoundedChangeList, BoundedSearch
 from jobqueue.admin.words import badge, printable, time_tag
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
@@ -25,7 +24,7 @@ else:
     WorkerModelAdmin = admin.ModelAdmin
 
 
-class WorkerChangeList(ChangeList):
+class WorkerChangeList(BoundedChangeList):
     """The workers, seen by the database's clock."""
 
     def get_results(self, request: HttpRequest) -> None:

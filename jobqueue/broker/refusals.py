@@ -13,12 +13,19 @@ from typing import Any, TypeVar
 from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
-_WRONG_SERVER = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN"})
+_WRONG_SERVER = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED"})
+_CLUSTER = frozenset({"MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN", "CROSSSLOT"})
 _NOT_NOW = frozenset({"LOADING", "MISCONF", "OOM", "NOREPLICAS", "BUSY", "UNKILLABLE"})
 _NOT_ADMITTED = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
-_REFUSALS = _WRONG_SERVER | _NOT_NOW | _NOT_ADMITTED
+_REFUSALS = _WRONG_SERVER | _CLUSTER | _NOT_NOW | _NOT_ADMITTED
 # What an ACL refuses to a script: commands ("… run this command"), or keys ("… access at least one …").
 _NOT_ALLOWED = "The user executing the script can't"
+# What a node of a cluster refuses to a script, and to whoever wants another database than the first.
+_OF_A_CLUSTER = re.compile(r"in a cluster node|while the cluster is down|not allowed in cluster mode")
+NO_CLUSTER = (
+    "This Redis is a node of a cluster, which the job queue cannot use: what it changes in one step lies on "
+    "several nodes there. Name a single server, or one behind Sentinel, in RQ_QUEUES (HOST, URL or SENTINELS)"
+)
 # Refusals that have no code of their own.
 _WITHOUT_CODE = ("max number of clients reached",)
 # Where the code stands within a text: before Redis 7 behind the script's name, for a transaction behind this.
@@ -29,7 +36,7 @@ _Client = TypeVar("_Client", bound=Redis)
 
 def is_refusal(error: RedisError) -> bool:
     """Whether this answer is about the server and not about what it was asked."""
-    if _code_of(error) in _REFUSALS or _is_not_admitted(error):
+    if _code_of(error) in _REFUSALS or _is_not_admitted(error) or _is_of_a_cluster(error):
         return True
     return str(error).startswith(_WITHOUT_CODE)
 
@@ -41,13 +48,17 @@ def what_helps(error: Exception) -> str:
             "; PASSWORD and USERNAME in RQ_QUEUES (from REDIS_PASSWORD or REDIS_URL, say) are not those that "
             "Redis has now, or may not do this: change them and restart, or let Redis take them"
         )
-    return ""
+    return f"; {NO_CLUSTER}" if _is_of_a_cluster(error) else ""
 
 
 def _is_not_admitted(error: Exception) -> bool:
     """Whether the user is none, or may not do this; Redis 6 writes a script's name before its answer."""
     is_told = _code_of(error) in _NOT_ADMITTED or _NOT_ALLOWED in str(error)
     return is_told or isinstance(error, AuthenticationError)
+
+
+def _is_of_a_cluster(error: Exception) -> bool:
+    return _code_of(error) in _CLUSTER or _OF_A_CLUSTER.search(str(error)) is not None
 
 
 def _code_of(error: Exception) -> str:

@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from jobqueue.broker.answers import text_of
 from jobqueue.broker.connections import as_unavailable, clients
 from jobqueue.broker.own import address_of
-from jobqueue.broker.refusals import drop_idle_connections
+from jobqueue.broker.refusals import NO_CLUSTER, drop_idle_connections
 from jobqueue.exceptions import BrokerUnavailable
 
 # Bytes that a batch of messages may take: with less, Redis counts as full.
@@ -45,6 +45,14 @@ def addresses(purpose: str = "work") -> list[str]:
     return list(dict.fromkeys(address_of(client) for client in clients(purpose)))
 
 
+def is_in_a_cluster(client: Redis) -> bool:
+    """Whether this server is a node of a cluster; not if it does not tell."""
+    try:
+        return bool(client.info("cluster").get("cluster_enabled"))
+    except ResponseError:
+        return False
+
+
 def eviction_policies(purpose: str = "probe") -> set[str]:
     """The `maxmemory-policy` of the Redis servers in use, as far as they tell."""
     with as_unavailable():
@@ -52,9 +60,9 @@ def eviction_policies(purpose: str = "probe") -> set[str]:
 
 
 def _info(client: Redis) -> dict[str, Any]:
-    """What a server says about its memory, its replication and its disk; nothing if it does not tell."""
+    """What a server says about its memory, replication, disk and cluster; nothing if it does not tell."""
     with client.pipeline(transaction=False) as pipeline:
-        for section in ("memory", "replication", "persistence"):
+        for section in ("memory", "replication", "persistence", "cluster"):
             pipeline.info(section)
         answers = pipeline.execute(raise_on_error=False)
     return {name: value for answer in answers if isinstance(answer, dict) for name, value in answer.items()}
@@ -62,6 +70,8 @@ def _info(client: Redis) -> dict[str, Any]:
 
 def _trouble(client: Redis, info: Mapping[str, Any]) -> str:
     """Why this server refuses messages, or throws them away; empty if it does not."""
+    if info.get("cluster_enabled"):
+        return NO_CLUSTER
     if info.get("role") == "slave" and info.get("slave_read_only"):
         return "Redis is a read-only replica"
     if info.get("aof_enabled") and info.get("aof_last_write_status") == "err":

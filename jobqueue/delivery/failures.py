@@ -18,58 +18,32 @@ _LONGEST_TEXT = 300
 
 def log_retry(job: Job, text: str, delay: timedelta) -> None:
     """An attempt failed, and the job runs again."""
-    logger.warning(
-        "job %d (%s) failed in attempt %d and runs again in %.3g s: %s",
-        job.pk,
-        job.processor,
-        job.attempt,
-        delay.total_seconds(),
-        _line(text),
-        extra=_ids(job),
-    )
+    words = "failed in attempt %d and runs again in %.3g s: %s"
+    _log(logging.WARNING, job, words, job.attempt, delay.total_seconds(), _line(text))
 
 
 def log_outage(job: Job, text: str, delay: timedelta) -> None:
     """The job met a database that cannot be used for now; `text` says so."""
-    logger.warning(
-        "job %d (%s) in attempt %d %s; it runs again in %.3g s, at no cost",
-        job.pk,
-        job.processor,
-        job.attempt,
-        _line(text),
-        delay.total_seconds(),
-        extra=_ids(job),
-    )
+    words = "in attempt %d %s; it runs again in %.3g s, at no cost"
+    _log(logging.WARNING, job, words, job.attempt, _line(text), delay.total_seconds())
 
 
 def log_other_time(job: Job, text: str, delay: timedelta) -> None:
     """The job asked for another time, without having failed."""
-    logger.info(
-        "job %d (%s) asked for another time in attempt %d, in %.3g s: %s",
-        job.pk,
-        job.processor,
-        job.attempt,
-        delay.total_seconds(),
-        _line(text),
-        extra=_ids(job),
-    )
+    words = "asked for another time in attempt %d, in %.3g s: %s"
+    _log(logging.INFO, job, words, job.attempt, delay.total_seconds(), _line(text))
 
 
 def log_end(job: Job, text: str, error: BaseException) -> None:
     """The job has failed and does not run again; `error` is what Sentry, say, groups it by."""
-    logger.error(
-        "job %d (%s) failed in attempt %d and does not run again: %s",
-        job.pk,
-        job.processor,
-        job.attempt,
-        _line(text),
-        exc_info=error,
-        extra=_ids(job),
-    )
+    words = "failed in attempt %d and does not run again: %s"
+    _log(logging.ERROR, job, words, job.attempt, _line(text), error=error)
 
 
-def _ids(job: Job) -> dict[str, object]:
-    return {"job_id": job.pk, "processor": job.processor, "queue": job.queue, "attempt": job.attempt}
+def _log(level: int, job: Job, words: str, *values: object, error: BaseException | None = None) -> None:
+    # One text for all of a kind: that is what services for logs group them by.
+    ids = {"job_id": job.pk, "processor": job.processor, "queue": job.queue, "attempt": job.attempt}
+    logger.log(level, f"job %d (%s) {words}", job.pk, job.processor, *values, exc_info=error, extra=ids)
 
 
 def _line(text: str) -> str:

@@ -30,7 +30,6 @@ from jobqueue.sql.writing import run_when_free, writing
 
 __all__ = [
     "bring_forward",
-    "message_of",
     "publish_due",
     "publish_on_commit",
     "set_aside_never_due",

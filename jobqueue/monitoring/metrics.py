@@ -49,7 +49,7 @@ class JobQueueCollector(Collector):
         yield from _counter_families(read.answer or {})
         if counted.answer is not None:
             yield _jobs_gauge(counted.answer.queues)
-        yield _set_aside_gauge(set_aside.finish(asked_aside, has_databases=counted.is_there))
+        yield _set_aside_gauge(set_aside.finish(asked_aside, has_databases=counted.is_there).counts)
         up = GaugeMetricFamily("jobqueue_up", "Whether the store could be read", labels=["store"])
         up.add_metric(["redis"], int(read.is_there))
         up.add_metric(["database"], int(counted.is_there))
@@ -90,9 +90,8 @@ def _durations(by_name: dict[str, dict[tuple[str, ...], float]]) -> HistogramMet
     )
     bounds = [*(str(bound) for bound in counters.BUCKETS), counters.INFINITY]
     stored = by_name[counters.DURATION_BUCKET]
-    for queue, status in sorted({(values[0], values[1]) for values in stored if len(values) == 3})[
-        :_MOST_SERIES
-    ]:
+    series = {(values[0], values[1]) for values in stored if len(values) == 3}
+    for queue, status in sorted(series)[:_MOST_SERIES]:
         total, buckets = 0.0, []
         for bound in bounds:
             total += stored.get((queue, status, bound), 0.0)

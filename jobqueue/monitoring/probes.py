@@ -108,11 +108,14 @@ class Probe(Generic[Answer]):
         """Ask, and wait for the answer, HEALTH_TIMEOUT at most."""
         return self.finish(self.begin())
 
-    def finish(self, asked: _Asked[Answer] | None) -> Answered[Answer]:
-        """The answer, at most HEALTH_TIMEOUT after it was asked for; what went wrong is logged."""
-        limit = get_settings().health_timeout
+    def finish(self, asked: _Asked[Answer] | None, within: float | None = None) -> Answered[Answer]:
+        """The answer, at most HEALTH_TIMEOUT after it was asked for, or `within` so many seconds.
+
+        What went wrong is logged.
+        """
+        limit = get_settings().health_timeout if within is None else within
         if asked is None or not asked.done.wait(max(0.0, limit - asked.age)):
-            logger.warning("%s did not answer within %.1f s", self._store, limit)
+            logger.warning("%s did not answer within %g s", self._store, limit)
             return Answered(False)
         if asked.error is not None:
             logger.warning(

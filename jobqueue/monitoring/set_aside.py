@@ -1,4 +1,4 @@
-"""How much is set aside: jobs in the databases, messages and keys in Redis."""
+"""How much is set aside: jobs in the databases; messages and keys in Redis, which says who else uses it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connections
 
-from jobqueue.broker import set_aside
+from jobqueue.broker import neighbours, set_aside
 from jobqueue.broker.connections import clients
 from jobqueue.conf import get_settings
 from jobqueue.models import Job
@@ -34,34 +34,48 @@ class Question:
     """None where these are asked on the thread that wants to know."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the stores said."""
+
+    counts: dict[str, int]
+    """How much is set aside by kind; as much as before where a store is away."""
+    has_redis: bool
+    """Whether Redis answered."""
+    warning: str
+    """That another installation uses it; empty if none does, or if it did not answer."""
+
+
 def begin() -> Question:
     """Ask the stores."""
     return Question(_in_redis.begin(), None if health.keeps_to_the_time() else _in_databases.begin())
 
 
-def finish(question: Question, *, has_databases: bool = True) -> dict[str, int]:
-    """How much is set aside by kind, at most HEALTH_TIMEOUT later; as much as before where a store is away.
+def finish(question: Question, *, has_databases: bool = True, within: float | None = None) -> Said:
+    """What they said, at most HEALTH_TIMEOUT later, or `within` so many seconds.
 
     Without `has_databases` these are away, and are not asked once more.
     """
     if has_databases:
-        jobs = _finish_jobs(question).answer
+        jobs = _finish_jobs(question, within).answer
         _last[JOB] = _last[JOB] if jobs is None else jobs
-    found = _in_redis.finish(question.redis).answer
-    for kind in (MESSAGE, KEY) if found is not None else ():
-        _last[kind] = (found or {}).get(kind, 0)
-    return {kind: _last[kind] for kind in KINDS}
+    redis = _in_redis.finish(question.redis, within).answer
+    if redis is not None:
+        for kind in (MESSAGE, KEY):
+            _last[kind] = redis.counts.get(kind, 0)
+    counts = {kind: _last[kind] for kind in KINDS}
+    return Said(counts, redis is not None, redis.warning if redis is not None else "")
 
 
-def _finish_jobs(question: Question) -> Answered[int]:
+def _finish_jobs(question: Question, within: float | None) -> Answered[int]:
     if health.keeps_to_the_time():
         return ask_here("the database", _count_jobs)
-    return _in_databases.finish(question.databases)
+    return _in_databases.finish(question.databases, within)
 
 
 def counts() -> dict[str, int]:
     """How much is set aside by kind, asked and answered within HEALTH_TIMEOUT."""
-    return finish(begin())
+    return finish(begin()).counts
 
 
 def _count_jobs() -> int:
@@ -79,12 +93,18 @@ def _count_and_close() -> int:
         connections.close_all()
 
 
-def _count_in_redis() -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class _InRedis:
+    counts: dict[str, int]
+    warning: str
+
+
+def _ask_redis() -> _InRedis:
     total: Counter[str] = Counter()
     for client in clients("probe"):
         total.update(set_aside.counted(client))
-    return dict(total)
+    return _InRedis(dict(total), neighbours.warning())
 
 
 _in_databases = Probe("the database", _count_and_close)
-_in_redis = Probe("Redis", _count_in_redis)
+_in_redis = Probe("Redis", _ask_redis)

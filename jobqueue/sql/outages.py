@@ -12,6 +12,7 @@ from django.db import Error, connections
 
 from jobqueue.exceptions import BrokerUnavailable, Discard
 from jobqueue.sql.databases import databases
+from jobqueue.sql.refusals import setting_that_helps
 
 # PostgreSQL's classes: connections; memory, disk and connections used up.
 _CLASSES = ("08", "53")
@@ -22,10 +23,6 @@ _STATES = frozenset(
     }
 )
 _READ_ONLY = "25006"
-# Refusals of a connection, which have no code: these are the project's settings, whatever the time.
-_PERMANENT = ("does not exist", "authentication failed", "pg_hba.conf", "no password supplied")
-# What libpq says of settings: a host's name may hold such a word, too, and is looked up again.
-_INVALID = ("invalid connection option", "invalid sslmode", "invalid port", "invalid integer value")
 # SQLite's primary codes: busy, locked, full, cannot be opened, locking protocol.
 _OF_SQLITE = frozenset({5, 6, 13, 14, 15})
 # How far an error's causes are followed.
@@ -66,9 +63,9 @@ def _passes(driver: BaseException | None) -> bool:
 def _is_of_connection(driver: BaseException) -> bool:
     """Without a code: the server was not reached or has gone, or the code used the driver wrongly."""
     kinds = {kind.__name__ for kind in type(driver).__mro__}
-    text = str(driver)
     if "OperationalError" in kinds:
-        return not any(permanent in text for permanent in (*_PERMANENT, *_INVALID))
+        return not setting_that_helps(driver)
+    text = str(driver)
     return "InterfaceError" in kinds and "connection" in text and "closed" in text
 
 

@@ -146,10 +146,9 @@ class Executor:
         return QueueDecisions.READ_EVERY
 
     def _note_settled(self, outcomes: list[Outcome], counted: list[Outcome]) -> None:
-        if len(counted) < len(outcomes):
-            logger.warning(
-                "%d jobs had been taken from this worker; nothing was changed", len(outcomes) - len(counted)
-            )
+        taken = sum(not outcome.is_settled for outcome in outcomes)
+        if taken:
+            logger.warning("%d jobs had been taken from this worker; nothing was changed", taken)
         failed = sum(outcome.failure is not None for outcome in counted)
         self._in_hand.note_settled(outcomes)
         self.slot.settled(len(counted) - failed, failed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -58,6 +58,8 @@ class Outcome:
     """Of a failed one: what its failure is grouped by; empty if the reason tells."""
     is_outage: bool = False
     """Whether a database was away: how long the job waits is decided when this is written down."""
+    is_settled: bool = field(default=False, compare=False)
+    """Whether it is written down, or its job set aside. If not, the claim may have been taken away."""
 
     @property
     def processor(self) -> Processor | None:

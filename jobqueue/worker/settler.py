@@ -108,6 +108,10 @@ class Settler:
             try:
                 counted = self._settle(outcomes)
             except Exception as error:
+                outcomes = self._without_settled(outcomes)
+                if not outcomes:
+                    logger.error("jobs are settled, and nobody was told of it: %s", type(error).__name__)
+                    return
                 if may_be_of_a_row(error):
                     # No outage: one of them is refused, which must not hold up the others.
                     self._settle_one_by_one(outcomes, error)
@@ -124,6 +128,13 @@ class Settler:
             else:
                 self._settled(outcomes, counted)
                 return
+
+    def _without_settled(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Those that are to be settled still; of the others a second try would find no claim."""
+        settled = [outcome for outcome in outcomes if outcome.is_settled]
+        if settled:
+            self._settled(settled, settled)
+        return [outcome for outcome in outcomes if not outcome.is_settled]
 
     def _pause(self, seconds: float) -> None:
         """A stop does not wait for the end of a long pause, and there may be a last moment to write."""
@@ -142,6 +153,7 @@ class Settler:
     def _set_aside(self, outcome: Outcome, error: Exception) -> None:
         """Its row takes no outcome at all: it is set aside, or comes again when the others are written."""
         if settling.set_aside(outcome, self._identity, error):
+            outcome.is_settled = True
             self._teller.tell_soon(settling.news_of(settling.Settled([outcome], []), self._identity))
             self._settled([outcome], [])
         else:
@@ -161,7 +173,7 @@ class Settler:
             except Exception as error:
                 logger.debug("the database %r: %s: %s", using, type(error).__name__, error)
                 close_broken_connections()
-                left += group
+                left += self._without_settled(group)
         if left:
             while self._outcomes and len(left) < 2 * _SETTLE_AT_ONCE:
                 left.append(self._outcomes.popleft())

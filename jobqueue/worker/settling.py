@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import logging
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,12 +14,15 @@ from jobqueue import plain_rq, signals
 from jobqueue.broker.message import Message
 from jobqueue.delivery.apart import blame
 from jobqueue.models import Attempt, Job, jobs_in, transitions
+from jobqueue.plain_rq import Report
 from jobqueue.sql.texts import clean
 from jobqueue.sql.writing import writing
 from jobqueue.worker import outages
 from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import DONE, Outcome, OutcomeStatus, count_outcomes
 from jobqueue.worker.telling import News, Teller
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ def settle_and_tell(outcomes: Sequence[Outcome], identity: Identity, teller: Tel
     """Write the outcomes down, then have Redis and the listeners told.
 
     Returns those that counted: an outcome whose claim was taken away meanwhile changes nothing.
-    Raises the database's error if not all could be written; settling all of them again is safe.
+    Raises the database's error if not all could be written: the others are those that are not `is_settled`.
     """
     settled = settle(outcomes, identity)
     if settled.outcomes:
@@ -74,13 +78,47 @@ def news_of(settled: Settled, identity: Identity) -> News:
         )
         for outcome in settled.outcomes
     ]
-    reports = [
+    amounts, reports = _told_of(settled.counted)
+    return News(messages, identity.id.hex, amounts, reports)
+
+
+def _told_of(counted: Sequence[Outcome]) -> tuple[dict[str, float], list[Report]]:
+    """What is added to the counters, and the reports on adopted jobs.
+
+    The rows are written: an outcome that cannot be told of is left out, and the others are told.
+    """
+    try:
+        return count_outcomes(counted), _reports_on(counted)
+    except Exception as error:
+        if len(counted) == 1:
+            _log_untold(counted[0], error)
+            return {}, []
+    amounts: Counter[str] = Counter()
+    reports: list[Report] = []
+    for outcome in counted:
+        of_one, report = _told_of([outcome])
+        amounts.update(of_one)
+        reports += report
+    return dict(amounts), reports
+
+
+def _log_untold(outcome: Outcome, error: Exception) -> None:
+    # Not its text: it may quote the payload.
+    logger.error(
+        "job %s is settled (%s), and only the counters lack it: %s",
+        outcome.job.pk,
+        outcome.status,
+        type(error).__name__,
+    )
+
+
+def _reports_on(counted: Sequence[Outcome]) -> list[Report]:
+    return [
         report
-        for outcome in settled.counted
+        for outcome in counted
         if outcome.status != OutcomeStatus.RETRIED
         and (report := plain_rq.report_of(outcome.job, is_failed=outcome.status == OutcomeStatus.FAILED))
     ]
-    return News(messages, identity.id.hex, count_outcomes(settled.counted), reports)
 
 
 def announce(counted: Sequence[Outcome]) -> None:
@@ -105,13 +143,17 @@ def _settle_rows(outcomes: list[Outcome], using: str, identity: Identity) -> Ite
         [(outcome.job.pk, outcome.job.attempt, clean(outcome.reason, 498)) for outcome in done],
         identity.id,
     )
-    yield from (outcome for outcome in done if outcome.job.pk in ours)
+    for outcome in done:
+        if outcome.job.pk in ours:
+            outcome.is_settled = True
+            yield outcome
     for outcome in outcomes:
         if outcome.status not in DONE:
             with writing(using):
                 final = outages.decided(outcome) if outcome.is_outage else outcome
                 is_ours = _settle_failure(final, using, identity)
             if is_ours:
+                outcome.is_settled = True
                 yield final
 
 

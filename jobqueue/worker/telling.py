@@ -85,6 +85,13 @@ class Teller:
                         "Redis did not take the outcomes of %d jobs: %s", len(news.messages), error
                     )
                     return False
+                except Exception as error:
+                    # Not for ever: the others wait behind it, and the rows say how these ended.
+                    logger.error(
+                        "Redis cannot be told of the outcomes of %d jobs, which are settled: %s",
+                        len(news.messages),
+                        type(error).__name__,
+                    )
                 self._untold.popleft()
         return True
 

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import NOTHING, BoundedPaginator, BoundedSearch, badge
+from settlements.searching import with_key
 from settlements.templatetags.settlement_format import money
 
 if TYPE_CHECKING:
@@ -46,6 +47,20 @@ class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
     def shown_status(self, record: Any) -> SafeString:
         """The status in colour and in words."""
         return badge(record.status, record.get_status_display())
+
+
+class FoundByKeyMixin(AnyModelAdmin):
+    """A list whose search finds a record by its own id too, or by the beginning that pages show of it."""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
+    ) -> tuple[models.QuerySet[Any], bool]:
+        """The record of that id, if there is one; else what the words find."""
+        key = with_key(search_term)
+        by_key = queryset.filter(key) if key is not None else queryset.none()
+        if by_key.exists():
+            return by_key, False
+        return super().get_search_results(request, queryset, search_term)
 
 
 class ReadOnlyAdmin(SettlementsAdmin):

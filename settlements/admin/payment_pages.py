@@ -5,23 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import JobsPanelMixin
 from settlements.admin.amounts import step_of
-from settlements.admin.base import SettlementsAdmin, amount_tag
+from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import PaymentForm
 from settlements.admin.moves import AmountHint, action_for
 from settlements.admin.payment_moves import MOVES
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.models import Payment
+from settlements.searching import with_key
 from settlements.templatetags.settlement_format import money
 
 
 @admin.register(Payment)
-class PaymentAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, SettlementsAdmin):
+class PaymentAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPanelMixin, SettlementsAdmin):
     """Payments."""
 
     form = PaymentForm
@@ -30,9 +32,18 @@ class PaymentAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, Settlement
     list_filter = ("status", "created_at")
     list_select_related = ("settlement",)
     search_fields = ("settlement__description",)
+    search_help_text = _("What its settlement is for, its id, or that of its settlement.")
     autocomplete_fields = ("settlement",)
     readonly_fields = ("shown_status", "shown_refunded", "created_at")
     actions = [action_for(move) for move in MOVES]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Payment], search_term: str
+    ) -> tuple[QuerySet[Payment], bool]:
+        """The payment of that id, or the payments of the settlement of that id; else what the words find."""
+        found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
+        key = with_key(search_term, "settlement__pk")
+        return (found if key is None else found | queryset.filter(key)), may_have_duplicates
 
     def named(self, record: Payment) -> str:
         """Its amount and status, and of which settlement it is."""

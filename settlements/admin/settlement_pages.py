@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from moneyed import Money
 
 from jobqueue.admin import JobsPanelMixin, log_change
-from settlements.admin.base import SettlementsAdmin, amount_tag
+from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import InlinePaymentForm, SettlementForm
 from settlements.admin.formsets import PaymentFormSet
 from settlements.admin.moves import action_for
@@ -47,7 +47,7 @@ class PaymentInline(PaymentTabularInline):
 
 
 @admin.register(Settlement)
-class SettlementAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, SettlementsAdmin):
+class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPanelMixin, SettlementsAdmin):
     """Settlements with their payments, how they stand, and every job about them."""
 
     form = SettlementForm
@@ -56,6 +56,7 @@ class SettlementAdmin(CheckedPageMixin, RecordPageMixin, JobsPanelMixin, Settlem
     list_filter = ("status", "reminders_paused", "due_date")
     list_select_related = ("payer", "payee")
     search_fields = ("description", "payer__username", "payee__username")
+    search_help_text = _("What it is for, who owes whom, or its id.")
     autocomplete_fields = ("payer", "payee")
     readonly_fields = ("shown_status", "shown_history", "created_at")
     inlines = (PaymentInline,)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -14,6 +15,8 @@ from spendsync_site.demo.processes import LOOPBACK, end_with_parent, free_port, 
 
 STOP_TIMEOUT = 10.0
 TRIES = 5
+READY = "Ready to accept connections"
+"""What a server prints once it serves; while it loads its data it takes connections and refuses to."""
 
 
 class RedisUnavailable(Exception):
@@ -42,14 +45,22 @@ class RedisServer:
     """One `redis-server` process with its data under `directory`.
 
     Without `persistent` it keeps nothing on disk. Started again after `stop()` it listens on
-    the same port.
+    the same port. `options` are more words of its command line.
     """
 
-    def __init__(self, directory: Path, *, port: int | None = None, persistent: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        persistent: bool = False,
+        options: Sequence[str] = (),
+    ) -> None:
         self.directory = directory
         self.host = LOOPBACK
         self.port = port or 0
         self.persistent = persistent
+        self.options = tuple(options)
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -71,15 +82,15 @@ class RedisServer:
         """The running process."""
         return self._running()
 
-    def start(self) -> None:
-        """Start the server and return once it accepts connections."""
+    def start(self, *, until: str = READY) -> None:
+        """Start the server and return once it has printed `until`: that it accepts connections."""
         executable = find_redis_executable()
         self.directory.mkdir(parents=True, exist_ok=True)
         fixed, output = self.port, ""
         for _ in range(1 if fixed else TRIES):  # another process may take a free port before Redis does
             port = fixed or free_port()
             process = self._launch(executable, port)
-            ready, output = _read_until_ready(process)
+            ready, output = _read_until(until, process)
             if ready:
                 self.port, self._process = port, process
                 return
@@ -93,6 +104,7 @@ class RedisServer:
                 *("--bind", self.host, "--port", str(port), "--dir", str(self.directory)),
                 *("--daemonize", "no", "--logfile", "", "--loglevel", "notice", "--save", ""),
                 *("--appendonly", "yes" if self.persistent else "no", "--appendfsync", "everysec"),
+                *self.options,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -131,13 +143,13 @@ class RedisServer:
         return self._process
 
 
-def _read_until_ready(process: "subprocess.Popen[str]") -> tuple[bool, str]:
-    """Whether the server reached the point where it accepts connections, and what it printed until then."""
+def _read_until(text: str, process: "subprocess.Popen[str]") -> tuple[bool, str]:
+    """Whether the server printed this text before it ended, and what it printed until then."""
     assert process.stdout is not None
     lines: list[str] = []
     for line in process.stdout:
         lines.append(line)
-        if "Ready to accept connections" in line:
+        if text in line:
             threading.Thread(target=_drain, args=(process.stdout,), name="redis output", daemon=True).start()
             return True, "".join(lines)
     return False, "".join(lines[-10:])

@@ -314,3 +314,45 @@ _LOWEST_CONTRAST = """() => {
   });
   return Math.min(21, ...contrasts);
 }"""
+
+
+def test_find_a_job_by_argument_e_mail_error_text(
+    open_page: Any, settlement: Settlement, payer: User, payee: User
+) -> None:
+    by_argument = make_job(payload={"user_id": 4711})
+    by_address = make_job("completed", payload={"email": "anna@example.com"})
+    by_error = make_job(
+        "failed", queue="reminders", reason="EmailNotSent: SMTPRecipientsRefused 552 mailbox full"
+    )
+    page = open_page("/admin/jobqueue/job/")
+    rows, words = page.locator("#result_list tbody tr"), page.locator(".jq-word")
+
+    def look_for(text: str) -> None:
+        page.fill("#searchbar", text)
+        page.press("#searchbar", "Enter")
+        page.wait_for_load_state()
+
+    for text, job in (
+        ("args.user_id:4711", by_argument),
+        ("email:anna@example.com", by_address),
+        ('error:"mailbox full" queue:reminders', by_error),
+    ):
+        look_for(text)
+        expect(rows).to_have_count(1)
+        expect(rows).to_contain_text(f"#{job.pk}")
+
+    expect(words).to_have_text(['error:"mailbox full" × (remove)', "queue:reminders × (remove)"])
+    words.nth(0).focus()
+    page.keyboard.press("Enter")
+    expect(words).to_have_count(1)
+    assert rows.count() == Job.objects.filter(queue="reminders").count() > 1
+
+    look_for("Pia")
+    found = page.locator(".jq-found")
+    expect(found).to_contain_text("People")
+    expect(found.get_by_role("link", name="Pia Payer")).to_be_visible()
+    assert rows.count() == Job.objects.about(settlement).count()
+
+    look_for("colour:red")
+    expect(page.locator(".jq-searched [role=alert]")).to_contain_text("There is no colour:; allowed are id:")
+    expect(rows).to_have_count(0)

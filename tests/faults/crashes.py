@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from django.db import connection
@@ -19,21 +20,6 @@ from benchmarks.servers import PostgreSQLServer
 from tests.servers import ROOT, subprocess_environment
 
 _MIGRATED, _NAME = "migrated", "site"
-
-
-@contextmanager
-def crashing_postgresql() -> Iterator[CrashingPostgreSQL]:
-    """A durable PostgreSQL that runs meanwhile."""
-    # Not in a folder of pytest's, which nobody else may enter: PostgreSQL is another user.
-    folder = Path(tempfile.mkdtemp(prefix="spendsync-crash-"))
-    folder.chmod(0o755)
-    server = CrashingPostgreSQL(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class CrashingPostgreSQL:
@@ -114,3 +100,21 @@ class CrashingPostgreSQL:
             patch.setenv("DATABASE_URL", self.url)
             yield
             connection.close()
+
+
+Server = TypeVar("Server", bound=CrashingPostgreSQL)
+
+
+@contextmanager
+def running(kind: Callable[[Path], Server]) -> Iterator[Server]:
+    """A server of this kind, which runs meanwhile."""
+    # Not in a folder of pytest's, which nobody else may enter: PostgreSQL is another user.
+    folder = Path(tempfile.mkdtemp(prefix="spendsync-postgresql-"))
+    folder.chmod(0o755)
+    server = kind(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -23,7 +23,7 @@ from pytest_django import Settings as DjangoSettings
 
 from jobqueue.broker import queues
 from jobqueue.broker.counters import completed
-from jobqueue.delivery.outbox import message_of
+from jobqueue.delivery.publishable import message_of
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Attempt, Job, Worker, transitions
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement

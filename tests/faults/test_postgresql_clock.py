@@ -5,13 +5,10 @@ On a server of its own. Collected on PostgreSQL only (conftest.py).
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +16,7 @@ from jobqueue.jobs import enqueue
 from jobqueue.models import Job, Worker
 from jobqueue.sql.clock import database_now
 from tests.conftest import StartWorker, wait_until
+from tests.faults.crashes import running
 from tests.faults.stepping_clock import SteppingPostgreSQL
 from tests.faults.steps import ONE_JOB, QUICK, last_for
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
@@ -31,15 +29,8 @@ each_direction = pytest.mark.parametrize("step", [MINUTE, -MINUTE])
 
 @pytest.fixture(scope="module")
 def _server() -> Iterator[SteppingPostgreSQL]:
-    folder = Path(tempfile.mkdtemp(prefix="spendsync-clock-"))
-    folder.chmod(0o755)
-    server = SteppingPostgreSQL(folder)
-    try:
-        server.start()
+    with running(SteppingPostgreSQL) as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.jobs import cancel, enqueue, enqueue_many
 from jobqueue.models import Job
 from tests.conftest import StartWorker, wait_until
-from tests.faults.crashes import CrashingPostgreSQL, crashing_postgresql
+from tests.faults.crashes import CrashingPostgreSQL, running
 from tests.faults.steps import ONE_JOB, QUICK
 from tests.workload.fixtures import Workload, note, wait_until_done
 
@@ -38,7 +38,7 @@ LOAD = 50
 
 @pytest.fixture(scope="module")
 def _server() -> Iterator[CrashingPostgreSQL]:
-    with crashing_postgresql() as server:
+    with running(CrashingPostgreSQL) as server:
         yield server
 
 

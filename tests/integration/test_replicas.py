@@ -8,22 +8,9 @@ from pathlib import Path
 
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import WorkerProcess, wait_until
-from tests.projects import Project
+from tests.projects import Project, primary_replica_router
 
-_ROUTER = """
-    class PrimaryReplicaRouter:
-        def db_for_read(self, model, **hints):
-            return "replica"
-
-        def db_for_write(self, model, **hints):
-            return "default"
-
-        def allow_relation(self, obj1, obj2, **hints):
-            return True
-
-        def allow_migrate(self, db, app_label, model_name=None, **hints):
-            return True
-"""
+_ROUTER = primary_replica_router(migrates="True")
 # The same file, opened for reading alone: no replica is closer.
 _REPLICA = """
     DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20}

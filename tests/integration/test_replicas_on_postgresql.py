@@ -11,24 +11,11 @@ import pytest
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import WorkerProcess, wait_until
 from tests.integration.postgresql import PostgreSQLDatabase
-from tests.projects import Project
+from tests.projects import Project, primary_replica_router
 
 pytestmark = pytest.mark.xdist_group("replicas on PostgreSQL")  # they share what takes long to make
 
-_ROUTER = """
-    class PrimaryReplicaRouter:
-        def db_for_read(self, model, **hints):
-            return "replica"
-
-        def db_for_write(self, model, **hints):
-            return "default"
-
-        def allow_relation(self, obj1, obj2, **hints):
-            return True
-
-        def allow_migrate(self, db, app_label, model_name=None, **hints):
-            return db == "default"
-"""
+_ROUTER = primary_replica_router(migrates='db == "default"')
 _WAYS_TO_READ: dict[str, Callable[[PostgreSQLDatabase], dict[str, Any]]] = {
     "a role that may only read": PostgreSQLDatabase.settings_of_a_role_that_reads,
     "transactions that only read": lambda database: database.settings(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from jobqueue.broker import message, queues
-from jobqueue.delivery import outbox
+from jobqueue.delivery.publishable import message_of
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, Worker, transitions
 from jobqueue.worker import claiming, performing
@@ -26,11 +29,33 @@ OTHER_IDENTITY = Identity(uuid.UUID(int=8), "other", QUEUES)
 TELLER = Teller()
 """Tells Redis what the claims and outcomes of the tests lead to; empty at the start of each."""
 
+TOMORROW = timedelta(days=1)
+
+
+class Rollback(Exception):
+    """Raised to leave a transaction without its effects."""
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """A transaction whose effects are undone at its end."""
+    try:
+        with transaction.atomic():
+            yield
+            raise Rollback
+    except Rollback:
+        pass
+
+
+def tomorrow() -> datetime:
+    """In a day."""
+    return timezone.now() + TOMORROW
+
 
 def published(processor: str = SUCCEED, *, using: str = "default", **payload: Any) -> Job:
     """A job that is due and whose message is in Redis."""
     job = enqueue(processor, using=using, **payload)
-    queues.publish([outbox.message_of(job, using)])
+    queues.publish([message_of(job, using)])
     return job
 
 
@@ -90,7 +115,7 @@ def make_worker(
 
 def messages_of(jobs: Sequence[Job], using: str = "default") -> list[message.Message]:
     """The messages of these jobs."""
-    return [outbox.message_of(job, using) for job in jobs]
+    return [message_of(job, using) for job in jobs]
 
 
 def list_of(redis_client: Any, queue: str = "email") -> list[str]:

@@ -138,6 +138,29 @@ def test_a_value_that_cannot_be_used_is_refused_with_its_key_and_what_is_allowed
         get_settings()
 
 
+@pytest.mark.parametrize("value", [1e-9, 5e-324, timedelta(microseconds=1)])
+@pytest.mark.parametrize("key", [*SECONDS_ABOVE_0, "RECONCILE_INTERVAL"])
+def test_an_interval_or_time_out_that_is_next_to_nothing_is_refused_with_the_smallest(
+    settings: LazySettings, key: str, value: Any
+) -> None:
+    settings.JOBQUEUE = {key: value}
+
+    with pytest.raises(
+        ImproperlyConfigured, match=rf"^JOBQUEUE {key} must be (0, or )?0\.0?0?1 seconds or more"
+    ):
+        get_settings()
+
+
+@pytest.mark.parametrize("key", SECONDS_ABOVE_0[1:])
+def test_one_that_is_without_an_end_is_refused_with_the_largest(settings: LazySettings, key: str) -> None:
+    settings.JOBQUEUE = {key: timedelta(days=5)}
+
+    with pytest.raises(
+        ImproperlyConfigured, match=rf"^JOBQUEUE {key} must be .* at most (60|600|86400|259200),"
+    ):
+        get_settings()
+
+
 def test_every_wrong_key_is_named_at_once(settings: LazySettings) -> None:
     settings.JOBQUEUE = {"THREADS": 0, "PROCESSES": "two", "treads": 5}
 

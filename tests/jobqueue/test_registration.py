@@ -329,6 +329,14 @@ def test_a_time_limit_that_makes_no_sense_is_refused(timeout: Any) -> None:
         _register(succeed, timeout=timeout)
 
 
+@pytest.mark.parametrize("timeout", [1e-9, timedelta(microseconds=1)])
+def test_a_time_limit_in_which_nothing_can_be_done_is_refused(timeout: Any) -> None:
+    with pytest.raises(
+        InvalidProcessor, match=r"processor 'sample.trial': timeout must be 0.001 seconds or more"
+    ):
+        _register(succeed, timeout=timeout)
+
+
 @given(st.one_of(st.floats(1e-3, LONGEST), st.integers(1, LONGEST)))
 def test_every_other_time_limit_is_taken_in_seconds(seconds: float) -> None:
     assert _register(succeed, timeout=seconds).time_limit == seconds

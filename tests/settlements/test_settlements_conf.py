@@ -160,6 +160,7 @@ def test_a_key_like_no_other_gets_the_list(settings: DjangoSettings) -> None:
         ({"REMINDERS": {"TIME_ZONE": ""}}, "must be an IANA name such as"),
         ({"REMINDERS": {"TIME_ZONE": 1}}, "must be an IANA name such as"),
         ({"PAYMENT_CHECK": {"FIRST_DELAY": 0}}, "first_delay must be longer than zero"),
+        ({"PAYMENT_CHECK": {"FIRST_DELAY": 1e-6}}, "first_delay must be 0.1 seconds or more"),
         ({"PAYMENT_CHECK": {"FACTOR": 0.5}}, "factor must be 1 or more, not 0.5"),
         ({"PAYMENT_CHECK": {"FACTOR": "2"}}, "FACTOR must be a finite number, not '2'"),
         ({"PAYMENT_CHECK": {"FACTOR": float("inf")}}, "FACTOR must be a finite number"),

@@ -10,7 +10,7 @@ from pytest_django import Settings as DjangoSettings
 
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import StartWorker
-from tests.faults.crashes import CrashingPostgreSQL, crashing_postgresql
+from tests.faults.crashes import CrashingPostgreSQL, running
 from tests.soak.chaos import run_trial
 from tests.workload.fixtures import Workload
 
@@ -23,7 +23,7 @@ def crashing_database(transactional_db: None) -> Iterator[CrashingPostgreSQL | N
     if connection.vendor != "postgresql":
         yield None
         return
-    with crashing_postgresql() as server:
+    with running(CrashingPostgreSQL) as server:
         server.renew()
         with server.as_the_database():
             yield server

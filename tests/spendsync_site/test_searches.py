@@ -75,3 +75,13 @@ def test_a_search_of_1900_words_in_an_autocompleted_field_finds_nothing(admin_cl
 @pytest.mark.parametrize("model", list(admin.site._registry), ids=str)
 def test_the_pages_of_every_app_bound_their_searches(model: type[Model]) -> None:
     assert isinstance(admin.site._registry[model], BoundedSearch)
+
+
+@pytest.mark.parametrize("model", SEARCHED, ids=str)
+def test_a_search_that_no_database_can_take_finds_nothing_and_says_so(
+    admin_client: Client, model: type[Model]
+) -> None:
+    page = admin_client.get(_list_of(model), {"q": "admin\x00"})
+
+    assert REFUSED in page.content.decode()
+    assert page.context["cl"].result_count == 0

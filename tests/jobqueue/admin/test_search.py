@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from html import unescape
+from urllib.parse import parse_qs
 
 import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
+from jobqueue.admin.all_jobs import JobAdmin
 from jobqueue.models import Job
+from jobqueue.searching import conditions
 from settlements.models import Settlement
 from tests.jobqueue.admin.steps import (
     JOBS,
+    LISTS,
+    confirm,
     ids_of,
     make_job,
     operator,
+    rows_of,
+    text_of,
 )
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -85,3 +98,139 @@ def test_a_search_for_what_no_database_stores_does_no_harm(admin_client: Client)
 def test_what_is_in_a_payload_cannot_be_searched(admin_client: Client) -> None:
     make_job(payload={"email": "anna@example.com"})
     assert ids_of(admin_client.get(JOBS, {"q": "anna@example.com"})) == set()
+
+
+# What the page says of a search --------------------------------------------------------------------
+
+
+def _links(response: HttpResponse, name: str) -> list[tuple[str, str]]:
+    """The address and the text of each link of that class."""
+    found = re.findall(rf'<a class="{name}" href="([^"]*)"[^>]*>(.*?)</a>', text_of(response), re.DOTALL)
+    return [(unescape(url), re.sub(r"<[^>]+>", "", text).strip()) for url, text in found]
+
+
+def test_each_word_can_be_taken_away_and_the_filters_stay(admin_client: Client) -> None:
+    page = admin_client.get(JOBS, {"q": 'state:failed error:"mailbox full"', "queue": "email"})
+    urls = [url for url, _text in _links(page, "jq-word")]
+    assert [parse_qs(url[1:]) for url in urls] == [
+        {"q": ['error:"mailbox full"'], "queue": ["email"]},
+        {"q": ["state:failed"], "queue": ["email"]},
+    ]
+
+
+def test_the_last_word_leads_to_the_list_without_a_search(admin_client: Client) -> None:
+    page = admin_client.get(JOBS, {"q": "state:failed"})
+    assert [url for url, _text in _links(page, "jq-word")] == ["?"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("colour:red", "There is no colour:; allowed are id:, state:"),
+        ("state:broken", "state:broken cannot be looked for; allowed is state:waiting"),
+        ('error:"open', "do not fit"),
+        ("\x1b[31m", "U+001B is no character of a search"),
+    ],
+)
+@pytest.mark.parametrize("url", LISTS)
+def test_a_search_that_cannot_be_read_finds_nothing_and_says_which_word_and_what_is_allowed(
+    admin_client: Client, url: str, text: str, says: str
+) -> None:
+    for state in ("waiting", "failed", "stuck"):
+        make_job(state)
+    page = admin_client.get(url, {"q": text})
+    assert rows_of(page) == []
+    assert says in unescape(text_of(page))
+
+
+def test_a_bulk_action_on_a_search_that_cannot_be_read_changes_nothing(admin_client: Client) -> None:
+    job = make_job("failed")
+    said = confirm(admin_client, "retry", url=f"{JOBS}?q=colour:red", select_across="1")
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert said == ["Nothing was retried: that takes a failed or cancelled job."]
+
+
+def test_payloads_are_searched_by_who_may_read_them_only(admin_client: Client) -> None:
+    job = make_job(payload={"user_id": 5})
+    assert ids_of(admin_client.get(JOBS, {"q": "args.user_id:5"})) == {job.pk}
+    page = operator("view_job").get(JOBS, {"q": "args.user_id:5"})
+    assert rows_of(page) == []
+    assert "args.user_id: looks into payloads, which you may not read" in text_of(page)
+
+
+def test_what_is_found_besides_the_jobs_is_shown_in_groups(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    make_job("failed", reason=f"ConnectionError: {payer.username} was refused")
+    page = admin_client.get(JOBS, {"q": payer.username})
+    groups = {
+        group.title: [entry.label for entry in group.entries] for group in page.context["searched"].groups
+    }
+    assert groups == {
+        "People": [payer.get_full_name()],
+        "Settlements": ["Dinner in Lisbon"],
+        "Errors of failed jobs": [f"ConnectionError: {payer.username} was refused"],
+    }
+    urls = {text: url for url, text in _links(page, "jq-found-jobs")}
+    assert ids_of(admin_client.get(urls["1 job"])) == set(Job.objects.failed().values_list("pk", flat=True))
+
+
+def test_what_a_user_may_not_see_is_in_no_group(settlement: Settlement, payer: User) -> None:
+    page = operator("view_job").get(JOBS, {"q": payer.username})
+    assert page.context["searched"].groups == []
+
+
+def test_the_page_says_among_how_many_rows_was_searched(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditions, "NEWEST", 1)
+    for _ in range(2):
+        make_job()
+    said = "among the newest 100,000 rows only"
+    assert said in text_of(admin_client.get(JOBS, {"q": "args.user_id:5"}))
+    assert said not in text_of(admin_client.get(JOBS, {"q": "state:waiting"}))
+
+
+def test_a_search_reads_its_rows_once(admin_client: Client) -> None:
+    make_job(payload={"user_id": 5})
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.get(JOBS, {"q": "args.user_id:5"})
+    asked = [entry["sql"] for entry in captured.captured_queries if "user_id" in entry["sql"]]
+    assert len(asked) == 1
+    assert len(captured.captured_queries) <= 15
+
+
+def test_the_pages_of_a_search_follow_each_other(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JobAdmin, "list_per_page", 2)
+    jobs = [make_job(queue="reminders").pk for _ in range(5)]
+    make_job()
+    pages = [admin_client.get(JOBS, {"q": "queue:reminders", "p": str(number)}) for number in (1, 2, 3)]
+    assert [[job.pk for job in rows_of(page)] for page in pages] == [jobs[:2:-1], jobs[2:0:-1], jobs[:1]]
+
+
+@pytest.mark.parametrize("url", LISTS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "<script>alert(1)</script>",
+            "{{ 7 }}",
+            "\u202eabc",
+            "a\x00b",
+            "\x1b[31mred",
+            "w " * 1_900,
+            "w" * 1_000_000,
+        ),
+        *('"', "\\", "-", "NOT", "::", "args.:", "%"),
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_a_hostile_search_shows_no_job_and_no_markup(admin_client: Client, url: str, text: str) -> None:
+    for state in ("waiting", "failed", "stuck"):
+        make_job(state)
+    page = admin_client.get(url, {"q": text})
+    assert rows_of(page) == []
+    assert "<script>alert" not in text_of(page)

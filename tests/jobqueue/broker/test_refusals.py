@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 import redis
 from django.conf import LazySettings
-from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterCrossSlotError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ResponseError,
+)
 
 from jobqueue.broker import lead, queues, registries, server
 from jobqueue.broker.bell import Bell
@@ -284,6 +290,10 @@ def test_too_many_clients_are_an_outage_that_ends(address: Address) -> None:
         OutOfMemoryError("command not allowed", status_code="OOM"),
         NoPermissionError("this user has no permissions", status_code="NOPERM"),
         AuthenticationError("invalid password", status_code="ERR"),
+        ResponseError("Script attempted to access a non local key in a cluster node", status_code="ERR"),
+        ResponseError("@user_script: 1: Lua script attempted to execute a command while the cluster is down"),
+        ResponseError("SELECT is not allowed in cluster mode", status_code="ERR"),
+        ClusterCrossSlotError("Keys in request don't hash to the same slot", status_code="CROSSSLOT"),
     ],
 )
 def test_these_are_about_the_server(error: redis.RedisError) -> None:

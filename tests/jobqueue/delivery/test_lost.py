@@ -13,8 +13,8 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from jobqueue.broker import message, queues, registries
-from jobqueue.delivery import outbox
 from jobqueue.delivery.lost import LostMessages
+from jobqueue.delivery.publishable import message_of
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job
@@ -87,7 +87,7 @@ def test_the_walk_reaches_what_lies_behind_messages_that_are_known(
 ) -> None:
     at_once.JOBQUEUE = {"LOST_AFTER": 0, "RELAY_BATCH": 2}
     jobs = enqueue_many([(SUCCEED, {})] * 5)  # published in one moment
-    queues.publish([outbox.message_of(job, "default") for job in jobs[:4]])
+    queues.publish([message_of(job, "default") for job in jobs[:4]])
     lost = LostMessages("default")
 
     assert [lost.publish_again() for _ in range(3)] == [0, 0, 1]
@@ -121,7 +121,7 @@ def test_what_was_published_a_moment_ago_is_left_alone(redis_client: redis.Redis
 
 def test_what_redis_knows_is_left_alone(at_once: LazySettings, redis_client: redis.Redis) -> None:
     job = enqueue(SUCCEED)
-    queues.publish([outbox.message_of(job, "default")])
+    queues.publish([message_of(job, "default")])
     before = Job.objects.values().get()
 
     assert LostMessages("default").publish_again() == 0
@@ -131,7 +131,7 @@ def test_what_redis_knows_is_left_alone(at_once: LazySettings, redis_client: red
 def _claim_in_redis_only(age: int, redis_client: redis.Redis) -> Job:
     """A message that a worker took `age` seconds ago; its row still waits."""
     job = enqueue(SUCCEED)
-    queues.publish([outbox.message_of(job, "default")])
+    queues.publish([message_of(job, "default")])
     queues.claim(["email"], 1, IDENTITY.id.hex, IDENTITY.name)
     redis_client.hincrby(f"rq:job:{job.message_id}", "claimed_at", -age)
     Job.objects.update(published_at=Now() - timedelta(seconds=60))

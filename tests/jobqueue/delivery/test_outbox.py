@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from jobqueue.broker import queues
 from jobqueue.delivery import outbox
+from jobqueue.delivery.publishable import message_of
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job
@@ -144,8 +145,8 @@ def test_what_is_due_soon_is_upcoming_in_its_order() -> None:
     enqueue(SUCCEED, delay=600)
 
     assert outbox.upcoming("default", 60) == [
-        (sooner.run_at, outbox.message_of(sooner, "default")),
-        (later.run_at, outbox.message_of(later, "default")),
+        (sooner.run_at, message_of(sooner, "default")),
+        (later.run_at, message_of(later, "default")),
     ]
 
 

@@ -41,7 +41,8 @@ from redis.backoff import NoBackoff
 from jobqueue.broker import connections, queues
 from jobqueue.broker.counters import completed
 from jobqueue.counts.reading import queue_counts
-from jobqueue.delivery import outbox, rescue, watch
+from jobqueue.delivery import rescue, watch
+from jobqueue.delivery.publishable import message_of
 from jobqueue.exceptions import BrokerUnavailable, JobTransitionRefused
 from jobqueue.jobs import Discard, NewJob, RetryLater, RetryPolicy, Skipped, enqueue, enqueue_many, processor
 from jobqueue.models import Attempt, Job, Queue, Worker, transitions
@@ -534,7 +535,7 @@ class JobLife(RuleBasedStateMachine):
     @rule(pk=jobs, back=st.integers(0, 2))
     def publish_again(self, pk: int, back: int) -> None:
         """A message comes twice, or late: of this attempt or of one before."""
-        message = outbox.message_of(Job.objects.get(pk=pk), "default")
+        message = message_of(Job.objects.get(pk=pk), "default")
         with suppress(BrokerUnavailable):
             queues.publish([message._replace(attempt=max(1, message.attempt - back))])
 

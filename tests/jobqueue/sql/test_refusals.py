@@ -20,6 +20,9 @@ _AT = 'connection failed: connection to server at "127.0.0.1", port 5432 failed:
         ('FATAL:  permission denied for database "shop"', "USER"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.7", user "shop"', "HOST, USER and OPTIONS"),
         ("server does not support SSL, but SSL was required", "OPTIONS"),
+        ('root certificate file "/etc/ca.pem" does not exist', "OPTIONS"),
+        ('invalid port number: "54x"', "PORT and OPTIONS"),
+        ('invalid integer value "soon" for connection option "connect_timeout"', "PORT and OPTIONS"),
     ],
 )
 def test_a_refusal_for_good_names_the_setting(answer: str, setting: str) -> None:

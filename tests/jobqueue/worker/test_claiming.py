@@ -12,7 +12,7 @@ from django.db import OperationalError
 from django.db.models.functions import Now
 
 from jobqueue.broker import message, queues
-from jobqueue.delivery import outbox
+from jobqueue.delivery.publishable import message_of
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job
@@ -138,7 +138,7 @@ def test_when_the_database_fails_nothing_is_claimed_and_the_messages_are_back_in
 def test_a_message_ahead_of_its_time_is_left_to_the_relay(redis_client: redis.Redis) -> None:
     job = enqueue(SUCCEED, delay=60)
     Job.objects.filter(pk=job.pk).update(published_at=Now())
-    queues.publish([outbox.message_of(job, "default")])
+    queues.publish([message_of(job, "default")])
 
     assert _claim() == []
     job.refresh_from_db()

@@ -20,6 +20,7 @@ from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Outcome
 from tests.jobqueue.processors_for_tests import (
     CALL,
+    COUNTED,
     DISCARD,
     FAIL,
     FAIL_WITHOUT_RETRY,
@@ -264,3 +265,42 @@ def test_a_broken_listener_cannot_fail_a_job() -> None:
             signal.disconnect(listener)
 
     assert job.state == State.COMPLETED
+
+
+def _uncountable() -> Outcome:
+    """Its processor counts by a part of the payload, which is a list by now."""
+    outcome = _perform(claimed(COUNTED, kind="sample"))
+    outcome.job.payload = ["no object"]  # type: ignore[assignment]
+    return outcome
+
+
+def test_an_outcome_that_cannot_be_counted_is_settled_and_told_as_what_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    outcome = _uncountable()
+
+    assert settle([outcome], IDENTITY) == [outcome]
+    assert outcome.is_settled
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.message == (
+        f"job {outcome.job.pk} is settled (completed), and only the counters lack it: AttributeError"
+    )
+
+
+def test_the_others_of_a_batch_are_counted(redis_client: redis.Redis) -> None:
+    jobs = [claimed(COUNTED, kind="sample") for _ in range(2)]
+    outcomes = [_perform(jobs[0]), _uncountable(), _perform(jobs[1])]
+
+    assert settle(outcomes, IDENTITY) == outcomes
+    assert counters.read()['["sample_runs_total","sample","completed"]'] == 2
+    assert redis_client.zcard("rq:wip:email") == 0
+
+
+def test_an_outcome_whose_claim_was_taken_away_is_not_settled() -> None:
+    job = claimed()
+    outcome = _perform(job)
+    _taken_by_another(job)
+    settle([outcome], IDENTITY)
+
+    assert not outcome.is_settled

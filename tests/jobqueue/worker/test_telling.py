@@ -87,6 +87,23 @@ def test_a_batch_whose_answer_was_lost_counts_once(monkeypatch: pytest.MonkeyPat
     assert counters.read()['["job_processing_total","email","completed"]'] == 1
 
 
+def test_news_that_nobody_can_tell_does_not_hold_up_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def untellable(*_: Any) -> None:
+        raise ValueError("odd")
+
+    teller = Teller()
+    with monkeypatch.context() as patch:
+        patch.setattr(queues, "finish", untellable)
+        teller.tell(_news(1))
+    teller.tell(_news(2))
+
+    assert counters.read() == {'["sample","2"]': 1}
+    [record] = caplog.records
+    assert "Redis cannot be told of the outcomes of 0 jobs, which are settled: ValueError" in record.message
+
+
 # With its thread ----------------------------------------------------------------------------------
 
 

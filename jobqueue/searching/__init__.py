@@ -1,0 +1,42 @@
+"""Search with words: one language for the admin, the API and commands.
+
+`parse` reads what somebody typed, `find_jobs` turns it into a queryset. An app lets its people and records be
+found by `register_source`. This is the door: other apps use what is named here.
+"""
+
+from jobqueue.searching.causes import FoundCause, causes_with
+from jobqueue.searching.conditions import NEWEST
+from jobqueue.searching.parsing import Unreadable, parse, why_too_long
+from jobqueue.searching.query import Found, find_jobs
+from jobqueue.searching.sources import (
+    FoundRecord,
+    RecordSource,
+    register_source,
+    title_of,
+    unregister_source,
+)
+from jobqueue.searching.states import STATES
+from jobqueue.searching.words import LONGEST_SEARCH, MOST_WORDS, NAMES, Search, Word, quoted
+
+__all__ = [
+    "LONGEST_SEARCH",
+    "MOST_WORDS",
+    "NAMES",
+    "NEWEST",
+    "STATES",
+    "Found",
+    "FoundCause",
+    "FoundRecord",
+    "RecordSource",
+    "Search",
+    "Unreadable",
+    "Word",
+    "causes_with",
+    "find_jobs",
+    "parse",
+    "quoted",
+    "register_source",
+    "title_of",
+    "unregister_source",
+    "why_too_long",
+]

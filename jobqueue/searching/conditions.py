@@ -1,0 +1,134 @@
+"""What the words of a search ask of the rows of jobs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from django.apps import apps
+from django.db.models import F, Func, Model, Q, QuerySet, TextField, UUIDField, Value
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
+
+from jobqueue.masking import AT_SIGNS
+from jobqueue.models import Job, Worker
+from jobqueue.registry import all_processors
+
+NEWEST = 100_000
+"""Rows among which is searched what no index answers: the newest ones."""
+_MOST_WORKERS = 100
+
+
+class ArgumentText(Func):
+    """An argument of a payload as text: `5`, `true`, or the text itself; NULL where there is none."""
+
+    output_field = TextField()
+
+    def __init__(self, *path: str) -> None:
+        super().__init__(F("payload"))
+        self.path = path
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Taken out by the database's operator."""
+        payload, parameters = compiler.compile(self.get_source_expressions()[0])
+        return f"({payload} #>> %s::text[])", [*parameters, list(self.path)]
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """The same; a payload that is no JSON has no arguments, and true is not the number 1."""
+        payload, parameters = compiler.compile(self.get_source_expressions()[0])
+        assert not parameters
+        path = "$" + "".join(f'."{name}"' for name in self.path)
+        return (
+            f"CASE WHEN typeof({payload}) = 'text' AND json_valid({payload}) THEN"
+            f" CASE json_type({payload}, %s) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'"
+            f" ELSE CAST(json_extract({payload}, %s) AS TEXT) END END",
+            [path, path],
+        )
+
+
+def newest(rows: QuerySet[Any], *, has_index: bool = False) -> tuple[QuerySet[Any], bool]:
+    """The newest of these rows by their numbers, and whether there are others.
+
+    Where an index has the rows, though not by their numbers, it is asked first whether they are so many:
+    to put 100,000 in order takes 200 ms, to count them 20.
+    """
+    if has_index and rows.order_by()[: NEWEST + 1].count() <= NEWEST:
+        return rows, False
+    last = list(rows.order_by("-pk").values_list("pk", flat=True)[NEWEST : NEWEST + 1])
+    return (rows.filter(pk__gt=last[0]), True) if last else (rows, False)
+
+
+def has_argument(path: Sequence[str], value: str) -> Q:
+    """Jobs whose payload has this value there."""
+    return Q(Exact(ArgumentText(*path), Value(value)))
+
+
+def has_address(address: str) -> Q:
+    """Jobs whose payload is for this address."""
+    return Q(Exact(Lower(ArgumentText("email")), Value(address.lower())))
+
+
+def says(column: str, text: str, *, may_read: bool) -> Q:
+    """Rows whose column has this text in it, in any case.
+
+    For who may not read payloads only where the column is shown as it is: he would spell out an address
+    letter by letter.
+    """
+    found = Q(**{f"{column}__icontains": text})
+    return found if may_read else found & ~any_of(Q(**{f"{column}__icontains": sign}) for sign in AT_SIGNS)
+
+
+def of_processor(text: str) -> Q:
+    """Jobs of the processors whose names have this text in them, or of one that is called so."""
+    return Q(processor__in=processors_named(text) or [text])
+
+
+def processors_named(text: str) -> list[str]:
+    """The registered processor of that name, else those whose names have the text in them."""
+    names = [processor.name for processor in all_processors()]
+    return [text] if text in names else [name for name in names if text.lower() in name.lower()]
+
+
+def may_name_processor(text: str) -> bool:
+    """Whether a text stands for processors: registered ones, or by its form one that was registered once."""
+    return bool(processors_named(text)) or ("." in text and not any(map(str.isspace, text)))
+
+
+def held_by(text: str) -> Q:
+    """Jobs that were claimed last by a worker whose name or host has this text in it."""
+    workers = Worker.objects.filter(Q(name__icontains=text) | Q(hostname__icontains=text))
+    return Q(worker_id__in=list(workers.values_list("pk", flat=True)[:_MOST_WORKERS]))
+
+
+def about_any(subjects: Iterable[str]) -> Q:
+    """Jobs about one of these subjects."""
+    # The second condition is the index's: SQLite uses the index only where it is repeated.
+    return Q(subject__in=list(subjects)) & ~Q(subject="")
+
+
+def about_text(text: str, *, may_read: bool) -> Q:
+    """Jobs whose subject is this text or, if no job is about exactly that, begins with it."""
+    exact = about_any([text])
+    if ":" not in text or Job.objects.filter(exact).exists():
+        return exact
+    # The lower bound lets the index find the start, whatever the database does with a prefix.
+    start = Q(subject__gte=text, subject__startswith=text) & ~Q(subject="")
+    return start if may_read else start & ~any_of(Q(subject__contains=sign) for sign in AT_SIGNS)
+
+
+def subjects_of_key(text: str) -> list[str]:
+    """Every subject that a bare UUID may stand for."""
+    try:
+        key = uuid.UUID(text)
+    except ValueError:
+        return []
+    keyed: list[type[Model]] = [model for model in apps.get_models() if isinstance(model._meta.pk, UUIDField)]
+    return [f"{model._meta.label_lower}:{key}" for model in keyed]
+
+
+def any_of(conditions: Iterable[Q]) -> Q:
+    """Rows that meet one of these at the least; none if there are none."""
+    return reduce(or_, conditions, Q(pk__in=[]))

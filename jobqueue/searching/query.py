@@ -1,0 +1,268 @@
+"""From a parsed search to the jobs that it finds: one builder for the admin, the API and commands.
+
+What an index answers narrows the rows first. What none answers is looked for among the NEWEST rows of what is
+left then, so that a search ends in time whatever the table holds; whoever shows the rows says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.models import Attempt, Job, JobQuerySet
+from jobqueue.searching.conditions import (
+    about_any,
+    about_text,
+    any_of,
+    has_address,
+    has_argument,
+    held_by,
+    may_name_processor,
+    newest,
+    of_processor,
+    processors_named,
+    says,
+    subjects_of_key,
+)
+from jobqueue.searching.parsing import JOB_NUMBER, Unreadable, refuse
+from jobqueue.searching.sources import FoundRecord, MaySee, people_with_address, records_with
+from jobqueue.searching.states import CONDITIONS, ENDED, STATES
+from jobqueue.searching.times import time_from
+from jobqueue.searching.words import Search, Word
+
+VIEW_PAYLOAD = "jobqueue.view_payload"
+_OPEN = ("waiting", "delayed", "failed")
+"""The states whose rows an index has by their queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The jobs that a search finds, and what it found besides."""
+
+    jobs: QuerySet[Any]
+    records: dict[str, list[FoundRecord]] = field(default_factory=dict)
+    """What the plain text of the search matches, by the names of the sources."""
+    newest_only: bool = False
+    """Whether there are older rows, among which no index finds what was asked for."""
+
+
+def find_jobs(jobs: QuerySet[Any], search: Search, user: MaySee, *, state: str = "") -> Found | Unreadable:
+    """Those of the jobs that meet every word; why nothing is looked for, if the user may not ask that.
+
+    `state` is the state word that the jobs are narrowed to already.
+    """
+    refusal = why_refused(search, user)
+    return refusal or _Query(jobs, search, user, state).answer()
+
+
+def why_refused(search: Search, user: MaySee) -> Unreadable | None:
+    """Why this user may not ask for that: no search tells what stands in a payload that one may not read."""
+    for word in search.named("args", "email"):
+        if not user.has_perm(VIEW_PAYLOAD):
+            reason = _(
+                "%(word)s looks into payloads, which you may not read: that takes the permission %(allowed)s."
+            )
+            return refuse(word.before, reason, VIEW_PAYLOAD)
+    return None
+
+
+class _Query:
+    """One search on its way to a queryset."""
+
+    def __init__(self, jobs: QuerySet[Any], search: Search, user: MaySee, state: str) -> None:
+        self.jobs = jobs
+        self.search = search
+        self.user = user
+        self.may_read = user.has_perm(VIEW_PAYLOAD)
+        self.states = [word.value for word in search.named("state") if not word.negated]
+        self.states += [state] if state else []
+        self.is_cut = False
+        self.records: dict[str, list[FoundRecord]] = {}
+
+    def answer(self) -> Found:
+        """Narrow by indexes first, then among the newest that are left."""
+        by_index = [word for word in self.search if self._has_index(word)]
+        others = [word for word in self.search if (word.name or word.negated) and word not in by_index]
+        rows = self.jobs
+        for word in by_index:
+            rows = self._narrowed(rows, word)
+        if others:
+            rows = self._newest(rows, has_index=any(state in _OPEN for state in self.states))
+        for word in others:
+            rows = self._narrowed(rows, word)
+        return Found(self._with_texts(rows), self.records, self.is_cut)
+
+    def _has_index(self, word: Word) -> bool:
+        if word.negated or not word.name:
+            return False
+        if word.name == "queue":
+            return any(state in _OPEN for state in self.states)
+        if word.name in ("since", "until"):
+            return self._moment == "created_at" or "failed" in self.states
+        return word.name in ("id", "state", "about", "worker") or (
+            word.name == "error" and "failed" not in self.states
+        )
+
+    def _newest(self, rows: QuerySet[Any], *, has_index: bool = False) -> QuerySet[Any]:
+        found, is_cut = newest(rows, has_index=has_index)
+        self.is_cut |= is_cut
+        return found
+
+    # Words with a name ---------------------------------------------------------------------------
+
+    def _narrowed(self, rows: QuerySet[Any], word: Word) -> QuerySet[Any]:
+        if word.name == "state" and not word.negated:
+            assert isinstance(rows, JobQuerySet)
+            return STATES[word.value](rows)
+        return rows.exclude(self._left_out(word)) if word.negated else rows.filter(self._condition(word))
+
+    def _left_out(self, word: Word) -> Q:
+        """What is left out, asked of each row: to look it up in a list of 100,000 others takes minutes."""
+        match word.name:
+            case "state":
+                stuck = Q(pk__in=_keys(self._all.stuck()))
+                return CONDITIONS.get(word.value, stuck)
+            case "error":
+                return self._in_reason(word.value)
+            case "worker":
+                return held_by(word.value) | _tried(Q(worker_name__icontains=word.value))
+            case "":
+                subjects = about_any(self._subjects([word.value]))
+                return subjects | self._named_by(word.value) | self._in_job(word.value)
+            case _:
+                return self._condition(word)
+
+    def _condition(self, word: Word) -> Q:
+        match word.name:
+            case "id":
+                return _numbered(word.value)
+            case "queue":
+                return Q(queue=word.value)
+            case "processor":
+                return of_processor(word.value)
+            case "about":
+                return self._about(word.value)
+            case "email":
+                return self._for_address(word.value)
+            case "error":
+                return self._failed_with(word.value)
+            case "worker":
+                return self._run_by(word.value)
+            case "args":
+                return has_argument(word.path, word.value)
+            case _:
+                comparison = "gte" if word.name == "since" else "lt"
+                return Q(**{f"{self._moment}__{comparison}": time_from(word.value)})
+
+    @property
+    def _moment(self) -> str:
+        """The column of the time that is meant: of what is over when it ended, of what runs since when."""
+        if any(state in ENDED for state in self.states):
+            return "finished_at"
+        return "started_at" if {"active", "stuck"} & set(self.states) else "created_at"
+
+    def _about(self, text: str) -> Q:
+        subjects = subjects_of_key(text) + self._subjects([text])
+        return about_text(text, may_read=self.may_read) | about_any(subjects)
+
+    def _subjects(self, words: Sequence[str]) -> list[str]:
+        return _subjects_of(records_with(words, self.user))
+
+    def _for_address(self, address: str) -> Q:
+        people = people_with_address(address, self.user)
+        named = [has_argument([name], str(value)) for one in people for name, value in one.arguments.items()]
+        return any_of([has_address(address), *named])
+
+    def _failed_with(self, text: str) -> Q:
+        """Failed jobs by the error that they show, and others by those of their attempts."""
+        if "failed" in self.states:
+            return says("reason", text, may_read=self.may_read)
+        failed = self._newest(self._all.failed(), has_index=True).filter(
+            says("reason", text, may_read=self.may_read)
+        )
+        message = says("message", text, may_read=self.may_read)
+        attempts = self._newest(self._attempts).filter(Q(error_class__icontains=text) | message)
+        return Q(pk__in=_keys(failed).union(attempts.order_by().values("job_id")))
+
+    def _run_by(self, text: str) -> Q:
+        held = held_by(text)
+        attempts = self._newest(self._attempts).filter(worker_name__icontains=text)
+        claimed = self._newest(self._all).filter(held)
+        running = self._all.active().filter(held)
+        return Q(pk__in=_keys(running).union(_keys(claimed), attempts.order_by().values("job_id")))
+
+    # Text without a name -------------------------------------------------------------------------
+
+    def _with_texts(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        texts = self.search.texts
+        if texts:
+            self.records = records_with(texts, self.user)
+            rows = rows.filter(self._any_meaning(rows, texts, self.records))
+        return rows
+
+    def _any_meaning(
+        self, rows: QuerySet[Any], texts: Sequence[str], found: dict[str, list[FoundRecord]]
+    ) -> Q:
+        """Jobs about records that the words find, with that number, or whose processor or error has them."""
+        subjects = _subjects_of(found)
+        by_index = about_any(subjects)
+        if len(texts) == 1:
+            by_index |= self._named_by(texts[0])
+        parts = [_keys(rows.filter(by_index)), *self._by_records_and_processors(rows, texts)]
+        in_job = self._in_job if len(texts) > 1 else self._in_reason
+        parts.append(_keys(self._newest(self._all.failed(), has_index=True).filter(*map(in_job, texts))))
+        if all(map(may_name_processor, texts)):
+            parts.append(_keys(self._newest(rows).filter(*map(of_processor, texts))))
+        return Q(pk__in=parts[0].union(*parts[1:]))
+
+    def _named_by(self, text: str) -> Q:
+        by_number = _numbered(text) if JOB_NUMBER.fullmatch(text) else Q(pk__in=[])
+        by_subject = about_text(text, may_read=self.may_read) if ":" in text else Q(pk__in=[])
+        return by_number | by_subject | about_any(subjects_of_key(text))
+
+    def _by_records_and_processors(self, rows: QuerySet[Any], texts: Sequence[str]) -> list[QuerySet[Any]]:
+        """Some words name records, the others the processors of the jobs about them."""
+        processors = [text for text in texts if processors_named(text)]
+        others = [text for text in texts if text not in processors]
+        if not processors or not others:
+            return []
+        subjects = self._subjects(others)
+        return [_keys(rows.filter(about_any(subjects), *map(of_processor, processors)))]
+
+    def _in_reason(self, text: str) -> Q:
+        return Q(state=Job.State.FAILED) & says("reason", text, may_read=self.may_read)
+
+    def _in_job(self, text: str) -> Q:
+        named = processors_named(text)
+        return self._in_reason(text) | Q(processor__in=named) if named else self._in_reason(text)
+
+    @property
+    def _all(self) -> JobQuerySet:
+        """All jobs, by the alias that the search asks."""
+        return Job.objects.using(self.jobs.db)
+
+    @property
+    def _attempts(self) -> QuerySet[Attempt]:
+        return Attempt.objects.using(self.jobs.db)
+
+
+def _subjects_of(found: dict[str, list[FoundRecord]]) -> list[str]:
+    return [subject for records in found.values() for one in records for subject in one.subjects]
+
+
+def _tried(condition: Q) -> Q:
+    """Jobs that have such a failed attempt."""
+    return Q(Exists(Attempt.objects.filter(condition, job=OuterRef("pk"))))
+
+
+def _keys(rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows.order_by().values("pk")
+
+
+def _numbered(text: str) -> Q:
+    number = JOB_NUMBER.fullmatch(text)
+    return Q(pk=int(number[1])) if number else Q(pk__in=[])

@@ -1,0 +1,103 @@
+"""What an app lets be found besides jobs: its people and records, by one small interface.
+
+An app says in its `AppConfig.ready`:
+
+    register_source(RecordSource(
+        name="shop.orders", title=_("Orders"), permission="shop.view_order", find=find_orders,
+    ))
+
+where `find_orders(words, most)` returns at most so many `FoundRecord`s that match every word. Text without a
+name before it, and `about:`, are looked for there; the jobs about what is found are found with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from django.db import models
+
+from jobqueue.exceptions import DuplicateSource
+from jobqueue.models import subject_of
+
+MOST_RECORDS = 100
+"""Records of one source whose jobs are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRecord:
+    """A record that a search found, and which jobs are about it."""
+
+    record: models.Model
+    title: str
+    related: Sequence[models.Model] = ()
+    """Records whose jobs are looked for too: the orders of a customer."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that name the record in payloads, `{"user_id": 5}`: looked at for who may read payloads."""
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects of the jobs about it."""
+        return [subject_of(record) for record in (self.record, *self.related)]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSource:
+    """Where an app looks for its records."""
+
+    name: str
+    """`"<app>.<records>"`, once in a project."""
+    title: Any
+    """What the records are called where they are listed, translatable."""
+    permission: str
+    """What a user must be allowed to find them: `"shop.view_order"`."""
+    find: Callable[[Sequence[str], int], Iterable[FoundRecord]]
+    """The records that match every one of these words, at most so many, the newest first."""
+    with_address: Callable[[str], Iterable[FoundRecord]] | None = None
+    """The people with exactly this e-mail address, for `email:`."""
+
+
+class MaySee(Protocol):
+    """Whoever asks: a user of Django."""
+
+    def has_perm(self, perm: str) -> bool:
+        """Whether this permission is given."""
+
+
+_sources: dict[str, RecordSource] = {}
+
+
+def register_source(source: RecordSource) -> None:
+    """Let every search look there. Raises DuplicateSource if another has that name."""
+    if _sources.setdefault(source.name, source) != source:
+        raise DuplicateSource(f"a source of records called {source.name!r} is registered already")
+
+
+def unregister_source(name: str) -> None:
+    """Look there no more."""
+    _sources.pop(name, None)
+
+
+def sources_for(user: MaySee) -> list[RecordSource]:
+    """Where this user may look."""
+    return [source for source in _sources.values() if user.has_perm(source.permission)]
+
+
+def records_with(
+    words: Sequence[str], user: MaySee, most: int = MOST_RECORDS
+) -> dict[str, list[FoundRecord]]:
+    """What matches every word, by the name of its source; sources that found nothing are left out."""
+    found = {source.name: list(source.find(words, most))[:most] for source in sources_for(user)}
+    return {name: records for name, records in found.items() if records}
+
+
+def title_of(name: str) -> str:
+    """What the records of a source are called."""
+    return str(_sources[name].title)
+
+
+def people_with_address(address: str, user: MaySee) -> list[FoundRecord]:
+    """The people whom the user may see and who have this address."""
+    asked = [source.with_address for source in sources_for(user) if source.with_address]
+    return [person for find in asked for person in find(address)]

@@ -1,0 +1,141 @@
+"""What the search of jobs finds of this app: people by name and address, settlements and payments."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import and_, or_
+from typing import Any, Final
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Model, Q
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.searching import FoundRecord, RecordSource, register_source
+from settlements.models import Payment, Settlement
+
+_FEWEST_DIGITS: Final = 8
+_DIGITS: Final = 32
+_MOST_OF_A_PERSON: Final = 100
+
+
+def register() -> None:
+    """Let every search of jobs look here."""
+    user = get_user_model()._meta
+    view_user = f"{user.app_label}.view_{user.model_name}"
+    for source in (
+        RecordSource("settlements.people", _("People"), view_user, find_people, people_with_address),
+        RecordSource(
+            "settlements.settlements", _("Settlements"), "settlements.view_settlement", find_settlements
+        ),
+        RecordSource("settlements.payments", _("Payments"), "settlements.view_payment", find_payments),
+    ):
+        register_source(source)
+
+
+def with_key(text: str, column: str = "pk") -> Q | None:
+    """Rows whose UUID is this, or begins with these eight digits or more; None if that can be no key."""
+    digits = text.strip().lower().replace("-", "")
+    if not _FEWEST_DIGITS <= len(digits) <= _DIGITS or not set(digits) <= set("0123456789abcdef"):
+        return None
+    first, last = (uuid.UUID(digits.ljust(_DIGITS, digit)) for digit in "0f")
+    return Q(**{f"{column}__range": (first, last)})
+
+
+# People -------------------------------------------------------------------------------------------
+
+
+def find_people(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
+    """People by their names and addresses."""
+    user = get_user_model()
+    people = user._default_manager.filter(_every_word(words, _columns_of_people())).order_by("-pk")
+    return _as_found(list(people[:most]))
+
+
+def people_with_address(address: str) -> Iterable[FoundRecord]:
+    """The people with exactly this address, in any case."""
+    user = get_user_model()
+    people = user._default_manager.filter(**{f"{user.get_email_field_name()}__iexact": address})
+    return _as_found(list(people[:_MOST_OF_A_PERSON]))
+
+
+def _columns_of_people() -> list[str]:
+    """What the users of this project have of these, whatever its model of users is."""
+    user = get_user_model()
+    return [
+        name
+        for name in dict.fromkeys(
+            (user.USERNAME_FIELD, user.get_email_field_name(), "first_name", "last_name")
+        )
+        if _has_column(user, name)
+    ]
+
+
+def _has_column(model: type[Model], name: str) -> bool:
+    try:
+        return bool(model._meta.get_field(name).concrete)
+    except FieldDoesNotExist:
+        return False
+
+
+def _as_found(people: Sequence[Any]) -> list[FoundRecord]:
+    settlements = _settlements_of(people)
+    return [
+        FoundRecord(
+            record=person,
+            title=str(person.get_full_name() or person.get_username()),
+            related=settlements[person.pk],
+            arguments={"user_id": person.pk},
+        )
+        for person in people
+    ]
+
+
+def _settlements_of(people: Sequence[Any]) -> dict[Any, list[Settlement]]:
+    """The newest settlements of each person."""
+    keys = [person.pk for person in people]
+    found: dict[Any, list[Settlement]] = defaultdict(list)
+    rows = Settlement.objects.filter(Q(payer__in=keys) | Q(payee__in=keys)).order_by("-created_at")
+    for settlement in rows.only("pk", "payer_id", "payee_id")[: _MOST_OF_A_PERSON * len(keys)]:
+        for key in {settlement.payer_id, settlement.payee_id} & set(keys):
+            if len(found[key]) < _MOST_OF_A_PERSON:
+                found[key].append(settlement)
+    return found
+
+
+# Records ------------------------------------------------------------------------------------------
+
+
+def find_settlements(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
+    """Settlements by their own id, by what they are for and by who owes whom."""
+    key = with_key(words[0]) if len(words) == 1 else None
+    rows = Settlement.objects.order_by("-created_at")
+    found = list(rows.filter(key)[:most]) if key is not None else []
+    return [FoundRecord(row, str(row)) for row in found or rows.filter(*map(_says, words))[:most]]
+
+
+def _says(word: str) -> Q:
+    """Settlements for that, or between people of that name, asked for apart: a join would read all."""
+    user = get_user_model()
+    people = user._default_manager.filter(**{f"{user.USERNAME_FIELD}__icontains": word}).order_by("-pk")
+    keys = list(people.values_list("pk", flat=True)[:_MOST_OF_A_PERSON])
+    return Q(description__icontains=word) | Q(payer__in=keys) | Q(payee__in=keys)
+
+
+def find_payments(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
+    """Payments by their own id; their jobs are those of their settlement."""
+    key = with_key(words[0]) if len(words) == 1 else None
+    if key is None:
+        return []
+    rows = Payment.objects.filter(key).select_related("settlement").order_by("-created_at")
+    return [FoundRecord(row, f"{row} of {row.settlement}", related=[row.settlement]) for row in rows[:most]]
+
+
+def _every_word(words: Sequence[str], columns: Sequence[str]) -> Q:
+    """Rows that have each word in one of the columns."""
+    return reduce(
+        and_, (reduce(or_, (Q(**{f"{name}__icontains": word}) for name in columns)) for word in words)
+    )

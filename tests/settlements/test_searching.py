@@ -1,0 +1,111 @@
+"""What a search finds of people, settlements and payments, in the jobs' lists and in their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from jobqueue.models import Job
+from jobqueue.searching import Search, find_jobs, parse
+from settlements.models import Payment, Settlement
+from tests.jobqueue.admin.steps import JOBS, ids_of, make_job
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+SETTLEMENTS = "/admin/settlements/settlement/"
+PAYMENTS = "/admin/settlements/payment/"
+
+
+@pytest.fixture
+def rent(make_settlement: Callable[..., Settlement]) -> Settlement:
+    """Another settlement between the same people."""
+    return make_settlement(description="Rent for May")
+
+
+def _records(text: str, user: User) -> dict[str, list[Any]]:
+    search = parse(text)
+    assert isinstance(search, Search)
+    found: Any = find_jobs(Job.objects.all(), search, user)
+    return {name: [one.record for one in records] for name, records in found.records.items()}
+
+
+def _listed(client: Client, url: str, text: str) -> list[Any]:
+    page = client.get(url, {"q": text})
+    assert page.status_code == 200
+    return list(page.context["cl"].result_list)
+
+
+@pytest.mark.parametrize("form", ["{}", " {} ", "{:.8}", "{:.13}"])
+def test_a_settlement_is_found_by_its_own_id(
+    admin_client: Client, settlement: Settlement, rent: Settlement, form: str
+) -> None:
+    for text in (str(settlement.pk), str(settlement.pk).upper()):
+        assert _listed(admin_client, SETTLEMENTS, form.format(text)) == [settlement]
+    assert _listed(admin_client, SETTLEMENTS, settlement.pk.hex) == [settlement]
+
+
+def test_a_payment_is_found_by_its_own_id_and_by_that_of_its_settlement(
+    admin_client: Client, make_payment: Callable[..., Payment], settlement: Settlement, rent: Settlement
+) -> None:
+    payment, other = make_payment(settlement=settlement), make_payment(settlement=rent)
+    assert _listed(admin_client, PAYMENTS, str(payment.pk)) == [payment]
+    assert _listed(admin_client, PAYMENTS, str(rent.pk)) == [other]
+
+
+@pytest.mark.parametrize("text", ["lisbon", "Dinner Lisbon"])
+def test_the_lists_still_find_by_words(
+    admin_client: Client, settlement: Settlement, rent: Settlement, text: str
+) -> None:
+    assert _listed(admin_client, SETTLEMENTS, text) == [settlement]
+
+
+@pytest.mark.parametrize("text", ["deadbeef", "f" * 32, "00000000-0000-4000-8000-000000000000", "beef" * 9])
+def test_an_id_that_nothing_has_finds_nothing(
+    admin_client: Client, settlement: Settlement, text: str
+) -> None:
+    for url in (SETTLEMENTS, PAYMENTS, JOBS):
+        assert _listed(admin_client, url, text) == []
+
+
+def test_the_jobs_of_a_settlement_are_found_by_the_beginning_of_its_id(
+    admin_client: Client, settlement: Settlement, rent: Settlement
+) -> None:
+    wanted = set(Job.objects.about(settlement).values_list("pk", flat=True))
+    assert wanted
+    for text in (str(settlement.pk), str(settlement.pk)[:8], f"about:{settlement.pk}", "about:lisbon"):
+        assert ids_of(admin_client.get(JOBS, {"q": text})) == wanted
+
+
+def test_a_payment_is_found_by_its_id_with_the_jobs_of_its_settlement(
+    admin_client: Client, admin_user: User, make_payment: Callable[..., Payment], settlement: Settlement
+) -> None:
+    payment = make_payment(settlement=settlement)
+    assert _records(str(payment.pk), admin_user) == {"settlements.payments": [payment]}
+    assert ids_of(admin_client.get(JOBS, {"q": str(payment.pk)})) == set(
+        Job.objects.about(settlement).values_list("pk", flat=True)
+    )
+
+
+@pytest.mark.parametrize("text", ["payer@example.com", "payer", "Pia", "Pia Payer", '"Pia"'])
+def test_a_person_is_found_by_name_and_by_address_with_the_jobs_of_what_he_owes(
+    admin_client: Client, admin_user: User, settlement: Settlement, payer: User, text: str
+) -> None:
+    payer.email = "payer@example.com"
+    payer.save()
+    assert _records(text, admin_user)["settlements.people"] == [payer]
+    wanted = set(Job.objects.about(settlement).values_list("pk", flat=True))
+    assert wanted <= ids_of(admin_client.get(JOBS, {"q": text}))
+
+
+def test_an_address_finds_the_e_mails_and_the_reminders_of_its_person(
+    admin_client: Client, payer: User
+) -> None:
+    wanted = {
+        make_job(payload={"email": payer.email.upper(), "user_id": None}).pk,
+        make_job(payload={"user_id": payer.pk}).pk,
+    }
+    make_job(payload={"user_id": payer.pk + 1_000, "email": f"a{payer.email}"})
+    assert ids_of(admin_client.get(JOBS, {"q": f"email:{payer.email}"})) == wanted

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.audit import log_change
-from jobqueue.admin.concerns import Sum, concerns_of, is_anybody_asked
+from jobqueue.admin.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.admin.failing_times import AGE, AGES, FROM, TO
 from jobqueue.admin.failures import Question, question
 from jobqueue.admin.shown_causes import ShownCause
@@ -35,7 +35,7 @@ else:
 ASKED = (AGE, FROM, TO, "queue", "processor")
 _OFFERED_AGES = ("quarter", "hour", "two_hours", "day")
 # Of more failed jobs it is told where an action on one cause is confirmed.
-_MOST_CONCERNED = 5_000
+_MOST_CONCERNED = MOST_SUBJECTS
 _MUTE, _UNMUTE = "mute", "unmute"
 
 

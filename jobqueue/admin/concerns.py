@@ -23,7 +23,7 @@ from typing import TypeVar
 from django.http import HttpRequest
 from django.utils.translation import ngettext
 
-MOST_SUBJECTS = 20_000
+MOST_SUBJECTS = 5_000
 
 
 @dataclass(frozen=True, slots=True)

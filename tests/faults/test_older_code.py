@@ -16,10 +16,10 @@ from tests.older_code import older_code
 from tests.servers import subprocess_environment
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
+pytestmark = pytest.mark.xdist_group("older code")  # they share what takes long to make
+
 _ENQUEUE = """
 from jobqueue.jobs import enqueue, enqueue_many
-
-pytestmark = pytest.mark.xdist_group("older code")  # they share what takes long to make
 enqueue_many(("workload.note.email", {"name": f"older-{number}"}) for number in range(40))
 enqueue("workload.note.reminders", name="older-delayed", delay=0.5)
 enqueue("workload.note.settlement", name="older-unique", unique_key="once")

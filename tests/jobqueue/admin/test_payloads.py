@@ -8,13 +8,13 @@ from tests.jobqueue.admin.steps import FAILED, JOBS, add_attempt, entries_of, ma
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-SECRETS = ("pia", "12.5", "Dinner")
+SECRETS = ("pia", "86042.125", "Dinner")
 
 
 def _page(*permissions: str, state: str = "failed") -> str:
     job = make_job(
         state,
-        payload={"email": "pia@example.com", "data": {"amount": 12.5, "description": "Dinner"}},
+        payload={"email": "pia@example.com", "data": {"amount": 86042.125, "description": "Dinner"}},
         reason="Refused: 550 <pia@example.com> unknown",
     )
     add_attempt(job, message="550 <pia@example.com> unknown", traceback="raise Refused('pia@example.com')")

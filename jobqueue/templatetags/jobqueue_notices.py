@@ -6,13 +6,14 @@ from typing import Any
 
 from django import template
 
-from jobqueue.admin import notices
-
 register = template.Library()
 
 
 @register.inclusion_tag("admin/jobqueue/notices.html", takes_context=True)
 def jobqueue_notices(context: dict[str, Any]) -> dict[str, Any]:
     """What is set aside, and that another installation uses our Redis, for who may look at these."""
+    # Django imports the tags of every app, also of a project without an admin.
+    from jobqueue.admin import notices
+
     request = context.get("request")
     return {"notices": notices.on_index(request) if request is not None else []}

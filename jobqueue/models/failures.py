@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import Count, Max, Min, QuerySet
 
+from jobqueue.models.bulk import is_meant_by_no_cause
 from jobqueue.models.cause_names import cause_of_text
 from jobqueue.models.job import jobs_in
 from jobqueue.models.querysets import JobQuerySet
@@ -90,11 +91,21 @@ def _readable(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def subjects_by_cause(failed: JobQuerySet, most: int) -> dict[str, set[str]]:
     """What these failed jobs are about, by cause: at most so many subjects in all."""
-    pairs = failed.exclude(subject="").order_by().values_list("cause", "subject").distinct()[:most]
+    try:
+        pairs = _pairs(failed, most, "cause", "subject")
+    except Exception as error:
+        if not may_be_of_a_row(error):
+            raise
+        texts = failed.annotate(cause_text=AsText("cause"), subject_text=AsText("subject"))
+        pairs = _pairs(texts, most, "cause_text", "subject_text")
     found: dict[str, set[str]] = {}
     for cause, subject in pairs:
-        found.setdefault(cause or UNKNOWN_CAUSE, set()).add(subject)
+        found.setdefault(as_text(cause) or UNKNOWN_CAUSE, set()).add(as_text(subject))
     return found
+
+
+def _pairs(failed: QuerySet[Any], most: int, *columns: str) -> list[tuple[Any, ...]]:
+    return list(failed.exclude(subject="").order_by().values_list(*columns).distinct()[:most])
 
 
 # Those without a cause ------------------------------------------------------------------------------
@@ -105,10 +116,13 @@ NAMED_AT_ONCE = 500
 def name_causes(using: str) -> int:
     """Write the cause of some failures that older workers wrote down without one. Returns how many.
 
-    Their reason tells it: class, code and text are in it, the chain of errors is not.
+    Their reason tells it: class, code and text are in it, the chain of errors is not. None as long as a bulk
+    action means those without a cause.
     """
     unnamed = jobs_in(using).failed().filter(cause="").order_by("pk")
     rows = list(unnamed.values_list("pk", AsText("reason"))[:NAMED_AT_ONCE])
+    if rows and is_meant_by_no_cause(using):
+        return 0
     ids_by_cause: dict[str, list[int]] = {}
     for pk, reason in rows:
         ids_by_cause.setdefault(cause_of_text(as_text(reason)), []).append(pk)

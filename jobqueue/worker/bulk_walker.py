@@ -80,13 +80,14 @@ class BulkWalker:
         wait = walk.not_before - time.monotonic()
         if wait > 0:
             self._pause = min(self._pause, wait)
-        elif not bulk.take(action, self._holder, using):
-            walk.batches.clear()  # by the time it comes back others have changed these
-        elif self._can_read_ahead(action, walk, using):
+        elif bulk.take(action, self._holder, using) and self._can_read_ahead(action, walk, using):
             self._one_batch(action, walk, using)
 
     def _can_read_ahead(self, action: BulkAction, walk: _Walk, using: str) -> bool:
         """Read which jobs are next, if none are known; an action that prevents that is stopped."""
+        # What was read stays while others walk: reading may take longer than the lease.
+        while walk.batches and walk.batches[0][-1] <= action.position:
+            walk.batches.popleft()
         if walk.batches:
             return True
         size = min(bulk.BATCH, action.per_second or bulk.BATCH)
@@ -122,7 +123,7 @@ class BulkWalker:
             self._take_apart(action, walk, error, using)
             return
         if not step.is_ours:
-            walk.batches.clear()
+            walk.batches.appendleft(ids)
         if step.changed:
             self._retried()
 

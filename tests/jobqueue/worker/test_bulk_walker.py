@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.db.models.functions import Now
 
 from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.worker import bulk_walker
@@ -81,6 +84,49 @@ def test_an_action_that_another_worker_walks_is_left_to_it() -> None:
     _walker().look()
     action.refresh_from_db()
     assert (action.changed, action.holder) == (0, SECOND)
+
+
+def test_where_reading_takes_longer_than_the_lease_somebody_gets_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_job("failed")
+    action, walker = ask(), _walker()
+    next_ids = bulk.next_ids
+
+    def slow(*asked: Any) -> list[int]:
+        _let_lapse(action)
+        assert bulk.take(action, SECOND, "default")
+        return next_ids(*asked)
+
+    monkeypatch.setattr(bulk, "next_ids", slow)
+    walker.look()
+    action.refresh_from_db()
+    assert (action.changed, action.holder) == (0, SECOND)
+
+    _let_lapse(action)
+    walker.look()
+    action.refresh_from_db()
+    assert (action.changed, action.holder) == (1, FIRST)
+
+
+def test_what_others_changed_meanwhile_is_not_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(4):
+        make_job("failed")
+    action, walker = ask(per_second=1), _walker()
+    walker.look()
+    _let_lapse(action)
+    bulk.take(action, SECOND, "default")
+    bulk.change(action, bulk.next_ids(action, 3, "default"), SECOND, "default")
+
+    _let_lapse(action)
+    monkeypatch.setattr(bulk_walker.time, "monotonic", lambda: time.monotonic_ns() / 1e9 + 60)
+    walker.look()
+    action.refresh_from_db()
+    assert (action.changed, action.is_open) == (4, False)
+
+
+def _let_lapse(action: BulkAction) -> None:
+    BulkAction.objects.filter(pk=action.pk).update(held_until=Now() - timedelta(seconds=1))
 
 
 def test_a_walker_that_leaves_gives_up_what_it_holds() -> None:

@@ -22,6 +22,7 @@ from jobqueue.sql.tolerant import AsText, as_text
 
 MOST_GROUPS = 500
 """Groups of one cause and processor that are read: the largest ones. What is left is told in one number."""
+_MOST_OF_CUT = 20 * MOST_GROUPS
 
 
 @dataclass(slots=True)
@@ -55,32 +56,36 @@ class FailuresByCause:
 
 def by_cause(failed: JobQuerySet) -> FailuresByCause:
     """Group these failed jobs, all of them, by cause."""
-    rows = _rows(failed)
+    rows = _rows(failed, MOST_GROUPS)
+    is_cut = len(rows) == MOST_GROUPS
+    if is_cut:  # what is shown of a cause is all of it, also what failed of it in few jobs of a processor
+        rows = _rows(failed.filter(cause__in={cause for cause, *_others in rows}), _MOST_OF_CUT)
     groups: dict[str, CauseGroup] = {}
     for cause, processor, jobs, first, last in rows:
         name = cause or UNKNOWN_CAUSE
         groups.setdefault(name, CauseGroup(name)).add(processor, jobs, first, last)
     largest_first = sorted(groups.values(), key=lambda group: (-group.jobs, group.cause))
     shown = sum(group.jobs for group in largest_first)
-    others = max(0, failed.order_by().count() - shown) if len(rows) == MOST_GROUPS else 0
+    others = max(0, failed.order_by().count() - shown) if is_cut else 0
     return FailuresByCause(largest_first, others)
 
 
-def _rows(failed: JobQuerySet) -> list[tuple[Any, ...]]:
+def _rows(failed: JobQuerySet, most: int) -> list[tuple[Any, ...]]:
     """Cause, processor, number, first and last time of each; what cannot be read is left out, or as text."""
     times = {"first": Min("finished_at"), "last": Max("finished_at")}
     try:
-        return [_readable(row) for row in _grouped(failed, "cause", "processor", **times)]
+        return [_readable(row) for row in _grouped(failed, "cause", "processor", **times)[:most]]
     except Exception as error:
         if not may_be_of_a_row(error):
             raise
     texts = failed.annotate(cause_text=AsText("cause"), processor_text=AsText("processor"))
-    return [(*_readable(row), None, None) for row in _grouped(texts, "cause_text", "processor_text")]
+    found = _grouped(texts, "cause_text", "processor_text")[:most]
+    return [(*_readable(row), None, None) for row in found]
 
 
 def _grouped(failed: QuerySet[Any], *columns: str, **times: Any) -> QuerySet[Any]:
     groups: QuerySet[Any] = failed.order_by().values(*columns).annotate(jobs=Count("pk"), **times)
-    return groups.order_by("-jobs", columns[0]).values_list(*columns, "jobs", *times)[:MOST_GROUPS]
+    return groups.order_by("-jobs", columns[0]).values_list(*columns, "jobs", *times)
 
 
 def _readable(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -95,6 +95,19 @@ def test_more_causes_than_a_page_has_room_for_are_told_in_one_number(
     assert "2 more failed jobs are of rarer causes" in text_of(response)
 
 
+def test_what_is_shown_of_a_cause_is_all_of_it_where_there_are_too_many(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "MOST_GROUPS", 2)
+    for processor in ("sample.succeed", "sample.succeed", "sample.succeed", "sample.skip"):
+        make_job("failed", cause=SMTP, processor=processor)
+    for cause in ("OSError 5", "OSError 5", "KeyError"):
+        make_job("failed", cause=cause)
+    response = admin_client.get(CAUSES)
+    assert _shown(response) == [(SMTP, 4), ("OSError 5", 2)]
+    assert (response.context["others"], response.context["total"]) == (1, 7)
+
+
 def test_a_cause_leads_to_its_jobs_with_the_same_filters(admin_client: Client) -> None:
     make_job("failed", cause=SMTP)
     [cause] = admin_client.get(CAUSES, {"age": "hour", "queue": "email"}).context["causes"]

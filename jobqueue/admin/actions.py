@@ -36,7 +36,7 @@ def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], Htt
     def act(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse:
         in_background = _in_background(model_admin, request, jobs, verb)
         if in_background is not None:
-            return bulk_start.begin(model_admin, request, in_background)
+            return bulk_start.ask(model_admin, request, in_background)
         if request.POST.get("confirmed") == verb.name:
             return _carry_out(model_admin, request, jobs, verb)
         return _ask(model_admin, request, jobs, verb)

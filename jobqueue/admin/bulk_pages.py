@@ -30,6 +30,7 @@ else:
     BulkModelAdmin = admin.ModelAdmin
 
 REFRESH_SECONDS = 1
+_LONGEST_LEFT = 1e10
 
 
 def is_a_worker_alive(using: str) -> bool:
@@ -119,7 +120,9 @@ class BulkActionAdmin(BulkModelAdmin):
             self.message_user(request, gettext("It is stopped."), messages.SUCCESS)
         else:
             self.message_user(request, gettext("It had ended already."), messages.WARNING)
-        return HttpResponseRedirect(reverse("admin:jobqueue_bulkaction_change", args=[number]))
+        return HttpResponseRedirect(
+            reverse(f"{self.admin_site.name}:jobqueue_bulkaction_change", args=[number])
+        )
 
     def change_view(
         self,
@@ -138,7 +141,7 @@ class BulkActionAdmin(BulkModelAdmin):
         now = database_now(Job.objects.db)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{VERBS[action.verb].label} #{action.pk}",
+            "title": f"{_label(action)} #{action.pk}",
             "opts": self.opts,
             "media": self.media,
             "action": action,
@@ -191,13 +194,18 @@ class BulkActionAdmin(BulkModelAdmin):
         """Which jobs were meant."""
         try:
             return bulk_start.in_words(Selection.from_json(action.selection))
-        except (TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError):
             return NOTHING
 
     @admin.display(description=_("asked for"))
     def asked(self, action: BulkAction) -> SafeString | str:
         """When it was asked for."""
         return time_tag(action.asked_at, about_now())
+
+
+def _label(action: BulkAction) -> str:
+    """What its verb is called; newer code may ask for others."""
+    return VERBS[action.verb].label if action.verb in VERBS else str(action.verb)
 
 
 def _sentence(action: BulkAction, now: datetime) -> str:
@@ -218,6 +226,6 @@ def _sentence(action: BulkAction, now: datetime) -> str:
     if action.stopped_by:
         parts.append(gettext("stopped by %(who)s") % {"who": action.stopped_by})
     elif action.is_open and rate and action.expected > action.changed:
-        left = timedelta(seconds=(action.expected - action.changed) / rate)
+        left = timedelta(seconds=min((action.expected - action.changed) / rate, _LONGEST_LEFT))
         parts.append(gettext("about %(time)s to go") % {"time": span(left)})
     return ", ".join(parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,12 +23,15 @@ from django.utils.translation import gettext, ngettext
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.admin.consequences import count_emails
+from jobqueue.admin.failing_times import YEARS
 from jobqueue.admin.failures import Question, question
 from jobqueue.admin.verbs import VERBS, Mail, Verb
 from jobqueue.admin.words import absolute
 from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk
 from jobqueue.models.failures import subjects_by_cause
+from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.clock import database_now
+from jobqueue.sql.tolerant import AsText, as_text
 from jobqueue.sql.writing import writing
 
 WORDS = ("cause", "queue", "processor", "age", "from", "to")
@@ -36,7 +41,9 @@ _OF_THE_LIST = ("p", "o")
 TYPED_ABOVE = 1_000
 """An action on more jobs takes their number, typed, and a reason."""
 _LONGEST_REASON = 500
+_LONGEST_ID = len(str(2**63))
 _MOST_PER_SECOND = 100_000
+_RATE = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,18 @@ class Plan:
         """The jobs that are meant, by processor, the most frequent first."""
         if self.problem:
             return {}
-        rows = self.jobs.order_by().values("processor").annotate(number=Count("pk")).order_by("-number")
-        return dict(rows.values_list("processor", "number"))
+        try:
+            return self._numbers("processor")
+        except Exception as error:
+            if not may_be_of_a_row(error):
+                raise
+        return self._numbers(AsText("processor"))  # a row may hold one that is no text
+
+    def _numbers(self, column: str | AsText) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for name, number in self.jobs.order_by().values_list(column).annotate(number=Count("pk")):
+            found[as_text(name)] += number
+        return dict(found.most_common())
 
     @property
     def jobs(self) -> JobQuerySet:
@@ -85,9 +102,10 @@ class Plan:
         """Whom they are about and what it is worth; "at least" where there are too many to read."""
         if not is_anybody_asked():
             return ""
-        subjects = set().union(*subjects_by_cause(self.jobs, MOST_SUBJECTS).values())
+        by_cause = subjects_by_cause(self.jobs, MOST_SUBJECTS)
+        subjects: set[str] = set().union(*by_cause.values())
         text = Sum.of(concerns_of(subjects, request).values()).in_words()
-        is_cut = len(subjects) >= MOST_SUBJECTS
+        is_cut = sum(map(len, by_cause.values())) >= MOST_SUBJECTS
         return gettext("at least %(whom)s") % {"whom": text} if text and is_cut else text
 
     @property
@@ -124,7 +142,7 @@ def plan(verb: Verb, words: Mapping[str, str], newest: str = "", shown_at: str =
     until = _moment(shown_at)
     asked: Question = question(words, until)
     highest = Job.objects.aggregate(highest=Max("pk"))["highest"] or 0
-    if newest.isascii() and newest.isdecimal():
+    if newest.isascii() and newest.isdecimal() and len(newest) <= _LONGEST_ID:
         highest = min(highest, int(newest))
     selection = asked.selection
     if until is not None and (selection.ended_to is None or until < selection.ended_to):
@@ -145,24 +163,37 @@ def _moment(text: str) -> datetime | None:
         moment = parse_datetime(text)
     except ValueError:
         return None
-    return moment if moment is not None and moment.tzinfo is not None else None
+    is_one = moment is not None and moment.tzinfo is not None and moment.year in YEARS
+    return moment if is_one else None
 
 
 def begin(
     pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, *, at_once: bool = False
 ) -> HttpResponse:
     """Begin what was confirmed, or ask for it; `at_once` where the page itself said what it means."""
-    if not request.user.has_perm(f"jobqueue.{plan.verb.permission}_job"):
-        raise PermissionDenied
-    if not plan.number:
-        pages.message_user(request, _nothing(plan), messages.WARNING)
-        return HttpResponseRedirect(_causes(pages, plan))
-    if at_once and not plan.is_large and not plan.verb.is_dangerous:
-        return _write_down(pages, request, plan)
-    if request.POST.get("confirmed") != plan.verb.name:
-        return _ask(pages, request, plan, [])
+    needs_no_question = at_once and not plan.is_large and not plan.verb.is_dangerous
+    if not needs_no_question and request.POST.get("confirmed") != plan.verb.name:
+        return ask(pages, request, plan)
+    refusal = _refusal(pages, request, plan)
+    if refusal is not None:
+        return refusal
     problems = _problems(request, plan)
     return _ask(pages, request, plan, problems) if problems else _write_down(pages, request, plan)
+
+
+def ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> HttpResponse:
+    """Tell what it means and ask for it, whatever was confirmed before: that was about fewer jobs."""
+    return _refusal(pages, request, plan) or _ask(pages, request, plan, [])
+
+
+def _refusal(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> HttpResponse | None:
+    """The answer where nothing can be begun. Raises PermissionDenied for who may not."""
+    if not request.user.has_perm(f"jobqueue.{plan.verb.permission}_job"):
+        raise PermissionDenied
+    if plan.number:
+        return None
+    pages.message_user(request, _nothing(plan), messages.WARNING)
+    return HttpResponseRedirect(_causes(pages, plan))
 
 
 def _nothing(plan: Plan) -> str:
@@ -182,8 +213,10 @@ def _problems(request: HttpRequest, plan: Plan) -> list[str]:
         found.append(gettext("Say why: an action on so many jobs takes a reason."))
     if len(reason) > _LONGEST_REASON:
         found.append(gettext("A reason may have %(most)s characters.") % {"most": _LONGEST_REASON})
+    if "\x00" in reason:
+        found.append(gettext("A reason cannot have the character U+0000."))
     rate = request.POST.get("per_second", "").strip()
-    if rate and not (rate.isascii() and rate.isdecimal() and 1 <= int(rate[:9]) <= _MOST_PER_SECOND):
+    if rate and not (_RATE.fullmatch(rate) and 1 <= int(rate) <= _MOST_PER_SECOND):
         found.append(
             gettext("At most a second: a whole number from 1 to %(most)s, or nothing.")
             % {"most": _MOST_PER_SECOND}

@@ -24,7 +24,6 @@ from jobqueue.models import UNKNOWN_CAUSE, Cause, Job
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.models.failures import FailuresByCause, by_cause, subjects_by_cause
 from jobqueue.registry import all_processors
-from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:
@@ -73,6 +72,10 @@ class CauseAdmin(CauseModelAdmin):
         """Who may see jobs."""
         return request.user.has_perm("jobqueue.view_job")
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Cause | None:
+        """The cause; no database has one with a NUL."""
+        return None if "\x00" in object_id else super().get_object(request, object_id)
+
     # The page ------------------------------------------------------------------------------------
 
     def changelist_view(
@@ -113,7 +116,7 @@ class CauseAdmin(CauseModelAdmin):
             raise PermissionDenied
         name = request.POST.get("cause", "")
         is_to_be = request.POST.get("action") == _MUTE
-        if not 0 < len(name) <= LONGEST_CAUSE or name == UNKNOWN_CAUSE:
+        if not 0 < len(name) <= LONGEST_CAUSE or name == UNKNOWN_CAUSE or "\x00" in name:
             self.message_user(request, gettext("No cause was chosen."), messages.WARNING)
         elif request.POST.get("action") not in (_MUTE, _UNMUTE):
             self.message_user(request, gettext("A cause can be muted or unmuted."), messages.WARNING)
@@ -164,12 +167,7 @@ def _concerned(asked_for: Question, found: FailuresByCause, request: HttpRequest
     number = sum(group.jobs for group in found.groups) + found.others
     if number > _MOST_CONCERNED or not is_anybody_asked():
         return {}
-    try:
-        subjects = subjects_by_cause(asked_for.jobs, _MOST_CONCERNED)
-    except Exception as error:  # a row may hold a subject that is no text
-        if not may_be_of_a_row(error):
-            raise
-        return {}
+    subjects = subjects_by_cause(asked_for.jobs, _MOST_CONCERNED)
     known = concerns_of(set().union(*subjects.values()), request)
     return {
         cause: Sum.of(known[subject] for subject in some if subject in known).in_words()

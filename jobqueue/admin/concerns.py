@@ -15,6 +15,7 @@ It is asked once for a page, with at most MOST_SUBJECTS subjects, and takes one 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,6 +23,10 @@ from typing import TypeVar
 
 from django.http import HttpRequest
 from django.utils.translation import ngettext
+
+from jobqueue.sql.blame import may_be_of_a_row
+
+logger = logging.getLogger(__name__)
 
 MOST_SUBJECTS = 5_000
 
@@ -49,7 +54,12 @@ def concerns_of(subjects: Collection[str], request: HttpRequest) -> Concerns:
     """What each of these subjects concerns, as far as an app knows it and this user may see it."""
     found: dict[str, Concern] = {}
     for teller in _tellers if subjects else ():
-        found.update(teller(subjects, request))
+        try:
+            found.update(teller(subjects, request))
+        except Exception as error:  # of what stands in an app's own rows: the page is shown without it
+            if not may_be_of_a_row(error):
+                raise
+            logger.warning("%s cannot tell whom jobs concern: %s", teller.__qualname__, type(error).__name__)
     return found
 
 

@@ -23,6 +23,8 @@ AGES = {
     "month": (_("Last 30 days"), timedelta(days=30)),
 }
 OLDER = "older"
+YEARS = range(1900, 2201)
+"""At the ends of the calendar not every zone has the moment, and no job failed there."""
 _LONGEST_SHOWN = 40
 
 
@@ -71,7 +73,7 @@ def _moment(text: str) -> datetime | None:
         moment = parse_datetime(text)
         if moment is None and (day := parse_date(text)):
             moment = datetime(day.year, day.month, day.day)
-        if moment is None:
+        if moment is None or moment.year not in YEARS:
             return None
         return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
     except (ValueError, OverflowError):

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from jobqueue.admin import listing
 from jobqueue.admin.failing_times import failing_time
@@ -41,7 +42,12 @@ def question(asked: Mapping[str, str], now: datetime | None = None) -> Question:
     """
     time = failing_time(asked, Job.objects.db, now)
     words = {name: asked.get(name, "")[:_LONGEST_WORD] for name in ("cause", "queue", "processor")}
-    return Question(Selection(ended_from=time.begin, ended_to=time.end, **words), time.problem)
+    problems = [time.problem] if time.problem else []
+    for name, text in words.items():
+        if "\x00" in text:
+            words[name] = ""
+            problems.append(gettext("%(name)s cannot have the character U+0000") % {"name": name})
+    return Question(Selection(ended_from=time.begin, ended_to=time.end, **words), "; ".join(problems))
 
 
 def all_by_cause(request: HttpRequest) -> FailuresByCause | None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote, unquote
-from django.contrib.admin.views.main import PAGE_VAR
+from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -106,6 +106,8 @@ class JobList(JobPermissions):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The list; an action that the user may not use is refused aloud."""
+        if any(name != SEARCH_VAR and "\x00" in "".join(texts) for name, texts in request.GET.lists()):
+            raise BadRequest("no filter has the character U+0000")
         if request.method == "POST":
             self._check_post(request)
         verbs = self.allowed_verbs(request)

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models.job import Job, jobs_in
 from jobqueue.models.querysets import JobQuerySet
-from jobqueue.models.selection import Selection
+from jobqueue.models.selection import UNKNOWN_CAUSE, Selection
 from jobqueue.models.written import TolerantManager
 from jobqueue.sql.writing import writing
 
@@ -140,6 +140,11 @@ def open_actions(using: str) -> models.QuerySet[BulkAction]:
     return BulkAction.objects.using(using).filter(ended_at__isnull=True).order_by("pk")
 
 
+def walkable_actions(using: str) -> models.QuerySet[BulkAction]:
+    """Those of them whose verb is known here: what newer code asks for is left to newer workers."""
+    return open_actions(using).filter(verb__in=list(_APPLY))
+
+
 def take(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
     """Take or keep the right to walk it, for LEASE by the database's clock. Whether it was got."""
     is_free = models.Q(holder__isnull=True) | models.Q(holder=holder) | models.Q(held_until__lt=Now())
@@ -150,6 +155,14 @@ def take(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
 def give_up(holder: uuid.UUID, using: str) -> None:
     """Let others walk at once what this one walked."""
     open_actions(using).filter(holder=holder).update(holder=None, held_until=None)
+
+
+def is_meant_by_no_cause(using: str) -> bool:
+    """Whether an action is under way on the failures without a cause: with one they are meant no more."""
+    selections = [action.selection for action in open_actions(using)]
+    return any(
+        isinstance(selection, dict) and selection.get("cause") == UNKNOWN_CAUSE for selection in selections
+    )
 
 
 def next_ids(action: BulkAction, most: int, using: str) -> list[int]:

@@ -12,6 +12,7 @@ name before it, and `about:`, are looked for there; the jobs about what is found
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -20,6 +21,9 @@ from django.db import models
 
 from jobqueue.exceptions import DuplicateSource
 from jobqueue.models import subject_of
+from jobqueue.sql.blame import may_be_of_a_row
+
+logger = logging.getLogger(__name__)
 
 MOST_RECORDS = 100
 """Records of one source whose jobs are looked for."""
@@ -88,8 +92,19 @@ def records_with(
     words: Sequence[str], user: MaySee, most: int = MOST_RECORDS
 ) -> dict[str, list[FoundRecord]]:
     """What matches every word, by the name of its source; sources that found nothing are left out."""
-    found = {source.name: list(source.find(words, most))[:most] for source in sources_for(user)}
+    found = {source.name: _found_in(source, words, most) for source in sources_for(user)}
     return {name: records for name, records in found.items() if records}
+
+
+def _found_in(source: RecordSource, words: Sequence[str], most: int) -> list[FoundRecord]:
+    """What the source found; nothing if a row of its app keeps it from being read."""
+    try:
+        return list(source.find(words, most))[:most]
+    except Exception as error:
+        if not may_be_of_a_row(error):
+            raise
+        logger.warning("nothing is found in %s: %s", source.name, type(error).__name__)
+        return []
 
 
 def title_of(name: str) -> str:

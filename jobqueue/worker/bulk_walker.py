@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jobqueue.models import BulkAction, Selection, bulk, failures
+from jobqueue.models import BulkAction, bulk, failures
 from jobqueue.sql.blame import may_be_of_a_row
-from jobqueue.sql.databases import databases, for_each_database
+from jobqueue.sql.databases import for_each_database
 
 logger = logging.getLogger(__name__)
 
@@ -59,44 +59,51 @@ class BulkWalker:
         for_each_database(look_into)
         return self._pause
 
-    def give_up(self) -> None:
-        """Let others go on at once."""
-        for using in databases():
-            bulk.give_up(self._holder, using)
+    def give_up(self, using: str) -> None:
+        """Let others go on at once in that database."""
+        bulk.give_up(self._holder, using)
 
     def _walk_all(self, using: str) -> None:
-        actions = list(bulk.open_actions(using))
+        actions = list(bulk.walkable_actions(using))
         known = {(using, action.pk) for action in actions}
         self._walks = {key: walk for key, walk in self._walks.items() if key in known or key[0] != using}
+        first: Exception | None = None
         for action in actions:
-            walk = self._walks.setdefault((using, action.pk), _Walk())
-            wait = walk.not_before - time.monotonic()
-            if wait > 0:
-                self._pause = min(self._pause, wait)
-            elif bulk.take(action, self._holder, using):
-                self._one_batch_if_readable(action, walk, using)
-            else:
-                walk.batches.clear()  # by the time it comes back others have changed these
+            try:
+                self._walk_on(action, self._walks.setdefault((using, action.pk), _Walk()), using)
+            except Exception as error:  # the others have their turn first
+                first = first or error
+        if first is not None:
+            raise first
 
-    def _one_batch_if_readable(self, action: BulkAction, walk: _Walk, using: str) -> None:
+    def _walk_on(self, action: BulkAction, walk: _Walk, using: str) -> None:
+        wait = walk.not_before - time.monotonic()
+        if wait > 0:
+            self._pause = min(self._pause, wait)
+        elif bulk.take(action, self._holder, using) and self._can_read_ahead(action, walk, using):
+            self._one_batch(action, walk, using)
+
+    def _can_read_ahead(self, action: BulkAction, walk: _Walk, using: str) -> bool:
+        """Read which jobs are next, if none are known; an action that prevents that is stopped."""
+        # What was read stays while others walk: reading may take longer than the lease.
+        while walk.batches and walk.batches[0][-1] <= action.position:
+            walk.batches.popleft()
+        if walk.batches:
+            return True
+        size = min(bulk.BATCH, action.per_second or bulk.BATCH)
         try:
-            Selection.from_json(action.selection)
-        except (
-            AttributeError,
-            TypeError,
-            ValueError,
-        ) as error:  # a row that nobody wrote who uses the models
+            ids = bulk.next_ids(action, _READ_AHEAD, using)
+        except Exception as error:
+            if not may_be_of_a_row(error):
+                raise
             logger.error("bulk action %d is stopped, its selection cannot be read: %s", action.pk, error)
             bulk.stop(action, _UNREADABLE, using)
-            return
-        self._one_batch(action, walk, using)
+            return False
+        walk.batches.extend(ids[start : start + size] for start in range(0, len(ids), size))
+        return True
 
     def _one_batch(self, action: BulkAction, walk: _Walk, using: str) -> None:
         self._pause = 0.0
-        size = min(bulk.BATCH, action.per_second or bulk.BATCH)
-        if not walk.batches:
-            ids = bulk.next_ids(action, _READ_AHEAD, using)
-            walk.batches.extend(ids[start : start + size] for start in range(0, len(ids), size))
         if not walk.batches:
             if bulk.finish(action, self._holder, using):
                 logger.info("bulk action %d ended: %d jobs changed", action.pk, action.changed)
@@ -116,7 +123,7 @@ class BulkWalker:
             self._take_apart(action, walk, error, using)
             return
         if not step.is_ours:
-            walk.batches.clear()
+            walk.batches.appendleft(ids)
         if step.changed:
             self._retried()
 

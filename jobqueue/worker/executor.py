@@ -16,7 +16,7 @@ from django.db import connections
 from jobqueue.conf import get_settings
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
-from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
+from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
 from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.worker import children, loops, processes
 from jobqueue.worker.board import Slot
@@ -232,11 +232,13 @@ class Executor:
             for loop in self._loops:
                 loop.stop()
             self._relay.give_up_the_lead()
-            self._bulk_walker.give_up()
-            for using in databases():
-                Worker.objects.using(using).filter(pk=self.id).delete()
+            for_each_database(self._sign_off)
         except OUTAGES as error:
             logger.warning("could not hand %d jobs back: %s: %s", len(left), type(error).__name__, error)
+
+    def _sign_off(self, using: str) -> None:
+        Worker.objects.using(using).filter(pk=self.id).delete()
+        self._bulk_walker.give_up(using)
 
 
 def _neighbours_of(worker: Worker, options: Options) -> Neighbours | None:

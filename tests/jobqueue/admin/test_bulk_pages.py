@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tests.jobqueue.admin.steps import (
     page_of,
     text_of,
 )
+from tests.jobqueue.hostile import IS_POSTGRESQL, spoil
 from tests.jobqueue.models.test_bulk import walk
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -158,6 +160,71 @@ def test_a_filter_that_cannot_be_read_begins_nothing(admin_client: Client) -> No
     assert message.startswith("Nothing was begun: age may be quarter, hour")
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"cause": "a\x00b"}, "cause cannot have the character U+0000"),
+        ({"queue": "\x00"}, "queue cannot have the character U+0000"),
+        ({"from": "9999-12-31T23:59:59-14:00"}, "from must be a time"),
+        ({"to": "0001-01-01T00:00+14:00"}, "to must be a time"),
+    ],
+)
+def test_words_that_no_database_takes_begin_nothing(
+    admin_client: Client, fields: dict[str, str], said: str
+) -> None:
+    make_job("failed")
+    [message] = _start(admin_client, **fields)
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"newest": "9" * 5_000},
+        {"shown_at": "0001-01-01T00:00:00+00:00", "age": "month"},
+        {"shown_at": "9999-12-31T23:59:59-14:00"},
+    ],
+)
+def test_a_form_that_no_page_had_means_what_can_be_read_of_it(
+    admin_client: Client, fields: dict[str, str]
+) -> None:
+    make_job("failed")
+    _start(admin_client, **fields)
+    assert BulkAction.objects.get().expected == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"reason": "a\x00b"}, "A reason cannot have the character U+0000."),
+        ({"per_second": "00000000199999999999"}, "a whole number from 1 to 100000"),
+        ({"per_second": "9" * 5_000}, "a whole number from 1 to 100000"),
+    ],
+)
+@pytest.mark.parametrize("way", [{"confirmed": "retry"}, {"shown": "1"}])
+def test_an_answer_that_no_row_can_hold_is_asked_for_again(
+    admin_client: Client, way: dict[str, str], fields: dict[str, str], said: str
+) -> None:
+    make_job("failed")
+    assert said in text_of(admin_client.post(f"{BULK}start/", {"verb": "retry", **way, **fields}))
+    assert not BulkAction.objects.exists()
+
+
+@pytest.mark.parametrize("column", ["processor", "subject"])
+@pytest.mark.parametrize("value", ["x'ff00'", "CAST(x'66ff8080' AS TEXT)"])
+@pytest.mark.skipif(IS_POSTGRESQL, reason="SQLite alone keeps any bytes in a column of texts")
+def test_jobs_with_anything_in_a_column_are_counted_and_asked_about(
+    admin_client: Client, column: str, value: str
+) -> None:
+    for _ in range(2):
+        spoil(make_job("failed"), column, value)
+    make_job("failed")
+    text_of(admin_client.get(CAUSES))
+    assert "Discard: <strong>3 jobs</strong>" in text_of(
+        admin_client.post(f"{BULK}start/", {"verb": "delete"})
+    )
+
+
 @pytest.mark.parametrize("verb", ["", "cancel", "nothing"])
 def test_a_verb_that_is_none_is_a_bad_request(admin_client: Client, verb: str) -> None:
     assert admin_client.post(f"{BULK}start/", {"verb": verb}).status_code == 400
@@ -183,6 +250,17 @@ def test_all_that_match_a_list_of_failed_jobs_go_to_the_background_above_one_bat
     action = BulkAction.objects.get()
     assert action.expected == 3
     assert walk(action) == 3
+
+
+def test_a_yes_to_a_question_about_fewer_jobs_is_no_yes_to_more(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 1)
+    for _ in range(2):
+        make_job("failed")
+    response = choose(admin_client, "retry", url=FAILED, select_across="1", confirmed="retry")
+    assert "Retry: <strong>2 jobs</strong>" in text_of(response)
+    assert not BulkAction.objects.exists()
 
 
 def test_one_batch_is_done_at_once(admin_client: Client) -> None:
@@ -285,6 +363,22 @@ def test_actions_are_listed(admin_client: Client) -> None:
     text = text_of(admin_client.get(BULK))
     assert "0 / 2" in text
     assert "waits" in text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"verb": "postpone"},
+        {"selection": []},
+        {"selection": ["state"]},
+        {"began_at": datetime(1900, 1, 1, tzinfo=UTC), "expected": 2**31 - 1, "changed": 1},
+    ],
+)
+def test_an_action_that_nobody_here_asked_for_is_shown(admin_client: Client, values: dict[str, Any]) -> None:
+    action = _begun(admin_client)
+    BulkAction.objects.update(**values)
+    for url in (BULK, f"{BULK}{action.pk}/change/"):
+        text_of(admin_client.get(url))
 
 
 @pytest.mark.parametrize("path", ["7/change/", "x/change/", "9" * 30 + "/change/"])

@@ -73,7 +73,7 @@ def test_a_filter_that_matches_nothing_says_so(admin_client: Client) -> None:
     assert "No job that is still failed matches these filters." in text_of(response)
 
 
-@pytest.mark.parametrize("asked", [{"from": "soon"}, {"age": "soon"}])
+@pytest.mark.parametrize("asked", [{"from": "soon"}, {"age": "soon"}, {"queue": "soon\x00"}])
 def test_a_filter_that_cannot_be_read_finds_nothing_and_says_why(
     admin_client: Client, asked: dict[str, str]
 ) -> None:
@@ -81,7 +81,7 @@ def test_a_filter_that_cannot_be_read_finds_nothing_and_says_why(
     response = admin_client.get(CAUSES, asked)
     assert _shown(response) == []
     assert "Nothing was looked for" in text_of(response)
-    assert "not soon" in text_of(response)
+    assert "not soon" in text_of(response) or "queue cannot have" in text_of(response)
 
 
 def test_more_causes_than_a_page_has_room_for_are_told_in_one_number(
@@ -93,6 +93,19 @@ def test_more_causes_than_a_page_has_room_for_are_told_in_one_number(
     response = admin_client.get(CAUSES)
     assert (len(_shown(response)), response.context["total"]) == (2, 6)
     assert "2 more failed jobs are of rarer causes" in text_of(response)
+
+
+def test_what_is_shown_of_a_cause_is_all_of_it_where_there_are_too_many(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "MOST_GROUPS", 2)
+    for processor in ("sample.succeed", "sample.succeed", "sample.succeed", "sample.skip"):
+        make_job("failed", cause=SMTP, processor=processor)
+    for cause in ("OSError 5", "OSError 5", "KeyError"):
+        make_job("failed", cause=cause)
+    response = admin_client.get(CAUSES)
+    assert _shown(response) == [(SMTP, 4), ("OSError 5", 2)]
+    assert (response.context["others"], response.context["total"]) == (1, 7)
 
 
 def test_a_cause_leads_to_its_jobs_with_the_same_filters(admin_client: Client) -> None:
@@ -156,11 +169,16 @@ def test_muting_is_written_down_once(admin_client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "cause"), [("mute", ""), ("mute", "(unknown cause)"), ("mute", "x" * 300), ("x", SMTP)]
+    ("action", "cause"),
+    [("mute", ""), ("mute", "(unknown cause)"), ("mute", "x" * 300), ("mute", "a\x00b"), ("x", SMTP)],
 )
 def test_what_cannot_be_muted_is_refused(admin_client: Client, action: str, cause: str) -> None:
     assert len(_post(admin_client, action, cause)) == 1
     assert not Cause.objects.filter(muted_at__isnull=False).exists()
+
+
+def test_the_history_of_a_cause_that_no_database_holds_is_not_there(admin_client: Client) -> None:
+    assert admin_client.get(f"{CAUSES}a_00b/history/").status_code == 302
 
 
 def test_muting_takes_a_permission_of_its_own() -> None:

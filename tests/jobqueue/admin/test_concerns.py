@@ -69,6 +69,25 @@ def test_of_more_than_can_be_read_it_says_at_least(
     )
 
 
+def test_it_says_at_least_also_where_causes_share_what_they_are_about(
+    admin_client: Client, shop: list[Collection[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_start, "MOST_SUBJECTS", 2)
+    for cause in ("KeyError", "OSError", "ValueError"):
+        make_job("failed", cause=cause, subject="shop.invoice:1")
+    assert "They are about at least 1 person, 10.50 EUR." in text_of(
+        admin_client.post(START, {"verb": "delete"})
+    )
+
+
+def test_the_page_is_shown_although_an_app_cannot_tell(
+    admin_client: Client, shop: list[Collection[str]]
+) -> None:
+    make_job("failed", cause="OSError", subject="shop.invoice:x")
+    [cause] = admin_client.get(CAUSES).context["causes"]
+    assert cause.concerned == ""
+
+
 def test_nobody_is_asked_about_more_failures_than_a_page_may_read(
     admin_client: Client, shop: list[Collection[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from django.test import Client
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import (
     JOBS,
+    LISTS,
     ids_of,
     make_job,
     text_of,
@@ -72,3 +73,9 @@ def test_the_age_filter_shows_what_is_older(admin_client: Client) -> None:
     wanted = make_job(created_at=database_now("default") - timedelta(days=40))
     make_job()
     assert ids_of(admin_client.get(JOBS, {"age": "older"})) == {wanted.pk}
+
+
+@pytest.mark.parametrize("name", ["queue", "processor", "cause", "error", "age", "reason"])
+def test_a_filter_with_a_nul_is_a_bad_request(admin_client: Client, name: str) -> None:
+    for url in LISTS:
+        assert admin_client.get(url, {name: "a\x00"}).status_code == 400

@@ -29,6 +29,7 @@ from tests.jobqueue.admin.steps import (
     rows_of,
     text_of,
 )
+from tests.jobqueue.hostile import IS_POSTGRESQL, spoil
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -247,3 +248,25 @@ def test_a_hostile_search_shows_no_job_and_no_markup(admin_client: Client, url: 
     page = admin_client.get(url, {"q": text})
     assert rows_of(page) == []
     assert "<script>alert" not in text_of(page)
+
+
+@pytest.mark.parametrize("value", ["x'65727200'", "CAST(x'657272ff' AS TEXT)"])
+@pytest.mark.skipif(IS_POSTGRESQL, reason="SQLite alone keeps any bytes in a column of texts")
+def test_a_search_shows_failures_with_anything_as_their_reason(admin_client: Client, value: str) -> None:
+    spoil(make_job("failed"), "reason", value)
+    good = make_job("failed", reason="err")
+    page = admin_client.get(JOBS, {"q": "err"})
+    assert good.pk in ids_of(page)
+    assert "Errors of failed jobs" in text_of(page)
+
+
+def test_a_record_that_cannot_be_read_keeps_no_job_from_being_found(
+    admin_client: Client, make_settlement: Callable[..., Settlement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(settlement: Settlement) -> str:
+        raise ArithmeticError("no amount")
+
+    make_settlement(description="ConnectionError")
+    monkeypatch.setattr(Settlement, "__str__", broken)
+    job = make_job("failed")
+    assert ids_of(admin_client.get(JOBS, {"q": "ConnectionError"})) == {job.pk}

@@ -167,6 +167,18 @@ def test_failures_of_older_workers_get_the_cause_that_their_reason_tells() -> No
     assert failures.name_causes("default") == 0
 
 
+def test_failures_without_a_cause_get_none_while_an_action_means_them() -> None:
+    make_job("failed", reason="OSError: no disk 7")
+    action = ask(selection=Selection(cause="(unknown cause)").as_json())
+    odd = ask(key="odd", selection=["cause"])
+    assert failures.name_causes("default") == 0
+    assert walk(action) == 1
+
+    make_job("failed", reason="OSError: no disk 7")
+    assert failures.name_causes("default") == 1
+    assert odd.is_open
+
+
 @pytest.mark.parametrize("values", [{"colour": "red"}, {"ended_from": "soon"}])
 def test_a_selection_that_nobody_wrote_is_refused(values: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="a selection has no colour|isoformat"):

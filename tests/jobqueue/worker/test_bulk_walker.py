@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.db.models.functions import Now
 
 from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.worker import bulk_walker
@@ -81,10 +86,53 @@ def test_an_action_that_another_worker_walks_is_left_to_it() -> None:
     assert (action.changed, action.holder) == (0, SECOND)
 
 
+def test_where_reading_takes_longer_than_the_lease_somebody_gets_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_job("failed")
+    action, walker = ask(), _walker()
+    next_ids = bulk.next_ids
+
+    def slow(*asked: Any) -> list[int]:
+        _let_lapse(action)
+        assert bulk.take(action, SECOND, "default")
+        return next_ids(*asked)
+
+    monkeypatch.setattr(bulk, "next_ids", slow)
+    walker.look()
+    action.refresh_from_db()
+    assert (action.changed, action.holder) == (0, SECOND)
+
+    _let_lapse(action)
+    walker.look()
+    action.refresh_from_db()
+    assert (action.changed, action.holder) == (1, FIRST)
+
+
+def test_what_others_changed_meanwhile_is_not_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(4):
+        make_job("failed")
+    action, walker = ask(per_second=1), _walker()
+    walker.look()
+    _let_lapse(action)
+    bulk.take(action, SECOND, "default")
+    bulk.change(action, bulk.next_ids(action, 3, "default"), SECOND, "default")
+
+    _let_lapse(action)
+    monkeypatch.setattr(bulk_walker.time, "monotonic", lambda: time.monotonic_ns() / 1e9 + 60)
+    walker.look()
+    action.refresh_from_db()
+    assert (action.changed, action.is_open) == (4, False)
+
+
+def _let_lapse(action: BulkAction) -> None:
+    BulkAction.objects.filter(pk=action.pk).update(held_until=Now() - timedelta(seconds=1))
+
+
 def test_a_walker_that_leaves_gives_up_what_it_holds() -> None:
     action = ask()
     bulk.take(action, FIRST, "default")
-    _walker().give_up()
+    _walker().give_up("default")
     assert bulk.take(action, SECOND, "default")
 
 
@@ -115,6 +163,34 @@ def test_an_action_that_cannot_be_read_is_stopped_and_holds_up_no_other(selectio
     _look_until_ended(_walker(), other)
     odd.refresh_from_db()
     assert (odd.stopped_by, odd.changed, other.changed) == ("(its selection cannot be read)", 0, 1)
+
+
+def test_an_action_whose_jobs_cannot_be_read_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_job("failed")
+    slow, other = ask(key="slow"), ask(key="other")
+    next_ids = bulk.next_ids
+
+    def never_in_time(action: BulkAction, *others: Any) -> list[int]:
+        if action == slow:
+            raise OperationalError("canceling statement due to statement timeout")
+        return next_ids(action, *others)
+
+    monkeypatch.setattr(bulk, "next_ids", never_in_time)
+    walker = _walker()
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="statement timeout"):
+            walker.look()
+    other.refresh_from_db()
+    slow.refresh_from_db()
+    assert (other.changed, other.is_open, slow.is_open) == (1, False, True)
+
+
+def test_an_action_that_newer_code_asked_for_is_left_to_newer_workers() -> None:
+    make_job("failed")
+    action = ask("postpone")
+    _walker().look()
+    action.refresh_from_db()
+    assert (action.is_open, action.holder, action.position) == (True, None, -(2**63))
 
 
 def test_an_action_without_jobs_ends() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.db import OperationalError
 
-from jobqueue.models import Job
+from jobqueue.models import Job, Worker, bulk
 from jobqueue.worker.board import Board
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.executor import Executor
@@ -41,3 +42,19 @@ def test_too_much_memory_in_use_is_a_reason_to_give_way() -> None:
     executor._claim_loop.start([Claim(claimed(identity=executor.identity), "default")])
 
     assert executor._claim_loop._is_to_retire()
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_a_database_that_is_away_keeps_no_row_of_a_worker_that_left_in_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    executor = _executor()
+    for using in ("default", "other"):
+        Worker.objects.using(using).create(id=executor.id, name="tests", hostname="h", pid=1, queues=[])
+
+    def give_up(holder: object, using: str) -> None:
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(bulk, "give_up", give_up)
+    executor._leave([])
+    assert not any(Worker.objects.using(using).exists() for using in ("default", "other"))

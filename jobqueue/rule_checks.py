@@ -37,6 +37,7 @@ def _check(watcher: Watcher) -> Iterator[CheckMessage]:
             yield from _error(owner, trouble_with_field(watcher.model, name), "E030")
         if isinstance(rule, EnqueueRule):
             yield from _check_enqueuing(owner, rule)
+            yield from _error(owner, _trouble_with_name(watcher, rule), "E035")
         else:
             yield from _error(owner, _trouble_with_call(rule, "the rule", ("instance", "change")), "E033")
     for prepare, columns, computed in watcher.preparations:
@@ -88,7 +89,7 @@ def _check_enqueuing(owner: str, rule: EnqueueRule) -> Iterator[CheckMessage]:
     yield from _error(owner, _trouble_with_call(rule.when, "when", ("instance", "change")), "E033")
     trouble = _trouble_with_call(rule.payload, "payload", ("instance",))
     yield from _error(owner, trouble, "E033")
-    yield from _error(owner, _trouble_with_options(rule.delay, rule.name), "E035")
+    yield from _error(owner, _trouble_with_delay(rule.delay), "E035")
     try:
         get_processor(rule.processor)
     except UnknownProcessor as error:
@@ -99,13 +100,26 @@ def _check_enqueuing(owner: str, rule: EnqueueRule) -> Iterator[CheckMessage]:
         yield from _check_payload(owner, rule)
 
 
-def _trouble_with_options(delay: Any, name: object) -> str:
+def _trouble_with_delay(delay: Any) -> str:
     try:
         if delay is not None:
             jobs.check_delay(delay)
     except InvalidJob as error:
         return str(error)
-    return "" if isinstance(name, str) else f"the name must be text, not {shown(name)}"
+    return ""
+
+
+def _trouble_with_name(watcher: Watcher, rule: EnqueueRule) -> str:
+    """Why its jobs could not be told from those of another rule, which would swallow them; empty if not."""
+    name: object = rule.name
+    if not isinstance(name, str):
+        return f"the name must be text, not {shown(name)}"
+    if name.isdecimal():
+        return f"the name must be no number, as {name!r} is: rules without a name have theirs"
+    others = [other for other, _ in watcher.rules if isinstance(other, EnqueueRule) and other is not rule]
+    if name and any((other.processor, other.name) == (rule.processor, name) for other in others):
+        return f"another rule for this processor has the name {name!r}; of the two only one job would be made"
+    return ""
 
 
 def _trouble_with_call(function: Any, what: str, given: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ from jobqueue.exceptions import InvalidPayload, InvalidRule
 from jobqueue.jobs import processor
 from jobqueue.models import AtomicSaveMixin, Job
 from jobqueue.rules import Change, enqueue_on_save, on_save
-from tests.jobqueue.processors_for_tests import SUCCEED, TAKES_A_NUMBER
+from tests.jobqueue.processors_for_tests import COUNTED, SUCCEED, TAKES_A_NUMBER
 
 pytestmark = pytest.mark.django_db
 
@@ -634,6 +634,21 @@ def test_options_that_make_no_sense_are_an_error(options: Any) -> None:
     _rule(Place, **options)
 
     assert [message.id for message in _found()] == ["jobqueue.E035"]
+
+
+@pytest.mark.parametrize("names", [("thanks", "thanks"), ("2", "")])
+def test_rules_whose_jobs_would_be_one_are_an_error(names: tuple[str, str]) -> None:
+    for step, name in zip(("pack", "ship"), names, strict=True):
+        _rule(Place, payload=_says(step), name=name)
+
+    assert {message.id for message in _found()} == {"jobqueue.E035"}
+
+
+def test_rules_for_two_processors_may_have_one_name() -> None:
+    for name in (SUCCEED, COUNTED):
+        _rule(Place, processor=name, name="thanks")
+
+    assert _found() == []
 
 
 def test_what_is_done_before_a_save_is_checked_too() -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from django.apps import apps
+from django.conf import LazySettings
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.checks import CheckMessage
@@ -52,6 +53,15 @@ try:
 
         class Meta:
             app_label = "tests"
+
+    class Person(AtomicSaveMixin):
+        """For which a project may name another model."""
+
+        name = models.CharField(max_length=100, default="")
+
+        class Meta:
+            app_label = "tests"
+            swappable = "TESTS_PERSON_MODEL"
 
     class Invoice(Document):
         """Another one, whose key is made by its default."""
@@ -524,6 +534,37 @@ def test_a_rule_on_what_no_model_inherits_from_is_an_error() -> None:
 
     assert message.id == "jobqueue.E036"
     assert "no model inherits from it" in message.msg
+
+
+def test_a_rule_on_a_model_that_another_one_stands_for_is_an_error(settings: LazySettings) -> None:
+    _rule(Person)
+    assert _found() == []
+    settings.TESTS_PERSON_MODEL = "tests.Place"
+    [message] = _found()
+
+    assert message.id == "jobqueue.E036"
+    assert "tests.Place stands in its place (TESTS_PERSON_MODEL)" in message.msg
+
+
+class _PlacesElsewhere:
+    """Keeps places in a database without jobs."""
+
+    def db_for_write(self, model: Model, **_: Any) -> str | None:
+        return "other" if model is Place else None
+
+    def allow_migrate(self, db: str, app_label: str, **_: Any) -> bool | None:
+        return db != "other" if app_label == "jobqueue" else None
+
+
+def test_a_rule_on_what_is_kept_where_no_jobs_are_is_an_error(settings: LazySettings) -> None:
+    settings.DATABASE_ROUTERS = [_PlacesElsewhere()]
+    on_save(Place, Heard(), fields=[])
+    assert _found() == []
+    _rule(Place)
+    [message] = _found()
+
+    assert message.id == "jobqueue.E037"
+    assert "tests.Place has rules that enqueue: it is written to the database 'other'" in message.msg
 
 
 @pytest.mark.parametrize("model", [Plain, ContentType])

@@ -187,6 +187,31 @@ def check_admin_link(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[
     return []
 
 
+@register("jobqueue")
+def check_what_rqs_worker_did(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """What django-rq's settings promise and only RQ's own worker, or plain RQ's calls, keep."""
+    queues: Any = getattr(django_settings, "RQ_QUEUES", None)
+    at_once: list[CheckMessage] = [
+        Warning(
+            f"RQ_QUEUES[{name!r}] has ASYNC off, which only calls of plain RQ heed: jobs wait for a worker",
+            hint="Remove ASYNC. In tests jobqueue.testing.drain() runs what is due, without a worker.",
+            id="jobqueue.W005",
+        )
+        for name, queue in (queues.items() if isinstance(queues, dict) else ())
+        if isinstance(queue, dict) and not queue.get("ASYNC", True)
+    ]
+    if not getattr(django_settings, "RQ_EXCEPTION_HANDLERS", None):
+        return at_once
+    return [
+        *at_once,
+        Warning(
+            "RQ_EXCEPTION_HANDLERS are not called: each job is run and retried by the job queue's own worker",
+            hint="Listen to jobqueue.signals.job_failed, with its exception, and remove the setting.",
+            id="jobqueue.W006",
+        ),
+    ]
+
+
 @register("jobqueue", deploy=True)
 def check_eviction(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Redis throws no message away when its memory is full. Asked with `check --deploy` only, by network."""

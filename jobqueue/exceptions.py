@@ -71,6 +71,10 @@ class UnreadableRow(JobQueueError):
     """Something else stands in a job's row than its columns are for."""
 
 
+class UnreadableError(JobQueueError):
+    """The processor raised an error whose text or traceback cannot be had; it stands in its place."""
+
+
 class JobTimeout(Exception):
     """Raised inside a processor that ran past its time limit."""
 

@@ -25,9 +25,13 @@ _AT: Final = r"(?:@|%(?:25)?40|&#(?:64|x40);|&commat;|\\u0040|\uFF20|\uFE6B)"
 _DOMAIN: Final = (
     rf"(?:{_COMMENT})?"
     r"""(?:\[[^\]\s]*\]?|[^\s<>"'(),:;\[\]]+)"""
-    r"""(?:(?<=\.)\([^()\s]{0,64}\)[^\s<>"'(),:;\[\]]+)?"""
+    r"""(?:(?:(?<=\.)\([^()\s]{0,64}\)|\([^()\s]{0,64}\)\.)[^\s<>"'(),:;\[\]]+)?"""
 )
-_ADDRESS: Final = re.compile(_LOCAL + _AT + _DOMAIN, re.IGNORECASE)
+# pia @ example.com, as people write it; what follows has to look like a domain.
+_SPACED: Final = (
+    rf"{_BEGIN}{_WORD}{{0,64}}[ \t]{{0,8}}{_AT}[ \t]{{1,8}}(?:[\w-]{{1,63}}\.){{1,8}}[^\W\d_]{{2,63}}"
+)
+_ADDRESS: Final = re.compile(f"{_LOCAL}{_AT}{_DOMAIN}|{_SPACED}", re.IGNORECASE)
 _HAS_AT: Final = re.compile(_AT, re.IGNORECASE)
 AT_SIGNS: Final = ("@", "%40", "%2540", "&#64;", "&#x40;", "&commat;", "\\u0040", "\uff20", "\ufe6b")
 """How an @ is written, in any case: a text with none of these has no address."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Warning, register
-from django.db import connections, models
+from django.db import connections, models, router
 
 from jobqueue import jobs, rules
 from jobqueue.callables import dotted, is_coroutine_function, is_generator_function
@@ -18,6 +18,7 @@ from jobqueue.models import AtomicSaveMixin
 from jobqueue.payloads import check_payload
 from jobqueue.registry import get_processor
 from jobqueue.rules import EnqueueRule
+from jobqueue.sql.databases import holds_jobs
 from jobqueue.values import shown
 from jobqueue.watching import Rule, Watcher, trouble_with_field
 
@@ -31,12 +32,15 @@ def check_rules(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Check
 
 def _check(watcher: Watcher) -> Iterator[CheckMessage]:
     yield from _check_model(watcher.model)
+    if any(isinstance(rule, EnqueueRule) for rule, _names in watcher.rules):
+        yield from _check_database(watcher.model)
     for rule, names in watcher.rules:
         owner = _owner(watcher.model, rule)
         for name in sorted(names, key=str):
             yield from _error(owner, trouble_with_field(watcher.model, name), "E030")
         if isinstance(rule, EnqueueRule):
             yield from _check_enqueuing(owner, rule)
+            yield from _error(owner, _trouble_with_name(watcher, rule), "E035")
         else:
             yield from _error(owner, _trouble_with_call(rule, "the rule", ("instance", "change")), "E033")
     for prepare, columns, computed in watcher.preparations:
@@ -59,6 +63,14 @@ def _error(owner: str, trouble: str, number: str, hint: str | None = None) -> It
 
 
 def _check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
+    if model._meta.swapped:
+        yield from _error(
+            f"{model._meta.label} has rules",
+            f"{model._meta.swapped} stands in its place ({model._meta.swappable}), so they never fire",
+            "E036",
+            "Make the rules for that model.",
+        )
+        return
     if not issubclass(model, AtomicSaveMixin):
         yield from _error(
             f"{model._meta.label} has rules",
@@ -68,6 +80,25 @@ def _check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
             "saves is in a transaction of your own (ATOMIC_REQUESTS, say), add jobqueue.E032 to "
             "SILENCED_SYSTEM_CHECKS.",
         )
+
+
+def _check_database(model: type[models.Model]) -> Iterator[CheckMessage]:
+    using = _written_to(model)
+    if using and not holds_jobs(using):
+        yield from _error(
+            f"{model._meta.label} has rules that enqueue",
+            f"it is written to the database {using!r}, where no jobs are kept, so that each save fails",
+            "E037",
+            f"Let allow_migrate answer True for jobqueue there; then: manage.py migrate --database {using}",
+        )
+
+
+def _written_to(model: type[models.Model]) -> str:
+    """Where the routers have it written; empty if they do not tell without a row."""
+    try:
+        return router.db_for_write(model)
+    except Exception:  # of a router that answers only within a request, say
+        return ""
 
 
 def _check_heirs(model: type[models.Model]) -> Iterator[CheckMessage]:
@@ -88,7 +119,7 @@ def _check_enqueuing(owner: str, rule: EnqueueRule) -> Iterator[CheckMessage]:
     yield from _error(owner, _trouble_with_call(rule.when, "when", ("instance", "change")), "E033")
     trouble = _trouble_with_call(rule.payload, "payload", ("instance",))
     yield from _error(owner, trouble, "E033")
-    yield from _error(owner, _trouble_with_options(rule.delay, rule.name), "E035")
+    yield from _error(owner, _trouble_with_delay(rule.delay), "E035")
     try:
         get_processor(rule.processor)
     except UnknownProcessor as error:
@@ -99,13 +130,26 @@ def _check_enqueuing(owner: str, rule: EnqueueRule) -> Iterator[CheckMessage]:
         yield from _check_payload(owner, rule)
 
 
-def _trouble_with_options(delay: Any, name: object) -> str:
+def _trouble_with_delay(delay: Any) -> str:
     try:
         if delay is not None:
             jobs.check_delay(delay)
     except InvalidJob as error:
         return str(error)
-    return "" if isinstance(name, str) else f"the name must be text, not {shown(name)}"
+    return ""
+
+
+def _trouble_with_name(watcher: Watcher, rule: EnqueueRule) -> str:
+    """Why its jobs could not be told from those of another rule, which would swallow them; empty if not."""
+    name: object = rule.name
+    if not isinstance(name, str):
+        return f"the name must be text, not {shown(name)}"
+    if name.isdecimal():
+        return f"the name must be no number, as {name!r} is: rules without a name have theirs"
+    others = [other for other, _ in watcher.rules if isinstance(other, EnqueueRule) and other is not rule]
+    if name and any((other.processor, other.name) == (rule.processor, name) for other in others):
+        return f"another rule for this processor has the name {name!r}; of the two only one job would be made"
+    return ""
 
 
 def _trouble_with_call(function: Any, what: str, given: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobqueue.broker import scripts
 from jobqueue.broker.connections import as_unavailable, clients
 from jobqueue.broker.scripts import Script
+from jobqueue.exceptions import BrokerUnavailable
 
 _LEAD = Script("lead", "candidate", "lease")
 
@@ -20,5 +21,12 @@ def give_up(candidate: str) -> None:
 
 
 def _lead(candidate: str, lease: int) -> int:
-    with as_unavailable():
-        return int(scripts.run(clients("work")[0], _LEAD, candidate=candidate, lease=lease))
+    """Asked of the first server that answers: one that is away keeps no queue of another waiting."""
+    first: BrokerUnavailable | None = None
+    for client in clients("work"):
+        try:
+            with as_unavailable():
+                return int(scripts.run(client, _LEAD, candidate=candidate, lease=lease))
+        except BrokerUnavailable as error:
+            first = first or error
+    raise first or BrokerUnavailable("RQ_QUEUES names no Redis")

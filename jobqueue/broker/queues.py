@@ -15,6 +15,7 @@ from jobqueue.broker.connections import FEW, as_unavailable, by_server, circuit,
 from jobqueue.broker.limits import RATE_WINDOW, QueueLimits
 from jobqueue.broker.message import Entry, Message
 from jobqueue.broker.scripts import Script
+from jobqueue.exceptions import BrokerUnavailable
 
 KEEP_FINISHED = 60
 _BATCH = 1000
@@ -64,11 +65,19 @@ def publish(messages: Sequence[Message], *, hurry: bool = False, only_new: bool 
 
 def _publish(messages: Sequence[Message], purpose: str, only_new: bool) -> int:
     now, pushed = scripts.rq_now(), 0
-    with as_unavailable():
-        for client, group in by_server(messages, attrgetter("queue"), purpose):
-            for start in range(0, len(group), _BATCH):
-                entries = [message.entry() for message in group[start : start + _BATCH]]
-                pushed += scripts.run(client, PUBLISH, now=now, only_new=int(only_new), messages=entries)
+    first: BrokerUnavailable | None = None
+    for client, group in by_server(messages, attrgetter("queue"), purpose):
+        try:
+            with as_unavailable():
+                for start in range(0, len(group), _BATCH):
+                    entries = [message.entry() for message in group[start : start + _BATCH]]
+                    pushed += scripts.run(client, PUBLISH, now=now, only_new=int(only_new), messages=entries)
+        except BrokerUnavailable as error:
+            first = first or error
+            if purpose != "work":
+                break  # a user waits, and the relay does not
+    if first is not None:
+        raise first
     return pushed
 
 

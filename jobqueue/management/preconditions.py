@@ -49,6 +49,38 @@ def check_time_zone(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[C
     ]
 
 
+def check_clocks_of_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Django writes times on SQLite in the zone of its settings; the clock of SQLite itself shows UTC."""
+    if not _are_settings_usable():
+        return []
+    return [
+        Error(
+            f"DATABASES[{using!r}] has the TIME_ZONE {zone!r}: its clock shows UTC, so jobs that are due at "
+            "a time would start hours too early or too late",
+            hint="Remove TIME_ZONE from its settings; the one of the site may stay what it is.",
+            id="jobqueue.E025",
+        )
+        for using in _served()
+        if connections[using].vendor == "sqlite"
+        and (zone := connections.settings[using]["TIME_ZONE"]) not in (None, "UTC", "Etc/UTC")
+    ]
+
+
+def check_autocommit(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """What is written outside of a transaction is committed; nobody else does it for a worker."""
+    if not _are_settings_usable():
+        return []
+    return [
+        Error(
+            f"DATABASES[{using!r}] has AUTOCOMMIT off: what a worker writes there would never be committed",
+            hint="Remove AUTOCOMMIT from its settings.",
+            id="jobqueue.E026",
+        )
+        for using in _served()
+        if not connections.settings[using]["AUTOCOMMIT"]
+    ]
+
+
 def check_kinds_of_databases(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Claims and counts are written for PostgreSQL and SQLite, and there is one of them."""
     if not _are_settings_usable():
@@ -114,20 +146,27 @@ def check_sqlite(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
             hint=f"Add to DATABASES[{using!r}]: {_OPTIONS}",
             id="jobqueue.W030",
         )
-        for using in databases()
-        if using in connections and can_serve(using) and begins_without_the_lock(using)
+        for using in _served()
+        if begins_without_the_lock(using)
     ]
 
 
 _LAST_PORT = 65_535
 _CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_time_zone,
+    check_clocks_of_databases,
+    check_autocommit,
     check_kinds_of_databases,
     check_queues,
     check_sqlite,
 )
 for _check in _CHECKS:
     register(_check, "jobqueue")
+
+
+def _served() -> list[str]:
+    """The databases that are there and can hold jobs; of the others another check tells."""
+    return [using for using in databases() if using in connections and can_serve(using)]
 
 
 def _are_settings_usable() -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import models, router
 
 from jobqueue.sql.writing import writing
+
+# Django 5.2 takes it by position still, behind force_insert and force_update.
+_PLACE_IN_SAVE = 2
 
 
 class AtomicSaveMixin(models.Model):
@@ -21,12 +25,16 @@ class AtomicSaveMixin(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the row and everything its signals write, or nothing."""
-        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
-        with writing(using):
+        with writing(_alias(self, args[_PLACE_IN_SAVE:], kwargs)):
             super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Delete the row and everything its signals delete, or nothing."""
-        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
-        with writing(using):
+        with writing(_alias(self, args, kwargs)):
             return super().delete(*args, **kwargs)
+
+
+def _alias(instance: models.Model, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Where it is written: `using`, by name or else the first of these, or what the routers choose."""
+    using = kwargs.get("using") or (args[0] if args else None)
+    return using or router.db_for_write(type(instance), instance=instance)

@@ -7,8 +7,9 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from django.db import connections
 from django.db.models.functions import Now
@@ -187,29 +188,50 @@ def rescuer(queues: Sequence[str] = (), neighbours: Neighbours | None = None) ->
         rescue.rescue_lost(using, gone)
         triggers.compact(using)
 
+    steps: list[Callable[[], object]] = [
+        lambda: for_each_database(look_into),
+        lambda: rescue.sweep(get_settings().heartbeat_interval),
+        lambda: plain_rq.look_after_strays(queues),
+        plain_rq.look_after_due,
+        *([neighbours.look] if neighbours is not None else []),
+        strange_keys.look_over,
+        set_aside.forget_gone,
+    ]
+
     def body() -> float:
-        for_each_database(look_into)
-        rescue.sweep(get_settings().heartbeat_interval)
-        plain_rq.look_after_strays(queues)
-        plain_rq.look_after_due()
-        if neighbours is not None:
-            neighbours.look()
-        strange_keys.look_over()
-        set_aside.forget_gone()
+        _take_each(steps)
         return get_settings().heartbeat_interval
 
     return body
 
 
+def _take_each(steps: Iterable[Callable[[], object]]) -> None:
+    """Take all of these steps: one that fails keeps none of the others back. Raises the first error."""
+    first: Exception | None = None
+    for step in steps:
+        try:
+            step()
+        except Exception as error:
+            close_broken_connections()
+            if first is not None and not isinstance(error, OUTAGES):
+                logger.exception("another step failed too")
+            first = first or error
+    if first is not None:
+        raise first
+
+
 def reconcile() -> Callable[[], float]:
-    """Runs the registered reconcilers, quickly and often."""
+    """Runs the registered reconcilers, quickly and often; one that fails does not keep the others from it."""
 
     def body() -> float:
-        for name, function in all_reconcilers().items():
-            mended = {kind: count for kind, count in function(full=False).items() if count}
-            if mended:
-                logger.info("reconciler %s mended %s", name, mended)
+        _take_each(partial(_reconcile, name, function) for name, function in all_reconcilers().items())
         # Workers that started together spread out.
         return get_settings().reconcile_interval * random.uniform(0.8, 1.2)
 
     return body
+
+
+def _reconcile(name: str, function: Callable[..., dict[str, int]]) -> None:
+    mended = {kind: count for kind, count in function(full=False).items() if count}
+    if mended:
+        logger.info("reconciler %s mended %s", name, mended)

@@ -13,7 +13,7 @@ from jobqueue import signals
 from jobqueue.conf import get_settings
 from jobqueue.coroutines import Within, finish
 from jobqueue.delivery import failures
-from jobqueue.exceptions import DatabaseUnavailable, RetryLater
+from jobqueue.exceptions import DatabaseUnavailable, RetryLater, UnreadableError
 from jobqueue.jobs import running
 from jobqueue.models import OUTAGE_PREFIX, SKIPPED_PREFIX, Job
 from jobqueue.models.cause_names import cause_of
@@ -47,17 +47,25 @@ def perform(
             if answer is not None:
                 answer = finish(_within_its_process(answer), within)
         forks.end_if_fork()
-    except RetryLater as later:
-        forks.end_if_fork(later)
-        return _later_outcome(claimed, later, _since(started))
+        # Within the `try`: a reason is whatever the processor made it.
+        reason = f"{SKIPPED_PREFIX}{answer.reason}" if isinstance(answer, Skipped) else ""
     except BaseException as error:  # also a SystemExit raised by a job ends only the job
         forks.end_if_fork(error)
+        return _outcome_of_error(claimed, error, _since(started))
+    status = OutcomeStatus.SKIPPED if isinstance(answer, Skipped) else OutcomeStatus.COMPLETED
+    return Outcome(job, using, status, _since(started), reason)
+
+
+def _outcome_of_error(claimed: Claim, error: BaseException, seconds: float) -> Outcome:
+    try:
+        if isinstance(error, RetryLater):
+            return _later_outcome(claimed, error, seconds)
         if get_settings().outage_retry_for and is_outage(error):
-            return _outage_outcome(claimed, error, _since(started))
-        return failed_outcome(claimed, error, _since(started))
-    if isinstance(answer, Skipped):
-        return Outcome(job, using, OutcomeStatus.SKIPPED, _since(started), f"{SKIPPED_PREFIX}{answer.reason}")
-    return Outcome(job, using, OutcomeStatus.COMPLETED, _since(started))
+            return _outage_outcome(claimed, error, seconds)
+        return failed_outcome(claimed, error, seconds)
+    except BaseException as broken:  # of an error that does not let itself be read
+        text = f"{type(error).__name__}, whose text or traceback cannot be had: {type(broken).__name__}"
+        return failed_outcome(claimed, UnreadableError(text), seconds)
 
 
 def _within_its_process(answer: object) -> object:

@@ -163,6 +163,8 @@ class Relay:
         due = []
         while upcoming and upcoming[0][0] <= now:
             due.append(upcoming.popleft()[1])
-        if due:
-            queues.publish(due, only_new=True)
-            self._published.setdefault(using, {}).update((message.job_id, now) for message in due)
+        # Where a Redis is away they are overdue from now on, which is told as these are published.
+        with suppress(BrokerUnavailable):
+            if due:
+                queues.publish(due, only_new=True)
+                self._published.setdefault(using, {}).update((message.job_id, now) for message in due)

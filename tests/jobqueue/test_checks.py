@@ -224,3 +224,27 @@ def test_an_allowed_function_that_exists_passes(settings: LazySettings) -> None:
     settings.JOBQUEUE = {"ALLOWED_FUNCTIONS": ["tests.workload.functions.note"]}
 
     assert _found() == []
+
+
+# What plain RQ promises ---------------------------------------------------------------------------
+
+
+def test_a_queue_that_is_to_run_jobs_at_once_is_a_warning(settings: LazySettings) -> None:
+    queue = settings.RQ_QUEUES["email"]
+    settings.RQ_QUEUES = {
+        **settings.RQ_QUEUES,
+        "now": {**queue, "ASYNC": False},
+        "later": {**queue, "ASYNC": True},
+    }
+    [message] = _found()
+
+    assert message.id == "jobqueue.W005"
+    assert message.msg.startswith("RQ_QUEUES['now'] has ASYNC off")
+
+
+def test_handlers_that_are_not_called_are_a_warning(settings: LazySettings) -> None:
+    settings.RQ_EXCEPTION_HANDLERS = ["shop.rq.handler"]
+    [message] = _found()
+
+    assert message.id == "jobqueue.W006"
+    assert "jobqueue.signals.job_failed" in str(message.hint)

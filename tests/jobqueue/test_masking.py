@@ -43,6 +43,9 @@ ODD = [
     r"pia\u0040example.com",
     "pia%2540example.com",
     "pia\ufe6bexample.com",
+    "pia@example(work).com",
+    "pia @ example.com",
+    "pia@ mail.example.com",
 ]
 PARTS = ("pia", "payer", "hara", "pïa", "o'", "example", "exämple", "192", "localhost", "pp")
 
@@ -58,7 +61,9 @@ def test_no_part_of_an_odd_address_is_left(address: str, text: str) -> None:
     assert [part for part in PARTS if part in masked] == []
 
 
-@pytest.mark.parametrize("text", ["", "no address", "@decorated", "a @ b", "def f(): ...", "50 % of 40"])
+@pytest.mark.parametrize(
+    "text", ["", "no address", "@decorated", "a @ b", "3 @ 4.50 EUR", "def f(): ...", "50 % of 40"]
+)
 def test_what_holds_no_address_stays_as_it_is(text: str) -> None:
     assert mask_addresses(text) == text
     assert not has_address(text)
@@ -71,7 +76,23 @@ def test_whatever_the_text_is_a_second_look_finds_nothing(text: str) -> None:
 
 @pytest.mark.parametrize(
     "dense",
-    ["a", "'a", '"a', "(a)", "a@", "(a", "\\", "a()", "a(b c)", 'a\\"', '\\"', 'a."b".'],
+    [
+        "a",
+        "'a",
+        '"a',
+        "(a)",
+        "a@",
+        "(a",
+        "\\",
+        "a()",
+        "a(b c)",
+        'a\\"',
+        '\\"',
+        'a."b".',
+        "a ",
+        "a@ b.",
+        "a\t\t@ ",
+    ],
 )
 def test_a_long_text_is_masked_at_once(dense: str) -> None:
     started = time.perf_counter()

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from django.apps import apps
+from django.conf import LazySettings
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.checks import CheckMessage
@@ -22,7 +23,7 @@ from jobqueue.exceptions import InvalidPayload, InvalidRule
 from jobqueue.jobs import processor
 from jobqueue.models import AtomicSaveMixin, Job
 from jobqueue.rules import Change, enqueue_on_save, on_save
-from tests.jobqueue.processors_for_tests import SUCCEED, TAKES_A_NUMBER
+from tests.jobqueue.processors_for_tests import COUNTED, SUCCEED, TAKES_A_NUMBER
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +53,15 @@ try:
 
         class Meta:
             app_label = "tests"
+
+    class Person(AtomicSaveMixin):
+        """For which a project may name another model."""
+
+        name = models.CharField(max_length=100, default="")
+
+        class Meta:
+            app_label = "tests"
+            swappable = "TESTS_PERSON_MODEL"
 
     class Invoice(Document):
         """Another one, whose key is made by its default."""
@@ -526,6 +536,37 @@ def test_a_rule_on_what_no_model_inherits_from_is_an_error() -> None:
     assert "no model inherits from it" in message.msg
 
 
+def test_a_rule_on_a_model_that_another_one_stands_for_is_an_error(settings: LazySettings) -> None:
+    _rule(Person)
+    assert _found() == []
+    settings.TESTS_PERSON_MODEL = "tests.Place"
+    [message] = _found()
+
+    assert message.id == "jobqueue.E036"
+    assert "tests.Place stands in its place (TESTS_PERSON_MODEL)" in message.msg
+
+
+class _PlacesElsewhere:
+    """Keeps places in a database without jobs."""
+
+    def db_for_write(self, model: Model, **_: Any) -> str | None:
+        return "other" if model is Place else None
+
+    def allow_migrate(self, db: str, app_label: str, **_: Any) -> bool | None:
+        return db != "other" if app_label == "jobqueue" else None
+
+
+def test_a_rule_on_what_is_kept_where_no_jobs_are_is_an_error(settings: LazySettings) -> None:
+    settings.DATABASE_ROUTERS = [_PlacesElsewhere()]
+    on_save(Place, Heard(), fields=[])
+    assert _found() == []
+    _rule(Place)
+    [message] = _found()
+
+    assert message.id == "jobqueue.E037"
+    assert "tests.Place has rules that enqueue: it is written to the database 'other'" in message.msg
+
+
 @pytest.mark.parametrize("model", [Plain, ContentType])
 def test_a_model_whose_saves_are_not_atomic_is_an_error(model: Model) -> None:
     on_save(model, Heard(), fields=[])
@@ -634,6 +675,21 @@ def test_options_that_make_no_sense_are_an_error(options: Any) -> None:
     _rule(Place, **options)
 
     assert [message.id for message in _found()] == ["jobqueue.E035"]
+
+
+@pytest.mark.parametrize("names", [("thanks", "thanks"), ("2", "")])
+def test_rules_whose_jobs_would_be_one_are_an_error(names: tuple[str, str]) -> None:
+    for step, name in zip(("pack", "ship"), names, strict=True):
+        _rule(Place, payload=_says(step), name=name)
+
+    assert {message.id for message in _found()} == {"jobqueue.E035"}
+
+
+def test_rules_for_two_processors_may_have_one_name() -> None:
+    for name in (SUCCEED, COUNTED):
+        _rule(Place, processor=name, name="thanks")
+
+    assert _found() == []
 
 
 def test_what_is_done_before_a_save_is_checked_too() -> None:

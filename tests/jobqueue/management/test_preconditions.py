@@ -111,3 +111,26 @@ def test_sqlite_without_options_is_a_warning_with_what_to_copy(set_database: Any
     assert "'other'" in message.msg
     assert '"transaction_mode": "IMMEDIATE"' in str(message.hint)
     assert "journal_mode=WAL" in str(message.hint)
+
+
+def test_a_zone_of_its_own_is_an_error_on_sqlite_whose_clock_shows_utc(set_database: Any) -> None:
+    set_database("other", TIME_ZONE="Europe/Berlin")
+    found = _found()
+    if connections["other"].vendor == "sqlite":
+        [message] = found
+        assert message.id == "jobqueue.E025"
+        assert "DATABASES['other'] has the TIME_ZONE 'Europe/Berlin'" in message.msg
+    else:
+        assert found == []
+
+
+def test_the_zone_of_the_clock_may_be_named(set_database: Any) -> None:
+    set_database("other", TIME_ZONE="UTC")
+    assert _found() == []
+
+
+def test_a_database_that_commits_nothing_by_itself_is_an_error(set_database: Any) -> None:
+    set_database("other", AUTOCOMMIT=False)
+    [message] = _found()
+    assert message.id == "jobqueue.E026"
+    assert "DATABASES['other'] has AUTOCOMMIT off" in message.msg

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import OperationalError
 
@@ -35,3 +37,46 @@ def test_a_wait_that_fails_does_not_end_the_loop(caplog: pytest.LogCaptureFixtur
 
     assert len(calls) == 2
     assert "tested failed" in caplog.text
+
+
+# What is looked after -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [OperationalError("it is away"), None, 5], ids=["error", "none", "number"])
+def test_a_reconciler_that_fails_does_not_keep_the_others_from_running(
+    monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    ran = []
+
+    def broken(*, full: bool) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def good(*, full: bool) -> dict[str, int]:
+        ran.append(full)
+        return {}
+
+    monkeypatch.setattr(loops, "all_reconcilers", lambda: {"a broken one": broken, "one behind it": good})
+    with pytest.raises((OperationalError, AttributeError)):
+        loops.reconcile()()
+
+    assert ran == [False]
+
+
+def test_a_database_that_is_away_does_not_keep_redis_from_being_looked_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = []
+
+    def away(step: object) -> None:
+        raise OperationalError("it is away")
+
+    monkeypatch.setattr(loops, "for_each_database", away)
+    monkeypatch.setattr(loops.rescue, "sweep", lambda interval: taken.append("sweep"))
+    monkeypatch.setattr(loops.plain_rq, "look_after_strays", lambda queues: taken.append("strays"))
+    monkeypatch.setattr(loops.strange_keys, "look_over", lambda: taken.append("keys"))
+    with pytest.raises(OperationalError, match="it is away"):
+        loops.rescuer(["email"])()
+
+    assert taken == ["sweep", "strays", "keys"]

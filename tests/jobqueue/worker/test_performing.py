@@ -245,3 +245,48 @@ def test_job_started_is_sent_before_the_call(sample_processors: Calls) -> None:
 def test_discard_and_retry_later_are_no_errors_of_ours() -> None:
     assert not issubclass(Discard, JobQueueError)
     assert not issubclass(RetryLater, JobQueueError)
+
+
+# What cannot be read ------------------------------------------------------------------------------
+
+
+class _NoText:
+    """A reason whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+
+class _EndsWhoReadsIt(Exception):  # noqa: N818 - what is tested is that it is no good error
+    """An error whose text ends the thread that asks for it."""
+
+    def __str__(self) -> str:
+        raise SystemExit(1)
+
+
+def _without_traceback() -> SyntaxError:
+    """As compilers of templates make them: Python cannot write its traceback."""
+    error = SyntaxError("odd")
+    error.filename, error.lineno, error.offset, error.text = "page.html", 1, 1, 5  # type: ignore[assignment]
+    return error
+
+
+def test_a_reason_that_cannot_be_read_is_a_failure(sample_processors: Calls) -> None:
+    outcome = _perform_with(sample_processors, lambda **_: Skipped(_NoText()))  # type: ignore[arg-type]
+
+    assert (outcome.status, outcome.reason) == (Status.RETRIED, "LookupError: no text")
+
+
+@pytest.mark.parametrize("error", [_without_traceback(), _EndsWhoReadsIt()], ids=["traceback", "text"])
+def test_an_error_that_cannot_be_read_is_a_failure(sample_processors: Calls, error: Exception) -> None:
+    outcome = _perform_with(sample_processors, raising(error))
+
+    assert outcome.status == Status.RETRIED
+    assert outcome.reason.startswith(f"UnreadableError: {type(error).__name__}, whose text or traceback")
+
+
+def test_so_it_is_where_another_time_is_asked_for_because_of_it(sample_processors: Calls) -> None:
+    outcome = _perform_with(sample_processors, raising(RetryLater(5, error=_without_traceback())))
+
+    assert outcome.status == Status.RETRIED
+    assert "RetryLater, whose text or traceback" in outcome.reason

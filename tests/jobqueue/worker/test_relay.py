@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Job
 from jobqueue.sql.clock import database_now
 from jobqueue.worker.relay import Relay
+from spendsync_site.demo.processes import LOOPBACK, free_port
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.processors_for_tests import ON_REMINDERS, SUCCEED
@@ -232,3 +234,25 @@ def test_without_redis_a_look_says_so_and_nothing_is_lost(redis_closed: UseRedis
     with pytest.raises(BrokerUnavailable):
         Relay("one", TELLER).look()
     assert Job.objects.filter(published_at__isnull=True).count() == 1
+
+
+@in_both_databases
+def test_a_redis_that_is_away_does_not_keep_the_queues_of_another_waiting(
+    settings: LazySettings, redis_client: redis.Redis
+) -> None:
+    away = {**settings.RQ_QUEUES["email"], "HOST": LOOPBACK, "PORT": free_port()}
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "email": away}
+    _overdue(2)
+    [served] = _overdue(processor=ON_REMINDERS)
+    enqueue(SUCCEED, delay=1.5)
+    at_its_time = enqueue(ON_REMINDERS, delay=1.5)
+
+    relay = Relay("one", TELLER)
+    with pytest.raises(BrokerUnavailable):
+        relay.look()
+    assert list_of(redis_client, "reminders") == [served.message_id]
+    deadline = time.monotonic() + 10
+    while len(list_of(redis_client, "reminders")) < 2 and time.monotonic() < deadline:
+        with suppress(BrokerUnavailable):
+            relay.wait(relay.look())
+    assert list_of(redis_client, "reminders") == [served.message_id, at_its_time.message_id]

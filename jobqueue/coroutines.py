@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from io import IOBase
@@ -68,7 +69,27 @@ def _checked(answer: object) -> object:
             f"the processor returned {_kind(answer)}, and nobody waits for its work; "
             "return future.result(), or await it"
         )
+    for held in _held_by(answer):
+        if _is_unbegun(held):
+            raise ProcessorDidNotRun(
+                f"the processor returned {_kind(held)} within {_kind(answer)}, which nobody runs; "
+                "await asyncio.gather(...), or go through it"
+            )
     return answer
+
+
+def _held_by(answer: object) -> Iterable[object]:
+    if isinstance(answer, dict):
+        return answer.values()
+    return answer if isinstance(answer, list | tuple | set | frozenset) else ()
+
+
+def _is_unbegun(held: object) -> bool:
+    """Whether it is the call of a coroutine or a generator function, of which nothing has run."""
+    if inspect.iscoroutine(held) and inspect.getcoroutinestate(held) == inspect.CORO_CREATED:
+        held.close()  # or Python warns of it
+        return True
+    return inspect.isgenerator(held) and inspect.getgeneratorstate(held) == inspect.GEN_CREATED
 
 
 def _is_lazy(answer: object) -> bool:
@@ -76,8 +97,9 @@ def _is_lazy(answer: object) -> bool:
     if isinstance(answer, Iterator | AsyncIterator):
         return not isinstance(answer, IOBase)  # an open file is what a job has left, not its work
     body = getattr(answer, "gen", None)  # what contextmanager() makes keeps it there
-    found = (inspect.isgenerator(body), inspect.isasyncgen(body), inspect.isroutine(answer))
-    return any(found)
+    if inspect.isgenerator(body) or inspect.isasyncgen(body):
+        return True
+    return isinstance(answer, functools.partial) or inspect.isroutine(answer)
 
 
 def _kind(answer: object) -> str:

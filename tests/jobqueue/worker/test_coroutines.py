@@ -245,6 +245,7 @@ def _function(**_: Any) -> Any:
         (_iterator, "a map"),
         (_context_manager, "a GeneratorContextManager"),
         (_function, "a function"),
+        (lambda **_: partial(_future), "a partial"),
     ],
 )
 def test_a_processor_that_returns_work_to_be_done_has_failed(body: Body, kind: str, perform: Perform) -> None:
@@ -253,6 +254,27 @@ def test_a_processor_that_returns_work_to_be_done_has_failed(body: Body, kind: s
     error_class, text = failure_of(outcome)
     assert (outcome.status, error_class) == (Status.RETRIED, "ProcessorDidNotRun")
     assert text.startswith(f"the processor returned {kind}, ")
+
+
+@pytest.mark.parametrize(
+    ("body", "kinds"),
+    [
+        (lambda **_: [_coroutine_of_a_generator()], "a coroutine within a list"),
+        (lambda **_: {"first": _coroutine_of_a_generator()}, "a coroutine within a dict"),
+        (lambda **_: (None, _generator()), "a generator within a tuple"),
+    ],
+)
+def test_so_has_one_that_returns_calls_which_nobody_runs(body: Body, kinds: str, perform: Perform) -> None:
+    outcome = perform(body)
+
+    error_class, text = failure_of(outcome)
+    assert (outcome.status, error_class) == (Status.RETRIED, "ProcessorDidNotRun")
+    assert text.startswith(f"the processor returned {kinds}, which nobody runs; ")
+
+
+@pytest.mark.parametrize("answer", [[], [1, "a"], {"done": [_generator]}, (None,), {1, 2}])
+def test_collections_of_values_are_no_work_to_be_done(answer: Any, perform: Perform) -> None:
+    assert perform(lambda **_: answer).status == Status.COMPLETED
 
 
 def test_an_open_file_is_no_work_to_be_done(perform: Perform, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class BulkAction(models.Model):
 
 _APPLY: Mapping[str, Callable[[JobQuerySet, int], int]] = {
     BulkAction.Verb.RETRY: lambda jobs, number: jobs.retry_all(bulk_action=number),
-    BulkAction.Verb.DELETE: lambda jobs, _number: jobs.delete_all(),
+    BulkAction.Verb.DELETE: lambda jobs, _number: jobs.filter(set_aside="").delete_all(),
 }
 
 

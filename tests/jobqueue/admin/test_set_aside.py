@@ -197,3 +197,12 @@ def test_a_job_that_is_set_aside_is_never_pruned() -> None:
     call_command("jobqueue_prune", failed_days=0)
 
     assert Job.objects.filter(pk=job.pk).exists()
+
+
+def test_a_job_that_is_set_aside_is_not_deleted_by_an_operator() -> None:
+    aside, other = _set_aside(), make_job("failed")
+
+    chosen = {"action": "delete", "_selected_action": [aside.pk, other.pk], "confirmed": "delete"}
+    operator("view_job", "delete_job").post(FAILED, chosen)
+
+    assert list(Job.objects.values_list("pk", flat=True)) == [aside.pk]

@@ -19,12 +19,14 @@ _CLASSES = ("08", "53")
 _STATES = frozenset(
     {
         *("40001", "40003", "40P01", "55P03"),  # serialization, a commit without an answer, deadlock, locks
-        *("57P01", "57P02", "57P03"),  # shut down, crashed, starting up or shutting down
+        *("57P01", "57P02", "57P03", "57P05"),  # shut down, crashed, starting up, hung up on who was idle
+        "58030",  # its disk does not answer
     }
 )
 _READ_ONLY = "25006"
-# SQLite's primary codes: busy, locked, full, cannot be opened, locking protocol.
-_OF_SQLITE = frozenset({5, 6, 13, 14, 15})
+# SQLite's primary codes: busy, locked, no memory, the disk does not answer, full, cannot be opened, locking
+# protocol.
+_OF_SQLITE = frozenset({5, 6, 7, 10, 13, 14, 15})
 # How far an error's causes are followed.
 _MOST_CAUSES = 10
 

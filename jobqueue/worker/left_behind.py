@@ -10,7 +10,7 @@ from jobqueue.broker import lead, registries, server
 from jobqueue.delivery import rescue
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, Worker, bulk
-from jobqueue.sql.databases import OUTAGES, databases
+from jobqueue.sql.databases import OUTAGES, databases, for_each_database
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.in_hand import hand_back
 from jobqueue.worker.options import EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB
@@ -29,11 +29,14 @@ def bring_back(executor_id: uuid.UUID, who: str, code: int, started: Sequence[in
     """
     if code not in _INNOCENT:
         interrupt(executor_id, started, f"{who} ended with code {code}")
+
+    def hand_back_those_of(using: str) -> None:
+        jobs = Job.objects.using(using).held_by(executor_id)
+        hand_back([Claim(job, using) for job in jobs], executor_id)
+        bulk.give_up(executor_id, using)
+
     try:
-        for using in databases():
-            jobs = Job.objects.using(using).held_by(executor_id)
-            hand_back([Claim(job, using) for job in jobs], executor_id)
-            bulk.give_up(executor_id, using)
+        for_each_database(hand_back_those_of)
         _forget(executor_id)
     except OUTAGES as error:
         _leave_to_the_rescue(error)
@@ -41,11 +44,14 @@ def bring_back(executor_id: uuid.UUID, who: str, code: int, started: Sequence[in
 
 def interrupt(executor_id: uuid.UUID, job_ids: Sequence[int], reason: str) -> None:
     """Note that these jobs, as far as the executor holds them, were interrupted: an attempt is used up."""
+
+    def interrupt_those_of(using: str) -> None:
+        jobs = Job.objects.using(using).held_by(executor_id)
+        for job in jobs.filter(pk__in=job_ids):
+            rescue.interrupt(job, using, reason)
+
     try:
-        for using in databases():
-            jobs = Job.objects.using(using).held_by(executor_id)
-            for job in jobs.filter(pk__in=job_ids):
-                rescue.interrupt(job, using, reason)
+        for_each_database(interrupt_those_of)
     except OUTAGES as error:
         _leave_to_the_rescue(error)
 

@@ -21,6 +21,7 @@ from jobqueue.conf import get_settings
 from jobqueue.counts import triggers
 from jobqueue.delivery import rescue
 from jobqueue.delivery.watch import Watch
+from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, for_each_database
@@ -199,14 +200,18 @@ def rescuer(queues: Sequence[str] = (), neighbours: Neighbours | None = None) ->
     ]
 
     def body() -> float:
-        _take_each(steps)
+        # A Redis that hangs is waited for once, or the databases would be looked into too seldom.
+        _take_each(steps, ends_with=BrokerUnavailable)
         return get_settings().heartbeat_interval
 
     return body
 
 
-def _take_each(steps: Iterable[Callable[[], object]]) -> None:
-    """Take all of these steps: one that fails keeps none of the others back. Raises the first error."""
+def _take_each(steps: Iterable[Callable[[], object]], *, ends_with: type[Exception] | tuple[()] = ()) -> None:
+    """Take these steps: one that fails keeps none of the others back, unless it `ends_with` that error.
+
+    Raises the first error.
+    """
     first: Exception | None = None
     for step in steps:
         try:
@@ -216,6 +221,8 @@ def _take_each(steps: Iterable[Callable[[], object]]) -> None:
             if first is not None and not isinstance(error, OUTAGES):
                 logger.exception("another step failed too")
             first = first or error
+            if isinstance(error, ends_with):
+                break
     if first is not None:
         raise first
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from jobqueue.conf import get_settings
 from jobqueue.models import Worker
-from jobqueue.sql.databases import databases
+from jobqueue.sql.databases import for_each_database
 from jobqueue.worker import processes
 from jobqueue.worker.options import STOP_SIGNALS
 
@@ -49,8 +49,9 @@ def _write(executor_id: uuid.UUID) -> int:
     for signum in STOP_SIGNALS:
         signal.signal(signum, signal.SIG_DFL)
     signal.alarm(int(get_settings().worker_silence) + 1)
-    for using in databases():
-        Worker.objects.using(using).filter(pk=executor_id).update(heartbeat_at=Now())
+    for_each_database(
+        lambda using: Worker.objects.using(using).filter(pk=executor_id).update(heartbeat_at=Now())
+    )
     return 0
 
 

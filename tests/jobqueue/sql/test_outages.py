@@ -64,6 +64,23 @@ def test_a_server_that_cannot_be_reached_may_be_there_later() -> None:
     assert is_outage(caught(lambda: execute(unreachable_server(), "SELECT 1")))
 
 
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_NOMEM])
+def test_a_disk_or_a_memory_that_fails_may_be_mended(code: int) -> None:
+    error, driver = OperationalError("disk I/O error"), sqlite3.OperationalError("disk I/O error")
+    driver.sqlite_errorcode = code
+    error.__cause__ = driver
+
+    assert is_outage(error)
+
+
+@pytest.mark.parametrize("sqlstate", ["57P05", "58030"])
+def test_a_server_that_hung_up_or_has_trouble_with_its_disk_may_serve_later(sqlstate: str) -> None:
+    error = OperationalError("the server says so")
+    error.__cause__ = psycopg.errors.lookup(sqlstate)("the server says so")
+
+    assert is_outage(error)
+
+
 @pytest.mark.parametrize("sql", ["SELECT * FROM nowhere", "SELEC 1", "SELECT nothing"])
 def test_what_will_never_work_is_no_outage(sql: str, tmp_path: Path) -> None:
     connection = sqlite_file(tmp_path / "file.sqlite3")

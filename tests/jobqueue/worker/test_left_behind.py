@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
+from django.db import OperationalError, connections
 
 from jobqueue.models import Job, Worker
 from jobqueue.worker.claiming import Identity
@@ -71,3 +73,17 @@ def test_what_is_interrupted_uses_up_an_attempt(identity: Identity) -> None:
     interrupt(identity.id, [stuck.pk], "stuck")
 
     assert (_fate(stuck), _fate(other)) == (("waiting", 2, 1), ("active", 1, 0))
+
+
+def test_a_database_that_is_away_does_not_keep_the_jobs_of_another_from_going_back(
+    identity: Identity,
+) -> None:
+    job = claimed(identity=identity, using="other")
+
+    def away(*_: Any) -> Any:
+        raise OperationalError("it is away")
+
+    with connections["default"].execute_wrapper(away):
+        bring_back(identity.id, WHO, 1, [job.pk])
+
+    assert _fate(job) == ("waiting", 2, 1)

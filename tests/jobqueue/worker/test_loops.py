@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.sql.databases import for_each_database
 from jobqueue.worker import loops
 
@@ -80,3 +81,19 @@ def test_a_database_that_is_away_does_not_keep_redis_from_being_looked_after(
         loops.rescuer(["email"])()
 
     assert taken == ["sweep", "strays", "keys"]
+
+
+def test_a_redis_that_is_away_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def away(interval: float) -> None:
+        taken.append("sweep")
+        raise BrokerUnavailable("it hangs")
+
+    monkeypatch.setattr(loops, "for_each_database", lambda step: taken.append("databases"))
+    monkeypatch.setattr(loops.rescue, "sweep", away)
+    monkeypatch.setattr(loops.plain_rq, "look_after_strays", lambda queues: taken.append("strays"))
+    with pytest.raises(BrokerUnavailable, match="it hangs"):
+        loops.rescuer(["email"])()
+
+    assert taken == ["databases", "sweep"]

@@ -51,11 +51,17 @@ class Relay:
         # By database: the jobs of the next moment and when each is due, the next one first.
         self._upcoming: dict[str, deque[tuple[float, Message]]] = {}
         self._published: dict[str, dict[int, float]] = {}
+        # What kept this look from publishing what was held, in some Redis.
+        self._trouble: BrokerUnavailable | None = None
 
     # Life -----------------------------------------------------------------------------------------
 
     def look(self) -> float:
-        """Publish what is due now. Returns the seconds until there is something to do."""
+        """Publish what is due now. Returns the seconds until there is something to do.
+
+        Raises BrokerUnavailable if a Redis did not answer, after all that could be published was.
+        """
+        self._trouble = None
         now = time.monotonic()
         if now - self._last_turn > _LEASE:
             # This process slept; what it holds was published by another.
@@ -68,6 +74,8 @@ class Relay:
             # Before the work: if it fails, the next look comes after the loop's pause.
             self._next_look = now + get_settings().relay_interval
             self._look_into_databases()
+        if self._trouble is not None:
+            raise self._trouble
         first = [upcoming[0][0] for upcoming in self._upcoming.values() if upcoming]
         return max(0.0, min([self._next_look, *first]) - time.monotonic())
 
@@ -163,8 +171,12 @@ class Relay:
         due = []
         while upcoming and upcoming[0][0] <= now:
             due.append(upcoming.popleft()[1])
-        # Where a Redis is away they are overdue from now on, which is told as these are published.
-        with suppress(BrokerUnavailable):
-            if due:
-                queues.publish(due, only_new=True)
-                self._published.setdefault(using, {}).update((message.job_id, now) for message in due)
+        if not due:
+            return
+        try:
+            queues.publish(due, only_new=True)
+        except BrokerUnavailable as error:
+            # They are overdue from now on. Another Redis may answer, so the look goes on.
+            self._trouble = self._trouble or error
+        else:
+            self._published.setdefault(using, {}).update((message.job_id, now) for message in due)

@@ -264,6 +264,30 @@ def worker_process(transactional_db: None) -> Iterator[StartWorker]:
     yield start
     for worker in workers:
         worker.kill()
+    if workers:
+        _wait_until_their_statements_end()
+
+
+def _wait_until_their_statements_end(timeout: float = 5.0) -> None:
+    """PostgreSQL ends the statement of a killed client; that may deadlock with the emptying of tables."""
+    from django.db import Error, connection
+
+    if connection.vendor != "postgresql":
+        return
+    active = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' "
+        "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    own = connection.copy()
+    deadline = time.monotonic() + timeout
+    try:
+        with own.cursor() as cursor:
+            while time.monotonic() < deadline and cursor.execute(active).fetchone() != (0,):
+                threading.Event().wait(0.01)
+    except Error:
+        pass  # a test that stopped this server; whoever empties the tables will say so
+    finally:
+        own.close()
 
 
 @pytest.fixture

@@ -12,6 +12,12 @@ from django.db import connection
 from jobqueue.models import Job
 
 IS_POSTGRESQL = connection.vendor == "postgresql"
+# What may stand in a column of texts, as SQL: any bytes on SQLite, and on PostgreSQL what no screen shows.
+ODD_TEXTS = (
+    ("chr(8238) || 'err'", "chr(27) || 'err' || chr(1)")
+    if IS_POSTGRESQL
+    else ("x'65727200'", "CAST(x'657272ff' AS TEXT)")
+)
 
 
 def _nested(depth: int) -> str:

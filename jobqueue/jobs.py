@@ -265,11 +265,9 @@ def _moment(run_at: datetime | None, delay: timedelta | float | None, clock: _Cl
     try:
         moment = clock.now() + wait
     except OverflowError:
-        moment = datetime.max.replace(tzinfo=UTC)
+        raise _no_length(delay) from None
     if moment >= _LATEST:
-        raise InvalidRunAt(
-            f"delay {shown(delay)} is no usable length of time: it must end before the year {_LATEST.year}"
-        )
+        raise _no_length(delay)
     return moment
 
 
@@ -300,7 +298,28 @@ def check_delay(delay: object) -> timedelta:
     try:
         return delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
     except (OverflowError, ValueError):
-        raise InvalidRunAt(f"delay {shown(delay)} is no usable length of time") from None
+        raise _no_length(delay) from None
+
+
+def check_standing_delay(delay: object) -> timedelta:
+    """A `delay` that counts for many jobs, from now on: not negative, and of use today, else InvalidRunAt."""
+    wait = check_delay(delay)
+    if wait < timedelta(0):
+        raise InvalidRunAt(f"delay {shown(delay)} is negative; allowed is 0, or more")
+    try:
+        ends = about_now() + wait
+    except OverflowError:
+        raise _no_length(delay) from None
+    if ends >= _LATEST:
+        raise _no_length(delay)
+    return wait
+
+
+def _no_length(delay: object) -> InvalidRunAt:
+    return InvalidRunAt(
+        f"delay {shown(delay)} is no usable length of time: it must be finite, "
+        f"and end before the year {_LATEST.year}"
+    )
 
 
 def _check_subject(subject: str | models.Model | None) -> str:

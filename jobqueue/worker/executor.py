@@ -18,7 +18,7 @@ from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
 from jobqueue.sql.writing import wait_for_locks_in_this_process
-from jobqueue.worker import children, loops, processes
+from jobqueue.worker import children, logs, loops, processes
 from jobqueue.worker.board import Slot
 from jobqueue.worker.bulk_walker import BulkWalker
 from jobqueue.worker.claim_loop import ClaimLoop
@@ -90,6 +90,7 @@ class Executor:
 
     def run(self) -> int:
         """Work until asked to stop, or until burst, max_jobs or max_idle_time end it; the exit code."""
+        logs.harden()
         self._stop.listen()
         _keep_connections()
         wait_for_locks_in_this_process()

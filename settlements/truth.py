@@ -26,8 +26,8 @@ class Verdict:
     wait: timedelta | None = None
 
 
-def look(question: Question, using: str) -> Verdict:
-    """Look at the world as it is now, and decide."""
+def look(question: Question, using: str, at: datetime | None = None) -> Verdict:
+    """Look at the world as it is now, and decide: by the time `at` of a letter that leaves later."""
     rows = read(question, using)
     skip = _why_not_person(question, rows) or _why_not_true(question, rows)
     if not skip and rows.is_barred:
@@ -35,7 +35,9 @@ def look(question: Question, using: str) -> Verdict:
     reminder = question.reminder
     if skip or reminder is None or reminder.planned_at is None or rows.settlement is None:
         return Verdict(rows, skip=skip) if skip else Verdict(rows, _address(question, rows))
-    return _look_at_plan(reminder, reminder.planned_at, rows, _address(question, rows), database_now(using))
+    return _look_at_plan(
+        reminder, reminder.planned_at, rows, _address(question, rows), at or database_now(using)
+    )
 
 
 def _address(question: Question, rows: Rows) -> str:

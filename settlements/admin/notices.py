@@ -20,6 +20,7 @@ _WHY = {
     BarredAddress.Cause.BOUNCED: "bounced",
     BarredAddress.Cause.COMPLAINED: "was complained about",
     BarredAddress.Cause.UNSUBSCRIBED: "was unsubscribed",
+    BarredAddress.Cause.PAUSED: "was paused by an operator",
 }
 
 

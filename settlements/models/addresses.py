@@ -43,6 +43,7 @@ class BarredAddress(models.Model):
         BOUNCED = "bounced", _("bounced")
         COMPLAINED = "complained", _("complained about")
         UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
+        PAUSED = "paused", _("paused by an operator")
 
     id = models.BigAutoField(primary_key=True)
     address = models.CharField(_("address"), max_length=254, unique=True, help_text=_("In small letters."))

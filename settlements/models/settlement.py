@@ -131,7 +131,10 @@ class Settlement(SettlementSavingMixin):
         ordering = ["-created_at"]
         verbose_name = _("settlement")
         verbose_name_plural = _("settlements")
-        permissions = [("decide_settlement", _("Can complete, cancel and reopen settlements"))]
+        permissions = [
+            ("decide_settlement", _("Can complete, cancel and reopen settlements")),
+            ("remind_settlement", _("Can send and pause reminders, and have payments checked")),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(amount__gte=0), name="settlement_amount_not_negative")
         ]

@@ -27,6 +27,11 @@ from settlements.money import (
 )
 from settlements.standing import Decision, Standing, counted, standing_of
 
+_PERMISSIONS = [
+    ("decide_settlement", _("Can complete, cancel and reopen settlements")),
+    ("remind_settlement", _("Can send and pause reminders, and have payments checked")),
+]
+
 
 class Settlement(SettlementSavingMixin):
     """`payer` owes `payee` `amount` until `due_date`.
@@ -131,10 +136,7 @@ class Settlement(SettlementSavingMixin):
         ordering = ["-created_at"]
         verbose_name = _("settlement")
         verbose_name_plural = _("settlements")
-        permissions = [
-            ("decide_settlement", _("Can complete, cancel and reopen settlements")),
-            ("remind_settlement", _("Can send and pause reminders, and have payments checked")),
-        ]
+        permissions = _PERMISSIONS
         constraints = [
             models.CheckConstraint(condition=models.Q(amount__gte=0), name="settlement_amount_not_negative")
         ]

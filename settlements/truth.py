@@ -44,7 +44,7 @@ def look(question: Question, using: str, at: datetime | None = None) -> Verdict:
 
 def _why_barred(address: str, using: str) -> str:
     paused = BarredAddress.objects.using(using).barred().among(address)
-    if paused.filter(cause=BarredAddress.Cause.PAUSED).exists():
+    if paused.filter(cause=BarredAddress.PAUSED).exists():
         return "letters to this address are paused"
     return "the address is barred, because it refused or complained about an e-mail"
 

@@ -23,21 +23,6 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "settlements",
             },
         ),
-        migrations.AlterField(
-            model_name="barredaddress",
-            name="cause",
-            field=models.CharField(
-                choices=[
-                    ("refused", "refused by the mail server"),
-                    ("bounced", "bounced"),
-                    ("complained", "complained about"),
-                    ("unsubscribed", "unsubscribed"),
-                    ("paused", "paused by an operator"),
-                ],
-                max_length=15,
-                verbose_name="cause",
-            ),
-        ),
         migrations.CreateModel(
             name="MovedReminder",
             fields=[

@@ -43,7 +43,9 @@ class BarredAddress(models.Model):
         BOUNCED = "bounced", _("bounced")
         COMPLAINED = "complained", _("complained about")
         UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
-        PAUSED = "paused", _("paused by an operator")
+
+    PAUSED: ClassVar[str] = "paused"
+    """The cause of an address to which an operator holds letters back; servers never give it."""
 
     id = models.BigAutoField(primary_key=True)
     address = models.CharField(_("address"), max_length=254, unique=True, help_text=_("In small letters."))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -27,7 +27,10 @@ from settlements.money import (
 )
 from settlements.standing import Decision, Standing, counted, standing_of
 
-_PERMISSIONS = [
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+_PERMISSIONS: list[tuple[str, str | _StrPromise]] = [
     ("decide_settlement", _("Can complete, cancel and reopen settlements")),
     ("remind_settlement", _("Can send and pause reminders, and have payments checked")),
 ]

@@ -3,6 +3,7 @@
 from jobqueue.models.attempt import Attempt
 from jobqueue.models.bulk import BulkAction
 from jobqueue.models.cause import Cause, muted_causes
+from jobqueue.models.chart import ChartHour, Charts, VersionStart
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
 from jobqueue.models.querysets import (
     OUTAGE_PREFIX,
@@ -28,6 +29,8 @@ __all__ = [
     "Attempt",
     "BulkAction",
     "Cause",
+    "ChartHour",
+    "Charts",
     "FailedJob",
     "Job",
     "JobManager",
@@ -37,6 +40,7 @@ __all__ = [
     "Selection",
     "SetAsideJob",
     "StuckJob",
+    "VersionStart",
     "Worker",
     "WrittenManager",
     "alias_of",

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from jobqueue.conf import get_settings
 from jobqueue.models import BulkAction, Job
+from jobqueue.models.chart import prune_hours
 from jobqueue.sql.databases import databases
 
 _BATCH = 1000
@@ -19,7 +20,8 @@ _BATCH = 1000
 class Command(BaseCommand):
     """Deletes completed and cancelled jobs after KEEP_COMPLETED, failed ones after KEEP_FAILED.
 
-    What was set aside is never deleted. Bulk actions that have ended go with the jobs that they changed.
+    What was set aside is never deleted. Bulk actions that have ended go with the jobs that they changed, the
+    hours of the charts after 90 days.
     """
 
     help = __doc__
@@ -45,6 +47,7 @@ class Command(BaseCommand):
                 )
             )
             BulkAction.objects.using(using).filter(ended_at__lt=Now() - max(done, failed)).delete()
+            prune_hours(using)
             total += _delete(
                 rows.filter(state=Job.State.FAILED, set_aside="", finished_at__lt=Now() - failed)
             )

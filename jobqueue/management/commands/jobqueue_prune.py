@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from jobqueue.conf import get_settings
 from jobqueue.models import AuditEntry, BulkAction, Job
+from jobqueue.models.chart import prune_hours
 from jobqueue.sql.databases import databases
 
 _BATCH = 1000
@@ -21,8 +22,8 @@ _BATCH = 1000
 class Command(BaseCommand):
     """Deletes completed and cancelled jobs after KEEP_COMPLETED, failed ones after KEEP_FAILED.
 
-    What was set aside is never deleted. Bulk actions that have ended go with the jobs that they changed, and
-    what operators did after KEEP_AUDIT.
+    What was set aside is never deleted. Bulk actions that have ended go with the jobs that they changed,
+    what operators did after KEEP_AUDIT, the hours of the charts after 90 days.
     """
 
     help = __doc__
@@ -48,6 +49,7 @@ class Command(BaseCommand):
                 )
             )
             BulkAction.objects.using(using).filter(ended_at__lt=Now() - max(done, failed)).delete()
+            prune_hours(using)
             total += _delete(
                 rows.filter(state=Job.State.FAILED, set_aside="", finished_at__lt=Now() - failed)
             )

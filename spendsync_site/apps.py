@@ -18,7 +18,10 @@ class BoundedAdminConfig(AdminConfig):
 
         from jobqueue.admin import BoundedSearch
 
-        admin.site.unregister(AuthToken)  # a page would let whoever may add one act as anybody: see api_token
+        if admin.site.is_registered(AuthToken):
+            admin.site.unregister(
+                AuthToken
+            )  # a page would let whoever may add one act as anybody: see api_token
         for model, pages in list(admin.site._registry.items()):
             if not isinstance(pages, BoundedSearch):
                 admin.site.unregister(model)

@@ -38,7 +38,7 @@ from jobqueue.registry import (
 )
 from jobqueue.retry import RetryPolicy
 from jobqueue.sql.clock import about_now, database_now
-from jobqueue.sql.databases import databases
+from jobqueue.sql.databases import databases, in_each_database
 from jobqueue.sql.replicas import written_through
 from jobqueue.sql.writing import writing
 from jobqueue.values import shown
@@ -59,6 +59,7 @@ __all__ = [
     "enqueue",
     "enqueue_many",
     "has_address",
+    "in_each_database",
     "mask_addresses",
     "processor",
     "reconciler",

@@ -67,6 +67,10 @@ class JobTransitionRefused(JobQueueError):
     """The job's state does not allow what was asked of it."""
 
 
+class InvalidPause(JobQueueError):
+    """A queue cannot be paused so: its end is not ahead, or its reason is too long."""
+
+
 class UnreadableRow(JobQueueError):
     """Something else stands in a job's row than its columns are for."""
 

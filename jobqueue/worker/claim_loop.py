@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from jobqueue.broker.bell import Bell
 from jobqueue.delivery import outbox
@@ -19,6 +17,7 @@ from jobqueue.worker.claiming import Batch, Claim, Identity, Wanted
 from jobqueue.worker.cores import Affinity
 from jobqueue.worker.in_hand import WORKER_STOPPED, InHand
 from jobqueue.worker.limits import QueueDecisions
+from jobqueue.worker.memory import memory_in_use
 from jobqueue.worker.options import EXIT_RETIRED, Options
 from jobqueue.worker.pauses import GrowingPauses
 from jobqueue.worker.stop import Stop
@@ -298,12 +297,3 @@ class _MemoryGauge:
         self._next_look = time.monotonic() + _LOOK_AT_MEMORY_EVERY
         self.used = memory_in_use()
         return self.used > self._most
-
-
-def memory_in_use() -> int:
-    """Bytes of memory that this process has in use; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

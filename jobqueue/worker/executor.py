@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from django.db import connections
 
+from jobqueue import __version__
 from jobqueue.conf import get_settings
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
@@ -254,6 +255,7 @@ def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:
         pid=os.getpid(),
         queues=list(options.queues),
         threads=options.threads,
+        version=get_settings().version or __version__,
     )
 
 

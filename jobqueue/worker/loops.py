@@ -26,6 +26,7 @@ from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, for_each_database
 from jobqueue.sql.writing import writing
+from jobqueue.worker.memory import memory_in_use
 from jobqueue.worker.neighbours import Neighbours
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,8 @@ def heartbeat(
     """
 
     def beat(using: str) -> None:
-        changed = Worker.objects.using(using).filter(pk=worker.pk).update(heartbeat_at=Now())
+        row = Worker.objects.using(using).filter(pk=worker.pk)
+        changed = row.update(heartbeat_at=Now(), memory=memory_in_use() or None)
         if not changed:
             register(worker, using)
         if absent:
@@ -156,6 +158,8 @@ def register(worker: Worker, using: str) -> None:
                 "pid": worker.pid,
                 "queues": worker.queues,
                 "threads": worker.threads,
+                "version": worker.version,
+                "memory": memory_in_use() or None,
                 "heartbeat_at": Now(),
             },
         )

@@ -17,6 +17,7 @@ from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
+from jobqueue.admin.findings import Finding, register_finding
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.words import NOTHING, badge
@@ -29,6 +30,7 @@ __all__ = [
     "BoundedPaginator",
     "BoundedSearch",
     "Concern",
+    "Finding",
     "JobsPanelMixin",
     "all_jobs",
     "badge",
@@ -39,6 +41,7 @@ __all__ = [
     "mask_address",
     "mask_addresses",
     "queue_pages",
+    "register_finding",
     "sends_emails",
     "set_aside_pages",
     "stuck_jobs",

@@ -51,7 +51,7 @@ class BulkActionAdmin(BulkModelAdmin):
 
     class Media:
         css = {"all": ["jobqueue/admin.css"]}
-        js = ["jobqueue/regions.js"]
+        js = ["jobqueue/live.js"]
 
     # Who may --------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from settlements.admin import (
     concerns,
     delivery_pages,
     discrepancy_pages,
+    findings,
     payment_pages,
     settlement_pages,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "concerns",
     "delivery_pages",
     "discrepancy_pages",
+    "findings",
     "payment_pages",
     "settlement_pages",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
@@ -22,7 +23,7 @@ from django.utils.translation import gettext_lazy
 
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.words import absolute, printable, relative
-from jobqueue.counts.reading import QueueCounts, counts_of_database
+from jobqueue.counts.reading import counts_of_database
 from jobqueue.exceptions import InvalidPause, UnknownQueue
 from jobqueue.models import Queue
 from jobqueue.models.pauses import pause, resume
@@ -106,11 +107,17 @@ def banner(request: HttpRequest) -> list[ShownPause]:
 
 
 def _with_numbers(paused: list[Queue], now: datetime) -> list[ShownPause]:
-    """With how many wait, where that is one question to the database that is here anyway."""
-    if databases() != [Queue.objects.db]:
-        return _shown(((queue, None) for queue in paused), now)
-    counts = counts_of_database(Queue.objects.db)
-    return _shown(((queue, counts.get(queue.name, QueueCounts()).waiting) for queue in paused), now)
+    """With how many wait, where the databases that know are here anyway, or are files."""
+    found: Counter[str] = Counter()
+    is_known = all(
+        using == Queue.objects.db or connections[using].vendor == "sqlite" for using in databases()
+    )
+    try:
+        for using in databases() if is_known else ():
+            found.update({name: counts.waiting for name, counts in counts_of_database(using).items()})
+    except (DatabaseError, InterfaceError):
+        is_known = False
+    return _shown(((queue, found[queue.name] if is_known else None) for queue in paused), now)
 
 
 def _shown(queues: Iterable[tuple[Queue, int | None]], now: datetime) -> list[ShownPause]:

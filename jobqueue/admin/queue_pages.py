@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
 from jobqueue.admin.audit import log_change
-from jobqueue.admin.limits import LimitsForm, limits_of
+from jobqueue.admin.limits import LimitsForm, limits_of, starts_of, use_of
 from jobqueue.admin.queue_views import REFRESH_SECONDS, QueueViews, live_counts
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.models import Queue
@@ -36,7 +36,9 @@ class QueueChangeList(ChangeList):
         self.result_list = list(self.result_list)
         now = database_now(Queue.objects.db)
         may_pause = request.user.has_perm("jobqueue.pause_queue")
+        starts = starts_of(self.result_list)
         for number, queue in enumerate(self.result_list, 1):
+            vars(queue)["_starts"] = starts.get(queue.pk)
             vars(queue)["_counts"] = counts.get(queue.pk, {})
             vars(queue)["_pause"] = pausing.shown(queue, now)
             vars(queue)["_button"] = pausing.button(queue, str(number), now) if may_pause else ""
@@ -50,6 +52,7 @@ class QueueAdmin(QueueViews):
         "name",
         "switch",
         "limits",
+        "used",
         "workers",
         "waiting",
         "active",
@@ -81,7 +84,8 @@ class QueueAdmin(QueueViews):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this user may change limits. Pausing has a permission of its own."""
-        return bool(super().has_change_permission(request, obj))
+        may: bool = super().has_change_permission(request, obj)
+        return may or request.user.has_perm("jobqueue.limit_queue")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Queues are removed in the settings."""
@@ -176,6 +180,11 @@ class QueueAdmin(QueueViews):
     def limits(self, queue: Queue) -> str | None:
         """How many of its jobs may start in a second, and run at once."""
         return limits_of(queue) or None
+
+    @admin.display(description=_("in use"), empty_value=NOTHING)
+    def used(self, queue: Queue) -> SafeString | None:
+        """How much of its limits is used up now."""
+        return use_of(queue, vars(queue)["_counts"].get("active", NOTHING), vars(queue)["_starts"]) or None
 
     @admin.display(description=_("workers"))
     def workers(self, queue: Queue) -> SafeString:

@@ -71,6 +71,10 @@ class InvalidPause(JobQueueError):
     """A queue cannot be paused so: its end is not ahead, or its reason is too long."""
 
 
+class JobMoveRefused(JobTransitionRefused):
+    """The app that owns the job does not let it run at that time; the text says what is allowed."""
+
+
 class UnreadableRow(JobQueueError):
     """Something else stands in a job's row than its columns are for."""
 

@@ -163,9 +163,9 @@ def pause_and_log(request: HttpRequest, name: str, reason: str = "", until: date
     """Pause it in the name of this user, with an entry in the history; False if it is paused already."""
     if not pause(name, by=request.user.get_username(), reason=reason, until=until):
         return False
-    details = [f"until {absolute(until)}"] if until else []
-    details += [f"reason: {reason}"] if reason else []
-    log_change(request, Queue(name), "; ".join(["Pause: running → paused", *details]))
+    end = f" until {absolute(until)}" if until else ""
+    why = f". Reason: {reason}" if reason else ""
+    log_change(request, Queue(name), f"Pause: running → paused{end}{why}")
     return True
 
 

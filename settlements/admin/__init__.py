@@ -11,6 +11,7 @@ from settlements.admin import (
     discrepancy_pages,
     findings,
     payment_pages,
+    previews,
     settlement_pages,
 )
 from settlements.admin.user_page import show_barred_addresses_of_users
@@ -22,6 +23,7 @@ __all__ = [
     "discrepancy_pages",
     "findings",
     "payment_pages",
+    "previews",
     "settlement_pages",
 ]
 

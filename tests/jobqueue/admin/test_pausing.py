@@ -85,7 +85,7 @@ def test_the_history_says_until_when_and_why(admin_client: Client) -> None:
     _messages(admin_client, RESUME)
     texts = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
     assert texts == [
-        "Pause: running → paused; until 2035-01-31 08:00:00 UTC; reason: mail server",
+        "Pause: running → paused until 2035-01-31 08:00:00 UTC. Reason: mail server",
         "Resume: paused → running",
     ]
 

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from jobqueue import plain_rq
 from jobqueue.broker import set_aside, strange_keys
+from jobqueue.broker.connections import clients
 from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
 from jobqueue.counts import triggers
@@ -225,8 +226,8 @@ def upkeep(
     ]
 
     def body() -> float:
-        # A Redis that hangs is waited for once.
-        _take_each(steps, ends_with=BrokerUnavailable)
+        # The only Redis is waited for once, if it hangs; one of several keeps no other from its share.
+        _take_each(steps, ends_with=BrokerUnavailable if len(clients("work")) < 2 else ())
         return get_settings().heartbeat_interval
 
     return body

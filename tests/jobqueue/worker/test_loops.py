@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import OperationalError, connections
 
 from jobqueue.exceptions import BrokerUnavailable
@@ -13,6 +14,7 @@ from jobqueue.models import Worker
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.databases import for_each_database
 from jobqueue.worker import loops
+from spendsync_site.demo.processes import free_port
 from tests.jobqueue.steps import claimed, make_worker
 
 
@@ -99,6 +101,24 @@ def test_a_redis_that_is_away_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> 
         loops.upkeep(["email"])()
 
     assert taken == ["sweep"]
+
+
+def test_one_redis_of_several_that_is_away_does_not_keep_the_others_from_being_looked_after(
+    monkeypatch: pytest.MonkeyPatch, settings: LazySettings
+) -> None:
+    another = {**settings.RQ_QUEUES["email"], "PORT": free_port()}
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "email": another}
+    taken = []
+
+    def away(interval: float, each: object) -> None:
+        raise BrokerUnavailable("it is away")
+
+    monkeypatch.setattr(loops.rescue, "sweep", away)
+    monkeypatch.setattr(loops.plain_rq, "look_after_strays", lambda queues: taken.append("strays"))
+    with pytest.raises(BrokerUnavailable):
+        loops.upkeep(["reminders"])()
+
+    assert taken == ["strays"]
 
 
 @pytest.mark.django_db(databases=["default", "other"])

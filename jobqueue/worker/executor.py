@@ -20,6 +20,7 @@ from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.worker import children, loops, processes, stuck_jobs
 from jobqueue.worker.board import Slot
 from jobqueue.worker.bulk_walker import BulkWalker
+from jobqueue.worker.chart_folder import folder
 from jobqueue.worker.claim_loop import ClaimLoop
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.cores import Affinity
@@ -128,9 +129,8 @@ class Executor:
 
     def _start_threads(self, worker: Worker) -> None:
         options = self.options
-        beating, rescuing, keeping = map(
-            DatabaseThreads.started, ("the heartbeat", "the rescue", "the upkeep")
-        )
+        names = ("the heartbeat", "the rescue", "the upkeep")
+        beating, rescuing, keeping = map(DatabaseThreads.started, names)
         self._relay.threads = DatabaseThreads.started("the relay")
         self._bulk_walker.threads = DatabaseThreads.started("the walker of bulk actions")
         neighbours = Neighbours(worker, keeping) if options.reconciles else None  # in one of each worker
@@ -144,6 +144,7 @@ class Executor:
         ]
         if options.reconciles:
             self._loops.append(Loop("bulk actions", self._bulk_walker.look))
+            self._loops.append(Loop("charts", folder(self.id.hex)))
             if get_settings().reconcile_interval > 0 and not options.burst:
                 self._loops.append(Loop("reconcile", loops.reconcile(), pause_after_error=30.0))
         self._threads.start()

@@ -102,6 +102,9 @@ class JobInterrupted(JobQueueError):
 class BrokerUnavailable(JobQueueError):
     """Redis cannot be reached, or did not answer in time."""
 
+    queues: frozenset[str] = frozenset()
+    """The queues of what could not be published, where it is known that others were."""
+
 
 class DatabaseUnavailable(JobQueueError):
     """A job met a database that is away, busy or full. It names the failed attempt; no job is given it."""

@@ -124,6 +124,10 @@ class CannotStart(JobQueueError):
     """A worker cannot begin, and waiting would not help: the text names the setting that does."""
 
 
+class EndsHere(SystemExit):
+    """A process was asked to stop before it had begun anything, and ends where it is."""
+
+
 class Discard(Exception):  # noqa: N818 - a word of the domain, not an error of ours
     """Raised by a processor: end this job as failed now, without retry, for this reason."""
 

@@ -11,10 +11,10 @@ from django.db import DatabaseError, InterfaceError, connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.exceptions import BrokerUnavailable, DatabaseUnavailable
 from jobqueue.sql.replicas import is_configured, replicas
 
-OUTAGES = (BrokerUnavailable, DatabaseError, InterfaceError)
+OUTAGES = (BrokerUnavailable, DatabaseUnavailable, DatabaseError, InterfaceError)
 # What the statements and the triggers are written for.
 _VENDORS = ("postgresql", "sqlite")
 _OTHERS = ("mysql", "oracle", "dummy")
@@ -69,14 +69,36 @@ def for_each_database(step: Callable[[str], object], among: Iterable[str] | None
 
     Raises the first error, after all.
     """
-    first: Exception | None = None
+    for error in not_served(step, among).values():
+        raise error
+
+
+def not_served(step: Callable[[str], object], among: Iterable[str] | None = None) -> dict[str, Exception]:
+    """Take the step in every database, or in these; the errors of those that are away, by alias."""
+    errors: dict[str, Exception] = {}
     for using in databases() if among is None else among:
         try:
             step(using)
         except OUTAGES as error:
-            first = first or error
-    if first is not None:
-        raise first
+            errors[using] = error
+    return errors
+
+
+def in_each_database(step: Callable[[str], object]) -> None:
+    """Take the step in every database, for a person who waits for it.
+
+    Raises DatabaseUnavailable after all, which names those that are away.
+    """
+    errors = not_served(step)
+    if errors:
+        told = (
+            f"the database {using!r} was not served: {_in_words(error)}" for using, error in errors.items()
+        )
+        raise DatabaseUnavailable("; ".join(told)) from next(iter(errors.values()))
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def close_broken_connections(asked: str | None = None) -> None:

@@ -18,7 +18,7 @@ from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
 from jobqueue.sql.databases import OUTAGES, close_broken_connections
 from jobqueue.sql.writing import wait_for_locks_in_this_process
-from jobqueue.worker import children, loops, processes, stuck_jobs
+from jobqueue.worker import children, logs, loops, processes, stuck_jobs
 from jobqueue.worker.board import Slot
 from jobqueue.worker.bulk_walker import BulkWalker
 from jobqueue.worker.chart_folder import folder
@@ -97,6 +97,7 @@ class Executor:
 
     def run(self) -> int:
         """Work until asked to stop, or until burst, max_jobs or max_idle_time end it; the exit code."""
+        logs.harden()
         self._stop.listen()
         _keep_connections()
         wait_for_locks_in_this_process()

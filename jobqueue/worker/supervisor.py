@@ -11,7 +11,6 @@ import logging
 import os
 import select
 import signal
-import sys
 import time
 import uuid
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from rq import Worker as RQWorker
 
 from jobqueue.broker.own import client_of_our_own
 from jobqueue.conf import get_settings
+from jobqueue.exceptions import EndsHere
 from jobqueue.worker import children, forks, processes
 from jobqueue.worker.board import Board, Slot
 from jobqueue.worker.executor import Executor
@@ -323,7 +323,11 @@ class Supervisor:
 def end_when_asked_to_stop() -> None:
     """Let a signal to stop end this process at once: before a supervisor listens nothing needs an end."""
     for signum in STOP_SIGNALS:
-        signal.signal(signum, lambda *_: sys.exit(0))
+        signal.signal(signum, _end_here)
+
+
+def _end_here(*_: object) -> None:
+    raise EndsHere(0)
 
 
 def _share_what_is_loaded() -> None:

@@ -14,6 +14,7 @@ collect_ignore = (
         "test_postgresql_clock.py",
         "test_postgresql_crashes.py",
         "test_postgresql_in_jobs.py",
+        "test_postgresql_isolation.py",
         "test_start_on_postgresql.py",
     ]
 )

@@ -67,6 +67,10 @@ class JobTransitionRefused(JobQueueError):
     """The job's state does not allow what was asked of it."""
 
 
+class InvalidPause(JobQueueError):
+    """A queue cannot be paused so: its end is not ahead, or its reason is too long."""
+
+
 class JobMoveRefused(JobTransitionRefused):
     """The app that owns the job does not let it run at that time; the text says what is allowed."""
 
@@ -97,6 +101,9 @@ class JobInterrupted(JobQueueError):
 
 class BrokerUnavailable(JobQueueError):
     """Redis cannot be reached, or did not answer in time."""
+
+    queues: frozenset[str] = frozenset()
+    """The queues of what could not be published, where it is known that others were."""
 
 
 class DatabaseUnavailable(JobQueueError):

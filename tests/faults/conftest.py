@@ -9,6 +9,7 @@ collect_ignore = (
     []
     if os.environ.get("TEST_DATABASE_URL", "").startswith("postgres")
     else [
+        "test_hang_on_postgresql.py",
         "test_postgresql.py",
         "test_postgresql_clock.py",
         "test_postgresql_crashes.py",

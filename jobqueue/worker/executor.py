@@ -97,10 +97,8 @@ class Executor:
 
     def run(self) -> int:
         """Work until asked to stop, or until burst, max_jobs or max_idle_time end it; the exit code."""
-        logs.harden()
         self._stop.listen()
-        _keep_connections()
-        wait_for_locks_in_this_process()
+        _prepare_process()
         worker = _row_of(self.id, self.options)
         if not self._register(worker):
             return 0
@@ -259,6 +257,12 @@ def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:
         threads=options.threads,
         version=get_settings().version or __version__,
     )
+
+
+def _prepare_process() -> None:
+    logs.harden()
+    _keep_connections()
+    wait_for_locks_in_this_process()
 
 
 def _keep_connections() -> None:

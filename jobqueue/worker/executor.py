@@ -41,6 +41,7 @@ from jobqueue.worker.threads import JobThreads
 from jobqueue.worker.unfit import UnfitJobs
 
 logger = logging.getLogger(__name__)
+_LOOPS_OVER_DATABASES = ("the heartbeat", "the rescue", "the upkeep")
 # Seconds that the last outcomes may take to be written down and told before a process goes without them.
 _SETTLE_WITHIN = 1.0
 
@@ -129,8 +130,7 @@ class Executor:
 
     def _start_threads(self, worker: Worker) -> None:
         options = self.options
-        names = ("the heartbeat", "the rescue", "the upkeep")
-        beating, rescuing, keeping = map(DatabaseThreads.started, names)
+        beating, rescuing, keeping = map(DatabaseThreads.started, _LOOPS_OVER_DATABASES)
         self._relay.threads = DatabaseThreads.started("the relay")
         self._bulk_walker.threads = DatabaseThreads.started("the walker of bulk actions")
         neighbours = Neighbours(worker, keeping) if options.reconciles else None  # in one of each worker

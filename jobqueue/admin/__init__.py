@@ -17,6 +17,7 @@ from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
+from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
@@ -40,11 +41,13 @@ __all__ = [
     "log_change",
     "mask_address",
     "mask_addresses",
+    "names_kinds",
     "queue_pages",
     "sends_emails",
     "set_aside_pages",
     "stuck_jobs",
     "tells_concerns",
     "tells_preview",
+    "tells_quiet_hours",
     "worker_pages",
 ]

@@ -5,6 +5,7 @@ This is the door: other apps build their own pages from what is named here. To i
 
 from jobqueue.admin import (
     all_jobs,
+    audit_pages,
     bulk_pages,
     cause_pages,
     failed_jobs,
@@ -34,6 +35,7 @@ __all__ = [
     "JobsPanelMixin",
     "Preview",
     "all_jobs",
+    "audit_pages",
     "badge",
     "bulk_pages",
     "cause_pages",

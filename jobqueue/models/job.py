@@ -77,7 +77,11 @@ class Job(models.Model):
             ("cancel_job", _("Can cancel jobs")),
             ("run_job", _("Can run delayed jobs now")),
             ("clear_job", _("Can clear stuck jobs")),
+            ("stop_job", _("Can stop running jobs")),
+            ("move_job", _("Can move jobs to another time")),
+            ("copy_job", _("Can enqueue copies of jobs with another payload")),
             ("view_payload", _("Can read payloads, errors and tracebacks of jobs in full")),
+            ("view_audit", _("Can read what operators did")),
         ]
         constraints = [
             # Only a job that never started holds its key: one that runs may have read the world before

@@ -32,6 +32,8 @@ def _check(settlement: Settlement, answer: Answer) -> str:
 
 
 def _trouble_to_pause(settlement: Settlement) -> str:
+    if not settlement.is_open:
+        return str(settlement.get_status_display())
     return "paused already" if settlement.reminders_paused else ""
 
 

@@ -9,6 +9,7 @@ from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from moneyed import Money
@@ -22,6 +23,7 @@ from settlements.admin.moves import action_for
 from settlements.admin.notices import notices_of
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.admin.settlement_moves import MOVES
+from settlements.admin.simulation_page import urls_of
 from settlements.models import Discrepancy, Payment, ReminderDelivery, Settlement
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     """Settlements with their payments, how they stand, and every job about them."""
 
     form = SettlementForm
+    change_list_template = "admin/settlements/settlements.html"
     moves = (*MOVES, *ASKING_MOVES)
     list_display = ("__str__", "payer", "payee", "shown_amount", "due_date", "shown_status")
     list_filter = ("status", "reminders_paused", "due_date")
@@ -82,6 +85,10 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     def shown_history(self, settlement: Settlement) -> str:
         """Whether nobody is told of it."""
         return "Yes: nobody is told of it." if settlement.history else "No"
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the simulation of reminders."""
+        return [*urls_of(self), *super().get_urls()]
 
     def has_remind_permission(self, request: HttpRequest) -> bool:
         """Whether the operator may send and pause reminders, and have payments checked."""

@@ -18,6 +18,7 @@ from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
+from jobqueue.admin.findings import Finding, register_finding
 from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
@@ -32,6 +33,7 @@ __all__ = [
     "BoundedPaginator",
     "BoundedSearch",
     "Concern",
+    "Finding",
     "JobsPanelMixin",
     "Preview",
     "all_jobs",
@@ -45,6 +47,7 @@ __all__ = [
     "mask_addresses",
     "names_kinds",
     "queue_pages",
+    "register_finding",
     "sends_emails",
     "set_aside_pages",
     "stuck_jobs",

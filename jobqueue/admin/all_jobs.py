@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
-from jobqueue.admin import preview_pages
+from jobqueue.admin import calendar_pages, preview_pages
 from jobqueue.admin.filters import AgeFilter, ProcessorFilter, QueueFilter, StateFilter
 from jobqueue.admin.job_lists import JOB_ID, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
@@ -35,9 +35,14 @@ class JobAdmin(JobList):
         """The newest first; of the delayed ones the next to run, of the active ones the longest running."""
         return _ORDERING.get(request.GET.get("state", ""), ("-id",))
 
+    def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
+        """With the way to the calendar."""
+        super().add_to_list(request, context)
+        context["calendar_url"] = reverse(f"{self.admin_site.name}:jobqueue_job_calendar")
+
     def get_urls(self) -> list[URLPattern]:
-        """With what a job's letters would be, below its page."""
-        return [*preview_pages.urls_of(self), *super().get_urls()]
+        """With the calendar, and with what a job's letters would be, below its page."""
+        return [*preview_pages.urls_of(self), *calendar_pages.urls_of(self), *super().get_urls()]
 
     def change_view(
         self,

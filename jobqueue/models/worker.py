@@ -24,6 +24,9 @@ class Worker(models.Model):
     heartbeat_at = models.DateTimeField(_("last heartbeat"), db_default=Now(), db_index=True)
     stopping = models.BooleanField(_("stopping"), default=False)
 
+    # Older code, which walks none, inserts rows without it.
+    walks_bulk_actions = models.BooleanField(_("walks bulk actions"), default=True, db_default=False)
+
     objects = TolerantManager()
 
     class Meta:

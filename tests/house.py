@@ -57,6 +57,7 @@ ROOMS: Mapping[str, str] = {
     "models": "job querysets saving tally transitions attempt worker queue",
     "delivery": "outbox lost rescue",
     "counts": "",
+    "charting": "folding",
     "searching": "words parsing conditions query sources",
     "plain_rq": "",
     "worker": "supervisor board options executor claiming performing settling telling outcomes in_hand "
@@ -73,7 +74,7 @@ HALL = (
 )
 _NUMBERS = (
     *("none", "one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen"),
 )
 
 

@@ -8,8 +8,9 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 
+from jobqueue.admin import preview_pages
 from jobqueue.admin.filters import AgeFilter, ProcessorFilter, QueueFilter, StateFilter
 from jobqueue.admin.job_lists import JOB_ID, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
@@ -33,6 +34,10 @@ class JobAdmin(JobList):
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """The newest first; of the delayed ones the next to run, of the active ones the longest running."""
         return _ORDERING.get(request.GET.get("state", ""), ("-id",))
+
+    def get_urls(self) -> list[URLPattern]:
+        """With what a job's letters would be, below its page."""
+        return [*preview_pages.urls_of(self), *super().get_urls()]
 
     def change_view(
         self,

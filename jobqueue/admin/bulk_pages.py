@@ -21,7 +21,7 @@ from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.verbs import VERBS
 from jobqueue.admin.words import NOTHING, absolute, badge, span, time_tag
 from jobqueue.conf import get_settings
-from jobqueue.models import BulkAction, Job, Selection, Worker, bulk
+from jobqueue.models import BulkAction, Job, Worker, bulk
 from jobqueue.sql.clock import about_now, database_now
 
 REFRESH_SECONDS = 1
@@ -46,7 +46,7 @@ class BulkActionAdmin(OwnPage):
     show_full_result_count = False
 
     class Media:
-        js = ["jobqueue/regions.js"]
+        js = ["jobqueue/live.js"]
 
     # Pages ----------------------------------------------------------------------------------------
 
@@ -167,10 +167,7 @@ class BulkActionAdmin(OwnPage):
     @admin.display(description=_("which jobs"))
     def which(self, action: BulkAction) -> str:
         """Which jobs were meant."""
-        try:
-            return bulk_start.in_words(Selection.from_json(action.selection))
-        except (AttributeError, TypeError, ValueError):
-            return NOTHING
+        return bulk_start.which(action) or NOTHING
 
     @admin.display(description=_("asked for"))
     def asked(self, action: BulkAction) -> SafeString | str:

@@ -79,7 +79,7 @@ class CauseAdmin(OnePage):
             self.message_user(request, gettext("No cause was chosen."), messages.WARNING)
         elif request.POST.get("action") not in (_MUTE, _UNMUTE):
             self.message_user(request, gettext("A cause can be muted or unmuted."), messages.WARNING)
-        elif _set_muted(name, is_to_be, request):
+        elif set_muted(name, is_to_be, request):
             done = gettext("%(cause)s is muted.") if is_to_be else gettext("%(cause)s is not muted any more.")
             self.message_user(request, done % {"cause": name}, messages.SUCCESS)
         else:
@@ -87,7 +87,7 @@ class CauseAdmin(OnePage):
         return HttpResponseRedirect(request.get_full_path())
 
 
-def _set_muted(name: str, is_to_be: bool, request: HttpRequest) -> bool:
+def set_muted(name: str, is_to_be: bool, request: HttpRequest) -> bool:
     """Mute a cause, or end that; with an entry in the audit. False if it was so already."""
     cause, _is_new = Cause.objects.get_or_create(name=name)
     rows = Cause.objects.filter(pk=name, muted_at__isnull=is_to_be)

@@ -4,6 +4,7 @@ from jobqueue.models.attempt import Attempt
 from jobqueue.models.audit import AuditEntry
 from jobqueue.models.bulk import BulkAction
 from jobqueue.models.cause import Cause, muted_causes
+from jobqueue.models.chart import ChartHour, Charts, VersionStart
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
 from jobqueue.models.querysets import (
     OUTAGE_PREFIX,
@@ -30,6 +31,8 @@ __all__ = [
     "AuditEntry",
     "BulkAction",
     "Cause",
+    "ChartHour",
+    "Charts",
     "FailedJob",
     "Job",
     "JobManager",
@@ -39,6 +42,7 @@ __all__ = [
     "Selection",
     "SetAsideJob",
     "StuckJob",
+    "VersionStart",
     "Worker",
     "WrittenManager",
     "alias_of",

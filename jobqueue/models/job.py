@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -127,6 +128,12 @@ class Job(models.Model):
                 condition=models.Q(state="failed"),
                 name="jobqueue_job_cause",
             ),
+            # What failed lately, by queue: few of many, for the overview and what is filtered by time.
+            models.Index(
+                fields=["finished_at", "queue"],
+                condition=models.Q(state="failed"),
+                name="jobqueue_job_failed_at",
+            ),
             # What stands on the list of what was set aside: few, so that they are counted at once.
             models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
         ]
@@ -167,6 +174,16 @@ class Job(models.Model):
     def run_now(self) -> None:
         """Make a delayed job due at once."""
         self._take(transitions.run_now, "run now", transitions.CAN_BE_RUN_NOW)
+
+    def move(self, moment: datetime) -> None:
+        """Let a waiting job run at another time, sooner or later; one that is past means now.
+
+        Raises JobMoveRefused where the app that owns it does not allow that time.
+        """
+        using = self._written_to
+        with writing(using):
+            signals.job_moving.send(Job, job=self, moment=moment, using=using)
+            self._take(lambda jobs: transitions.reschedule(jobs, moment), "moved", transitions.CAN_BE_RUN_NOW)
 
     @property
     def _written_to(self) -> str:

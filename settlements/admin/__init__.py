@@ -9,7 +9,9 @@ from settlements.admin import (
     concerns,
     delivery_pages,
     discrepancy_pages,
+    findings,
     payment_pages,
+    previews,
     settlement_pages,
 )
 from settlements.admin.user_page import show_barred_addresses_of_users
@@ -19,7 +21,9 @@ __all__ = [
     "concerns",
     "delivery_pages",
     "discrepancy_pages",
+    "findings",
     "payment_pages",
+    "previews",
     "settlement_pages",
 ]
 

@@ -14,7 +14,7 @@ from jobqueue.admin import calendar_pages, preview_pages
 from jobqueue.admin.filters import AgeFilter, ProcessorFilter, QueueFilter, StateFilter
 from jobqueue.admin.job_lists import JOB_ID, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
-from jobqueue.admin.named_filters import AuditFilter
+from jobqueue.admin.named_filters import AuditFilter, LeftOutFilter
 from jobqueue.models import Job
 
 _ORDERING = {"delayed": ("run_at", "id"), "active": LONGEST_RUNNING, "stuck": LONGEST_RUNNING}
@@ -27,7 +27,7 @@ class JobAdmin(JobList):
     list_display = (
         "number", "shown_processor", "queue", "shown_state", "about", "runs", "attempt", "shown_reason",
     )  # fmt: skip
-    list_filter = (StateFilter, QueueFilter, ProcessorFilter, AgeFilter, AuditFilter)
+    list_filter = (StateFilter, QueueFilter, ProcessorFilter, AgeFilter, AuditFilter, LeftOutFilter)
     has_state_filter = True
     date_hierarchy = "created_at"
 

@@ -27,6 +27,9 @@ class Worker(models.Model):
     memory = models.BigIntegerField(_("memory in bytes"), null=True, blank=True)
     stopping = models.BooleanField(_("stopping"), default=False)
 
+    # Older code, which walks none, inserts rows without it.
+    walks_bulk_actions = models.BooleanField(_("walks bulk actions"), default=True, db_default=False)
+
     objects = TolerantManager()
 
     class Meta:

@@ -4,6 +4,7 @@ from settlements.models.addresses import BarredAddress, IsBarred
 from settlements.models.announced import AnnouncedMixin
 from settlements.models.deliveries import Cancellation, EmailDelivery, ReminderDelivery, ReminderType
 from settlements.models.discrepancy import Discrepancy
+from settlements.models.kept_answers import KeptAnswer
 from settlements.models.payment import PaidByPayments, Payment
 from settlements.models.settlement import Settlement
 
@@ -13,6 +14,7 @@ __all__ = [
     "Cancellation",
     "Discrepancy",
     "EmailDelivery",
+    "KeptAnswer",
     "IsBarred",
     "Payment",
     "ReminderDelivery",

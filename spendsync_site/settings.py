@@ -303,6 +303,7 @@ CONTENT_SECURITY_POLICY = {
         "font-src": [csp.SELF],
         "connect-src": [csp.SELF],
         "form-action": [csp.SELF],
+        "frame-src": [csp.SELF],  # the preview of a letter, which is served with a policy of its own
         "frame-ancestors": [csp.NONE],
         "base-uri": [csp.NONE],
     }

@@ -2,7 +2,13 @@
 
 from settlements.models.addresses import BarredAddress, IsBarred
 from settlements.models.announced import AnnouncedMixin
-from settlements.models.deliveries import Cancellation, EmailDelivery, ReminderDelivery, ReminderType
+from settlements.models.deliveries import (
+    Cancellation,
+    EmailDelivery,
+    MovedReminder,
+    ReminderDelivery,
+    ReminderType,
+)
 from settlements.models.discrepancy import Discrepancy
 from settlements.models.kept_answers import KeptAnswer
 from settlements.models.payment import PaidByPayments, Payment
@@ -16,6 +22,7 @@ __all__ = [
     "EmailDelivery",
     "KeptAnswer",
     "IsBarred",
+    "MovedReminder",
     "Payment",
     "ReminderDelivery",
     "ReminderType",

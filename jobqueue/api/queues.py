@@ -84,7 +84,7 @@ class QueueViewSet(OperatorViewSet):
         "retrieve": VIEW,
         "pause": (*VIEW, "jobqueue.pause_queue"),
         "resume": (*VIEW, "jobqueue.pause_queue"),
-        "limits": (*VIEW, "jobqueue.change_queue"),
+        "limits": (*VIEW, "jobqueue.limit_queue or jobqueue.change_queue"),
     }
 
     def list(self, request: Request) -> Response:

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("settlements", "0003_take_over"),
+        ("settlements", "0005_moved_reminders"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -7,6 +7,7 @@ from jobqueue.admin import (
     all_jobs,
     bulk_pages,
     cause_pages,
+    chart_pages,
     failed_jobs,
     queue_pages,
     set_aside_pages,
@@ -15,6 +16,7 @@ from jobqueue.admin import (
 )
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
+from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
@@ -34,6 +36,8 @@ __all__ = [
     "badge",
     "bulk_pages",
     "cause_pages",
+    "chart_of_a_day",
+    "chart_pages",
     "failed_jobs",
     "log_change",
     "mask_address",

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from jobqueue.admin.filters import AgeFilter, ProcessorFilter, QueueFilter, StateFilter
+from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
 from jobqueue.admin.job_lists import JOB_ID, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
 from jobqueue.models import Job
@@ -25,7 +25,7 @@ class JobAdmin(JobList):
     list_display = (
         "number", "shown_processor", "queue", "shown_state", "about", "runs", "attempt", "shown_reason",
     )  # fmt: skip
-    list_filter = (StateFilter, QueueFilter, ProcessorFilter, AgeFilter)
+    list_filter = (StateFilter, QueueFilter, ProcessorFilter, AgeFilter, EndedFilter)
     has_state_filter = True
     date_hierarchy = "created_at"
 

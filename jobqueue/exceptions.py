@@ -67,6 +67,10 @@ class JobTransitionRefused(JobQueueError):
     """The job's state does not allow what was asked of it."""
 
 
+class JobMoveRefused(JobTransitionRefused):
+    """The app that owns the job does not let it run at that time; the text says what is allowed."""
+
+
 class UnreadableRow(JobQueueError):
     """Something else stands in a job's row than its columns are for."""
 

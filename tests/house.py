@@ -70,7 +70,7 @@ ROOMS: Mapping[str, str] = {
 # What lies between the rooms, in jobqueue/ itself; nothing else does.
 HALL = (
     "__init__ apps callables checks conf coroutines exceptions jobs masking payloads registry retry"
-    " rule_checks rules signals testing values watching"
+    " operators rule_checks rules signals testing values watching"
 )
 _NUMBERS = (
     *("none", "one", "two", "three", "four", "five", "six"),

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobqueue", "0008_causes"),
+        ("jobqueue", "0013_audit"),
     ]
 
     operations = [

@@ -1,6 +1,7 @@
 """The rows that remember: jobs, their failed attempts, queues and workers, with their verbs."""
 
 from jobqueue.models.attempt import Attempt
+from jobqueue.models.audit import AuditEntry
 from jobqueue.models.bulk import BulkAction
 from jobqueue.models.cause import Cause, muted_causes
 from jobqueue.models.chart import ChartHour, Charts, VersionStart
@@ -27,6 +28,7 @@ __all__ = [
     "UNKNOWN_PREFIX",
     "AtomicSaveMixin",
     "Attempt",
+    "AuditEntry",
     "BulkAction",
     "Cause",
     "ChartHour",

@@ -15,7 +15,7 @@ class WorkloadConfig(AppConfig):
 
     def ready(self) -> None:
         """What a test asks for: forked processes die, one dies or hangs at a step, clocks are wrong."""
-        from tests.workload import children, guarded, state
+        from tests.workload import children, guarded, state, unruly
 
         assert children and guarded and state  # importing them registers their processors
         if os.environ.get("WORKLOAD_FORKS_DIE") == "1":
@@ -27,3 +27,4 @@ class WorkloadConfig(AppConfig):
         if point := os.environ.get("WORKLOAD_FAIL_POINT"):
             FailPoint.parse(point).arm()
         conditions.apply()
+        unruly.connect()

@@ -8,6 +8,7 @@ from jobqueue.admin import (
     audit_pages,
     bulk_pages,
     cause_pages,
+    chart_pages,
     failed_jobs,
     queue_pages,
     set_aside_pages,
@@ -16,6 +17,7 @@ from jobqueue.admin import (
 )
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
+from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.findings import Finding, register_finding
@@ -41,6 +43,8 @@ __all__ = [
     "badge",
     "bulk_pages",
     "cause_pages",
+    "chart_of_a_day",
+    "chart_pages",
     "failed_jobs",
     "log_change",
     "mask_address",

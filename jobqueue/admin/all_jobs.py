@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
 from jobqueue.admin import calendar_pages, preview_pages
-from jobqueue.admin.filters import AgeFilter, ProcessorFilter, QueueFilter, StateFilter
+from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
 from jobqueue.admin.job_lists import JOB_ID, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
 from jobqueue.admin.named_filters import AuditFilter, LeftOutFilter
@@ -27,7 +27,9 @@ class JobAdmin(JobList):
     list_display = (
         "number", "shown_processor", "queue", "shown_state", "about", "runs", "attempt", "shown_reason",
     )  # fmt: skip
-    list_filter = (StateFilter, QueueFilter, ProcessorFilter, AgeFilter, AuditFilter, LeftOutFilter)
+    list_filter = (
+        StateFilter, QueueFilter, ProcessorFilter, AgeFilter, EndedFilter, AuditFilter, LeftOutFilter,
+    )  # fmt: skip
     has_state_filter = True
     date_hierarchy = "created_at"
 

@@ -94,8 +94,8 @@ def serving_workers(using: str) -> dict[str, list[Worker]]:
     """The living workers by the queues they serve."""
     alive_since = database_now(using) - timedelta(seconds=get_settings().worker_silence)
     serving: dict[str, list[Worker]] = {}
-    for worker in Worker.objects.using(using).filter(heartbeat_at__gte=alive_since, stopping=False):
-        for queue in worker.served:
+    for worker in Worker.objects.using(using).filter(heartbeat_at__gte=alive_since):
+        for queue in worker.served if worker.is_available else ():
             serving.setdefault(queue, []).append(worker)
     return serving
 

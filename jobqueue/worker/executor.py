@@ -29,6 +29,7 @@ from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.loops import Loop
 from jobqueue.worker.neighbours import Neighbours
 from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB, Options
+from jobqueue.worker.orders import Orders
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.relay import Relay
 from jobqueue.worker.settler import Settler
@@ -94,9 +95,10 @@ class Executor:
         _keep_connections()
         wait_for_locks_in_this_process()
         worker = _row_of(self.id, self.options)
+        orders = Orders(worker, self.options, self.slot, self._threads.limits, self._decisions, self._stop)
         if not self._register(worker):
             return 0
-        self._start_threads(worker)
+        self._start_threads(worker, orders)
         self.slot.ready()
         code = 0
         try:
@@ -120,13 +122,14 @@ class Executor:
                 self._stop.wake.wait(1.0)
         return False
 
-    def _start_threads(self, worker: Worker) -> None:
+    def _start_threads(self, worker: Worker, orders: Orders) -> None:
         self._loops = [
             Loop("heartbeat", loops.heartbeat(worker, self.slot.alive, self.identity.absent)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
             Loop("rescue", loops.rescuer(self.options.queues, _neighbours_of(worker, self.options))),
             Loop("queue decisions", self._read_decisions),
+            Loop("orders", orders.look, wait=orders.wait, wake=orders.wake),
         ]
         if self.options.reconciles:  # one executor of each worker
             self._loops.append(Loop("bulk actions", self._bulk_walker.look))
@@ -149,9 +152,10 @@ class Executor:
         taken = sum(not outcome.is_settled for outcome in outcomes)
         if taken:
             logger.warning("%d jobs had been taken from this worker; nothing was changed", taken)
-        failed = sum(outcome.failure is not None for outcome in counted)
+        ended = [outcome for outcome in counted if outcome.status != OutcomeStatus.STOPPED]
+        failed = sum(outcome.failure is not None for outcome in ended)
         self._in_hand.note_settled(outcomes)
-        self.slot.settled(len(counted) - failed, failed)
+        self.slot.settled(len(ended) - failed, failed)
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
 
@@ -167,7 +171,7 @@ class Executor:
         return 0.1
 
     def _end_for_stuck_jobs(self, stuck: list[Job]) -> None:
-        """A thread that does not take JobTimeout cannot be stopped, only its process can."""
+        """A thread that does not take JobTimeout or JobStopped cannot be stopped, only its process can."""
         processes.kill_descendants()  # before anybody else runs the jobs that started them
         keys = {(job._state.db, job.pk) for job in stuck}
         others = []
@@ -254,6 +258,8 @@ def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:
         pid=os.getpid(),
         queues=list(options.queues),
         threads=options.threads,
+        takes_orders=True,
+        supervisor_pid=options.supervisor,
     )
 
 

@@ -156,6 +156,9 @@ def register(worker: Worker, using: str) -> None:
                 "pid": worker.pid,
                 "queues": worker.queues,
                 "threads": worker.threads,
+                "takes_orders": worker.takes_orders,
+                "supervisor_pid": worker.supervisor_pid,
+                "quiet_asked_at": worker.quiet_asked_at,
                 "heartbeat_at": Now(),
             },
         )

@@ -83,6 +83,8 @@ class Settings:
     """How long `jobqueue_prune` keeps completed and cancelled jobs."""
     keep_failed: timedelta = timedelta(days=365)
     """How long `jobqueue_prune` keeps failed jobs."""
+    keep_audit: timedelta = timedelta(days=365)
+    """How long `jobqueue_prune` keeps what operators did."""
     processor_retry: dict[str, RetryPolicy] = field(default_factory=dict)
     """Policies by processor name; they win over the one named in code."""
     allowed_functions: tuple[str, ...] = ()

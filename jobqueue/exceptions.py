@@ -71,6 +71,10 @@ class WorkerOrderRefused(JobQueueError):
     """What was asked of a worker is nothing that it can do: it is gone, or too old to know it."""
 
 
+class JobMoveRefused(JobTransitionRefused):
+    """The app that owns the job does not let it run at that time; the text says what is allowed."""
+
+
 class UnreadableRow(JobQueueError):
     """Something else stands in a job's row than its columns are for."""
 

@@ -249,6 +249,11 @@ def get_processor(name: str) -> Processor:
         raise UnknownProcessor(f"no processor named {shown(name)}; {name_meant(name)}") from None
 
 
+def is_registered(name: str) -> bool:
+    """Whether there is a processor of that name here."""
+    return name in _processors
+
+
 def name_meant(name: object) -> str:
     """Which processor may be meant by a name that none has: "did you mean …?", or those there are."""
     near = difflib.get_close_matches(str(name), _processors, n=1) if isinstance(name, str) else []

@@ -6,8 +6,10 @@ one exists. `job_failed` and `job_retried` also carry `exception`, what the proc
 `job_rescued` carries `job_ids` and `worker_name`; a job that is not to run again after its process was lost
 sends `job_failed` too, whose `outcome` is None and whose `exception` is a JobInterrupted.
 
-`job_cancelled` alone is sent in the transaction that cancels, with `jobs` (list[Job]), `reason` and `using`,
+`job_cancelled` is sent in the transaction that cancels, with `jobs` (list[Job]), `reason` and `using`,
 and a listener that raises keeps them from being cancelled: what it writes holds exactly if they are.
+`job_moving` likewise, with `job`, `moment` (aware) and `using`, before the job's row is locked: a listener
+locks what it looks at, and refuses with JobMoveRefused.
 """
 
 import logging
@@ -24,6 +26,7 @@ job_retried = Signal()
 job_failed = Signal()
 job_rescued = Signal()
 job_cancelled = Signal()
+job_moving = Signal()
 
 
 def send(signal: Signal, sender: Any, **details: Any) -> None:

@@ -16,7 +16,9 @@ from settlements.conf import get_settings
 from settlements.decisions import REMINDERS, REPLANNED, cancelled_keys, key_of
 from settlements.history import counts_as_history
 from settlements.models import ReminderDelivery, ReminderType, Settlement
+from settlements.moves import HAS_MOVES, drop_moves, moves_of
 from settlements.reminders import (
+    Moves,
     PlannedReminder,
     calendar,
     current_policy,
@@ -50,9 +52,8 @@ def plan_reminders(
     """
     with transaction.atomic(using=using, savepoint=False):
         # The row counts: an instance can be stale, or hold what `update_fields` left out.
-        current = (
-            Settlement.objects.using(using).select_for_update(no_key=True).filter(pk=settlement.pk).first()
-        )
+        rows = Settlement.objects.using(using).select_for_update(no_key=True)
+        current = rows.annotate(has_moves=HAS_MOVES).filter(pk=settlement.pk).first()
         if current is None:
             return Replanned()
         jobs = list(Job.objects.using(using).about(current).filter(processor=REMINDERS))
@@ -64,7 +65,7 @@ def plan_reminders(
         if keep_cancelled:
             settled |= cancelled_keys(current, using)
         moment = now or database_now(using)
-        planned = _planned(current, using, moment)
+        planned = _planned(current, using, moment, _moves(current, using))
         missing = [
             _new_job(current, key, reminder) for key, reminder in planned.items() if key not in settled
         ]
@@ -78,7 +79,15 @@ def _is_settled(job: Job, keep_cancelled: bool) -> bool:
     return keep_cancelled or job.state != Job.State.CANCELLED
 
 
-def _planned(settlement: Settlement, using: str, now: datetime) -> dict[str, PlannedReminder]:
+def _moves(current: Any, using: str) -> Moves:
+    """What somebody moved; what he moved for another due date or payer is dropped."""
+    if not current.has_moves:
+        return {}
+    drop_moves(current, using)
+    return moves_of(current, using)
+
+
+def _planned(settlement: Settlement, using: str, now: datetime, moves: Moves) -> dict[str, PlannedReminder]:
     """What is still to go out, by unique key; without what went out for an earlier due date already."""
     counted_from_creation = Q(reminder_type__in=[ReminderType.INITIAL, ReminderType.FOLLOW_UP])
     deliveries = ReminderDelivery.objects.using(using).filter(
@@ -92,7 +101,7 @@ def _planned(settlement: Settlement, using: str, now: datetime) -> dict[str, Pla
     )
     return {
         _key(settlement, reminder): reminder
-        for reminder in (plan_for(settlement, now, current_policy()) if _has_plan(settlement) else ())
+        for reminder in (plan_for(settlement, now, current_policy(), moves) if _has_plan(settlement) else ())
         if (reminder.reminder_type, reminder.step) not in sent
     }
 

@@ -51,11 +51,12 @@ What a worker asks before it sends
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -69,9 +70,12 @@ if TYPE_CHECKING:
 __all__ = [
     "PlannedReminder",
     "ReminderPolicy",
+    "Moves",
     "calendar",
     "current_policy",
     "day_of",
+    "is_far_enough",
+    "moved",
     "out_of_quiet_hours",
     "plan",
     "plan_begins_at",
@@ -107,15 +111,24 @@ def day_of(moment: datetime, policy: ReminderPolicy) -> date:
         return moment.date()  # The first or last day that a date can hold.
 
 
+Moves = Mapping[tuple[str, int], datetime]
+"""Where somebody moved reminders to: an aware moment by stage and step."""
+_UNMOVED: Final[Moves] = MappingProxyType({})
+
+
 def plan(
-    begins_at: datetime, due_date: datetime, now: datetime, policy: ReminderPolicy
+    begins_at: datetime,
+    due_date: datetime,
+    now: datetime,
+    policy: ReminderPolicy,
+    moves: Moves = _UNMOVED,
 ) -> list[PlannedReminder]:
     """The reminders still to go out at `now`, by time: at most one of them due, the others ahead."""
     now = _in_utc(now, "now")
     oldest = _later(now, -policy.lapsed_after)
     alive = [
         reminder
-        for reminder in calendar(begins_at, due_date, policy)
+        for reminder in moved(calendar(begins_at, due_date, policy), moves)
         if oldest is None or reminder.run_at >= oldest
     ]
     due = [reminder for reminder in alive if reminder.run_at <= now]
@@ -128,12 +141,25 @@ def plan_begins_at(settlement: Settlement) -> datetime:
     return payer_since or settlement.created_at
 
 
-def plan_for(settlement: Settlement, now: datetime, policy: ReminderPolicy) -> list[PlannedReminder]:
+def plan_for(
+    settlement: Settlement, now: datetime, policy: ReminderPolicy, moves: Moves = _UNMOVED
+) -> list[PlannedReminder]:
     """The plan of a settlement; empty when nothing is owed any more."""
     if not settlement.is_open:
         return []
     # A host whose clock is ahead wrote a time that is still to come; no plan began after now.
-    return plan(min(plan_begins_at(settlement), now), settlement.due_date, now, policy)
+    return plan(min(plan_begins_at(settlement), now), settlement.due_date, now, policy, moves)
+
+
+def moved(reminders: list[PlannedReminder], moves: Moves) -> list[PlannedReminder]:
+    """The reminders of a calendar, by time, those that somebody moved at their new times."""
+    if not moves:
+        return reminders
+    shifted = [
+        replace(one, run_at=_in_utc(moves.get((one.reminder_type.value, one.step), one.run_at), "moved to"))
+        for one in reminders
+    ]
+    return sorted(shifted, key=lambda one: one.run_at)
 
 
 def calendar(begins_at: datetime, due_date: datetime, policy: ReminderPolicy) -> list[PlannedReminder]:
@@ -166,12 +192,13 @@ def superseded_for(
     planned_at: datetime,
     now: datetime,
     policy: ReminderPolicy,
+    moves: Moves = _UNMOVED,
 ) -> bool:
     """Whether a later reminder is due together with this one of the plan made at `planned_at`.
 
     False for a reminder that plan does not hold, such as one that somebody asked for by hand.
     """
-    all_planned = plan_for(settlement, planned_at, policy)
+    all_planned = plan_for(settlement, planned_at, policy, moves)
     for planned in all_planned:
         if (planned.reminder_type, planned.step) == (reminder_type, step):
             return superseded(planned, all_planned, now)
@@ -248,15 +275,16 @@ def _spaced(
     kept: list[PlannedReminder] = []
     # From the end, each one kept pushes out what would come too close before it, or even after it.
     for reminder in reversed(reminders):
-        if not _is_far_enough(initial_at, reminder.run_at, policy):
+        if not is_far_enough(initial_at, reminder.run_at, policy):
             continue
-        if not kept or _is_far_enough(reminder.run_at, kept[-1].run_at, policy):
+        if not kept or is_far_enough(reminder.run_at, kept[-1].run_at, policy):
             kept.append(reminder)
     kept.reverse()
     return kept
 
 
-def _is_far_enough(earlier: datetime, later: datetime, policy: ReminderPolicy) -> bool:
+def is_far_enough(earlier: datetime, later: datetime, policy: ReminderPolicy) -> bool:
+    """Whether a reminder may follow another one so soon."""
     if later <= earlier:
         return False
     not_before = _after(earlier, policy.minimum_gap, policy.time_zone)

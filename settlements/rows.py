@@ -16,6 +16,7 @@ from settlements.models import (
     BarredAddress,
     EmailDelivery,
     IsBarred,
+    MovedReminder,
     PaidByPayments,
     Payment,
     ReminderDelivery,
@@ -38,6 +39,8 @@ class Rows:
     is_barred: bool = False
     later_reminder: bool = False
     was_written_to: bool = False
+    has_moves: bool = False
+    """Whether an operator moved a reminder of the settlement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ def read(question: Question, using: str) -> Rows:
         person=person,
         is_barred=_is_barred(annotated, settlement, person, question, using),
         later_reminder=bool(getattr(annotated, "later_reminder", False)),
+        has_moves=bool(getattr(annotated, "has_moves", False)),
         was_written_to=_was_written_to(settlement, person, question, using),
     )
 
@@ -98,7 +102,10 @@ def _annotated(rows: Any, question: Question, prefix: str) -> Any:
             payee_barred=IsBarred(F(f"{prefix}payee__email")),
         )
     if question.template_type in REMINDER_LETTERS:
-        rows = rows.annotate(later_reminder=Exists(_later_reminders(question, prefix)))
+        moves = MovedReminder.objects.filter(settlement=OuterRef("settlement_id" if prefix else "pk"))
+        rows = rows.annotate(
+            later_reminder=Exists(_later_reminders(question, prefix)), has_moves=Exists(moves.order_by())
+        )
     return rows
 
 

@@ -11,8 +11,8 @@ from django.db.models.signals import post_delete, pre_delete, pre_save
 
 from jobqueue.models import Job, subject_of
 from jobqueue.rules import Change, before_save, on_save
-from jobqueue.signals import job_cancelled, job_failed
-from settlements import decisions
+from jobqueue.signals import job_cancelled, job_failed, job_moving
+from settlements import decisions, moving
 from settlements.conf import get_settings
 from settlements.history import counts_as_history, is_history
 from settlements.jobs import add_settlement_processing_job
@@ -32,6 +32,7 @@ def connect() -> None:
     pre_delete.connect(before_delete, sender=Payment, dispatch_uid="settlements.before_delete")
     post_delete.connect(follow_deleted, sender=Payment, dispatch_uid="settlements.follow_deleted")
     job_cancelled.connect(decisions.remember_cancelled, sender=Job, dispatch_uid="settlements.cancelled")
+    job_moving.connect(moving.note_move, sender=Job, dispatch_uid="settlements.moving")
     job_failed.connect(decisions.give_up_failed, sender=Job, dispatch_uid="settlements.failed")
 
     on_save(

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 
 from jobqueue.jobs import database_now
 from settlements.letters import Facts, Reminder, why_not
-from settlements.reminders import current_policy, out_of_quiet_hours, superseded_for
+from settlements.models import BarredAddress
+from settlements.moves import moves_of
+from settlements.reminders import Moves, current_policy, out_of_quiet_hours, superseded_for
 from settlements.rows import Question, Rows, is_key_of, read
 
 
@@ -26,16 +28,25 @@ class Verdict:
     wait: timedelta | None = None
 
 
-def look(question: Question, using: str) -> Verdict:
-    """Look at the world as it is now, and decide."""
+def look(question: Question, using: str, at: datetime | None = None) -> Verdict:
+    """Look at the world as it is now, and decide: by the time `at` of a letter that leaves later."""
     rows = read(question, using)
     skip = _why_not_person(question, rows) or _why_not_true(question, rows)
     if not skip and rows.is_barred:
-        skip = "the address is barred, because it refused or complained about an e-mail"
+        skip = _why_barred(_address(question, rows), using)
     reminder = question.reminder
     if skip or reminder is None or reminder.planned_at is None or rows.settlement is None:
         return Verdict(rows, skip=skip) if skip else Verdict(rows, _address(question, rows))
-    return _look_at_plan(reminder, reminder.planned_at, rows, _address(question, rows), database_now(using))
+    moves = moves_of(rows.settlement, using) if rows.has_moves else {}
+    now = at or database_now(using)
+    return _look_at_plan(reminder, rows, _address(question, rows), now, moves)
+
+
+def _why_barred(address: str, using: str) -> str:
+    paused = BarredAddress.objects.using(using).barred().among(address)
+    if paused.filter(cause=BarredAddress.PAUSED).exists():
+        return "letters to this address are paused"
+    return "the address is barred, because it refused or complained about an e-mail"
 
 
 def _address(question: Question, rows: Rows) -> str:
@@ -82,19 +93,18 @@ def facts_of(question: Question, rows: Rows) -> Facts:
     )
 
 
-def _look_at_plan(
-    reminder: Reminder, planned_at: datetime, rows: Rows, address: str, now: datetime
-) -> Verdict:
+def _look_at_plan(reminder: Reminder, rows: Rows, address: str, now: datetime, moves: Moves) -> Verdict:
     """Of a plan's reminders that are due together only the latest goes out, and none at night."""
-    assert rows.settlement is not None
+    assert rows.settlement is not None and reminder.planned_at is not None
     policy = current_policy()
     if superseded_for(
         rows.settlement,
         reminder.reminder_type,
         reminder.step,
-        planned_at=planned_at,
+        planned_at=reminder.planned_at,
         now=now,
         policy=policy,
+        moves=moves,
     ):
         return Verdict(rows, skip="a later reminder is due as well")
     quiet_until = out_of_quiet_hours(now, policy)

@@ -14,8 +14,14 @@ class BoundedAdminConfig(AdminConfig):
     def ready(self) -> None:
         """Find the pages of all apps, and bound the searches of those that do not so themselves."""
         super().ready()
+        from knox.models import AuthToken
+
         from jobqueue.admin import BoundedSearch
 
+        if admin.site.is_registered(AuthToken):
+            admin.site.unregister(
+                AuthToken
+            )  # a page would let whoever may add one act as anybody: see api_token
         for model, pages in list(admin.site._registry.items()):
             if not isinstance(pages, BoundedSearch):
                 admin.site.unregister(model)

@@ -42,6 +42,9 @@ INSTALLED_APPS = [
     "django_rq",
     "django_prometheus",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
     "djmoney",
     "django_fsm",
     "anymail",
@@ -230,9 +233,43 @@ STORAGES = {
 
 # API --------------------------------------------------------------------------------------------
 
+# A token is sent in the header `Authorization: Token …` and kept as a hash; a session needs the CSRF token.
 REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "spendsync_site.tokens.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    # Of one user, counted by each web process for itself.
+    "DEFAULT_THROTTLE_RATES": {
+        "api-read": env.str("API_READ_RATE", default="1200/min"),
+        "api-change": env.str("API_CHANGE_RATE", default="240/min"),
+    },
+}
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(days=env.float("API_TOKEN_DAYS", default=90)),
+    "TOKEN_PREFIX": "spendsync_",
+    "AUTO_REFRESH": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "SpendSync: jobs, settlements, payments, e-mails",
+    "DESCRIPTION": "What the admin shows and does. Every refusal is a problem document (RFC 9457).",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": r"/api",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["jobqueue.api.documents.without_probes"],
+    "ENUM_NAME_OVERRIDES": {
+        "JobState": "jobqueue.api.job_shapes.JOB_STATES",
+        "WorkerState": "jobqueue.api.queues.WORKER_STATES",
+        "BulkState": "jobqueue.api.causes.BULK_STATES",
+    },
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "persistAuthorization": False},
 }
 
 # Security ---------------------------------------------------------------------------------------
@@ -262,6 +299,7 @@ CONTENT_SECURITY_POLICY = {
         "font-src": [csp.SELF],
         "connect-src": [csp.SELF],
         "form-action": [csp.SELF],
+        "frame-src": [csp.SELF],  # the preview of a letter, which is served with a policy of its own
         "frame-ancestors": [csp.NONE],
         "base-uri": [csp.NONE],
     }

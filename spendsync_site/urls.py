@@ -1,12 +1,17 @@
 """The site's addresses."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
+
+from jobqueue.api.routes import not_found
 
 urlpatterns = [
     path("", include("jobqueue.api.urls")),
     path("", include("jobqueue.api.metrics_urls")),  # django-prometheus's metrics are on it as well
+    path("api/", include("jobqueue.api.routes")),
+    path("api/", include("jobqueue.api.documents")),
+    re_path("^api(?:/.*)?$", not_found),
     path("admin/", admin.site.urls),
     path("anymail/", include("settlements.webhooks")),
     # Where the buttons of letters lead (SITE_URL), as long as no site for payers is in front of this one.
@@ -16,3 +21,8 @@ urlpatterns = [
     ),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
 ]
+
+handler400 = "spendsync_site.errors.bad_request"
+handler403 = "spendsync_site.errors.permission_denied"
+handler404 = "spendsync_site.errors.page_not_found"
+handler500 = "spendsync_site.errors.server_error"

@@ -57,6 +57,7 @@ ROOMS: Mapping[str, str] = {
     "models": "job querysets saving tally transitions attempt worker queue",
     "delivery": "outbox lost rescue",
     "counts": "",
+    "charting": "folding",
     "searching": "words parsing conditions query sources",
     "plain_rq": "",
     "worker": "supervisor board options executor claiming performing settling telling outcomes in_hand "
@@ -69,11 +70,11 @@ ROOMS: Mapping[str, str] = {
 # What lies between the rooms, in jobqueue/ itself; nothing else does.
 HALL = (
     "__init__ apps callables checks conf coroutines exceptions jobs masking payloads registry retry"
-    " rule_checks rules signals testing values watching"
+    " operators rule_checks rules signals testing values watching"
 )
 _NUMBERS = (
     *("none", "one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen"),
 )
 
 

@@ -5,6 +5,7 @@ This is the door: other apps build their own pages from what is named here. To i
 
 from jobqueue.admin import (
     all_jobs,
+    audit_pages,
     bulk_pages,
     cause_pages,
     failed_jobs,
@@ -19,6 +20,7 @@ from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
+from jobqueue.admin.previews import Preview, tells_preview
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.masking import mask_address, mask_addresses
 
@@ -30,7 +32,9 @@ __all__ = [
     "BoundedSearch",
     "Concern",
     "JobsPanelMixin",
+    "Preview",
     "all_jobs",
+    "audit_pages",
     "badge",
     "bulk_pages",
     "cause_pages",
@@ -43,5 +47,6 @@ __all__ = [
     "set_aside_pages",
     "stuck_jobs",
     "tells_concerns",
+    "tells_preview",
     "worker_pages",
 ]

@@ -8,11 +8,13 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 
+from jobqueue.admin import preview_pages, running_pages
 from jobqueue.admin.filters import AgeFilter, ProcessorFilter, QueueFilter, StateFilter
 from jobqueue.admin.job_lists import JOB_ID, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
+from jobqueue.admin.named_filters import AuditFilter
 from jobqueue.models import Job
 
 _ORDERING = {"delayed": ("run_at", "id"), "active": LONGEST_RUNNING, "stuck": LONGEST_RUNNING}
@@ -25,13 +27,17 @@ class JobAdmin(JobList):
     list_display = (
         "number", "shown_processor", "queue", "shown_state", "about", "runs", "attempt", "shown_reason",
     )  # fmt: skip
-    list_filter = (StateFilter, QueueFilter, ProcessorFilter, AgeFilter)
+    list_filter = (StateFilter, QueueFilter, ProcessorFilter, AgeFilter, AuditFilter)
     has_state_filter = True
     date_hierarchy = "created_at"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """The newest first; of the delayed ones the next to run, of the active ones the longest running."""
         return _ORDERING.get(request.GET.get("state", ""), ("-id",))
+
+    def get_urls(self) -> list[URLPattern]:
+        """With what a job's letters would be, below its page, and who runs what now."""
+        return [*running_pages.urls_of(self), *preview_pages.urls_of(self), *super().get_urls()]
 
     def change_view(
         self,

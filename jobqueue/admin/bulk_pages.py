@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -18,16 +17,12 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import bulk_start
 from jobqueue.admin.audit import log_change
+from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.verbs import VERBS
 from jobqueue.admin.words import NOTHING, absolute, badge, span, time_tag
 from jobqueue.conf import get_settings
-from jobqueue.models import BulkAction, Job, Selection, Worker, bulk
+from jobqueue.models import BulkAction, Job, Worker, bulk
 from jobqueue.sql.clock import about_now, database_now
-
-if TYPE_CHECKING:
-    BulkModelAdmin = admin.ModelAdmin[BulkAction]
-else:
-    BulkModelAdmin = admin.ModelAdmin
 
 REFRESH_SECONDS = 1
 _LONGEST_LEFT = 1e10
@@ -40,7 +35,7 @@ def is_a_worker_alive(using: str) -> bool:
 
 
 @admin.register(BulkAction)
-class BulkActionAdmin(BulkModelAdmin):
+class BulkActionAdmin(OwnPage):
     """What was asked for in bulk, who asked, how far it is."""
 
     list_display = ("what", "state", "progress", "which", "asked_by", "asked", "reason")
@@ -50,26 +45,7 @@ class BulkActionAdmin(BulkModelAdmin):
     show_full_result_count = False
 
     class Media:
-        css = {"all": ["jobqueue/admin.css"]}
         js = ["jobqueue/regions.js"]
-
-    # Who may --------------------------------------------------------------------------------------
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """They are begun where the jobs are."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is edited."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """They are part of the history, until `jobqueue_prune` drops them."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may see jobs."""
-        return request.user.has_perm("jobqueue.view_job")
 
     # Pages ----------------------------------------------------------------------------------------
 
@@ -140,10 +116,7 @@ class BulkActionAdmin(BulkModelAdmin):
             raise Http404
         now = database_now(Job.objects.db)
         context = {
-            **self.admin_site.each_context(request),
             "title": f"{_label(action)} #{action.pk}",
-            "opts": self.opts,
-            "media": self.media,
             "action": action,
             "badge": self.state(action),
             "which": self.which(action),
@@ -156,7 +129,7 @@ class BulkActionAdmin(BulkModelAdmin):
             "seconds": REFRESH_SECONDS,
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/jobqueue/bulk_action.html", context)
+        return self.page(request, "bulk_action.html", context)
 
     def _may_stop(self, request: HttpRequest, action: BulkAction) -> bool:
         verb = VERBS.get(action.verb)
@@ -192,10 +165,7 @@ class BulkActionAdmin(BulkModelAdmin):
     @admin.display(description=_("which jobs"))
     def which(self, action: BulkAction) -> str:
         """Which jobs were meant."""
-        try:
-            return bulk_start.in_words(Selection.from_json(action.selection))
-        except (AttributeError, TypeError, ValueError):
-            return NOTHING
+        return bulk_start.which(action) or NOTHING
 
     @admin.display(description=_("asked for"))
     def asked(self, action: BulkAction) -> SafeString | str:

@@ -40,9 +40,9 @@ WORDS = ("cause", "queue", "processor", "age", "from", "to")
 _OF_THE_LIST = ("p", "o")
 TYPED_ABOVE = 1_000
 """An action on more jobs takes their number, typed, and a reason."""
-_LONGEST_REASON = 500
+LONGEST_REASON = 500
 _LONGEST_ID = len(str(2**63))
-_MOST_PER_SECOND = 100_000
+MOST_PER_SECOND = 100_000
 _RATE = re.compile(r"[0-9]{1,9}")
 
 
@@ -134,6 +134,14 @@ def in_words(selection: Selection) -> str:
     return ", ".join(parts)
 
 
+def which(action: BulkAction) -> str:
+    """Which jobs a bulk action means; empty if nothing readable says it."""
+    try:
+        return in_words(Selection.from_json(action.selection))
+    except (AttributeError, TypeError, ValueError):
+        return ""
+
+
 def plan(verb: Verb, words: Mapping[str, str], newest: str = "", shown_at: str = "") -> Plan:
     """What this verb would do to the failed jobs that these words mean.
 
@@ -211,15 +219,15 @@ def _problems(request: HttpRequest, plan: Plan) -> list[str]:
     reason = request.POST.get("reason", "").strip()
     if plan.is_large and not reason:
         found.append(gettext("Say why: an action on so many jobs takes a reason."))
-    if len(reason) > _LONGEST_REASON:
-        found.append(gettext("A reason may have %(most)s characters.") % {"most": _LONGEST_REASON})
+    if len(reason) > LONGEST_REASON:
+        found.append(gettext("A reason may have %(most)s characters.") % {"most": LONGEST_REASON})
     if "\x00" in reason:
         found.append(gettext("A reason cannot have the character U+0000."))
     rate = request.POST.get("per_second", "").strip()
-    if rate and not (_RATE.fullmatch(rate) and 1 <= int(rate) <= _MOST_PER_SECOND):
+    if rate and not (_RATE.fullmatch(rate) and 1 <= int(rate) <= MOST_PER_SECOND):
         found.append(
             gettext("At most a second: a whole number from 1 to %(most)s, or nothing.")
-            % {"most": _MOST_PER_SECOND}
+            % {"most": MOST_PER_SECOND}
         )
     return found
 
@@ -235,7 +243,7 @@ def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problem
         "label": gettext("Discard") if plan.verb.name == "delete" else plan.verb.label,
         "problems": problems,
         "typed": request.POST.get("typed", "")[:20],
-        "reason": request.POST.get("reason", "")[:_LONGEST_REASON],
+        "reason": request.POST.get("reason", "")[:LONGEST_REASON],
         "per_second": request.POST.get("per_second", "")[:9],
         "shown_at": request.POST.get("shown_at") or database_now(Job.objects.db).isoformat(),
         "start_url": reverse(f"{pages.admin_site.name}:jobqueue_bulkaction_start"),
@@ -245,15 +253,27 @@ def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problem
 
 
 def _write_down(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> HttpResponse:
-    reason = request.POST.get("reason", "").strip()[:_LONGEST_REASON]
     rate = request.POST.get("per_second", "").strip()
+    reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
+    action, is_new = write_down(request, plan, reason, int(rate) if rate else None)
+    if not is_new:
+        text = gettext("The same is under way already: %(who)s began it.") % {"who": action.asked_by}
+        pages.message_user(request, text, messages.WARNING)
+    name = f"{pages.admin_site.name}:jobqueue_bulkaction_change"
+    return HttpResponseRedirect(reverse(name, args=[action.pk]))
+
+
+def write_down(
+    request: HttpRequest, plan: Plan, reason: str, per_second: int | None
+) -> tuple[BulkAction, bool]:
+    """Begin what is planned, with one entry in the audit, or find the same under way. Whether it is new."""
     action = BulkAction(
         verb=plan.verb.name,
         selection=plan.selection.as_json(),
         key=bulk.key_of(plan.verb.name, plan.words),
         highest_id=plan.newest,
         expected=plan.number,
-        per_second=int(rate) if rate else None,
+        per_second=per_second,
         reason=reason,
         asked_by=request.user.get_username()[:200],
     )
@@ -262,11 +282,7 @@ def _write_down(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) 
         if is_new:
             text = f"{plan.verb.label}: {plan.number} jobs ({plan.in_words})"
             log_change(request, action, f"{text}. Reason: {reason}" if reason else text)
-    if not is_new:
-        text = gettext("The same is under way already: %(who)s began it.") % {"who": action.asked_by}
-        pages.message_user(request, text, messages.WARNING)
-    name = f"{pages.admin_site.name}:jobqueue_bulkaction_change"
-    return HttpResponseRedirect(reverse(name, args=[action.pk]))
+    return action, is_new
 
 
 def _causes(pages: admin.ModelAdmin[Any], plan: Plan) -> str:

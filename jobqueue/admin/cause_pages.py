@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings as django_settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -19,17 +17,13 @@ from jobqueue.admin.audit import log_change
 from jobqueue.admin.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.admin.failing_times import AGE, AGES, FROM, TO
 from jobqueue.admin.failures import Question, question
+from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.shown_causes import ShownCause
 from jobqueue.models import UNKNOWN_CAUSE, Cause, Job
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.models.failures import FailuresByCause, by_cause, subjects_by_cause
 from jobqueue.registry import all_processors
 from jobqueue.sql.clock import database_now
-
-if TYPE_CHECKING:
-    CauseModelAdmin = admin.ModelAdmin[Cause]
-else:
-    CauseModelAdmin = admin.ModelAdmin
 
 ASKED = (AGE, FROM, TO, "queue", "processor")
 _OFFERED_AGES = ("quarter", "hour", "two_hours", "day")
@@ -48,29 +42,8 @@ class Chip:
 
 
 @admin.register(Cause)
-class CauseAdmin(CauseModelAdmin):
+class CauseAdmin(OnePage):
     """All failures by cause; there are no pages of single causes."""
-
-    class Media:
-        css = {"all": ["jobqueue/admin.css"]}
-
-    # Who may -------------------------------------------------------------------------------------
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Causes come from failures."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is edited."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A muted cause is unmuted, not deleted."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may see jobs."""
-        return request.user.has_perm("jobqueue.view_job")
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Cause | None:
         """The cause; no database has one with a NUL."""
@@ -88,10 +61,6 @@ class CauseAdmin(CauseModelAdmin):
             return self._mute(request)
         asked = {name: request.GET[name] for name in ASKED if request.GET.get(name)}
         context = {
-            **self.admin_site.each_context(request),
-            "title": capfirst(self.opts.verbose_name_plural),
-            "opts": self.opts,
-            "media": self.media,
             **_choices(asked),
             **_found(question(asked), asked, request),
             "may_retry": request.user.has_perm("jobqueue.retry_job"),
@@ -99,17 +68,7 @@ class CauseAdmin(CauseModelAdmin):
             "may_mute": request.user.has_perm("jobqueue.mute_cause"),
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/jobqueue/causes.html", context)
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Back to the list."""
-        return HttpResponseRedirect("../../")
+        return self.page(request, "causes.html", context)
 
     def _mute(self, request: HttpRequest) -> HttpResponse:
         if not request.user.has_perm("jobqueue.mute_cause"):
@@ -120,7 +79,7 @@ class CauseAdmin(CauseModelAdmin):
             self.message_user(request, gettext("No cause was chosen."), messages.WARNING)
         elif request.POST.get("action") not in (_MUTE, _UNMUTE):
             self.message_user(request, gettext("A cause can be muted or unmuted."), messages.WARNING)
-        elif _set_muted(name, is_to_be, request):
+        elif set_muted(name, is_to_be, request):
             done = gettext("%(cause)s is muted.") if is_to_be else gettext("%(cause)s is not muted any more.")
             self.message_user(request, done % {"cause": name}, messages.SUCCESS)
         else:
@@ -128,7 +87,7 @@ class CauseAdmin(CauseModelAdmin):
         return HttpResponseRedirect(request.get_full_path())
 
 
-def _set_muted(name: str, is_to_be: bool, request: HttpRequest) -> bool:
+def set_muted(name: str, is_to_be: bool, request: HttpRequest) -> bool:
     """Mute a cause, or end that; with an entry in the audit. False if it was so already."""
     cause, _is_new = Cause.objects.get_or_create(name=name)
     rows = Cause.objects.filter(pk=name, muted_at__isnull=is_to_be)

@@ -124,7 +124,7 @@ class QueueAdmin(QueueModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this user may change limits. Pausing has a permission of its own."""
-        return bool(super().has_change_permission(request, obj))
+        return request.user.has_perm("jobqueue.limit_queue") or super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Queues are removed in the settings."""

@@ -7,10 +7,9 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.utils.text import capfirst
 
 from jobqueue.admin.audit import log_change, log_change_in_redis
+from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.set_aside import gather, put_back
 from jobqueue.masking import mask_addresses
@@ -21,17 +20,10 @@ _MOST_AT_ONCE = 1_000
 
 
 @admin.register(SetAsideJob)
-class SetAsideAdmin(JobPermissions):
+class SetAsideAdmin(OnePage, JobPermissions):
     """What nobody can work on: jobs, messages and keys, why and since when. Nothing of it is deleted."""
 
     verbs = ("retry",)
-
-    class Media:
-        css = {"all": ["jobqueue/admin.css"]}
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What is set aside stays until it is put back."""
-        return False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -42,26 +34,12 @@ class SetAsideAdmin(JobPermissions):
         if request.method == "POST":
             return self._put_back(request)
         context = {
-            **self.admin_site.each_context(request),
-            "title": capfirst(self.opts.verbose_name_plural),
-            "opts": self.opts,
-            "media": self.media,
             "aside": gather(request, self.admin_site),
             "may_put_back": self.has_retry_permission(request),
             "name": _CHOSEN,
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/jobqueue/set_aside.html", context)
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """There are no pages of single lines: back to the list."""
-        return HttpResponseRedirect("../../")
+        return self.page(request, "set_aside.html", context)
 
     def _put_back(self, request: HttpRequest) -> HttpResponse:
         if not self.has_retry_permission(request):

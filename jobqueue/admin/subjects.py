@@ -65,6 +65,15 @@ def page_of_record(record: models.Model, request: HttpRequest, site: AdminSite) 
     return _url(model, str(record.pk), site) if _may_view(model, request, site) else ""
 
 
+def page_of_object(label: str, key: str, request: HttpRequest, site: AdminSite) -> str:
+    """The address of the page of what stands in a log as `app.model` and key; empty as above."""
+    try:
+        model = apps.get_model(label) if key else None
+    except (LookupError, ValueError):
+        return ""
+    return _url(model, key, site) if model is not None and _may_view(model, request, site) else ""
+
+
 def shown_title(title: str) -> str:
     """What a record calls itself, short and without addresses; of one that is an address its beginning."""
     masked = mask_addresses(title)

@@ -13,9 +13,11 @@ from rq.defaults import RQ_KEY_PREFIX
 _OURS = f"{RQ_KEY_PREFIX}:jobqueue"
 
 COUNTERS = f"{_OURS}:counters"
+# A mark that the chart was folded a moment ago.
+CHART_FOLDED = f"{_OURS}:chart-folded"
 
 # By their names in the scripts. What ends in a colon is completed there: with a queue, but `job` with the id
-# of a message and `batch` with that of a batch.
+# of a message, `batch` with that of a batch and `chart` with the number of a period.
 PATTERNS = {
     "queues": f"{RQ_KEY_PREFIX}:queues",
     "suspended": f"{RQ_KEY_PREFIX}:suspended",
@@ -31,6 +33,7 @@ PATTERNS = {
     "foreign": f"{_OURS}:foreign:",
     "batch": f"{_OURS}:batch:",
     "counters": COUNTERS,
+    "chart": f"{_OURS}:chart:",
     "lead": f"{_OURS}:lead",
     "swept": f"{_OURS}:swept:",
     "alive": f"{_OURS}:alive",
@@ -101,7 +104,10 @@ def prefixes_of_queues() -> list[str]:
 
 def types_of_all() -> dict[str, str]:
     """The type of each key that all queues of a server share, by the name of the key."""
-    others = {aside_names(kind): "zset" for kind in ASIDE_KINDS} | {bell(RELAY): "list"}
+    others = {aside_names(kind): "zset" for kind in ASIDE_KINDS} | {
+        bell(RELAY): "list",
+        CHART_FOLDED: "string",
+    }
     return {_ALL[name]: kind for name, kind in _TYPES.items()} | others
 
 
@@ -154,6 +160,11 @@ def bell(name: str) -> str:
 def starts(queue: str) -> str:
     """When the last jobs of a queue with a rate limit started, in milliseconds, the newest first."""
     return _ALL["starts"] + queue
+
+
+def chart(period: int) -> str:
+    """The hash of what ended in a period."""
+    return f"{PATTERNS['chart']}{period}"
 
 
 def foreign(queue: str) -> str:

@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from jobqueue.broker import scripts
 from jobqueue.broker.answers import id_of, text_of
+from jobqueue.broker.chart import Record
 from jobqueue.broker.connections import FEW, as_unavailable, by_server, circuit, client_for, clients
 from jobqueue.broker.limits import RATE_WINDOW, QueueLimits
 from jobqueue.broker.message import Entry, Message
@@ -32,6 +33,7 @@ FINISH = Script(
     finished=("queue", "id"),
     others=("queue", "id"),
     counters=("field", "amount"),
+    chart=("period", "group", "rest", "cells"),
 )
 
 
@@ -129,14 +131,15 @@ def finish(
     worker_id: str,
     counters: Mapping[str, float] | None = None,
     batch_id: str | None = None,
+    chart: Sequence[Record] = (),
 ) -> None:
-    """Forget settled messages (True: keep it as finished for RQ's tools) and add to the counters.
+    """Forget settled messages (True: keep it as finished for RQ's tools), add to the counters and the chart.
 
     Safe to repeat with the same `batch_id`: a batch counts once.
     """
     groups = list(by_server(settled, lambda pair: pair[0].queue))
     amounts = list((counters or {}).items())
-    if not groups and amounts:
+    if not groups and (amounts or chart):
         groups = [(clients("work")[0], [])]
     batch = batch_id or uuid.uuid4().hex
     with as_unavailable():
@@ -151,4 +154,5 @@ def finish(
                 finished=[(message.queue, message.id) for message, finished in group if finished],
                 others=[(message.queue, message.id) for message, finished in group if not finished],
                 counters=amounts if number == 0 else [],
+                chart=chart if number == 0 else [],
             )

@@ -1,8 +1,10 @@
 """The rows that remember: jobs, their failed attempts, queues and workers, with their verbs."""
 
 from jobqueue.models.attempt import Attempt
+from jobqueue.models.audit import AuditEntry
 from jobqueue.models.bulk import BulkAction
 from jobqueue.models.cause import Cause, muted_causes
+from jobqueue.models.chart import ChartHour, Charts, VersionStart
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
 from jobqueue.models.querysets import (
     OUTAGE_PREFIX,
@@ -26,8 +28,11 @@ __all__ = [
     "UNKNOWN_PREFIX",
     "AtomicSaveMixin",
     "Attempt",
+    "AuditEntry",
     "BulkAction",
     "Cause",
+    "ChartHour",
+    "Charts",
     "FailedJob",
     "Job",
     "JobManager",
@@ -37,6 +42,7 @@ __all__ = [
     "Selection",
     "SetAsideJob",
     "StuckJob",
+    "VersionStart",
     "Worker",
     "WrittenManager",
     "alias_of",

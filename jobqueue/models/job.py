@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -79,7 +80,11 @@ class Job(models.Model):
             ("cancel_job", _("Can cancel jobs")),
             ("run_job", _("Can run delayed jobs now")),
             ("clear_job", _("Can clear stuck jobs")),
+            ("stop_job", _("Can stop running jobs")),
+            ("move_job", _("Can move jobs to another time")),
+            ("copy_job", _("Can enqueue copies of jobs with another payload")),
             ("view_payload", _("Can read payloads, errors and tracebacks of jobs in full")),
+            ("view_audit", _("Can read what operators did")),
         ]
         constraints = [
             # Only a job that never started holds its key: one that runs may have read the world before
@@ -172,6 +177,16 @@ class Job(models.Model):
     def run_now(self) -> None:
         """Make a delayed job due at once."""
         self._take(transitions.run_now, "run now", transitions.CAN_BE_RUN_NOW)
+
+    def move(self, moment: datetime) -> None:
+        """Let a waiting job run at another time, sooner or later; one that is past means now.
+
+        Raises JobMoveRefused where the app that owns it does not allow that time.
+        """
+        using = self._written_to
+        with writing(using):
+            signals.job_moving.send(Job, job=self, moment=moment, using=using)
+            self._take(lambda jobs: transitions.reschedule(jobs, moment), "moved", transitions.CAN_BE_RUN_NOW)
 
     @property
     def _written_to(self) -> str:

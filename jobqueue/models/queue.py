@@ -34,7 +34,10 @@ class Queue(models.Model):
         ordering = ["name"]
         verbose_name = _("queue")
         verbose_name_plural = _("queues")
-        permissions = [("pause_queue", _("Can pause and resume queues"))]
+        permissions = [
+            ("pause_queue", _("Can pause and resume queues")),
+            ("limit_queue", _("Can change the limits of queues")),
+        ]
 
     def __str__(self) -> str:
         return self.name

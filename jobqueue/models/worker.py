@@ -38,6 +38,7 @@ class Worker(models.Model):
         base_manager_name = "objects"
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
+        permissions = [("control_worker", _("Can quiet and stop workers"))]
 
     @property
     def served(self) -> list[str]:

@@ -22,6 +22,9 @@ from jobqueue.sql.statements import CLAIMED_FIELDS
 _Instance = TypeVar("_Instance", bound=models.Model)
 _PAYLOAD = CLAIMED_FIELDS.index("payload")
 _CREATED_AT = CLAIMED_FIELDS.index("created_at")
+_WAITED = len(CLAIMED_FIELDS)
+WAITED = "seconds_waited"
+"""Where a claimed instance keeps how long it had waited when it started; no field of the row."""
 # What SQLite gives for each column of a claimed row, if it holds what it is for.
 _KINDS: dict[str, tuple[type, ...]] = dict.fromkeys(CLAIMED_FIELDS, (str,)) | {
     "id": (int,),
@@ -49,7 +52,8 @@ def claimed(model: type[_Instance], row: Sequence[Any], using: str, known: Mappi
     """
     instance = model.__new__(model)
     values = instance.__dict__
-    values.update(zip(CLAIMED_FIELDS, row, strict=True))
+    values.update(zip(CLAIMED_FIELDS, row, strict=False))
+    values[WAITED] = row[_WAITED]
     if isinstance(row[_PAYLOAD], str):
         values["payload"] = json.loads(row[_PAYLOAD])
     created_at = row[_CREATED_AT]
@@ -64,7 +68,7 @@ def claimed(model: type[_Instance], row: Sequence[Any], using: str, known: Mappi
 
 def _is_typed(row: Sequence[Any]) -> bool:
     """Whether each column holds what it is for; asked on SQLite alone, which keeps anything anywhere."""
-    return tuple(map(type, row)) in _TYPES
+    return tuple(map(type, row[:_WAITED])) in _TYPES
 
 
 def _why(values: Mapping[str, Any]) -> str:

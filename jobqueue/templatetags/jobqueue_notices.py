@@ -17,3 +17,12 @@ def jobqueue_notices(context: dict[str, Any]) -> dict[str, Any]:
 
     request = context.get("request")
     return {"notices": notices.on_index(request) if request is not None else []}
+
+
+@register.inclusion_tag("admin/jobqueue/recent_actions.html", takes_context=True)
+def jobqueue_recent_actions(context: dict[str, Any]) -> dict[str, Any]:
+    """What the user did last, one line an action: Django's own list has a line for each job of it."""
+    from jobqueue.admin import audit_pages
+
+    request = context.get("request")
+    return audit_pages.recent_actions(request) if request is not None else {}

@@ -21,6 +21,7 @@ from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.worker import children, loops, processes
 from jobqueue.worker.board import Slot
 from jobqueue.worker.bulk_walker import BulkWalker
+from jobqueue.worker.chart_folder import folder
 from jobqueue.worker.claim_loop import ClaimLoop
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.cores import Affinity
@@ -133,6 +134,7 @@ class Executor:
         ]
         if self.options.reconciles:  # one executor of each worker
             self._loops.append(Loop("bulk actions", self._bulk_walker.look))
+            self._loops.append(Loop("charts", folder(self.id.hex)))
         if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
             self._loops.append(Loop("reconcile", loops.reconcile(), pause_after_error=30.0))
         self._threads.start()

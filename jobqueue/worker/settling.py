@@ -18,6 +18,7 @@ from jobqueue.plain_rq import Report
 from jobqueue.sql.texts import clean
 from jobqueue.sql.writing import writing
 from jobqueue.worker import outages
+from jobqueue.worker.charted import chart_of
 from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import DONE, Outcome, OutcomeStatus, count_outcomes
 from jobqueue.worker.telling import News, Teller
@@ -79,7 +80,7 @@ def news_of(settled: Settled, identity: Identity) -> News:
         for outcome in settled.outcomes
     ]
     amounts, reports = _told_of(settled.counted)
-    return News(messages, identity.id.hex, amounts, reports)
+    return News(messages, identity.id.hex, amounts, reports, chart_of(settled.counted))
 
 
 def _told_of(counted: Sequence[Outcome]) -> tuple[dict[str, float], list[Report]]:

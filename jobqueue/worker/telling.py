@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from jobqueue import plain_rq
 from jobqueue.broker import queues
+from jobqueue.broker.chart import Record
 from jobqueue.broker.message import Message
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.plain_rq import Report
@@ -33,6 +34,8 @@ class News:
     """By how much each counter goes up."""
     reports: Sequence[Report] = ()
     """On adopted jobs that ended."""
+    chart: Sequence[Record] = ()
+    """What ended, for the chart."""
     batch_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     """So that a batch counts once, however often it is told."""
 
@@ -103,6 +106,6 @@ class Teller:
 
 
 def _tell(news: News) -> None:
-    queues.finish(news.messages, news.worker_id, news.counters, news.batch_id)
+    queues.finish(news.messages, news.worker_id, news.counters, news.batch_id, news.chart)
     for report in news.reports:
         plain_rq.tell(report)

@@ -10,6 +10,7 @@ from settlements.admin import (
     delivery_pages,
     discrepancy_pages,
     payment_pages,
+    previews,
     settlement_pages,
 )
 from settlements.admin.user_page import show_barred_addresses_of_users
@@ -20,6 +21,7 @@ __all__ = [
     "delivery_pages",
     "discrepancy_pages",
     "payment_pages",
+    "previews",
     "settlement_pages",
 ]
 

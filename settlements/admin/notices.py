@@ -20,6 +20,7 @@ _WHY = {
     BarredAddress.Cause.BOUNCED: "bounced",
     BarredAddress.Cause.COMPLAINED: "was complained about",
     BarredAddress.Cause.UNSUBSCRIBED: "was unsubscribed",
+    BarredAddress.PAUSED: "was paused by an operator",
 }
 
 
@@ -41,7 +42,7 @@ def email_of(person: Any) -> str:
 def barred_text(row: BarredAddress, request: HttpRequest) -> SafeString:
     """Since when and why, linked to the barred address for who may see it."""
     day = date_format(localtime(row.barred_at), "Y-m-d")
-    text = format_html("barred since {}, because it {}", day, _WHY[BarredAddress.Cause(row.cause)])
+    text = format_html("barred since {}, because it {}", day, _WHY.get(row.cause, row.cause))
     return (
         format_html('<a href="{}">{}</a>', _url(row), text) if may(request, "view", BarredAddress) else text
     )

@@ -2,7 +2,13 @@
 
 from settlements.models.addresses import BarredAddress, IsBarred
 from settlements.models.announced import AnnouncedMixin
-from settlements.models.deliveries import Cancellation, EmailDelivery, ReminderDelivery, ReminderType
+from settlements.models.deliveries import (
+    Cancellation,
+    EmailDelivery,
+    MovedReminder,
+    ReminderDelivery,
+    ReminderType,
+)
 from settlements.models.discrepancy import Discrepancy
 from settlements.models.payment import PaidByPayments, Payment
 from settlements.models.settlement import Settlement
@@ -14,6 +20,7 @@ __all__ = [
     "Discrepancy",
     "EmailDelivery",
     "IsBarred",
+    "MovedReminder",
     "Payment",
     "ReminderDelivery",
     "ReminderType",

@@ -44,6 +44,9 @@ class BarredAddress(models.Model):
         COMPLAINED = "complained", _("complained about")
         UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
 
+    PAUSED: ClassVar[str] = "paused"
+    """The cause of an address to which an operator holds letters back; servers never give it."""
+
     id = models.BigAutoField(primary_key=True)
     address = models.CharField(_("address"), max_length=254, unique=True, help_text=_("In small letters."))
     cause = models.CharField(_("cause"), max_length=15, choices=Cause.choices)

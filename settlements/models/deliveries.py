@@ -104,6 +104,42 @@ class Cancellation(models.Model):
         return self.unique_key
 
 
+class MovedReminder(models.Model):
+    """When a reminder of a plan goes out that an operator moved: a decision on the settlement, not pruned.
+
+    It holds for the due date and the payer that the settlement had; a plan for others drops it. Without a
+    constraint in the database, as for what was cancelled.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    settlement = models.ForeignKey(
+        Settlement, models.CASCADE, related_name="moved_reminders", db_constraint=False
+    )
+    reminder_type = models.CharField(_("type"), max_length=20, choices=ReminderType.choices)
+    step = models.PositiveIntegerField(_("step"), default=0)
+    due_date = models.DateTimeField(_("due date"))
+    payer_term = models.PositiveIntegerField(_("payers before this one"), default=0, db_default=0)
+    run_at = models.DateTimeField(_("moved to"))
+    moved_at = models.DateTimeField(_("moved"), default=timezone.now)
+
+    objects = WrittenManager()
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ()
+        verbose_name = _("moved reminder")
+        verbose_name_plural = _("moved reminders")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["settlement", "reminder_type", "step", "due_date", "payer_term"],
+                name="settlements_moved_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_reminder_type_display()} {self.step}"
+
+
 class EmailDeliveryManager(WrittenManager["EmailDelivery"]):
     """What nearly every e-mail writes first, each in one statement: to look, insert and catch takes five.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -26,6 +26,14 @@ from settlements.money import (
     validate_settlement_amount,
 )
 from settlements.standing import Decision, Standing, counted, standing_of
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+_PERMISSIONS: list[tuple[str, str | _StrPromise]] = [
+    ("decide_settlement", _("Can complete, cancel and reopen settlements")),
+    ("remind_settlement", _("Can send and pause reminders, and have payments checked")),
+]
 
 
 class Settlement(SettlementSavingMixin):
@@ -131,7 +139,7 @@ class Settlement(SettlementSavingMixin):
         ordering = ["-created_at"]
         verbose_name = _("settlement")
         verbose_name_plural = _("settlements")
-        permissions = [("decide_settlement", _("Can complete, cancel and reopen settlements"))]
+        permissions = _PERMISSIONS
         constraints = [
             models.CheckConstraint(condition=models.Q(amount__gte=0), name="settlement_amount_not_negative")
         ]

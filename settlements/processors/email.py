@@ -70,7 +70,10 @@ def send(
     `reminder` says which reminder of which plan it is.
     """
     _check(email, template_type)
-    letter = _letter(user_id, template_type, template_data, email, email_subject, reminder)
+    using = current_database() or router.db_for_write(EmailDelivery)
+    letter = letter_of(
+        current_job(), using, user_id, template_type, template_data, email, email_subject, reminder
+    )
     verdict = look(letter.question, letter.using)
     if verdict.skip is not None:
         return _skip(letter, verdict, verdict.skip)
@@ -93,16 +96,18 @@ def _check(address: str, template_type: str) -> None:
         raise Discard(str(error)) from None
 
 
-def _letter(
+def letter_of(
+    job: Job | None,
+    using: str,
     user_id: int | str | None,
     template_type: str,
-    data: dict[str, Any],
-    address: str,
-    subject: str,
-    reminder: dict[str, Any] | None,
+    template_data: dict[str, Any],
+    email: str = "",
+    email_subject: str = "",
+    reminder: dict[str, Any] | None = None,
 ) -> Letter:
-    job = current_job()
-    using = current_database() or router.db_for_write(EmailDelivery)
+    """The letter that a job with this payload asks for."""
+    address, subject, data = email, email_subject, template_data
     carried = _reminder(reminder)
     if carried is None and (carried := _reminder_before(job, subject, template_type, using)) is not None:
         address = ""  # the system's own: it goes where the person is now

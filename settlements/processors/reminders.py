@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import router, transaction
+from django.db.models import QuerySet
 
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, current_database, current_job, processor
 from jobqueue.models import Job
@@ -44,9 +45,8 @@ def send(
         if settlement is None:
             return Skipped("settlement was deleted")
         job = current_job()
-        planned_at = job.created_at if planned and job else None
-        reminder = Reminder(reminder_type, step, datetime.fromisoformat(due_date), planned_at)
-        verdict = look(_question(settlement, user_id, reminder, job), using)
+        reminder = reminder_of(job, due_date, reminder_type, step, planned)
+        verdict = look(question_of(settlement, user_id, reminder, job), using)
         if verdict.skip is not None:
             return Skipped(verdict.skip)
         _check_reachable(verdict, user_id)
@@ -55,7 +55,14 @@ def send(
         return _deliver(settlement, verdict.rows.person, reminder, using)
 
 
-def _question(settlement: Settlement, user_id: int | str, reminder: Reminder, job: Job | None) -> Question:
+def reminder_of(job: Job | None, due_date: str, reminder_type: str, step: int, planned: bool) -> Reminder:
+    """Which reminder a job with this payload brings."""
+    planned_at = job.created_at if planned and job else None
+    return Reminder(reminder_type, step, datetime.fromisoformat(due_date), planned_at)
+
+
+def question_of(settlement: Settlement, user_id: int | str, reminder: Reminder, job: Job | None) -> Question:
+    """What the rows are asked before a reminder is decided on."""
     return Question(
         f"reminder_{reminder.reminder_type}",
         user_id=user_id,
@@ -72,16 +79,37 @@ def _check_reachable(verdict: Verdict, user_id: int | str) -> None:
         raise Discard(f"user {user_id} cannot be reached: {error}") from None
 
 
-def _deliver(settlement: Settlement, user: Any, reminder: Reminder, using: str) -> Skipped | None:
-    deliveries = (
-        ReminderDelivery.objects.using(using)
-        .select_related("email_job")
-        .filter(settlement=settlement, reminder_type=reminder.reminder_type, payer_term=settlement.payer_term)
+def why_not_again(settlement: Settlement, reminder: Reminder, using: str) -> str | None:
+    """Why this reminder, which is true, would still not be asked for: it went out, or is on its way."""
+    deliveries = _deliveries(settlement, reminder, using)
+    if reason := _why_not_initial(deliveries, settlement, reminder):
+        return reason
+    delivery = deliveries.filter(step=reminder.step, due_date=settlement.due_date).first()
+    return _why_not_again(delivery) if delivery is not None else None
+
+
+def _deliveries(settlement: Settlement, reminder: Reminder, using: str) -> QuerySet[ReminderDelivery]:
+    rows = ReminderDelivery.objects.using(using).select_related("email_job")
+    return rows.filter(
+        settlement=settlement, reminder_type=reminder.reminder_type, payer_term=settlement.payer_term
     )
+
+
+def _why_not_initial(
+    deliveries: QuerySet[ReminderDelivery], settlement: Settlement, reminder: Reminder
+) -> str | None:
+    """A new due date brings no second initial reminder."""
     earlier = deliveries.exclude(due_date=settlement.due_date, step=reminder.step)
     not_delivered = ReminderDelivery.Status.NOT_DELIVERED
     if reminder.reminder_type == ReminderType.INITIAL and earlier.exclude(status=not_delivered).exists():
-        return Skipped("the initial reminder went out already")
+        return "the initial reminder went out already"
+    return None
+
+
+def _deliver(settlement: Settlement, user: Any, reminder: Reminder, using: str) -> Skipped | None:
+    deliveries = _deliveries(settlement, reminder, using)
+    if reason := _why_not_initial(deliveries, settlement, reminder):
+        return Skipped(reason)
     delivery, is_new = deliveries.get_or_create(
         settlement=settlement,
         reminder_type=reminder.reminder_type,

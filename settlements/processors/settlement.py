@@ -189,15 +189,15 @@ def settlement_notification(
     with _locked(settlement_id) as (settlement, using):
         if settlement is None:
             return Skipped("settlement was deleted")
-        event = event or _event_by_status(settlement)
+        event = event or event_by_status(settlement)
         if event == "settlement_cancelled":
             discrepancies.note(settlement, settlement.paid().amount, using)
         if user_id is not None:
             return _tell_one(settlement, user_id, event, using)
-        reason = _why_not(settlement, event, payment_id, using)
+        reason = why_not_told(settlement, event, payment_id, using)
         if reason is not None:
             return Skipped(reason)
-        people = [person for person in people_for(event, settlement) if _is_reachable(person)]
+        people = [person for person in people_for(event, settlement) if is_reachable(person)]
         if not people:
             return Skipped("nobody concerned has an e-mail address")
         unreachable = {person.pk: trouble for person in people if (trouble := _trouble_with(person.email))}
@@ -219,7 +219,7 @@ def _tell_one(settlement: Settlement, user_id: int | str, event: str, using: str
     return None
 
 
-def _why_not(settlement: Settlement, event: str, payment_id: str | None, using: str) -> str | None:
+def why_not_told(settlement: Settlement, event: str, payment_id: str | None, using: str) -> str | None:
     """Why the event is no news; the letter itself asks again as it leaves."""
     payment = Payment.objects.using(using).filter(pk=payment_id).first() if payment_id else None
     return why_not(
@@ -227,7 +227,8 @@ def _why_not(settlement: Settlement, event: str, payment_id: str | None, using: 
     )
 
 
-def _is_reachable(person: Any) -> bool:
+def is_reachable(person: Any) -> bool:
+    """Whether a letter to this person can be asked for."""
     return bool(person.email) and getattr(person, "is_active", True)
 
 
@@ -239,7 +240,8 @@ def _trouble_with(address: str) -> str | None:
     return None
 
 
-def _event_by_status(settlement: Settlement) -> str:
+def event_by_status(settlement: Settlement) -> str:
+    """The template type that tells of the status that the settlement has."""
     return {
         Settlement.Status.COMPLETED: "settlement_completed",
         Settlement.Status.CANCELLED: "settlement_cancelled",

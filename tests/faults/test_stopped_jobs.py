@@ -1,4 +1,4 @@
-"""The stop of a running job, with real workers: one end, no further run, whatever the job or its worker does."""
+"""The stop of a running job, with real workers: one end and no further run, whatever is done meanwhile."""
 
 from __future__ import annotations
 
@@ -153,9 +153,7 @@ def test_a_job_of_a_worker_that_takes_no_orders_is_not_stopped(
     assert job.state == "completed"
 
 
-def test_a_quiet_worker_claims_nothing_until_it_is_resumed(
-    rqworker: StartWorker, workload: Workload
-) -> None:
+def test_a_quiet_worker_claims_nothing_until_it_is_resumed(rqworker: StartWorker, workload: Workload) -> None:
     rqworker(*ONE_JOB)
     job = _started("workload.wait", "running", workload)
     assert orders.quiet(Worker.objects.get())
@@ -171,9 +169,7 @@ def test_a_quiet_worker_claims_nothing_until_it_is_resumed(
     workload.wait_for_effects(2)
 
 
-def test_a_worker_that_is_stopped_by_its_row_ends_in_order(
-    rqworker: StartWorker, workload: Workload
-) -> None:
+def test_a_worker_that_is_stopped_by_its_row_ends_in_order(rqworker: StartWorker, workload: Workload) -> None:
     worker = rqworker("--processes", "2")
 
     assert len(orders.stop(Worker.objects.all()[0])) == 2

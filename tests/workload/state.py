@@ -60,7 +60,10 @@ def _lock_session() -> None:
 
 
 def _locks() -> Any:
-    sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711"
+    sql = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+        "WHERE locktype = 'advisory' AND objid = 4711 AND datname = current_database()"
+    )
     return _query(sql if _is_postgresql() else "SELECT 'A' LIKE 'a'")
 
 

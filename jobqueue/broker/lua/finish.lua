@@ -1,11 +1,14 @@
 -- Forgets messages whose jobs are settled, and counts their outcomes, once for each batch.
 -- batch: its id; seconds: unix time; keep: seconds to keep finished messages; worker: its id;
--- finished: queue, id; those are kept for a while for RQ's tools; others: the same; counters: field, amount.
+-- finished: queue, id; those are kept for a while for RQ's tools; others: the same; counters: field, amount;
+-- chart: period, group, the group of the rest, and the group's cells, each with its amount behind it.
 local queues = {}
 -- Seconds after which nobody tells of a batch again.
 local REPEATED_WITHIN = 600
 -- Characters of a number that no counter reaches; one that does may be infinite to others.
 local LONGEST_SUM = 60
+-- Groups of a period that are counted by themselves, others with the rest; seconds it is kept.
+local MOST_GROUPS, KEEP_CHART = 128, 49 * 3600
 
 -- A batch whose answer was lost is sent again; it must not count twice.
 if not call('SET', key.batch .. batch, '1', 'NX', 'EX', REPEATED_WITHIN) then
@@ -48,5 +51,17 @@ for <<counters>> in counters() do
     store().set_field_aside(key.counters, field, 'the job queue did not write it, nobody counts that far')
     call('HINCRBYFLOAT', key.counters, field, amount)
   end
+end
+for <<chart>> in chart() do
+  local name = key.chart .. period
+  if call('HEXISTS', name, group .. 'n') == 0 then
+    if tonumber(call('HINCRBYFLOAT', name, 'groups', 1)) > MOST_GROUPS then
+      group = rest
+    end
+  end
+  for cell, number in string.gmatch(cells, '(%a%d*) (%d+)') do
+    call('HINCRBYFLOAT', name, group .. cell, number)
+  end
+  redis.call('EXPIRE', name, KEEP_CHART)
 end
 return 1

@@ -20,6 +20,7 @@ local key = {
   foreign = <<foreign>>,      -- + sorted set of foreign messages of a queue, by when to look after them
   batch = <<batch>>,          -- + mark of a batch of outcomes that was counted
   counters = <<counters>>,    --   hash of the counters
+  chart = <<chart>>,          -- + hash of what ended in five minutes, by their number
   lead = <<lead>>,            --   who leads among the relays
   swept = <<swept>>,          -- + mark that a queue's started registry was looked through
   alive = <<alive>>,          --   sorted set of the workers, each with what it says of itself, by its last word

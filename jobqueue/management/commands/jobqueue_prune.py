@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from jobqueue.conf import get_settings
-from jobqueue.models import BulkAction, Job
+from jobqueue.models import AuditEntry, BulkAction, Job
+from jobqueue.models.chart import prune_hours
 from jobqueue.sql.databases import databases
 
 _BATCH = 1000
@@ -19,7 +22,8 @@ _BATCH = 1000
 class Command(BaseCommand):
     """Deletes completed and cancelled jobs after KEEP_COMPLETED, failed ones after KEEP_FAILED.
 
-    What was set aside is never deleted. Bulk actions that have ended go with the jobs that they changed.
+    What was set aside is never deleted. Bulk actions that have ended go with the jobs that they changed,
+    what operators did after KEEP_AUDIT, the hours of the charts after 90 days.
     """
 
     help = __doc__
@@ -45,9 +49,12 @@ class Command(BaseCommand):
                 )
             )
             BulkAction.objects.using(using).filter(ended_at__lt=Now() - max(done, failed)).delete()
+            prune_hours(using)
             total += _delete(
                 rows.filter(state=Job.State.FAILED, set_aside="", finished_at__lt=Now() - failed)
             )
+            _delete(AuditEntry.objects.using(using).filter(at__lt=Now() - settings.keep_audit))
+        _prune_log(settings.keep_audit)
         self.stdout.write(f"deleted {total} jobs")
 
 
@@ -59,9 +66,18 @@ def _days(option: str, value: float | None, default: timedelta) -> timedelta:
     return timedelta(days=value)
 
 
-def _delete(rows: QuerySet[Job]) -> int:
+def _prune_log(keep: timedelta) -> None:
+    """What the log of Django's admin says of jobs, record by record; entries about others are not ours."""
+    if not apps.is_installed("django.contrib.admin"):
+        return
+    log: type[Model] = apps.get_model("admin", "LogEntry")
+    old = log._default_manager.filter(action_time__lt=timezone.now() - keep)
+    _delete(old.filter(content_type__app_label="jobqueue"))
+
+
+def _delete(rows: QuerySet[Any]) -> int:
     total = 0
     while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
-        Job.objects.using(rows.db).filter(pk__in=ids).delete()
+        rows.model._default_manager.using(rows.db).filter(pk__in=ids).delete()
         total += len(ids)
     return total

@@ -42,6 +42,7 @@ def test_no_key_ever_changes() -> None:
         "foreign": "rq:jobqueue:foreign:",
         "batch": "rq:jobqueue:batch:",
         "counters": "rq:jobqueue:counters",
+        "chart": "rq:jobqueue:chart:",
         "lead": "rq:jobqueue:lead",
         "swept": "rq:jobqueue:swept:",
         "alive": "rq:jobqueue:alive",
@@ -51,6 +52,7 @@ def test_no_key_ever_changes() -> None:
         "aside_notes": "rq:jobqueue:set-aside:notes",
         "aside_news": "rq:jobqueue:set-aside:news",
     }
+    assert keys.CHART_FOLDED == "rq:jobqueue:chart-folded"
     assert keys.OTHERS == {
         "workers": "rq:workers",
         "worker": "rq:worker:",

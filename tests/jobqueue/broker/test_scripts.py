@@ -119,6 +119,7 @@ def test_any_bytes_survive_the_way_from_a_script_and_back(redis_client: redis.Re
 def test_a_script_that_fails_leaves_its_connection_to_the_next() -> None:
     client = connections.client_for("email")
     nothing_to_add = {"batch": "b", "seconds": 0, "keep": 1, "worker": "a", "finished": [], "others": []}
+    nothing_to_add["chart"] = []
     with pytest.raises(redis.ResponseError):
         scripts.run(client, queues.FINISH, **nothing_to_add, counters=[("field", "no number")])
 

@@ -325,7 +325,16 @@ class Verbs(RuleBasedStateMachine):
     def everything_agrees(self) -> None:
         """After every step."""
         due = ExpressionWrapper(Q(run_at__lte=Now()), BooleanField())
-        columns = ("pk", "state", "attempt", "failures", "worker_id", "unique_key", "set_aside", "stop_reason")
+        columns = (
+            "pk",
+            "state",
+            "attempt",
+            "failures",
+            "worker_id",
+            "unique_key",
+            "set_aside",
+            "stop_reason",
+        )
         times = ("published_at", "started_at", "is_due")
         found = Job.objects.order_by().annotate(is_due=due).values(*columns, *times)
         rows = {row["pk"]: row for row in found}

@@ -1,0 +1,133 @@
+"""What operators did: who, what, when and why, the latest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings as django_settings
+from django.contrib import admin
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from jobqueue.admin import audit_rows
+from jobqueue.admin.audit import is_about_jobs
+from jobqueue.admin.audit_rows import ASKED, question
+from jobqueue.admin.own_pages import OnePage
+from jobqueue.admin.payloads import shown_text
+from jobqueue.admin.subjects import page_of_object
+from jobqueue.admin.words import absolute, time_tag
+from jobqueue.models import AuditEntry
+from jobqueue.models.audit import known_values
+from jobqueue.sql.clock import about_now
+
+BEFORE, AFTER = "before", "after"
+_MOST_CHOICES = 200
+_MOST_RECENT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One action as the page shows it. Each address is empty where there is no page that the user may see."""
+
+    at: SafeString | str
+    exactly: str
+    who: str
+    verb: str
+    text: str
+    reason: str
+    about: str
+    about_url: str
+    kind: str
+    number: int
+    jobs: str
+    jobs_url: str
+
+
+@admin.register(AuditEntry)
+class AuditAdmin(OnePage):
+    """Every action of an operator, by person, verb, day and object."""
+
+    view_permission = "jobqueue.view_audit"
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A page of them."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        words = request.GET.dict()
+        asked = question(words)
+        found = audit_rows.read(asked, words.get(BEFORE, ""), words.get(AFTER, ""))
+        chosen = {name: words[name] for name in ASKED if words.get(name) and "\x00" not in words[name]}
+        now = about_now()
+        context = {
+            "rows": [_shown(entry, now, request, self.admin_site) for entry in found.entries],
+            "problem": asked.problem,
+            "asked": chosen,
+            "older": urlencode({**chosen, BEFORE: found.older}) if found.older else "",
+            "newer": urlencode({**chosen, AFTER: found.newer}) if found.newer else "",
+            **_choices(chosen),
+            **(extra_context or {}),
+        }
+        return self.page(request, "audit.html", context)
+
+
+def recent_actions(request: HttpRequest) -> dict[str, Any]:
+    """What this user did last, one row an action; and the way to what everybody did, for who may read it."""
+    site = admin.site
+    entries = AuditEntry.objects.filter(who=request.user.get_username()).defer("job_ids").order_by("-pk")
+    now = about_now()
+    pages = site.is_registered(AuditEntry) and site.get_model_admin(AuditEntry)
+    may_see_all = bool(pages and pages.has_view_permission(request))
+    return {
+        "rows": [_shown(entry, now, request, site) for entry in entries[:_MOST_RECENT]],
+        "all_url": reverse(f"{site.name}:jobqueue_auditentry_changelist") if may_see_all else "",
+    }
+
+
+def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSite) -> Row:
+    return Row(
+        at=time_tag(entry.at, now),
+        exactly=absolute(entry.at),
+        who=entry.who,
+        verb=entry.verb,
+        text=shown_text(entry.text, request),
+        reason=shown_text(entry.reason, request),
+        about=shown_text(entry.object_name, request),
+        about_url=page_of_object(entry.object_type, entry.object_id, request, site),
+        kind=entry.object_type.rpartition(".")[2],
+        number=entry.jobs,
+        jobs=f"{entry.jobs:,}" if entry.jobs else "",
+        jobs_url=_jobs_of(entry, request, site),
+    )
+
+
+def _jobs_of(entry: AuditEntry, request: HttpRequest, site: AdminSite) -> str:
+    """Where the jobs are listed that this action changed; of a bulk action that is its page."""
+    if entry.pk and entry.jobs and not entry.object_id and request.user.has_perm("jobqueue.view_job"):
+        return reverse(f"{site.name}:jobqueue_job_changelist", query={"audit": entry.pk})
+    is_one = is_about_jobs(entry.object_type) or entry.object_type == "jobqueue.bulkaction"
+    return page_of_object(entry.object_type, entry.object_id, request, site) if is_one else ""
+
+
+def _choices(chosen: Mapping[str, str]) -> dict[str, Any]:
+    """What the filters offer, and what is chosen in them."""
+    types = _and_chosen(known_values("object_type", _MOST_CHOICES), chosen.get("type", ""))
+    return {
+        "people": _and_chosen(known_values("who", _MOST_CHOICES), chosen.get("who", "")),
+        "verbs": _and_chosen(known_values("verb", _MOST_CHOICES), chosen.get("verb", "")),
+        "types": [(label, capfirst(label.rpartition(".")[2])) for label in types],
+        "queues": _and_chosen(list(django_settings.RQ_QUEUES), chosen.get("queue", "")),
+    }
+
+
+def _and_chosen(names: Any, chosen: str) -> list[str]:
+    return list(names) if not chosen or chosen in names else [*names, chosen]

@@ -1,0 +1,181 @@
+"""What operators did, read a page at a time: from the audit, and what is older from Django's log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.translation import gettext
+
+from jobqueue.admin.audit import is_about_jobs, object_type_of, said_by, verb_of
+from jobqueue.admin.failing_times import YEARS
+from jobqueue.conf import get_settings
+from jobqueue.models import AuditEntry, Queue
+from jobqueue.sql.clock import database_now
+
+PAGE = 50
+ASKED = ("who", "verb", "day", "type", "object", "queue")
+_COLUMNS = {"who": "who", "verb": "verb", "type": "object_type", "object": "object_id", "queue": "queue"}
+_BEFORE_THE_AUDIT = "log-"
+_LONGEST_WORD = 255
+_LONGEST_NUMBER = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which actions are asked for; `problem` says what of it cannot be read."""
+
+    words: Mapping[str, str] = field(default_factory=dict)
+    begin: datetime | None = None
+    end: datetime | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Actions, the latest first; `older` and `newer` are the places where the pages beside this one begin."""
+
+    entries: list[AuditEntry]
+    older: str = ""
+    newer: str = ""
+
+
+def question(address: Mapping[str, str]) -> Question:
+    """What the words of an address ask for: who, verb, day, type and key of the object, queue."""
+    words = {name: address[name][:_LONGEST_WORD] for name in ASKED if address.get(name)}
+    if "\x00" in "".join(words.values()):
+        return Question(problem=gettext("no filter has the character U+0000"))
+    day = words.pop("day", "")
+    if not day:
+        return Question(words)
+    moment = _day(day)
+    if moment is None:
+        return Question(
+            words, problem=gettext("day must be one such as 2026-11-26, not %(day)s") % {"day": day[:40]}
+        )
+    return Question(words, _start(moment), _start(moment + timedelta(days=1)))
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = parse_date(text)
+    except ValueError:
+        return None
+    return day if day is not None and day.year in YEARS else None
+
+
+def _start(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time()))
+
+
+def read(asked: Question, before: str = "", after: str = "") -> Page:
+    """A page of what is asked for: older than the entry `before`, or newer than `after`."""
+    if asked.problem:
+        return Page([])
+    if after:
+        return _newer(asked, after)
+    if before.startswith(_BEFORE_THE_AUDIT):
+        rows, is_more = _cut(_of_the_log(asked, _number(before.removeprefix(_BEFORE_THE_AUDIT)), PAGE + 1))
+        return _with_places(rows, is_more=is_more, is_first=False)
+    entries = _in_audit(asked)
+    if before:
+        entries = entries.filter(pk__lt=_number(before))
+    rows = list(entries.order_by("-pk")[: PAGE + 1])
+    if len(rows) <= PAGE:
+        rows += _of_the_log(asked, None, PAGE + 1 - len(rows))
+    rows, is_more = _cut(rows)
+    return _with_places(rows, is_more=is_more, is_first=not before)
+
+
+def _newer(asked: Question, after: str) -> Page:
+    """The page before; from what is older than the audit the way back leads to its beginning."""
+    found = list(_in_audit(asked).filter(pk__gt=_number(after)).order_by("pk")[: PAGE + 1])
+    if len(found) < PAGE:
+        return read(asked)
+    rows = found[:PAGE][::-1]
+    return _with_places(rows, is_more=True, is_first=len(found) <= PAGE)
+
+
+def _with_places(rows: list[AuditEntry], *, is_more: bool, is_first: bool) -> Page:
+    older = _place(rows[-1]) if rows and is_more else ""
+    newer = "" if is_first or not rows else _place(rows[0])
+    return Page(rows, older, newer)
+
+
+def _place(entry: AuditEntry) -> str:
+    return str(entry.pk) if entry.pk else f"{_BEFORE_THE_AUDIT}{entry.log_entry}"
+
+
+def _cut(rows: list[AuditEntry]) -> tuple[list[AuditEntry], bool]:
+    return rows[:PAGE], len(rows) > PAGE
+
+
+def _number(text: str) -> int:
+    """A place in the audit; the beginning for what is none."""
+    is_one = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
+    return int(text) if is_one else 0
+
+
+def _in_audit(asked: Question) -> QuerySet[AuditEntry]:
+    entries = AuditEntry.objects.filter(**{_COLUMNS[name]: text for name, text in asked.words.items()})
+    if asked.begin is not None:
+        entries = entries.filter(at__gte=asked.begin, at__lt=asked.end)
+    return entries.defer("job_ids")
+
+
+# What is older than the audit -----------------------------------------------------------------------
+
+
+def _of_the_log(asked: Question, below: int | None, most: int) -> list[AuditEntry]:
+    """What was written down before there was an audit, in its form; the rows are not saved."""
+    entries = LogEntry.objects.select_related("user").order_by("-pk")
+    first = AuditEntry.objects.exclude(log_entry=None).order_by("pk").values_list("log_entry", flat=True)[:1]
+    bounds = [number for number in (below, *first) if number is not None]
+    if bounds:
+        entries = entries.filter(pk__lt=min(bounds))
+    kept_since = database_now(AuditEntry.objects.db) - get_settings().keep_audit
+    entries = entries.filter(_meant_in_log(asked.words), action_time__gte=kept_since)
+    if asked.begin is not None:
+        entries = entries.filter(action_time__gte=asked.begin, action_time__lt=asked.end)
+    return [_as_entry(entry) for entry in entries[:most]]
+
+
+def _meant_in_log(words: Mapping[str, str]) -> Q:
+    queue = Queue._meta.label_lower
+    condition = Q()
+    for name, text in words.items():
+        app, _dot, model = (queue if name == "queue" else text).partition(".")
+        condition &= {
+            "who": Q(**{f"user__{get_user_model().USERNAME_FIELD}": text}),
+            "verb": Q(change_message__startswith=f"{text}:"),
+            "type": Q(content_type__app_label=app, content_type__model=model),
+            "object": Q(object_id=text),
+            "queue": Q(content_type__app_label=app, content_type__model=model, object_id=text),
+        }[name]
+    return condition
+
+
+def _as_entry(entry: LogEntry) -> AuditEntry:
+    user: Any = entry.user
+    what, reason = said_by(entry)
+    kind = object_type_of(entry)
+    is_job = is_about_jobs(kind)
+    return AuditEntry(
+        at=entry.action_time,
+        who=user.get_username(),
+        verb=verb_of(entry),
+        text=what,
+        reason=reason,
+        object_type=kind,
+        object_id=entry.object_id or "",
+        object_name=entry.object_repr,
+        jobs=1 if is_job else 0,
+        log_entry=entry.pk,
+    )

@@ -1,0 +1,45 @@
+"""Filters of the list of jobs that links lead to: shown while they are used, so that they can be undone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.models.audit import jobs_of
+
+_LONGEST_NUMBER = 18
+
+
+class _NumberedFilter(admin.SimpleListFilter):
+    """Jobs that something with a number names."""
+
+    def has_output(self) -> bool:
+        """While it is used."""
+        return bool(self.value())
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The one that is asked for."""
+        asked = request.GET.get(self.parameter_name or "", "")
+        return [(asked, f"#{asked}")] if asked else []
+
+    @property
+    def number(self) -> int:
+        """What it names; 0 names nothing."""
+        text = self.value() or ""
+        is_one = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
+        return int(text) if is_one else 0
+
+
+class AuditFilter(_NumberedFilter):
+    """The jobs that one action of an operator changed."""
+
+    title = _("changed by an operator's action")
+    parameter_name = "audit"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those of them that are still there."""
+        return jobs_of(self.number, queryset) if self.value() else queryset

@@ -1,0 +1,96 @@
+"""The page that shows a letter before it goes, and the address of its own at which its HTML is served."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.contrib.admin import AdminSite, ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+
+from jobqueue.admin.payloads import may_read
+from jobqueue.admin.previews import Previewed, has_preview, preview_of
+from jobqueue.admin.words import absolute, printable
+from jobqueue.models import Job
+
+LETTER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+"""What the letter may do where it is shown: be looked at, framed by our pages alone."""
+_JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
+
+
+def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
+    """The addresses of previews, below the page of the job."""
+    site = pages.admin_site
+
+    def preview(request: HttpRequest, object_id: str) -> HttpResponse:
+        return _preview(pages, request, _job(request, object_id))
+
+    def letter(request: HttpRequest, object_id: str, number: int) -> HttpResponse:
+        return _letter(_job(request, object_id), number)
+
+    return [
+        path("<str:object_id>/preview/", site.admin_view(preview), name="jobqueue_job_preview"),
+        path("<str:object_id>/preview/<int:number>/", site.admin_view(letter), name="jobqueue_job_letter"),
+    ]
+
+
+def preview_url(job: Job, request: HttpRequest, site: AdminSite) -> str:
+    """Where the job's letters are shown; empty if it has none, or none that the user may see."""
+    may_see = has_preview(job) and may_read(request)
+    return reverse(f"{site.name}:jobqueue_job_preview", args=[job.pk]) if may_see else ""
+
+
+def _job(request: HttpRequest, object_id: str) -> Job:
+    """The job, for who may read payloads: letters show addresses. Raises Http404 if it has no preview."""
+    if not request.user.has_perm("jobqueue.view_job") or not may_read(request):
+        raise PermissionDenied
+    job = Job.objects.filter(pk=object_id).first() if _JOB_ID.fullmatch(object_id) else None
+    if job is None or not has_preview(job):
+        raise Http404(f"there is no job {object_id} whose letters can be shown before they go")
+    return job
+
+
+def _preview(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResponse:
+    site = pages.admin_site
+    context = {
+        **site.each_context(request),
+        "title": _("Preview of job #%(number)s") % {"number": job.pk},
+        "opts": pages.opts,
+        "media": pages.media,
+        "job": job,
+        "when": absolute(job.run_at),
+        **_shown(preview_of(job), job, site),
+    }
+    return TemplateResponse(request, "admin/jobqueue/preview.html", context)
+
+
+def _shown(previewed: Previewed, job: Job, site: AdminSite) -> dict[str, Any]:
+    letters = [
+        {
+            "to": printable(letter.to),
+            "subject": printable(letter.subject),
+            "text": printable(letter.text),
+            "skipped": printable(letter.skipped),
+            "waits": absolute(letter.waits_until) if letter.waits_until else "",
+            "url": reverse(f"{site.name}:jobqueue_job_letter", args=[job.pk, number]) if letter.html else "",
+        }
+        for number, letter in enumerate(previewed.letters)
+    ]
+    return {"letters": letters, "trouble": printable(previewed.trouble)}
+
+
+def _letter(job: Job, number: int) -> HttpResponse:
+    """The HTML of one letter, as nothing but a picture: no script, no form, no request goes out from it."""
+    letters = preview_of(job).letters
+    if number >= len(letters) or not letters[number].html:
+        raise Http404(f"job {job.pk} has no letter {number}")
+    response = HttpResponse(printable(letters[number].html))
+    response["Content-Security-Policy"] = LETTER_POLICY
+    response["X-Frame-Options"] = "SAMEORIGIN"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Referrer-Policy"] = "no-referrer"
+    return response

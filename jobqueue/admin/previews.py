@@ -1,0 +1,77 @@
+"""What letters a waiting job would send, as they would be now: told by the apps that own the processors.
+
+`jobqueue` knows no letters. An app registers, in its `admin`, a function for a processor that is given one of
+its waiting jobs and answers with each letter that the job leads to, decided by the code that decides when it
+is sent. It writes nothing and sends nothing:
+
+    from jobqueue.admin import Preview, tells_preview
+
+    @tells_preview("shop.invoice")
+    def of_invoice(job):
+        return [Preview(to="pia@example.com", subject="Your invoice", text="…", html="<p>…</p>")]
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from django.conf import settings as django_settings
+from django.utils import translation
+
+from jobqueue.masking import mask_addresses
+from jobqueue.models import Job
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """One letter as it would leave; `skipped` says why it would not, `waits_until` that it would wait."""
+
+    to: str
+    subject: str
+    text: str
+    html: str = ""
+    skipped: str = ""
+    waits_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """The letters of a job, why the job would be skipped, or what keeps its letters from being made."""
+
+    letters: Sequence[Preview] = ()
+    trouble: str = ""
+
+
+Teller = TypeVar("Teller", bound=Callable[[Job], Sequence[Preview]])
+_tellers: dict[str, Callable[[Job], Sequence[Preview]]] = {}
+
+
+def tells_preview(processor: str) -> Callable[[Teller], Teller]:
+    """Register a function that tells what letters a waiting job of `processor` would send."""
+
+    def register(function: Teller) -> Teller:
+        _tellers[processor] = function
+        return function
+
+    return register
+
+
+def has_preview(job: Job) -> bool:
+    """Whether an app can tell what this job would send: it waits, and somebody knows its processor."""
+    return job.state == Job.State.WAITING and job.processor in _tellers
+
+
+def preview_of(job: Job) -> Previewed:
+    """What the job would send now, in the language in which workers write."""
+    try:
+        with translation.override(django_settings.LANGUAGE_CODE):
+            return Previewed(tuple(_tellers[job.processor](job)))
+    except Exception as error:  # of a template or of a payload that somebody wrote: the page says so
+        logger.warning("job %s has no preview: %s", job.pk, type(error).__name__)
+        return Previewed(trouble=f"{type(error).__name__}: {mask_addresses(str(error))[:300]}")

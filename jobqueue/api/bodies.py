@@ -1,0 +1,117 @@
+"""What the API reads: bodies of JSON of a bounded size, and nothing that it does not know the name of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any, Final, TypeVar
+
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+
+from jobqueue.api.problems import BadQuery, InvalidBody, TooLarge
+
+LARGEST_BODY: Final = 256 * 1024
+"""Bytes of a body."""
+_MOST_NAMED = 20
+_LONGEST_NAMED = 80
+
+Read = TypeVar("Read", bound="serializers.Serializer[Any]")
+
+
+class StrictJSONParser(BaseParser):
+    """JSON as RFC 8259 has it, in UTF-8, at most LARGEST_BODY bytes."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The value; ParseError or TooLarge if there is none."""
+        raw = stream.read(LARGEST_BODY + 1)
+        if len(raw) > LARGEST_BODY:
+            raise TooLarge(f"A body may have {LARGEST_BODY:,} bytes.")
+        try:
+            return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise ParseError(f"The body is no JSON in UTF-8: {reason[:200]}.") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+class Strict(serializers.Serializer[Any]):
+    """Fields, and nothing else: what has another name is refused by that name."""
+
+    what = "field"
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The values; ValidationError names what is wrong."""
+        if isinstance(data, Mapping):
+            writable = {name for name, field in self.fields.items() if not field.read_only}
+            unknown = [str(name) for name in data if name not in writable]
+            if unknown:
+                raise serializers.ValidationError(_refusals(unknown, sorted(writable), self.what))
+        return super().to_internal_value(data)
+
+
+def _refusals(unknown: list[str], allowed: list[str], what: str) -> dict[str, list[Any]]:
+    text = f"There is no such {what}; allowed are: {', '.join(allowed) or 'none'}."
+    return {
+        name[:_LONGEST_NAMED]: [serializers.ErrorDetail(text, f"unknown_{what}")]
+        for name in unknown[:_MOST_NAMED]
+    }
+
+
+class StrictQuery(Strict):
+    """The parameters of an address."""
+
+    what = "parameter"
+
+
+class Nothing(Strict):
+    """No field at all: for what takes no body."""
+
+
+class Text(serializers.CharField):
+    """A text of JSON: no number stands for one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """The text."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Whole(serializers.IntegerField):
+    """A whole number of JSON: no text, fraction or `true` stands for one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """The number."""
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+def read_body(kind: type[Strict], request: Request) -> dict[str, Any]:
+    """The fields of the body; InvalidBody names what is wrong."""
+    read = kind(data=request.data)
+    if not read.is_valid():
+        raise InvalidBody(read.errors)
+    return dict(read.validated_data)
+
+
+def read_query(kind: type[StrictQuery], request: Request) -> dict[str, Any]:
+    """The parameters of the address; BadQuery names what is wrong."""
+    given = request.query_params
+    twice = {name: ["It is given more than once."] for name in given if len(given.getlist(name)) > 1}
+    if twice:
+        raise BadQuery(twice)
+    read = kind(data=given.dict())
+    if not read.is_valid():
+        raise BadQuery(read.errors)
+    return dict(read.validated_data)

@@ -1,0 +1,73 @@
+"""The schema of the API (OpenAPI 3.1), and its pages for people; nothing is loaded from elsewhere.
+
+The pages are Swagger UI from drf-spectacular-sidecar, which has to be installed and in INSTALLED_APPS. They
+keep to `default-src 'self'`: their script and style are files, none stands in the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.contrib.admin.views.decorators import staff_member_required
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, re_path
+from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+
+from jobqueue.api.access import ByHeaderAlone, MayDoThat, OperatorThrottle
+from jobqueue.api.problems import handle
+
+
+def without_probes(endpoints: Sequence[Any]) -> list[Any]:
+    """What the schema is made of (a PREPROCESSING_HOOK of drf-spectacular): not the health endpoints."""
+    return [endpoint for endpoint in endpoints if not endpoint[0].startswith("/health/")]
+
+
+class SchemaView(SpectacularJSONAPIView):
+    """The schema, for the staff."""
+
+    permission_classes = [MayDoThat]
+    throttle_classes = [OperatorThrottle]
+    content_negotiation_class = ByHeaderAlone
+    metadata_class = None
+    needs: dict[str, tuple[str, ...]] = {}
+    action = ""
+
+    def get_exception_handler(self) -> Callable[..., Any]:
+        """Problem documents."""
+        return handle
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """All of it, whatever the user may."""
+        return super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    """Swagger UI with the schema; who is logged in tries requests with the session."""
+
+    url_name = "api-schema"
+    template_name = "jobqueue/api_docs.html"
+    permission_classes = [AllowAny]
+    content_negotiation_class = ByHeaderAlone
+
+
+_docs = DocsView.as_view()
+
+
+@require_safe
+@staff_member_required
+def docs(request: HttpRequest) -> HttpResponse:
+    """The pages; who has not logged in is sent to the admin to do so."""
+    answer: HttpResponse = _docs(request)
+    return answer
+
+
+urlpatterns = [
+    re_path("^schema/?$", SchemaView.as_view(), name="api-schema"),
+    path("docs/", docs, name="api-docs"),
+]

@@ -1,0 +1,151 @@
+"""Jobs as the API shows them: payloads, errors and reasons in full only to those who may read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.admin.models import LogEntry
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from jobqueue.admin.audit import history_of
+from jobqueue.admin.explain import explain, gather
+from jobqueue.admin.words import printable, state_word
+from jobqueue.api.access import may_read
+from jobqueue.api.shapes import AnyJSON, Moment, presentable, shown_text
+from jobqueue.masking import mask_payload
+from jobqueue.models import Attempt, Job, Worker
+from jobqueue.searching import STATES
+from jobqueue.sql.clock import database_now
+
+JOB_STATES = list(STATES)
+
+
+class JobLine(serializers.Serializer[Any]):
+    """A job as lists show it."""
+
+    id = serializers.IntegerField()
+    processor = serializers.CharField()
+    queue = serializers.CharField()
+    state = serializers.ChoiceField(JOB_STATES, help_text="Also delayed, stuck and skipped.")
+    about = serializers.CharField(allow_blank=True, help_text="The record that it is about: app.model:key.")
+    run_at = Moment()
+    attempt = serializers.IntegerField()
+    failures = serializers.IntegerField()
+    time_limit = serializers.FloatField(help_text="Seconds.")
+    reason = serializers.CharField(allow_blank=True)
+    cause = serializers.CharField(allow_blank=True)
+    set_aside = serializers.CharField(allow_blank=True)
+    unique_key = serializers.CharField(allow_null=True)
+    worker = serializers.CharField(allow_null=True, help_text="The name of the worker that runs or ran it.")
+    bulk_action = serializers.IntegerField(allow_null=True)
+    created_at = Moment()
+    published_at = Moment(allow_null=True)
+    started_at = Moment(allow_null=True)
+    finished_at = Moment(allow_null=True)
+
+
+class AttemptLine(serializers.Serializer[Any]):
+    """A failed run of a job."""
+
+    number = serializers.IntegerField()
+    error_class = serializers.CharField()
+    message = serializers.CharField(allow_blank=True)
+    traceback = serializers.CharField(allow_blank=True)
+    worker = serializers.CharField(allow_blank=True)
+    started_at = Moment(allow_null=True)
+    finished_at = Moment()
+
+
+class HistoryLine(serializers.Serializer[Any]):
+    """What an operator did."""
+
+    at = Moment()
+    who = serializers.CharField()
+    what = serializers.CharField(allow_blank=True)
+
+
+class JobInFull(JobLine):
+    """A job with all that is known of it."""
+
+    why = serializers.CharField(help_text="What it waits for, who runs it, or how it ended: a sentence.")
+    payload = AnyJSON()
+    is_masked = serializers.BooleanField(help_text="Whether payload and errors are hidden from this user.")
+    attempts = AttemptLine(many=True)
+    history = HistoryLine(many=True)
+
+
+def lines(jobs: Sequence[Job], request: Request) -> list[dict[str, Any]]:
+    """The jobs of a page, at the cost of three queries in all."""
+    if not jobs:
+        return []
+    now = database_now(Job.objects.db)
+    active = [job.pk for job in jobs if job.state == Job.State.ACTIVE]
+    stuck = set(Job.objects.stuck().filter(pk__in=active).values_list("pk", flat=True)) if active else set()
+    names = _names_of_workers(jobs)
+    return [
+        {
+            "id": job.pk,
+            "processor": printable(job.processor),
+            "queue": printable(job.queue),
+            "state": state_word(job, now, is_stuck=job.pk in stuck),
+            "about": shown_text(job.subject, request),
+            "run_at": Moment().to_representation(job.run_at),
+            "attempt": job.attempt,
+            "failures": job.failures,
+            "time_limit": job.timeout,
+            "reason": shown_text(job.reason, request),
+            "cause": shown_text(job.cause, request),
+            "set_aside": shown_text(job.set_aside, request),
+            "unique_key": None if job.unique_key is None else shown_text(job.unique_key, request),
+            "worker": names.get(job.worker_id),
+            "bulk_action": job.bulk_action,
+            **{
+                name: Moment().to_representation(getattr(job, name))
+                for name in ("created_at", "published_at", "started_at", "finished_at")
+            },
+        }
+        for job in jobs
+    ]
+
+
+def _names_of_workers(jobs: Sequence[Job]) -> dict[Any, str]:
+    keys = {job.worker_id for job in jobs if job.worker_id}
+    found = Worker.objects.in_bulk(keys) if keys else {}
+    return {key: printable(worker.name) for key, worker in found.items()}
+
+
+def in_full(job: Job, request: Request) -> dict[str, Any]:
+    """One job with its attempts, its history and why it is where it is."""
+    [line] = lines([job], request)
+    is_masked = not may_read(request)
+    payload = mask_payload(job.payload) if is_masked else job.payload
+    return {
+        **line,
+        "why": shown_text(explain(job, gather(job)), request),
+        "payload": presentable(payload),
+        "is_masked": is_masked,
+        "attempts": [_attempt(one, request) for one in job.attempts.order_by("-number")],
+        "history": [_entry(one, request) for one in history_of(job)],
+    }
+
+
+def _attempt(attempt: Attempt, request: Request) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "error_class": shown_text(attempt.error_class, request),
+        "message": shown_text(attempt.message, request),
+        "traceback": shown_text(attempt.traceback, request),
+        "worker": printable(attempt.worker_name),
+        "started_at": Moment().to_representation(attempt.started_at),
+        "finished_at": Moment().to_representation(attempt.finished_at),
+    }
+
+
+def _entry(entry: LogEntry, request: Request) -> dict[str, Any]:
+    return {
+        "at": Moment().to_representation(entry.action_time),
+        "who": printable(entry.user.get_username()),
+        "what": shown_text(entry.get_change_message(), request),
+    }

@@ -1,0 +1,199 @@
+"""`/api/jobs/` and `/api/schedule/`: jobs by the search language, their verbs, and what comes when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_view
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobqueue.admin.audit import entry_of, write_down
+from jobqueue.admin.verbs import VERBS
+from jobqueue.api.access import OperatorViewSet, django_request
+from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
+from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
+from jobqueue.api.problems import BadQuery, Refused
+from jobqueue.api.shapes import described, page_of
+from jobqueue.models import Job, JobQuerySet
+from jobqueue.searching import Found, Unreadable, find_jobs, parse
+from jobqueue.searching.query import why_refused
+from jobqueue.searching.states import CONDITIONS
+from jobqueue.sql.writing import writing
+
+VIEW = ("jobqueue.view_job",)
+
+
+class JobsQuery(PageQuery):
+    """Which jobs."""
+
+    search = serializers.CharField(
+        required=False,
+        max_length=4_000,
+        help_text='Words as in the admin\'s search: `state:failed error:"mailbox full" since:2h`.',
+    )
+
+
+class ScheduleQuery(PageQuery):
+    """Which of the delayed jobs."""
+
+    since = serializers.DateTimeField(required=False, help_text="That run at this time or later.")
+    until = serializers.DateTimeField(required=False, help_text="That run before this time.")
+    queue = serializers.CharField(required=False, max_length=100)
+    processor = serializers.CharField(required=False, max_length=100)
+
+
+def _verb(name: str, summary: str) -> Any:
+    """The action of a verb of `VERBS` on one job."""
+
+    def act(self: JobViewSet, request: Request, pk: str = "") -> Response:
+        read_body(Nothing, request)
+        return Response(in_full(_carry_out(name, pk, request), request))
+
+    act.__name__ = name
+    act.__doc__ = f"{summary}."
+    routed = action(detail=True, methods=["post"], url_path=name.replace("_", "-"))(act)
+    return described(summary, JobInFull, body=None)(routed)
+
+
+@extend_schema_view(
+    list=described(
+        "Jobs that a search finds, the newest first",
+        page_of(
+            JobLine,
+            "FoundJobs",
+            newest_only=serializers.BooleanField(
+                help_text="Whether there are older rows, among which no index finds what was asked for."
+            ),
+        ),
+        query=JobsQuery,
+    ),
+    retrieve=described("A job with all that is known of it", JobInFull),
+)
+class JobViewSet(OperatorViewSet):
+    """Jobs: found by the search language, changed by their verbs."""
+
+    lookup_value_regex = "[0-9]{1,19}"
+    needs = {
+        "list": VIEW,
+        "retrieve": VIEW,
+        **{name: (*VIEW, f"jobqueue.{verb.permission}_job") for name, verb in VERBS.items()},
+    }
+
+    def list(self, request: Request) -> Response:
+        """The jobs that the search finds."""
+        asked = read_query(JobsQuery, request)
+        found = _found(asked.get("search", ""), request)
+        rows = found.jobs.order_by("-pk")
+        if "cursor" in asked:
+            [last] = read_cursor(asked["cursor"], whole_id)
+            rows = rows.filter(pk__lt=last)
+        body = page(
+            request,
+            list(rows[: asked["limit"] + 1]),
+            asked["limit"],
+            lambda job: [job.pk],
+            lambda jobs: lines(jobs, request),
+        )
+        return Response({**body, "newest_only": found.newest_only})
+
+    def retrieve(self, request: Request, pk: str = "") -> Response:
+        """One job."""
+        job = Job.objects.filter(pk=_key(pk)).first()
+        if job is None:
+            raise Http404
+        return Response(in_full(job, request))
+
+    retry = _verb("retry", "Put a failed or cancelled job back on the road")
+    cancel = _verb("cancel", "Take a waiting job off the road for good")
+    run_now = _verb("run_now", "Make a delayed job due now")
+    release = _verb("release", "Put a stuck job back on the road")
+    fail = _verb("fail", "End a stuck job as failed")
+
+
+@extend_schema_view(
+    list=described("What is delayed, by the time at which it runs", page_of(JobLine), query=ScheduleQuery)
+)
+class ScheduleViewSet(OperatorViewSet):
+    """What is delayed."""
+
+    needs = {"list": VIEW}
+
+    def list(self, request: Request) -> Response:
+        """The delayed jobs, the next one first."""
+        asked = read_query(ScheduleQuery, request)
+        rows = Job.objects.filter(CONDITIONS["delayed"]).order_by("run_at", "pk")
+        for name, column in (("queue", "queue"), ("processor", "processor")):
+            if name in asked:
+                rows = rows.filter(**{column: asked[name]})
+        if "since" in asked:
+            rows = rows.filter(run_at__gte=asked["since"])
+        if "until" in asked:
+            rows = rows.filter(run_at__lt=asked["until"])
+        if "cursor" in asked:
+            rows = _behind(rows, *read_cursor(asked["cursor"], moment, whole_id))
+        return Response(
+            page(
+                request,
+                list(rows[: asked["limit"] + 1]),
+                asked["limit"],
+                lambda job: [job.run_at.isoformat(), job.pk],
+                lambda jobs: lines(jobs, request),
+            )
+        )
+
+
+def _behind(rows: JobQuerySet, run_at: Any, pk: int) -> JobQuerySet:
+    # The first condition lets the index of times begin there.
+    return rows.filter(run_at__gte=run_at).exclude(run_at=run_at, pk__lte=pk)
+
+
+def _found(text: str, request: Request) -> Found:
+    """What the search finds; BadQuery says which word cannot be read and what is allowed."""
+    search = parse(text)
+    if isinstance(search, Unreadable):
+        raise BadQuery({"search": [serializers.ErrorDetail(str(search), "unreadable_search")]})
+    refused = why_refused(search, request.user)
+    if refused:
+        raise PermissionDenied(str(refused))
+    found = find_jobs(Job.objects.all(), search, request.user)
+    assert isinstance(found, Found)  # that was asked above
+    return found
+
+
+def _key(text: str) -> int:
+    """The id; Http404 for what no row has."""
+    number = int(text)
+    if number > LARGEST_ID:
+        raise Http404
+    return number
+
+
+def _carry_out(name: str, pk: str, request: Request) -> Job:
+    """Do it to the locked row, and write it down; Refused if the job is not in a state for it.
+
+    Of two operators at once one changes the job and the other finds it changed.
+    """
+    verb, using = VERBS[name], Job.objects.db
+    with writing(using):
+        job = Job.objects.select_for_update().filter(pk=_key(pk)).first()
+        if job is None:
+            raise Http404
+        one = Job.objects.filter(pk=job.pk)
+        entry = entry_of(verb, job, django_request(request))
+        if not verb.eligible(one).exists() or not verb.apply(one):
+            raise Refused(f"Job {job.pk} is {_state(job)}; {verb.label.lower()} takes {verb.takes}.")
+        write_down([entry])
+    job.refresh_from_db()
+    return job
+
+
+def _state(job: Job) -> str:
+    is_delayed = job.state == Job.State.WAITING and job.run_at > timezone.now()
+    return "delayed" if is_delayed else job.state

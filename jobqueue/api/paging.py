@@ -1,0 +1,83 @@
+"""Pages by key: each says where the next one begins, however many rows are before it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.utils.urls import replace_query_param
+
+from jobqueue.api.bodies import StrictQuery
+from jobqueue.api.problems import BadQuery
+
+MOST_ROWS: Final = 200
+USUAL_ROWS: Final = 50
+LARGEST_ID: Final = 2**63 - 1
+_LONGEST_CURSOR = 300
+
+
+class PageQuery(StrictQuery):
+    """Which page."""
+
+    cursor = serializers.CharField(
+        required=False,
+        max_length=_LONGEST_CURSOR,
+        help_text="Where the page begins: `next` of the page before it.",
+    )
+    limit = serializers.IntegerField(
+        required=False, min_value=1, max_value=MOST_ROWS, default=USUAL_ROWS, help_text="Rows of a page."
+    )
+
+
+def page(
+    request: Request,
+    rows: Sequence[Any],
+    limit: int,
+    key_of: Callable[[Any], list[Any]],
+    shown: Callable[[list[Any]], list[Any]],
+) -> dict[str, Any]:
+    """The body of a page from `limit + 1` rows; `shown` turns those of the page into what is answered."""
+    chosen = list(rows[:limit])
+    is_more = len(rows) > limit
+    return {"next": _address(request, key_of(chosen[-1])) if is_more else None, "results": shown(chosen)}
+
+
+def _address(request: Request, key: list[Any]) -> str:
+    return replace_query_param(request.build_absolute_uri(), "cursor", write_cursor(key))
+
+
+def write_cursor(key: list[Any]) -> str:
+    """A key as a text for addresses."""
+    text = json.dumps(key, default=lambda value: getattr(value, "isoformat", value.__str__)())
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str, *kinds: Callable[[Any], Any]) -> list[Any]:
+    """The key that `write_cursor` wrote; BadQuery for any other text."""
+    try:
+        key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if not isinstance(key, list) or len(key) != len(kinds):
+            raise ValueError
+        return [kind(value) for kind, value in zip(kinds, key, strict=True)]
+    except (ValueError, TypeError, OverflowError, RecursionError, AttributeError):
+        raise BadQuery({"cursor": ["It is no cursor of this list; take the one from `next`."]}) from None
+
+
+def whole_id(value: Any) -> int:
+    """The id of a row; ValueError for what no column holds."""
+    if not isinstance(value, int) or isinstance(value, bool) or not -LARGEST_ID <= value <= LARGEST_ID:
+        raise ValueError
+    return value
+
+
+def moment(value: Any) -> datetime:
+    """An aware time; ValueError for another."""
+    found = datetime.fromisoformat(value)
+    if found.tzinfo is None or not 1 < found.year < 9999:
+        raise ValueError
+    return found

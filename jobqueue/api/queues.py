@@ -1,0 +1,255 @@
+"""`/api/queues/` and `/api/workers/`: queues with their counts, pause and limits, and who serves them."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.http import Http404
+from drf_spectacular.utils import extend_schema_view
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobqueue.admin.audit import log_change
+from jobqueue.admin.explain import serving_workers
+from jobqueue.admin.limits import MOST_CONCURRENCY
+from jobqueue.admin.words import printable
+from jobqueue.api.access import OperatorViewSet, django_request
+from jobqueue.api.bodies import Nothing, Strict, StrictQuery, Whole, read_body, read_query
+from jobqueue.api.paging import PageQuery, page, read_cursor
+from jobqueue.api.problems import InvalidBody, Refused
+from jobqueue.api.shapes import Moment, as_one, described, page_of
+from jobqueue.broker import counters
+from jobqueue.broker.limits import MOST_RATE
+from jobqueue.conf import get_settings
+from jobqueue.counts.reading import QueueCounts, queue_counts
+from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.models import Job, Queue, Worker
+from jobqueue.sql.clock import database_now
+from jobqueue.sql.writing import writing
+
+WORKER_STATES = ["alive", "stopping", "silent"]
+VIEW = ("jobqueue.view_queue",)
+
+
+class QueueLine(serializers.Serializer[Any]):
+    """A queue at this moment."""
+
+    name = serializers.CharField()
+    paused = serializers.BooleanField()
+    rate_limit = serializers.IntegerField(allow_null=True, help_text="Jobs that may start in a second.")
+    concurrency_limit = serializers.IntegerField(allow_null=True, help_text="Jobs that may run at once.")
+    workers = serializers.IntegerField(help_text="Living workers that serve it.")
+    waiting = serializers.IntegerField()
+    active = serializers.IntegerField()
+    delayed = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    completed = serializers.IntegerField(
+        allow_null=True, help_text="Since Redis counts; null while Redis is away."
+    )
+
+
+@as_one
+class Queues(serializers.Serializer[Any]):
+    """Every configured queue."""
+
+    results = QueueLine(many=True)
+
+
+class Limits(Strict):
+    """The limits of a queue: what is left out stays, null is no limit."""
+
+    rate_limit = Whole(required=False, allow_null=True, min_value=1, max_value=MOST_RATE)
+    concurrency_limit = Whole(required=False, allow_null=True, min_value=1, max_value=MOST_CONCURRENCY)
+
+
+@extend_schema_view(
+    list=described("Every configured queue with its counts", Queues),
+    retrieve=described("One queue with its counts", QueueLine),
+    pause=described("Start no more jobs of this queue; what runs ends as usual", QueueLine, body=None),
+    resume=described("Start jobs of this queue again", QueueLine, body=None),
+    limits=described("Change the limits of this queue", QueueLine, body=Limits),
+)
+class QueueViewSet(OperatorViewSet):
+    """The queues of RQ_QUEUES."""
+
+    lookup_value_regex = "[^/]+"
+    lookup_field = "name"
+    needs = {
+        "list": VIEW,
+        "retrieve": VIEW,
+        "pause": (*VIEW, "jobqueue.pause_queue"),
+        "resume": (*VIEW, "jobqueue.pause_queue"),
+        "limits": (*VIEW, "jobqueue.change_queue"),
+    }
+
+    def list(self, request: Request) -> Response:
+        """All of them, in the order of the settings."""
+        read_query(StrictQuery, request)
+        return Response({"results": _lines(list(django_settings.RQ_QUEUES))})
+
+    def retrieve(self, request: Request, name: str = "") -> Response:
+        """One of them."""
+        return Response(_line(name))
+
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, name: str = "") -> Response:
+        """Pause it."""
+        return _switch(name, request, paused=True)
+
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, name: str = "") -> Response:
+        """Resume it."""
+        return _switch(name, request, paused=False)
+
+    @action(detail=True, methods=["patch"])
+    def limits(self, request: Request, name: str = "") -> Response:
+        """Change what the body names."""
+        asked = read_body(Limits, request)
+        if not asked:
+            raise InvalidBody(
+                {field: ["Name one of the limits."] for field in ("rate_limit", "concurrency_limit")}
+            )
+        _check(name)
+        with writing(Queue.objects.db):
+            queue = _locked(name)
+            changed = {field: value for field, value in asked.items() if getattr(queue, field) != value}
+            if changed:
+                Queue.objects.filter(pk=name).update(**changed)
+                log_change(django_request(request), queue, _words(queue, changed))
+        return Response(_line(name))
+
+
+def _check(name: str) -> None:
+    if name not in django_settings.RQ_QUEUES:
+        raise Http404
+
+
+def _lines(names: list[str]) -> list[dict[str, Any]]:
+    counts = queue_counts()
+    rows = Queue.objects.in_bulk(names)
+    serving = serving_workers(Queue.objects.db)
+    try:
+        completed: dict[str, int] | None = counters.completed("probe")
+    except BrokerUnavailable:
+        completed = None
+    shown = []
+    for name in names:
+        queue = rows.get(name) or Queue(name)
+        shown.append(
+            {
+                "name": name,
+                "paused": queue.paused,
+                "rate_limit": queue.rate_limit,
+                "concurrency_limit": queue.concurrency_limit,
+                "workers": len(serving.get(name, [])),
+                **counts.get(name, QueueCounts()).as_dict(),
+                "completed": None if completed is None else completed.get(name, 0),
+            }
+        )
+    return shown
+
+
+def _line(name: str) -> dict[str, Any]:
+    _check(name)
+    [line] = _lines([name])
+    return line
+
+
+def _locked(name: str) -> Queue:
+    Queue.objects.bulk_create([Queue(name=name)], ignore_conflicts=True)
+    return Queue.objects.select_for_update().get(pk=name)
+
+
+def _switch(name: str, request: Request, *, paused: bool) -> Response:
+    read_body(Nothing, request)
+    _check(name)
+    before, after = ("running", "paused") if paused else ("paused", "running")
+    with writing(Queue.objects.db):
+        queue = _locked(name)
+        if queue.paused == paused:
+            raise Refused(f"Nothing to do: the queue {name} is {after} already.")
+        Queue.objects.filter(pk=name).update(paused=paused)
+        verb = "Pause" if paused else "Resume"
+        log_change(django_request(request), queue, f"{verb}: {before} → {after}")
+    return Response(_line(name))
+
+
+def _words(queue: Queue, changed: dict[str, int | None]) -> str:
+    return "; ".join(
+        f"{field.replace('_', ' ').capitalize()}: {_or_none(getattr(queue, field))} → {_or_none(value)}"
+        for field, value in changed.items()
+    )
+
+
+def _or_none(limit: int | None) -> str:
+    return "none" if limit is None else f"{limit:,}"
+
+
+# Workers -------------------------------------------------------------------------------------------
+
+
+class WorkerLine(serializers.Serializer[Any]):
+    """An executor process."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    host = serializers.CharField()
+    pid = serializers.IntegerField()
+    state = serializers.ChoiceField(WORKER_STATES)
+    queues = serializers.ListField(child=serializers.CharField())
+    threads = serializers.IntegerField()
+    running = serializers.IntegerField(help_text="Jobs that it runs.")
+    started_at = Moment()
+    heartbeat_at = Moment()
+
+
+@extend_schema_view(list=described("Who runs jobs", page_of(WorkerLine), query=PageQuery))
+class WorkerViewSet(OperatorViewSet):
+    """The workers, one row for each executor process."""
+
+    needs = {"list": ("jobqueue.view_worker",)}
+
+    def list(self, request: Request) -> Response:
+        """The workers by name."""
+        asked = read_query(PageQuery, request)
+        rows = Worker.objects.order_by("name", "pk")
+        if "cursor" in asked:
+            name, pk = read_cursor(asked["cursor"], str, uuid.UUID)
+            rows = rows.filter(name__gte=name).exclude(name=name, pk__lte=pk)
+        found = list(rows[: asked["limit"] + 1])
+        return Response(page(request, found, asked["limit"], lambda one: [one.name, str(one.pk)], _workers))
+
+
+def _workers(workers: list[Worker]) -> list[dict[str, Any]]:
+    now = database_now(Worker.objects.db)
+    running = Counter(
+        Job.objects.active()
+        .filter(worker_id__in=[one.pk for one in workers])
+        .values_list("worker", flat=True)
+    )
+    return [
+        {
+            "id": str(one.pk),
+            "name": printable(one.name),
+            "host": printable(one.hostname),
+            "pid": one.pid,
+            "state": _state(one, now),
+            "queues": [printable(queue) for queue in one.served],
+            "threads": one.threads,
+            "running": running[one.pk],
+            "started_at": Moment().to_representation(one.started_at),
+            "heartbeat_at": Moment().to_representation(one.heartbeat_at),
+        }
+        for one in workers
+    ]
+
+
+def _state(worker: Worker, now: Any) -> str:
+    if (now - worker.heartbeat_at).total_seconds() > get_settings().worker_silence:
+        return "silent"
+    return "stopping" if worker.stopping else "alive"

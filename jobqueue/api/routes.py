@@ -1,0 +1,54 @@
+"""The addresses of the API, to be included under `api/`; they need the extra `api`.
+
+    path("api/", include("jobqueue.api.routes"))
+
+A missing slash at the end is no redirect. What stands under none of them is a problem document too, if
+`not_found` is the last address of the project under `api/`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from jobqueue.exceptions import MissingExtra
+
+try:
+    import drf_spectacular
+    from rest_framework.routers import SimpleRouter
+except ImportError as error:
+    raise MissingExtra("the API", "djangorestframework or drf-spectacular", extra="api") from error
+
+from jobqueue.api.causes import BulkViewSet, CauseViewSet
+from jobqueue.api.jobs import JobViewSet, ScheduleViewSet
+from jobqueue.api.problems import answer
+from jobqueue.api.queues import QueueViewSet, WorkerViewSet
+
+assert drf_spectacular
+
+
+class Router(SimpleRouter):
+    """Addresses with or without a slash at their end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trailing_slash = "/?"
+
+
+router = Router()
+for name, views in (
+    ("queues", QueueViewSet),
+    ("jobs", JobViewSet),
+    ("causes", CauseViewSet),
+    ("bulk", BulkViewSet),
+    ("workers", WorkerViewSet),
+    ("schedule", ScheduleViewSet),
+):
+    router.register(name, views, basename=f"api-{name}")
+urlpatterns = router.urls
+
+
+def not_found(request: HttpRequest, **_: Any) -> HttpResponse:
+    """There is nothing at this address."""
+    return answer(request, 404, "There is nothing at this address; see the schema.")

@@ -1,0 +1,133 @@
+"""The forms of what the API answers with, common to its resources."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_field,
+    extend_schema_serializer,
+)
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from jobqueue.admin.words import printable
+from jobqueue.api.access import may_read
+from jobqueue.api.problems import MEDIA_TYPE
+from jobqueue.masking import mask_addresses
+from jobqueue.payloads import DEEPEST
+
+_REFUSALS = {
+    400: "The query or the body cannot be read.",
+    401: "Nobody is logged in, or the token is none.",
+    403: "A permission is missing, or the token of the form (CSRF).",
+    404: "There is no such thing.",
+    405: "The address does not take this method.",
+    406: "JSON is all that can be had.",
+    409: "It does not go with how things are.",
+    413: "The body is too large.",
+    415: "The body is no application/json.",
+    422: "The body asks for what cannot be.",
+    429: "Too many requests; Retry-After says when to go on.",
+    503: "Redis or the database is away; Retry-After says when to ask again.",
+}
+
+
+class FieldProblem(serializers.Serializer[Any]):
+    """What is wrong with one field or parameter."""
+
+    field = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """Why a request was refused (RFC 9457)."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    errors = FieldProblem(many=True, required=False)  # type: ignore[assignment]
+
+
+def described(
+    summary: str,
+    answers: Any,
+    *,
+    status: int = 200,
+    query: Any = None,
+    body: Any = None,
+    parameters: list[Any] | None = None,
+    others: dict[int, Any] | None = None,
+) -> Callable[[Any], Any]:
+    """The entry of an action in the schema, with every refusal that there may be."""
+    refusals = {
+        (code, MEDIA_TYPE): OpenApiResponse(Problem, description=text) for code, text in _REFUSALS.items()
+    }
+    return extend_schema(
+        summary=summary,
+        request=body,
+        parameters=[*([query] if query else []), *(parameters or [])],
+        responses={status: answers, **(others or {}), **refusals},
+    )
+
+
+as_one = extend_schema_serializer(many=False)
+"""For what a list answers with: it is no list itself."""
+
+
+def page_of(
+    kind: type[serializers.Serializer[Any]],
+    name: str = "",
+    **more: serializers.Field[Any, Any, Any, Any],
+) -> Any:
+    """The form of a page of these."""
+    name = name or f"PageOf{kind.__name__}"
+    fields = {
+        "next": serializers.URLField(allow_null=True, help_text="The next page; null behind the last row."),
+        "results": kind(many=True),
+        **more,
+    }
+    form = type(name, (serializers.Serializer,), {**fields, "__doc__": f"A page: {kind.__doc__}"})
+    return as_one(form)()
+
+
+class Moment(serializers.DateTimeField):
+    """A time with its zone, as the row has it."""
+
+    def to_representation(self, value: datetime | None) -> Any:
+        """ISO 8601; whatever year a row holds."""
+        return value.isoformat().replace("+00:00", "Z") if value is not None else None
+
+
+@extend_schema_field(OpenApiTypes.ANY)
+class AnyJSON(serializers.JSONField):
+    """Any value of JSON."""
+
+
+def shown_text(text: str, request: Request) -> str:
+    """An error or a reason, without addresses for whoever may not read payloads."""
+    return printable(text if may_read(request) else mask_addresses(text))
+
+
+def presentable(value: Any, depth: int = 0) -> Any:
+    """A payload that JSON can carry, whatever stands in the row."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict | list) and depth > DEEPEST:
+        return "…"
+    if isinstance(value, dict):
+        return {printable(str(key)): presentable(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [presentable(inner, depth + 1) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,52 @@
+"""What outcomes add to the chart: by five minutes of the database's clock, queue, processor and status.
+
+Each batch is added up here, so that Redis gets one record for each group instead of one for each job.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from jobqueue.broker.chart import OTHER, PERIOD, Group, Record, records_of
+from jobqueue.broker.tallies import Tally, bucket_of
+from jobqueue.registry import is_registered
+from jobqueue.sql.clock import about_shown
+from jobqueue.sql.rows import WAITED
+from jobqueue.worker.outcomes import Outcome
+
+logger = logging.getLogger(__name__)
+
+
+def chart_of(counted: Sequence[Outcome]) -> list[Record]:
+    """What the script adds to the chart for outcomes that were written down just now.
+
+    Nothing, which is logged, if that cannot be told: the rows are right, a chart lacks them.
+    """
+    try:
+        return records_of(_tallies(counted)) if counted else []
+    except Exception as error:
+        # Not its text: it may quote the payload.
+        logger.error("%d jobs are settled, and the charts lack them: %s", len(counted), type(error).__name__)
+        return []
+
+
+def _tallies(counted: Iterable[Outcome]) -> dict[tuple[int, Group], Tally]:
+    periods: dict[str, int] = {}
+    tallies: dict[tuple[int, Group], Tally] = {}
+    for outcome in counted:
+        using, job = outcome.using, outcome.job
+        period = periods.get(using)
+        if period is None:
+            period = periods[using] = int(about_shown(using) // PERIOD)
+        processor = job.processor if is_registered(job.processor) else OTHER
+        place = period, Group(job.queue, processor, str(outcome.status))
+        tally = tallies.get(place)
+        if tally is None:
+            tally = tallies[place] = Tally()
+        tally.jobs += 1
+        tally.runs[bucket_of(outcome.seconds)] += 1
+        waited = job.__dict__.get(WAITED)
+        if waited is not None:
+            tally.waits[bucket_of(waited)] += 1
+    return tallies

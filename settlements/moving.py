@@ -1,0 +1,103 @@
+"""A reminder moves only between its neighbours, out of quiet hours, and stays what it says it is.
+
+Asked by the job queue before a job gets another time (`job_moving`), in the transaction that moves it. The
+settlement is locked first, as by whoever plans: two operators who move two reminders at once cannot bring
+them out of order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+
+from jobqueue.exceptions import JobMoveRefused
+from jobqueue.jobs import database_now
+from jobqueue.models import Job
+from settlements.decisions import REMINDERS
+from settlements.models import MovedReminder, ReminderType, Settlement
+from settlements.moves import moves_of
+from settlements.reminders import (
+    PlannedReminder,
+    calendar,
+    current_policy,
+    day_of,
+    is_far_enough,
+    moved,
+    out_of_quiet_hours,
+    plan_begins_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Between which moments a reminder may move; without `latest` no other follows it."""
+
+    earliest: datetime
+    latest: datetime | None
+
+    def __str__(self) -> str:
+        after = f"after {_text(self.earliest)}"
+        return after if self.latest is None else f"{after} and before {_text(self.latest)}"
+
+
+def note_move(sender: Any, job: Job, moment: datetime, using: str, **_: Any) -> None:
+    """Keep with the settlement where its reminder moves to. Raises JobMoveRefused, which says what may be."""
+    if job.processor != REMINDERS or not job.payload.get("planned"):
+        return
+    rows = Settlement.objects.using(using).select_for_update(no_key=True)
+    settlement = rows.filter(pk=job.payload["settlement_id"]).first()
+    if settlement is None or datetime.fromisoformat(job.payload["due_date"]) != settlement.due_date:
+        return  # it will be skipped, whenever it runs
+    stage, step = job.payload["reminder_type"], job.payload.get("step", 0)
+    _check(settlement, stage, step, moment, using)
+    MovedReminder.objects.using(using).update_or_create(
+        settlement=settlement,
+        reminder_type=stage,
+        step=step,
+        due_date=settlement.due_date,
+        payer_term=settlement.payer_term,
+        defaults={"run_at": moment},
+    )
+
+
+def window_of(settlement: Settlement, stage: str, step: int, using: str, now: datetime) -> Window:
+    """Where a reminder of the settlement's plan may move to."""
+    policy = current_policy()
+    planned = calendar(plan_begins_at(settlement), settlement.due_date, policy)
+    all_of_plan = moved(planned, moves_of(settlement, using))
+    position = _position(all_of_plan, stage, step)
+    if position is None:
+        return Window(now, None)
+    before = all_of_plan[position - 1].run_at if position else now
+    after = all_of_plan[position + 1].run_at if position + 1 < len(all_of_plan) else None
+    return Window(max(before, now), after)
+
+
+def _position(planned: list[PlannedReminder], stage: str, step: int) -> int | None:
+    stages = [(one.reminder_type.value, one.step) for one in planned]
+    return stages.index((stage, step)) if (stage, step) in stages else None
+
+
+def _check(settlement: Settlement, stage: str, step: int, moment: datetime, using: str) -> None:
+    policy, name = current_policy(), f"the {ReminderType(stage).label} reminder"
+    window = window_of(settlement, stage, step, using, database_now(using))
+    if moment < window.earliest or (window.latest is not None and moment >= window.latest):
+        raise JobMoveRefused(f"{name} moves between its neighbours only: to a time {window}")
+    if window.latest is not None and not is_far_enough(moment, window.latest, policy):
+        raise JobMoveRefused(f"{name} would be too close to the next one, {_text(window.latest)}")
+    quiet_until = out_of_quiet_hours(moment, policy)
+    if quiet_until > moment:
+        raise JobMoveRefused(f"{_text(moment)} lies in quiet hours, which end {_text(quiet_until)}")
+    due_day, day = day_of(settlement.due_date, policy), day_of(moment, policy)
+    if stage == ReminderType.FOLLOW_UP and moment >= settlement.due_date:
+        raise JobMoveRefused(f"{name} goes out before the due date, {_text(settlement.due_date)}")
+    if stage == ReminderType.OVERDUE and day <= due_day:
+        raise JobMoveRefused(f"{name} goes out after the day on which it is due, {due_day}")
+
+
+def _text(moment: datetime) -> str:
+    return date_format(localtime(moment), "Y-m-d H:i:s T")

@@ -1,0 +1,37 @@
+"""What Django answers itself where no view does: under /api/ problem documents, elsewhere its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+from jobqueue.api.problems import answer
+
+_API: Final = "/api/"
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What cannot be read."""
+    return _answer(request, 400, lambda: defaults.bad_request(request, exception))
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What the user may not."""
+    return _answer(request, 403, lambda: defaults.permission_denied(request, exception))
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What is not there."""
+    return _answer(request, 404, lambda: defaults.page_not_found(request, exception))
+
+
+def server_error(request: HttpRequest, *_: Any) -> HttpResponse:
+    """What went wrong here; the log has it."""
+    return _answer(request, 500, lambda: defaults.server_error(request))
+
+
+def _answer(request: HttpRequest, status: int, page: Callable[[], HttpResponse]) -> HttpResponse:
+    return answer(request, status) if request.path_info.startswith(_API) else page()

@@ -1,0 +1,126 @@
+"""`/api/causes/` and `/api/bulk/`: failures by cause, and actions on all of them."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.admin.models import LogEntry
+
+from jobqueue.models import BulkAction, Cause, Job
+from tests.jobqueue.admin.steps import make_job, make_worker, operator
+from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+CAUSE = "ConnectionError"
+
+
+def _fail(number: int = 1, **fields: object) -> list[Job]:
+    return [make_job("failed", cause=CAUSE, **fields) for _ in range(number)]
+
+
+def test_failures_are_grouped_by_cause() -> None:
+    _fail(2)
+    make_job("failed", cause="ValueError", queue="reminders")
+
+    assert {one["cause"]: one["jobs"] for one in get(viewer(), "causes/")["results"]} == {
+        CAUSE: 2,
+        "ValueError": 1,
+    }
+    assert [
+        one["cause"]
+        for one in get(operator("view_job", username="two"), "causes/?queue=reminders")["results"]
+    ] == ["ValueError"]
+
+
+def test_all_of_a_cause_are_retried_in_the_background() -> None:
+    _fail(3)
+
+    response = ask(full_operator(), "POST", "causes/retry/", {"cause": CAUSE, "reason": "mended"})
+
+    assert response.status_code == 202
+    begun = BulkAction.objects.get()
+    assert (begun.verb, begun.expected, begun.reason, begun.asked_by) == ("retry", 3, "mended", "operator")
+    assert "Retry: 3 jobs" in LogEntry.objects.get().change_message
+    assert response.json()["waits_for_a_worker"] is True
+
+
+def test_two_operators_who_ask_for_the_same_begin_one_action() -> None:
+    _fail()
+
+    answers = [ask(full_operator(name), "POST", "causes/retry/", {"cause": CAUSE}) for name in ("one", "two")]
+
+    assert [answer.status_code for answer in answers] == [202, 200]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert LogEntry.objects.count() == 1
+
+
+def test_an_action_that_nothing_matches_says_so() -> None:
+    refused = problem(ask(full_operator(), "POST", "bulk/", {"verb": "retry", "queue": "email"}), 422)
+
+    assert refused["code"] == "nothing_matches"
+    assert "queue email" in refused["detail"]
+
+
+def test_an_action_on_many_takes_their_number_and_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobqueue.admin.bulk_start.TYPED_ABOVE", 1)
+    _fail(2)
+    client = full_operator()
+
+    refused = problem(ask(client, "POST", "bulk/", {"verb": "discard"}), 422)
+    begun = ask(client, "POST", "bulk/", {"verb": "discard", "confirm": 2, "reason": "old"})
+
+    assert [error["field"] for error in refused["errors"]] == ["confirm", "reason"]
+    assert begun.status_code == 202
+
+
+def test_a_plan_says_what_an_action_would_do_and_does_nothing() -> None:
+    _fail(2)
+
+    planned = get(full_operator(), f"bulk/plan/?verb=retry&cause={CAUSE}")
+
+    assert (planned["jobs"], planned["by_processor"]) == (2, {"sample.succeed": 2})
+    assert not BulkAction.objects.exists()
+
+
+def test_a_bulk_action_is_watched_and_stopped_once() -> None:
+    _fail()
+    make_worker()
+    client = full_operator()
+    begun = post(client, "causes/retry/", {"cause": CAUSE})
+
+    assert [one["id"] for one in get(client, "bulk/")["results"]] == [begun["id"]]
+    assert get(client, f"bulk/{begun['id']}/")["state"] == "waits"
+    assert post(client, f"bulk/{begun['id']}/stop/")["state"] == "stopped"
+    problem(ask(client, "POST", f"bulk/{begun['id']}/stop/"), 409)
+
+
+@pytest.mark.parametrize(("verb", "permission"), [("retry", "retry_job"), ("discard", "delete_job")])
+def test_each_verb_has_its_permission(verb: str, permission: str) -> None:
+    _fail()
+
+    refused = problem(ask(operator("view_job", username="a"), "POST", "bulk/", {"verb": verb}), 403)
+    begun = ask(operator("view_job", permission, username="b"), "POST", "bulk/", {"verb": verb})
+
+    assert permission in refused["detail"]
+    assert begun.status_code == 202
+
+
+def test_a_cause_is_muted_once_and_unmuted() -> None:
+    _fail()
+    client = full_operator()
+
+    post(client, "causes/mute/", {"cause": CAUSE})
+    problem(ask(client, "POST", "causes/mute/", {"cause": CAUSE}), 409)
+    assert Cause.objects.get().muted_by == "operator"
+    assert get(client, "causes/")["results"][0]["muted"] is True
+    post(client, "causes/unmute/", {"cause": CAUSE})
+
+    assert Cause.objects.get().muted_at is None
+
+
+def test_a_cause_of_no_failure_cannot_be_muted() -> None:
+    problem(ask(full_operator(), "POST", "causes/mute/", {"cause": "Nonsense"}), 404)
+
+
+def test_a_time_that_cannot_be_read_is_named() -> None:
+    problem(ask(viewer(), "GET", "causes/?since=yesterday"), 400)

@@ -1,0 +1,83 @@
+"""`/api/queues/` and `/api/workers/`."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.admin.models import LogEntry
+
+from jobqueue.models import Queue
+from spendsync_site.demo.processes import LOOPBACK, free_port
+from tests.jobqueue.admin.steps import make_job, make_worker
+from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
+from tests.jobqueue.conftest import UseRedis
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+
+def test_every_configured_queue_is_listed_with_its_counts() -> None:
+    make_job("failed")
+    make_worker()
+
+    queues = {queue["name"]: queue for queue in get(viewer(), "queues/")["results"]}
+
+    assert set(queues) == {"email", "reminders", "settlement"}
+    assert queues["email"]["failed"] == 1
+    assert queues["email"]["workers"] == 1
+    assert queues["email"]["completed"] == 0
+
+
+def test_to_look_writes_nothing() -> None:
+    get(viewer(), "queues/")
+
+    assert not Queue.objects.exists()
+
+
+def test_without_redis_the_completed_are_unknown(use_redis: UseRedis) -> None:
+    use_redis(LOOPBACK, free_port())
+
+    assert get(viewer(), "queues/email/")["completed"] is None
+
+
+def test_a_queue_is_paused_once_and_resumed() -> None:
+    client = full_operator()
+
+    assert post(client, "queues/email/pause/")["paused"] is True
+    assert "paused already" in problem(ask(client, "POST", "queues/email/pause/"), 409)["detail"]
+    assert post(client, "queues/email/resume/")["paused"] is False
+    assert [entry.change_message for entry in LogEntry.objects.order_by("pk")] == [
+        "Pause: running → paused",
+        "Resume: paused → running",
+    ]
+
+
+def test_limits_are_changed_by_name() -> None:
+    client = full_operator()
+
+    post(client, "queues/email/limits/", {"rate_limit": 7, "concurrency_limit": 3}, "PATCH")
+    shown = post(client, "queues/email/limits/", {"rate_limit": None}, "PATCH")
+
+    assert (shown["rate_limit"], shown["concurrency_limit"]) == (None, 3)
+    assert LogEntry.objects.latest("pk").change_message == "Rate limit: 7 → none"
+
+
+@pytest.mark.parametrize("limit", [0, -1, "7", 1.5, True, 10**12])
+def test_what_is_no_limit_is_refused(limit: object) -> None:
+    refused = problem(ask(full_operator(), "PATCH", "queues/email/limits/", {"rate_limit": limit}), 422)
+
+    assert [error["field"] for error in refused["errors"]] == ["rate_limit"]
+
+
+def test_a_queue_that_is_not_configured_is_not_found() -> None:
+    for method, path in (("GET", "queues/x/"), ("POST", "queues/x/pause/")):
+        problem(ask(full_operator(f"user {method}"), method, path), 404)
+
+
+def test_workers_are_listed_with_what_they_run() -> None:
+    worker = make_worker(name="a")
+    make_job("active", worker_id=worker.pk)
+    make_worker(silent_for=600, name="b")
+
+    workers = {one["name"]: one for one in get(viewer(), "workers/")["results"]}
+
+    assert (workers["a"]["state"], workers["a"]["running"]) == ("alive", 1)
+    assert workers["b"]["state"] == "silent"

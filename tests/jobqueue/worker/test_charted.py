@@ -1,0 +1,95 @@
+"""What settling writes to the chart."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+
+from jobqueue.broker import chart
+from jobqueue.broker.chart import OTHER, PERIOD, Group
+from jobqueue.broker.tallies import Tally, bucket_of
+from jobqueue.jobs import enqueue
+from jobqueue.models import Job
+from jobqueue.sql import clock
+from jobqueue.worker import performing
+from jobqueue.worker.claiming import Claim
+from tests.jobqueue.processors_for_tests import FAIL, FAIL_WITHOUT_RETRY, SKIP, SUCCEED
+from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, claim_row, claimed, run, settle
+
+pytestmark = pytest.mark.django_db
+
+
+def counted() -> dict[Group, Tally]:
+    """What the chart has in the period of now, by the database's clock."""
+    period = int(clock.database_now("default").timestamp() // PERIOD)
+    found: dict[Group, Tally] = {}
+    for groups in chart.read([period - 1, period]).values():
+        for group, tally in groups.items():
+            found.setdefault(group, Tally()).add(tally)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("processor", "outcome"),
+    [(SUCCEED, "completed"), (SKIP, "skipped"), (FAIL, "retried"), (FAIL_WITHOUT_RETRY, "failed")],
+)
+def test_each_outcome_is_counted_by_queue_and_processor(processor: str, outcome: str) -> None:
+    job = claimed(processor)
+    run(job)
+
+    assert {group: tally.jobs for group, tally in counted().items()} == {
+        Group(job.queue, processor, outcome): 1
+    }
+
+
+def test_a_batch_is_counted_by_how_long_its_jobs_ran_and_had_waited() -> None:
+    late = enqueue(SUCCEED)
+    Job.objects.filter(pk=late.pk).update(run_at=Now() - timedelta(seconds=20))
+    jobs = [claim_row(late), claimed(SUCCEED)]
+    outcomes = [performing.perform(Claim(job, "default")) for job in jobs]
+    outcomes[0].seconds, outcomes[1].seconds = 0.02, 7.0
+    settle(outcomes)
+
+    [tally] = counted().values()
+
+    assert (tally.jobs, sum(tally.runs), sum(tally.waits)) == (2, 2, 2)
+    assert (tally.runs[bucket_of(0.02)], tally.runs[bucket_of(7.0)]) == (1, 1)
+    assert tally.waits[bucket_of(20.5)] == 1
+
+
+def test_an_outcome_whose_claim_was_taken_away_is_not_counted() -> None:
+    job = claimed(SUCCEED)
+    settle([performing.perform(Claim(job, "default"))], OTHER_IDENTITY)
+
+    assert counted() == {}
+
+
+def test_a_processor_that_is_not_registered_is_counted_with_the_rest() -> None:
+    job = claimed(SUCCEED)
+    outcome = performing.perform(Claim(job, "default"))
+    outcome.job.processor = "made up by somebody"
+    settle([outcome])
+
+    assert set(counted()) == {Group(job.queue, OTHER, "completed")}
+
+
+def test_the_period_is_by_the_databases_clock_though_the_hosts_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_000_000.0)
+    run(claimed(SUCCEED))
+
+    assert sum(tally.jobs for tally in counted().values()) == 1
+
+
+def test_what_cannot_be_charted_is_settled_and_the_counters_have_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("jobqueue.worker.charted.bucket_of", lambda _seconds: 1 / 0)
+    job = claimed(SUCCEED)
+    run(job, IDENTITY)
+
+    assert job.state == Job.State.COMPLETED
+    assert "the charts lack them" in caplog.text

@@ -1,0 +1,145 @@
+"""A reminder moves between its neighbours, and the settlement keeps where to."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+
+import pytest
+from django.core import mail
+from pytest_django import Settings as DjangoSettings
+
+from jobqueue.exceptions import JobMoveRefused, JobTransitionRefused
+from jobqueue.models import Job
+from jobqueue.testing import at, drain
+from settlements.models import MovedReminder, ReminderDelivery, Settlement
+from settlements.reconcile import reconcile
+from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _policy(settings: DjangoSettings) -> None:
+    settings.SETTLEMENTS = domain_settings()
+
+
+def reminder(settlement: Settlement, stage: str, step: int) -> Job:
+    """The waiting job of that reminder."""
+    found = {
+        (job.payload["reminder_type"], job.payload["step"]): job for job in waiting_of(settlement, REMINDER)
+    }
+    return found[stage, step]
+
+
+@pytest.fixture
+def begun(settlement: Settlement) -> Settlement:
+    """A settlement whose initial reminder went out: follow-ups on days 3 and 7, due on day 10."""
+    run_soon()
+    mail.outbox.clear()
+    return settlement
+
+
+def test_a_reminder_moves_to_a_time_between_its_neighbours(begun: Settlement) -> None:
+    job = reminder(begun, "follow_up", 1)
+    target = job.run_at + 2 * DAY
+    job.move(target)
+    assert reminder(begun, "follow_up", 1).run_at == target
+    assert MovedReminder.objects.get().run_at == target
+
+
+@pytest.mark.parametrize("days", [4, 5, 30])
+def test_it_does_not_move_past_the_next_one(begun: Settlement, days: int) -> None:
+    job = reminder(begun, "follow_up", 1)
+    before = job.run_at
+    with pytest.raises(JobMoveRefused, match="between its neighbours"):
+        job.move(before + days * DAY)
+    assert reminder(begun, "follow_up", 1).run_at == before
+    assert not MovedReminder.objects.exists()
+
+
+def test_it_does_not_move_before_the_one_before(begun: Settlement) -> None:
+    with pytest.raises(JobMoveRefused, match="after"):
+        reminder(begun, "follow_up", 2).move(reminder(begun, "follow_up", 1).run_at - DAY)
+
+
+def test_neighbours_count_where_they_were_moved_to(begun: Settlement) -> None:
+    second, first = reminder(begun, "follow_up", 2), reminder(begun, "follow_up", 1)
+    planned = second.run_at
+    second.move(planned + 2 * DAY)
+    first.move(planned + DAY)
+    assert reminder(begun, "follow_up", 1).run_at == planned + DAY
+
+
+def test_what_moved_behind_the_planned_time_of_the_next_still_goes_out(begun: Settlement) -> None:
+    second, first = reminder(begun, "follow_up", 2), reminder(begun, "follow_up", 1)
+    planned = second.run_at
+    second.move(planned + 2 * DAY)
+    first.move(planned + DAY)
+    with at(planned + DAY + timedelta(minutes=1)):
+        drain()
+    assert ReminderDelivery.objects.filter(reminder_type="follow_up", step=1, status="delivered").exists()
+    assert len(mail.outbox) == 1
+
+
+def test_it_does_not_move_into_quiet_hours(begun: Settlement, settings: DjangoSettings) -> None:
+    settings.SETTLEMENTS = domain_settings(reminders={"QUIET_HOURS": (time(1), time(6))})
+    job = reminder(begun, "follow_up", 1)
+    night = (job.run_at + DAY).replace(hour=2)
+    with pytest.raises(JobMoveRefused, match="quiet hours"):
+        job.move(night)
+
+
+def test_an_overdue_reminder_stays_behind_the_due_day(begun: Settlement) -> None:
+    due = begun.due_date
+    end_of_day = datetime.combine(due.date(), time(23, 59, 59, 999999), tzinfo=due.tzinfo)
+    with pytest.raises(JobMoveRefused, match="after the day on which it is due"):
+        reminder(begun, "overdue", 1).move(max(due + timedelta(microseconds=1), end_of_day))
+
+
+def test_the_reconciler_keeps_it(begun: Settlement) -> None:
+    job = reminder(begun, "follow_up", 1)
+    target = job.run_at + 2 * DAY
+    job.move(target)
+    Job.objects.filter(pk=job.pk).delete()
+    reconcile(full=True)
+    assert reminder(begun, "follow_up", 1).run_at == target
+
+
+def test_it_is_planned_again_at_its_time_though_the_planned_one_has_passed(begun: Settlement) -> None:
+    job = reminder(begun, "follow_up", 1)
+    planned, target = job.run_at, job.run_at + 2 * DAY
+    job.move(target)
+    Job.objects.filter(pk=job.pk).delete()
+    with at(planned + DAY):
+        reconcile(full=True)
+    assert reminder(begun, "follow_up", 1).run_at == target
+
+
+def test_a_new_due_date_drops_it(begun: Settlement) -> None:
+    job = reminder(begun, "follow_up", 1)
+    planned = job.run_at
+    job.move(planned + 2 * DAY)
+    begun.due_date += DAY
+    begun.save()
+    assert reminder(begun, "follow_up", 1).run_at == planned
+    assert not MovedReminder.objects.exists()
+
+
+def test_the_old_due_date_does_not_bring_it_back(begun: Settlement) -> None:
+    job = reminder(begun, "follow_up", 1)
+    planned = job.run_at
+    job.move(planned + 2 * DAY)
+    begun.due_date += DAY
+    begun.save()
+    begun.due_date -= DAY
+    begun.save()
+    assert reminder(begun, "follow_up", 1).run_at == planned
+
+
+def test_a_job_that_ended_is_not_moved(begun: Settlement) -> None:
+    job = reminder(begun, "follow_up", 1)
+    Job.objects.filter(pk=job.pk).update(state=Job.State.ACTIVE)
+    with pytest.raises(JobTransitionRefused, match="cannot be moved"):
+        job.move(job.run_at + DAY)
+    assert not MovedReminder.objects.exists()

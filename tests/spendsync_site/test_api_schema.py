@@ -1,0 +1,105 @@
+"""The schema of the API is complete, and every answer is as it says: no 5xx, nothing off the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+import schemathesis
+from django.contrib.auth.models import User
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.management import call_command
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from knox.models import AuthToken
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+EXAMPLES = 5
+CHECKS = [
+    not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
+]  # fmt: skip
+
+
+def _operations() -> list[Any]:
+    document = SchemaGenerator().get_schema(request=None, public=True)
+    loaded = schemathesis.openapi.from_dict(document)
+    loaded.app = WSGIHandler()
+    return [found.ok() for found in loaded.get_all_operations()]
+
+
+OPERATIONS = _operations()
+
+
+def test_the_schema_is_complete_and_valid() -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=StringIO())
+
+
+def test_the_schema_is_served_as_openapi_3_1(admin_client: Client) -> None:
+    document = admin_client.get("/api/schema/").json()
+
+    assert document["openapi"] == "3.1.0"
+    named = ("queues", "jobs", "causes", "bulk", "workers", "schedule")
+    assert {f"/api/{name}/" for name in named} <= set(document["paths"])
+
+
+@pytest.fixture
+def _one_connection() -> Iterator[None]:
+    """The requests run in the transaction of the test: what ends a request must not close its connection."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.usefixtures("_one_connection")
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.label)
+def test_every_answer_is_as_the_schema_says(operation: Any) -> None:
+    ids = _rows()
+    user = User.objects.create_superuser("machine")
+    _row, token = AuthToken.objects.create(user)
+    headers = {"Authorization": f"Token {token}"}
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(), existing=st.sampled_from(ids))
+    def ask(case: Any, existing: int) -> None:
+        if "id" in case.path_parameters:
+            case.path_parameters["id"] = existing
+        if "name" in case.path_parameters:
+            case.path_parameters["name"] = "email"
+        response = case.call(headers=headers)
+        case.validate_response(response, checks=CHECKS)
+
+    ask()
+
+
+def _rows() -> list[Any]:
+    """Jobs in every state, with what hangs on them; their ids, and one that nothing has."""
+    make_worker()
+    states = ("waiting", "delayed", "active", "stuck", "completed", "skipped", "cancelled")
+    jobs = [make_job(state) for state in states]
+    failed = make_job("failed", cause="ConnectionError", payload={"text": "<script>\u202e{{ \x1b[31m"})
+    add_attempt(failed, message="<script>alert(1)</script>")
+    return [failed.pk, *(job.pk for job in jobs), 2**62]

@@ -20,6 +20,7 @@ class JobQueueConfig(AppConfig):
         from jobqueue.counts import proof
         from jobqueue.management import preconditions
         from jobqueue.models import JobTally
+        from jobqueue.worker import logs
 
         assert checks and rule_checks and preconditions  # importing them registers the checks
         _show_metrics()
@@ -27,6 +28,7 @@ class JobQueueConfig(AppConfig):
         post_migrate.connect(proof.after_migrate, sender=self)
         pre_save.connect(proof.before_save, sender=JobTally)
         autodiscover_modules("processors")
+        logs.harden()
 
 
 def _show_metrics() -> None:

@@ -12,7 +12,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from jobqueue.retry import RetryPolicy, as_policy
-from jobqueue.values import LONGEST, SHORTEST_RUN, Check, Seconds, WholeNumber, boolean, length_of_time, shown
+from jobqueue.values import (
+    LONGEST,
+    SHORTEST_RUN,
+    Check,
+    Seconds,
+    Text,
+    WholeNumber,
+    boolean,
+    length_of_time,
+    shown,
+)
 
 # Longer pauses have no use, and above 24 days some systems cannot wait.
 _LONGEST_PAUSE = 1_000_000.0
@@ -79,6 +89,12 @@ class Settings:
     """Seconds between two runs of the registered reconcilers inside the workers; 0 switches them off."""
     health_timeout: _Patience = 1.5
     """Seconds `/health/queues` waits for Redis and for the database before it answers DOWN."""
+    late_after: float = 300.0
+    """Seconds after which a job that is due and has not started is named on the overview."""
+    environment: Annotated[str, Text(40, least=0)] = ""
+    """Where this is, on every page of the admin: "production", say; empty shows nothing."""
+    version: Annotated[str, Text(100, least=0)] = ""
+    """Which code workers run, as their list shows it; empty is the version of the job queue."""
     keep_completed: timedelta = timedelta(days=30)
     """How long `jobqueue_prune` keeps completed and cancelled jobs."""
     keep_failed: timedelta = timedelta(days=365)

@@ -71,6 +71,10 @@ class WorkerOrderRefused(JobQueueError):
     """What was asked of a worker is nothing that it can do: it is gone, or too old to know it."""
 
 
+class InvalidPause(JobQueueError):
+    """A queue cannot be paused so: its end is not ahead, or its reason is too long."""
+
+
 class JobMoveRefused(JobTransitionRefused):
     """The app that owns the job does not let it run at that time; the text says what is allowed."""
 
@@ -109,6 +113,9 @@ class JobInterrupted(JobQueueError):
 class BrokerUnavailable(JobQueueError):
     """Redis cannot be reached, or did not answer in time."""
 
+    queues: frozenset[str] = frozenset()
+    """The queues of what could not be published, where it is known that others were."""
+
 
 class DatabaseUnavailable(JobQueueError):
     """A job met a database that is away, busy or full. It names the failed attempt; no job is given it."""
@@ -126,6 +133,10 @@ class MissingExtra(JobQueueError, ImportError):
 
 class CannotStart(JobQueueError):
     """A worker cannot begin, and waiting would not help: the text names the setting that does."""
+
+
+class EndsHere(SystemExit):
+    """A process was asked to stop before it had begun anything, and ends where it is."""
 
 
 class Discard(Exception):  # noqa: N818 - a word of the domain, not an error of ours

@@ -38,7 +38,7 @@ from jobqueue.registry import (
 )
 from jobqueue.retry import RetryPolicy
 from jobqueue.sql.clock import about_now, database_now
-from jobqueue.sql.databases import databases
+from jobqueue.sql.databases import databases, in_each_database
 from jobqueue.sql.replicas import written_through
 from jobqueue.sql.writing import writing
 from jobqueue.values import shown
@@ -59,6 +59,7 @@ __all__ = [
     "enqueue",
     "enqueue_many",
     "has_address",
+    "in_each_database",
     "mask_addresses",
     "processor",
     "reconciler",
@@ -265,11 +266,9 @@ def _moment(run_at: datetime | None, delay: timedelta | float | None, clock: _Cl
     try:
         moment = clock.now() + wait
     except OverflowError:
-        moment = datetime.max.replace(tzinfo=UTC)
+        raise _no_length(delay) from None
     if moment >= _LATEST:
-        raise InvalidRunAt(
-            f"delay {shown(delay)} is no usable length of time: it must end before the year {_LATEST.year}"
-        )
+        raise _no_length(delay)
     return moment
 
 
@@ -300,7 +299,28 @@ def check_delay(delay: object) -> timedelta:
     try:
         return delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
     except (OverflowError, ValueError):
-        raise InvalidRunAt(f"delay {shown(delay)} is no usable length of time") from None
+        raise _no_length(delay) from None
+
+
+def check_standing_delay(delay: object) -> timedelta:
+    """A `delay` that counts for many jobs, from now on: not negative, and of use today, else InvalidRunAt."""
+    wait = check_delay(delay)
+    if wait < timedelta(0):
+        raise InvalidRunAt(f"delay {shown(delay)} is negative; allowed is 0, or more")
+    try:
+        ends = about_now() + wait
+    except OverflowError:
+        raise _no_length(delay) from None
+    if ends >= _LATEST:
+        raise _no_length(delay)
+    return wait
+
+
+def _no_length(delay: object) -> InvalidRunAt:
+    return InvalidRunAt(
+        f"delay {shown(delay)} is no usable length of time: it must be finite, "
+        f"and end before the year {_LATEST.year}"
+    )
 
 
 def _check_subject(subject: str | models.Model | None) -> str:

@@ -21,7 +21,9 @@ _LOCAL: Final = (
     rf"|{_BEGIN}{_WORD}{{0,320}}(?:{_COMMENT}{_WORD}{{0,64}}){{0,2}}"
     rf"|(?<!{_WORD}){_WORD}{{320,}})"
 )
-_AT: Final = r"(?:@|%(?:25)?40|&#(?:64|x40);|&commat;|\\u0040|\uFF20|\uFE6B)"
+AT_SIGNS: Final = ("@", "%40", "%2540", "&#64;", "&#x40;", "&commat;", "\\u0040", "\uff20", "\ufe6b")
+"""How an @ is written, in any case: a text with none of these has no address."""
+_AT: Final = f"(?:{'|'.join(map(re.escape, AT_SIGNS))})"
 _DOMAIN: Final = (
     rf"(?:{_COMMENT})?"
     r"""(?:\[[^\]\s]*\]?|[^\s<>"'(),:;\[\]]+)"""
@@ -33,8 +35,6 @@ _SPACED: Final = (
 )
 _ADDRESS: Final = re.compile(f"{_LOCAL}{_AT}{_DOMAIN}|{_SPACED}", re.IGNORECASE)
 _HAS_AT: Final = re.compile(_AT, re.IGNORECASE)
-AT_SIGNS: Final = ("@", "%40", "%2540", "&#64;", "&#x40;", "&commat;", "\\u0040", "\uff20", "\ufe6b")
-"""How an @ is written, in any case: a text with none of these has no address."""
 
 
 def mask_addresses(text: str, by: str = _MASK) -> str:

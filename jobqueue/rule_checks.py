@@ -133,7 +133,7 @@ def _check_enqueuing(owner: str, rule: EnqueueRule) -> Iterator[CheckMessage]:
 def _trouble_with_delay(delay: Any) -> str:
     try:
         if delay is not None:
-            jobs.check_delay(delay)
+            jobs.check_standing_delay(delay)
     except InvalidJob as error:
         return str(error)
     return ""

@@ -13,9 +13,16 @@ locks what it looks at, and refuses with JobMoveRefused.
 """
 
 import logging
+import os
+import threading
+from collections.abc import Callable
+from signal import SIGINT, default_int_handler, getsignal
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.dispatch import Signal
+
+from jobqueue.exceptions import EndsHere
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +37,34 @@ job_moving = Signal()
 
 
 def send(signal: Signal, sender: Any, **details: Any) -> None:
-    """Send `signal`; a listener that raises is logged and otherwise ignored."""
+    """Send `signal`; a listener that raises is logged and otherwise ignored, whatever it raises.
+
+    Also SystemExit and the like, which would end more than the listener, and keep the others from hearing.
+    """
     if not signal.receivers:
         return
-    for receiver, answer in signal.send_robust(sender, **details):
-        if isinstance(answer, Exception):
-            logger.error("listener %r failed", receiver, exc_info=answer)
+    receivers, coroutine_functions = signal._live_receivers(sender)
+    details |= {"signal": signal, "sender": sender}
+    for receiver in receivers:
+        _tell(receiver, receiver, details)
+    for receiver in coroutine_functions:
+        _tell(receiver, async_to_sync(receiver), details)
+
+
+def _tell(receiver: Any, call: Callable[..., object], details: dict[str, Any]) -> None:
+    process = os.getpid()
+    try:
+        call(**details)
+    except BaseException as error:
+        # What a listener forked ends by itself; it must not go on here as another of this process.
+        if os.getpid() != process or is_interrupt(error):
+            raise
+        logger.error("listener %r failed", receiver, exc_info=error)
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether it may be what a signal raised to end this process, Ctrl-C say, which nobody may swallow."""
+    if isinstance(error, KeyboardInterrupt):
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        return in_main_thread and getsignal(SIGINT) is default_int_handler
+    return isinstance(error, EndsHere)

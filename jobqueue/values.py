@@ -102,16 +102,17 @@ def length_of_time(value: Any) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Checks for printable text of 1 to `longest` characters, without blanks around it."""
+    """Checks for printable text of `least` to `longest` characters, without blanks around it."""
 
     longest: int
+    least: int = 1
 
     def __call__(self, value: Any) -> str:
         """`value` if it is one."""
         is_text = isinstance(value, str) and value.isprintable() and value == value.strip()
-        if not is_text or not 1 <= len(value) <= self.longest:
+        if not is_text or not self.least <= len(value) <= self.longest:
             raise ValueError(
-                f"must be printable text of 1 to {self.longest} characters, without blanks around it, "
-                f"not {shown(value)}"
+                f"must be printable text of {self.least} to {self.longest} characters, "
+                f"without blanks around it, not {shown(value)}"
             )
         return str(value)

@@ -1,4 +1,4 @@
-"""System checks before a deployment: what would give a secret away is said, with the remedy."""
+"""System checks: a payment gateway that cannot be used or gives a secret away is said, with the remedy."""
 
 from __future__ import annotations
 
@@ -6,10 +6,33 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from settlements.conf import get_settings
+from settlements.gateways import HttpGateway
+
+
+@register()
+def check_gateway_can_be_made(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """The payment gateway is there, and its options are: a payment is not the first to find out."""
+    try:
+        settings = get_settings()
+    except ImproperlyConfigured:
+        return []  # whoever needs the settings says what is wrong with them
+    try:
+        gateway = import_string(settings.gateway)
+    except ImportError as error:
+        return [Error(f"SETTLEMENTS GATEWAY cannot be imported: {error}", id="settlements.E001")]
+    if getattr(gateway, "__init__", None) is not HttpGateway.__init__:
+        return []  # another class knows by itself what it takes
+    try:
+        HttpGateway.check_options(**settings.gateway_options)
+    except (TypeError, ValueError) as error:
+        message = f"SETTLEMENTS GATEWAY_OPTIONS do not suit {settings.gateway}: {error}"
+        return [Error(message, id="settlements.E001")]
+    return []
 
 
 @register(Tags.security, deploy=True)

@@ -44,7 +44,7 @@ from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 from django.core.exceptions import ImproperlyConfigured
@@ -54,6 +54,7 @@ from django.utils.module_loading import import_string
 from settlements.conf import get_settings
 from settlements.deadline import DeadlineTransport, within
 from settlements.exceptions import GatewayContradiction, GatewayError, GatewayRefused
+from settlements.gateway_options import check_base_url, check_timeout, check_token
 from settlements.models import Payment
 
 UNKNOWN = "unknown"
@@ -121,9 +122,13 @@ class HttpGateway:
         read_timeout: float = 10.0,
         total_timeout: float = 20.0,
     ) -> None:
-        _check_base_url(base_url)
-        _check_token(token)
-        _check_total_timeout(total_timeout)
+        self.check_options(
+            base_url,
+            token,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            total_timeout=total_timeout,
+        )
         self.base_url = base_url.rstrip("/")
         self._token = token
         self._total_timeout = total_timeout
@@ -137,6 +142,22 @@ class HttpGateway:
             transport=DeadlineTransport(self.base_url),
             follow_redirects=False,
         )
+
+    @staticmethod
+    def check_options(
+        base_url: str,
+        token: str,
+        *,
+        connect_timeout: float = 3.0,
+        read_timeout: float = 10.0,
+        total_timeout: float = 20.0,
+    ) -> None:
+        """ValueError that names the option which cannot be used, and says what is allowed; no token in it."""
+        check_base_url(base_url)
+        check_token(token)
+        check_timeout("connect_timeout", connect_timeout)
+        check_timeout("read_timeout", read_timeout)
+        check_timeout("total_timeout", total_timeout)
 
     def __repr__(self) -> str:
         return f"HttpGateway({self.base_url!r})"
@@ -325,33 +346,6 @@ def _gateway_of_process(process_id: int) -> PaymentGateway:
             f"SETTLEMENTS GATEWAY names {settings.gateway}, which has no method status_of(payment)"
         )
     return gateway
-
-
-def _check_base_url(base_url: str) -> None:
-    try:
-        httpx.URL(base_url)  # each of the two parsers lets something pass that the other refuses
-        url = urlsplit(base_url)
-    except (httpx.InvalidURL, ValueError, TypeError):
-        raise ValueError("base_url is no URL") from None
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError("base_url must begin with http:// or https:// and name a host")
-    if "@" in url.netloc or url.query or url.fragment:
-        # The URL is shown in error texts.
-        raise ValueError("base_url must hold no user, password, query or fragment; the token is an option")
-
-
-def _check_token(token: str) -> None:
-    """Refuse what cannot be sent as a header; the token itself stays out of the text."""
-    if not isinstance(token, str) or not token:
-        raise ValueError("token must be a text that is not empty")
-    if not all("!" <= character <= "~" for character in token):
-        raise ValueError("token must be of printable ASCII characters without spaces or line ends")
-
-
-def _check_total_timeout(total_timeout: float) -> None:
-    is_number = isinstance(total_timeout, int | float) and not isinstance(total_timeout, bool)
-    if not is_number or not 0 < total_timeout < math.inf:
-        raise ValueError(f"total_timeout must be a number of seconds above 0, not {total_timeout!r}")
 
 
 def _retry_after(header: str) -> timedelta | None:

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 
-from jobqueue.jobs import databases, reconciler
+from jobqueue.jobs import in_each_database, reconciler
 from jobqueue.models import Job
 from jobqueue.rules import Change
 from settlements import deliveries, discrepancies, signals
@@ -35,17 +35,20 @@ _unannounced_due_date = Q(announced_due_date__isnull=True) | ~Q(announced_due_da
 def reconcile(*, full: bool) -> dict[str, int]:
     """Mend what is missing; counts by kind."""
     mended: Counter[str] = Counter()
-    for using in databases():
-        _announce_settlements(using, mended)
-        _announce_payments(using, mended)
-        if full:
-            _announce_payers(using, mended)
-            _complete_plans(using, mended)
-            _complete_checks(using, mended)
-            _complete_statuses(using, mended)
-            if given_up := deliveries.give_up_reminders_of_ended(using):
-                mended["reminders given up"] += given_up
+    in_each_database(lambda using: _reconcile(using, mended, full=full))
     return dict(mended)
+
+
+def _reconcile(using: str, mended: Counter[str], *, full: bool) -> None:
+    _announce_settlements(using, mended)
+    _announce_payments(using, mended)
+    if full:
+        _announce_payers(using, mended)
+        _complete_plans(using, mended)
+        _complete_checks(using, mended)
+        _complete_statuses(using, mended)
+        if given_up := deliveries.give_up_reminders_of_ended(using):
+            mended["reminders given up"] += given_up
 
 
 def _announce_settlements(using: str, mended: Counter[str]) -> None:

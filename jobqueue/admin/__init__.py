@@ -18,6 +18,7 @@ from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
+from jobqueue.admin.findings import Finding, register_finding
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
@@ -31,6 +32,7 @@ __all__ = [
     "BoundedPaginator",
     "BoundedSearch",
     "Concern",
+    "Finding",
     "JobsPanelMixin",
     "Preview",
     "all_jobs",
@@ -43,6 +45,7 @@ __all__ = [
     "mask_address",
     "mask_addresses",
     "queue_pages",
+    "register_finding",
     "sends_emails",
     "set_aside_pages",
     "stuck_jobs",

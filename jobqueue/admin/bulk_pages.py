@@ -45,7 +45,7 @@ class BulkActionAdmin(OwnPage):
     show_full_result_count = False
 
     class Media:
-        js = ["jobqueue/regions.js"]
+        js = ["jobqueue/live.js"]
 
     # Pages ----------------------------------------------------------------------------------------
 

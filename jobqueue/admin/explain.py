@@ -52,10 +52,11 @@ def gather(job: Job) -> Facts:
     processor = _processor_policy(job)
     # Where the workers look.
     decided = Queue.objects.filter(pk=job.queue).first() or Queue(job.queue)
+    now = database_now(using)
     return Facts(
-        now=database_now(using),
+        now=now,
         is_stuck=Job.objects.using(using).stuck().filter(pk=job.pk).exists(),
-        is_paused=decided.paused,
+        is_paused=decided.is_paused_at(now),
         is_configured=job.queue in django_settings.RQ_QUEUES,
         is_registered=processor is not None,
         workers=len(serving_workers(using).get(job.queue, [])),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin.words import NOTHING
+from jobqueue.broker import paces
 from jobqueue.broker.limits import MOST_RATE
+from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
 
 if TYPE_CHECKING:
@@ -25,6 +31,36 @@ def limits_of(queue: Queue) -> str:
         f"{limit:,} {what}"
         for limit, what in ((queue.rate_limit, "a second"), (queue.concurrency_limit, "at once"))
         if limit is not None
+    )
+
+
+def starts_of(queues: Iterable[Queue]) -> dict[str, int]:
+    """How many starts count against the rate limit of each queue that has one; none if Redis is away."""
+    rates = {queue.name: queue.rate_limit for queue in queues if queue.rate_limit is not None}
+    try:
+        return paces.starts_in_window(rates)
+    except BrokerUnavailable:
+        return {}
+
+
+def use_of(queue: Queue, running: str, starts: int | None) -> SafeString:
+    """The limits of a queue with what they let through now: `7 of 10 in this second, 3 of 5 running`."""
+    parts = []
+    if queue.rate_limit is not None:
+        number = NOTHING if starts is None else f"{starts:,}"
+        parts.append((number, queue.rate_limit, _("%(number)s of %(limit)s in this second")))
+    if queue.concurrency_limit is not None:
+        parts.append((running, queue.concurrency_limit, _("%(number)s of %(limit)s running")))
+    return format_html_join(
+        mark_safe("<br>"),
+        '<span class="jq-use{}">{}</span>',
+        (
+            (
+                " jq-full" if number == f"{limit:,}" else "",
+                text % {"number": number, "limit": f"{limit:,}"},
+            )
+            for number, limit, text in parts
+        ),
     )
 
 

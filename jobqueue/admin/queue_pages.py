@@ -2,75 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import set_aside
+from jobqueue.admin import live, pausing, set_aside
 from jobqueue.admin.audit import log_change
-from jobqueue.admin.explain import serving_workers
-from jobqueue.admin.limits import LimitsForm, limits_of
+from jobqueue.admin.limits import LimitsForm, limits_of, starts_of, use_of
+from jobqueue.admin.queue_views import REFRESH_SECONDS, QueueViews, live_counts
 from jobqueue.admin.words import NOTHING, badge
-from jobqueue.broker import counters, neighbours
-from jobqueue.counts.reading import QueueCounts, queue_counts
-from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
-from jobqueue.sql.writing import writing
-
-if TYPE_CHECKING:
-    QueueModelAdmin = admin.ModelAdmin[Queue]
-else:
-    QueueModelAdmin = admin.ModelAdmin
-
-REFRESH_SECONDS = 4
-NO_REDIS = "Redis cannot be reached: the numbers of completed jobs are unknown, and due jobs wait."
-
-
-def live_counts() -> tuple[dict[str, dict[str, str]], str]:
-    """What the page shows of each queue, and what is to be said about all of them; empty if nothing is."""
-    try:
-        completed: dict[str, int] | None = counters.completed("probe")
-    except BrokerUnavailable:
-        completed = None
-    serving = serving_workers(Queue.objects.db)
-    shown = {}
-    all_counts = queue_counts()
-    for name, counts in all_counts.items():
-        texts = {state: f"{number:,}" for state, number in counts.as_dict().items()}
-        texts["completed"] = NOTHING if completed is None else f"{completed.get(name, 0):,}"
-        texts["workers"] = f"{len(serving.get(name, []))}"
-        shown[name] = texts
-    notices = [NO_REDIS if completed is None else _said_by_redis(), *_unserved(all_counts)]
-    return shown, " ".join(filter(None, notices))
-
-
-def _unserved(all_counts: Mapping[str, QueueCounts]) -> list[str]:
-    """Names the queues that were renamed or removed while jobs waited on them."""
-    return [
-        f"RQ_QUEUES has no queue {name}, on which {counts.waiting + counts.delayed:,} jobs wait: no worker "
-        "can serve it. Add it again until it is empty, or move its jobs to another queue."
-        for name, counts in sorted(all_counts.items())
-        if name not in django_settings.RQ_QUEUES and counts.waiting + counts.delayed
-    ]
-
-
-def _said_by_redis() -> str:
-    """What else Redis tells operators: that another installation uses it."""
-    try:
-        return neighbours.warning()
-    except BrokerUnavailable:
-        return NO_REDIS
+from jobqueue.sql.clock import database_now
 
 
 class QueueChangeList(ChangeList):
@@ -81,18 +34,25 @@ class QueueChangeList(ChangeList):
         super().get_results(request)
         counts, self.notice = live_counts()
         self.result_list = list(self.result_list)
-        for queue in self.result_list:
+        now = database_now(Queue.objects.db)
+        may_pause = request.user.has_perm("jobqueue.pause_queue")
+        starts = starts_of(self.result_list)
+        for number, queue in enumerate(self.result_list, 1):
+            vars(queue)["_starts"] = starts.get(queue.pk)
             vars(queue)["_counts"] = counts.get(queue.pk, {})
+            vars(queue)["_pause"] = pausing.shown(queue, now)
+            vars(queue)["_button"] = pausing.button(queue, str(number), now) if may_pause else ""
 
 
 @admin.register(Queue)
-class QueueAdmin(QueueModelAdmin):
+class QueueAdmin(QueueViews):
     """Counts, pause and resume, limits. Queues are configured in RQ_QUEUES, not here."""
 
     list_display = (
         "name",
         "switch",
         "limits",
+        "used",
         "workers",
         "waiting",
         "active",
@@ -115,7 +75,7 @@ class QueueAdmin(QueueModelAdmin):
     show_full_result_count = False
 
     class Media:
-        css = {"all": ["jobqueue/admin.css"]}
+        css = {"all": ["jobqueue/admin.css", "jobqueue/overview.css"]}
         js = ["jobqueue/live.js"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -146,18 +106,6 @@ class QueueAdmin(QueueModelAdmin):
             Queue.objects.bulk_create([Queue(name=name) for name in sorted(missing)], ignore_conflicts=True)
         return queues
 
-    def get_urls(self) -> list[URLPattern]:
-        """With the counts that the page fetches every few seconds."""
-        counts = path("counts/", self.admin_site.admin_view(self.counts_view), name="jobqueue_queue_counts")
-        return [counts, *super().get_urls()]
-
-    def counts_view(self, request: HttpRequest) -> HttpResponse:
-        """The counts as JSON, for who may see the page."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        counts, notice = live_counts()
-        return JsonResponse({"queues": counts, "notice": notice})
-
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -165,18 +113,16 @@ class QueueAdmin(QueueModelAdmin):
         wants_pause = {"pause", "resume"} & set(request.POST.getlist("action"))
         if wants_pause and not self.has_pause_permission(request):
             raise PermissionDenied
-        live = {
-            "url": reverse(f"{self.admin_site.name}:jobqueue_queue_counts"),
-            "seconds": REFRESH_SECONDS,
-        }
+        title = capfirst(self.opts.verbose_name_plural)
         response = super().changelist_view(
-            request, {"title": capfirst(self.opts.verbose_name_plural), "live": live, **(extra_context or {})}
+            request, {"title": title, "seconds": REFRESH_SECONDS, **(extra_context or {})}
         )
         context = getattr(response, "context_data", None) or {}
         if "cl" in context:
-            context["live"]["notice"] = context["cl"].notice
+            context["notice"] = context["cl"].notice
             context["set_aside"] = set_aside.notice(request, self.admin_site)
-        return response
+            context["switched"] = context["cl"].result_list if self.has_pause_permission(request) else []
+        return live.answer(request, response)
 
     # Limits ---------------------------------------------------------------------------------------
 
@@ -219,13 +165,25 @@ class QueueAdmin(QueueModelAdmin):
 
     @admin.display(description=_("state"))
     def switch(self, queue: Queue) -> SafeString:
-        """Whether jobs of the queue are started."""
-        return badge("paused") if queue.paused else badge("running")
+        """Whether jobs of the queue are started, with the button that changes it."""
+        pause = vars(queue)["_pause"]
+        details = render_to_string("admin/jobqueue/pause_details.html", {"pause": pause}) if pause else ""
+        return format_html(
+            '{} <span class="jq-pause-details">{}</span>{}',
+            badge("paused") if pause else badge("running"),
+            details,
+            vars(queue)["_button"],
+        )
 
     @admin.display(description=_("limits"), empty_value=NOTHING)
     def limits(self, queue: Queue) -> str | None:
         """How many of its jobs may start in a second, and run at once."""
         return limits_of(queue) or None
+
+    @admin.display(description=_("in use"), empty_value=NOTHING)
+    def used(self, queue: Queue) -> SafeString | None:
+        """How much of its limits is used up now."""
+        return use_of(queue, vars(queue)["_counts"].get("active", NOTHING), vars(queue)["_starts"]) or None
 
     @admin.display(description=_("workers"))
     def workers(self, queue: Queue) -> SafeString:
@@ -275,16 +233,12 @@ class QueueAdmin(QueueModelAdmin):
         self._switch(request, queues, paused=False)
 
     def _switch(self, request: HttpRequest, queues: QuerySet[Queue], *, paused: bool) -> None:
-        before, after = ("running", "paused") if paused else ("paused", "running")
-        with writing(queues.db):
-            changing = list(queues.filter(paused=not paused).select_for_update())
-            Queue.objects.filter(pk__in=[queue.pk for queue in changing]).update(paused=paused)
-            for queue in changing:
-                log_change(request, queue, f"{'Pause' if paused else 'Resume'}: {before} → {after}")
-        names = ", ".join(queue.name for queue in changing)
+        switch = pausing.pause_and_log if paused else pausing.resume_and_log
+        names = ", ".join(queue.name for queue in queues if switch(request, queue.name))
         if names:
             self.message_user(request, f"{'Paused' if paused else 'Resumed'}: {names}.", messages.SUCCESS)
         else:
+            after = "paused" if paused else "running"
             self.message_user(request, f"Nothing to do: already {after}.", messages.WARNING)
 
 

@@ -13,7 +13,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import BoundedChangeList, BoundedSearch
-from jobqueue.admin.words import badge, printable, time_tag
+from jobqueue.admin.words import NOTHING, badge, printable, time_tag
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
 from jobqueue.sql.clock import database_now
@@ -50,10 +50,12 @@ class WorkerAdmin(BoundedSearch, WorkerModelAdmin):
     """Workers write themselves in and are forgotten a day after their last sign of life."""
 
     list_display = (
+        "hostname",
         "name",
         "state",
-        "hostname",
         "pid",
+        "version",
+        "memory_in_use",
         "serves",
         "threads",
         "running",
@@ -92,8 +94,13 @@ class WorkerAdmin(BoundedSearch, WorkerModelAdmin):
         return WorkerChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
-        """The workers, the latest sign of life first."""
-        return super().get_queryset(request).order_by("-heartbeat_at")
+        """The workers by host, the latest sign of life first."""
+        return super().get_queryset(request).order_by("hostname", "-heartbeat_at")
+
+    @admin.display(description=_("memory"), empty_value=NOTHING)
+    def memory_in_use(self, worker: Worker) -> str | None:
+        """How much memory it had in use at its last sign of life; nothing of an older worker's."""
+        return None if worker.memory is None else f"{worker.memory / 2**20:,.0f} MB"
 
     @admin.display(description=_("state"))
     def state(self, worker: Worker) -> SafeString:

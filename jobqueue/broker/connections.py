@@ -30,6 +30,7 @@ FEW = 50
 _MANY_TIMES = 25
 
 Item = TypeVar("Item")
+Server = TypeVar("Server")
 
 
 _made: WeakSet[Redis] = WeakSet()
@@ -152,6 +153,47 @@ def as_unavailable() -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise BrokerUnavailable(f"{type(error).__name__}: {error}{what_helps(error)}") from error
+
+
+def queues_beside(queues: Iterable[str]) -> set[str]:
+    """All queues that are on the servers of these."""
+    servers = {client_for(queue) for queue in queues}
+    return {queue for queue in django_settings.RQ_QUEUES if client_for(queue) in servers}
+
+
+def answers_of(servers: Iterable[Server], ask: Callable[[Server], list[Item]]) -> list[Item]:
+    """What all servers answer together: one that is away keeps no other from it. Raises if none answers."""
+    found: list[Item] = []
+    errors: list[BrokerUnavailable] = []
+    count = 0
+    for server in servers:
+        count += 1
+        try:
+            with as_unavailable():
+                found += ask(server)
+        except BrokerUnavailable as error:
+            errors.append(error)
+    if errors and len(errors) == count:
+        raise errors[0]
+    return found
+
+
+def on_each(servers: Iterable[Server], step: Callable[[Server], int]) -> int:
+    """The sum of what the step did on each server; one that is away keeps no other from its own.
+
+    Raises BrokerUnavailable, after all, if one was away.
+    """
+    done = 0
+    first: BrokerUnavailable | None = None
+    for server in servers:
+        try:
+            with as_unavailable():
+                done += step(server)
+        except BrokerUnavailable as error:
+            first = first or error
+    if first is not None:
+        raise first
+    return done
 
 
 class Circuit:

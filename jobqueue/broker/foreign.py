@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
+from redis import Redis
 from rq.defaults import DEFAULT_FAILURE_TTL, DEFAULT_RESULT_TTL
 
 from jobqueue.broker import keys, scripts
 from jobqueue.broker.answers import id_of, raw, text_of
-from jobqueue.broker.connections import as_unavailable, by_server, client_for
+from jobqueue.broker.connections import answers_of, as_unavailable, by_server, client_for
 from jobqueue.broker.scripts import Script
 from jobqueue.broker.strange_keys import mending
 
@@ -134,19 +135,18 @@ def strays(served: Sequence[str]) -> list[tuple[str, str]]:
 
     Returns their `(queue, message id)`, which are to be looked after.
     """
-    found = []
-    with as_unavailable():
-        for client, queues in by_server(served, str):
-            waiting = [(queue, name) for queue in queues for name in keys.of_rqs_scheduler(queue)]
-            limits = keys.OTHERS["rate_limits"]
-            names: Any = mending(
-                client, {limits: "set"}, partial(client.srandmember, limits, _MOST_RATE_LIMITS)
-            )
-            held_back = [("", keys.rate_limited(raw(id_of(name)))) for name in names]
-            found += scripts.run(
-                client, _STRAYS, most=_MOST_STRAYS, queues=queues, registries=[*waiting, *held_back]
-            )
+    found = answers_of(by_server(served, str), _strays_on)
     return [(text_of(queue), id_of(message)) for queue, message in found]
+
+
+def _strays_on(server: tuple[Redis, list[str]]) -> list[tuple[Any, Any]]:
+    client, queues = server
+    waiting = [(queue, name) for queue in queues for name in keys.of_rqs_scheduler(queue)]
+    limits = keys.OTHERS["rate_limits"]
+    names: Any = mending(client, {limits: "set"}, partial(client.srandmember, limits, _MOST_RATE_LIMITS))
+    held_back = [("", keys.rate_limited(raw(id_of(name)))) for name in names]
+    registries = [*waiting, *held_back]
+    return list(scripts.run(client, _STRAYS, most=_MOST_STRAYS, queues=queues, registries=registries))
 
 
 def to_look_after(most: int) -> list[tuple[str, str]]:
@@ -154,9 +154,10 @@ def to_look_after(most: int) -> list[tuple[str, str]]:
 
     They come again after a while, unless they ended or stay in quarantine.
     """
-    with as_unavailable():
-        return [
-            (text_of(queue), id_of(message))
-            for client, queues in by_server(django_settings.RQ_QUEUES, str)
-            for queue, message in scripts.run(client, _DUE, most=most, queues=queues)
-        ]
+
+    def ask(server: tuple[Redis, list[str]]) -> list[tuple[str, str]]:
+        client, queues = server
+        answer = scripts.run(client, _DUE, most=most, queues=queues)
+        return [(text_of(queue), id_of(message)) for queue, message in answer]
+
+    return answers_of(by_server(django_settings.RQ_QUEUES, str), ask)

@@ -142,6 +142,11 @@ def started(queue: str) -> str:
     return _ALL["started"] + queue
 
 
+def finished(queue: str) -> str:
+    """RQ's registry of what ended well, a sorted set of message ids by when they go; in seconds."""
+    return _ALL["finished"] + queue
+
+
 def job(message_id: bytes) -> bytes:
     """RQ's hash of one job; an id that is none of ours need not be text."""
     return _ALL["job"].encode() + message_id

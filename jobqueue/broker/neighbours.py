@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from jobqueue.broker import keys, scripts
 from jobqueue.broker.answers import text_of
-from jobqueue.broker.connections import as_unavailable, clients
+from jobqueue.broker.connections import answers_of, as_unavailable, clients, on_each
 from jobqueue.broker.scripts import Script
 
 _ANNOUNCE = Script("announce", "member", "keep")
@@ -31,21 +31,21 @@ class Heard(NamedTuple):
 
 def announce(worker_id: str, description: str) -> list[Heard]:
     """Say on every server that this worker lives; what all others said there in the last minute."""
-    heard = []
-    with as_unavailable():
-        for client in clients("work"):
-            member = f"{worker_id} {description[:_LONGEST]}"
-            answer = scripts.run(client, _ANNOUNCE, member=member, keep=_KEEP)
-            pairs = zip(answer[::2], answer[1::2], strict=True)
-            heard += [_heard(text_of(text), float(moment)) for text, moment in pairs]
-    return [one for one in heard if one.id != worker_id]
+
+    def say(client: Redis) -> list[Heard]:
+        member = f"{worker_id} {description[:_LONGEST]}"
+        answer = scripts.run(client, _ANNOUNCE, member=member, keep=_KEEP)
+        pairs = zip(answer[::2], answer[1::2], strict=True)
+        return [_heard(text_of(text), float(moment)) for text, moment in pairs]
+
+    return [one for one in answers_of(clients("work"), say) if one.id != worker_id]
 
 
 def warn(text: str) -> None:
     """Leave a warning on every server, for a minute: the pages of all installations show it."""
-    with as_unavailable():
-        for client in clients("work"):
-            client.set(keys.PATTERNS["shared"], text, ex=_WARNING_LASTS)
+    on_each(
+        clients("work"), lambda client: bool(client.set(keys.PATTERNS["shared"], text, ex=_WARNING_LASTS))
+    )
 
 
 def warning(purpose: str = "probe") -> str:

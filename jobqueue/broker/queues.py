@@ -68,6 +68,7 @@ def publish(messages: Sequence[Message], *, hurry: bool = False, only_new: bool 
 def _publish(messages: Sequence[Message], purpose: str, only_new: bool) -> int:
     now, pushed = scripts.rq_now(), 0
     first: BrokerUnavailable | None = None
+    away: set[str] = set()
     for client, group in by_server(messages, attrgetter("queue"), purpose):
         try:
             with as_unavailable():
@@ -76,9 +77,11 @@ def _publish(messages: Sequence[Message], purpose: str, only_new: bool) -> int:
                     pushed += scripts.run(client, PUBLISH, now=now, only_new=int(only_new), messages=entries)
         except BrokerUnavailable as error:
             first = first or error
+            away.update(message.queue for message in group)
             if purpose != "work":
                 break  # a user waits, and the relay does not
     if first is not None:
+        first.queues = frozenset(away)
         raise first
     return pushed
 

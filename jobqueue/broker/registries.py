@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from django.conf import settings as django_settings
 from redis import Redis
 
 from jobqueue.broker import keys, scripts
 from jobqueue.broker.answers import id_of, raw, text_of
-from jobqueue.broker.connections import as_unavailable, by_server, client_for
+from jobqueue.broker.connections import answers_of, by_server, client_for, on_each
 from jobqueue.broker.message import Message
 from jobqueue.broker.scripts import Script
 from jobqueue.broker.strange_keys import mending
@@ -25,27 +25,29 @@ def unknown(messages: Sequence[Message], living_workers: Sequence[str]) -> list[
     """Those messages that Redis knows neither as queued nor as started by a living worker just now.
 
     They are asked for by rows that still wait: a worker that took such a message LOST_AFTER ago or earlier
-    does not know of it, because the answer to its claim was lost.
+    does not know of it, because the answer to its claim was lost. What a server holds that is away is not
+    among them.
     """
-    lost: list[Message] = []
     patience = get_settings().lost_after
-    with as_unavailable():
-        for client, group in by_server(messages, attrgetter("queue")):
-            places = [(message.queue, message.id) for message in group]
-            answer = scripts.run(client, _UNKNOWN, patience=patience, workers=living_workers, messages=places)
-            ids = {text_of(message) for message in answer}
-            lost += [message for message in group if message.id in ids]
-    return lost
+
+    def ask(server: tuple[Redis, list[Message]]) -> list[Message]:
+        client, group = server
+        places = [(message.queue, message.id) for message in group]
+        answer = scripts.run(client, _UNKNOWN, patience=patience, workers=living_workers, messages=places)
+        ids = {text_of(message) for message in answer}
+        return [message for message in group if message.id in ids]
+
+    return answers_of(by_server(messages, attrgetter("queue")), ask)
 
 
 def forget_worker(worker_id: str) -> int:
     """Remove what a lost worker left in RQ's started registries. Returns how many entries went."""
-    removed = 0
-    with as_unavailable():
-        for queue in django_settings.RQ_QUEUES:
-            client, key = client_for(queue), keys.started(queue)
-            removed += mending(client, {key: "zset"}, partial(_forget_entries, client, key, f"*:{worker_id}"))
-    return removed
+
+    def forget(queue: str) -> int:
+        client, key = client_for(queue), keys.started(queue)
+        return mending(client, {key: "zset"}, partial(_forget_entries, client, key, f"*:{worker_id}"))
+
+    return on_each(django_settings.RQ_QUEUES, forget)
 
 
 def _forget_entries(client: Redis, key: str, pattern: str) -> int:
@@ -58,17 +60,20 @@ def started(patience: float, interval: float) -> list[tuple[str, str]]:
 
     Only one caller in `interval` seconds gets those of a queue.
     """
-    with as_unavailable():
-        return [
-            (text_of(queue), id_of(entry))
-            for client, queues in by_server(django_settings.RQ_QUEUES, str)
-            for queue, entry in scripts.run(
-                client, _STARTED, patience=patience, interval=interval, queues=queues
-            )
-        ]
+
+    def ask(server: tuple[Redis, list[str]]) -> list[tuple[str, str]]:
+        client, queues = server
+        answer = scripts.run(client, _STARTED, patience=patience, interval=interval, queues=queues)
+        return [(text_of(queue), id_of(entry)) for queue, entry in answer]
+
+    return answers_of(by_server(django_settings.RQ_QUEUES, str), ask)
 
 
 def forget_started(entries: Sequence[tuple[str, str]]) -> int:
     """Remove these `(queue, entry)` pairs from RQ's started registries. Returns how many there were."""
-    with as_unavailable():
-        return sum(int(client_for(queue).zrem(keys.started(queue), raw(entry))) for queue, entry in entries)
+
+    def forget(server: tuple[Redis, list[tuple[str, str]]]) -> int:
+        client, group = server
+        return sum(int(client.zrem(keys.started(queue), raw(entry))) for queue, entry in group)
+
+    return on_each(by_server(entries, itemgetter(0)), forget)

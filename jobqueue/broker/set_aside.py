@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 
 from jobqueue.broker import keys, scripts
 from jobqueue.broker.answers import id_of, text_of
-from jobqueue.broker.connections import as_unavailable, clients
+from jobqueue.broker.connections import as_unavailable, clients, on_each
 from jobqueue.broker.scripts import Script
 
 _MOST_LOOKED_AT = 100
@@ -77,8 +77,9 @@ def forget_gone() -> int:
 
     A worker calls it again and again; each call looks at some of them. Returns how many went.
     """
-    with as_unavailable():
-        return sum(int(scripts.run(client, _FORGET_GONE, most=_MOST_LOOKED_AT)) for client in clients("work"))
+    return on_each(
+        clients("work"), lambda client: int(scripts.run(client, _FORGET_GONE, most=_MOST_LOOKED_AT))
+    )
 
 
 def _listed(client: Redis, kind: str, limit: int) -> list[SetAside]:

@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from jobqueue.broker import keys, scripts
 from jobqueue.broker.answers import text_of
-from jobqueue.broker.connections import as_unavailable, by_server
+from jobqueue.broker.connections import as_unavailable, by_server, on_each
 from jobqueue.broker.scripts import Script
 from jobqueue.exceptions import BrokerUnavailable
 
@@ -46,11 +46,14 @@ def look_over() -> int:
 
     Returns how much was strange.
     """
-    with as_unavailable():
-        found = sum(set_aside(client, types) for client, types in _types("work"))
-        for client, _types_of_server in _types("work"):
-            _log_news(client)
-    return found
+
+    def look(server: tuple[Redis, dict[str, str]]) -> int:
+        client, types = server
+        found = set_aside(client, types)
+        _log_news(client)
+        return found
+
+    return on_each(_types("work"), look)
 
 
 def set_aside(client: Redis, types: Mapping[str, str]) -> int:

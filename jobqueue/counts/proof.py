@@ -13,7 +13,7 @@ from jobqueue.counts import triggers
 from jobqueue.counts.triggers import APPEND, has_triggers, is_open, kind_of
 from jobqueue.models import JobTally
 from jobqueue.registry import reconciler
-from jobqueue.sql.databases import can_serve, databases
+from jobqueue.sql.databases import can_serve, in_each_database
 from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,12 @@ _DIFFERENCES = f"""
 @reconciler("jobqueue")
 def check_counts(*, full: bool) -> dict[str, int]:
     """Thoroughly: count the rows and correct what is off, as after somebody disabled the triggers."""
-    corrections = [correction for using in databases() if full for correction in mend(using)]
-    for correction in corrections:
-        logger.warning("a count was off by %d: %s", -correction.amount, correction)
+    if not full:
+        return {"counts corrected": 0}
+    corrections: list[Correction] = []
+    try:
+        in_each_database(lambda using: corrections.extend(mend(using)))
+    finally:
+        for correction in corrections:
+            logger.warning("a count was off by %d: %s", -correction.amount, correction)
     return {"counts corrected": len(corrections)}

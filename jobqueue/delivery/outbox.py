@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.conf import settings as django_settings
 from django.db import connections, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from jobqueue import signals
 from jobqueue.broker import bell, queues
+from jobqueue.broker.connections import queues_beside
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
 from jobqueue.delivery.apart import blame, set_aside, take_apart
@@ -105,6 +107,33 @@ def publish_due(using: str, *, overdue_by: float = 0.0, except_for: Sequence[int
     due = unpublished.filter(run_at__lte=Now() - timedelta(seconds=overdue_by)).order_by("run_at")
     if connections[using].vendor == "sqlite" and not due.exists():
         return 0  # nobody waits for a lock while there is nothing to write
+    return _publish_all(due)
+
+
+def _publish_all(due: JobQuerySet) -> int:
+    """Publish a batch of these rows, and where a Redis is away a batch of the queues of each other one."""
+    count, away = 0, set[str]()
+    first: BrokerUnavailable | None = None
+    while first is None or _are_others(away):
+        try:
+            count += _publish_batch(due.exclude(queue__in=away) if away else due)
+            break
+        except BrokerUnavailable as error:
+            first = first or error
+            if not error.queues - away:
+                break
+            away |= queues_beside(error.queues)
+    if first is not None:
+        raise first
+    return count
+
+
+def _are_others(away: set[str]) -> bool:
+    return any(queue not in away for queue in django_settings.RQ_QUEUES)
+
+
+def _publish_batch(due: JobQuerySet) -> int:
+    using = due.db
     try:
         messages = _take(due[: get_settings().relay_batch])
     except Exception as error:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 
 from django.db import connections, models
@@ -29,9 +28,13 @@ from jobqueue.models import Attempt, Job, Worker, jobs_in, stopping, transitions
 from jobqueue.models.cause_names import cause_of_text
 from jobqueue.registry import delay_after
 from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.sql.databases import for_each_database
 from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
+
+# Takes a step in each of these databases.
+Each = Callable[[Callable[[str], object], Iterable[str]], object]
 
 KEEP_SILENT_WORKERS = timedelta(days=1)
 
@@ -55,31 +58,52 @@ def rescue_lost(using: str, gone: Collection[uuid.UUID] | None = None) -> int:
     return rescued
 
 
-def sweep(interval: float = 0.0) -> int:
+def sweep(interval: float = 0.0, each: Each = for_each_database) -> int:
     """Clean RQ's started registries of what no row says is running. Returns how many entries went.
 
     They count against a queue's concurrency limit, so none may stay: of a worker that died, of a claim or a
-    hand-back that Redis did not hear of. Of all workers only one looks in `interval` seconds.
+    hand-back that Redis did not hear of. Of all workers only one looks in `interval` seconds. `each` takes a
+    step in each of several databases: the entries of one that does not answer stay.
     """
-    entries = registries.started(get_settings().worker_silence, interval)
-    running = _running_entries(entries)
-    return registries.forget_started([pair for pair in entries if pair[1] not in running])
+    by_database, nobodys = _by_database(registries.started(get_settings().worker_silence, interval))
+    went = [registries.forget_started(nobodys)]
+
+    def forget_what_does_not_run(using: str) -> None:
+        running = _running_entries(using, by_database[using].values())
+        entries = [pair for pair in by_database[using] if pair[1] not in running]
+        went.append(registries.forget_started(entries))
+
+    if by_database:
+        each(forget_what_does_not_run, by_database)
+    return sum(went)
 
 
-def _running_entries(entries: Sequence[tuple[str, str]]) -> set[str]:
-    """The entries, `<message id>:<worker id>`, whose job is active in that attempt by that worker."""
-    by_database: dict[str, list[int]] = {}
+def _by_database(
+    entries: Sequence[tuple[str, str]],
+) -> tuple[dict[str, dict[tuple[str, str], int]], list[tuple[str, str]]]:
+    """The job id that each `(queue, entry)` names, by database; and the entries that name no job of ours."""
+    by_database: dict[str, dict[tuple[str, str], int]] = {}
+    nobodys = []
     for queue, entry in entries:
-        with suppress(ValueError):
+        try:
             message = Message.parse(queue, entry.rpartition(":")[0])
-            by_database.setdefault(message.using, []).append(message.job_id)
-    running = set()
-    for using, ids in by_database.items():
-        if using in connections:
-            rows = Job.objects.using(using).active().filter(pk__in=ids)
-            for pk, attempt, worker_id in rows.values_list("pk", "attempt", "worker_id"):
-                running.add(f"{Message('', pk, attempt, using).id}:{worker_id and worker_id.hex}")
-    return running
+        except ValueError:
+            nobodys.append((queue, entry))
+            continue
+        if message.using in connections:
+            by_database.setdefault(message.using, {})[queue, entry] = message.job_id
+        else:
+            nobodys.append((queue, entry))
+    return by_database, nobodys
+
+
+def _running_entries(using: str, job_ids: Collection[int]) -> set[str]:
+    """The entries, `<message id>:<worker id>`, of those jobs that are active, by their attempt and worker."""
+    rows = Job.objects.using(using).active().filter(pk__in=job_ids)
+    return {
+        f"{Message('', pk, attempt, using).id}:{worker_id and worker_id.hex}"
+        for pk, attempt, worker_id in rows.values_list("pk", "attempt", "worker_id")
+    }
 
 
 def release(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:

@@ -12,6 +12,7 @@ from django.db import connections
 
 from jobqueue.broker.own import why_no_client
 from jobqueue.conf import get_settings
+from jobqueue.sql import isolation
 from jobqueue.sql.databases import can_serve, databases, vendor_of
 from jobqueue.sql.writing import begins_without_the_lock
 from jobqueue.values import shown
@@ -78,6 +79,17 @@ def check_autocommit(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[
         )
         for using in _served()
         if not connections.settings[using]["AUTOCOMMIT"]
+    ]
+
+
+def check_isolation(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Whoever waits for a row sees it afterwards as it is."""
+    if not _are_settings_usable():
+        return []
+    return [
+        Error(isolation.sentence(using, level), hint=isolation.HINT, id="jobqueue.E027")
+        for using in _served()
+        if (level := isolation.refused_by_settings(using))
     ]
 
 
@@ -156,6 +168,7 @@ _CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_time_zone,
     check_clocks_of_databases,
     check_autocommit,
+    check_isolation,
     check_kinds_of_databases,
     check_queues,
     check_sqlite,

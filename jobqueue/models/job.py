@@ -131,6 +131,12 @@ class Job(models.Model):
                 condition=models.Q(state="failed"),
                 name="jobqueue_job_cause",
             ),
+            # What failed lately, by queue: few of many, for the overview and what is filtered by time.
+            models.Index(
+                fields=["finished_at", "queue"],
+                condition=models.Q(state="failed"),
+                name="jobqueue_job_failed_at",
+            ),
             # What stands on the list of what was set aside: few, so that they are counted at once.
             models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
             # What each executor looks for every second: next to none, at most times.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -14,6 +16,13 @@ class Queue(models.Model):
     name = models.CharField(_("name"), max_length=100, primary_key=True)
     paused = models.BooleanField(
         _("paused"), default=False, help_text=_("No job of a paused queue is started.")
+    )
+    # Of the pause; code of a release before writes `paused` alone, so these mean nothing without it.
+    paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
+    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
+    paused_by = models.CharField(_("paused by"), max_length=200, default="", db_default="", blank=True)
+    pause_reason = models.CharField(
+        _("reason of the pause"), max_length=500, default="", db_default="", blank=True
     )
     rate_limit = models.PositiveIntegerField(
         _("rate limit"),
@@ -41,3 +50,7 @@ class Queue(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def is_paused_at(self, now: datetime) -> bool:
+        """Whether no job of it is started then: a pause ends at its time, also before anybody wrote so."""
+        return self.paused and (self.paused_until is None or self.paused_until > now)

@@ -22,6 +22,9 @@ class Worker(models.Model):
     threads = models.PositiveIntegerField(_("threads"), default=1)
     started_at = models.DateTimeField(_("started"), db_default=Now())
     heartbeat_at = models.DateTimeField(_("last heartbeat"), db_default=Now(), db_index=True)
+    # What it says of itself; of an older worker nothing is known.
+    version = models.CharField(_("version"), max_length=100, default="", db_default="", blank=True)
+    memory = models.BigIntegerField(_("memory in bytes"), null=True, blank=True)
     stopping = models.BooleanField(_("stopping"), default=False)
     # Whether it looks for what people ask of it here and in the rows of its jobs; older ones do not.
     takes_orders = models.BooleanField(_("takes orders"), default=False, db_default=False)

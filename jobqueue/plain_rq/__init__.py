@@ -3,6 +3,7 @@
 from jobqueue.broker.foreign import Report
 from jobqueue.plain_rq.adoption import (
     PROCESSOR,
+    database,
     look_after,
     look_after_due,
     look_after_strays,
@@ -14,6 +15,7 @@ from jobqueue.plain_rq.adoption import (
 __all__ = [
     "PROCESSOR",
     "Report",
+    "database",
     "look_after",
     "look_after_due",
     "look_after_strays",

@@ -132,7 +132,7 @@ def _adopt(request: Request) -> Job:
     job.subject = request.subject
     job.unique_key = f"{request.subject}@{request.payload['enqueued_at']}"
     job.published_at = Now()
-    using = _database()
+    using = database()
     try:
         with writing(using):
             transitions.insert(jobs_in(using), [job])
@@ -154,12 +154,13 @@ def _adopt(request: Request) -> Job:
     return job
 
 
-def _database() -> str:
+def database() -> str:
+    """The alias of the database that adopted jobs are written to."""
     return databases()[0]
 
 
 def _jobs_of(request: Request, besides: Job | None = None) -> JobQuerySet:
-    jobs = Job.objects.using(_database()).about(request.subject).filter(processor=PROCESSOR)
+    jobs = Job.objects.using(database()).about(request.subject).filter(processor=PROCESSOR)
     return jobs.exclude(pk=besides.pk) if besides else jobs
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import select
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.apps import apps
 from django.db import DatabaseError, InterfaceError, connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.exceptions import BrokerUnavailable, DatabaseUnavailable
 from jobqueue.sql.replicas import is_configured, replicas
 
-OUTAGES = (BrokerUnavailable, DatabaseError, InterfaceError)
+OUTAGES = (BrokerUnavailable, DatabaseUnavailable, DatabaseError, InterfaceError)
 # What the statements and the triggers are written for.
 _VENDORS = ("postgresql", "sqlite")
 _OTHERS = ("mysql", "oracle", "dummy")
@@ -61,24 +64,68 @@ def vendor_of(using: str) -> str:
     return kind if kind in _OTHERS else connections[using].vendor
 
 
-def for_each_database(step: Callable[[str], object]) -> None:
-    """Take the step in every database; one that is away does not keep the others from theirs.
+def for_each_database(step: Callable[[str], object], among: Iterable[str] | None = None) -> None:
+    """Take the step in every database, or in these; one that is away does not keep the others from theirs.
 
     Raises the first error, after all.
     """
-    first: Exception | None = None
-    for using in databases():
+    for error in not_served(step, among).values():
+        raise error
+
+
+def not_served(step: Callable[[str], object], among: Iterable[str] | None = None) -> dict[str, Exception]:
+    """Take the step in every database, or in these; the errors of those that are away, by alias."""
+    errors: dict[str, Exception] = {}
+    for using in databases() if among is None else among:
         try:
             step(using)
         except OUTAGES as error:
-            first = first or error
-    if first is not None:
-        raise first
+            errors[using] = error
+    return errors
 
 
-def close_broken_connections() -> None:
-    """Drop this thread's database connections that failed, so that the next use opens new ones."""
+def in_each_database(step: Callable[[str], object]) -> None:
+    """Take the step in every database, for a person who waits for it.
+
+    Raises DatabaseUnavailable after all, which names those that are away.
+    """
+    errors = not_served(step)
+    if errors:
+        told = (
+            f"the database {using!r} was not served: {_in_words(error)}" for using, error in errors.items()
+        )
+        raise DatabaseUnavailable("; ".join(told)) from next(iter(errors.values()))
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def close_broken_connections(asked: str | None = None) -> None:
+    """Drop this thread's database connections that failed, so that the next use opens new ones.
+
+    With `asked` only that database is asked whether it still answers: another may hang, and is none of the
+    caller's business now.
+    """
     for connection in connections.all(initialized_only=True):
-        is_open = connection.connection is not None
-        if is_open and (connection.errors_occurred or not connection.is_usable()):
+        if connection.connection is not None and _is_broken(connection, asked):
             connection.close()
+
+
+def _is_broken(connection: BaseDatabaseWrapper, asked: str | None) -> bool:
+    if connection.errors_occurred:
+        return True
+    if asked is None or connection.alias == asked or connection.vendor != "postgresql":
+        return not connection.is_usable()
+    return _is_hung_up(connection.connection)
+
+
+def _is_hung_up(raw: Any) -> bool:
+    """Whether a server said anything on a connection that was idle: only that it ends it."""
+    if raw.closed:
+        return True
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(raw.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,10 +1,17 @@
-"""The tag that shows on the admin's index pages what operators ought to know."""
+"""The tags that show on the admin's pages what operators ought to know."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import template
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+
+from jobqueue.conf import get_settings
+
+# Django imports the tags of every app, also of a project without an admin: pages are imported when shown.
 
 register = template.Library()
 
@@ -12,11 +19,59 @@ register = template.Library()
 @register.inclusion_tag("admin/jobqueue/notices.html", takes_context=True)
 def jobqueue_notices(context: dict[str, Any]) -> dict[str, Any]:
     """What is set aside, and that another installation uses our Redis, for who may look at these."""
-    # Django imports the tags of every app, also of a project without an admin.
     from jobqueue.admin import notices
 
     request = context.get("request")
     return {"notices": notices.on_index(request) if request is not None else []}
+
+
+@register.inclusion_tag("admin/jobqueue/overview.html", takes_context=True)
+def jobqueue_overview(context: dict[str, Any]) -> dict[str, Any]:
+    """Whether anything is wrong, and a tile for each queue."""
+    from jobqueue.admin import overview
+
+    request = context.get("request")
+    found = overview.context_of(request) if request is not None else {"seen": None}
+    return found | {"csrf_token": context.get("csrf_token")}
+
+
+@register.simple_tag(takes_context=True)
+def jobqueue_failed(context: dict[str, Any]) -> str:
+    """What stands before the title: how many jobs are failed."""
+    from jobqueue.admin import overview
+
+    request = context.get("request")
+    return overview.title_of(request) if request is not None else ""
+
+
+@register.inclusion_tag("admin/jobqueue/banner.html", takes_context=True)
+def jobqueue_banner(context: dict[str, Any]) -> dict[str, Any]:
+    """What is paused, by whom, why, until when, and how many jobs wait for it."""
+    request = context.get("request")
+    if not isinstance(request, HttpRequest) or context.get("is_popup"):
+        return {"pauses": []}
+    from jobqueue.admin import pausing
+
+    return {"pauses": pausing.banner(request), "url": _url(request, "jobqueue_queue_changelist")}
+
+
+@register.simple_tag
+def jobqueue_environment() -> str:
+    """What this site is called in JOBQUEUE["ENVIRONMENT"]: production, say."""
+    return get_settings().environment
+
+
+@register.simple_tag(takes_context=True)
+def jobqueue_menu(context: dict[str, Any]) -> str:
+    """Put the overview first among the pages of the job queue, in the menu and on the index."""
+    request = context.get("request")
+    url = _url(request, "app_list", "jobqueue") if request is not None else ""
+    for apps in (context.get("available_apps"), context.get("app_list")):
+        for app in apps or ():
+            pages = app["models"]
+            if url and app["app_label"] == "jobqueue" and pages and pages[0]["object_name"] != "Overview":
+                pages.insert(0, _menu_entry(url))
+    return ""
 
 
 @register.inclusion_tag("admin/jobqueue/recent_actions.html", takes_context=True)
@@ -26,3 +81,21 @@ def jobqueue_recent_actions(context: dict[str, Any]) -> dict[str, Any]:
 
     request = context.get("request")
     return audit_pages.recent_actions(request) if request is not None else {}
+
+
+def _menu_entry(url: str) -> dict[str, Any]:
+    return {
+        "name": _("Overview"),
+        "object_name": "Overview",
+        "admin_url": url,
+        "add_url": None,
+        "view_only": True,
+        "perms": {"view": True},
+    }
+
+
+def _url(request: Any, name: str, *arguments: str) -> str:
+    try:
+        return reverse(f"admin:{name}", args=arguments, current_app=getattr(request, "current_app", None))
+    except NoReverseMatch:
+        return ""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from jobqueue.models import BulkAction, bulk, failures
 from jobqueue.sql.blame import may_be_of_a_row
-from jobqueue.sql.databases import for_each_database
+from jobqueue.worker.database_threads import IN_TURN
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,9 @@ class BulkWalker:
     def __init__(self, holder: uuid.UUID, retried: Callable[[], None]) -> None:
         """`holder` is the worker that walks; `retried` is called where jobs have become due."""
         self._holder, self._retried = holder, retried
-        self._walks: dict[tuple[str, int], _Walk] = {}
+        self.threads = IN_TURN
+        """They walk, each in one database."""
+        self._walks: dict[str, dict[int, _Walk]] = {}
         self._pause = _LOOK_EVERY
         self._next_naming = 0.0
 
@@ -56,7 +58,7 @@ class BulkWalker:
             if names and failures.name_causes(using) == failures.NAMED_AT_ONCE:
                 self._next_naming = 0.0
 
-        for_each_database(look_into)
+        self.threads.each(look_into)
         return self._pause
 
     def give_up(self, using: str) -> None:
@@ -65,12 +67,12 @@ class BulkWalker:
 
     def _walk_all(self, using: str) -> None:
         actions = list(bulk.walkable_actions(using))
-        known = {(using, action.pk) for action in actions}
-        self._walks = {key: walk for key, walk in self._walks.items() if key in known or key[0] != using}
+        before = self._walks.get(using, {})
+        walks = self._walks[using] = {action.pk: before.get(action.pk) or _Walk() for action in actions}
         first: Exception | None = None
         for action in actions:
             try:
-                self._walk_on(action, self._walks.setdefault((using, action.pk), _Walk()), using)
+                self._walk_on(action, walks[action.pk], using)
             except Exception as error:  # the others have their turn first
                 first = first or error
         if first is not None:

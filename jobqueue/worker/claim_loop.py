@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from jobqueue.broker.bell import Bell
 from jobqueue.delivery import outbox
 from jobqueue.registry import why_unfit
-from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
+from jobqueue.sql.databases import OUTAGES, close_broken_connections
 from jobqueue.worker import claiming
 from jobqueue.worker.board import Slot
 from jobqueue.worker.claiming import Batch, Claim, Identity, Wanted
 from jobqueue.worker.cores import Affinity
+from jobqueue.worker.database_threads import DatabaseThreads
 from jobqueue.worker.in_hand import WORKER_STOPPED, InHand
+from jobqueue.worker.left_alone import LeftAlone
 from jobqueue.worker.limits import QueueDecisions
+from jobqueue.worker.memory import memory_in_use
 from jobqueue.worker.options import EXIT_RETIRED, Options
 from jobqueue.worker.pauses import GrowingPauses
 from jobqueue.worker.stop import Stop
@@ -86,6 +87,7 @@ class ClaimLoop:
     threads: JobThreads
     decisions: QueueDecisions
     unfit: UnfitJobs
+    left_alone: LeftAlone
     affinity: Affinity
     stop: Stop
     slot: Slot
@@ -131,7 +133,7 @@ class ClaimLoop:
 
     def _fill(self, state: Claiming | Waiting) -> State:
         """Have the threads run what there is, as far as there is room."""
-        self.in_hand.compare()
+        self.in_hand.compare(at_once=self.left_alone.look_again())
         room = self._wait_for_room()
         if not room:
             self.affinity.adapt(is_crowded=False)
@@ -140,7 +142,7 @@ class ClaimLoop:
         if found:
             self.start(found)
             room -= len(found)
-        if not room:
+        if room <= 0:
             return state
         state, claims = self._claim(state, room)
         is_crowded = bool(claims) and isinstance(state, Claiming) and self.threads.are_jobs_short
@@ -195,7 +197,7 @@ class ClaimLoop:
             if self.stop.is_asked:
                 return state, []
         wanted = Wanted(room, asked, self.decisions.limits, self.threads.free)
-        batch = claiming.claim(self.identity, wanted, self.teller)
+        batch = claiming.claim(self.identity, wanted, self.teller, self.left_alone)
         self._pauses.reset()
         return _state_after(batch, room, leaves_out), batch.jobs
 
@@ -240,7 +242,7 @@ class ClaimLoop:
                 self.stop.wake.wait(0.01)
             return False
         if self.options.burst:
-            return not any(outbox.publish_due(using) for using in databases())
+            return self.left_alone.is_empty and _is_nothing_due(self.left_alone.threads)
         idle = time.monotonic() - self.in_hand.last_work
         return self.options.max_idle_time is not None and idle >= self.options.max_idle_time
 
@@ -283,6 +285,13 @@ def _state_after(batch: Batch, room: int, leaves_out: bool) -> Claiming | Waitin
     return (HeldBack if is_held_back else Waiting)(time.monotonic() + pause, leaves_out)
 
 
+def _is_nothing_due(claimers: DatabaseThreads) -> bool:
+    """Whether no database has anything that is due; of one that hangs nobody knows."""
+    published: list[int] = []
+    is_known = claimers.each(lambda using: published.append(outbox.publish_due(using)))
+    return is_known and not any(published)
+
+
 class _MemoryGauge:
     """How much memory this process has in use, looked at every second."""
 
@@ -298,12 +307,3 @@ class _MemoryGauge:
         self._next_look = time.monotonic() + _LOOK_AT_MEMORY_EVERY
         self.used = memory_in_use()
         return self.used > self._most
-
-
-def memory_in_use() -> int:
-    """Bytes of memory that this process has in use; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

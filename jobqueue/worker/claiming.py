@@ -24,6 +24,8 @@ from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import databases, is_left_out
 from jobqueue.sql.writing import writing
+from jobqueue.worker.database_threads import IN_TURN, DatabaseThreads
+from jobqueue.worker.left_alone import LeftAlone
 from jobqueue.worker.telling import News, Teller
 
 logger = logging.getLogger(__name__)
@@ -89,31 +91,36 @@ class _Answer(NamedTuple):
     dropped: Sequence[Message] = ()
     """What no row answered to."""
     error: Exception | None = None
+    left: Sequence[Message] = ()
+    """What has no answer, because of the error."""
 
 
-def claim(identity: Identity, wanted: Wanted, teller: Teller) -> Batch:
+def claim(identity: Identity, wanted: Wanted, teller: Teller, left_alone: LeftAlone | None = None) -> Batch:
     """Take up to as many due jobs as are wanted, of queues with limits what the limits allow.
 
     Messages whose row does not answer are dropped: they are stale, or the relay publishes them again when
     their time has come. Raises BrokerUnavailable, or the database's error; then no job was claimed and the
     messages are back in their queues. With several databases, one that fails does not keep the jobs of the
-    others from being claimed.
+    others from being claimed; nor does one that hangs, if `left_alone` has threads, and then none raises.
     """
     started = time.monotonic()
-    taken = _take(identity, wanted)
+    if left_alone is not None and not left_alone.threads.are_used:
+        left_alone = None
+    taken = _take(identity, wanted, IN_TURN if left_alone is None else left_alone.threads)
     if not taken.messages:
         return Batch([], taken.pause)
-    answers = {
-        using: _ask_rows(using, messages, identity, wanted.limits)
-        for using, messages in _by_database(taken.messages).items()
-    }
+    by_database = _by_database(taken.messages)
+    if left_alone is None:
+        answers = _ask_in_turn(by_database, identity, wanted.limits)
+    else:
+        answers = _ask_side_by_side(by_database, identity, wanted.limits, left_alone)
     for using, answer in answers.items():
         if answer.dropped:
             _drop(answer.dropped, using, identity, teller)
     refused = [message for answer in answers.values() for message in answer.refused]
     if refused:
         _put_back(refused, identity)
-    claims = _claims_of(list(answers.values()), taken.messages)
+    claims = _claims_of(list(answers.values()), taken.messages, raises=left_alone is None)
     if wanted.limits and time.monotonic() - started > _LATE_START:
         _count_late_starts(claims, wanted.limits)
     return Batch(claims, _pause(taken.pause, is_refused=bool(refused)))
@@ -122,25 +129,26 @@ def claim(identity: Identity, wanted: Wanted, teller: Teller) -> Batch:
 # Redis --------------------------------------------------------------------------------------------
 
 
-def _take(identity: Identity, wanted: Wanted) -> queues.Taken:
+def _take(identity: Identity, wanted: Wanted, threads: DatabaseThreads) -> queues.Taken:
     """Take messages from Redis; foreign ones are looked after, and what is adopted may be among the next."""
     for _ in range(_MOST_TRIES):
         taken = queues.claim(
             wanted.queues, wanted.count, identity.id.hex, identity.name, wanted.limits, wanted.free
         )
-        adopted = _look_after(taken.quarantined) if taken.quarantined else 0
+        adopted = _look_after(taken.quarantined, threads) if taken.quarantined else 0
         if taken.messages or not adopted:
             break
     return taken
 
 
-def _look_after(quarantined: list[tuple[str, str]]) -> int:
+def _look_after(quarantined: list[tuple[str, str]], threads: DatabaseThreads) -> int:
+    adopted: list[int] = []
     try:
-        return plain_rq.look_after(quarantined)
+        threads.each(lambda _using: adopted.append(plain_rq.look_after(quarantined)), [plain_rq.database()])
     except Exception as error:
         # The messages that came with them must not wait; these are noted in Redis.
         logger.warning("foreign messages wait: %s: %s", type(error).__name__, error)
-        return 0
+    return sum(adopted)
 
 
 def _put_back(messages: Sequence[Message], identity: Identity) -> None:
@@ -173,10 +181,41 @@ def _by_database(messages: list[Message]) -> dict[str, list[Message]]:
     return by_database
 
 
+def _ask_in_turn(
+    by_database: Mapping[str, list[Message]], identity: Identity, limits: Mapping[str, QueueLimits]
+) -> dict[str, _Answer]:
+    """What these messages lead to; those of a database that fails are put back."""
+    answers = {}
+    for using, messages in by_database.items():
+        answers[using] = answer = _ask_rows(using, messages, identity, limits)
+        if answer.left:
+            _put_back(answer.left, identity)
+    return answers
+
+
+def _ask_side_by_side(
+    by_database: Mapping[str, list[Message]],
+    identity: Identity,
+    limits: Mapping[str, QueueLimits],
+    left_alone: LeftAlone,
+) -> dict[str, _Answer]:
+    """Likewise; what fails is left alone for a while. `InHand` hands back what is claimed too late."""
+    answers: dict[str, _Answer] = {}
+
+    def ask(using: str) -> None:
+        answer = _ask_rows(using, by_database[using], identity, limits)
+        if answer.error is not None:
+            left_alone.note_failure(using, answer.left)
+        answers[using] = answer
+
+    left_alone.each(ask, by_database)
+    return dict(answers)
+
+
 def _ask_rows(
     using: str, messages: list[Message], identity: Identity, limits: Mapping[str, QueueLimits]
 ) -> _Answer:
-    """What these messages lead to; if the database fails they are put back."""
+    """What these messages lead to."""
     if using not in connections:
         logger.error("dropped %d messages of the unknown database %r", len(messages), using)
         return _Answer([], dropped=messages)
@@ -197,8 +236,7 @@ def _ask_rows(
         if may_be_of_a_row(error):
             _careful_until[using] = time.monotonic() + _CAREFUL_FOR
             return _claim_apart(using, messages, identity, limits)
-        _put_back(messages, identity)
-        return _Answer([], error=error)
+        return _Answer([], error=error, left=messages)
 
 
 def _claim_rows(
@@ -242,9 +280,7 @@ def _claim_apart(
         else:
             found.left.append(message)
             error = error or its_error
-    if found.left:
-        _put_back(found.left, identity)
-    return _Answer(claims, refused, dropped, error)
+    return _Answer(claims, refused, dropped, error, found.left)
 
 
 def _set_aside(using: str, job_id: int, error: Exception, identity: Identity) -> bool:
@@ -299,12 +335,15 @@ def _drop(messages: Sequence[Message], using: str, identity: Identity, teller: T
 # Answers ------------------------------------------------------------------------------------------
 
 
-def _claims_of(answers: list[_Answer], messages: list[Message]) -> list[Claim]:
-    """The claims of all databases in the order of their messages; raises if one failed and none claimed."""
+def _claims_of(answers: list[_Answer], messages: list[Message], *, raises: bool) -> list[Claim]:
+    """The claims of all databases in the order of their messages.
+
+    If one failed and none claimed it `raises` its error.
+    """
     claims = [claimed for answer in answers for claimed in answer.claims]
     errors = [answer.error for answer in answers if answer.error is not None]
     if errors:
-        if not claims:
+        if raises and not claims:
             raise errors[-1]
         logger.warning("cannot claim all jobs for now: %s: %s", type(errors[-1]).__name__, errors[-1])
     if len(answers) > 1:

@@ -13,19 +13,21 @@ from dataclasses import dataclass, field
 
 from django.db import connections
 
+from jobqueue import __version__
 from jobqueue.conf import get_settings
-from jobqueue.delivery import rescue
 from jobqueue.models import Job, Worker
-from jobqueue.sql.databases import OUTAGES, close_broken_connections, for_each_database
+from jobqueue.sql.databases import OUTAGES, close_broken_connections
 from jobqueue.sql.writing import wait_for_locks_in_this_process
-from jobqueue.worker import children, loops, processes
+from jobqueue.worker import children, logs, loops, processes, stuck_jobs
 from jobqueue.worker.board import Slot
 from jobqueue.worker.bulk_walker import BulkWalker
 from jobqueue.worker.chart_folder import folder
 from jobqueue.worker.claim_loop import ClaimLoop
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.cores import Affinity
+from jobqueue.worker.database_threads import DatabaseThreads
 from jobqueue.worker.in_hand import WORKER_STOPPED, InHand
+from jobqueue.worker.left_alone import LeftAlone
 from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.loops import Loop
 from jobqueue.worker.neighbours import Neighbours
@@ -33,7 +35,7 @@ from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, E
 from jobqueue.worker.orders import Orders
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.relay import Relay
-from jobqueue.worker.settler import Settler
+from jobqueue.worker.settlers import Settlers
 from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
 from jobqueue.worker.threads import JobThreads
@@ -51,6 +53,7 @@ class Executor:
     options: Options
     id: uuid.UUID = field(default_factory=uuid.uuid4)
     slot: Slot = field(default_factory=Slot)
+    _loops: list[Loop] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         options = self.options
@@ -58,19 +61,19 @@ class Executor:
         self._stop = Stop(options.shutdown_timeout)
         self._decisions = QueueDecisions()
         self._affinity = Affinity(options.core)
-        self._in_hand = InHand(self.id, self.slot.running)
+        self._claimers = DatabaseThreads("who claims jobs")
+        self._in_hand = InHand(self.id, self.slot.running, self._claimers)
         self._teller = Teller()
         self._relay = Relay(self.id.hex, self._teller)
         self._bulk_walker = BulkWalker(self.id, self._relay.have_leader_look)
-        self._loops: list[Loop] = []
         self._threads = JobThreads(
             options.threads,
             performing=self.slot.performing,
-            performed=lambda outcome: self._settler.put(outcome),
+            performed=lambda outcome: self._settlers.put(outcome),
             freed=self._stop.wake.wake,
             guard=_or_end_process,
         )
-        self._settler = Settler(
+        self._settlers = Settlers(
             self.identity,
             self._teller,
             others_run=lambda: self._threads.unperformed > 0,
@@ -84,7 +87,10 @@ class Executor:
             in_hand=self._in_hand,
             threads=self._threads,
             decisions=self._decisions,
-            unfit=UnfitJobs(self.identity, self._teller, self._in_hand.take, self._settler.put),
+            unfit=UnfitJobs(
+                self.identity, self._teller, self._in_hand.take, self._settlers.put, self._claimers
+            ),
+            left_alone=LeftAlone(self.id.hex, self._teller, self._claimers),
             affinity=self._affinity,
             stop=self._stop,
             slot=self.slot,
@@ -92,6 +98,7 @@ class Executor:
 
     def run(self) -> int:
         """Work until asked to stop, or until burst, max_jobs or max_idle_time end it; the exit code."""
+        logs.harden()
         self._stop.listen()
         _keep_connections()
         wait_for_locks_in_this_process()
@@ -112,10 +119,11 @@ class Executor:
 
     def _register(self, worker: Worker) -> bool:
         """Write the worker's row, however long the databases are away; False if asked to stop meanwhile."""
+        self._claimers.start()
         while not self._stop.is_asked:
             try:
                 self._decisions.read()
-                loops.register_where_possible(worker, self.identity.absent)
+                loops.register_where_possible(worker, self.identity.absent, self._claimers)
                 return True
             except OUTAGES as error:
                 logger.warning("waiting for the database: %s: %s", type(error).__name__, error)
@@ -124,21 +132,26 @@ class Executor:
         return False
 
     def _start_threads(self, worker: Worker, orders: Orders) -> None:
+        options = self.options
+        names = ("the heartbeat", "the rescue", "the upkeep")
+        beating, rescuing, keeping = map(DatabaseThreads.started, names)
+        self._relay.threads = DatabaseThreads.started("the relay")
+        self._bulk_walker.threads = DatabaseThreads.started("the walker of bulk actions")
+        neighbours = Neighbours(worker, keeping) if options.reconciles else None  # in one of each worker
         self._loops = [
-            Loop("heartbeat", loops.heartbeat(worker, self.slot.alive, self.identity.absent)),
+            Loop("heartbeat", loops.heartbeat(worker, self.slot.alive, self.identity.absent, beating)),
             Loop("time limits", self._enforce_limits),
             Loop("relay", self._relay.look, wait=self._relay.wait, wake=self._relay.wake),
-            Loop("rescue", loops.rescuer(self.options.queues, _neighbours_of(worker, self.options))),
+            Loop("rescue", loops.rescuer(rescuing)),
+            Loop("upkeep of Redis", loops.upkeep(options.queues, neighbours, keeping)),
             Loop("queue decisions", self._read_decisions),
             Loop("orders", orders.look, wait=orders.wait, wake=orders.wake),
         ]
-        if self.options.reconciles:  # one executor of each worker
-            self._loops.append(Loop("bulk actions", self._bulk_walker.look))
-            self._loops.append(Loop("charts", folder(self.id.hex)))
-        if self.options.reconciles and get_settings().reconcile_interval > 0 and not self.options.burst:
-            self._loops.append(Loop("reconcile", loops.reconcile(), pause_after_error=30.0))
+        if options.reconciles:
+            bulk, charts = Loop("bulk actions", self._bulk_walker.look), Loop("charts", folder(self.id.hex))
+            self._loops += [bulk, charts, *_reconciling(options)]
         self._threads.start()
-        self._settler.start()
+        self._settlers.start()
         self._teller.start(_or_end_process)
         for loop in self._loops:
             loop.start()
@@ -154,10 +167,8 @@ class Executor:
         taken = sum(not outcome.is_settled for outcome in outcomes)
         if taken:
             logger.warning("%d jobs had been taken from this worker; nothing was changed", taken)
-        ended = [outcome for outcome in counted if outcome.status != OutcomeStatus.STOPPED]
-        failed = sum(outcome.failure is not None for outcome in ended)
         self._in_hand.note_settled(outcomes)
-        self.slot.settled(len(ended) - failed, failed)
+        self.slot.settled(*_completed_and_failed(counted))
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
 
@@ -175,16 +186,7 @@ class Executor:
     def _end_for_stuck_jobs(self, stuck: list[Job]) -> None:
         """A thread that does not take JobTimeout or JobStopped cannot be stopped, only its process can."""
         processes.kill_descendants()  # before anybody else runs the jobs that started them
-        keys = {(job._state.db, job.pk) for job in stuck}
-        others = []
-        for claimed in self._in_hand.claims:
-            job, using = claimed
-            if (using, job.pk) not in keys:
-                others.append(claimed)
-                continue
-            rescue.interrupt(job, using, "ran past its time limit and could not be stopped")
-        if others and not self.options.has_supervisor():
-            self._in_hand.hand_back(others)
+        stuck_jobs.interrupt(stuck, self._in_hand.claims, self.identity, self.options)
         os._exit(EXIT_STUCK_JOB)
 
     # Stop -----------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ class Executor:
 
     def _settle_the_last(self) -> None:
         deadline = time.monotonic() + _SETTLE_WITHIN
-        self._settler.stop(_SETTLE_WITHIN)
+        self._settlers.stop(_SETTLE_WITHIN)
         self._teller.stop(max(0.0, deadline - time.monotonic()))
 
     def _leave(self, left: list[Claim]) -> None:
@@ -238,7 +240,7 @@ class Executor:
             for loop in self._loops:
                 loop.stop()
             self._relay.give_up_the_lead()
-            for_each_database(self._sign_off)
+            self._claimers.each(self._sign_off)
         except OUTAGES as error:
             logger.warning("could not hand %d jobs back: %s: %s", len(left), type(error).__name__, error)
 
@@ -247,9 +249,17 @@ class Executor:
         self._bulk_walker.give_up(using)
 
 
-def _neighbours_of(worker: Worker, options: Options) -> Neighbours | None:
-    """One executor of each worker looks out for other installations."""
-    return Neighbours(worker) if options.reconciles else None
+def _reconciling(options: Options) -> list[Loop]:
+    if get_settings().reconcile_interval <= 0 or options.burst:
+        return []
+    return [Loop("reconcile", loops.reconcile(), pause_after_error=30.0)]
+
+
+def _completed_and_failed(counted: list[Outcome]) -> tuple[int, int]:
+    """How many did the one and the other; what was stopped did neither."""
+    ended = [outcome for outcome in counted if outcome.status != OutcomeStatus.STOPPED]
+    failed = sum(outcome.failure is not None for outcome in ended)
+    return len(ended) - failed, failed
 
 
 def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:
@@ -262,6 +272,7 @@ def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:
         threads=options.threads,
         takes_orders=True,
         supervisor_pid=options.supervisor,
+        version=get_settings().version or __version__,
     )
 
 

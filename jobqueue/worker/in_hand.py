@@ -18,6 +18,7 @@ from jobqueue.models import Job, jobs_in, stopping, transitions
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.worker.claiming import Claim
+from jobqueue.worker.database_threads import IN_TURN, DatabaseThreads
 from jobqueue.worker.outcomes import Outcome
 
 logger = logging.getLogger(__name__)
@@ -29,9 +30,11 @@ _CLAIM_UNHEARD = "handed back: its worker did not hear of its claim"
 class InHand:
     """The claims of one executor that are not settled yet. Safe for several threads."""
 
-    def __init__(self, worker_id: uuid.UUID, running: Callable[[int], None]) -> None:
-        """`running` is told how many claims there are, whenever that changes."""
-        self._worker_id, self._running = worker_id, running
+    def __init__(
+        self, worker_id: uuid.UUID, running: Callable[[int], None], threads: DatabaseThreads = IN_TURN
+    ) -> None:
+        """`running` is told how many claims there are, whenever that changes; `threads` are of who claims."""
+        self._worker_id, self._running, self._threads = worker_id, running, threads
         self._claims: dict[tuple[str, int, int], Claim] = {}
         self._changed = threading.Condition()
         self._next_comparison = 0.0
@@ -75,18 +78,24 @@ class InHand:
         self._let_go(claimed.key for claimed in unstarted)
         self.hand_back(unstarted, reason)
 
-    def compare(self) -> None:
+    def compare(self, *, at_once: bool = False) -> None:
         """Hand back what is ours by its row and runs nowhere: the answer to its claim was lost on the way.
 
-        At most once in `HEARTBEAT_INTERVAL`. To be called between two claims, when every job that was
-        claimed in order is among these.
+        At most once in `HEARTBEAT_INTERVAL`, or `at_once`. To be called between two claims, when every job
+        that was claimed in order is among these.
         """
-        if time.monotonic() < self._next_comparison:
+        if time.monotonic() < self._next_comparison and not at_once:
             return
         self._next_comparison = time.monotonic() + get_settings().heartbeat_interval
         with self._changed:
             known = set(self._claims)
-        errors = [error for using in databases() if (error := self._compare(using, known)) is not None]
+        errors: list[Exception] = []
+
+        def compare(using: str) -> None:
+            if (error := self._compare(using, known)) is not None:
+                errors.append(error)
+
+        self._threads.each(compare)
         # One database that is away does not keep the jobs of others from being claimed.
         if errors and len(errors) == len(databases()):
             raise errors[0]
@@ -96,7 +105,8 @@ class InHand:
             rows = Job.objects.using(using).held_by(self._worker_id)
             strays = [claimed for job in rows if (claimed := Claim(job, using)).key not in known]
             if strays:
-                self.hand_back(strays, _CLAIM_UNHEARD)
+                logger.info("handing %d jobs back that nobody heard of", len(strays))
+                hand_back(strays, self._worker_id, _CLAIM_UNHEARD)
         except OUTAGES as error:
             close_broken_connections()
             return error
@@ -115,7 +125,7 @@ class InHand:
     def hand_back(self, claims: Sequence[Claim], reason: str = WORKER_STOPPED) -> None:
         """Put these back on the road."""
         logger.info("handing %d jobs back", len(claims))
-        hand_back(claims, self._worker_id, reason)
+        hand_back_in_each(claims, self._worker_id, self._threads, reason)
 
     def _let_go(self, keys: Iterable[tuple[str, int, int]]) -> None:
         with self._changed:
@@ -123,6 +133,16 @@ class InHand:
                 self._claims.pop(key, None)
             self._running(len(self._claims))
             self._changed.notify_all()
+
+
+def hand_back_in_each(
+    claims: Sequence[Claim], worker_id: uuid.UUID, threads: DatabaseThreads, reason: str = WORKER_STOPPED
+) -> None:
+    """Put jobs of this worker back on the road, but for those of databases that hang."""
+    by_database: dict[str, list[Claim]] = {}
+    for claimed in claims:
+        by_database.setdefault(claimed.using, []).append(claimed)
+    threads.each(lambda using: hand_back(by_database[using], worker_id, reason), by_database)
 
 
 def hand_back(claims: Sequence[Claim], worker_id: uuid.UUID, reason: str = WORKER_STOPPED) -> int:

@@ -7,42 +7,72 @@ import uuid
 from collections.abc import Sequence
 
 from jobqueue.broker import lead, registries, server
+from jobqueue.conf import get_settings
 from jobqueue.delivery import rescue
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, Worker, bulk
-from jobqueue.sql.databases import OUTAGES, databases, for_each_database
+from jobqueue.sql.databases import OUTAGES, databases
 from jobqueue.worker.claiming import Claim
+from jobqueue.worker.database_threads import IN_TURN, DatabaseThreads
 from jobqueue.worker.in_hand import hand_back
 from jobqueue.worker.options import EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB
+from jobqueue.worker.side_processes import SideProcesses
 
 logger = logging.getLogger(__name__)
 
 # Ends that no job can have brought about but one that is noted already.
 _INNOCENT = (0, EXIT_STUCK_JOB, EXIT_JOBS_LEFT, EXIT_RETIRED)
+# Seconds for which a database that hangs, of several, keeps the caller.
+_WITHIN = 1.0
 
 
-def bring_back(executor_id: uuid.UUID, who: str, code: int, started: Sequence[int]) -> None:
+def bring_back(
+    executor_id: uuid.UUID,
+    who: str,
+    code: int,
+    started: Sequence[int],
+    stuck: Sequence[int] = (),
+    side_processes: SideProcesses | None = None,
+) -> None:
     """Put the jobs of `who`, an executor that ended with this exit code, back on the road.
 
     That uses up an attempt of the jobs in `started`, which were running, for one of them may have ended
-    it; not of those that only shared the process with a job that was stuck.
+    it; not of those that only shared the process with one in `stuck`, which ran past its time limit.
+    With several databases side processes do it, if there are any: one that hangs must not keep the caller.
     """
-    if code not in _INNOCENT:
-        interrupt(executor_id, started, f"{who} ended with code {code}")
 
+    def bring_back(threads: DatabaseThreads) -> None:
+        if stuck:
+            interrupt(executor_id, stuck, "ran past its time limit and could not be stopped", threads)
+        if code not in _INNOCENT:
+            interrupt(executor_id, started, f"{who} ended with code {code}", threads)
+        _hand_back_all(executor_id, threads)
+
+    def bring_back_side_by_side() -> None:
+        bring_back(DatabaseThreads.started("who brings jobs back", get_settings().worker_silence / 2))
+
+    if side_processes is None or len(databases()) < 2:
+        bring_back(IN_TURN)
+    else:
+        side_processes.run(bring_back_side_by_side, _WITHIN)
+
+
+def _hand_back_all(executor_id: uuid.UUID, threads: DatabaseThreads) -> None:
     def hand_back_those_of(using: str) -> None:
         jobs = Job.objects.using(using).held_by(executor_id)
         hand_back([Claim(job, using) for job in jobs], executor_id)
         bulk.give_up(executor_id, using)
 
     try:
-        for_each_database(hand_back_those_of)
-        _forget(executor_id)
+        if threads.each(hand_back_those_of):
+            _forget(executor_id)
     except OUTAGES as error:
         _leave_to_the_rescue(error)
 
 
-def interrupt(executor_id: uuid.UUID, job_ids: Sequence[int], reason: str) -> None:
+def interrupt(
+    executor_id: uuid.UUID, job_ids: Sequence[int], reason: str, threads: DatabaseThreads = IN_TURN
+) -> None:
     """Note that these jobs, as far as the executor holds them, were interrupted: an attempt is used up."""
 
     def interrupt_those_of(using: str) -> None:
@@ -51,7 +81,7 @@ def interrupt(executor_id: uuid.UUID, job_ids: Sequence[int], reason: str) -> No
             rescue.interrupt(job, using, reason)
 
     try:
-        for_each_database(interrupt_those_of)
+        threads.each(interrupt_those_of)
     except OUTAGES as error:
         _leave_to_the_rescue(error)
 

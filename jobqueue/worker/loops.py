@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from jobqueue import plain_rq
 from jobqueue.broker import set_aside, strange_keys
+from jobqueue.broker.connections import clients
 from jobqueue.broker.sockets import readable
 from jobqueue.conf import get_settings
 from jobqueue.counts import triggers
@@ -24,8 +25,10 @@ from jobqueue.delivery.watch import Watch
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Worker
 from jobqueue.registry import all_reconcilers
-from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, for_each_database
+from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.sql.writing import writing
+from jobqueue.worker.database_threads import IN_TURN, DatabaseThreads
+from jobqueue.worker.memory import memory_in_use
 from jobqueue.worker.neighbours import Neighbours
 
 logger = logging.getLogger(__name__)
@@ -123,23 +126,27 @@ class Loop(threading.Thread):
 
 
 def heartbeat(
-    worker: Worker, written: Callable[[], None] = lambda: None, absent: set[str] | None = None
+    worker: Worker,
+    written: Callable[[], None] = lambda: None,
+    absent: set[str] | None = None,
+    threads: DatabaseThreads = IN_TURN,
 ) -> Callable[[], float]:
-    """Writes the worker's sign of life, in every database whose jobs it serves; then calls `written`.
+    """Writes the worker's sign of life, in every database whose jobs it serves; calls `written` after each.
 
     Of `absent`, the databases that have no row of it yet, those go that have one now.
     """
 
     def beat(using: str) -> None:
-        changed = Worker.objects.using(using).filter(pk=worker.pk).update(heartbeat_at=Now())
+        row = Worker.objects.using(using).filter(pk=worker.pk)
+        changed = row.update(heartbeat_at=Now(), memory=memory_in_use() or None)
         if not changed:
             register(worker, using)
         if absent:
             absent.discard(using)
+        written()
 
     def body() -> float:
-        for_each_database(beat)
-        written()
+        threads.each(beat)
         return get_settings().heartbeat_interval
 
     return body
@@ -159,32 +166,39 @@ def register(worker: Worker, using: str) -> None:
                 "takes_orders": worker.takes_orders,
                 "supervisor_pid": worker.supervisor_pid,
                 "quiet_asked_at": worker.quiet_asked_at,
+                "version": worker.version,
+                "memory": memory_in_use() or None,
                 "heartbeat_at": Now(),
             },
         )
 
 
-def register_where_possible(worker: Worker, absent: set[str]) -> None:
-    """Write the worker's row in every database; `absent` gets those that are away. Raises if all are."""
-    for using in databases():
+def register_where_possible(worker: Worker, absent: set[str], threads: DatabaseThreads = IN_TURN) -> None:
+    """Write the worker's row in every database; `absent` gets those without an answer. Raises if all fail."""
+    wanted = databases()
+    absent.update(wanted)
+    failed: dict[str, Exception] = {}
+
+    def register_in(using: str) -> None:
         try:
             register(worker, using)
             absent.discard(using)
         except OUTAGES as error:
-            absent.add(using)
-            if len(absent) == len(databases()):
-                raise
-            logger.warning("beginning without the database %r: %s: %s", using, type(error).__name__, error)
+            failed[using] = error
             close_broken_connections()
 
+    threads.each(register_in)
+    for using, error in failed.items():
+        if len(failed) == len(wanted):
+            raise error
+        logger.warning("beginning without the database %r: %s: %s", using, type(error).__name__, error)
 
-def rescuer(queues: Sequence[str] = (), neighbours: Neighbours | None = None) -> Callable[[], float]:
-    """Brings back the jobs of silent workers, also foreign ones, and keeps the counts of jobs short.
 
-    Looks over the keys in Redis too, after what waits in these queues for a scheduler of RQ's, and for the
-    workers of another installation.
+def rescuer(threads: DatabaseThreads = IN_TURN) -> Callable[[], float]:
+    """Brings back the jobs of silent workers, and keeps the counts of jobs short. Asks no Redis.
+
+    A Redis that hangs would have the databases looked into too seldom for anybody to be judged gone.
     """
-
     watches: dict[str, Watch] = {}
 
     def look_into(using: str) -> None:
@@ -192,19 +206,35 @@ def rescuer(queues: Sequence[str] = (), neighbours: Neighbours | None = None) ->
         rescue.rescue_lost(using, gone)
         triggers.compact(using)
 
+    def body() -> float:
+        threads.each(look_into)
+        return get_settings().heartbeat_interval
+
+    return body
+
+
+def upkeep(
+    queues: Sequence[str] = (), neighbours: Neighbours | None = None, threads: DatabaseThreads = IN_TURN
+) -> Callable[[], float]:
+    """Looks over the keys in Redis, also after what waits in these queues for a scheduler of RQ's, after
+    foreign jobs, and for the workers of another installation.
+    """
+
+    def adopt(step: Callable[[], object]) -> Callable[[], object]:
+        return lambda: threads.each(lambda _using: step(), [plain_rq.database()])
+
     steps: list[Callable[[], object]] = [
-        lambda: for_each_database(look_into),
-        lambda: rescue.sweep(get_settings().heartbeat_interval),
-        lambda: plain_rq.look_after_strays(queues),
-        plain_rq.look_after_due,
+        lambda: rescue.sweep(get_settings().heartbeat_interval, threads.each),
+        adopt(lambda: plain_rq.look_after_strays(queues)),
+        adopt(plain_rq.look_after_due),
         *([neighbours.look] if neighbours is not None else []),
         strange_keys.look_over,
         set_aside.forget_gone,
     ]
 
     def body() -> float:
-        # A Redis that hangs is waited for once, or the databases would be looked into too seldom.
-        _take_each(steps, ends_with=BrokerUnavailable)
+        # The only Redis is waited for once, if it hangs; one of several keeps no other from its share.
+        _take_each(steps, ends_with=BrokerUnavailable if len(clients("work")) < 2 else ())
         return get_settings().heartbeat_interval
 
     return body

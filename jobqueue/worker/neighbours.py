@@ -25,6 +25,7 @@ from jobqueue.broker.neighbours import Heard
 from jobqueue.conf import get_settings
 from jobqueue.models import Worker
 from jobqueue.sql.databases import databases, holds_jobs
+from jobqueue.worker.database_threads import IN_TURN, DatabaseThreads
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +58,8 @@ class _Unknown:
 class Neighbours:
     """Hears of the other workers in Redis, and warns of those that belong to another installation."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, worker: Worker, threads: DatabaseThreads = IN_TURN) -> None:
+        self._worker, self._threads = worker, threads
         self._unknown: dict[str, _Unknown] = {}
         self._warned = -_WARN_EVERY
 
@@ -66,7 +67,9 @@ class Neighbours:
         """Say that this worker lives, and look who else does; what strangers say of themselves."""
         heard = neighbours.announce(self._worker.pk.hex, description_of(self._worker))
         before, self._unknown = self._unknown, {}  # if the database fails now, nobody is a stranger
-        ours = _with_rows({one.id for one in heard})
+        ours = _with_rows({one.id for one in heard}, self._threads)
+        if ours is None:
+            return []
         unknown = [one for one in heard if one.id not in ours]
         self._unknown = {
             one.id: before.get(one.id) or _Unknown(time.monotonic(), one.moment) for one in unknown
@@ -97,17 +100,28 @@ def description_of(worker: Worker) -> str:
     return f"the database {name}{f' at {host}' if host else ''} with a worker on {worker.hostname}"
 
 
-def _with_rows(ids: Iterable[str]) -> set[str]:
-    """Those of these ids that are living workers in a database of this process, served here or not."""
+def _with_rows(ids: Iterable[str], threads: DatabaseThreads) -> set[str] | None:
+    """Those of these ids that are living workers in a database of this process, served here or not.
+
+    None if a database hangs that could know the others.
+    """
     asked: dict[uuid.UUID, str] = {}
     for text in ids:
         with suppress(ValueError):
             asked[uuid.UUID(hex=text)] = text
-    found: set[str] = set()
-    for using in _all_databases():
-        if len(found) < len(asked):
-            found |= {asked[pk] for pk in _living(using, list(asked))}
-    return found
+    found: dict[str, list[uuid.UUID]] = {}
+
+    def ask(using: str) -> None:
+        found[using] = _living(using, list(asked))
+
+    # Those that are not served are asked only about workers that are in none of the others.
+    for group in (databases(), _others()):
+        known = {pk for living in dict(found).values() for pk in living}
+        if len(known) < len(asked):
+            threads.each(ask, group)
+            if not found.keys() >= set(group):
+                return None
+    return {asked[pk] for living in found.values() for pk in living}
 
 
 def _living(using: str, ids: list[uuid.UUID]) -> list[uuid.UUID]:
@@ -121,6 +135,6 @@ def _living(using: str, ids: list[uuid.UUID]) -> list[uuid.UUID]:
         return []  # it is not served here, and may have no tables
 
 
-def _all_databases() -> list[str]:
-    """Those that are served first; the others are asked only about workers that are in none of them."""
-    return list(dict.fromkeys([*databases(), *filter(holds_jobs, connections)]))
+def _others() -> list[str]:
+    served = databases()
+    return [using for using in connections if using not in served and holds_jobs(using)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
+from bdb import BdbQuit
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -24,6 +26,13 @@ from jobqueue.worker import forks
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Failure, Outcome, OutcomeStatus
 
+logger = logging.getLogger(__name__)
+
+_said_dropped: set[str] = set()
+_NO_TERMINAL = (
+    "a worker has no terminal, so breakpoint() and input() get an end of file; to debug a processor call it, "
+    "or jobqueue.testing.drain(), in a shell or a test"
+)
 _LONGEST_NAME = 198
 _LONGEST_MESSAGE = 2_000
 _LONGEST_TRACEBACK = 20_000
@@ -47,6 +56,8 @@ def perform(
             if answer is not None:
                 answer = finish(_within_its_process(answer), within)
         forks.end_if_fork()
+        if answer is not None and not isinstance(answer, Skipped):
+            _say_dropped(job.processor, answer)
         # Within the `try`: a reason is whatever the processor made it.
         reason = f"{SKIPPED_PREFIX}{answer.reason}" if isinstance(answer, Skipped) else ""
     except BaseException as error:  # also a SystemExit raised by a job ends only the job
@@ -54,6 +65,18 @@ def perform(
         return _outcome_of_error(claimed, error, _since(started))
     status = OutcomeStatus.SKIPPED if isinstance(answer, Skipped) else OutcomeStatus.COMPLETED
     return Outcome(job, using, status, _since(started), reason)
+
+
+def _say_dropped(processor: str, answer: object) -> None:
+    """That nobody gets what it returned; once a processor, and without the value, which may be private."""
+    if processor not in _said_dropped:
+        _said_dropped.add(processor)
+        logger.warning(
+            "processor %s returned %s, which is dropped: its job is completed. A processor returns None, "
+            "or Skipped(reason) where there was nothing to do",
+            processor,
+            type(answer).__name__,
+        )
 
 
 def _outcome_of_error(claimed: Claim, error: BaseException, seconds: float) -> Outcome:
@@ -148,6 +171,9 @@ def _since(started: float) -> float:
 
 def _text_of(error: BaseException) -> str:
     try:
-        return str(error)
+        text = str(error)
     except Exception as broken:
         return f"the error's text cannot be had: {type(broken).__name__}"
+    if isinstance(error, BdbQuit | EOFError):
+        return f"{text or 'the debugger ended'}: {_NO_TERMINAL}"
+    return text

@@ -19,7 +19,7 @@ from jobqueue.delivery import outbox
 from jobqueue.delivery.lost import LostMessages
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.sql.clock import DatabaseClock, StepBack
-from jobqueue.sql.databases import for_each_database
+from jobqueue.worker.database_threads import IN_TURN
 from jobqueue.worker.loops import WakePipe
 from jobqueue.worker.telling import Teller
 
@@ -40,6 +40,8 @@ class Relay:
     def __init__(self, candidate: str, teller: Teller) -> None:
         """`candidate` is the id under which this relay may lead, `teller` knows what Redis missed."""
         self._candidate, self._teller = candidate, teller
+        self.threads = IN_TURN
+        """They look into the databases. While one does, nobody else touches what is known of its database."""
         self._is_leading = False
         self._wake = WakePipe()
         self._bell: bell.Bell | None = None
@@ -67,7 +69,7 @@ class Relay:
             # This process slept; what it holds was published by another.
             self._upcoming.clear()
         self._last_turn = now
-        for using in list(self._upcoming):
+        for using in self._quiet():
             self._publish_upcoming(using)
         if self._is_rung or now >= self._next_look:
             self._is_rung = False
@@ -76,7 +78,7 @@ class Relay:
             self._look_into_databases()
         if self._trouble is not None:
             raise self._trouble
-        first = [upcoming[0][0] for upcoming in self._upcoming.values() if upcoming]
+        first = [upcoming[0][0] for using in self._quiet() if (upcoming := self._upcoming[using])]
         return max(0.0, min([self._next_look, *first]) - time.monotonic())
 
     def wait(self, seconds: float) -> None:
@@ -128,10 +130,14 @@ class Relay:
             if walks:
                 self._lost.setdefault(using, LostMessages(using)).publish_again()
 
-        for_each_database(look_into)
+        self.threads.each(look_into)
         if walks:
             self._next_walk = time.monotonic() + settings.relay_interval
             self._teller.tell_untold()
+
+    def _quiet(self) -> list[str]:
+        """The databases of which something is held, but for those that are looked into, or hang."""
+        return [using for using in list(self._upcoming) if not self.threads.is_under_way(using)]
 
     def _publish_due(self, using: str) -> int:
         if not self._is_leading:

@@ -1,4 +1,4 @@
-"""The thread of an executor that writes outcomes down, many at a time."""
+"""The thread of an executor that writes the outcomes of one database down, many at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobqueue.delivery import failures
 from jobqueue.exceptions import JobQueueError
 from jobqueue.models.cause_names import cause_of_text
 from jobqueue.sql.blame import may_be_of_a_row
-from jobqueue.sql.databases import close_broken_connections, databases
+from jobqueue.sql.databases import close_broken_connections
 from jobqueue.worker import forks, settling
 from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
@@ -68,11 +68,14 @@ class Settler:
             self._is_idle = self._is_gathering = False
             self._wake.put(None)
 
-    def stop(self, timeout: float) -> None:
-        """Settle what is there and end, within `timeout` seconds as far as the database answers."""
+    def end_soon(self) -> None:
+        """Settle what is there and end."""
         self._stopping = True
         self._ends.set()
         self._wake.put(None)
+
+    def join(self, timeout: float) -> None:
+        """Return when it has ended, at the latest after so many seconds."""
         self._thread.join(timeout)
 
     def _run(self) -> None:
@@ -122,9 +125,6 @@ class Settler:
                 )
                 close_broken_connections()
                 self._pause(pauses.after_failure())
-                if len(databases()) > 1:
-                    # The outcomes of one database do not wait for another that is away.
-                    outcomes = self._settle_by_database(outcomes)
             else:
                 self._settled(outcomes, counted)
                 return
@@ -162,22 +162,6 @@ class Settler:
 
     def _settle(self, outcomes: list[Outcome]) -> list[Outcome]:
         return settling.settle_and_tell(outcomes, self._identity, self._teller)
-
-    def _settle_by_database(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """Settle those of each database once. Returns those that failed, and what came meanwhile."""
-        left: list[Outcome] = []
-        for using in sorted({outcome.using for outcome in outcomes}):
-            group = [outcome for outcome in outcomes if outcome.using == using]
-            try:
-                self._settled(group, self._settle(group))
-            except Exception as error:
-                logger.debug("the database %r: %s: %s", using, type(error).__name__, error)
-                close_broken_connections()
-                left += self._without_settled(group)
-        if left:
-            while self._outcomes and len(left) < 2 * _SETTLE_AT_ONCE:
-                left.append(self._outcomes.popleft())
-        return left
 
 
 def _refused(outcome: Outcome, error: Exception) -> Outcome:

@@ -19,7 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from jobqueue.broker import greeting
 from jobqueue.exceptions import BrokerUnavailable, CannotStart
 from jobqueue.models import Job, Queue
-from jobqueue.sql import read_only, refusals
+from jobqueue.sql import isolation, read_only, refusals
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases, leave_out
 from jobqueue.sql.schema import missing_migrations
 from jobqueue.worker.pauses import GrowingPauses
@@ -96,6 +96,8 @@ def _trouble_of_database(using: str) -> _Trouble | None:
             why = read_only.why_not_written(using)
             if why:
                 return _Trouble(read_only.sentence(using, why), is_final=True)
+            if level := isolation.refused_by_server(using):
+                return _Trouble(f"{isolation.sentence(using, level)}. {isolation.HINT}", is_final=True)
             return _trouble_of_schema(using)
     except ImproperlyConfigured as error:
         return _Trouble(f"the database {using!r} cannot be used: {error}", is_final=True)

@@ -11,9 +11,9 @@ import logging
 import os
 import select
 import signal
-import sys
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -24,13 +24,15 @@ from rq import Worker as RQWorker
 
 from jobqueue.broker.own import client_of_our_own
 from jobqueue.conf import get_settings
+from jobqueue.exceptions import EndsHere
 from jobqueue.worker import children, forks, processes
 from jobqueue.worker.board import Board, Slot
 from jobqueue.worker.executor import Executor
-from jobqueue.worker.left_behind import bring_back, interrupt
+from jobqueue.worker.left_behind import bring_back
 from jobqueue.worker.options import EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB, STOP_SIGNALS, Options
 from jobqueue.worker.rq_picture import RQPicture
-from jobqueue.worker.vouching import Vouchers
+from jobqueue.worker.side_processes import SideProcesses
+from jobqueue.worker.vouching import vouch
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +131,7 @@ class Supervisor:
         # An executor that retires works on beside the one that took its place.
         self.board = Board(2 * options.processes, options.threads, self._wake_end)
         self._children: dict[int, _Child] = {}
-        self._vouchers = Vouchers()
+        self._side_processes = SideProcesses()
         self.orphans = processes.Orphans()
         self._quick_deaths = 0
         self.is_asked_to_stop = False
@@ -247,8 +249,7 @@ class Supervisor:
             if stuck:
                 logger.error("executor %d is stuck in job %s and is killed", child.number + 1, stuck)
                 self._kill(child)
-                interrupt(child.id, stuck, "ran past its time limit and could not be stopped")
-                self._bring_back(child, EXIT_STUCK_JOB)
+                self._bring_back(child, EXIT_STUCK_JOB, stuck)
                 self.board.has_ended(child.number)
                 if not child.is_replaced:
                     self._fork(child.number, child.max_jobs)
@@ -258,11 +259,11 @@ class Supervisor:
         interval = get_settings().heartbeat_interval
         for child in self._children.values():
             is_silent = self.board.silent_for(child.number) >= 2 * interval
-            if is_silent and self._vouchers.vouch(child.pid, child.id):
+            if is_silent and vouch(child.pid, child.id, self._side_processes):
                 self.board.vouch(child.number, seconds_ago=interval)
 
     def _reap(self) -> None:
-        self._vouchers.reap()
+        self._side_processes.reap()
         for child, code in self._ended_children():
             self._follow(child, code)
 
@@ -281,7 +282,7 @@ class Supervisor:
         self.orphans.look_after(self._known(), kills=True)
 
     def _known(self) -> set[int]:
-        return {*self._children, *self._vouchers.pids}
+        return {*self._children, *self._side_processes.pids}
 
     def _follow(self, child: _Child, code: int) -> None:
         """Do what the end of an executor asks for."""
@@ -304,9 +305,9 @@ class Supervisor:
             if not self.is_asked_to_stop and not child.is_replaced:
                 self._replace(child, had_jobs)
 
-    def _bring_back(self, child: _Child, code: int) -> None:
+    def _bring_back(self, child: _Child, code: int, stuck: Sequence[int] = ()) -> None:
         who = f"executor {child.number + 1} of worker {self._options.name}"
-        bring_back(child.id, who, code, self.board.started(child.number))
+        bring_back(child.id, who, code, self.board.started(child.number), stuck, self._side_processes)
 
     def _replace(self, child: _Child, had_jobs: bool) -> None:
         is_quick = time.monotonic() - child.started < _QUICK_DEATH and not had_jobs
@@ -322,7 +323,11 @@ class Supervisor:
 def end_when_asked_to_stop() -> None:
     """Let a signal to stop end this process at once: before a supervisor listens nothing needs an end."""
     for signum in STOP_SIGNALS:
-        signal.signal(signum, lambda *_: sys.exit(0))
+        signal.signal(signum, _end_here)
+
+
+def _end_here(*_: object) -> None:
+    raise EndsHere(0)
 
 
 def _share_what_is_loaded() -> None:

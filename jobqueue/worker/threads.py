@@ -164,7 +164,7 @@ class JobThreads:
             if claimed is None:
                 return
             if time.monotonic() - idle_since > _CHECK_CONNECTIONS_AFTER:
-                close_broken_connections()
+                close_broken_connections(asked=claimed.using)
             self._performing(number, claimed.job.pk, time.monotonic() + claimed.job.timeout)
             outcome = pristine.copy().run(performing.perform, claimed, limit)
             self._performing(number, claimed.job.pk, 0.0)

@@ -25,6 +25,7 @@ from jobqueue.sql.clock import database_now
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.sql.writing import writing
 from jobqueue.worker.claiming import Claim, Identity
+from jobqueue.worker.database_threads import IN_TURN, DatabaseThreads
 from jobqueue.worker.outcomes import Failure, Outcome, OutcomeStatus
 from jobqueue.worker.telling import News, Teller
 
@@ -53,9 +54,14 @@ class UnfitJobs:
         teller: Teller,
         take: Callable[[Sequence[Claim]], None],
         settle: Callable[[Outcome], None],
+        threads: DatabaseThreads = IN_TURN,
     ) -> None:
-        """`take` gets claims whose time is over, `settle` what is to be written down of them."""
+        """`take` gets claims whose time is over, `settle` what is to be written down of them.
+
+        `threads` are of who claims.
+        """
         self._identity, self._teller, self._take, self._settle = identity, teller, take, settle
+        self._threads = threads
         self._next_look = 0.0
         self._positions: dict[str, int] = defaultdict(int)
         self._away_until: dict[str, float] = defaultdict(float)
@@ -72,8 +78,7 @@ class UnfitJobs:
         for claimed, why in unfit:
             by_database[claimed.using].append((claimed, why))
             self._say_once(claimed.job, why)
-        for using, group in by_database.items():
-            self._hand_on(group, using)
+        self._threads.each(lambda using: self._hand_on(by_database[using], using), by_database)
 
     def _hand_on(self, unfit: Sequence[tuple[Claim, str]], using: str) -> None:
         jobs, now = jobs_in(using), database_now(using)
@@ -123,20 +128,25 @@ class UnfitJobs:
         if time.monotonic() < self._next_look:
             return []
         self._next_look = time.monotonic() + _LOOK_EVERY
-        claims: list[Claim] = []
-        for using in databases():
-            if using in self._identity.absent or time.monotonic() < self._away_until[using]:
-                continue
+        found: dict[str, list[Claim]] = {}
+
+        def find(using: str) -> None:
             try:
-                claims += self._find(using, room - len(claims), queues, limited)
+                found[using] = self._find(using, room - sum(map(len, list(found.values()))), queues, limited)
             except OUTAGES as error:
                 # It is not this look that is to say so, nor to wait for a database that may not even answer.
                 logger.debug("cannot look for jobs that others do not know: %s", error)
                 self._away_until[using] = time.monotonic() + _LOOK_AFTER_AN_OUTAGE
                 close_broken_connections()
+
+        self._threads.each(find, [using for using in databases() if self._is_looked_into(using)])
+        claims = [claimed for group in dict(found).values() for claimed in group]
         if claims:
             self._next_look = time.monotonic() + _LOOK_AGAIN
         return claims
+
+    def _is_looked_into(self, using: str) -> bool:
+        return using not in self._identity.absent and time.monotonic() >= self._away_until[using]
 
     def _find(self, using: str, room: int, queues: Collection[str], limited: Collection[str]) -> list[Claim]:
         fit = self._next_fit(using, queues)

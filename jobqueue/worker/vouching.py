@@ -2,57 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import uuid
 from pathlib import Path
 
-from django.db import connections
 from django.db.models.functions import Now
 
 from jobqueue.conf import get_settings
 from jobqueue.models import Worker
-from jobqueue.sql.databases import for_each_database
-from jobqueue.worker import processes
-from jobqueue.worker.options import STOP_SIGNALS
+from jobqueue.worker.database_threads import DatabaseThreads
+from jobqueue.worker.side_processes import SideProcesses
 
 
-class Vouchers:
-    """Processes that write it for a supervisor, which a database that hangs must not keep."""
-
-    def __init__(self) -> None:
-        self._pids: list[int] = []
-
-    def vouch(self, pid: int, executor_id: uuid.UUID) -> bool:
-        """Have the sign of life written, unless the process does not run. Returns whether it does."""
-        if not _is_running(pid):
-            return False
-        connections.close_all()
-        voucher = os.fork()
-        if not voucher:
-            processes.run_and_end(lambda: _write(executor_id))
-        self._pids.append(voucher)
-        return True
-
-    @property
-    def pids(self) -> list[int]:
-        """Those that have not been let go of."""
-        return list(self._pids)
-
-    def reap(self) -> None:
-        """Let go of those that have ended."""
-        self._pids = [pid for pid in self._pids if not os.waitpid(pid, os.WNOHANG)[0]]
+def vouch(pid: int, executor_id: uuid.UUID, side_processes: SideProcesses) -> bool:
+    """Have the sign of life written, unless the process does not run. Returns whether it does."""
+    if not _is_running(pid):
+        return False
+    side_processes.start(lambda: write(executor_id))
+    return True
 
 
-def _write(executor_id: uuid.UUID) -> int:
-    signal.set_wakeup_fd(-1)
-    for signum in STOP_SIGNALS:
-        signal.signal(signum, signal.SIG_DFL)
-    signal.alarm(int(get_settings().worker_silence) + 1)
-    for_each_database(
-        lambda using: Worker.objects.using(using).filter(pk=executor_id).update(heartbeat_at=Now())
-    )
-    return 0
+def write(executor_id: uuid.UUID) -> None:
+    """Give its sign of life in every database; one that hangs keeps no other's from being written."""
+    threads = DatabaseThreads.started("a voucher", patience=get_settings().worker_silence)
+    threads.each(lambda using: Worker.objects.using(using).filter(pk=executor_id).update(heartbeat_at=Now()))
 
 
 def _is_running(pid: int) -> bool:

@@ -9,6 +9,9 @@ from typing import Any, ClassVar, Self
 from jobqueue.models import AtomicSaveMixin
 from settlements.exceptions import InvalidStatus
 
+# Django 5.2 takes it by position still.
+_PLACE_OF_UPDATE_FIELDS = 3
+
 
 class AnnouncedMixin(AtomicSaveMixin):
     """Remembers with the row what its jobs were told.
@@ -35,11 +38,12 @@ class AnnouncedMixin(AtomicSaveMixin):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the row, its markers and its jobs in one transaction."""
+        args, kwargs = _with_names_of_fields(args, kwargs)
         also = [name for names in self.WRITTEN_WITH.values() for name in names]
         for attribute in (*self.kept_columns(), *also):
             getattr(self, attribute)  # one that was deferred is loaded: Django leaves out what is not
         names = kwargs.get("update_fields")
-        if names:
+        if names and self._are_fields(names):
             self._named = self._with_their_like({self._meta.get_field(name).name for name in names})
             written = self._named | self._written_with(self._named)
             kept = {kept for name in written for kept in self._kept_with(name)}
@@ -51,6 +55,12 @@ class AnnouncedMixin(AtomicSaveMixin):
             self._named = None
 
     _named: Collection[str] | None = None
+
+    @classmethod
+    def _are_fields(cls, names: Collection[str]) -> bool:
+        """Whether the model has them all; if not, Django says which it does not have."""
+        known: frozenset[str] = cls._meta._non_pk_concrete_field_names  # type: ignore[attr-defined]
+        return known.issuperset(names)
 
     @classmethod
     def _with_their_like(cls, names: Collection[str]) -> frozenset[str]:
@@ -200,3 +210,16 @@ class AnnouncedMixin(AtomicSaveMixin):
         for name in names:
             if self.__dict__.get(name) != stored[name]:
                 setattr(self, name, stored[name])
+
+
+def _with_names_of_fields(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The arguments of a save, `update_fields` among those by name, and read once.
+
+    What Django refuses, too many arguments or one given twice, stays for Django to refuse.
+    """
+    if len(args) == _PLACE_OF_UPDATE_FIELDS + 1 and kwargs.get("update_fields") is None:
+        args, kwargs = args[:-1], {**kwargs, "update_fields": args[-1]}
+    names = kwargs.get("update_fields")
+    if names is not None:
+        kwargs = {**kwargs, "update_fields": frozenset(names)}
+    return args, kwargs

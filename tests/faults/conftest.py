@@ -9,10 +9,12 @@ collect_ignore = (
     []
     if os.environ.get("TEST_DATABASE_URL", "").startswith("postgres")
     else [
+        "test_hang_on_postgresql.py",
         "test_postgresql.py",
         "test_postgresql_clock.py",
         "test_postgresql_crashes.py",
         "test_postgresql_in_jobs.py",
+        "test_postgresql_isolation.py",
         "test_start_on_postgresql.py",
     ]
 )

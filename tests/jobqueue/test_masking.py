@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.masking import has_address, mask_address, mask_addresses, mask_payload
+from jobqueue.masking import AT_SIGNS, has_address, mask_address, mask_addresses, mask_payload
 
 ODD = [
     "pia@example.com",
@@ -130,3 +130,8 @@ def test_a_payload_that_is_nested_deeper_than_any_is_cut() -> None:
         deep = [deep]
 
     assert "…" in json.dumps(mask_payload({"deep": deep}), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("sign", [each for sign in AT_SIGNS for each in (sign, sign.upper(), sign.lower())])
+def test_every_way_to_write_an_at_makes_an_address(sign: str) -> None:
+    assert mask_addresses(f"to pia{sign}example.com, now") == "to (address), now"

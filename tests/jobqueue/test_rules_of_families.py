@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -669,7 +670,19 @@ def test_a_payload_that_needs_values_or_rows_passes(payload: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"delay": float("nan")}, {"delay": "soon"}, {"delay": True}, {"name": 5}]
+    "options",
+    [
+        {"delay": float("nan")},
+        {"delay": "soon"},
+        {"delay": True},
+        {"delay": float("inf")},
+        {"delay": timedelta(days=3_000_000)},
+        {"delay": 10**12},
+        {"delay": timedelta.max},
+        {"delay": -1},
+        {"delay": timedelta(minutes=-5)},
+        {"name": 5},
+    ],
 )
 def test_options_that_make_no_sense_are_an_error(options: Any) -> None:
     _rule(Place, **options)

@@ -408,10 +408,23 @@ def test_a_token_that_is_no_header_is_refused_unseen(token: str) -> None:
     assert not token or token not in str(refused.value)
 
 
-@pytest.mark.parametrize("total_timeout", [0, -1, float("nan"), float("inf"), True, "20", None])
-def test_a_total_timeout_that_is_no_time_is_refused(total_timeout: Any) -> None:
-    with pytest.raises(ValueError, match="^total_timeout must be a number of seconds above 0"):
-        HttpGateway("https://payments.example", TOKEN, total_timeout=total_timeout)
+TIMEOUTS = ["connect_timeout", "read_timeout", "total_timeout"]
+
+
+@pytest.mark.parametrize("name", TIMEOUTS)
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), True, "soon", "20", None])
+def test_a_timeout_that_is_no_time_is_refused(name: str, seconds: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be a number of seconds above 0"):
+        HttpGateway("https://payments.example", TOKEN, **{name: seconds})
+
+
+@pytest.mark.parametrize("name", TIMEOUTS)
+@pytest.mark.parametrize("seconds", [1e-9, 0.009, 601, 1e12])
+def test_a_timeout_within_which_nobody_answers_or_that_never_ends_is_refused(
+    name: str, seconds: float
+) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be from 0.01 to 600 seconds"):
+        HttpGateway("https://payments.example", TOKEN, **{name: seconds})
 
 
 @pytest.mark.parametrize(

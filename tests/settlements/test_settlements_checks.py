@@ -66,3 +66,54 @@ def test_it_is_a_check_before_a_deployment_only(settings: DjangoSettings) -> Non
 def test_settings_that_cannot_be_read_do_not_break_the_checks(settings: DjangoSettings, broken: Any) -> None:
     settings.SETTLEMENTS = broken
     assert _found() == []
+
+
+# Whether it can be made ---------------------------------------------------------------------------
+
+
+def _of_gateway() -> list[CheckMessage]:
+    return [message for message in django_checks.run_checks() if message.id == "settlements.E001"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("read_timeout", 0, "a number of seconds above 0, not 0"),
+        ("connect_timeout", "soon", "a number of seconds above 0, not 'soon'"),
+        ("total_timeout", float("nan"), "a number of seconds above 0, not nan"),
+        ("total_timeout", 1e-6, "from 0.01 to 600 seconds, not 1e-06"),
+        ("token", "two words", "of printable ASCII characters without spaces or line ends"),
+    ],
+)
+def test_an_option_that_the_gateway_cannot_use_is_an_error_that_says_what_is_allowed(
+    settings: DjangoSettings, option: str, value: Any, allowed: str
+) -> None:
+    _use(settings, **{"base_url": "https://payments.example", "token": TOKEN, option: value})
+
+    [message] = _of_gateway()
+
+    assert f"{option} must be {allowed}" in message.msg
+    assert TOKEN not in message.msg
+
+
+def test_an_option_that_the_gateway_does_not_have_is_an_error(settings: DjangoSettings) -> None:
+    _use(settings, base_url="https://payments.example", token=TOKEN, timeout=5)
+
+    [message] = _of_gateway()
+
+    assert "unexpected keyword argument 'timeout'" in message.msg
+
+
+def test_a_gateway_that_is_not_there_is_an_error(settings: DjangoSettings) -> None:
+    settings.SETTLEMENTS = {"GATEWAY": "settlements.gateways.NoGateway"}
+
+    [message] = _of_gateway()
+
+    assert "SETTLEMENTS GATEWAY cannot be imported" in message.msg
+
+
+def test_good_options_and_other_gateways_pass(settings: DjangoSettings) -> None:
+    _use(settings, base_url="https://payments.example", token=TOKEN, read_timeout=5)
+    assert _of_gateway() == []
+    settings.SETTLEMENTS = {"GATEWAY": "unittest.mock.Mock", "GATEWAY_OPTIONS": {"timeout": 0}}
+    assert _of_gateway() == []

@@ -12,9 +12,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobqueue.conf import get_settings
+from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import AuditEntry, BulkAction, Job
 from jobqueue.models.chart import prune_hours
-from jobqueue.sql.databases import databases
+from jobqueue.sql.databases import in_each_database
 
 _BATCH = 1000
 
@@ -40,22 +41,25 @@ class Command(BaseCommand):
         settings = get_settings()
         done = _days("--completed-days", options["completed_days"], settings.keep_completed)
         failed = _days("--failed-days", options["failed_days"], settings.keep_failed)
-        total = 0
-        for using in databases():
-            rows = Job.objects.using(using)
-            total += _delete(
-                rows.filter(
-                    state__in=[Job.State.COMPLETED, Job.State.CANCELLED], finished_at__lt=Now() - done
-                )
-            )
-            BulkAction.objects.using(using).filter(ended_at__lt=Now() - max(done, failed)).delete()
-            prune_hours(using)
-            total += _delete(
-                rows.filter(state=Job.State.FAILED, set_aside="", finished_at__lt=Now() - failed)
-            )
-            _delete(AuditEntry.objects.using(using).filter(at__lt=Now() - settings.keep_audit))
-        _prune_log(settings.keep_audit)
-        self.stdout.write(f"deleted {total} jobs")
+        deleted: list[int] = []
+        try:
+            in_each_database(lambda using: _prune(using, done, failed, settings.keep_audit, deleted))
+            _prune_log(settings.keep_audit)
+        except DatabaseUnavailable as error:
+            raise CommandError(str(error)) from error
+        finally:
+            self.stdout.write(f"deleted {sum(deleted)} jobs")
+
+
+def _prune(using: str, done: timedelta, failed: timedelta, keep_audit: timedelta, deleted: list[int]) -> None:
+    """Delete what is old in one database; `deleted` gets the numbers of jobs, batch by batch."""
+    rows = Job.objects.using(using)
+    ended = [Job.State.COMPLETED, Job.State.CANCELLED]
+    _delete(rows.filter(state__in=ended, finished_at__lt=Now() - done), deleted)
+    BulkAction.objects.using(using).filter(ended_at__lt=Now() - max(done, failed)).delete()
+    prune_hours(using)
+    _delete(rows.filter(state=Job.State.FAILED, set_aside="", finished_at__lt=Now() - failed), deleted)
+    _delete(AuditEntry.objects.using(using).filter(at__lt=Now() - keep_audit), [])
 
 
 def _days(option: str, value: float | None, default: timedelta) -> timedelta:
@@ -72,12 +76,10 @@ def _prune_log(keep: timedelta) -> None:
         return
     log: type[Model] = apps.get_model("admin", "LogEntry")
     old = log._default_manager.filter(action_time__lt=timezone.now() - keep)
-    _delete(old.filter(content_type__app_label="jobqueue"))
+    _delete(old.filter(content_type__app_label="jobqueue"), [])
 
 
-def _delete(rows: QuerySet[Any]) -> int:
-    total = 0
+def _delete(rows: QuerySet[Any], deleted: list[int]) -> None:
     while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:_BATCH]):
         rows.model._default_manager.using(rows.db).filter(pk__in=ids).delete()
-        total += len(ids)
-    return total
+        deleted.append(len(ids))

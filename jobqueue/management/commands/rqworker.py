@@ -20,9 +20,10 @@ from jobqueue.broker.connections import as_unavailable
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, CannotStart
 from jobqueue.management import preconditions
+from jobqueue.sql.connecting import limit_connecting_in_this_process
 from jobqueue.sql.pools import leave_pools_in_this_process
 from jobqueue.sql.writing import wait_for_locks_in_this_process
-from jobqueue.worker import options, start, supervisor, terminal
+from jobqueue.worker import logs, options, start, supervisor, terminal
 from jobqueue.worker.options import Options
 from jobqueue.worker.supervisor import SupervisorWorker
 
@@ -51,10 +52,12 @@ class Command(DjangoRQCommand):
 
     def handle(self, *args: str, **given: Any) -> None:
         """Run the worker; the exit code is 0 only for a stop that was asked for."""
+        logs.harden()
         wait_for_locks_in_this_process()
         leave_pools_in_this_process()
         supervisor.end_when_asked_to_stop()
         queues = self._check(args, given)
+        limit_connecting_in_this_process()
         if given["pid"]:
             Path(given["pid"]).expanduser().write_text(str(os.getpid()))
         level = {0: "WARNING", 1: "INFO"}.get(given["verbosity"], "DEBUG")

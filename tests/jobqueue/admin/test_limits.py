@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
+import redis
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from jobqueue.admin.limits import LimitsForm
+from jobqueue.broker import keys
 from jobqueue.models import Queue
-from tests.jobqueue.admin.steps import QUEUES, text_of
+from tests.jobqueue.admin.steps import QUEUES, make_job, operator, text_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -128,3 +133,27 @@ def test_limits_can_be_set_before_a_queue_has_its_row(admin_client: Client) -> N
 def test_a_queue_that_is_not_configured_has_no_limits_to_set(admin_client: Client) -> None:
     Queue.objects.create(name="removed")
     assert admin_client.get("/admin/jobqueue/queue/removed/change/").status_code == 302
+
+
+def test_the_list_shows_how_much_of_the_limits_is_used_up(
+    admin_client: Client, redis_client: redis.Redis
+) -> None:
+    Queue.objects.create(name="email", rate_limit=10, concurrency_limit=2)
+    make_job("active")
+    make_job("active")
+    milliseconds = int(time.time() * 1000)
+    redis_client.lpush(keys.starts("email"), milliseconds - 60_000, milliseconds, milliseconds)
+
+    text = text_of(admin_client.get(QUEUES))
+    assert '<span class="jq-use">2 of 10 in this second</span>' in text
+    assert '<span class="jq-use jq-full">2 of 2 running</span>' in text
+
+
+def test_who_may_change_limits_may_not_pause() -> None:
+    kind = ContentType.objects.get_for_model(Queue)
+    Permission.objects.get_or_create(codename="limit_queue", content_type=kind, defaults={"name": "limits"})
+    client = operator("limit_queue", "view_queue")
+    Queue.objects.create(name="email")
+    _limit(client, rate=7)
+    assert _limits() == (7, None)
+    assert client.post("/admin/jobqueue/queue/pause/", {"queue": "email"}).status_code == 403

@@ -46,3 +46,12 @@ def test_a_worker_with_a_bad_name_is_escaped(admin_client: Client) -> None:
     evil = "<script>alert(1)</script>"
     make_worker(name=evil, hostname=evil, queues=[evil])
     assert evil not in text_of(admin_client.get(WORKERS))
+
+
+def test_workers_stand_by_host_with_version_and_memory(admin_client: Client) -> None:
+    make_worker(hostname="web-2", version="2026.11.4", memory=280 * 2**20)
+    make_worker(hostname="web-1", name="worker-9")
+    text = text_of(admin_client.get(WORKERS))
+    assert text.index("web-1") < text.index("web-2")
+    assert "2026.11.4" in text
+    assert "280 MB" in text

@@ -12,10 +12,12 @@ import pytest
 from django.conf import LazySettings
 from django.core.management import call_command, get_commands
 from django.core.management.base import CommandError
+from django.db import OperationalError, connections
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobqueue import registry
+from jobqueue.counts import proof
 from jobqueue.jobs import enqueue
 from jobqueue.management.commands import jobqueue_prune
 from jobqueue.models import Attempt, BulkAction, Job
@@ -259,3 +261,58 @@ def test_prune_drops_bulk_actions_that_ended_as_long_ago_as_jobs_are_kept() -> N
     BulkAction.objects.create(key="old", ended_at=long_ago, **rows)
     _call("jobqueue_prune")
     assert set(BulkAction.objects.all()) == set(kept)
+
+
+# Databases that are away --------------------------------------------------------------------------
+
+
+def _away(using: str) -> Callable[..., Any]:
+    def refuse(*_: Any) -> Any:
+        raise OperationalError(f"no route to {using}")
+
+    return refuse
+
+
+@in_databases
+@pytest.mark.parametrize("away", ["default", "other"])
+def test_prune_serves_the_others_and_names_the_database_that_is_away(away: str) -> None:
+    served = "other" if away == "default" else "default"
+    for using in ("default", "other"):
+        _job("completed", days=31, using=using)
+    output = StringIO()
+
+    with (
+        connections[away].execute_wrapper(_away(away)),
+        pytest.raises(
+            CommandError, match=f"database '{away}' was not served: .*no route to {away}"
+        ) as refused,
+    ):
+        call_command("jobqueue_prune", stdout=output)
+
+    assert refused.value.returncode == 1
+    assert output.getvalue() == "deleted 1 jobs\n"
+    assert not Job.objects.using(served).exists()
+    assert Job.objects.using(away).exists()
+
+
+@in_databases
+@pytest.mark.parametrize("away", ["default", "other"])
+def test_the_counts_of_the_others_are_proved_where_a_database_is_away(
+    away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[str] = []
+
+    def mend(using: str) -> list[Any]:
+        if using == away:
+            raise OperationalError("no route")
+        served.append(using)
+        return []
+
+    monkeypatch.setattr(proof, "mend", mend)
+    errors = StringIO()
+
+    with pytest.raises(CommandError, match="reconcilers failed: jobqueue"):
+        call_command("jobqueue_reconcile", stdout=StringIO(), stderr=errors)
+
+    assert served == ["other" if away == "default" else "default"]
+    assert f"the database '{away}' was not served: OperationalError: no route" in errors.getvalue()

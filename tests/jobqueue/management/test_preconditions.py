@@ -134,3 +134,60 @@ def test_a_database_that_commits_nothing_by_itself_is_an_error(set_database: Any
     [message] = _found()
     assert message.id == "jobqueue.E026"
     assert "DATABASES['other'] has AUTOCOMMIT off" in message.msg
+
+
+# Isolation ----------------------------------------------------------------------------------------
+
+on_postgresql = pytest.mark.skipif(
+    connections["default"].vendor != "postgresql", reason="SQLite has one isolation"
+)
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("options", "level"),
+    [
+        ({"isolation_level": 3}, "REPEATABLE READ"),
+        ({"isolation_level": 4}, "SERIALIZABLE"),
+        ({"options": r"-c default_transaction_isolation=repeatable\ read"}, "REPEATABLE READ"),
+        (
+            {"options": "-c x=1 -c default_transaction_isolation=serializable"},
+            "SERIALIZABLE",
+        ),
+    ],
+)
+def test_an_isolation_with_which_jobs_cannot_be_served_is_an_error_with_the_cure(
+    set_database: Any, options: dict[str, Any], level: str
+) -> None:
+    set_database("default", OPTIONS=options)
+
+    [message] = _found()
+
+    assert message.id == "jobqueue.E027"
+    assert message.msg == (
+        f"the transactions of the database 'default' are {level}, with which jobs cannot be served"
+    )
+    assert message.hint is not None
+    assert message.hint.startswith("Keep READ COMMITTED, PostgreSQL's default")
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"isolation_level": 2},
+        {"isolation_level": 1},
+        {"options": r"-c default_transaction_isolation=read\ committed"},
+        {"options": "-c statement_timeout=5s"},
+    ],
+)
+def test_the_isolation_of_postgresql_itself_passes(set_database: Any, options: dict[str, Any]) -> None:
+    set_database("default", OPTIONS=options)
+
+    assert _found() == []
+
+
+def test_requests_that_are_transactions_pass(set_database: Any) -> None:
+    set_database("default", ATOMIC_REQUESTS=True)
+
+    assert _found() == []

@@ -167,7 +167,7 @@ class JobLife(RuleBasedStateMachine):
         self.decisions = limits.QueueDecisions()
         self.teller = Teller()
         self.relay = Relay("the story's", self.teller)
-        self.rescuer = loops.rescuer()
+        self.rescuer, self.upkeep = loops.rescuer(), loops.upkeep()
         # However long a step took, here the database's clock alone tells who is silent.
         self._judges = patch.multiple(watch, _LONGEST_BREAK=-1e9, _MISSED=0)
         self._judges.start()
@@ -498,6 +498,7 @@ class JobLife(RuleBasedStateMachine):
         alive = {worker.id for worker in self.workers.values() if worker.is_alive}
         with suppress(BrokerUnavailable) if self.away else nullcontext():
             self.rescuer()
+            self.upkeep()
         for job in self.expected.values():
             if job.state == State.ACTIVE and job.worker_id not in alive:
                 job.fail_once(may_retry=True)

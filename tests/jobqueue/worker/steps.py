@@ -31,3 +31,13 @@ def listening(signal: Signal) -> Iterator[list[dict[str, Any]]]:
         yield details_of_all
     finally:
         signal.disconnect(listener)
+
+
+@contextmanager
+def heard_by(signal: Signal, listener: Callable[..., Any]) -> Iterator[None]:
+    """The listener hears the signal inside the block."""
+    signal.connect(listener)
+    try:
+        yield
+    finally:
+        signal.disconnect(listener)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bdb
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from tests.jobqueue.processors_for_tests import (
     Calls,
 )
 from tests.jobqueue.steps import claimed
-from tests.jobqueue.worker.steps import listening, raising
+from tests.jobqueue.worker.steps import heard_by, listening, raising
 
 pytestmark = pytest.mark.django_db
 
@@ -290,3 +291,50 @@ def test_so_it_is_where_another_time_is_asked_for_because_of_it(sample_processor
 
     assert outcome.status == Status.RETRIED
     assert "RetryLater, whose text or traceback" in outcome.reason
+
+
+# What is said -------------------------------------------------------------------------------------
+
+
+def test_a_returned_value_is_dropped_and_said_once(
+    sample_processors: Calls, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(performing, "_said_dropped", set())
+
+    for _ in range(2):
+        outcome = _perform_with(sample_processors, lambda: "pia@example.com")
+        assert outcome.status is Status.COMPLETED
+
+    [message] = caplog.messages
+    assert message.startswith(f"processor {CALL} returned str, which is dropped: its job is completed.")
+    assert "pia" not in message
+
+
+@pytest.mark.parametrize("answer", [None, Skipped("nothing to do")])
+def test_what_a_processor_may_return_is_not_worth_a_word(
+    sample_processors: Calls, caplog: pytest.LogCaptureFixture, answer: object
+) -> None:
+    _perform_with(sample_processors, lambda: answer)
+
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("error", [bdb.BdbQuit(), EOFError("EOF when reading a line")])
+def test_who_asked_for_a_terminal_reads_that_a_worker_has_none(
+    sample_processors: Calls, error: Exception
+) -> None:
+    outcome = _perform_with(sample_processors, raising(error))
+
+    assert outcome.failure is not None
+    assert outcome.failure.error_class == type(error).__name__
+    assert (
+        "a worker has no terminal, so breakpoint() and input() get an end of file" in outcome.failure.message
+    )
+
+
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, GeneratorExit])
+def test_a_listener_to_the_start_keeps_no_job_from_running(
+    sample_processors: Calls, kind: type[BaseException]
+) -> None:
+    with heard_by(signals.job_started, raising(kind("no"))):
+        assert _perform(claimed(SUCCEED)).status is Status.COMPLETED

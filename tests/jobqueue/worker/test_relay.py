@@ -256,3 +256,37 @@ def test_a_redis_that_is_away_does_not_keep_the_queues_of_another_waiting(
         with suppress(BrokerUnavailable):
             relay.wait(relay.look())
     assert list_of(redis_client, "reminders") == [served.message_id, at_its_time.message_id]
+
+
+@in_both_databases
+def test_more_due_jobs_than_a_batch_of_a_redis_that_is_away_do_not_keep_those_of_another_waiting(
+    settings: LazySettings, redis_client: redis.Redis
+) -> None:
+    settings.JOBQUEUE = {"RELAY_BATCH": 2}
+    away = {**settings.RQ_QUEUES["email"], "HOST": LOOPBACK, "PORT": free_port()}
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "email": away}
+    _overdue(5, seconds=60)
+    [served] = _overdue(processor=ON_REMINDERS)
+
+    with pytest.raises(BrokerUnavailable):
+        Relay("one", TELLER).look()
+
+    assert list_of(redis_client, "reminders") == [served.message_id]
+    assert Job.objects.filter(queue="email", published_at__isnull=True).count() == 5
+
+
+@in_both_databases
+def test_what_one_redis_lost_is_published_again_while_another_is_away(
+    settings: LazySettings, redis_client: redis.Redis
+) -> None:
+    settings.JOBQUEUE = {"LOST_AFTER": 0}
+    away = {**settings.RQ_QUEUES["email"], "HOST": LOOPBACK, "PORT": free_port()}
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "email": away}
+    enqueue_many([(SUCCEED, {})])
+    [lost] = enqueue_many([(ON_REMINDERS, {})])
+    redis_client.flushall()
+
+    with suppress(BrokerUnavailable):
+        Relay("one", TELLER).look()
+
+    assert list_of(redis_client, "reminders") == [lost.message_id]

@@ -35,6 +35,7 @@ class End:
     who: str
     code: int
     started: tuple[int, ...]
+    stuck: tuple[int, ...] = ()
 
 
 @pytest.fixture
@@ -42,8 +43,8 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[End]:
     """The executors that were seen to end."""
     seen: list[End] = []
 
-    def note(_executor_id: uuid.UUID, who: str, code: int, started: list[int]) -> None:
-        seen.append(End(who, code, tuple(started)))
+    def note(_id: uuid.UUID, who: str, code: int, started: list[int], stuck: list[int], *_: object) -> None:
+        seen.append(End(who, code, tuple(started), tuple(stuck)))
 
     monkeypatch.setattr(module, "bring_back", note)
     return seen
@@ -178,13 +179,8 @@ def test_what_ran_in_an_executor_that_died_is_known(
 
 
 def test_an_executor_that_cannot_end_itself_for_a_stuck_job_is_killed_and_replaced(
-    supervise: Callable[..., Supervisor], ends: list[End], monkeypatch: pytest.MonkeyPatch
+    supervise: Callable[..., Supervisor], ends: list[End]
 ) -> None:
-    interrupted: list[int] = []
-    monkeypatch.setattr(
-        module, "interrupt", lambda _executor_id, job_ids, _reason: interrupted.extend(job_ids)
-    )
-
     def hang_in_a_job(_options: Options, slot: Slot) -> int:
         slot.performing(1, 17, time.monotonic() - 3600)
         return work_until_asked_to_stop()
@@ -193,8 +189,7 @@ def test_an_executor_that_cannot_end_itself_for_a_stuck_job_is_killed_and_replac
 
     look_until(supervisor, lambda: bool(ends))
 
-    assert ends[0] == End("executor 1 of worker w", EXIT_STUCK_JOB, (0, 17))
-    assert interrupted == [17]
+    assert ends[0] == End("executor 1 of worker w", EXIT_STUCK_JOB, (0, 17), (17,))
     assert supervisor.goes_on()
 
 

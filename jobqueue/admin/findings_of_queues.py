@@ -1,0 +1,197 @@
+"""What the job queue itself finds wrong, in words, for who may see the page that cures it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from jobqueue.admin import set_aside
+from jobqueue.admin.findings import Finding
+from jobqueue.admin.words import absolute, printable, span
+from jobqueue.conf import get_settings
+from jobqueue.counts.signs import LATELY, MOST_COUNTED, USUALLY, Sign
+from jobqueue.monitoring.overview import Overview, QueueNow
+
+_FEWEST_FAILURES = 5
+"""Fewer failures in an hour are no finding: the list of failed jobs tells of them."""
+_UNUSUAL = 3
+"""So many times the usual number of failures in an hour is too many."""
+
+
+def findings_of_queues(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
+    """What is wrong with stores, queues and jobs."""
+    sees_jobs = request.user.has_perm("jobqueue.view_job")
+    sees_queues = request.user.has_perm("jobqueue.view_queue")
+    yield from _stores(seen, request, sees_queues=sees_queues)
+    for queue in seen.queues.values():
+        finding = _of_queue(queue, seen, request)
+        if finding is not None:
+            yield finding
+    if sees_jobs:
+        yield from _jobs(seen, request)
+
+
+def page(request: HttpRequest, model: str, **query: str) -> str:
+    """The list of a model, unless this admin site does without that page."""
+    try:
+        name = f"admin:jobqueue_{model}_changelist"
+        url = reverse(name, current_app=getattr(request, "current_app", None))
+    except NoReverseMatch:
+        return ""
+    return f"{url}?{urlencode(query)}" if query else url
+
+
+def number(count: int) -> str:
+    """A number that was counted no further than MOST_COUNTED."""
+    return f"{MOST_COUNTED:,}+" if count > MOST_COUNTED else f"{count:,}"
+
+
+# Stores -----------------------------------------------------------------------------------------------
+
+
+def _stores(seen: Overview, request: HttpRequest, *, sees_queues: bool) -> Iterator[Finding]:
+    for using in seen.away:
+        text = _("The database %(alias)s does not answer.") % {"alias": using}
+        cure = _("Its jobs wait, and what is shown leaves them out. They go on as soon as it is there.")
+        yield Finding(100, text, cure=cure)
+    queues = page(request, "queue")
+    if not seen.has_redis:
+        text = _("Redis does not answer the job queue for now.")
+        yield Finding(99, text, queues, cure=_("Due jobs wait in the database; none is lost."))
+    if sees_queues and seen.warning:
+        yield Finding(95, seen.warning, queues)
+
+
+# Queues -----------------------------------------------------------------------------------------------
+
+
+def _of_queue(queue: QueueNow, seen: Overview, request: HttpRequest) -> Finding | None:
+    """The weightiest that is wrong with it."""
+    if queue.counts.waiting and queue.decided.is_paused_at(seen.now):
+        return _paused(queue, request)
+    if not queue.is_configured:
+        return _not_configured(queue, request)
+    if queue.counts.waiting and not queue.workers:
+        return _no_worker(queue, request)
+    late = timedelta(seconds=get_settings().late_after)
+    if queue.oldest is not None and seen.now - queue.oldest > late and queue.counts.waiting:
+        return _late(queue, seen, request)
+    return None
+
+
+def _jobs_of(queue: QueueNow, request: HttpRequest) -> str:
+    return page(request, "job", queue=queue.name, state="waiting")
+
+
+def _paused(queue: QueueNow, request: HttpRequest) -> Finding:
+    held = queue.counts.waiting
+    text = ngettext(
+        "%(queue)s is paused and holds %(number)s job.",
+        "%(queue)s is paused and holds %(number)s jobs.",
+        held,
+    ) % {"queue": printable(queue.name), "number": f"{held:,}"}
+    parts = []
+    if queue.decided.paused_by:
+        parts.append(_("Paused by %(name)s.") % {"name": printable(queue.decided.paused_by)})
+    if queue.decided.pause_reason:
+        parts.append(f"“{printable(queue.decided.pause_reason)}”")
+    if queue.decided.paused_until:
+        parts.append(_("It ends by itself at %(time)s.") % {"time": absolute(queue.decided.paused_until)})
+    else:
+        parts.append(_("Resume it to let them run."))
+    return Finding(70, text, page(request, "queue"), queue.decided.paused_at, " ".join(parts))
+
+
+def _not_configured(queue: QueueNow, request: HttpRequest) -> Finding | None:
+    held = queue.counts.waiting + queue.counts.delayed
+    if not held:
+        return None
+    text = ngettext(
+        "RQ_QUEUES has no queue %(queue)s, on which %(number)s job waits.",
+        "RQ_QUEUES has no queue %(queue)s, on which %(number)s jobs wait.",
+        held,
+    ) % {"queue": printable(queue.name), "number": f"{held:,}"}
+    cure = _("Add it again until it is empty, or move its jobs to another queue.")
+    return Finding(88, text, _jobs_of(queue, request), queue.oldest, cure)
+
+
+def _no_worker(queue: QueueNow, request: HttpRequest) -> Finding:
+    held = queue.counts.waiting
+    text = ngettext(
+        "%(number)s job waits on %(queue)s, and no worker serves it.",
+        "%(number)s jobs wait on %(queue)s, and no worker serves it.",
+        held,
+    ) % {"queue": printable(queue.name), "number": f"{held:,}"}
+    cure = _("Start one: %(command)s") % {"command": f"manage.py rqworker {queue.name}"}
+    return Finding(90, text, page(request, "worker"), queue.oldest, cure)
+
+
+def _late(queue: QueueNow, seen: Overview, request: HttpRequest) -> Finding:
+    assert queue.oldest is not None
+    text = _("The oldest due job of %(queue)s has waited for %(time)s, of %(number)s that wait.") % {
+        "queue": printable(queue.name),
+        "time": span(seen.now - queue.oldest),
+        "number": f"{queue.counts.waiting:,}",
+    }
+    if queue.decided.rate_limit is not None or queue.decided.concurrency_limit is not None:
+        cure = _("The queue is limited: see whether its limits are too low, or add workers.")
+    else:
+        cure = _("Add workers, or look at what keeps those there are.")
+    return Finding(60, text, _jobs_of(queue, request), queue.oldest, cure)
+
+
+# Jobs -------------------------------------------------------------------------------------------------
+
+
+def _jobs(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
+    if seen.stuck.number:
+        text = ngettext(
+            "%(number)s job is stuck: its worker is gone, or its time is up.",
+            "%(number)s jobs are stuck: their worker is gone, or their time is up.",
+            seen.stuck.number,
+        ) % {"number": number(seen.stuck.number)}
+        cure = _("Any worker brings them back within half a minute; put them back by hand where none is.")
+        yield Finding(80, text, page(request, "stuckjob"), seen.stuck.since, cure)
+    yield from _failures(seen, request)
+    if seen.unknown.number:
+        text = ngettext(
+            "No worker knows %(number)s job: its processor, or one that takes its payload.",
+            "No worker knows %(number)s jobs: their processor, or one that takes their payload.",
+            seen.unknown.number,
+        ) % {"number": number(seen.unknown.number)}
+        cure = _("Deploy the code that knows them, or cancel them.")
+        yield Finding(65, text, page(request, "job", state="waiting"), seen.unknown.since, cure)
+    if text := set_aside.counted_text(seen.aside):
+        cure = _("Nobody can work on it until somebody has mended it and puts it back.")
+        yield Finding(
+            50, _("Set aside: %(counts)s") % {"counts": text}, page(request, "setasidejob"), None, cure
+        )
+
+
+def _failures(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
+    failed = sum((queue.failed for queue in seen.queues.values()), Sign())
+    usual = usual_failures(seen)
+    if failed.number < _FEWEST_FAILURES or failed.number <= _UNUSUAL * usual:
+        return
+    text = ngettext(
+        "%(number)s job failed within the last hour; about %(usual)s are usual.",
+        "%(number)s jobs failed within the last hour; about %(usual)s are usual.",
+        failed.number,
+    ) % {"number": number(failed.number), "usual": f"{usual:,.0f}"}
+    cure = _("See what caused them, then retry them by cause, or mute a cause that is known.")
+    yield Finding(75, text, page(request, "cause", age="hour"), failed.since, cure)
+
+
+def usual_failures(seen: Overview) -> float:
+    """How many jobs fail in an hour usually: of the day before the last hour, or as far as it was counted."""
+    if not seen.usual.number or seen.usual.since is None:
+        return 0.0
+    is_cut = seen.usual.number > MOST_COUNTED
+    length = (seen.now - LATELY - seen.usual.since) if is_cut else USUALLY
+    return seen.usual.number / max(1.0, length.total_seconds()) * 3600

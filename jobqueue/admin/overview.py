@@ -1,0 +1,144 @@
+"""The overview: whether anything is wrong, one sentence or up to five findings, and a tile for each queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from jobqueue.admin import findings_of_queues, pausing
+from jobqueue.admin.findings import Finding, findings_of_apps
+from jobqueue.admin.findings_of_queues import findings_of_queues as find
+from jobqueue.admin.limits import limits_of
+from jobqueue.admin.words import NOTHING, printable, span, time_tag
+from jobqueue.monitoring.overview import Overview, QueueNow, look
+
+MOST_FINDINGS = 5
+REFRESH_SECONDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFinding:
+    """A finding with its time as the page shows it."""
+
+    finding: Finding
+    since: SafeString | str
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One queue as the page shows it."""
+
+    number: str
+    """Its place on the page, for the ids of its elements."""
+    name: str
+    """As the queue's rows and forms call it."""
+    shown_name: str
+    facts: list[Fact]
+    pause: pausing.ShownPause | None
+    limits: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure of a tile; `is_bad` asks for attention."""
+
+    label: str
+    value: str
+    url: str = ""
+    is_bad: bool = False
+    title: str = ""
+
+
+def may_look(request: HttpRequest) -> bool:
+    """Whether this user may know anything of jobs or queues."""
+    return request.user.has_perm("jobqueue.view_job") or request.user.has_perm("jobqueue.view_queue")
+
+
+def seen_by(request: HttpRequest) -> Overview | None:
+    """What there is at this moment, asked once for a request; None for who may not look."""
+    if not hasattr(request, pausing.SEEN):
+        setattr(request, pausing.SEEN, look() if may_look(request) else None)
+    found: Overview | None = getattr(request, pausing.SEEN)
+    return found
+
+
+def context_of(request: HttpRequest) -> dict[str, Any]:
+    """What the template shows; without `seen` nothing."""
+    seen = seen_by(request)
+    if seen is None:
+        return {"seen": None}
+    found = sorted([*find(seen, request), *findings_of_apps(request)], key=lambda each: -each.weight)
+    return {
+        "seen": seen,
+        "request": request,
+        "sentence": _sentence(found),
+        "findings": [ShownFinding(each, _since(each.since, seen.now)) for each in found[:MOST_FINDINGS]],
+        "more": len(found) - MOST_FINDINGS,
+        "tiles": _tiles(seen, request),
+        "seconds": REFRESH_SECONDS,
+        "may_pause": request.user.has_perm("jobqueue.pause_queue"),
+        "pauses": pausing.OFFERED,
+        "back": pausing.TO_OVERVIEW,
+    }
+
+
+def title_of(request: HttpRequest) -> str:
+    """What stands before the title of the page: how many jobs are failed, if any are."""
+    seen = seen_by(request)
+    may = seen is not None and request.user.has_perm("jobqueue.view_job")
+    return f"({seen.failed:,}) " if may and seen is not None and seen.failed else ""
+
+
+def _sentence(found: list[Finding]) -> str:
+    if not found:
+        return _("All is well.")
+    return ngettext("%(number)s thing is wrong.", "%(number)s things are wrong.", len(found)) % {
+        "number": len(found)
+    }
+
+
+def _since(moment: datetime | None, now: datetime) -> SafeString | str:
+    return time_tag(moment, now) if moment is not None else ""
+
+
+def _tiles(seen: Overview, request: HttpRequest) -> list[Tile]:
+    if not request.user.has_perm("jobqueue.view_queue"):
+        return []
+    shown = [queue for queue in seen.queues.values() if queue.is_configured]
+    return [_tile(str(number), queue, seen, request) for number, queue in enumerate(shown, 1)]
+
+
+def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) -> Tile:
+    page = findings_of_queues.page
+    jobs = request.user.has_perm("jobqueue.view_job")
+
+    def of_state(state: str, **query: str) -> str:
+        return page(request, "job", queue=queue.name, state=state, **query) if jobs else ""
+
+    waits = span(seen.now - queue.oldest) if queue.oldest is not None and queue.counts.waiting else NOTHING
+    started = NOTHING if queue.started is None else f"{queue.started:,}"
+    failed = findings_of_queues.number(queue.failed.number)
+    facts = [
+        Fact(_("waiting"), f"{queue.counts.waiting:,}", of_state("waiting")),
+        Fact(_("oldest wait"), waits),
+        Fact(_("started a minute"), started, title=_("About: what completed or began in the last minute.")),
+        Fact(_("failed in 1 h"), failed, of_state("failed", age="hour"), bool(queue.failed.number)),
+        Fact(_("running"), f"{queue.counts.active:,}", of_state("active")),
+        Fact(_("workers"), f"{queue.workers:,}", page(request, "worker"), not queue.workers),
+    ]
+    return Tile(
+        number,
+        queue.name,
+        printable(queue.name),
+        facts,
+        pausing.shown(queue.decided, seen.now),
+        limits_of(queue.decided),
+        page(request, "queue"),
+    )

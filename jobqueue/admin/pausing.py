@@ -1,0 +1,219 @@
+"""Pause and resume of a queue by one button, and the banner that says on every page what is paused."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, InterfaceError, connections
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from jobqueue.admin.audit import log_change
+from jobqueue.admin.words import absolute, printable, relative
+from jobqueue.counts.reading import counts_of_database
+from jobqueue.exceptions import InvalidPause, UnknownQueue
+from jobqueue.models import Queue
+from jobqueue.models.pauses import pause, resume
+from jobqueue.monitoring.overview import Overview
+from jobqueue.sql.clock import database_now
+from jobqueue.sql.databases import databases
+
+logger = logging.getLogger(__name__)
+
+TO_OVERVIEW = "overview"
+SEEN = "_jobqueue_overview"
+"""Where a request keeps what its page has read of the queues already."""
+_TOMORROW, _AT = "tomorrow", time(8)
+OFFERED = (
+    ("", gettext_lazy("until somebody resumes it")),
+    ("15", gettext_lazy("for 15 minutes")),
+    ("60", gettext_lazy("for 1 hour")),
+    ("240", gettext_lazy("for 4 hours")),
+    (_TOMORROW, gettext_lazy("until tomorrow, 08:00")),
+)
+_MINUTES = {text: timedelta(minutes=int(text)) for text, _label in OFFERED if text.isdecimal()}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPause:
+    """A pause in words."""
+
+    queue: str
+    by: str
+    reason: str
+    since: str
+    until: str
+    holds: int | None = None
+    """How many jobs wait; None if it is not known."""
+
+
+def shown(queue: Queue, now: datetime, holds: int | None = None) -> ShownPause | None:
+    """The pause of a queue; None if it is not paused."""
+    if not queue.is_paused_at(now):
+        return None
+    return ShownPause(
+        printable(queue.name),
+        printable(queue.paused_by),
+        printable(queue.pause_reason),
+        relative(queue.paused_at, now) if queue.paused_at else "",
+        absolute(queue.paused_until) if queue.paused_until else "",
+        holds,
+    )
+
+
+def button(queue: Queue, number: str, now: datetime) -> SafeString:
+    """The button on the row of a queue; it sends the form with this number, which stands elsewhere."""
+    values = {
+        "form_id": f"jq-switch-{number}",
+        "pause": shown(queue, now),
+        "name": printable(queue.name),
+        "number": number,
+        "pauses": OFFERED,
+    }
+    return render_to_string("admin/jobqueue/switch.html", values)
+
+
+# The banner -------------------------------------------------------------------------------------------
+
+
+def banner(request: HttpRequest) -> list[ShownPause]:
+    """What is paused now, for who may see queues. Pages that have nothing to do with it fail for nothing."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_staff or not user.has_perm("jobqueue.view_queue"):
+        return []
+    seen: Overview | None = getattr(request, SEEN, None)
+    if seen is not None:
+        known = ((queue.decided, queue.counts.waiting) for queue in seen.queues.values())
+        return _shown(known, seen.now)
+    try:
+        paused = list(Queue.objects.filter(paused=True))
+        return _with_numbers(paused, database_now(Queue.objects.db)) if paused else []
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("cannot tell what is paused: %s: %s", type(error).__name__, error)
+        return []
+
+
+def _with_numbers(paused: list[Queue], now: datetime) -> list[ShownPause]:
+    """With how many wait, where the databases that know are here anyway, or are files."""
+    found: Counter[str] = Counter()
+    is_known = all(
+        using == Queue.objects.db or connections[using].vendor == "sqlite" for using in databases()
+    )
+    try:
+        for using in databases() if is_known else ():
+            found.update({name: counts.waiting for name, counts in counts_of_database(using).items()})
+    except (DatabaseError, InterfaceError):
+        is_known = False
+    return _shown(((queue, found[queue.name] if is_known else None) for queue in paused), now)
+
+
+def _shown(queues: Iterable[tuple[Queue, int | None]], now: datetime) -> list[ShownPause]:
+    pauses = (shown(queue, now, holds) for queue, holds in queues)
+    return [each for each in pauses if each is not None]
+
+
+# The buttons ------------------------------------------------------------------------------------------
+
+
+def pause_view(request: HttpRequest) -> HttpResponse:
+    """Pause the queue of the form; whoever comes second is told that it is so already."""
+    name = _asked(request)
+    if name is None:
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        until = _until(request.POST.get("for", ""), request.POST.get("until", ""))
+        reason = request.POST.get("reason", "").strip()
+        changed = pause_and_log(request, name, reason, until)
+    except (InvalidPause, UnknownQueue) as error:
+        messages.error(request, _("Nothing was paused: %(error)s.") % {"error": error})
+    else:
+        if changed:
+            messages.success(request, _("%(queue)s is paused.") % {"queue": name})
+        else:
+            messages.warning(request, _("%(queue)s is paused already.") % {"queue": name})
+    return _back(request)
+
+
+def resume_view(request: HttpRequest) -> HttpResponse:
+    """Resume the queue of the form."""
+    name = _asked(request)
+    if name is None:
+        return HttpResponseNotAllowed(["POST"])
+    if resume_and_log(request, name):
+        messages.success(request, _("%(queue)s is resumed.") % {"queue": name})
+    else:
+        messages.warning(request, _("%(queue)s is not paused.") % {"queue": name})
+    return _back(request)
+
+
+def pause_and_log(request: HttpRequest, name: str, reason: str = "", until: datetime | None = None) -> bool:
+    """Pause it in the name of this user, with an entry in the history; False if it is paused already."""
+    if not pause(name, by=request.user.get_username(), reason=reason, until=until):
+        return False
+    end = f" until {absolute(until)}" if until else ""
+    why = f". Reason: {reason}" if reason else ""
+    log_change(request, Queue(name), f"Pause: running → paused{end}{why}")
+    return True
+
+
+def resume_and_log(request: HttpRequest, name: str) -> bool:
+    """Resume it, with an entry in the history; False if it is not paused."""
+    if "\x00" in name or not resume(name):
+        return False
+    log_change(request, Queue(name), "Resume: paused → running")
+    return True
+
+
+def _asked(request: HttpRequest) -> str | None:
+    """The queue that the form names; None if none was sent. Raises PermissionDenied for who may not."""
+    if not request.user.has_perm("jobqueue.pause_queue"):
+        raise PermissionDenied
+    return request.POST.get("queue", "") if request.method == "POST" else None
+
+
+def _until(length: str, moment: str) -> datetime | None:
+    """When the pause is to end, by the choice of a length or by a time that was typed."""
+    if moment:
+        return _typed(moment)
+    if length in _MINUTES:
+        return database_now(Queue.objects.db) + _MINUTES[length]
+    if length == _TOMORROW:
+        day = timezone.localdate() + timedelta(days=1)
+        return timezone.make_aware(datetime.combine(day, _AT))
+    if length:
+        raise InvalidPause("a pause lasts for 15, 60 or 240 minutes, until tomorrow, or until a time")
+    return None
+
+
+def _typed(moment: str) -> datetime:
+    try:
+        found = parse_datetime(moment)
+        if found is None:
+            raise ValueError
+        return timezone.make_aware(found) if timezone.is_naive(found) else found
+    except (ValueError, OverflowError):
+        raise InvalidPause("the end of a pause must be a time such as 2030-01-31 08:00") from None
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    """To the page whose button it was."""
+    site: Any = getattr(request, "current_app", None)
+    if request.POST.get("back") == TO_OVERVIEW:
+        try:
+            return HttpResponseRedirect(reverse("admin:app_list", args=["jobqueue"], current_app=site))
+        except NoReverseMatch:
+            pass
+    return HttpResponseRedirect(reverse("admin:jobqueue_queue_changelist", current_app=site))

@@ -1,0 +1,163 @@
+"""The signs of trouble in one database, by one statement: what waits longest, fails, is stuck, is unknown.
+
+Each part looks into an index that has only such rows, and no further than MOST_COUNTED of them: a million
+completed jobs cost nothing, and of a million failed ones the newest are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import connections
+
+from jobqueue.conf import get_settings
+from jobqueue.sql.tolerant import LAST, as_text
+
+MOST_COUNTED = 10_000
+LATELY = timedelta(hours=1)
+USUALLY = timedelta(days=1)
+"""What is usual is measured over so long before `LATELY`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """So many jobs, and since when; `number` is no larger than MOST_COUNTED + 1."""
+
+    number: int = 0
+    since: datetime | None = None
+
+    def __add__(self, other: Sign) -> Sign:
+        times = [moment for moment in (self.since, other.since) if moment is not None]
+        return Sign(self.number + other.number, min(times, default=None))
+
+
+@dataclass(slots=True)
+class Signs:
+    """What one statement found."""
+
+    now: datetime = LAST
+    oldest: dict[str, datetime] = field(default_factory=dict)
+    """By queue the time at which the job was due that is due for longest; none where none is due."""
+    failed: dict[str, Sign] = field(default_factory=dict)
+    """By queue what failed within LATELY, of causes that are not muted."""
+    usual: Sign = field(default_factory=Sign)
+    """What failed within USUALLY before that: the newest of it."""
+    stuck: Sign = field(default_factory=Sign)
+    unknown: Sign = field(default_factory=Sign)
+    """Waiting jobs that no worker knows."""
+    started: dict[str, int] = field(default_factory=dict)
+    """By queue how many of the jobs that run began within the last minute."""
+
+
+def read_signs(using: str, queues: Sequence[str]) -> Signs:
+    """The signs of one database, with the oldest due job of these queues."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        cursor.execute(_text_of(connection.vendor, len(queues)), [name for name in queues for _ in range(2)])
+        rows = cursor.fetchall()
+    signs = Signs()
+    for kind, queue, number, since in rows:
+        _note(signs, kind, as_text(queue), int(number), _moment(since))
+    signs.oldest = {queue: since for queue, since in signs.oldest.items() if since <= signs.now}
+    return signs
+
+
+def _note(signs: Signs, kind: str, queue: str, number: int, since: datetime | None) -> None:
+    if kind == "now":
+        signs.now = since or LAST
+    elif kind == "oldest" and since is not None:
+        signs.oldest[queue] = since
+    elif kind == "failed":
+        signs.failed[queue] = Sign(number, since)
+    elif kind == "started":
+        signs.started[queue] = number
+    elif kind in ("usual", "stuck", "unknown"):
+        setattr(signs, kind, Sign(number, since))
+
+
+def _moment(value: Any) -> datetime | None:
+    """A time as the driver gives it; SQLite keeps it as text, and anything else beside it."""
+    if value is None or isinstance(value, datetime):
+        return value
+    try:
+        moment = datetime.fromisoformat(as_text(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _ago(vendor: str, seconds: float) -> str:
+    """The moment so many seconds ago."""
+    if vendor == "sqlite":
+        return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-{seconds:.3f} seconds')"
+    return f"STATEMENT_TIMESTAMP() - INTERVAL '{seconds:.3f} seconds'"
+
+
+def _text_of(vendor: str, queues: int) -> str:
+    """The statement, for so many queues."""
+    settings = get_settings()
+    parts = [_NOW, *[_OLDEST] * queues, _FAILED, _USUAL, _STUCK, _UNKNOWN, _STARTED]
+    # SQLite keeps any bytes as a text, and cannot give back those that are none.
+    as_bytes = "CAST({} AS BLOB)" if vendor == "sqlite" else "{}"
+    first = "CAST(MIN({}) AS BLOB)" if vendor == "sqlite" else "MIN({})"
+    return " UNION ALL ".join(parts).format(
+        now=_ago(vendor, 0),
+        lately=_ago(vendor, LATELY.total_seconds()),
+        usually=_ago(vendor, (LATELY + USUALLY).total_seconds()),
+        a_minute_ago=_ago(vendor, 60),
+        silent_since=_ago(vendor, settings.worker_silence),
+        overdue_since=_ago(vendor, settings.timeout_grace),
+        given="CAST(%s AS BLOB)" if vendor == "sqlite" else "%s::text",
+        queue=as_bytes.format("queue"),
+        run_at=first.format("run_at"),
+        finished_at=first.format("finished_at"),
+        started_at=first.format("started_at"),
+        unfit_since=first.format("unfit_since"),
+        most=MOST_COUNTED + 1,
+    )
+
+
+# Kind, queue, number and since when. The second condition on a state is the index's: SQLite uses the index
+# only where it is repeated.
+_NOW = "SELECT 'now', '', 0, {now}"
+_OLDEST = """
+    SELECT 'oldest', {given}, 0, {run_at} FROM jobqueue_job
+    WHERE queue = %s AND state = 'waiting' AND state IN ('waiting', 'failed')
+"""
+_NOT_MUTED = "cause NOT IN (SELECT name FROM jobqueue_cause WHERE muted_at IS NOT NULL)"
+_FAILED = f"""
+    SELECT 'failed', {{queue}}, COUNT(*), {{finished_at}} FROM (
+        SELECT queue, finished_at FROM jobqueue_job
+        WHERE state = 'failed' AND finished_at > {{lately}} AND {_NOT_MUTED}
+        ORDER BY finished_at DESC LIMIT {{most}}
+    ) AS late GROUP BY queue
+"""
+_USUAL = f"""
+    SELECT 'usual', '', COUNT(*), {{finished_at}} FROM (
+        SELECT finished_at FROM jobqueue_job
+        WHERE state = 'failed' AND finished_at > {{usually}} AND finished_at <= {{lately}} AND {_NOT_MUTED}
+        ORDER BY finished_at DESC LIMIT {{most}}
+    ) AS earlier
+"""
+_STUCK = """
+    SELECT 'stuck', '', COUNT(*), {started_at} FROM (
+        SELECT started_at FROM jobqueue_job
+        WHERE state = 'active' AND (
+            worker_id IS NULL OR deadline_at < {overdue_since}
+            OR worker_id NOT IN (SELECT id FROM jobqueue_worker WHERE heartbeat_at >= {silent_since})
+        ) LIMIT {most}
+    ) AS stuck
+"""
+_UNKNOWN = """
+    SELECT 'unknown', '', COUNT(*), {unfit_since} FROM (
+        SELECT unfit_since FROM jobqueue_job
+        WHERE state = 'waiting' AND unfit_since IS NOT NULL LIMIT {most}
+    ) AS unfit
+"""
+_STARTED = """
+    SELECT 'started', {queue}, COUNT(*), NULL FROM jobqueue_job
+    WHERE state = 'active' AND started_at > {a_minute_ago} GROUP BY queue
+"""

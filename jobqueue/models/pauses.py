@@ -1,0 +1,86 @@
+"""Pauses of queues: begun and ended by operators, or at their time by whoever sees first that it has come.
+
+A pause is one conditional UPDATE, so of two operators at once one begins it. Code of a release before reads
+and writes `paused` alone. So a pause whose time has come is ended in the row: workers of that release go on
+then too. And what is left of a pause that such code ended is taken away before it could end the next one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from jobqueue.exceptions import InvalidPause
+from jobqueue.models.queue import Queue
+from jobqueue.registry import check_queue
+from jobqueue.sql.clock import database_now
+from jobqueue.sql.writing import writing
+
+LONGEST_PAUSE_REASON = 500
+_NO_PAUSE = {
+    "paused": False,
+    "paused_at": None,
+    "paused_until": None,
+    "paused_by": "",
+    "pause_reason": "",
+}
+
+
+def pause(queue: str, *, by: str = "", reason: str = "", until: datetime | None = None) -> bool:
+    """Start no more jobs of the queue from now on, or until then; what runs ends as usual.
+
+    Returns whether this changed anything: False if it is paused already. Raises UnknownQueue if RQ_QUEUES
+    does not have it, and InvalidPause for an end that is not ahead, or has no time zone, and for a reason
+    that is too long.
+    """
+    check_queue(queue)
+    using = Queue.objects.db
+    now = database_now(using)
+    _check(reason, until, now)
+    with writing(using):
+        rows = Queue.objects.using(using).filter(pk=queue)
+        Queue.objects.using(using).get_or_create(name=queue)
+        changed = rows.filter(Q(paused=False) | Q(paused_until__lte=now)).update(
+            paused=True, paused_at=now, paused_until=until, paused_by=by[:200], pause_reason=reason
+        )
+    return bool(changed)
+
+
+def resume(queue: str) -> bool:
+    """Start jobs of the queue again; whether this changed anything: False if it is not paused."""
+    using = Queue.objects.db
+    with writing(using):
+        return bool(Queue.objects.using(using).filter(pk=queue, paused=True).update(**_NO_PAUSE))
+
+
+def end_pauses() -> int:
+    """End the pauses whose time has come, and forget what is left of those that older code ended.
+
+    Returns how many rows that changed.
+    """
+    using = Queue.objects.db
+    with writing(using):
+        return to_end(Queue.objects.using(using).all()).update(**_NO_PAUSE)
+
+
+def to_end(queues: QuerySet[Queue]) -> QuerySet[Queue]:
+    """Those of the queues whose row says more of a pause than is so by the database's clock."""
+    is_over = Q(paused=True, paused_until__lte=Now())
+    is_left = Q(paused=False) & (Q(paused_at__isnull=False) | Q(paused_until__isnull=False))
+    return queues.filter(is_over | is_left)
+
+
+def _check(reason: str, until: datetime | None, now: datetime) -> None:
+    if len(reason) > LONGEST_PAUSE_REASON or "\x00" in reason:
+        raise InvalidPause(
+            f"the reason of a pause must be at most {LONGEST_PAUSE_REASON} characters without NUL, "
+            f"not {len(reason)}"
+        )
+    if until is None:
+        return
+    if until.tzinfo is None:
+        raise InvalidPause("the end of a pause must have a time zone")
+    if until <= now:
+        raise InvalidPause(f"the end of a pause must be ahead, not {until.isoformat(timespec='seconds')}")

@@ -1,0 +1,174 @@
+"""Whether anything is wrong now: what each store says, asked side by side and within a bounded time.
+
+A store that hangs or is away is named and left out; the others are told of all the same. Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from django.conf import settings as django_settings
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models.functions import Now
+
+from jobqueue.broker import paces
+from jobqueue.conf import get_settings
+from jobqueue.counts.reading import QueueCounts, counts_of_database
+from jobqueue.counts.signs import Sign, Signs, read_signs
+from jobqueue.models import Queue, Worker
+from jobqueue.monitoring import set_aside
+from jobqueue.monitoring.probes import Answered, Probe, ask_here
+from jobqueue.sql.clock import about_now
+from jobqueue.sql.databases import databases
+from jobqueue.sql.time_limits import limited
+
+PATIENCE = 1.0
+"""Seconds that a statement, and a store on its own thread, may take: then the page does without it."""
+_MOST_QUEUES = 50
+"""Queues that are looked at beside those of RQ_QUEUES: some are left from before, by names or by attacks."""
+
+
+@dataclass(slots=True)
+class QueueNow:
+    """One queue at this moment, in all databases together."""
+
+    decided: Queue
+    """What operators decided about it."""
+    counts: QueueCounts = field(default_factory=QueueCounts)
+    oldest: datetime | None = None
+    """Since when the job is due that is due for longest."""
+    failed: Sign = field(default_factory=Sign)
+    """What failed within the last hour."""
+    workers: int = 0
+    """Living workers that serve it, of whatever version."""
+    started: int | None = None
+    """About how many jobs started in the last minute; None where Redis does not tell."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.decided.name
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether RQ_QUEUES has it."""
+        return self.name in django_settings.RQ_QUEUES
+
+
+@dataclass(slots=True)
+class Overview:
+    """Everything at this moment, as far as the stores answered."""
+
+    now: datetime
+    queues: dict[str, QueueNow]
+    usual: Sign = field(default_factory=Sign)
+    stuck: Sign = field(default_factory=Sign)
+    unknown: Sign = field(default_factory=Sign)
+    away: list[str] = field(default_factory=list)
+    """Databases that did not answer."""
+    has_redis: bool = True
+    warning: str = ""
+    """That another installation uses the same Redis."""
+    aside: dict[str, int] = field(default_factory=dict)
+    """How much is set aside, by kind."""
+
+    @property
+    def failed(self) -> int:
+        """How many jobs are failed in all."""
+        return sum(queue.counts.failed for queue in self.queues.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _InDatabase:
+    counts: dict[str, QueueCounts]
+    signs: Signs
+    workers: list[Worker]
+
+
+def look() -> Overview:
+    """Ask every store."""
+    asked_redis, asked_aside = _redis.begin(), set_aside.begin()
+    elsewhere = [using for using in databases() if not _is_asked_here(using)]
+    begun = {using: _database(using).begin() for using in elsewhere}
+    answers = {
+        using: ask_here(f"the database {using}", lambda using=using: _ask(using))  # type: ignore[misc]
+        for using in databases()
+        if using not in begun
+    }
+    decided = ask_here("the queues' rows", lambda: list(Queue.objects.all()))
+    answers |= {using: _database(using).finish(asked, PATIENCE) for using, asked in begun.items()}
+    found = _merged(answers, decided.answer or [])
+    paced = _redis.finish(asked_redis, PATIENCE)
+    said = set_aside.finish(asked_aside, has_databases=not found.away, within=PATIENCE)
+    found.has_redis = paced.is_there and said.has_redis
+    found.warning, found.aside = said.warning, said.counts
+    for name, queue in found.queues.items():
+        if paced.answer is not None:
+            queue.started = (queue.started or 0) + paced.answer.get(name, 0)
+        elif not paced.is_there:
+            queue.started = None
+    return found
+
+
+def _is_asked_here(using: str) -> bool:
+    """On the thread that wants to know: a file keeps to the time, and without the first none is logged in."""
+    return using == DEFAULT_DB_ALIAS or connections[using].vendor == "sqlite"
+
+
+def _ask(using: str) -> _InDatabase:
+    silence = timedelta(seconds=get_settings().worker_silence)
+    with limited(using, PATIENCE):
+        counts = counts_of_database(using)
+        others = sorted(set(counts) - set(django_settings.RQ_QUEUES))[:_MOST_QUEUES]
+        signs = read_signs(using, [*django_settings.RQ_QUEUES, *others])
+        alive = Worker.objects.using(using).filter(heartbeat_at__gte=Now() - silence, stopping=False)
+        return _InDatabase(counts, signs, list(alive))
+
+
+def _ask_and_close(using: str) -> _InDatabase:
+    try:
+        return _ask(using)
+    finally:
+        connections.close_all()
+
+
+@lru_cache(maxsize=64)
+def _database(using: str) -> Probe[_InDatabase]:
+    return Probe(f"the database {using}", lambda: _ask_and_close(using))
+
+
+_redis = Probe("Redis", paces.completed_within_a_minute)
+
+
+def _merged(answers: dict[str, Answered[_InDatabase]], decided: Collection[Queue]) -> Overview:
+    """What the databases said, together."""
+    rows = {queue.name: queue for queue in decided}
+    names = list(django_settings.RQ_QUEUES)
+    found = Overview(about_now(), {name: QueueNow(rows.get(name, Queue(name))) for name in names})
+    for using, answered in answers.items():
+        if answered.answer is None:
+            found.away.append(using)
+        else:
+            _add(found, answered.answer, rows)
+    return found
+
+
+def _add(found: Overview, told: _InDatabase, rows: dict[str, Queue]) -> None:
+    signs = told.signs
+    found.now = signs.now
+    found.usual, found.stuck = found.usual + signs.usual, found.stuck + signs.stuck
+    found.unknown += signs.unknown
+    for name, counts in told.counts.items():
+        if name not in found.queues and len(found.queues) < len(django_settings.RQ_QUEUES) + _MOST_QUEUES:
+            found.queues[name] = QueueNow(rows.get(name, Queue(name)))
+        if name in found.queues:
+            found.queues[name].counts.add(counts)
+    for name, queue in found.queues.items():
+        times = [moment for moment in (queue.oldest, signs.oldest.get(name)) if moment is not None]
+        queue.oldest = min(times, default=None)
+        queue.failed += signs.failed.get(name, Sign())
+        queue.started = (queue.started or 0) + signs.started.get(name, 0)
+        queue.workers = max(queue.workers, sum(name in worker.served for worker in told.workers))

@@ -1,0 +1,31 @@
+"""The rows of jobs that cannot be stopped, right before their process ends for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobqueue.delivery import rescue
+from jobqueue.models import Job
+from jobqueue.worker.claiming import Claim, Identity
+from jobqueue.worker.database_threads import DatabaseThreads
+from jobqueue.worker.in_hand import hand_back_in_each
+from jobqueue.worker.options import Options
+
+
+def interrupt(stuck: Sequence[Job], held: Sequence[Claim], identity: Identity, options: Options) -> None:
+    """Note that these ran too long, and hand back what else is held, unless a supervisor does.
+
+    A database that hangs is waited for a moment only.
+    """
+    threads = DatabaseThreads.started("who ends stuck jobs")
+    keys = {(job._state.db, job.pk) for job in stuck}
+
+    def interrupt_those_of(using: str) -> None:
+        for job, its_database in held:
+            if its_database == using and (using, job.pk) in keys:
+                rescue.interrupt(job, using, "ran past its time limit and could not be stopped")
+
+    threads.each(interrupt_those_of)
+    others = [claimed for claimed in held if (claimed.using, claimed.job.pk) not in keys]
+    if others and not options.has_supervisor():
+        hand_back_in_each(others, identity.id, threads)

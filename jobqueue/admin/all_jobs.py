@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
-from jobqueue.admin import calendar_pages, preview_pages
+from jobqueue.admin import calendar_pages, preview_pages, running_pages
 from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
 from jobqueue.admin.job_lists import JOB_ID, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
@@ -43,8 +43,11 @@ class JobAdmin(JobList):
         context["calendar_url"] = reverse(f"{self.admin_site.name}:jobqueue_job_calendar")
 
     def get_urls(self) -> list[URLPattern]:
-        """With the calendar, and with what a job's letters would be, below its page."""
-        return [*preview_pages.urls_of(self), *calendar_pages.urls_of(self), *super().get_urls()]
+        """With the calendar, who runs what now, and what a job's letters would be, below its page."""
+        own = [
+            page for pages in (running_pages, preview_pages, calendar_pages) for page in pages.urls_of(self)
+        ]
+        return [*own, *super().get_urls()]
 
     def change_view(
         self,

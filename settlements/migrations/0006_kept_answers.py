@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("settlements", "0005_moved_reminders"),
+        ("settlements", "0005_operators"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -18,7 +18,7 @@ from tests.settlements.steps import run_soon
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 BEFORE = [("settlements", "0001_initial")]
-AFTER = [("settlements", "0005_moved_reminders")]
+AFTER = [("settlements", "0006_kept_answers")]
 TAKEN_OVER = "taken over: closed when decisions began to be kept"
 
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("settlements", "0004_operators"),
+        ("settlements", "0003_take_over"),
     ]
 
     operations = [

@@ -8,13 +8,19 @@ GROUPS = {
     "Settlement operator": (
         *("view_settlement", "view_payment", "view_emaildelivery", "view_reminderdelivery"),
         *("view_discrepancy", "view_barredaddress"),
-        *("decide_settlement", "decide_payment", "close_discrepancy", "clear_barredaddress"),
+        *(
+            "decide_settlement",
+            "remind_settlement",
+            "decide_payment",
+            "close_discrepancy",
+            "clear_barredaddress",
+        ),
     )
 }
 """It sees and decides; to add, edit and delete rows by hand takes permissions that no group has."""
 
 
 class Migration(migrations.Migration):
-    dependencies = [("settlements", "0003_take_over"), *after_groups()]
+    dependencies = [("settlements", "0004_moved_reminders"), *after_groups()]
 
     operations = [AddGroups("settlements", GROUPS)]

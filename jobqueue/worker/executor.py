@@ -145,8 +145,7 @@ class Executor:
             Loop("queue decisions", self._read_decisions),
         ]
         if options.reconciles:
-            self._loops.append(Loop("bulk actions", self._bulk_walker.look))
-            self._loops.append(Loop("charts", folder(self.id.hex)))
+            self._loops += [Loop("bulk actions", self._bulk_walker.look), Loop("charts", folder(self.id.hex))]
             if get_settings().reconcile_interval > 0 and not options.burst:
                 self._loops.append(Loop("reconcile", loops.reconcile(), pause_after_error=30.0))
         self._threads.start()

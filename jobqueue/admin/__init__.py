@@ -8,6 +8,7 @@ from jobqueue.admin import (
     audit_pages,
     bulk_pages,
     cause_pages,
+    chart_pages,
     failed_jobs,
     queue_pages,
     set_aside_pages,
@@ -16,9 +17,11 @@ from jobqueue.admin import (
 )
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
+from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.findings import Finding, register_finding
+from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
@@ -40,10 +43,13 @@ __all__ = [
     "badge",
     "bulk_pages",
     "cause_pages",
+    "chart_of_a_day",
+    "chart_pages",
     "failed_jobs",
     "log_change",
     "mask_address",
     "mask_addresses",
+    "names_kinds",
     "queue_pages",
     "register_finding",
     "sends_emails",
@@ -51,5 +57,6 @@ __all__ = [
     "stuck_jobs",
     "tells_concerns",
     "tells_preview",
+    "tells_quiet_hours",
     "worker_pages",
 ]

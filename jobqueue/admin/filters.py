@@ -114,6 +114,48 @@ class AgeFilter(_ChosenFilter):
         return queryset
 
 
+class EndedFilter(admin.SimpleListFilter):
+    """Jobs by when they ended, from one time to another: where bars of charts lead to."""
+
+    title = _("ended")
+    parameter_name = "ended_from"
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        if "ended_to" in params:
+            self.used_parameters["ended_to"] = params.pop("ended_to")[-1]
+
+    def expected_parameters(self) -> list[str | None]:
+        """The words of an address that it understands."""
+        return ["ended_from", "ended_to"]
+
+    def has_output(self) -> bool:
+        """Shown while it is used, so that it can be undone."""
+        return bool(self.used_parameters)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The time that is asked for."""
+        begin = request.GET.get("ended_from", "")
+        return [(begin, f"{begin} – {request.GET.get('ended_to', '')}")] if begin else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The jobs that ended then; none, and why, for a time that cannot be read."""
+        asked = {
+            FROM: self.used_parameters.get("ended_from", ""),
+            TO: self.used_parameters.get("ended_to", ""),
+        }
+        time = failing_time(asked, queryset.db)
+        if time.problem:
+            tell_once(request, gettext("Nothing was looked for: %(problem)s.") % {"problem": time.problem})
+            return queryset.none()
+        if time.begin is not None:
+            queryset = queryset.filter(finished_at__gte=time.begin)
+        if time.end is not None:
+            # What ended by then was created by then, and that has an index.
+            queryset = queryset.filter(finished_at__lt=time.end, created_at__lt=time.end)
+        return queryset
+
+
 class CauseFilter(_ChosenFilter):
     """Failed jobs of one cause."""
 

@@ -34,6 +34,9 @@ class Worker(models.Model):
     quiet_asked_at = models.DateTimeField(_("quiet since"), null=True, blank=True)
     stop_asked_at = models.DateTimeField(_("stop asked for"), null=True, blank=True)
 
+    # Older code, which walks none, inserts rows without it.
+    walks_bulk_actions = models.BooleanField(_("walks bulk actions"), default=True, db_default=False)
+
     objects = TolerantManager()
 
     class Meta:

@@ -42,6 +42,7 @@ from jobqueue.worker.threads import JobThreads
 from jobqueue.worker.unfit import UnfitJobs
 
 logger = logging.getLogger(__name__)
+_LOOPS_OVER_DATABASES = ("the heartbeat", "the rescue", "the upkeep")
 # Seconds that the last outcomes may take to be written down and told before a process goes without them.
 _SETTLE_WITHIN = 1.0
 
@@ -98,10 +99,8 @@ class Executor:
 
     def run(self) -> int:
         """Work until asked to stop, or until burst, max_jobs or max_idle_time end it; the exit code."""
-        logs.harden()
         self._stop.listen()
-        _keep_connections()
-        wait_for_locks_in_this_process()
+        _prepare_process()
         worker = _row_of(self.id, self.options)
         orders = Orders(worker, self.options, self.slot, self._threads.limits, self._decisions, self._stop)
         if not self._register(worker):
@@ -133,8 +132,7 @@ class Executor:
 
     def _start_threads(self, worker: Worker, orders: Orders) -> None:
         options = self.options
-        names = ("the heartbeat", "the rescue", "the upkeep")
-        beating, rescuing, keeping = map(DatabaseThreads.started, names)
+        beating, rescuing, keeping = map(DatabaseThreads.started, _LOOPS_OVER_DATABASES)
         self._relay.threads = DatabaseThreads.started("the relay")
         self._bulk_walker.threads = DatabaseThreads.started("the walker of bulk actions")
         neighbours = Neighbours(worker, keeping) if options.reconciles else None  # in one of each worker
@@ -274,6 +272,12 @@ def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:
         supervisor_pid=options.supervisor,
         version=get_settings().version or __version__,
     )
+
+
+def _prepare_process() -> None:
+    logs.harden()
+    _keep_connections()
+    wait_for_locks_in_this_process()
 
 
 def _keep_connections() -> None:

@@ -1,0 +1,134 @@
+"""The page of the charts: throughput, failures, how long jobs wait and run, by queue, processor and span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.conf import settings as django_settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.admin import charts
+from jobqueue.admin.charts import Picture
+from jobqueue.broker.chart import PERIOD
+from jobqueue.charting.folding import HOUR
+from jobqueue.charting.reading import DAY, Chosen, Span
+from jobqueue.models import Charts
+from jobqueue.registry import all_processors
+
+if TYPE_CHECKING:
+    ChartsModelAdmin = admin.ModelAdmin[Charts]
+else:
+    ChartsModelAdmin = admin.ModelAdmin
+
+SPANS = {
+    "day": (_("24 hours"), Span(DAY, PERIOD)),
+    "two_days": (_("48 hours"), Span(2 * DAY, PERIOD)),
+    "week": (_("7 days by hour"), Span(7 * DAY, HOUR)),
+    "quarter": (_("90 days by day"), Span(90 * DAY, DAY)),
+    "quarter_by_hour": (_("90 days by hour"), Span(90 * DAY, HOUR)),
+}
+_FIRST = "day"
+_LONGEST_NAME = 100
+
+
+@admin.register(Charts)
+class ChartsAdmin(ChartsModelAdmin):
+    """The charts; there is nothing else to see of their rows."""
+
+    class Media:
+        css = {"all": ["jobqueue/admin.css", "jobqueue/charts.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Workers write them."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nothing is edited."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """They go by themselves."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may see jobs."""
+        return request.user.has_perm("jobqueue.view_job")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page. What of its address cannot be understood is as if it were not there."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        asked = _asked(request)
+        seen = charts.picture(SPANS[asked["span"]][1], Chosen(asked["queue"], asked["processor"]))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": capfirst(self.opts.verbose_name_plural),
+            "opts": self.opts,
+            "media": self.media,
+            **_choices(asked),
+            **_shown(seen),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/jobqueue/charts.html", context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Back to the charts."""
+        return HttpResponseRedirect("../../")
+
+
+def _asked(request: HttpRequest) -> dict[str, str]:
+    span = request.GET.get("span", "")
+    names = {name: request.GET.get(name, "") for name in ("queue", "processor")}
+    usable = {name: text if _is_name(text) else "" for name, text in names.items()}
+    return {"span": span if span in SPANS else _FIRST, **usable}
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= _LONGEST_NAME and "\x00" not in text
+
+
+def _choices(asked: dict[str, str]) -> dict[str, Any]:
+    others = {name: text for name, text in asked.items() if name != "span" and text}
+    return {
+        "asked": asked,
+        "spans": [
+            {"label": label, "query": urlencode({"span": name, **others}), "is_chosen": name == asked["span"]}
+            for name, (label, _span) in SPANS.items()
+        ],
+        "queues": _and_chosen(list(django_settings.RQ_QUEUES), asked["queue"]),
+        "processors": _and_chosen([entry.name for entry in all_processors()], asked["processor"]),
+    }
+
+
+def _and_chosen(names: list[str], chosen: str) -> list[str]:
+    return names if not chosen or chosen in names else [*names, chosen]
+
+
+def _shown(seen: Picture) -> dict[str, Any]:
+    return {
+        "figures": [
+            (_("Throughput"), charts.ended_figure(seen), ("completed", "retried", "failed")),
+            (_("Failures"), charts.failures_figure(seen), ("failed",)),
+            (_("Wait, from due to started"), charts.waits_figure(seen), tuple(charts.SHARES)),
+            (_("Run time"), charts.runs_figure(seen), tuple(charts.SHARES)),
+        ],
+        "sums": charts.sums(seen),
+        "rows": charts.table(seen),
+        "marks": [(charts.moment(one.at.timestamp()), one.kind, one.text) for one in reversed(seen.marks)],
+        "has_redis": seen.has_redis,
+        "is_of_redis": seen.span.is_of_redis,
+    }

@@ -1,0 +1,211 @@
+"""Charts as pages show them: read within a time, drawn, linked with the lists that they count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+
+from jobqueue.admin.chart_marks import Happened, happened
+from jobqueue.broker import chart
+from jobqueue.broker.chart import PERIOD, Chart
+from jobqueue.broker.tallies import percentile
+from jobqueue.charting import drawing
+from jobqueue.charting.drawing import Bar, Line, Mark, Tick, shown_seconds
+from jobqueue.charting.folding import HOUR, home
+from jobqueue.charting.reading import DAY, Chosen, Column, Span, columns_of, longer
+from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.monitoring.probes import Probe
+from jobqueue.sql.clock import database_now
+
+PATIENCE = 0.25
+"""Seconds that a page waits for a Redis that hangs."""
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+_TICKS = 6
+
+_in_redis: Probe[Chart] = Probe("Redis", lambda: chart.read([0], "probe"))
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is known of a span: its columns, what happened in it, and whether Redis told its part."""
+
+    span: Span
+    chosen: Chosen
+    columns: list[Column]
+    marks: list[Happened]
+    has_redis: bool
+
+
+def picture(span: Span, chosen: Chosen, *, marked: bool = True) -> Picture:
+    """Read a span that ends now, by the database's clock. A Redis that does not answer fails nothing."""
+    now = database_now(home()).timestamp()
+    begin = now - min(span.length, 2 * DAY)
+    in_redis = _read(range(int(begin) // PERIOD, int(now) // PERIOD + 1))
+    columns = columns_of(span, now, in_redis or {}, chosen)
+    marks = happened(datetime.fromtimestamp(columns[0].begin, UTC), chosen.queue) if marked else []
+    return Picture(span, chosen, columns, marks, in_redis is not None)
+
+
+def _read(periods: range) -> Chart | None:
+    """None where Redis does not answer in time."""
+    if not _in_redis.finish(_in_redis.begin(), within=PATIENCE).is_there:
+        return None
+    try:
+        return chart.read(periods, "probe")
+    except BrokerUnavailable:
+        return None
+
+
+def chart_of_a_day(request: HttpRequest) -> SafeString:
+    """The small chart of 24 hours for the overview, as HTML; empty for who may not see jobs.
+
+    Needs `jobqueue/charts.css` on the page. Two queries; never raises for a Redis that is away.
+    """
+    if not request.user.has_perm("jobqueue.view_job"):
+        return SafeString("")
+    seen = picture(Span(DAY, 2 * PERIOD), Chosen(), marked=False)
+    context = {"shown": ended_figure(seen), "has_redis": seen.has_redis, "sums": sums(seen)}
+    return SafeString(render_to_string("admin/jobqueue/chart_of_a_day.html", context, request))
+
+
+def sums(seen: Picture) -> dict[str, str]:
+    """How many jobs ended in which way in the whole span."""
+    names = ("completed", "failed", "retried")
+    return {name: f"{sum(getattr(column, name) for column in seen.columns):,}" for name in names}
+
+
+# Figures ----------------------------------------------------------------------------------------------
+
+
+def ended_figure(seen: Picture) -> SafeString:
+    """Throughput: what completed, was retried and failed."""
+    return _bars(seen, ("completed", "retried", "failed"))
+
+
+def failures_figure(seen: Picture) -> SafeString:
+    """What failed, apart: beside what completes it would not be seen."""
+    return _bars(seen, ("failed",))
+
+
+def waits_figure(seen: Picture) -> SafeString:
+    """How long jobs waited from due to started."""
+    return _lines(seen, "waits")
+
+
+def runs_figure(seen: Picture) -> SafeString:
+    """How long jobs ran."""
+    return _lines(seen, "runs")
+
+
+def _bars(seen: Picture, kinds: Sequence[str]) -> SafeString:
+    return drawing.bars(
+        [_bar(column, kinds, seen.chosen) for column in seen.columns], _ticks(seen), _marks(seen)
+    )
+
+
+def _bar(column: Column, kinds: Sequence[str], chosen: Chosen) -> Bar:
+    parts = [(kind, getattr(column, kind)) for kind in kinds if getattr(column, kind)]
+    if not parts:
+        return Bar((), "")
+    of_failed = "completed" not in kinds or not column.completed
+    words = ", ".join(f"{amount:,} {kind}" for kind, amount in parts)
+    url = failed_url(column, chosen) if of_failed else completed_url(column, chosen)
+    return Bar(parts, f"{moment(column.begin)}: {words}", url)
+
+
+def _lines(seen: Picture, what: str) -> SafeString:
+    drawn = [
+        Line(name, [percentile(getattr(column.total, what), share) for column in seen.columns])
+        for name, share in SHARES.items()
+    ]
+    return drawing.lines(drawn, _ticks(seen), _marks(seen))
+
+
+def _marks(seen: Picture) -> list[Mark]:
+    begin, length = seen.columns[0].begin, len(seen.columns) * seen.span.step
+    return [
+        Mark((one.at.timestamp() - begin) / length, one.kind, f"{moment(one.at.timestamp())}: {one.text}")
+        for one in seen.marks
+    ]
+
+
+def _ticks(seen: Picture) -> list[Tick]:
+    number = len(seen.columns)
+    shown_as = "H:i" if seen.span.length <= 2 * DAY else "M j"
+    places = [number * part // _TICKS for part in range(_TICKS)]
+    return [
+        Tick(place / number, date_format(_local(seen.columns[place].begin), shown_as)) for place in places
+    ] + [Tick(1.0, gettext("now"))]
+
+
+# Tables -----------------------------------------------------------------------------------------------
+
+
+def table(seen: Picture) -> list[dict[str, Any]]:
+    """What the figures show, in longer steps where these are very short; the newest first."""
+    rows = longer(seen.columns, HOUR if seen.span.step < HOUR else DAY)
+    return [_row(column, seen.chosen) for column in reversed(rows)]
+
+
+def _row(column: Column, chosen: Chosen) -> dict[str, Any]:
+    return {
+        "begin": moment(column.begin),
+        "completed": f"{column.completed:,}",
+        "completed_url": completed_url(column, chosen) if column.completed else "",
+        "failed": f"{column.failed:,}",
+        "failed_url": failed_url(column, chosen) if column.failed else "",
+        "retried": f"{column.retried:,}",
+        "waits": _shares(column.total.waits),
+        "runs": _shares(column.total.runs),
+    }
+
+
+def _shares(buckets: Sequence[int]) -> list[str]:
+    return [shown_seconds(percentile(buckets, share)) for share in SHARES.values()]
+
+
+# Links and times --------------------------------------------------------------------------------------
+
+
+def completed_url(column: Column, chosen: Chosen) -> str:
+    """The list of what completed in a column."""
+    times = {
+        "state": "completed",
+        "ended_from": _iso(column.begin),
+        "ended_to": _iso(column.begin + column.length),
+    }
+    return reverse("admin:jobqueue_job_changelist", query=times | _filters(chosen))
+
+
+def failed_url(column: Column, chosen: Chosen) -> str:
+    """The list of what failed in a column and is failed still."""
+    times = {"from": _iso(column.begin), "to": _iso(column.begin + column.length)}
+    return reverse("admin:jobqueue_failedjob_changelist", query=times | _filters(chosen))
+
+
+def _filters(chosen: Chosen) -> dict[str, str]:
+    words = {"queue": chosen.queue, "processor": chosen.processor}
+    return {name: text for name, text in words.items() if text}
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _local(seconds: float) -> datetime:
+    return timezone.localtime(datetime.fromtimestamp(seconds, UTC))
+
+
+def moment(seconds: float) -> str:
+    """A time in the current zone, to the minute."""
+    return date_format(_local(seconds), "Y-m-d H:i T")

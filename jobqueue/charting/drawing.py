@@ -1,0 +1,168 @@
+"""Draws charts as inline SVG: attributes and classes alone, so that no policy of a page forbids it.
+
+The picture is for those who see it (`aria-hidden`); what it says stands in a table beside it, with its links.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+WIDTH, HEIGHT = 760, 170
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 14, 22
+_PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A column: its parts from the ground up, each with a class and an amount; what it says, and its list."""
+
+    parts: Sequence[tuple[str, int]]
+    title: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A value for each column; None where there is none."""
+
+    name: str
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened at a share (0 to 1) of the span."""
+
+    place: float
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A label below, at a share of the span."""
+
+    place: float
+    text: str
+
+
+def bars(columns: Sequence[Bar], ticks: Sequence[Tick], marks: Sequence[Mark] = ()) -> SafeString:
+    """A chart of stacked bars."""
+    top = nice_top(max((sum(amount for _kind, amount in bar.parts) for bar in columns), default=0))
+    width = _PLOT_WIDTH / max(1, len(columns))
+    placed = [(_LEFT + number * width, bar) for number, bar in enumerate(columns) if bar.parts]
+    drawn = format_html_join("", "{}", ((_bar(bar, left, width, top),) for left, bar in placed))
+    grid = [(top * part / 2, f"{top * part // 2:,}") for part in range(3)]
+    return _svg(_grid(grid, lambda value: value / top), drawn, ticks, marks)
+
+
+def lines(drawn: Sequence[Line], ticks: Sequence[Tick], marks: Sequence[Mark] = ()) -> SafeString:
+    """A chart of lengths of time in seconds, on a logarithmic scale."""
+    known = [value for line in drawn for value in line.values if value]
+    low = math.floor(math.log10(max(min(known, default=0.01), 0.001)))
+    high = max(low + 1, math.ceil(math.log10(max(known, default=1.0))))
+
+    def share(value: float) -> float:
+        return min(1.0, max(0.0, (math.log10(max(value, 0.001)) - low) / (high - low)))
+
+    step = max(1, (high - low) // 3)
+    grid = [(10.0**power, shown_seconds(10.0**power)) for power in range(low, high + 1, step)]
+    paths = format_html_join(
+        "",
+        '<path class="jq-chart-line jq-chart-{}" d="{}"></path>',
+        ((one.name, _path(one, share)) for one in drawn),
+    )
+    return _svg(_grid(grid, share), paths, ticks, marks)
+
+
+def nice_top(most: int) -> int:
+    """The least even 1, 2 or 5 with zeros that has room for the highest bar."""
+    top = 2
+    while top < most:
+        top = {"1": top * 2, "2": top * 5 // 2, "4": top * 5 // 4, "5": top * 2}[str(top)[0]]
+    return top
+
+
+def shown_seconds(seconds: float | None) -> str:
+    """A length of time as charts and tables show it: `4 ms`, `1.5 s`, `12 min`, `3 h`."""
+    if seconds is None:
+        return "–"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size * (2 if size > 1 else 1):
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1000:.3g} ms"
+
+
+def _bar(bar: Bar, left: float, width: float, top: int) -> SafeString:
+    ground = float(_TOP + _PLOT_HEIGHT)
+    rectangles = []
+    for kind, amount in bar.parts:
+        height = max(1.0, amount / top * _PLOT_HEIGHT)
+        ground -= height
+        place = left, ground, max(0.4, width * 0.86), height
+        rectangles.append((kind, *(f"{value:.2f}" for value in place)))
+    drawn = format_html_join(
+        "", '<rect class="jq-chart-{}" x="{}" y="{}" width="{}" height="{}"></rect>', rectangles
+    )
+    if not bar.url:
+        return format_html("<g>{}<title>{}</title></g>", drawn, bar.title)
+    return format_html('<a href="{}" tabindex="-1">{}<title>{}</title></a>', bar.url, drawn, bar.title)
+
+
+def _path(line: Line, share: Callable[[float], float]) -> str:
+    """From value to value; a gap where nothing ended, and a dot where one stands alone."""
+    width = _PLOT_WIDTH / max(1, len(line.values))
+    parts, is_gap = [], True
+    for number, value in enumerate(line.values):
+        if value is None:
+            is_gap = True
+            continue
+        x, y = _LEFT + (number + 0.5) * width, _TOP + (1 - share(value)) * _PLOT_HEIGHT
+        parts.append(f"M{x:.1f} {y:.1f}h0.5" if is_gap else f"L{x:.1f} {y:.1f}")
+        is_gap = False
+    return "".join(parts)
+
+
+def _grid(values: Iterable[tuple[float, str]], share: Callable[[float], float]) -> SafeString:
+    rows = [(f"{_TOP + (1 - share(value)) * _PLOT_HEIGHT:.1f}", text) for value, text in values]
+    drawn = ((_LEFT, WIDTH - _RIGHT, y, y, _LEFT - 6, f"{float(y) + 4:.1f}", text) for y, text in rows)
+    return format_html_join(
+        "",
+        '<line class="jq-chart-grid" x1="{}" x2="{}" y1="{}" y2="{}"></line>'
+        '<text class="jq-chart-value" x="{}" y="{}" text-anchor="end">{}</text>',
+        drawn,
+    )
+
+
+def _svg(grid: SafeString, drawn: SafeString, ticks: Sequence[Tick], marks: Sequence[Mark]) -> SafeString:
+    below = format_html_join(
+        "",
+        '<text class="jq-chart-tick" x="{}" y="{}" text-anchor="{}">{}</text>',
+        ((f"{_x(tick.place):.1f}", HEIGHT - 6, _anchor(tick.place), tick.text) for tick in ticks),
+    )
+    over = format_html_join(
+        "",
+        '<g class="jq-chart-mark jq-chart-mark-{}"><line x1="{}" x2="{}" y1="{}" y2="{}"></line>'
+        '<circle cx="{}" cy="{}" r="4"></circle><title>{}</title></g>',
+        (
+            (mark.kind, x, x, _TOP - 4, _TOP + _PLOT_HEIGHT, x, _TOP - 6, mark.title)
+            for mark, x in ((mark, f"{_x(mark.place):.1f}") for mark in marks)
+        ),
+    )
+    return format_html(
+        '<svg class="jq-chart" viewBox="0 0 {} {}" aria-hidden="true" focusable="false">{}{}{}{}</svg>',
+        *(WIDTH, HEIGHT, grid, drawn, over, below),
+    )
+
+
+def _x(place: float) -> float:
+    return _LEFT + min(1.0, max(0.0, place)) * _PLOT_WIDTH
+
+
+def _anchor(place: float) -> str:
+    return "start" if place < 0.04 else "end" if place > 0.96 else "middle"

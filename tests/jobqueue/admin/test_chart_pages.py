@@ -1,0 +1,230 @@
+"""The page of the charts."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client, RequestFactory
+from pytest_django import DjangoAssertNumQueries
+
+from jobqueue.admin import chart_of_a_day
+from jobqueue.admin.charts import completed_url, failed_url
+from jobqueue.broker import queues
+from jobqueue.broker.chart import PERIOD, Group, records_of
+from jobqueue.broker.tallies import Tally
+from jobqueue.charting import reading
+from jobqueue.charting.reading import Chosen, Column
+from jobqueue.models import BulkAction, ChartHour, Job, Queue, VersionStart
+from jobqueue.sql.clock import database_now
+from tests.jobqueue.admin.steps import make_job
+from tests.jobqueue.broker.steps import WORKER
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+CHARTS = "/admin/jobqueue/charts/"
+SPANS = ("day", "two_days", "week", "quarter", "quarter_by_hour")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    reading._settled_columns.cache_clear()
+
+
+def count(jobs: int, outcome: str = "completed", hours_ago: float = 1, queue: str = "email") -> None:
+    """So many jobs ended then."""
+    tally = Tally(jobs)
+    tally.runs[5] = tally.waits[9] = jobs
+    moment = database_now("default") - timedelta(hours=hours_ago)
+    group = Group(queue, f"{queue}.work", outcome)
+    queues.finish([], WORKER, {}, None, records_of({(int(moment.timestamp()) // PERIOD, group): tally}))
+
+
+def kept(jobs: int, days_ago: int, **fields: Any) -> None:
+    """So many jobs ended in an hour that the database keeps."""
+    now = database_now("default")
+    tally = Tally(jobs)
+    tally.runs[5] = tally.waits[9] = jobs
+    values = {"queue": "email", "processor": "email.work", "outcome": "completed"} | fields
+    hour = (now - timedelta(days=days_ago)).replace(minute=0, second=0, microsecond=0)
+    ChartHour.objects.create(hour=hour, jobs=jobs, runs=tally.runs, waits=tally.waits, **values)
+
+
+def page(client: Client, **asked: str) -> str:
+    """What the page says."""
+    response = client.get(CHARTS, asked)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_each_span_says_how_many_ended(admin_client: Client, span: str) -> None:
+    count(1_234)
+    count(5, "failed")
+    count(2, "retried")
+
+    assert "1,234 completed, 5 failed, 2 retried" in page(admin_client, span=span)
+
+
+def test_a_queue_or_a_processor_can_be_chosen(admin_client: Client) -> None:
+    count(3)
+    count(4, queue="reminders")
+
+    assert "4 completed" in page(admin_client, queue="reminders")
+    assert "3 completed" in page(admin_client, processor="email.work")
+    assert "0 completed" in page(admin_client, queue="email", processor="reminders.work")
+
+
+@pytest.mark.parametrize("span", ["quarter", "quarter_by_hour"])
+def test_ninety_days_come_from_the_database(admin_client: Client, span: str) -> None:
+    kept(7, days_ago=80)
+    kept(5, days_ago=10)
+    kept(100, days_ago=95)
+    count(1)
+
+    assert "13 completed" in page(admin_client, span=span)
+
+
+def test_an_hour_that_redis_lost_is_shown_as_the_database_kept_it(admin_client: Client) -> None:
+    kept(50, days_ago=1)
+    count(2, hours_ago=24)
+
+    assert "50 completed" in page(admin_client, span="week")
+
+
+def test_nothing_in_the_pictures_has_a_style_of_its_own(admin_client: Client) -> None:
+    count(3)
+    text = page(admin_client)
+
+    assert "<svg" in text
+    assert "style=" not in text.partition("<svg")[2]
+
+
+def test_a_bar_leads_to_the_list_of_what_it_counts(admin_client: Client) -> None:
+    now = database_now("default")
+    wanted = make_job("completed", finished_at=now)
+    make_job("completed", finished_at=now - timedelta(hours=3))
+    column = Column(int(now.timestamp()) // PERIOD * PERIOD, PERIOD)
+
+    listed = admin_client.get(completed_url(column, Chosen(queue="email"))).context["cl"].result_list
+
+    assert [job.pk for job in listed] == [wanted.pk]
+
+
+def test_a_bar_of_failures_leads_to_what_failed_then(admin_client: Client) -> None:
+    now = database_now("default")
+    wanted = make_job("failed", finished_at=now)
+    make_job("failed", finished_at=now - timedelta(hours=3))
+    column = Column(int(now.timestamp()) // PERIOD * PERIOD, PERIOD)
+
+    listed = admin_client.get(failed_url(column, Chosen())).context["cl"].result_list
+
+    assert [job.pk for job in listed] == [wanted.pk]
+
+
+def test_a_time_that_cannot_be_read_lists_nothing(admin_client: Client) -> None:
+    make_job("completed")
+    response = admin_client.get("/admin/jobqueue/job/", {"ended_from": "soon"})
+
+    assert response.status_code == 200
+    assert not response.context["cl"].result_list
+
+
+def test_pauses_limits_bulk_actions_and_versions_are_marked(admin_client: Client, admin_user: User) -> None:
+    for message in ("Pause: running → paused", "Rate limit: none → 5"):
+        LogEntry.objects.create(
+            user=admin_user,
+            content_type=ContentType.objects.get_for_model(Queue),
+            object_id="email",
+            object_repr="email",
+            action_flag=CHANGE,
+            change_message=message,
+        )
+    BulkAction.objects.create(verb="retry", key="k", highest_id=1, expected=412, asked_by="ann")
+    VersionStart.objects.create(version="2026.11.26")
+
+    text = page(admin_client)
+
+    for words in ("Pause: running", "Rate limit: none", "412 jobs, by ann", "version 2026.11.26"):
+        assert text.count(words) == 5, words  # in four pictures and in the list
+    for kind in ("pause", "limit", "bulk", "version"):
+        assert f"jq-chart-mark-{kind}" in text
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_the_page_takes_few_queries(
+    admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries, span: str
+) -> None:
+    for days in range(1, 90):
+        kept(1, days)
+    with django_assert_max_num_queries(15):
+        page(admin_client, span=span)
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_without_redis_the_page_is_there_in_time_and_says_so(
+    admin_client: Client, redis_outage: str, span: str
+) -> None:
+    started = time.monotonic()
+    text = page(admin_client, span=span)
+
+    assert time.monotonic() - started < 2
+    assert "Redis does not answer" in text and "No job is lost with it" in text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"span": "for ever"},
+        {"queue": "\x00"},
+        {"queue": "<script>alert(1)</script>"},
+        {"processor": "x" * 5_000},
+        {"queue": "\u202e{{ 1 }}"},
+    ],
+)
+def test_strange_questions_are_answered(admin_client: Client, asked: dict[str, str]) -> None:
+    assert "<script>alert(1)" not in page(admin_client, **asked)
+
+
+def test_rows_that_somebody_else_wrote_are_left_out(admin_client: Client) -> None:
+    hour: datetime = database_now("default").replace(minute=0, second=0, microsecond=0)
+    for number, buckets in enumerate(([], {"a": 1}, ["x"] * 24, None, "text")):
+        ChartHour.objects.create(
+            hour=hour,
+            queue=f"q{number}",
+            processor="p",
+            outcome="completed",
+            jobs=5,
+            runs=buckets or [],
+            waits=[],
+        )
+
+    assert "0 failed" in page(admin_client, span="week")
+
+
+def test_the_page_is_for_who_may_see_jobs(client: Client) -> None:
+    client.force_login(User.objects.create_user("nobody", is_staff=True))
+
+    assert client.get(CHARTS).status_code == 403
+
+
+def test_looking_writes_nothing(admin_client: Client) -> None:
+    count(3)
+    page(admin_client, span="week")
+
+    assert not ChartHour.objects.exists()
+
+
+def test_the_overview_gets_a_chart_of_a_day(admin_user: User, rf: RequestFactory) -> None:
+    count(3)
+    request = rf.get("/")
+    request.user = admin_user
+
+    text = chart_of_a_day(request)
+
+    assert "3 completed" in text and "<svg" in text
+    assert Job.objects.count() == 0

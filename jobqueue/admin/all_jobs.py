@@ -44,10 +44,8 @@ class JobAdmin(JobList):
 
     def get_urls(self) -> list[URLPattern]:
         """With the calendar, who runs what now, and what a job's letters would be, below its page."""
-        own = [
-            page for pages in (running_pages, preview_pages, calendar_pages) for page in pages.urls_of(self)
-        ]
-        return [*own, *super().get_urls()]
+        own = (running_pages, preview_pages, calendar_pages)
+        return [*(url for pages in own for url in pages.urls_of(self)), *super().get_urls()]
 
     def change_view(
         self,

@@ -8,7 +8,7 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from io import IOBase
@@ -30,14 +30,14 @@ class Within(Protocol):
     deadline: float
     """The monotonic time when it is up."""
 
-    def enter_loop(self, thread: int) -> None:
-        """The limit counts for this thread too."""
+    def enter_loop(self, thread: int, end: Callable[[], object]) -> None:
+        """The limit counts for this thread too; `end` ends what the loop runs before the limit is up."""
 
     def leave_loop(self) -> None:
         """It does not any more."""
 
     def error(self) -> BaseException:
-        """What is raised when it is up."""
+        """What is raised when it is up, or was ended before."""
 
 
 def finish(answer: object, within: Within | None = None) -> object:
@@ -134,11 +134,19 @@ async def _wait(task: asyncio.Task[Any], within: Within | None) -> None:
     if within is None:
         await asyncio.wait({task})
         return
-    within.enter_loop(threading.get_ident())
+    loop = asyncio.get_running_loop()
+    end = loop.create_future()
+    within.enter_loop(threading.get_ident(), lambda: loop.call_soon_threadsafe(_set, end))
     try:
-        await asyncio.wait({task}, timeout=within.deadline - time.monotonic())
+        left = within.deadline - time.monotonic()
+        await asyncio.wait({task, end}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
     finally:
         within.leave_loop()
+
+
+def _set(end: asyncio.Future[None]) -> None:
+    if not end.done():
+        end.set_result(None)
 
 
 async def _awaited(answer: Any) -> Any:

@@ -67,6 +67,10 @@ class JobTransitionRefused(JobQueueError):
     """The job's state does not allow what was asked of it."""
 
 
+class WorkerOrderRefused(JobQueueError):
+    """What was asked of a worker is nothing that it can do: it is gone, or too old to know it."""
+
+
 class InvalidPause(JobQueueError):
     """A queue cannot be paused so: its end is not ahead, or its reason is too long."""
 
@@ -85,6 +89,13 @@ class UnreadableError(JobQueueError):
 
 class JobTimeout(Exception):
     """Raised inside a processor that ran past its time limit."""
+
+
+class JobStopped(BaseException):
+    """Raised inside a processor whose stop somebody asked for; its text says who and why.
+
+    No `Exception`: a processor's `except Exception` is for what goes wrong, and would go on with the work.
+    """
 
 
 class ProcessorDidNotRun(JobQueueError):

@@ -237,8 +237,25 @@ def add(described: Processor) -> Processor:
             f"processor {described.name!r} is registered twice: by {dotted(known.function)} "
             f"and {dotted(described.function)}"
         )
+    _check_counter(described)
     _processors[described.name] = described
     return described
+
+
+def _check_counter(described: Processor) -> None:
+    """Two counters that /metrics would show under one name make it unreadable."""
+    counter = described.counter
+    for other in _processors.values() if counter else ():
+        known = other.counter
+        if counter and known and counter.name != known.name and _shown_as(counter) == _shown_as(known):
+            raise InvalidProcessor(
+                f"processor {described.name!r}: the counter {counter.name!r} would be shown as "
+                f"{_shown_as(counter)}_total, as {known.name!r} of {other.name!r} is; use one name"
+            )
+
+
+def _shown_as(counter: TypeCounter) -> str:
+    return counter.name.removesuffix("_total")
 
 
 def get_processor(name: str) -> Processor:

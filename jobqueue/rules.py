@@ -16,6 +16,7 @@ from jobqueue import jobs
 from jobqueue.callables import OPTIONS
 from jobqueue.exceptions import InvalidPayload, InvalidRule
 from jobqueue.models import subject_of
+from jobqueue.models.subjects import key_text
 from jobqueue.sql import rows
 from jobqueue.values import shown
 from jobqueue.watching import Change, Computed, Preparation, Rule, Watcher
@@ -65,7 +66,7 @@ def enqueue_on_save(
     *,
     fields: Sequence[str],
     when: Callable[[Any, Change], bool] = lambda instance, change: True,
-    payload: Callable[[Any], dict[str, Any]] = lambda instance: {"pk": str(instance.pk)},
+    payload: Callable[[Any], dict[str, Any]] = lambda instance: {"pk": key_text(instance)},
     delay: timedelta | float | None = None,
     name: str = "",
 ) -> None:

@@ -80,6 +80,7 @@ __all__ = [
     "plan",
     "plan_begins_at",
     "plan_for",
+    "quiet_periods_between",
     "step_key",
     "superseded",
     "superseded_for",
@@ -224,6 +225,17 @@ def out_of_quiet_hours(moment: datetime, policy: ReminderPolicy) -> datetime:
     except (OverflowError, ValueError):
         pass  # The first or last day that a datetime can hold: no reminder will ever go out then.
     return moment
+
+
+def quiet_periods_between(
+    first: datetime, last: datetime, policy: ReminderPolicy
+) -> list[tuple[datetime, datetime]]:
+    """The quiet periods that touch the time between two moments, in UTC."""
+    if policy.quiet_hours is None:
+        return []
+    days = range(day_of(first, policy).toordinal() - 1, day_of(last, policy).toordinal() + 1)
+    periods = (_quiet_period(day, *policy.quiet_hours, policy.time_zone) for day in days)
+    return [(start, end) for start, end in periods if start < last and end > first]
 
 
 def _moments_after_beginning(

@@ -18,10 +18,9 @@ class BoundedAdminConfig(AdminConfig):
 
         from jobqueue.admin import BoundedSearch
 
+        # Whoever may add a token on a page could act as anybody: `manage.py api_token` makes them.
         if admin.site.is_registered(AuthToken):
-            admin.site.unregister(
-                AuthToken
-            )  # a page would let whoever may add one act as anybody: see api_token
+            admin.site.unregister(AuthToken)
         for model, pages in list(admin.site._registry.items()):
             if not isinstance(pages, BoundedSearch):
                 admin.site.unregister(model)

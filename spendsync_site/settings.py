@@ -264,6 +264,10 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "JobState": "jobqueue.api.job_shapes.JOB_STATES",
         "WorkerState": "jobqueue.api.queues.WORKER_STATES",
+        "SettlementStatus": "settlements.api.views.SETTLEMENT_STATES",
+        "PaymentStatus": "settlements.api.views.PAYMENT_STATES",
+        "FirstPaymentStatus": "settlements.api.views.FIRST_STATES",
+        "EmailStatus": "settlements.api.views.EMAIL_STATES",
         "BulkState": "jobqueue.api.causes.BULK_STATES",
     },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("jobqueue.api.urls")),
     path("", include("jobqueue.api.metrics_urls")),  # django-prometheus's metrics are on it as well
     path("api/", include("jobqueue.api.routes")),
+    path("api/", include("settlements.api.routes")),
     path("api/", include("jobqueue.api.documents")),
     re_path("^api(?:/.*)?$", not_found),
     path("admin/", admin.site.urls),

@@ -21,6 +21,7 @@ from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.findings import Finding, register_finding
+from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
@@ -48,6 +49,7 @@ __all__ = [
     "log_change",
     "mask_address",
     "mask_addresses",
+    "names_kinds",
     "queue_pages",
     "register_finding",
     "sends_emails",
@@ -55,5 +57,6 @@ __all__ = [
     "stuck_jobs",
     "tells_concerns",
     "tells_preview",
+    "tells_quiet_hours",
     "worker_pages",
 ]

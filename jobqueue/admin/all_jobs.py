@@ -10,11 +10,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
-from jobqueue.admin import preview_pages
+from jobqueue.admin import calendar_pages, preview_pages, running_pages
 from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
 from jobqueue.admin.job_lists import JOB_ID, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
-from jobqueue.admin.named_filters import AuditFilter
+from jobqueue.admin.named_filters import AuditFilter, LeftOutFilter
 from jobqueue.models import Job
 
 _ORDERING = {"delayed": ("run_at", "id"), "active": LONGEST_RUNNING, "stuck": LONGEST_RUNNING}
@@ -27,7 +27,9 @@ class JobAdmin(JobList):
     list_display = (
         "number", "shown_processor", "queue", "shown_state", "about", "runs", "attempt", "shown_reason",
     )  # fmt: skip
-    list_filter = (StateFilter, QueueFilter, ProcessorFilter, AgeFilter, EndedFilter, AuditFilter)
+    list_filter = (
+        StateFilter, QueueFilter, ProcessorFilter, AgeFilter, EndedFilter, AuditFilter, LeftOutFilter,
+    )  # fmt: skip
     has_state_filter = True
     date_hierarchy = "created_at"
 
@@ -35,9 +37,17 @@ class JobAdmin(JobList):
         """The newest first; of the delayed ones the next to run, of the active ones the longest running."""
         return _ORDERING.get(request.GET.get("state", ""), ("-id",))
 
+    def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
+        """With the way to the calendar."""
+        super().add_to_list(request, context)
+        context["calendar_url"] = reverse(f"{self.admin_site.name}:jobqueue_job_calendar")
+
     def get_urls(self) -> list[URLPattern]:
-        """With what a job's letters would be, below its page."""
-        return [*preview_pages.urls_of(self), *super().get_urls()]
+        """With the calendar, who runs what now, and what a job's letters would be, below its page."""
+        own = [
+            page for pages in (running_pages, preview_pages, calendar_pages) for page in pages.urls_of(self)
+        ]
+        return [*own, *super().get_urls()]
 
     def change_view(
         self,

@@ -15,7 +15,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import bulk_start
+from jobqueue.admin import bulk_left_out, bulk_start
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.verbs import VERBS
@@ -31,7 +31,8 @@ _LONGEST_LEFT = 1e10
 def is_a_worker_alive(using: str) -> bool:
     """Whether somebody would walk a bulk action."""
     silent_since = Now() - timedelta(seconds=get_settings().worker_silence)
-    return Worker.objects.using(using).filter(heartbeat_at__gte=silent_since).exists()
+    walkers = Worker.objects.using(using).filter(walks_bulk_actions=True)
+    return walkers.filter(heartbeat_at__gte=silent_since).exists()
 
 
 @admin.register(BulkAction)
@@ -124,6 +125,7 @@ class BulkActionAdmin(OwnPage):
             "sentence": _sentence(action, now),
             "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
             "may_stop": action.is_open and self._may_stop(request, action),
+            "left_out": bulk_left_out.shown(action, request, self.admin_site),
             "done": action.changed,
             "of": max(action.expected, action.changed, 1),
             "seconds": REFRESH_SECONDS,

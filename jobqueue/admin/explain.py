@@ -95,8 +95,8 @@ def serving_workers(using: str) -> dict[str, list[Worker]]:
     """The living workers by the queues they serve."""
     alive_since = database_now(using) - timedelta(seconds=get_settings().worker_silence)
     serving: dict[str, list[Worker]] = {}
-    for worker in Worker.objects.using(using).filter(heartbeat_at__gte=alive_since, stopping=False):
-        for queue in worker.served:
+    for worker in Worker.objects.using(using).filter(heartbeat_at__gte=alive_since):
+        for queue in worker.served if worker.is_available else ():
             serving.setdefault(queue, []).append(worker)
     return serving
 
@@ -194,6 +194,8 @@ def _limits(job: Job, facts: Facts) -> list[str]:
 def _runs(job: Job, facts: Facts) -> str:
     worker = facts.worker.name if facts.worker else "unknown"
     running = facts.now - job.started_at if job.started_at else timedelta(0)
+    if job.stop_asked_at is not None:
+        return _stopping(job, facts)
     if not facts.is_stuck:
         return (
             f"Claimed by worker {worker}, running for {exact_span(running)} "
@@ -207,6 +209,20 @@ def _runs(job: Job, facts: Facts) -> str:
     return f"Stuck: running on worker {worker} for {span(running)}, past its limit of {job.timeout:.0f} s."
 
 
+def _stopping(job: Job, facts: Facts) -> str:
+    """Of a running job whose stop was asked for: how long it takes, and what follows if it does not yield."""
+    assert job.stop_asked_at is not None
+    waits, grace = facts.now - job.stop_asked_at, get_settings().timeout_grace
+    text = f"Stopping for {exact_span(waits)} ({job.stop_reason}): it ends as cancelled and is not retried."
+    if waits <= timedelta(seconds=grace + 2):
+        return f"{text} What it has done until then is done."
+    return (
+        f"{text} It does not yield: a call into C lets nothing else run in its process. It ends with its "
+        "time limit at the latest; ending its process on its host ends it now, and what runs beside it then "
+        "begins anew."
+    )
+
+
 def _ended(job: Job, facts: Facts) -> str:
     when = relative(job.finished_at, facts.now) if job.finished_at else "some time ago"
     reason = f": {job.reason}" if job.reason else ""
@@ -215,6 +231,8 @@ def _ended(job: Job, facts: Facts) -> str:
     if job.state == Job.State.FAILED:
         runs = "1 attempt" if job.failures == 1 else f"{job.failures} attempts"
         return f"Failed {when} after {runs}{reason}. It stays here until somebody retries or deletes it."
+    if job.state == Job.State.CANCELLED and job.stop_asked_at is not None:
+        return f"Cancelled {when} while it ran{reason}. It may have had its effect, or a part of it."
     if job.state == Job.State.CANCELLED:
         return f"Cancelled {when}{reason}."
     if job.is_skipped:
@@ -222,4 +240,7 @@ def _ended(job: Job, facts: Facts) -> str:
     took = (
         f" after {exact_span(job.finished_at - job.started_at)}" if job.finished_at and job.started_at else ""
     )
-    return f"Completed {when}{took} in attempt {job.attempt}."
+    late = (
+        f" It completed before its stop arrived ({job.stop_reason})." if job.stop_asked_at is not None else ""
+    )
+    return f"Completed {when}{took} in attempt {job.attempt}.{late}"

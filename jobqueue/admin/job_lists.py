@@ -36,7 +36,7 @@ from jobqueue.admin.searched_page import SearchedPaginator
 from jobqueue.admin.verbs import VERBS
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.masking import mask_addresses
-from jobqueue.models import Job
+from jobqueue.models import Job, JobQuerySet
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 # Not by id where few rows of the table are in that state: SQLite would read them all in that order.
@@ -86,7 +86,9 @@ class JobList(JobPermissions):
         if self.has_state_filter:
             chosen.pop("state", None)
         queue = chosen.pop("queue", "")
-        if state in COUNTED_STATES and not chosen:
+        # The history of a job is paged by the same paginator, and has other rows.
+        is_list = isinstance(paginator.object_list, JobQuerySet)
+        if state in COUNTED_STATES and not chosen and is_list:
             page_by_index(paginator, state, queue)
         return paginator
 

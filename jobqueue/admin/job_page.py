@@ -15,6 +15,7 @@ from jobqueue.admin.panel import kind_of, panel_for
 from jobqueue.admin.payloads import may_read, shown_attempts, shown_payload, shown_text
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.preview_pages import preview_url
+from jobqueue.admin.running_pages import stop_url
 from jobqueue.admin.words import badge, exact_span, time_tag
 from jobqueue.models import Job, bulk
 
@@ -46,6 +47,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "history": [(entry, shown_text(entry.get_change_message(), request)) for entry in history_of(job)],
         "others": panel_for(job.subject, request, site, without=job.pk) if job.subject else None,
         "bulk_action": bulk.of_job(job, Job.objects.db),
+        "stop_url": stop_url(job, request, pages),
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ORDER_VAR
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.db import models
 from django.db.models.functions import Now
@@ -167,6 +168,7 @@ class JobChangeList(BoundedChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page, and with it what its rows show; behind the end it is the last one."""
+        self._first_of_order = str([*self.model_admin.get_ordering(request), "-id"][0]).lstrip("-")
         try:
             super().get_results(request)
         except IncorrectLookupParameters:
@@ -176,6 +178,12 @@ class JobChangeList(BoundedChangeList):
         if self.paginator.has_looked and not self.multi_page:
             self.result_list = self.paginator.page(1).object_list
         self.result_list = prepare(self.result_list, request, self.model_admin.admin_site)
+
+    def get_ordering_field_columns(self) -> Any:
+        """The column that the list is really ordered by; none where that is a time of each state."""
+        is_by_number = ORDER_VAR in self.params or self._first_of_order in ("id", "pk")
+        has_parts = getattr(self.paginator, "parts", ())
+        return super().get_ordering_field_columns() if is_by_number and not has_parts else {}
 
     def url_for_result(self, result: models.Model) -> str:
         """The page of the job."""

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin.bulk_left_out import jobs_left_out_by
 from jobqueue.models.audit import jobs_of
 
 _LONGEST_NUMBER = 18
@@ -43,3 +44,14 @@ class AuditFilter(_NumberedFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Those of them that are still there."""
         return jobs_of(self.number, queryset) if self.value() else queryset
+
+
+class LeftOutFilter(_NumberedFilter):
+    """The jobs that a bulk action left out."""
+
+    title = _("left out by a bulk action")
+    parameter_name = "left_out"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those of them that are still there."""
+        return jobs_left_out_by(self.number, queryset) if self.value() else queryset

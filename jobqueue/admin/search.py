@@ -22,6 +22,7 @@ from jobqueue.models import subject_of
 from jobqueue.searching import (
     NEWEST,
     Found,
+    FoundCause,
     FoundRecord,
     Search,
     Unreadable,
@@ -160,7 +161,9 @@ def _groups(asked: Asked, request: HttpRequest, site: AdminSite) -> Iterator[Gro
     causes = causes_with(asked.search.texts, request.user, _MOST_SHOWN + 1)
     if causes:
         entries = (
-            Entry(shown_text(cause.error, request), "", _jobs_with_error(cause.error, site), cause.jobs)
+            Entry(
+                shown_text(cause.error, request), "", _jobs_with_error(cause, asked.search, site), cause.jobs
+            )
             for cause in causes
         )
         yield _group(gettext("Errors of failed jobs"), entries)
@@ -179,8 +182,14 @@ def _of_record(found: FoundRecord, request: HttpRequest, site: AdminSite) -> Ent
     return Entry(shown_title(found.title), page, _jobs_that(word, site))
 
 
-def _jobs_with_error(error: str, site: AdminSite) -> str:
-    beginning = " ".join(error.split()[:_WORDS_OF_ERROR])[:_LONGEST_ERROR]
+def _jobs_with_error(found: FoundCause, search: Search, site: AdminSite) -> str:
+    if found.cause:
+        query = {
+            "cause": found.cause,
+            SEARCH_VAR: str(Search(tuple(Word("", text) for text in search.texts))),
+        }
+        return reverse(f"{site.name}:jobqueue_failedjob_changelist", query=query)
+    beginning = " ".join(found.error.split()[:_WORDS_OF_ERROR])[:_LONGEST_ERROR]
     return _jobs_that(Word("state", "failed"), site, Word("error", beginning))
 
 

@@ -47,7 +47,10 @@ class ByHeaderAlone(DefaultContentNegotiation):
 
 
 class MayDoThat(BasePermission):
-    """Staff with the permissions of the verb, as in the admin; who lacks one is told which."""
+    """Staff with the permissions of the verb, as in the admin; who lacks one is told which.
+
+    Of `a or b` one is enough.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether the user may."""
@@ -57,7 +60,7 @@ class MayDoThat(BasePermission):
         if not (user.is_active and getattr(user, "is_staff", False)):
             raise exceptions.PermissionDenied("That takes a user of the staff.")
         for permission in view.needs.get(view.action or "", ()):
-            if not user.has_perm(permission):
+            if not any(map(user.has_perm, permission.split(" or "))):
                 raise exceptions.PermissionDenied(f"That takes the permission {permission}.")
         return True
 

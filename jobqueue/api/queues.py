@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -17,18 +18,20 @@ from rest_framework.response import Response
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.explain import serving_workers
 from jobqueue.admin.limits import MOST_CONCURRENCY
+from jobqueue.admin.pausing import pause_and_log, resume_and_log
 from jobqueue.admin.words import printable
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import Nothing, Strict, StrictQuery, Whole, read_body, read_query
+from jobqueue.api.bodies import Nothing, Strict, StrictQuery, Text, Whole, read_body, read_query
 from jobqueue.api.paging import PageQuery, page, read_cursor
 from jobqueue.api.problems import InvalidBody, Refused
-from jobqueue.api.shapes import Moment, as_one, described, page_of
+from jobqueue.api.shapes import Moment, as_one, described, page_of, shown_text
 from jobqueue.broker import counters
 from jobqueue.broker.limits import MOST_RATE
 from jobqueue.conf import get_settings
 from jobqueue.counts.reading import QueueCounts, queue_counts
-from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.exceptions import BrokerUnavailable, InvalidPause
 from jobqueue.models import Job, Queue, Worker
+from jobqueue.models.pauses import LONGEST_PAUSE_REASON
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.writing import writing
 
@@ -41,6 +44,10 @@ class QueueLine(serializers.Serializer[Any]):
 
     name = serializers.CharField()
     paused = serializers.BooleanField()
+    paused_since = Moment(allow_null=True)
+    paused_until = Moment(allow_null=True, help_text="The pause ends by itself then.")
+    paused_by = serializers.CharField(allow_blank=True)
+    pause_reason = serializers.CharField(allow_blank=True)
     rate_limit = serializers.IntegerField(allow_null=True, help_text="Jobs that may start in a second.")
     concurrency_limit = serializers.IntegerField(allow_null=True, help_text="Jobs that may run at once.")
     workers = serializers.IntegerField(help_text="Living workers that serve it.")
@@ -60,6 +67,13 @@ class Queues(serializers.Serializer[Any]):
     results = QueueLine(many=True)
 
 
+class Pause(Strict):
+    """Why a queue is paused, and until when; both may be left out."""
+
+    reason = Text(required=False, max_length=LONGEST_PAUSE_REASON)
+    until = serializers.DateTimeField(required=False, allow_null=True)
+
+
 class Limits(Strict):
     """The limits of a queue: what is left out stays, null is no limit."""
 
@@ -70,7 +84,7 @@ class Limits(Strict):
 @extend_schema_view(
     list=described("Every configured queue with its counts", Queues),
     retrieve=described("One queue with its counts", QueueLine),
-    pause=described("Start no more jobs of this queue; what runs ends as usual", QueueLine, body=None),
+    pause=described("Start no more jobs of this queue; what runs ends as usual", QueueLine, body=Pause),
     resume=described("Start jobs of this queue again", QueueLine, body=None),
     limits=described("Change the limits of this queue", QueueLine, body=Limits),
 )
@@ -84,27 +98,39 @@ class QueueViewSet(OperatorViewSet):
         "retrieve": VIEW,
         "pause": (*VIEW, "jobqueue.pause_queue"),
         "resume": (*VIEW, "jobqueue.pause_queue"),
-        "limits": (*VIEW, "jobqueue.change_queue"),
+        "limits": (*VIEW, "jobqueue.limit_queue or jobqueue.change_queue"),
     }
 
     def list(self, request: Request) -> Response:
         """All of them, in the order of the settings."""
         read_query(StrictQuery, request)
-        return Response({"results": _lines(list(django_settings.RQ_QUEUES))})
+        return Response({"results": _lines(list(django_settings.RQ_QUEUES), request)})
 
     def retrieve(self, request: Request, name: str = "") -> Response:
         """One of them."""
-        return Response(_line(name))
+        return Response(_line(name, request))
 
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, name: str = "") -> Response:
         """Pause it."""
-        return _switch(name, request, paused=True)
+        asked = read_body(Pause, request)
+        _check(name)
+        try:
+            changed = pause_and_log(django_request(request), name, **asked)
+        except InvalidPause as error:
+            raise InvalidBody({"until": [str(error)]}) from None
+        if not changed:
+            raise Refused(f"Nothing to do: the queue {name} is paused already.")
+        return Response(_line(name, request))
 
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, name: str = "") -> Response:
         """Resume it."""
-        return _switch(name, request, paused=False)
+        read_body(Nothing, request)
+        _check(name)
+        if not resume_and_log(django_request(request), name):
+            raise Refused(f"Nothing to do: the queue {name} is running already.")
+        return Response(_line(name, request))
 
     @action(detail=True, methods=["patch"])
     def limits(self, request: Request, name: str = "") -> Response:
@@ -121,7 +147,7 @@ class QueueViewSet(OperatorViewSet):
             if changed:
                 Queue.objects.filter(pk=name).update(**changed)
                 log_change(django_request(request), queue, _words(queue, changed))
-        return Response(_line(name))
+        return Response(_line(name, request))
 
 
 def _check(name: str) -> None:
@@ -129,10 +155,11 @@ def _check(name: str) -> None:
         raise Http404
 
 
-def _lines(names: list[str]) -> list[dict[str, Any]]:
+def _lines(names: list[str], request: Request) -> list[dict[str, Any]]:
     counts = queue_counts()
     rows = Queue.objects.in_bulk(names)
     serving = serving_workers(Queue.objects.db)
+    now = database_now(Queue.objects.db)
     try:
         completed: dict[str, int] | None = counters.completed("probe")
     except BrokerUnavailable:
@@ -143,7 +170,7 @@ def _lines(names: list[str]) -> list[dict[str, Any]]:
         shown.append(
             {
                 "name": name,
-                "paused": queue.paused,
+                **_pause(queue, now, request),
                 "rate_limit": queue.rate_limit,
                 "concurrency_limit": queue.concurrency_limit,
                 "workers": len(serving.get(name, [])),
@@ -154,9 +181,9 @@ def _lines(names: list[str]) -> list[dict[str, Any]]:
     return shown
 
 
-def _line(name: str) -> dict[str, Any]:
+def _line(name: str, request: Request) -> dict[str, Any]:
     _check(name)
-    [line] = _lines([name])
+    [line] = _lines([name], request)
     return line
 
 
@@ -165,18 +192,16 @@ def _locked(name: str) -> Queue:
     return Queue.objects.select_for_update().get(pk=name)
 
 
-def _switch(name: str, request: Request, *, paused: bool) -> Response:
-    read_body(Nothing, request)
-    _check(name)
-    before, after = ("running", "paused") if paused else ("paused", "running")
-    with writing(Queue.objects.db):
-        queue = _locked(name)
-        if queue.paused == paused:
-            raise Refused(f"Nothing to do: the queue {name} is {after} already.")
-        Queue.objects.filter(pk=name).update(paused=paused)
-        verb = "Pause" if paused else "Resume"
-        log_change(django_request(request), queue, f"{verb}: {before} → {after}")
-    return Response(_line(name))
+def _pause(queue: Queue, now: datetime, request: Request) -> dict[str, Any]:
+    is_paused = queue.is_paused_at(now)
+    shown = queue if is_paused else Queue(queue.pk)
+    return {
+        "paused": is_paused,
+        "paused_since": Moment().to_representation(shown.paused_at),
+        "paused_until": Moment().to_representation(shown.paused_until),
+        "paused_by": printable(shown.paused_by),
+        "pause_reason": shown_text(shown.pause_reason, request),
+    }
 
 
 def _words(queue: Queue, changed: dict[str, int | None]) -> str:

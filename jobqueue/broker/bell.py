@@ -17,6 +17,7 @@ from jobqueue.conf import get_settings
 
 # Seconds after which Redis answers a blocking pop in any case, so that a dead connection is noticed.
 _BELL_ANSWERS_WITHIN = 10
+_ORDERS_LAST = 10
 
 
 class Bell:
@@ -79,6 +80,31 @@ class Bell:
 def relay_bell() -> Bell:
     """The bell that the leading relay listens to."""
     return Bell([keys.RELAY], queue=next(iter(django_settings.RQ_QUEUES)))
+
+
+def orders_bell(worker: str) -> Bell:
+    """The bell that tells a worker, by the hex digits of its id, that something is asked of it."""
+    return Bell([_orders_of(worker)], queue=next(iter(django_settings.RQ_QUEUES)))
+
+
+def ring_for_orders(worker: str) -> None:
+    """Have that worker look at its rows now; it does so every second anyway."""
+    with as_unavailable():
+        key, client = keys.bell(_orders_of(worker)), clients("publish")[0]
+
+        def ring() -> None:
+            with client.pipeline(transaction=False) as pipeline:
+                pipeline.lpush(key, 1)
+                pipeline.ltrim(key, 0, 0)
+                # Of a worker that is gone nothing is left.
+                pipeline.expire(key, _ORDERS_LAST)
+                pipeline.execute()
+
+        strange_keys.mending(client, {key: "list"}, ring)
+
+
+def _orders_of(worker: str) -> str:
+    return f"orders:{worker}"
 
 
 def ring_relay(*, hurry: bool = False) -> None:

@@ -24,7 +24,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import failures
 from jobqueue.delivery.apart import blame, readable
 from jobqueue.exceptions import JobInterrupted
-from jobqueue.models import Attempt, Job, Worker, jobs_in, transitions
+from jobqueue.models import Attempt, Job, Worker, jobs_in, stopping, transitions
 from jobqueue.models.cause_names import cause_of_text
 from jobqueue.registry import delay_after
 from jobqueue.sql.blame import may_be_of_a_row
@@ -115,7 +115,7 @@ def release(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
     for job in jobs.filter(state=Job.State.ACTIVE):
         released += transitions.run_again(
             jobs_in(jobs.db), job, job.worker_id, failures=job.failures, reason=reason
-        )
+        ) or stopping.end(job, job.worker_id, jobs.db)
     return released
 
 
@@ -129,6 +129,8 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
             )
             if changed:
                 _record_attempt(job, jobs.db, reason)
+        if not changed:
+            failed += stopping.end(job, job.worker_id, jobs.db)
         if changed:
             error = JobInterrupted(reason)
             failures.log_end(job, reason, error)
@@ -152,7 +154,17 @@ def interrupt(job: Job, using: str, reason: str) -> int:
         return 1
     if changed:
         _tell(job, reason, delay)
-    return changed
+        return changed
+    return _end_stopped(job, using, reason)
+
+
+def _end_stopped(job: Job, using: str, reason: str) -> int:
+    """What was to stop is not put back on the road."""
+    with writing(using):
+        ended = stopping.end(job, job.worker_id, using)
+        if ended:
+            _record_attempt(job, using, reason)
+    return ended
 
 
 def _active(job: Job, using: str) -> Job:

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobqueue", "0012_chart"),
+        ("jobqueue", "0010_stop"),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobqueue", "0013_audit"),
+        ("jobqueue", "0011_queue_pause"),
     ]
 
     operations = [

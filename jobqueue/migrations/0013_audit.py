@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobqueue", "0009_operators"),
+        ("jobqueue", "0012_chart"),
     ]
 
     operations = [

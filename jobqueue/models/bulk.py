@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import IntegrityError, models
+from django.db import IntegrityError, connections, models
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
@@ -29,6 +29,8 @@ BATCH = 500
 """Jobs that are changed in one transaction."""
 LEASE = timedelta(seconds=10)
 """For so long after a batch nobody else walks the action; who leaves in order gives it up at once."""
+_MOST_TURNS = 5
+_MOST_NAMED = 1_000
 _BEFORE_THE_FIRST = -(2**63)
 
 
@@ -55,6 +57,10 @@ class BulkAction(models.Model):
     began_at = models.DateTimeField(_("began"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     stopped_by = models.CharField(_("stopped by"), max_length=200, default="", blank=True)
+    # By why: how many jobs were left out, and the first of them: {"refused": {"number": 1, "ids": [7]}}.
+    left_out = models.JSONField(_("left out"), null=True, blank=True)
+    # Jobs that somebody else kept locked when their turn came: they are come back to.
+    held_back = models.JSONField(_("held back"), null=True, blank=True)
     holder = models.UUIDField(_("walked by"), null=True, blank=True)
     held_until = models.DateTimeField(_("held until"), null=True, blank=True)
 
@@ -79,12 +85,22 @@ class BulkAction(models.Model):
         """Whether there is, or may be, something left to do."""
         return self.ended_at is None
 
+    @property
+    def waiting_for(self) -> list[int]:
+        """The ids of the jobs that are come back to."""
+        held = self.held_back if isinstance(self.held_back, list) else []
+        return [number for number in held if isinstance(number, int)]
+
     def jobs(self, using: str) -> JobQuerySet:
+        """The jobs that are meant and that the walk has not come to yet."""
+        return self.meant(using).filter(pk__gt=self.position)
+
+    def meant(self, using: str) -> JobQuerySet:
         """The jobs that are meant and have not been changed yet."""
         chosen = Selection.from_json(self.selection).of(jobs_in(using).all())
         # What ended after this was asked for was not meant by it.
         ended_before = models.Q(finished_at__isnull=True) | models.Q(finished_at__lte=self.asked_at)
-        return chosen.filter(ended_before, pk__gt=self.position, pk__lte=self.highest_id)
+        return chosen.filter(ended_before, pk__lte=self.highest_id)
 
 
 _APPLY: Mapping[str, Callable[[JobQuerySet, int], int]] = {
@@ -104,16 +120,19 @@ def key_of(verb: str, words: Mapping[str, str]) -> str:
 
 def ask(action: BulkAction, using: str) -> tuple[BulkAction, bool]:
     """Write it down, so that a worker begins; or the one that is under way already. Whether it is new."""
-    try:
-        with writing(using):
-            action.save(using=using, force_insert=True)
-            action.refresh_from_db(using=using)
-        return action, True
-    except IntegrityError:
+    for _turn in range(_MOST_TURNS):
+        try:
+            with writing(using):
+                action.save(using=using, force_insert=True)
+                action.refresh_from_db(using=using)
+            return action, True
+        except IntegrityError as error:
+            refused = error
         under_way = open_actions(using).filter(key=action.key).first()
-        if under_way is None:
-            raise
-        return under_way, False
+        if under_way is not None:
+            return under_way, False
+        action.pk = None  # the other one has ended since: this one may begin
+    raise refused
 
 
 def stop(action: BulkAction, who: str, using: str) -> bool:
@@ -171,14 +190,23 @@ def next_ids(action: BulkAction, most: int, using: str) -> list[int]:
 
 
 def change(action: BulkAction, ids: Sequence[int], holder: uuid.UUID, using: str) -> Step:
-    """Change those of these jobs that are still meant, and note how far that was, in one transaction."""
+    """Change those of these jobs that are still meant, and note how far that was, in one transaction.
+
+    Nobody is waited for: a job that somebody else keeps locked is held back until he lets go of it.
+    """
     with writing(using):
         current = _locked(action, holder, using)
         if current is None:
             return Step(0, is_ours=False)
-        meant = current.jobs(using).filter(pk__in=ids).select_for_update().order_by("pk")
-        chosen = list(meant.values_list("pk", flat=True))
-        changed = _APPLY[current.verb](jobs_in(using).filter(pk__in=chosen), current.pk) if chosen else 0
+        known = set(current.waiting_for)
+        asked = [number for number in ids if number > current.position or number in known]
+        meant = current.meant(using).filter(pk__in=asked)
+        there = set(meant.values_list("pk", flat=True))
+        free = _lock_what_is_free(meant, using)
+        changed = _APPLY[current.verb](jobs_in(using).filter(pk__in=free), current.pk) if free else 0
+        current.held_back = sorted((known - set(asked)) | (there - set(free)))
+        _leave_out(current, "changed", sorted(set(asked) - there))
+        _leave_out(current, "kept", _still_there(free, using) if changed < len(free) else [])
         _move_to(current, ids[-1], changed, using)
         return Step(changed, is_ours=True)
 
@@ -188,7 +216,30 @@ def pass_over(action: BulkAction, job_id: int, holder: uuid.UUID, using: str) ->
     with writing(using):
         current = _locked(action, holder, using)
         if current is not None:
+            current.held_back = [number for number in current.waiting_for if number != job_id]
+            _leave_out(current, "refused", [job_id])
             _move_to(current, job_id, 0, using)
+
+
+def _lock_what_is_free(jobs: JobQuerySet, using: str) -> list[int]:
+    """Lock those that nobody else has locked; a database without such locks has them all to itself."""
+    can_skip = connections[using].features.has_select_for_update_skip_locked
+    rows = jobs.select_for_update(skip_locked=can_skip).order_by("pk")
+    return list(rows.values_list("pk", flat=True))
+
+
+def _still_there(ids: Sequence[int], using: str) -> list[int]:
+    """Those that the verb did not take: what is set aside is not deleted."""
+    return list(jobs_in(using).filter(pk__in=ids).exclude(set_aside="").values_list("pk", flat=True))
+
+
+def _leave_out(current: BulkAction, why: str, ids: Sequence[int]) -> None:
+    if not ids:
+        return
+    found = current.left_out if isinstance(current.left_out, dict) else {}
+    before = found.get(why, {"number": 0, "ids": []})
+    named = [*before["ids"], *ids][:_MOST_NAMED]
+    current.left_out = {**found, why: {"number": before["number"] + len(ids), "ids": named}}
 
 
 def finish(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
@@ -206,6 +257,8 @@ def _move_to(current: BulkAction, job_id: int, changed: int, using: str) -> None
     BulkAction.objects.using(using).filter(pk=current.pk).update(
         position=max(job_id, current.position),
         changed=models.F("changed") + changed,
+        left_out=current.left_out,
+        held_back=current.held_back or None,
         held_until=Now() + LEASE,
     )
 

@@ -64,6 +64,9 @@ class Job(models.Model):
     unfit_since = models.DateTimeField(_("known to no worker since"), null=True, blank=True)
     # The number of the bulk action that retried it last; its row may be gone before the job's.
     bulk_action = models.BigIntegerField(_("bulk action"), null=True, blank=True)
+    # Somebody asked for the end of the run that is under way: `stopped by <who>: <why>`.
+    stop_asked_at = models.DateTimeField(_("stop asked for"), null=True, blank=True)
+    stop_reason = models.CharField(_("stopped"), max_length=500, default="", db_default="", blank=True)
 
     objects: ClassVar[JobManager] = JobManager()
 
@@ -136,6 +139,12 @@ class Job(models.Model):
             ),
             # What stands on the list of what was set aside: few, so that they are counted at once.
             models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
+            # What each executor looks for every second: next to none, at most times.
+            models.Index(
+                fields=["worker"],
+                condition=models.Q(state="active", stop_asked_at__isnull=False),
+                name="jobqueue_job_stopping",
+            ),
         ]
 
     def __str__(self) -> str:

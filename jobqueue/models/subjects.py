@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
+from uuid import UUID
 
 from django.db import models
+
+from jobqueue.exceptions import InvalidUniqueKey
 
 LONGEST_TEXT = 200
 """Characters of a subject."""
@@ -13,7 +17,34 @@ _DIGITS = 32
 
 def subject_of(instance: models.Model) -> str:
     """The subject text of a model instance: `"settlements.settlement:<pk>"`, as `subject_text` keeps it."""
-    return subject_text(f"{instance._meta.label_lower}:{instance.pk}")
+    return subject_text(f"{instance._meta.label_lower}:{key_text(instance)}")
+
+
+def key_text(instance: models.Model) -> str:
+    """The primary key as a text that is the same whenever the row is read.
+
+    Raises InvalidUniqueKey where it has none: its Python type is written with its place in memory.
+    """
+    key = instance.pk
+    return str(key) if type(key) in _PLAIN else str(_readable(key, instance))
+
+
+_PLAIN = frozenset({int, str, UUID})
+
+
+def _readable(key: Any, instance: models.Model) -> Any:
+    # What the drivers give for binary columns, each in its own way.
+    if isinstance(key, memoryview | bytearray):
+        return bytes(key)
+    if isinstance(key, tuple):
+        return tuple(_readable(part, instance) for part in key)
+    kind: Any = type(key)
+    if kind.__repr__ is object.__repr__ and kind.__str__ is object.__str__:
+        raise InvalidUniqueKey(
+            f"a row of {instance._meta.label} cannot be the subject of a job: its primary key is of the type "
+            f"{type(key).__name__}, which has no text; allowed are types with a __str__ that names the value"
+        )
+    return key
 
 
 def subject_text(text: str) -> str:

@@ -19,6 +19,9 @@
 
     [waiting], [active] -> [failed]: set_aside, of a row that cannot be worked on; retry puts it back.
 
+    [active] -> [active]: ask_to_stop, by people; from then on fail, run_again, hand_back and hand_on change
+    nothing, and the claim ends with complete, or [active] -> [cancelled]: end_stopped.
+
 `attempt` is one more after run_again and retry, and stays after all others. What is over stays until somebody
 deletes it: `jobqueue_prune`, or people in the admin.
 
@@ -186,16 +189,33 @@ def complete(jobs: JobManager, done: Sequence[tuple[int, int, str]], worker_id: 
     return {row[0] for row in run(connection, complete_statement(connection, done, worker_id))}
 
 
+# What is to stop does not run again, and did not fail, whoever ends its claim: `end_stopped` does.
+_TO_STOP = models.Q(stop_asked_at__isnull=False)
+
+
+def end_stopped(jobs: Jobs, job: Job, worker_id: uuid.UUID | None) -> int:
+    """active -> cancelled: somebody asked for its stop, and its run has ended without completing."""
+    return (
+        _held(jobs, job, worker_id)
+        .filter(_TO_STOP)
+        .update(state=State.CANCELLED, finished_at=Now(), reason=models.F("stop_reason"))
+    )
+
+
 def fail(
     jobs: Jobs, job: Job, worker_id: uuid.UUID | None, *, failures: int, reason: str, cause: str = ""
 ) -> int:
     """active -> failed: it needs somebody's attention. Without a `cause` the reason tells which it is."""
-    return _held(jobs, job, worker_id).update(
-        state=State.FAILED,
-        failures=failures,
-        finished_at=Now(),
-        reason=reason[:LONGEST_REASON],
-        cause=cause or cause_of_text(reason),
+    return (
+        _held(jobs, job, worker_id)
+        .exclude(_TO_STOP)
+        .update(
+            state=State.FAILED,
+            failures=failures,
+            finished_at=Now(),
+            reason=reason[:LONGEST_REASON],
+            cause=cause or cause_of_text(reason),
+        )
     )
 
 
@@ -209,27 +229,35 @@ def run_again(
     delay: timedelta = timedelta(0),
 ) -> int:
     """active -> waiting, in its next attempt, due after `delay`."""
-    return _held(jobs, job, worker_id).update(
-        state=State.WAITING,
-        failures=failures,
-        attempt=job.attempt + 1 if job.attempt < _MOST_ATTEMPTS else 1,
-        run_at=Now() + delay if delay else Now(),
-        published_at=None,
-        worker=None,
-        unfit_since=None,
-        reason=reason[:LONGEST_REASON],
+    return (
+        _held(jobs, job, worker_id)
+        .exclude(_TO_STOP)
+        .update(
+            state=State.WAITING,
+            failures=failures,
+            attempt=job.attempt + 1 if job.attempt < _MOST_ATTEMPTS else 1,
+            run_at=Now() + delay if delay else Now(),
+            published_at=None,
+            worker=None,
+            unfit_since=None,
+            reason=reason[:LONGEST_REASON],
+        )
     )
 
 
 def hand_back(jobs: Jobs, job: Job, worker_id: uuid.UUID | None, *, reason: str) -> int:
     """active -> waiting, in the same attempt: it was not the job's fault, and uses nothing up."""
-    return _held(jobs, job, worker_id).update(
-        state=State.WAITING,
-        worker=None,
-        published_at=None,
-        run_at=Now(),
-        unfit_since=None,
-        reason=reason[:LONGEST_REASON],
+    return (
+        _held(jobs, job, worker_id)
+        .exclude(_TO_STOP)
+        .update(
+            state=State.WAITING,
+            worker=None,
+            published_at=None,
+            run_at=Now(),
+            unfit_since=None,
+            reason=reason[:LONGEST_REASON],
+        )
     )
 
 
@@ -251,7 +279,9 @@ def hand_on(
     for job in claimed:
         by_attempt.setdefault(job.attempt, []).append(job.pk)
     return sum(
-        _all_held(jobs, ids, attempt, worker_id).update(
+        _all_held(jobs, ids, attempt, worker_id)
+        .exclude(_TO_STOP)
+        .update(
             state=State.WAITING,
             worker=None,
             published_at=None,
@@ -283,6 +313,7 @@ def set_aside(jobs: Jobs, why: str) -> int:
 CAN_BE_CANCELLED = CAN_BE_RUN_NOW = (State.WAITING,)
 CAN_BE_RETRIED = (State.FAILED, State.CANCELLED)
 CAN_BE_SET_ASIDE = (State.WAITING, State.ACTIVE)
+CAN_BE_STOPPED = (State.ACTIVE,)
 _WAS_SET_ASIDE = ~models.Q(set_aside="")
 
 
@@ -290,6 +321,18 @@ def cancel(jobs: Jobs, reason: str) -> int:
     """waiting -> cancelled: off the road for good. Listeners are told by who calls this."""
     return jobs.filter(state__in=CAN_BE_CANCELLED).update(
         state=State.CANCELLED, finished_at=Now(), reason=reason[:LONGEST_REASON]
+    )
+
+
+def ask_to_stop(jobs: Jobs, reason: str) -> int:
+    """active -> active, and no further run: the executor that runs it ends it as soon as it can.
+
+    The first who asks is the one; see `jobqueue.models.stopping` for when that can be asked for.
+    """
+    return (
+        jobs.filter(state__in=CAN_BE_STOPPED)
+        .exclude(_TO_STOP)
+        .update(stop_asked_at=Now(), stop_reason=reason[:LONGEST_REASON])
     )
 
 
@@ -313,6 +356,8 @@ def retry(jobs: Jobs, bulk_action: int | None = None) -> int:
         reason="",
         cause="",
         set_aside="",
+        stop_asked_at=None,
+        stop_reason="",
         # What never started would claim its unique key again, which another job may hold by now.
         started_at=models.Case(
             models.When(_WAS_SET_ASIDE, then=Now()), default=Coalesce("started_at", Now())

@@ -26,6 +26,16 @@ class Worker(models.Model):
     version = models.CharField(_("version"), max_length=100, default="", db_default="", blank=True)
     memory = models.BigIntegerField(_("memory in bytes"), null=True, blank=True)
     stopping = models.BooleanField(_("stopping"), default=False)
+    # Whether it looks for what people ask of it here and in the rows of its jobs; older ones do not.
+    takes_orders = models.BooleanField(_("takes orders"), default=False, db_default=False)
+    # Of the process that started it and its like: what is asked of one of them is asked of all.
+    supervisor_pid = models.PositiveIntegerField(_("supervisor"), null=True, blank=True)
+    # It is to claim no more jobs; it is to end, as by SIGTERM.
+    quiet_asked_at = models.DateTimeField(_("quiet since"), null=True, blank=True)
+    stop_asked_at = models.DateTimeField(_("stop asked for"), null=True, blank=True)
+
+    # Older code, which walks none, inserts rows without it.
+    walks_bulk_actions = models.BooleanField(_("walks bulk actions"), default=True, db_default=False)
 
     objects = TolerantManager()
 
@@ -41,6 +51,11 @@ class Worker(models.Model):
         """The queues it serves, in order of priority; none where something else stands in its row."""
         queues = self.queues if isinstance(self.queues, list) else []
         return [queue for queue in queues if isinstance(queue, str)]
+
+    @property
+    def is_available(self) -> bool:
+        """Whether it claims jobs, as far as people decide."""
+        return self.quiet_asked_at is None and self.stop_asked_at is None and not self.stopping
 
     def __str__(self) -> str:
         return self.name

@@ -26,6 +26,7 @@ __all__ = [
     "STATES",
     "Found",
     "FoundCause",
+    "FoundCause",
     "FoundRecord",
     "RecordSource",
     "Search",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Case, Count, F, QuerySet, TextField, Value, When
 
 from jobqueue.models import Job
 from jobqueue.searching.conditions import newest, says
@@ -22,6 +22,8 @@ class FoundCause:
 
     error: str
     jobs: int
+    cause: str = ""
+    """The cause that is kept with these jobs; empty for those that were written down without one."""
 
 
 def causes_with(texts: Sequence[str], user: MaySee, most: int) -> list[FoundCause]:
@@ -30,14 +32,16 @@ def causes_with(texts: Sequence[str], user: MaySee, most: int) -> list[FoundCaus
     failed, _is_cut = newest(Job.objects.failed(), has_index=True)
     rows = failed.filter(*(says("reason", text, may_read=may_read) for text in texts)).order_by()
     try:
-        groups = _grouped(rows, "reason", most)
+        groups = _grouped(rows, F("reason"), most)
     except Exception as error:
         if not may_be_of_a_row(error):
             raise
-        groups = _grouped(rows.annotate(reason_text=AsText("reason")), "reason_text", most)
-    return [FoundCause(as_text(reason), jobs) for reason, jobs in groups]
+        groups = _grouped(rows, AsText("reason"), most)
+    return [FoundCause(as_text(cause or reason), jobs, as_text(cause)) for cause, reason, jobs in groups]
 
 
-def _grouped(rows: QuerySet[Any], column: str, most: int) -> list[tuple[Any, int]]:
-    groups = rows.values(column).annotate(jobs=Count("pk")).order_by("-jobs", column)
-    return list(groups.values_list(column, "jobs")[:most])
+def _grouped(rows: QuerySet[Any], reason: Any, most: int) -> list[tuple[Any, Any, int]]:
+    """By cause, and jobs without one by their reason."""
+    error = Case(When(cause="", then=reason), default=Value(""), output_field=TextField())
+    groups = rows.annotate(error=error).values("cause", "error").annotate(jobs=Count("pk"))
+    return list(groups.order_by("-jobs", "cause", "error").values_list("cause", "error", "jobs")[:most])

@@ -35,6 +35,8 @@ from jobqueue.searching.times import time_from
 from jobqueue.searching.words import Search, Word
 
 VIEW_PAYLOAD = "jobqueue.view_payload"
+_MOST_SUBJECTS = 1_000
+"""Subjects that a plain text may stand for: with more of them it says too little, and each is looked up."""
 _OPEN = ("waiting", "delayed", "failed")
 """The states whose rows an index has by their queue."""
 
@@ -208,7 +210,7 @@ class _Query:
         self, rows: QuerySet[Any], texts: Sequence[str], found: dict[str, list[FoundRecord]]
     ) -> Q:
         """Jobs about records that the words find, with that number, or whose processor or error has them."""
-        subjects = _subjects_of(found)
+        subjects = _subjects_of(found)[:_MOST_SUBJECTS]
         by_index = about_any(subjects)
         if len(texts) == 1:
             by_index |= self._named_by(texts[0])

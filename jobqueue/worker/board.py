@@ -24,6 +24,7 @@ class _Place(ctypes.Structure):
         ("failed", ctypes.c_long),
         ("claimed", ctypes.c_long),
         ("is_retiring", ctypes.c_long),
+        ("is_quiet", ctypes.c_long),
         ("alive_at", ctypes.c_double),
     )
     running: int
@@ -31,6 +32,8 @@ class _Place(ctypes.Structure):
     failed: int
     claimed: int
     is_retiring: int
+    is_quiet: int
+    """Somebody asked its worker to claim no more: whoever takes its place does not either."""
     alive_at: float
     """The monotonic time of its last sign of life."""
 
@@ -89,6 +92,15 @@ class Slot:
         self.place.completed += completed
         self.place.failed += failed
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether this executor is to claim no jobs."""
+        return bool(self.place.is_quiet)
+
+    def quiet(self, is_quiet: bool) -> None:
+        """It claims no jobs from now on, or does again."""
+        self.place.is_quiet = int(is_quiet)
+
     def retiring(self, claimed: int) -> None:
         """It claims no more, after so many jobs, and another may take over."""
         self.place.claimed = claimed
@@ -129,6 +141,7 @@ class Board:
         """Make the place ready for a new executor; what others settled there still counts."""
         place = self._places[number]
         place.running = place.claimed = place.is_retiring = 0
+        place.is_quiet = max(other.is_quiet for other in self._places)
         place.alive_at = time.monotonic()
         for thread in self._threads[number]:
             thread.job_id, thread.deadline = 0, 0.0

@@ -88,7 +88,8 @@ class BulkWalker:
     def _can_read_ahead(self, action: BulkAction, walk: _Walk, using: str) -> bool:
         """Read which jobs are next, if none are known; an action that prevents that is stopped."""
         # What was read stays while others walk: reading may take longer than the lease.
-        while walk.batches and walk.batches[0][-1] <= action.position:
+        held = set(action.waiting_for)
+        while walk.batches and walk.batches[0][-1] <= action.position and held.isdisjoint(walk.batches[0]):
             walk.batches.popleft()
         if walk.batches:
             return True
@@ -106,6 +107,13 @@ class BulkWalker:
 
     def _one_batch(self, action: BulkAction, walk: _Walk, using: str) -> None:
         self._pause = 0.0
+        if not walk.batches and action.waiting_for:
+            # Somebody keeps these locked: look again, and hold up nothing else meanwhile.
+            walk.not_before = time.monotonic() + _LOOK_EVERY
+            self._pause = _LOOK_EVERY
+            walk.batches.append(action.waiting_for[: bulk.BATCH])
+            self._change(action, walk, walk.batches.popleft(), using)
+            return
         if not walk.batches:
             if bulk.finish(action, self._holder, using):
                 logger.info("bulk action %d ended: %d jobs changed", action.pk, action.changed)

@@ -32,6 +32,7 @@ from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.loops import Loop
 from jobqueue.worker.neighbours import Neighbours
 from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB, Options
+from jobqueue.worker.orders import Orders
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.relay import Relay
 from jobqueue.worker.settlers import Settlers
@@ -41,6 +42,7 @@ from jobqueue.worker.threads import JobThreads
 from jobqueue.worker.unfit import UnfitJobs
 
 logger = logging.getLogger(__name__)
+_LOOPS_OVER_DATABASES = ("the heartbeat", "the rescue", "the upkeep")
 # Seconds that the last outcomes may take to be written down and told before a process goes without them.
 _SETTLE_WITHIN = 1.0
 
@@ -97,14 +99,13 @@ class Executor:
 
     def run(self) -> int:
         """Work until asked to stop, or until burst, max_jobs or max_idle_time end it; the exit code."""
-        logs.harden()
         self._stop.listen()
-        _keep_connections()
-        wait_for_locks_in_this_process()
+        _prepare_process()
         worker = _row_of(self.id, self.options)
+        orders = Orders(worker, self.options, self.slot, self._threads.limits, self._decisions, self._stop)
         if not self._register(worker):
             return 0
-        self._start_threads(worker)
+        self._start_threads(worker, orders)
         self.slot.ready()
         code = 0
         try:
@@ -129,10 +130,9 @@ class Executor:
                 self._stop.wake.wait(1.0)
         return False
 
-    def _start_threads(self, worker: Worker) -> None:
+    def _start_threads(self, worker: Worker, orders: Orders) -> None:
         options = self.options
-        names = ("the heartbeat", "the rescue", "the upkeep")
-        beating, rescuing, keeping = map(DatabaseThreads.started, names)
+        beating, rescuing, keeping = map(DatabaseThreads.started, _LOOPS_OVER_DATABASES)
         self._relay.threads = DatabaseThreads.started("the relay")
         self._bulk_walker.threads = DatabaseThreads.started("the walker of bulk actions")
         neighbours = Neighbours(worker, keeping) if options.reconciles else None  # in one of each worker
@@ -143,11 +143,11 @@ class Executor:
             Loop("rescue", loops.rescuer(rescuing)),
             Loop("upkeep of Redis", loops.upkeep(options.queues, neighbours, keeping)),
             Loop("queue decisions", self._read_decisions),
+            Loop("orders", orders.look, wait=orders.wait, wake=orders.wake),
         ]
         if options.reconciles:
-            self._loops += [Loop("bulk actions", self._bulk_walker.look), Loop("charts", folder(self.id.hex))]
-            if get_settings().reconcile_interval > 0 and not options.burst:
-                self._loops.append(Loop("reconcile", loops.reconcile(), pause_after_error=30.0))
+            bulk, charts = Loop("bulk actions", self._bulk_walker.look), Loop("charts", folder(self.id.hex))
+            self._loops += [bulk, charts, *_reconciling(options)]
         self._threads.start()
         self._settlers.start()
         self._teller.start(_or_end_process)
@@ -165,9 +165,8 @@ class Executor:
         taken = sum(not outcome.is_settled for outcome in outcomes)
         if taken:
             logger.warning("%d jobs had been taken from this worker; nothing was changed", taken)
-        failed = sum(outcome.failure is not None for outcome in counted)
         self._in_hand.note_settled(outcomes)
-        self.slot.settled(len(counted) - failed, failed)
+        self.slot.settled(*_completed_and_failed(counted))
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
 
@@ -183,7 +182,7 @@ class Executor:
         return 0.1
 
     def _end_for_stuck_jobs(self, stuck: list[Job]) -> None:
-        """A thread that does not take JobTimeout cannot be stopped, only its process can."""
+        """A thread that does not take JobTimeout or JobStopped cannot be stopped, only its process can."""
         processes.kill_descendants()  # before anybody else runs the jobs that started them
         stuck_jobs.interrupt(stuck, self._in_hand.claims, self.identity, self.options)
         os._exit(EXIT_STUCK_JOB)
@@ -248,6 +247,19 @@ class Executor:
         self._bulk_walker.give_up(using)
 
 
+def _reconciling(options: Options) -> list[Loop]:
+    if get_settings().reconcile_interval <= 0 or options.burst:
+        return []
+    return [Loop("reconcile", loops.reconcile(), pause_after_error=30.0)]
+
+
+def _completed_and_failed(counted: list[Outcome]) -> tuple[int, int]:
+    """How many did the one and the other; what was stopped did neither."""
+    ended = [outcome for outcome in counted if outcome.status != OutcomeStatus.STOPPED]
+    failed = sum(outcome.failure is not None for outcome in ended)
+    return len(ended) - failed, failed
+
+
 def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:
     return Worker(
         id=worker_id,
@@ -256,8 +268,16 @@ def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:
         pid=os.getpid(),
         queues=list(options.queues),
         threads=options.threads,
+        takes_orders=True,
+        supervisor_pid=options.supervisor,
         version=get_settings().version or __version__,
     )
+
+
+def _prepare_process() -> None:
+    logs.harden()
+    _keep_connections()
+    wait_for_locks_in_this_process()
 
 
 def _keep_connections() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from jobqueue.broker.limits import MOST_RATE, QueueLimits
 from jobqueue.models import Queue
@@ -23,6 +24,12 @@ class QueueDecisions:
         self.paused: frozenset[str] = frozenset()
         self.limits: dict[str, QueueLimits] = {}
         self._odd: dict[str, str] = {}
+        self._quiet: frozenset[str] = frozenset()
+
+    def be_quiet(self, queues: Iterable[str]) -> None:
+        """Take these queues for paused: this worker is to claim nothing of them."""
+        self._quiet = frozenset(queues)
+        self.paused |= self._quiet
 
     def read(self) -> bool:
         """Read them; whether anything changed."""
@@ -33,7 +40,7 @@ class QueueDecisions:
         for name in odd.keys() - self._odd.keys():
             logger.error("the queue %r is paused: in its row %s", name, odd[name])
         self._odd = odd
-        self.paused = _paused(rows) | frozenset(odd)
+        self.paused = _paused(rows) | frozenset(odd) | self._quiet
         self.limits = {
             row.name: QueueLimits(
                 row.rate_limit if row.rate_limit is None else min(row.rate_limit, MOST_RATE),

@@ -168,3 +168,18 @@ def check(values: Mapping[str, Any]) -> None:
             continue
         if not is_number(value) or value < least:
             raise ValueError(f"{_flag(option)} must be {least} or more, not {value:g}")
+
+
+_SERIALIZERS = frozenset({"rq.serializers.DefaultSerializer", "rq.serializers.JSONSerializer"})
+
+
+def ignored(values: Mapping[str, Any]) -> list[str]:
+    """What was asked for on the command line, by options of django-rq's, and has no effect here."""
+    found = [
+        f"{flag} is ignored: jobs are rows, which are run without RQ's classes"
+        for flag, name in (("--job-class", "job_class"), ("--queue-class", "queue_class"))
+        if values.get(name)
+    ]
+    if (values.get("serializer") or "rq.serializers.JSONSerializer") not in _SERIALIZERS:
+        found.append("--serializer is ignored: messages are JSON, and never anything else")
+    return found

@@ -22,6 +22,8 @@ class OutcomeStatus(StrEnum):
     RETRIED = "retried"
     FAILED = "failed"
     SKIPPED = "skipped"
+    STOPPED = "stopped"
+    """Somebody asked for its end; it neither completed nor failed."""
 
 
 DONE = (OutcomeStatus.COMPLETED, OutcomeStatus.SKIPPED)

@@ -15,7 +15,7 @@ from jobqueue import signals
 from jobqueue.conf import get_settings
 from jobqueue.coroutines import Within, finish
 from jobqueue.delivery import failures
-from jobqueue.exceptions import DatabaseUnavailable, RetryLater, UnreadableError
+from jobqueue.exceptions import DatabaseUnavailable, JobStopped, RetryLater, UnreadableError
 from jobqueue.jobs import running
 from jobqueue.models import OUTAGE_PREFIX, SKIPPED_PREFIX, Job
 from jobqueue.models.cause_names import cause_of
@@ -81,6 +81,8 @@ def _say_dropped(processor: str, answer: object) -> None:
 
 def _outcome_of_error(claimed: Claim, error: BaseException, seconds: float) -> Outcome:
     try:
+        if isinstance(error, JobStopped):
+            return _stopped_outcome(claimed, error, seconds)
         if isinstance(error, RetryLater):
             return _later_outcome(claimed, error, seconds)
         if get_settings().outage_retry_for and is_outage(error):
@@ -104,6 +106,14 @@ async def _ending_forks(answer: Awaitable[object]) -> object:
         raise
     forks.end_if_fork()
     return result
+
+
+def _stopped_outcome(claimed: Claim, error: JobStopped, seconds: float) -> Outcome:
+    failure = _failure_of(error)
+    status, reason = OutcomeStatus.STOPPED, failure.message
+    return Outcome(
+        claimed.job, claimed.using, status, seconds, reason, failure=failure, counts=False, exception=error
+    )
 
 
 def _later_outcome(claimed: Claim, later: RetryLater, seconds: float) -> Outcome:

@@ -13,7 +13,7 @@ from django.dispatch import Signal
 from jobqueue import plain_rq, signals
 from jobqueue.broker.message import Message
 from jobqueue.delivery.apart import blame
-from jobqueue.models import Attempt, Job, jobs_in, transitions
+from jobqueue.models import Attempt, Job, jobs_in, stopping, transitions
 from jobqueue.plain_rq import Report
 from jobqueue.sql.texts import clean
 from jobqueue.sql.writing import writing
@@ -118,7 +118,7 @@ def _reports_on(counted: Sequence[Outcome]) -> list[Report]:
         report
         for outcome in counted
         if outcome.status != OutcomeStatus.RETRIED
-        and (report := plain_rq.report_of(outcome.job, is_failed=outcome.status == OutcomeStatus.FAILED))
+        and (report := plain_rq.report_of(outcome.job, is_failed=outcome.status not in DONE))
     ]
 
 
@@ -127,7 +127,7 @@ def announce(counted: Sequence[Outcome]) -> None:
     for outcome in counted:
         if outcome.status in DONE:
             signals.send(signals.job_completed, Job, job=outcome.job, outcome=outcome)
-        else:
+        elif outcome.status != OutcomeStatus.STOPPED:  # `job_cancelled` was sent
             error = outcome.exception
             signals.send(_signal_of(outcome), Job, job=outcome.job, outcome=outcome, exception=error)
 
@@ -152,16 +152,31 @@ def _settle_rows(outcomes: list[Outcome], using: str, identity: Identity) -> Ite
         if outcome.status not in DONE:
             with writing(using):
                 final = outages.decided(outcome) if outcome.is_outage else outcome
-                is_ours = _settle_failure(final, using, identity)
-            if is_ours:
+                written = _settle_failure(final, using, identity) or _settle_stop(final, using, identity)
+            if written is not None:
                 outcome.is_settled = True
-                yield final
+                yield written
 
 
-def _settle_failure(outcome: Outcome, using: str, identity: Identity) -> bool:
+def _settle_stop(outcome: Outcome, using: str, identity: Identity) -> Outcome | None:
+    """Of a job whose stop was asked for, whatever its end was: it did not complete. None if it was not."""
+    if not stopping.end(outcome.job, identity.id, using):
+        return None
+    if outcome.failure:
+        _record_attempt(outcome, using, identity)
+    return replace(outcome, status=OutcomeStatus.STOPPED, counts=False, is_outage=False)
+
+
+def _settle_failure(outcome: Outcome, using: str, identity: Identity) -> Outcome | None:
+    """The outcome, if it was written: a claim that was taken away, or is to stop, is left alone.
+
+    A processor that raises JobStopped though nobody asked for its stop has failed.
+    """
     job = outcome.job
     failures = job.failures + (1 if outcome.failure and outcome.counts else 0)
     reason = clean(outcome.reason, 498)
+    if outcome.status == OutcomeStatus.STOPPED:
+        outcome = replace(outcome, status=OutcomeStatus.FAILED)
     if outcome.status == OutcomeStatus.FAILED:
         changed = transitions.fail(
             jobs_in(using), job, identity.id, failures=failures, reason=reason, cause=outcome.cause
@@ -172,15 +187,20 @@ def _settle_failure(outcome: Outcome, using: str, identity: Identity) -> bool:
             jobs_in(using), job, identity.id, failures=failures, reason=reason, delay=delay
         )
     if changed and outcome.failure:
-        attempts = Attempt.objects.using(using)
-        (attempts.record_outage if outcome.is_outage else attempts.record)(
-            job,
-            error_class=outcome.failure.error_class,
-            message=outcome.failure.message,
-            traceback=outcome.failure.traceback,
-            worker_name=identity.name,
-        )
-    return bool(changed)
+        _record_attempt(outcome, using, identity)
+    return outcome if changed else None
+
+
+def _record_attempt(outcome: Outcome, using: str, identity: Identity) -> None:
+    assert outcome.failure is not None
+    attempts = Attempt.objects.using(using)
+    (attempts.record_outage if outcome.is_outage else attempts.record)(
+        outcome.job,
+        error_class=outcome.failure.error_class,
+        message=outcome.failure.message,
+        traceback=outcome.failure.traceback,
+        worker_name=identity.name,
+    )
 
 
 def set_aside(outcome: Outcome, identity: Identity, error: Exception) -> bool:

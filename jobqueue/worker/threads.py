@@ -13,7 +13,7 @@ from django.db import connections
 from jobqueue.sql.databases import close_broken_connections
 from jobqueue.worker import after_job, performing
 from jobqueue.worker.claiming import Claim
-from jobqueue.worker.outcomes import Outcome
+from jobqueue.worker.outcomes import DONE, Outcome
 from jobqueue.worker.time_limit import TimeLimits
 
 # Beyond its free threads an executor takes short jobs worth this many seconds, at most so many jobs ...
@@ -168,6 +168,8 @@ class JobThreads:
             self._performing(number, claimed.job.pk, time.monotonic() + claimed.job.timeout)
             outcome = pristine.copy().run(performing.perform, claimed, limit)
             self._performing(number, claimed.job.pk, 0.0)
+            if outcome.status not in DONE:
+                self.limits.forget_thread()
             outcome = after_job.clean_up(outcome)
             if outcome.is_outage:
                 connections.close_all()  # the next use reaches whoever serves now

@@ -1,9 +1,11 @@
 """Settlements, payments and what was sent, in Django's admin. Saving here triggers jobs as any save does."""
 
+from datetime import datetime
+
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import sends_emails
+from jobqueue.admin import names_kinds, sends_emails, tells_quiet_hours
 from settlements.admin import (
     address_pages,
     concerns,
@@ -15,6 +17,8 @@ from settlements.admin import (
     settlement_pages,
 )
 from settlements.admin.user_page import show_barred_addresses_of_users
+from settlements.models import ReminderType
+from settlements.reminders import current_policy, quiet_periods_between
 
 __all__ = [
     "address_pages",
@@ -34,5 +38,19 @@ admin.site.index_title = _("Settlements and their jobs")
 sends_emails("email.notification")
 sends_emails("reminders.send")
 sends_emails("settlement.settlement_notification", at_most=2)
+
+names_kinds("email.notification", _("E-mail"))
+names_kinds("reminders.send", _("Reminder"), dict(ReminderType.choices))
+names_kinds("settlement.settlement_notification", _("Letters about a settlement"))
+names_kinds("settlement.payment_status_check", _("Payment check"))
+names_kinds("settlement.auto_complete", _("Status follows payments"))
+names_kinds("settlement.periodic_reminder", _("Reminder plan"))
+
+
+@tells_quiet_hours
+def quiet_hours(first: datetime, last: datetime) -> list[tuple[datetime, datetime]]:
+    """When no planned reminder goes out."""
+    return quiet_periods_between(first, last, current_policy())
+
 
 show_barred_addresses_of_users(admin.site)

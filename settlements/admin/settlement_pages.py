@@ -9,18 +9,21 @@ from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from moneyed import Money
 
 from jobqueue.admin import JobsPanelMixin, log_change
-from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
+from settlements.admin.asking_moves import ASKING_MOVES
+from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag, may
 from settlements.admin.forms import InlinePaymentForm, SettlementForm
 from settlements.admin.formsets import PaymentFormSet
 from settlements.admin.moves import action_for
 from settlements.admin.notices import notices_of
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.admin.settlement_moves import MOVES
+from settlements.admin.simulation_page import urls_of
 from settlements.models import Discrepancy, Payment, ReminderDelivery, Settlement
 
 if TYPE_CHECKING:
@@ -51,7 +54,8 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     """Settlements with their payments, how they stand, and every job about them."""
 
     form = SettlementForm
-    moves = MOVES
+    change_list_template = "admin/settlements/settlements.html"
+    moves = (*MOVES, *ASKING_MOVES)
     list_display = ("__str__", "payer", "payee", "shown_amount", "due_date", "shown_status")
     list_filter = ("status", "reminders_paused", "due_date")
     list_select_related = ("payer", "payee")
@@ -60,7 +64,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     autocomplete_fields = ("payer", "payee")
     readonly_fields = ("shown_status", "shown_history", "created_at")
     inlines = (PaymentInline,)
-    actions = [action_for(move) for move in MOVES]
+    actions = [action_for(move) for move in (*MOVES, *ASKING_MOVES)]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The first status and whether it is history are chosen once."""
@@ -81,6 +85,14 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     def shown_history(self, settlement: Settlement) -> str:
         """Whether nobody is told of it."""
         return "Yes: nobody is told of it." if settlement.history else "No"
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the simulation of reminders."""
+        return [*urls_of(self), *super().get_urls()]
+
+    def has_remind_permission(self, request: HttpRequest) -> bool:
+        """Whether the operator may send and pause reminders, and have payments checked."""
+        return may(request, "remind", Settlement)
 
     def facts_of(self, record: Settlement, request: HttpRequest) -> dict[str, Any]:
         """How the settlement stands, who decided it, and what to know of it."""

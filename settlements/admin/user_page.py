@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from settlements.admin.notices import barred_rows, barred_text, email_of
+from settlements.admin.person_page import may_look, urls_of
 
 if TYPE_CHECKING:
     UserModelAdmin = admin.ModelAdmin[Any]
@@ -38,15 +39,28 @@ class BarredAddressMixin(UserModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """The admin's own, and before them that nothing reaches the user."""
+        added = self._added(request, obj)
         fieldsets = super().get_fieldsets(request, obj)
-        if not _is_barred(obj):
-            return fieldsets
-        return [(None, {"fields": ("shown_barred_address",)}), *fieldsets]
+        return [(None, {"fields": added}), *fieldsets] if added else fieldsets
+
+    def _added(self, request: HttpRequest, user: Any) -> list[str]:
+        notice = ["shown_barred_address"] if _is_barred(user) else []
+        return [*notice, "shown_letters"] if user is not None and may_look(request) else notice
+
+    def get_urls(self) -> Any:
+        """With the page of the user's letters."""
+        return [*urls_of(self), *super().get_urls()]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The admin's own, and the notice."""
         fields = super().get_readonly_fields(request, obj)
-        return [*fields, "shown_barred_address"] if _is_barred(obj) else fields
+        return [*fields, *self._added(request, obj)]
+
+    @admin.display(description=_("Letters"))
+    def shown_letters(self, user: Any) -> SafeString:
+        """The way to what was sent, what will come and why something was not."""
+        text = _("What was sent, what will come, and why something was not sent")
+        return format_html('<a href="../letters/">{}</a>', text)
 
     @admin.display(description=_("E-mail"))
     def shown_barred_address(self, user: Any) -> SafeString:

@@ -10,6 +10,7 @@ from settlements.models.deliveries import (
     ReminderType,
 )
 from settlements.models.discrepancy import Discrepancy
+from settlements.models.kept_answers import KeptAnswer
 from settlements.models.payment import PaidByPayments, Payment
 from settlements.models.settlement import Settlement
 
@@ -19,6 +20,7 @@ __all__ = [
     "Cancellation",
     "Discrepancy",
     "EmailDelivery",
+    "KeptAnswer",
     "IsBarred",
     "MovedReminder",
     "Payment",

@@ -11,6 +11,7 @@ from django.contrib.sessions.models import Session
 
 from jobqueue.broker import queues
 from jobqueue.broker.message import Message
+from jobqueue.exceptions import InvalidUniqueKey
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, subject_of, subject_text
 from jobqueue.worker import performing
@@ -99,3 +100,44 @@ def test_an_id_that_no_row_can_have_is_none_of_ours(text: str, redis_client: Any
 
     assert not claim_jobs(IDENTITY, 5)
     assert redis_client.zscore("rq:failed:email", text) is not None
+
+
+BINARY = [b"\xff\x00key", bytearray(b"\xff\x00key"), memoryview(b"\xff\x00key")]
+
+
+@pytest.mark.parametrize("pk", BINARY, ids=["bytes", "bytearray", "memoryview"])
+def test_a_binary_key_has_one_text_however_the_driver_gives_it(pk: Any) -> None:
+    job = enqueue(SUCCEED, subject=_Row(pk))
+
+    assert job.subject == subject_of(_Row(b"\xff\x00key"))
+    assert list(Job.objects.about(_Row(memoryview(b"\xff\x00key")))) == [job]
+    assert "at 0x" not in job.subject
+
+
+def test_so_it_has_within_a_key_of_several_fields() -> None:
+    subjects = {subject_of(_Row((1, pk, uuid.UUID(int=7)))) for pk in BINARY}
+
+    assert subjects == {subject_of(_Row((1, b"\xff\x00key", uuid.UUID(int=7))))}
+
+
+@pytest.mark.parametrize(
+    "pk", [b"\xff" * 20_000, ("a" * 20_000, 1), "a" * 20_000], ids=["bytes", "pair", "text"]
+)
+def test_a_key_of_many_kilobytes_is_hashed(pk: Any) -> None:
+    job = enqueue(SUCCEED, subject=_Row(pk), unique_key="one")
+
+    assert len(job.subject) <= 200
+    assert list(Job.objects.about(_Row(pk))) == [job]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_key_that_is_written_with_its_place_in_memory_is_refused_before_anything_is_written(
+    wrapped: bool,
+) -> None:
+    class Opaque:
+        pass
+
+    pk = (1, Opaque()) if wrapped else Opaque()
+    with pytest.raises(InvalidUniqueKey, match="of the type Opaque, which has no text; allowed are"):
+        enqueue(SUCCEED, subject=_Row(pk))
+    assert not Job.objects.exists()

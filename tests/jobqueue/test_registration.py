@@ -407,3 +407,18 @@ def test_a_reconciler_that_could_not_run_is_refused(function: Any) -> None:
 def test_a_reconciler_without_a_name_is_refused(name: Any) -> None:
     with pytest.raises(InvalidReconciler, match="called with a name|the name of a reconciler must be text"):
         reconciler(name)
+
+
+def test_two_counters_that_would_be_shown_under_one_name_are_refused() -> None:
+    _register(succeed, counter=TypeCounter("shipped_total"))
+
+    with pytest.raises(InvalidProcessor, match="would be shown as shipped_total, as 'shipped_total' of"):
+        processor("sample.other_counter", queue="email", counter=TypeCounter("shipped"))(succeed)
+
+
+def test_two_processors_may_share_a_counter() -> None:
+    _register(succeed, counter=TypeCounter("shipped_total", value="one"))
+    try:
+        processor("sample.sharing", queue="email", counter=TypeCounter("shipped_total", value="two"))(succeed)
+    finally:
+        registry.unregister("sample.sharing")

@@ -380,8 +380,8 @@ def test_an_error_in_a_rule_undoes_the_save() -> None:
 def test_a_save_in_another_database_is_compared_and_told_there() -> None:
     rule = Rule()
     on_save(Group, rule, fields=["name"])
-    Group.objects.create(pk=1, name="here")
-    there = Group(pk=1, name="there")
+    Group.objects.create(pk=1001, name="here")
+    there = Group(pk=1001, name="there")
     there.save(using="other")
     there.name = "elsewhere"
     there.save()

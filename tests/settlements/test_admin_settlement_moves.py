@@ -263,7 +263,7 @@ def test_who_may_decide_need_not_be_able_to_change(settlement: Settlement) -> No
 @pytest.mark.parametrize(
     ("status", "buttons"),
     [
-        ("pending", ["complete", "cancel"]),
+        ("pending", ["complete", "cancel", "send_reminder", "pause_reminders"]),
         ("completed", ["reopen"]),
         ("cancelled", ["reopen"]),
     ],

@@ -53,7 +53,10 @@ def test_the_schema_is_served_as_openapi_3_1(admin_client: Client) -> None:
     document = admin_client.get("/api/schema/").json()
 
     assert document["openapi"] == "3.1.0"
-    named = ("queues", "jobs", "causes", "bulk", "workers", "schedule")
+    named = (
+        *("queues", "jobs", "causes", "bulk", "workers", "schedule"),
+        *("settlements", "payments", "emails"),
+    )
     assert {f"/api/{name}/" for name in named} <= set(document["paths"])
 
 

@@ -13,6 +13,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections
+from django.utils.module_loading import import_string
 from django_rq.management.commands.rqworker import Command as DjangoRQCommand
 from django_rq.workers import get_worker
 
@@ -23,6 +24,7 @@ from jobqueue.management import preconditions
 from jobqueue.sql.connecting import limit_connecting_in_this_process
 from jobqueue.sql.pools import leave_pools_in_this_process
 from jobqueue.sql.writing import wait_for_locks_in_this_process
+from jobqueue.values import shown
 from jobqueue.worker import logs, options, start, supervisor, terminal
 from jobqueue.worker.options import Options
 from jobqueue.worker.supervisor import SupervisorWorker
@@ -37,6 +39,12 @@ NO_SCHEDULER = (
     "--with-scheduler is refused, for no scheduler is needed: every worker starts delayed jobs by itself. "
     "Enqueue them with jobqueue.jobs.enqueue(), with run_at=… or delay=…. What RQ's own scheduler would "
     "start is set aside."
+)
+
+
+OTHER_WORKER = (
+    "--worker-class {} is refused, for it would not run the jobs of the job queue: leave it out, or name a "
+    "subclass of jobqueue.worker.supervisor.SupervisorWorker"
 )
 
 
@@ -62,6 +70,8 @@ class Command(DjangoRQCommand):
             Path(given["pid"]).expanduser().write_text(str(os.getpid()))
         level = {0: "WARNING", 1: "INFO"}.get(given["verbosity"], "DEBUG")
         is_shown_here = terminal.show_log(level, is_default=given["verbosity"] == 1)
+        for warning in options.ignored(given):
+            logger.warning("%s", warning)
         worker = self._worker_once_servers_are_there(queues, given)
         if is_shown_here and given["verbosity"] and isinstance(worker, SupervisorWorker):
             self.stderr.write(terminal.banner(worker.options), str)
@@ -91,8 +101,6 @@ class Command(DjangoRQCommand):
         worker = get_worker(
             *queues,
             worker_class=given["worker_class"] or SupervisorWorker,
-            queue_class=given["queue_class"],
-            job_class=given["job_class"],
             name=given["name"],
             worker_ttl=given["worker_ttl"],
             # Never a pickle, whatever --serializer says.
@@ -113,6 +121,8 @@ class Command(DjangoRQCommand):
             raise CommandError(f"no queue named {', '.join(unknown)}; RQ_QUEUES has: {', '.join(configured)}")
         if given["with_scheduler"]:
             raise CommandError(NO_SCHEDULER)
+        if given["worker_class"] and not _runs_our_jobs(given["worker_class"]):
+            raise CommandError(OTHER_WORKER.format(shown(given["worker_class"])))
         try:
             options.check(given)
         except ValueError as error:
@@ -130,3 +140,11 @@ def _check_settings() -> None:
         raise CommandError(
             f"JOBQUEUE DATABASES names {', '.join(unknown)}; DATABASES has: {', '.join(connections)}"
         )
+
+
+def _runs_our_jobs(worker_class: Any) -> bool:
+    try:
+        named = import_string(worker_class) if isinstance(worker_class, str) else worker_class
+    except ImportError as error:
+        raise CommandError(f"--worker-class cannot be imported: {error}") from error
+    return isinstance(named, type) and issubclass(named, SupervisorWorker)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.admin.models import LogEntry
 
 from jobqueue.models import Queue
+from jobqueue.sql.clock import database_now
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from tests.jobqueue.admin.steps import make_job, make_worker
 from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
@@ -48,6 +51,24 @@ def test_a_queue_is_paused_once_and_resumed() -> None:
         "Pause: running → paused",
         "Resume: paused → running",
     ]
+
+
+def test_a_pause_says_who_why_and_until_when() -> None:
+    until = database_now("default") + timedelta(hours=1)
+    body = {"reason": "mail is down", "until": until.isoformat()}
+
+    shown = post(full_operator(), "queues/email/pause/", body)
+
+    assert (shown["paused_by"], shown["pause_reason"]) == ("operator", "mail is down")
+    assert shown["paused_until"] == until.isoformat().replace("+00:00", "Z")
+    assert "Reason: mail is down" in LogEntry.objects.get().change_message
+
+
+@pytest.mark.parametrize("until", ["2020-01-01T00:00:00Z", "soon", 5])
+def test_a_pause_that_ends_at_no_time_ahead_is_refused(until: object) -> None:
+    refused = problem(ask(full_operator(), "POST", "queues/email/pause/", {"until": until}), 422)
+
+    assert [error["field"] for error in refused["errors"]] == ["until"]
 
 
 def test_limits_are_changed_by_name() -> None:

@@ -22,6 +22,7 @@ from jobqueue.jobs import enqueue
 from jobqueue.management.commands import jobqueue_prune
 from jobqueue.models import Attempt, BulkAction, Job
 from jobqueue.registry import reconciler
+from jobqueue.worker import options
 from tests.jobqueue.processors_for_tests import SUCCEED
 
 in_databases = pytest.mark.django_db(databases=["default", "other"])
@@ -316,3 +317,30 @@ def test_the_counts_of_the_others_are_proved_where_a_database_is_away(
 
     assert served == ["other" if away == "default" else "default"]
     assert f"the database '{away}' was not served: OperationalError: no route" in errors.getvalue()
+
+
+# Options of django-rq's ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["rq.Worker", "rq.SimpleWorker"])
+def test_a_class_of_workers_that_would_not_run_our_jobs_is_refused(name: str) -> None:
+    with pytest.raises(CommandError, match=f"--worker-class '{name}' is refused, .*SupervisorWorker"):
+        _call("rqworker", "email", "--worker-class", name)
+
+
+def test_a_class_of_workers_that_is_not_there_is_refused() -> None:
+    with pytest.raises(CommandError, match="--worker-class cannot be imported"):
+        _call("rqworker", "email", "--worker-class", "shop.Worker")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"job_class": "shop.Job"}, ["--job-class"]),
+        ({"queue_class": "shop.Queue", "serializer": "shop.Pickle"}, ["--queue-class", "--serializer"]),
+        ({"serializer": "rq.serializers.JSONSerializer"}, []),
+        ({"serializer": "rq.serializers.DefaultSerializer"}, []),
+    ],
+)
+def test_options_that_have_no_effect_are_named(given: dict[str, Any], named: list[str]) -> None:
+    assert [warning.split()[0] for warning in options.ignored(given)] == named

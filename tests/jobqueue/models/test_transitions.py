@@ -48,6 +48,8 @@ ARROWS = {
     (State.WAITING, State.CANCELLED): {"cancel"},
     (State.ACTIVE, State.WAITING): {"run_again", "hand_back", "hand_on"},
     (State.ACTIVE, State.COMPLETED): {"complete"},
+    (State.ACTIVE, State.CANCELLED): {"end_stopped"},
+    (State.ACTIVE, State.ACTIVE): {"ask_to_stop"},
     (State.ACTIVE, State.FAILED): {"fail", "set_aside"},
     (State.WAITING, State.FAILED): {"set_aside"},
     (State.FAILED, State.WAITING): {"retry"},
@@ -73,6 +75,7 @@ class Expected:
     failures: int = 0
     has_started: bool = False
     is_set_aside: bool = False
+    is_to_stop: bool = False
     worker_id: uuid.UUID | None = None
 
     @property
@@ -226,7 +229,7 @@ class Verbs(RuleBasedStateMachine):
     def hand_on(self, claim: Held, by: uuid.UUID | None) -> None:
         """A worker, or somebody in its place, leaves a job to others who may know it."""
         worker_id = by or claim.worker_id
-        is_held = self._is_held(claim.job, worker_id)
+        is_held = self._may_go_on(claim.job, worker_id)
         changed = transitions.hand_on(Job.objects, [claim.job], worker_id, reason="unknown", delay=LONG)
         assert changed == is_held
         self.called = "hand_on"
@@ -235,13 +238,27 @@ class Verbs(RuleBasedStateMachine):
             job.wait(is_due=False)
             job.worker_id = None
 
+    @rule(claim=claims, by=by)
+    def end_stopped(self, claim: Held, by: uuid.UUID | None) -> None:
+        """A worker, or somebody in its place, ends a job that is to stop; no other."""
+        worker_id = by or claim.worker_id
+        is_ended = self._is_held(claim.job, worker_id) and self.expected[claim.job.pk].is_to_stop
+        assert transitions.end_stopped(Job.objects, claim.job, worker_id) == is_ended
+        self.called = "end_stopped"
+        if is_ended:
+            self.expected[claim.job.pk].state = State.CANCELLED
+
     def _end(self, verb: str, claim: Held, by: uuid.UUID | None, **details: Any) -> bool:
         """Call a verb that ends a claim; whether it was to change the row, which it must exactly then."""
         worker_id = by or claim.worker_id
-        is_held = self._is_held(claim.job, worker_id)
+        is_held = self._may_go_on(claim.job, worker_id)
         assert getattr(transitions, verb)(Job.objects, claim.job, worker_id, **details) == is_held
         self.called = verb
         return is_held
+
+    def _may_go_on(self, job: Job, worker_id: uuid.UUID) -> bool:
+        """What is to stop neither fails nor runs again."""
+        return self._is_held(job, worker_id) and not self.expected[job.pk].is_to_stop
 
     def _is_held(self, job: Job, worker_id: uuid.UUID) -> bool:
         now = self.expected[job.pk]
@@ -259,10 +276,20 @@ class Verbs(RuleBasedStateMachine):
             for job in self._change(pks, verb, {State.FAILED, State.CANCELLED}):
                 job.wait(is_due=True)
                 job.attempt, job.failures, job.has_started, job.worker_id = job.attempt + 1, 0, True, None
-                job.is_set_aside = False
+                job.is_set_aside = job.is_to_stop = False
         else:
             for job in self._change(pks, verb, {State.WAITING}):
                 job.wait(is_due=True)
+
+    @rule(pks=some_jobs)
+    def ask_to_stop(self, pks: set[int]) -> None:
+        """Somebody asks for the end of jobs; of those that run, and only once."""
+        asked = {pk for pk in pks if self.expected[pk].state == State.ACTIVE}
+        first = [self.expected[pk] for pk in asked if not self.expected[pk].is_to_stop]
+        assert transitions.ask_to_stop(Job.objects.filter(pk__in=pks), "stopped by anna") == len(first)
+        self.called = "ask_to_stop"
+        for job in first:
+            job.is_to_stop = True
 
     @rule(pks=some_jobs)
     def set_aside(self, pks: set[int]) -> None:
@@ -298,7 +325,16 @@ class Verbs(RuleBasedStateMachine):
     def everything_agrees(self) -> None:
         """After every step."""
         due = ExpressionWrapper(Q(run_at__lte=Now()), BooleanField())
-        columns = ("pk", "state", "attempt", "failures", "worker_id", "unique_key", "set_aside")
+        columns = (
+            "pk",
+            "state",
+            "attempt",
+            "failures",
+            "worker_id",
+            "unique_key",
+            "set_aside",
+            "stop_reason",
+        )
         times = ("published_at", "started_at", "is_due")
         found = Job.objects.order_by().annotate(is_due=due).values(*columns, *times)
         rows = {row["pk"]: row for row in found}
@@ -315,6 +351,8 @@ class Verbs(RuleBasedStateMachine):
             assert (row["state"], row["attempt"], row["failures"]) == (job.state, job.attempt, job.failures)
             assert row["worker_id"] == job.worker_id
             assert bool(row["set_aside"]) == job.is_set_aside
+            assert bool(row["stop_reason"]) == job.is_to_stop
+            assert not (job.is_to_stop and row["state"] == State.WAITING)
             assert (row["started_at"] is not None) == job.has_started
             if job.state == State.WAITING:
                 assert (row["published_at"] is not None, row["is_due"]) == (job.is_published, job.is_due)

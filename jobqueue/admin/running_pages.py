@@ -1,0 +1,232 @@
+"""Who runs what now, by worker; and the pages that stop a job, and quiet, resume or stop a worker."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.forms import Media
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from jobqueue.admin.audit import log_change
+from jobqueue.admin.listing import listed, prepare
+from jobqueue.admin.subjects import Subject
+from jobqueue.admin.words import badge, exact_span, printable, time_tag
+from jobqueue.conf import get_settings
+from jobqueue.delivery import orders
+from jobqueue.exceptions import JobTransitionRefused, WorkerOrderRefused
+from jobqueue.models import Job, Worker, stopping
+from jobqueue.sql.clock import database_now
+from jobqueue.sql.writing import writing
+
+REFRESH_SECONDS = 2
+MOST_JOBS = 500
+_LONGEST_REASON = 300
+_ORDERS: dict[str, tuple[str, Callable[[Worker], list[Worker]]]] = {
+    "quiet": ("Quiet", orders.quiet),
+    "resume": ("Resume", orders.resume),
+    "stop": ("Stop", orders.stop),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """One running job as a row."""
+
+    job: Job
+    about: Subject
+    since: SafeString | str
+    ran: str
+    seconds: float
+    """How long it has run, of its limit in `job.timeout`; never more, as a bar shows it."""
+    is_stuck: bool
+    stop_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWorker:
+    """One process with the jobs that it runs. Without a row (`worker` is None) it is gone."""
+
+    worker: Worker | None
+    state: SafeString
+    jobs: list[RunningJob]
+
+
+def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
+    """The addresses of these pages, below the list of jobs."""
+    view = pages.admin_site.admin_view
+    return [
+        path("running/", view(_bound(_running, pages)), name="jobqueue_job_running"),
+        path("<int:number>/stop/", view(_bound(_stop, pages)), name="jobqueue_job_stop"),
+        path("worker/<uuid:worker_id>/order/", view(_bound(_order, pages)), name="jobqueue_worker_order"),
+    ]
+
+
+def _bound(page: Callable[..., HttpResponse], pages: ModelAdmin[Any]) -> Callable[..., HttpResponse]:
+    def bound(request: HttpRequest, **values: Any) -> HttpResponse:
+        if not request.user.has_perm("jobqueue.view_job"):
+            raise PermissionDenied
+        return page(pages, request, **values)
+
+    return bound
+
+
+def stop_url(job: Job, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
+    """Where the job is stopped; empty if it does not run, is being stopped, or this user may not."""
+    if job.state != Job.State.ACTIVE or job.stop_asked_at or not request.user.has_perm("jobqueue.stop_job"):
+        return ""
+    return reverse(f"{pages.admin_site.name}:jobqueue_job_stop", args=[job.pk])
+
+
+# Who runs what --------------------------------------------------------------------------------------
+
+
+def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
+    active = list(Job.objects.active().order_by("started_at", "id")[: MOST_JOBS + 1])
+    jobs = prepare(active[:MOST_JOBS], request, pages.admin_site)
+    now = database_now(Job.objects.db)
+    known = list(Worker.objects.order_by("name", "pk"))
+    groups = [
+        RunningWorker(worker, _state_of(worker, now), _rows(jobs, worker.pk, now))
+        for worker in known
+        if _silence(worker, now) <= get_settings().worker_silence or _rows(jobs, worker.pk, now)
+    ]
+    strangers = [job for job in jobs if job.worker_id not in {worker.pk for worker in known}]
+    if strangers:
+        groups.append(RunningWorker(None, badge("silent", _("gone")), [_row(job, now) for job in strangers]))
+    return _page(
+        pages,
+        request,
+        "running.html",
+        title=_("Running"),
+        groups=groups,
+        number=len(jobs),
+        is_cut=len(active) > MOST_JOBS,
+        seconds=REFRESH_SECONDS,
+        may_stop=request.user.has_perm("jobqueue.stop_job"),
+        may_control=request.user.has_perm("jobqueue.control_worker"),
+    )
+
+
+def _rows(jobs: list[Job], worker_id: uuid.UUID, now: datetime) -> list[RunningJob]:
+    return [_row(job, now) for job in jobs if job.worker_id == worker_id]
+
+
+def _row(job: Job, now: datetime) -> RunningJob:
+    ran = now - (job.started_at or now)
+    return RunningJob(
+        job=job,
+        about=listed(job).subject,
+        since=time_tag(job.started_at, now),
+        ran=exact_span(ran),
+        seconds=min(max(0.0, ran.total_seconds()), job.timeout),
+        is_stuck=listed(job).is_stuck,
+        stop_reason=printable(job.stop_reason),
+    )
+
+
+def _silence(worker: Worker, now: datetime) -> float:
+    return (now - worker.heartbeat_at).total_seconds()
+
+
+def _state_of(worker: Worker, now: datetime) -> SafeString:
+    if _silence(worker, now) > get_settings().worker_silence:
+        return badge("silent", _("silent"))
+    if worker.stop_asked_at:
+        return badge("stopping", _("stopping"))
+    return badge("paused", _("quiet")) if worker.quiet_asked_at else badge("alive", _("alive"))
+
+
+# Stop a job -----------------------------------------------------------------------------------------
+
+
+def _stop(pages: ModelAdmin[Any], request: HttpRequest, number: int) -> HttpResponse:
+    if not request.user.has_perm("jobqueue.stop_job"):
+        raise PermissionDenied
+    job = Job.objects.filter(pk=number).first() if number < 2**63 else None
+    if job is None:
+        raise Http404
+    if request.method == "POST":
+        _stop_and_tell(pages, request, job)
+        return HttpResponseRedirect(_job_url(pages, job))
+    refusal = stopping.why_not(job, Job.objects.db)
+    if refusal:
+        pages.message_user(request, f"{refusal}.", messages.WARNING)
+        return HttpResponseRedirect(_job_url(pages, job))
+    grace = get_settings().timeout_grace
+    return _page(
+        pages,
+        request,
+        "stop_job.html",
+        title=_("Stop job #%(number)d") % {"number": job.pk},
+        job=job,
+        grace=f"{grace:g}",
+        back_url=_job_url(pages, job),
+        longest=_LONGEST_REASON,
+    )
+
+
+def _stop_and_tell(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> None:
+    why = request.POST.get("reason", "")[:_LONGEST_REASON]
+    try:
+        with writing(Job.objects.db):
+            orders.stop_job(job, who=request.user.get_username(), why=why)
+            reason = f". Reason: {why.strip()}" if why.strip() else ""
+            log_change(request, job, f"Stop: active → stopping{reason}")
+    except JobTransitionRefused as error:
+        pages.message_user(request, f"{error}.", messages.WARNING)
+        return
+    pages.message_user(
+        request, _("Its stop is asked for: this page says when it has ended."), messages.SUCCESS
+    )
+
+
+def _job_url(pages: ModelAdmin[Any], job: Job) -> str:
+    return reverse(f"{pages.admin_site.name}:jobqueue_job_change", args=[job.pk])
+
+
+# Order a worker -------------------------------------------------------------------------------------
+
+
+def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -> HttpResponse:
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    if not request.user.has_perm("jobqueue.control_worker"):
+        raise PermissionDenied
+    worker = Worker.objects.filter(Q(pk=worker_id)).first()
+    order = _ORDERS.get(request.POST.get("order", ""))
+    if worker is None or order is None:
+        raise Http404
+    label, verb = order
+    try:
+        with writing(Worker.objects.db):
+            changed = verb(worker)
+            if changed:
+                log_change(request, worker, f"{label}: {len(changed)} processes on {worker.hostname}")
+    except WorkerOrderRefused as error:
+        pages.message_user(request, f"{error}.", messages.WARNING)
+    else:
+        text = _("%(what)s is asked for.") if changed else _("%(what)s was asked for already.")
+        level = messages.SUCCESS if changed else messages.WARNING
+        pages.message_user(request, text % {"what": f"{label}: {worker.name}"}, level)
+    return HttpResponseRedirect(reverse(f"{pages.admin_site.name}:jobqueue_job_running"))
+
+
+def _page(pages: ModelAdmin[Any], request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+    head = {
+        **pages.admin_site.each_context(request),
+        "opts": pages.opts,
+        "media": pages.media + Media(js=["jobqueue/regions.js"]),
+    }
+    return TemplateResponse(request, f"admin/jobqueue/{template}", head | context)

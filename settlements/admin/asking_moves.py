@@ -1,0 +1,81 @@
+"""Buttons of a settlement's page that ask for something: a reminder, a pause, a look at its payments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from settlements import asking
+from settlements.admin.moves import Answer, Move
+from settlements.models import Settlement
+
+
+def _using(settlement: Settlement) -> str:
+    return str(settlement._state.db)
+
+
+def _remind(settlement: Settlement, answer: Answer) -> str:
+    return f"job #{asking.send_reminder(settlement, _using(settlement)).pk}"
+
+
+def _pause(settlement: Settlement, answer: Answer) -> str:
+    asking.pause_reminders(settlement, paused=True)
+    return "reminders go out → paused"
+
+
+def _resume(settlement: Settlement, answer: Answer) -> str:
+    asking.pause_reminders(settlement, paused=False)
+    return "reminders paused → go out"
+
+
+def _check(settlement: Settlement, answer: Answer) -> str:
+    return f"payments asked about: {asking.check_payments(settlement, _using(settlement))}"
+
+
+def _trouble_to_pause(settlement: Settlement) -> str:
+    if not settlement.is_open:
+        return str(settlement.get_status_display())
+    return "paused already" if settlement.reminders_paused else ""
+
+
+def _trouble_to_check(settlement: Settlement) -> str:
+    return "" if asking.unsettled(settlement, _using(settlement)) else "no payment is unsettled"
+
+
+ASKING_MOVES: Final = (
+    Move(
+        name="send_reminder",
+        label="Send a reminder now",
+        done="reminded",
+        permission="remind",
+        notice="One e-mail goes to the payer at once, at any hour. The plan of reminders stays as it is.",
+        trouble=lambda settlement: asking.why_no_reminder(settlement, _using(settlement)),
+        carry_out=_remind,
+    ),
+    Move(
+        name="pause_reminders",
+        label="Pause reminders",
+        done="paused",
+        permission="remind",
+        notice="No reminder of it goes out until somebody resumes them; those that come due are skipped.",
+        trouble=_trouble_to_pause,
+        carry_out=_pause,
+    ),
+    Move(
+        name="resume_reminders",
+        label="Resume reminders",
+        done="resumed",
+        permission="remind",
+        notice="Reminders that lie ahead go out again. What was skipped meanwhile is not made up for.",
+        trouble=lambda settlement: "" if settlement.reminders_paused else "not paused",
+        carry_out=_resume,
+    ),
+    Move(
+        name="check_payments",
+        label="Check payment now",
+        done="asked about",
+        permission="remind",
+        notice="The provider is asked about every payment that is not settled yet.",
+        trouble=_trouble_to_check,
+        carry_out=_check,
+    ),
+)

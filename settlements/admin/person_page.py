@@ -1,0 +1,174 @@
+"""The letters of one person on one page: what was sent, failed and skipped, why, and what will come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db import router
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from jobqueue.admin import badge, log_change, mask_addresses
+from jobqueue.models import Job, subject_of
+from settlements.addresses import bar
+from settlements.admin.base import may
+from settlements.admin.notices import barred_rows, barred_text, email_of
+from settlements.decisions import EMAILS, REMINDERS
+from settlements.models import BarredAddress, EmailDelivery, Settlement
+
+MOST = 100
+_LONGEST_REASON = 500
+
+
+def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
+    """The address of a person's letters, below the page of the user."""
+
+    def letters(request: HttpRequest, object_id: str) -> HttpResponse:
+        person = pages.get_object(request, unquote(object_id))
+        if not may_look(request) or not pages.has_view_permission(request, person):
+            raise PermissionDenied
+        if person is None:
+            raise Http404("there is no such person")
+        return _change(request, pages, person) if request.method == "POST" else _show(request, pages, person)
+
+    view = pages.admin_site.admin_view(letters)
+    return [path("<path:object_id>/letters/", view, name="settlements_person_letters")]
+
+
+def may_look(request: HttpRequest) -> bool:
+    """Whether the user may see letters and the jobs that lead to them."""
+    return request.user.has_perm("jobqueue.view_job") and may(request, "view", EmailDelivery)
+
+
+# Looking ------------------------------------------------------------------------------------------
+
+
+def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
+    settlements = list(
+        Settlement.objects.filter(Q(payer=person) | Q(payee=person)).order_by("-created_at")[:MOST]
+    )
+    names = {subject_of(one): one for one in settlements}
+    jobs = [job for job in _jobs(list(names)) if str(job.payload.get("user_id")) == str(person.pk)]
+    barred = next(iter(barred_rows(email_of(person)).values()), None)
+    context = {
+        **pages.admin_site.each_context(request),
+        "title": _("Letters of %(name)s") % {"name": person.get_full_name() or person.get_username()},
+        "opts": pages.opts,
+        "person": person,
+        "troubles": _troubles(person, settlements),
+        "barred": barred_text(barred, request) if barred else "",
+        "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
+        "may_pause": bool(email_of(person)) and barred is None and may(request, "add", BarredAddress),
+        "may_resume": barred is not None and may(request, "clear", BarredAddress),
+        "coming": [_job_row(job, names) for job in sorted(jobs, key=lambda job: job.run_at) if _waits(job)],
+        "held": [_job_row(job, names) for job in jobs if _tells_why_not(job)],
+        "letters": [_letter_row(one, names) for one in _letters(person)],
+    }
+    return TemplateResponse(request, "admin/settlements/person.html", context)
+
+
+def _jobs(subjects: list[str]) -> list[Job]:
+    """The newest jobs about these that lead to letters."""
+    rows = Job.objects.filter(subject__in=subjects, processor__in=[REMINDERS, EMAILS]).exclude(subject="")
+    return [job for job in rows.order_by("-id")[: 5 * MOST] if isinstance(job.payload, dict)]
+
+
+def _letters(person: Any) -> list[EmailDelivery]:
+    return list(EmailDelivery.objects.filter(user=person).select_related("job").order_by("-id")[:MOST])
+
+
+def _waits(job: Job) -> bool:
+    return job.state in (Job.State.WAITING, Job.State.ACTIVE)
+
+
+def _tells_why_not(job: Job) -> bool:
+    """Whether it ended without a letter: those of e-mails stand with the letters."""
+    is_over = job.is_skipped or job.state in (Job.State.FAILED, Job.State.CANCELLED)
+    return is_over and job.processor == REMINDERS
+
+
+def _troubles(person: Any, settlements: list[Settlement]) -> list[str]:
+    """What keeps letters from this person, whatever they are about."""
+    found = []
+    if not getattr(person, "is_active", True):
+        found.append(_("The person is inactive: nothing is sent."))
+    if not email_of(person):
+        found.append(_("The person has no e-mail address."))
+    paused = [one for one in settlements if one.reminders_paused and one.payer_id == person.pk]
+    found += [_("Reminders of “%(name)s” are paused.") % {"name": one} for one in paused[:5]]
+    if not any(one.is_open and one.payer_id == person.pk for one in settlements):
+        found.append(_("The person owes nothing at the moment: no reminder is due."))
+    return found
+
+
+def _job_row(job: Job, names: dict[str, Settlement]) -> dict[str, Any]:
+    kind = job.payload.get("reminder_type") or job.payload.get("template_type") or ""
+    moment = job.run_at if _waits(job) else job.finished_at or job.created_at
+    state = "delayed" if job.state == Job.State.WAITING else "skipped" if job.is_skipped else job.state
+    return {
+        "job": job,
+        "what": f"{kind} {job.payload.get('step') or ''}".strip(),
+        "settlement": names.get(job.subject),
+        "time": _text(moment),
+        "state": badge(state),
+        "reason": mask_addresses(job.reason),
+    }
+
+
+def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str, Any]:
+    return {
+        "letter": letter,
+        "time": _text(letter.sent_at or letter.created_at),
+        "settlement": names.get(letter.about),
+        "state": badge(letter.status, letter.get_status_display()),
+        "reason": mask_addresses(letter.error),
+    }
+
+
+def _text(moment: Any) -> str:
+    return date_format(timezone.localtime(moment), "Y-m-d H:i:s T")
+
+
+# Pausing ------------------------------------------------------------------------------------------
+
+
+def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
+    """Hold letters to the person's address back, or let them go out again."""
+    verb, reason = request.POST.get("verb", ""), request.POST.get("reason", "").strip()
+    needed = {"pause": "add", "resume": "clear"}.get(verb)
+    if needed is None or not may(request, needed, BarredAddress):
+        raise PermissionDenied
+    address = email_of(person)
+    if not reason or len(reason) > _LONGEST_REASON or "\x00" in reason:
+        text, level = (
+            _("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON},
+            messages.ERROR,
+        )
+    elif _do(verb, address, reason, request, person):
+        done = _("Letters to this person are paused.") if verb == "pause" else _("Letters go out again.")
+        text, level = done, messages.SUCCESS
+    else:
+        text, level = _("Nothing was changed: that was so already."), messages.WARNING
+    messages.add_message(request, level, text)
+    return HttpResponseRedirect(request.path)
+
+
+def _do(verb: str, address: str, reason: str, request: HttpRequest, person: Any) -> bool:
+    barred = barred_rows(address).get(address.lower()) if address else None
+    if not address or (barred is None) != (verb == "pause"):
+        return False
+    if barred is None:
+        bar(address, BarredAddress.PAUSED, reason, using=router.db_for_write(BarredAddress))
+    else:
+        barred.clear(request.user, reason)
+    log_change(request, person, f"{verb.capitalize()} letters. Reason: {reason}")
+    return True

@@ -1,0 +1,12 @@
+"""The addresses of this app's part of the API, to be included under `api/`."""
+
+from __future__ import annotations
+
+from jobqueue.api.routes import Router
+from settlements.api.views import EmailViewSet, PaymentViewSet, SettlementViewSet
+
+router = Router()
+router.register("settlements", SettlementViewSet, basename="api-settlements")
+router.register("payments", PaymentViewSet, basename="api-payments")
+router.register("emails", EmailViewSet, basename="api-emails")
+urlpatterns = router.urls

@@ -1,0 +1,39 @@
+"""The pages of the schema in a real browser: nothing from elsewhere, nothing that the policy refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.test_admin_pages import browser, open_page  # noqa: F401
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_api_is_read_and_tried_on_its_pages(
+    open_page: Any,  # noqa: F811
+    width: int,
+) -> None:
+    page = open_page("/admin/", width=width)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    page.goto(page.url.partition("/admin/")[0] + "/api/docs/")
+    operation = page.locator("#operations-queues-queues_list")
+    operation.click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+
+    expect(operation.locator(".live-responses-table")).to_contain_text('"settlement"')
+    origin = page.url.partition("/api/")[0]
+    assert [url for url in asked if not url.startswith((origin, "data:", "blob:"))] == []
+    assert said == []

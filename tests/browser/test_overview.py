@@ -1,0 +1,99 @@
+"""What an operator does at 3 a.m.: is anything wrong, pause e-mail, who runs what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from jobqueue.models import Queue
+from tests.browser.test_admin_pages import browser, open_page  # noqa: F401
+from tests.conftest import StartWorker
+from tests.jobqueue.admin.steps import make_job
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+]
+OVERVIEW = "/admin/jobqueue/"
+PAGES = (OVERVIEW, "/admin/jobqueue/queue/", "/admin/jobqueue/worker/")
+
+
+def _serious(page: Page) -> list[str]:
+    """What axe finds serious or critical on the page."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {[node['html'][:200] for node in each['nodes']][:3]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+def test_is_anything_wrong_right_now(open_page: Any) -> None:  # noqa: F811
+    page = open_page(OVERVIEW)
+    expect(page.locator("#jq-sentence")).to_have_text("All is well.")
+    make_job(queue="settlement")
+
+    expect(page.locator("#jq-sentence")).to_have_text("1 thing is wrong.", timeout=15_000)
+    expect(page.locator("[data-live-said]")).to_have_text("1 thing is wrong.")
+    expect(page.locator(".jq-finding")).to_contain_text("Start one: manage.py rqworker settlement")
+    page.get_by_role("link", name="1 job waits on settlement").click()
+    expect(page.locator("h1")).to_have_text("Workers")
+
+
+def test_pause_e_mail_now(open_page: Any) -> None:  # noqa: F811
+    make_job()
+    page = open_page(OVERVIEW)
+    page.get_by_label("Pause email").first.click()
+    page.get_by_label("Reason").first.fill("the mail server refuses")
+    page.get_by_label("How long").first.select_option("60")
+    page.get_by_role("button", name="Pause email").click()
+
+    expect(page.locator(".messagelist")).to_contain_text("Email is paused.")
+    assert Queue.objects.get(pk="email").pause_reason == "the mail server refuses"
+    page.goto("/admin/auth/user/")
+    expect(page.locator("#jq-banner")).to_contain_text("email is paused by admin")
+    expect(page.locator("#jq-banner")).to_contain_text("1 job waits.")
+    page.goto("/admin/jobqueue/queue/")
+    page.get_by_role("button", name="Resume email").click()
+    expect(page.locator(".messagelist")).to_contain_text("Email is resumed.")
+    expect(page.locator("#jq-banner")).to_have_count(0)
+
+
+def test_who_runs_what_now(open_page: Any, rqworker: StartWorker) -> None:  # noqa: F811
+    rqworker("--processes", "1")
+    page = open_page("/admin/jobqueue/worker/")
+    row = page.locator("#result_list tbody tr")
+    expect(row.locator(".field-memory_in_use")).to_contain_text("MB")
+    expect(row.locator(".field-version")).not_to_be_empty()
+    expect(row.locator(".field-serves")).to_contain_text("email")
+
+
+def test_nothing_is_refreshed_while_somebody_types_a_reason(open_page: Any) -> None:  # noqa: F811
+    page = open_page(OVERVIEW)
+    page.get_by_label("Pause email").first.click()
+    page.get_by_label("Reason").first.fill("half a")
+    make_job(queue="settlement")
+    expect(page.locator("[data-live-state]")).to_contain_text("waits while", timeout=15_000)
+    expect(page.locator("#jq-sentence")).to_have_text("All is well.")
+    assert page.get_by_label("Reason").first.input_value() == "half a"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_pages_fit_and_axe_finds_nothing_serious(
+    open_page: Any,  # noqa: F811
+    width: int,
+    scheme: str,
+) -> None:
+    Queue.objects.create(name="email", paused=True, pause_reason="a reason that is not short at all " * 3)
+    Queue.objects.create(name="reminders", rate_limit=10, concurrency_limit=5)
+    make_job()
+    make_job("stuck")
+    page = open_page("/admin/", width=width, scheme=scheme)
+    for address in PAGES:
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), address
+        assert _serious(page) == [], address

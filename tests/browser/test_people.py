@@ -1,0 +1,115 @@
+"""Letters, people and the calendar in a real browser: what an operator is asked on the telephone."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from pytest_django import Settings as DjangoSettings
+
+from jobqueue.models import Job
+from settlements.models import MovedReminder, Settlement
+from tests.browser.test_admin_pages import browser, open_page  # noqa: F401
+from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+]
+CALENDAR = "/admin/jobqueue/job/calendar/"
+
+
+@pytest.fixture(autouse=True)
+def _no_night(settings: DjangoSettings) -> None:
+    """Whatever the hour, the initial reminder goes out at once."""
+    settings.SETTLEMENTS = domain_settings()
+
+
+def _fits(page: Page, name: str) -> bool:
+    """Whether nothing has to be scrolled sideways; PICTURES names a folder for pictures of the pages."""
+    if folder := os.environ.get("PICTURES"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def _next_reminder(settlement: Settlement) -> Job:
+    run_soon()
+    return min(waiting_of(settlement, REMINDER), key=lambda job: job.run_at)
+
+
+def test_preview_an_e_mail_before_it_goes(open_page: Any, settlement: Settlement) -> None:  # noqa: F811
+    job = _next_reminder(settlement)
+    page = open_page(f"/admin/jobqueue/job/{job.pk}/change/")
+    page.get_by_role("link", name="Preview of the letter").click()
+    expect(page.locator("#content-main")).to_contain_text("Would be sent.")
+    expect(page.frame_locator("iframe").locator("body")).to_contain_text("Dinner in Lisbon")
+
+
+def test_what_goes_out_tomorrow(open_page: Any, settlement: Settlement) -> None:  # noqa: F811
+    job = _next_reminder(settlement)
+    Job.objects.filter(pk=job.pk).update(run_at=timezone.now() + timedelta(days=1))
+    page = open_page("/admin/jobqueue/job/")
+    page.get_by_role("link", name="Calendar").click()
+    tomorrow = page.locator(".jq-day").nth(1)
+    expect(tomorrow).to_contain_text("Reminder: follow-up")
+    tomorrow.get_by_role("link", name="Reminder: follow-up").click()
+    expect(page.locator("#content-main tbody tr")).to_have_count(1)
+    expect(page.locator("#content-main tbody")).to_contain_text("Dinner in Lisbon")
+
+
+def test_why_did_alice_get_no_reminder(
+    open_page: Any,  # noqa: F811
+    settlement: Settlement,
+) -> None:
+    User.objects.filter(pk=settlement.payer_id).update(first_name="Alice")
+    settlement.reminders_paused = True
+    settlement.save()
+    run_soon()
+    page = open_page("/admin/auth/user/?q=Alice")
+    page.get_by_role("link", name="payer").click()
+    page.get_by_role("link", name="why something was not sent").click()
+    expect(page.locator("#content-main")).to_contain_text("skipped: reminders are paused")
+
+
+def test_move_a_reminder_to_next_week(open_page: Any, settlement: Settlement) -> None:  # noqa: F811
+    job = _next_reminder(settlement)
+    page = open_page(f"{CALENDAR}{timezone.localtime(job.run_at):%Y-%m-%d}/")
+    page.get_by_role("row", name=f"#{job.pk}").get_by_role("link", name="Move …").click()
+    target = timezone.localtime(job.run_at) + timedelta(days=2)
+    page.get_by_label("To, in the zone").fill(f"{target:%Y-%m-%dT%H:%M:%S}")
+    page.get_by_label("Reason").fill("she asked for it")
+    page.get_by_role("button", name="Move: yes, 1 job").click()
+    expect(page.locator(".messagelist .success")).to_contain_text("1 job moved.")
+    job.refresh_from_db()
+    assert job.run_at == target.replace(microsecond=0)
+    assert MovedReminder.objects.get().run_at == job.run_at
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_pages_fit_their_width(
+    open_page: Any,  # noqa: F811
+    settlement: Settlement,
+    width: int,
+    scheme: str,
+) -> None:
+    job = _next_reminder(settlement)
+    day = f"{CALENDAR}{timezone.localtime(job.run_at):%Y-%m-%d}/"
+    page = open_page(CALENDAR, width=width, scheme=scheme)
+    for name, url in (
+        ("calendar", CALENDAR),
+        ("day", day),
+        ("move", f"{day}move/?job={job.pk}"),
+        ("preview", f"/admin/jobqueue/job/{job.pk}/preview/"),
+        ("person", f"/admin/auth/user/{settlement.payer_id}/letters/"),
+        ("settlement", f"/admin/settlements/settlement/{settlement.pk}/change/"),
+        ("simulation", "/admin/settlements/settlement/simulate/"),
+    ):
+        page.goto(url)
+        assert _fits(page, f"{name}-{width}-{scheme}"), name

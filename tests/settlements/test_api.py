@@ -1,0 +1,118 @@
+"""`/api/settlements/`, `/api/payments/` and `/api/emails/`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from settlements.models import EmailDelivery, KeptAnswer, Payment, Settlement
+from tests.jobqueue.admin.steps import operator
+from tests.jobqueue.api.steps import ask, get, problem
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+PAYMENTS = ("settlements.view_payment", "settlements.add_payment")
+KEY = {"Idempotency-Key": "one"}
+
+
+@pytest.fixture
+def payments() -> Client:
+    """Who may add payments."""
+    return operator(*PAYMENTS)
+
+
+def _body(settlement: Settlement, amount: object = "10.00", **fields: Any) -> dict[str, Any]:
+    return {"settlement": str(settlement.pk), "amount": amount, **fields}
+
+
+def test_a_payment_is_added_once_for_a_key(payments: Client, settlement: Settlement) -> None:
+    first = ask(payments, "POST", "payments/", _body(settlement), **KEY)
+    second = ask(payments, "POST", "payments/", _body(settlement), **KEY)
+
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    assert second["Idempotency-Replayed"] == "true"
+    assert Payment.objects.get().amount.amount == Decimal("10.00")
+    assert LogEntry.objects.count() == 1
+
+
+def test_another_body_with_the_same_key_is_refused(payments: Client, settlement: Settlement) -> None:
+    ask(payments, "POST", "payments/", _body(settlement), **KEY)
+
+    refused = problem(ask(payments, "POST", "payments/", _body(settlement, "11.00"), **KEY), 422)
+
+    assert refused["errors"][0]["field"] == "Idempotency-Key"
+    assert Payment.objects.count() == 1
+
+
+def test_the_keys_of_two_users_are_two(payments: Client, settlement: Settlement) -> None:
+    for client in (payments, operator(*PAYMENTS, username="other")):
+        assert ask(client, "POST", "payments/", _body(settlement), **KEY).status_code == 201
+
+    assert Payment.objects.count() == 2
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "a\u00e4"])
+def test_a_payment_needs_a_key(payments: Client, settlement: Settlement, key: str) -> None:
+    problem(ask(payments, "POST", "payments/", _body(settlement), **{"Idempotency-Key": key}), 400)
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "0.001", "NaN", "1e30", 10, None, "ten", "\x00"])
+def test_what_is_no_amount_is_refused_and_keeps_no_key(
+    payments: Client, settlement: Settlement, amount: object
+) -> None:
+    refused = problem(ask(payments, "POST", "payments/", _body(settlement, amount), **KEY), 422)
+
+    assert [error["field"] for error in refused["errors"]] == ["amount"]
+    assert not Payment.objects.exists()
+    assert not KeptAnswer.objects.exists()
+
+
+def test_a_payment_in_another_currency_is_refused(payments: Client, settlement: Settlement) -> None:
+    problem(ask(payments, "POST", "payments/", _body(settlement, currency="JPY"), **KEY), 422)
+
+
+def test_unknown_fields_are_refused_by_name(payments: Client, settlement: Settlement) -> None:
+    refused = problem(ask(payments, "POST", "payments/", _body(settlement, tip="1"), **KEY), 422)
+
+    assert refused["errors"][0]["field"] == "tip"
+    assert "amount" in refused["errors"][0]["detail"]
+
+
+def test_a_payment_shows_in_the_standing_of_its_settlement(make_payment: Callable[..., Payment]) -> None:
+    payment = make_payment(status="completed")
+    client = operator("settlements.view_settlement", "settlements.view_payment")
+
+    shown = get(client, f"settlements/{payment.settlement_id}/")
+
+    assert Decimal(shown["paid"]) == payment.amount.amount
+    assert [one["id"] for one in get(client, f"payments/?settlement={shown['id']}")["results"]] == [
+        str(payment.pk)
+    ]
+
+
+def test_settlements_are_listed_in_pages_by_key(make_settlement: Callable[..., Settlement]) -> None:
+    keys = {str(make_settlement().pk) for _ in range(3)}
+    client = operator("settlements.view_settlement")
+
+    first = get(client, "settlements/?limit=2")
+    second = get(client, first["next"].removeprefix("http://testserver/api/"))
+
+    assert {one["id"] for one in first["results"] + second["results"]} == keys
+
+
+def test_the_address_of_an_e_mail_is_hidden() -> None:
+    EmailDelivery.objects.create(
+        message_id="<1@x>", recipient="pia@example.com", template_type="settlement_created", status="sent"
+    )
+    client = operator("settlements.view_emaildelivery")
+
+    [shown] = get(client, "emails/?status=sent")["results"]
+
+    assert shown["recipient"] == "p… at example.com"
+    assert get(client, f"emails/{shown['id']}/") == shown

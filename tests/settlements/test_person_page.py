@@ -1,0 +1,117 @@
+"""Why did Alice get no reminder? One page answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import Settings as DjangoSettings
+
+from jobqueue.models import Job
+from settlements.models import BarredAddress, Settlement
+from tests.jobqueue.admin.steps import operator, text_of
+from tests.settlements.admin_steps import EVIL, USERS, history_of, said
+from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+
+@pytest.fixture(autouse=True)
+def _policy(settings: DjangoSettings) -> None:
+    settings.SETTLEMENTS = domain_settings()
+
+
+def letters(person: User) -> str:
+    """The address of the person's letters."""
+    return f"{USERS}{person.pk}/letters/"
+
+
+def test_the_page_of_a_user_leads_to_the_letters(admin_client: Client, payer: User) -> None:
+    assert "../letters/" in text_of(admin_client.get(f"{USERS}{payer.pk}/change/"))
+    assert admin_client.get(letters(payer)).status_code == 200
+
+
+def test_it_shows_what_was_sent_and_what_will_come(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    run_soon()
+    context = admin_client.get(letters(payer)).context
+    assert {row["letter"].template_type for row in context["letters"]} == {
+        "reminder_initial",
+        "settlement_created",
+    }
+    assert [row["what"] for row in context["coming"]][:2] == ["follow_up 1", "follow_up 2"]
+
+
+def test_it_says_why_a_reminder_was_not_sent(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    settlement.reminders_paused = True
+    settlement.save()
+    run_soon()
+    page = admin_client.get(letters(payer))
+    assert [row["reason"] for row in page.context["held"]] == ["skipped: reminders are paused"]
+    assert "Reminders of “Dinner in Lisbon” are paused." in text_of(page)
+
+
+def test_it_says_that_the_person_owes_nothing(
+    admin_client: Client, settlement: Settlement, payee: User
+) -> None:
+    assert "owes nothing" in text_of(admin_client.get(letters(payee)))
+
+
+def test_letters_are_paused_and_resumed_once(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    for expected in ("paused", "so already"):
+        response = admin_client.post(letters(payer), {"verb": "pause", "reason": "on holiday"}, follow=True)
+        assert expected in said(response)[0]
+    run_soon()
+    reasons = Job.objects.filter(processor=REMINDER, state="completed").values_list("reason", flat=True)
+    assert list(reasons) == ["skipped: letters to this address are paused"]
+    admin_client.post(letters(payer), {"verb": "resume", "reason": "back"})
+    assert not BarredAddress.objects.barred().exists()
+    assert history_of(payer) == ["Pause letters. Reason: on holiday", "Resume letters. Reason: back"]
+
+
+@pytest.mark.parametrize("reason", ["", " ", "x" * 501, "a\x00"])
+def test_a_pause_takes_a_reason(admin_client: Client, payer: User, reason: str) -> None:
+    response = admin_client.post(letters(payer), {"verb": "pause", "reason": reason}, follow=True)
+    assert "Say why" in said(response)[0]
+    assert not BarredAddress.objects.exists()
+
+
+def test_who_may_not_look_sees_nothing(payer: User) -> None:
+    assert operator("auth.view_user").get(letters(payer)).status_code == 403
+    viewer = operator("auth.view_user", "view_job", "settlements.view_emaildelivery", username="viewer")
+    assert viewer.get(letters(payer)).status_code == 200
+    assert viewer.post(letters(payer), {"verb": "pause", "reason": "x"}).status_code == 403
+
+
+@pytest.mark.parametrize("key", ["999999", "x"])
+def test_nobody_has_no_letters(admin_client: Client, key: str) -> None:
+    assert admin_client.get(f"{USERS}{key}/letters/").status_code == 404
+
+
+def test_hostile_names_stay_text(
+    admin_client: Client, make_settlement: Callable[..., Settlement], payer: User
+) -> None:
+    User.objects.filter(pk=payer.pk).update(first_name=EVIL)
+    make_settlement(description=EVIL, reminders_paused=True)
+    assert EVIL not in text_of(admin_client.get(letters(payer)))
+
+
+def test_it_takes_few_queries_however_many_settlements(
+    admin_client: Client,
+    make_settlement: Callable[..., Settlement],
+    payer: User,
+    django_assert_max_num_queries: Callable[..., Any],
+) -> None:
+    for number in range(6):
+        make_settlement(description=str(number))
+    run_soon()
+    with django_assert_max_num_queries(15):
+        assert waiting_of(Settlement.objects.all()[0]) and admin_client.get(letters(payer)).status_code == 200

@@ -1,0 +1,100 @@
+"""The reminders of the next days by a policy, on the real rows, without sending or writing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings as DjangoSettings
+
+from jobqueue.jobs import database_now
+from jobqueue.models import Job
+from settlements.addresses import bar
+from settlements.models import Settlement
+from settlements.reminders import current_policy, day_of
+from settlements.simulation import Simulation, simulate
+from tests.jobqueue.admin.steps import operator, text_of
+from tests.settlements.admin_steps import SETTLEMENTS
+from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+
+@pytest.fixture(autouse=True)
+def _policy(settings: DjangoSettings) -> None:
+    settings.SETTLEMENTS = domain_settings()
+
+
+def simulated(days: int = 30) -> Simulation:
+    """By the policy in force, from now on."""
+    return simulate(current_policy(), database_now("default"), days, "default")
+
+
+def test_it_counts_the_letters_that_wait_by_day(settlement: Settlement) -> None:
+    run_soon()
+    expected = sorted(day_of(job.run_at, current_policy()) for job in waiting_of(settlement, REMINDER))
+    found = simulated()
+    assert [one.day for one in found.days if one.letters] == expected
+    assert {len(one.people) for one in found.days if one.letters} == {1}
+
+
+def test_what_was_cancelled_or_moved_counts_as_decided(settlement: Settlement) -> None:
+    run_soon()
+    first, second, *_others = sorted(waiting_of(settlement, REMINDER), key=lambda job: job.run_at)
+    first.cancel()
+    second.move(second.run_at + timedelta(days=1))
+    days = [one.day for one in simulated().days if one.letters]
+    assert days[0] == day_of(second.run_at, current_policy())
+    assert len(days) == 4
+
+
+def test_nobody_is_counted_whom_letters_do_not_reach(settlement: Settlement) -> None:
+    bar(settlement.payer.email, "bounced", "", using="default")
+    assert not any(one.letters for one in simulated().days)
+
+
+def test_paused_settlements_are_left_out(settlement: Settlement) -> None:
+    Settlement.objects.update(reminders_paused=True)
+    assert simulated().settlements == 0
+
+
+def test_it_writes_and_sends_nothing(settlement: Settlement) -> None:
+    jobs = Job.objects.count()
+    with CaptureQueriesContext(connection) as queries:
+        simulated()
+    assert {query["sql"].split()[0] for query in queries} == {"SELECT"}
+    assert (Job.objects.count(), mail.outbox) == (jobs, [])
+
+
+def test_another_policy_can_be_tried(admin_client: Client, settlement: Settlement) -> None:
+    run_soon()
+    response = admin_client.get(f"{SETTLEMENTS}simulate/?follow_up=1,2,3,4&overdue=2")
+    assert response.context["total"] == 6
+    assert "Simulate reminders" in text_of(admin_client.get(SETTLEMENTS))
+
+
+@pytest.mark.parametrize("text", ["x", "3,2", "0", "-1", "1e9", "99999", "<script>", "1\x002", ","])
+def test_what_can_be_no_policy_is_told(admin_client: Client, text: str) -> None:
+    response = admin_client.get(f"{SETTLEMENTS}simulate/", {"follow_up": text})
+    assert "whole days from 1 to 365" in text_of(response) and "<script>1" not in text_of(response)
+
+
+def test_only_who_sees_settlements_sees_it() -> None:
+    assert operator().get(f"{SETTLEMENTS}simulate/").status_code == 403
+
+
+def test_it_takes_few_queries(
+    admin_client: Client,
+    make_settlement: Callable[..., Settlement],
+    django_assert_max_num_queries: Callable[..., Any],
+) -> None:
+    for _number in range(5):
+        make_settlement()
+    with django_assert_max_num_queries(12):
+        admin_client.get(f"{SETTLEMENTS}simulate/")

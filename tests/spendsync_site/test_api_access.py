@@ -1,0 +1,292 @@
+"""Every address of the API by method and by who asks; tokens, rates, and what nobody should send."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+from django.http import HttpResponse
+from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
+from knox.models import AuthToken
+
+from settlements.models import Settlement
+from tests.jobqueue.admin.steps import make_job, operator
+from tests.jobqueue.api.steps import OPERATOR, VIEWER, ask, problem
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+OF_SETTLEMENTS = tuple(f"settlements.view_{name}" for name in ("settlement", "payment", "emaildelivery"))
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+READ = {
+    *("queues/", "queues/email/", "jobs/", "jobs/{id}/", "causes/", "bulk/", "workers/", "schedule/"),
+    *("settlements/", "settlements/{uuid}/", "payments/", "emails/"),
+}
+# What each change answers to who may, one after the other: a job that waits is cancelled, then retried.
+CHANGES = {
+    ("POST", "queues/email/pause/"): 200,
+    ("POST", "queues/email/resume/"): 200,
+    ("PATCH", "queues/email/limits/"): 422,
+    ("POST", "jobs/{id}/retry/"): 200,
+    ("POST", "jobs/{id}/cancel/"): 200,
+    ("POST", "jobs/{id}/run-now/"): 409,
+    ("POST", "jobs/{id}/release/"): 409,
+    ("POST", "jobs/{id}/fail/"): 409,
+    ("POST", "causes/retry/"): 422,
+    ("POST", "causes/discard/"): 422,
+    ("POST", "causes/mute/"): 422,
+    ("POST", "causes/unmute/"): 422,
+    ("POST", "payments/"): 422,
+}
+# Who may look may try these; a verb of the body decides what else it takes.
+OF_VIEWERS = {("POST", "bulk/"): 422, ("GET", "bulk/plan/"): 400}
+NOT_THERE = {
+    *(("GET", path) for path in ("bulk/1/", "payments/{uuid}/", "emails/1/")),
+    ("POST", "bulk/1/stop/"),
+}
+PATHS = sorted({*READ, *(path for _method, path in [*CHANGES, *OF_VIEWERS, *NOT_THERE])})
+WHO: dict[str, Callable[[], Client]] = {
+    "anonymous": Client,
+    "staff without": operator,
+    "viewer": lambda: operator(*VIEWER, *OF_SETTLEMENTS),
+    "operator": lambda: operator(*OPERATOR, *OF_SETTLEMENTS, "settlements.add_payment"),
+    "superuser": lambda: _superuser(),
+}
+
+
+def _superuser() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+def _expected(who: str, method: str, path: str) -> int:
+    if who == "anonymous":
+        return 401
+    row = (method, path)
+    is_known = row in CHANGES or row in OF_VIEWERS or row in NOT_THERE or (method == "GET" and path in READ)
+    if not is_known:
+        return 405
+    if who == "staff without" or (who == "viewer" and row in CHANGES):
+        return 403
+    return CHANGES.get(row) or OF_VIEWERS.get(row) or (404 if row in NOT_THERE else 200)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_asked_before() -> None:
+    cache.clear()
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_every_address_and_method_answers_who_asks_as_it_should(who: str, settlement: Settlement) -> None:
+    job, client = make_job(), WHO[who]()
+    found, expected = {}, {}
+    for path in PATHS:
+        for method in METHODS:
+            filled = path.format(id=job.pk, uuid=settlement.pk)
+            answer = ask(client, method, filled, {} if method == "PATCH" else None)
+            expected[method, path] = _expected(who, method, path)
+            found[method, path] = answer.status_code
+            if answer.status_code >= 400:
+                problem(answer, answer.status_code)
+
+    assert found == expected
+
+
+def test_the_table_has_every_address_of_the_schema() -> None:
+    document = SchemaGenerator().get_schema(request=None, public=True)
+    filled = {path.format(id=1, uuid=1) for path in PATHS}
+
+    for path in document["paths"]:
+        name = "email" if "queues" in path else 1
+        assert path.removeprefix("/api/").format(id=1, name=name) in filled
+
+
+def test_a_payment_is_looked_at_by_its_key(make_payment: Callable[..., Any]) -> None:
+    payment = make_payment()
+
+    assert ask(_superuser(), "GET", f"payments/{payment.pk}/").status_code == 200
+
+
+# Refusals ------------------------------------------------------------------------------------------
+
+
+def _raw(client: Client, body: bytes | str, kind: str = "application/json", **headers: str) -> HttpResponse:
+    return client.generic("POST", "/api/causes/mute/", body, content_type=kind, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b'{"cause": NaN}', "application/json", 400),
+        (b'{"cause": "\xff"}', "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b"1" * 5_000, "application/json", 400),
+        (b"[]", "application/json", 422),
+        (b'{"cause": 1}', "application/json", 422),
+        (b'{"cause": "\\u0000"}', "application/json", 422),
+        (b'{"cause": "\\ud800"}', "application/json", 422),
+        (b'{"cause": "x", "\\ud800": 1}', "application/json", 422),
+        (b'{"cause": "' + b"x" * 1_000_000 + b'"}', "application/json", 413),
+        (b"cause=x", "application/x-www-form-urlencoded", 415),
+        (b"<cause/>", "text/xml", 415),
+    ],
+)
+def test_a_body_that_cannot_be_taken_is_a_problem_document(body: bytes, kind: str, status: int) -> None:
+    problem(_raw(_superuser(), body, kind), status)
+
+
+def test_what_is_not_json_cannot_be_had() -> None:
+    problem(ask(_superuser(), "GET", "queues/", Accept="text/html"), 406)
+
+
+@pytest.mark.parametrize("path", ["", "nothing/", "jobs/x/", "jobs/99999999999999999999/", "jobs/5/explode/"])
+def test_what_is_not_there_is_a_problem_document(path: str) -> None:
+    problem(ask(_superuser(), "GET", path), 404)
+
+
+def test_a_missing_slash_is_no_redirect() -> None:
+    assert ask(_superuser(), "GET", "queues").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=x", "limit=9999", "page=2", "cursor=x", "limit=1&limit=2"]
+)
+def test_a_query_that_cannot_be_read_names_the_parameter(query: str) -> None:
+    refused = problem(ask(_superuser(), "GET", f"jobs/?{query}"), 400)
+
+    assert refused["errors"][0]["field"] == query.partition("=")[0]
+
+
+def test_an_outage_of_the_database_is_503_with_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlite3
+
+    def away(*_: object) -> None:
+        driver = sqlite3.OperationalError("unable to open database file")
+        driver.sqlite_errorcode = 14
+        raise OperationalError("unable to open database file") from driver
+
+    client = _superuser()
+    monkeypatch.setattr("jobqueue.api.queues.queue_counts", away)
+
+    answer = ask(client, "GET", "queues/")
+
+    assert problem(answer, 503)["code"] == "unavailable"
+    assert int(answer["Retry-After"]) > 0
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "{{ 7*7 }}{% debug %}",
+    "\x1b[31mred",
+    "\u202egnp.exe",
+    "nul\x00",
+    "x" * 1_000_000,
+    "word " * 1_900,
+    "\ud800",
+    "' OR 1=1 --",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:12]))
+def test_hostile_text_breaks_nothing(text: str) -> None:
+    stored = text.replace("\x00", "").replace("\ud800", "")
+    job = make_job("failed", payload={"text": stored}, reason=stored[:500], cause=stored[:200])
+    client = _superuser()
+    query = text.encode("utf-8", "surrogatepass")
+
+    answers = [
+        ask(client, "GET", f"jobs/{job.pk}/"),
+        ask(client, "GET", "causes/"),
+        *(client.get(f"/api/{path}", {name: query}) for path, name in (
+            ("jobs/", "search"), ("schedule/", "queue"), ("causes/", "processor"), ("emails/", "about"),
+        )),
+        ask(client, "POST", "causes/retry/", {"cause": text}),
+        ask(client, "POST", "bulk/", {"verb": "retry", "queue": text, "reason": text}),
+        ask(client, "GET", "queues/", Authorization=f"Token {text[:50]}".encode("ascii", "replace").decode()),
+    ]  # fmt: skip
+
+    for answer in answers:
+        assert answer.status_code < 500
+        json.loads(answer.content)
+        assert "html" not in answer["Content-Type"]
+    assert json.loads(answers[0].content)["payload"] == {"text": stored}
+
+
+# Tokens, sessions, rates ---------------------------------------------------------------------------
+
+
+def _token(*arguments: str) -> str:
+    output = StringIO()
+    call_command("api_token", *arguments, stdout=output, stderr=StringIO())
+    return output.getvalue().strip()
+
+
+def test_a_token_made_by_the_command_is_kept_as_a_hash_and_opens_the_api() -> None:
+    User.objects.create_superuser("machine")
+    token = _token("machine")
+
+    assert ask(Client(), "GET", "queues/", Authorization=f"Token {token}").status_code == 200
+    row = AuthToken.objects.get()
+    assert token not in str(vars(row))
+    assert row.expiry is not None
+
+
+def test_a_token_that_expired_or_was_revoked_opens_nothing() -> None:
+    User.objects.create_superuser("machine")
+    expired, revoked = _token("machine", "--days", "0.0000001"), ""
+    revoked = _token("machine")
+    _token("machine", "--revoke")
+
+    for token in (expired, revoked, "nonsense", ""):
+        answer = ask(Client(), "GET", "queues/", Authorization=f"Token {token}")
+        assert problem(answer, 401)["code"] == "not_authenticated"
+        assert answer["WWW-Authenticate"] == "Token"
+
+
+@pytest.mark.parametrize("arguments", [("nobody",), ("customer",), ("machine", "--days", "0")])
+def test_the_command_makes_no_token_that_the_api_would_refuse(arguments: tuple[str, ...]) -> None:
+    User.objects.create_superuser("machine")
+    User.objects.create_user("customer")
+
+    with pytest.raises(CommandError):
+        _token(*arguments)
+
+
+def test_a_token_in_the_address_opens_nothing() -> None:
+    User.objects.create_superuser("machine")
+
+    problem(ask(Client(), "GET", f"queues/?token={_token('machine')}"), 401)
+
+
+def test_a_session_changes_nothing_without_the_token_of_the_form() -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("root"))
+
+    assert ask(client, "GET", "queues/").status_code == 200
+    problem(ask(client, "POST", "queues/email/pause/"), 403)
+
+
+def test_too_many_requests_are_429_with_retry_after(settings: LazySettings) -> None:
+    settings.REST_FRAMEWORK = {
+        **settings.REST_FRAMEWORK,
+        "DEFAULT_THROTTLE_RATES": {"api-read": "2/min", "api-change": "1/min"},
+    }
+    client = _superuser()
+
+    statuses = [ask(client, "GET", "queues/").status_code for _ in range(3)]
+    answer = ask(client, "GET", "queues/")
+
+    assert statuses == [200, 200, 429]
+    assert problem(answer, 429)["code"] == "throttled"
+    assert 0 < int(answer["Retry-After"]) <= 60
+    assert ask(client, "POST", "queues/email/pause/").status_code == 200, "changes are counted apart"

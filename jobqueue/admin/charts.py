@@ -46,9 +46,9 @@ class Picture:
     has_redis: bool
 
 
-def picture(span: Span, chosen: Chosen, *, marked: bool = True) -> Picture:
+def picture(span: Span, chosen: Chosen, *, marked: bool = True, shown: datetime | None = None) -> Picture:
     """Read a span that ends now, by the database's clock. A Redis that does not answer fails nothing."""
-    now = database_now(home()).timestamp()
+    now = (shown or database_now(home())).timestamp()
     begin = now - min(span.length, 2 * DAY)
     in_redis = _read(range(int(begin) // PERIOD, int(now) // PERIOD + 1))
     columns = columns_of(span, now, in_redis or {}, chosen)
@@ -66,14 +66,15 @@ def _read(periods: range) -> Chart | None:
         return None
 
 
-def chart_of_a_day(request: HttpRequest) -> SafeString:
+def chart_of_a_day(request: HttpRequest, now: datetime | None = None) -> SafeString:
     """The small chart of 24 hours for the overview, as HTML; empty for who may not see jobs.
 
-    Needs `jobqueue/charts.css` on the page. Two queries; never raises for a Redis that is away.
+    Needs `jobqueue/charts.css` on the page. `now` is what the database's clock shows; else that is asked,
+    the only query. Never raises for a Redis that is away.
     """
     if not request.user.has_perm("jobqueue.view_job"):
         return SafeString("")
-    seen = picture(Span(DAY, 2 * PERIOD), Chosen(), marked=False)
+    seen = picture(Span(DAY, 2 * PERIOD), Chosen(), marked=False, shown=now)
     context = {"shown": ended_figure(seen), "has_redis": seen.has_redis, "sums": sums(seen)}
     return SafeString(render_to_string("admin/jobqueue/chart_of_a_day.html", context, request))
 

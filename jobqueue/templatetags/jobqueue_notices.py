@@ -29,9 +29,14 @@ def jobqueue_notices(context: dict[str, Any]) -> dict[str, Any]:
 def jobqueue_overview(context: dict[str, Any]) -> dict[str, Any]:
     """Whether anything is wrong, and a tile for each queue."""
     from jobqueue.admin import overview
+    from jobqueue.admin.charts import chart_of_a_day
 
     request = context.get("request")
-    found = overview.context_of(request) if request is not None else {"seen": None}
+    found: dict[str, Any] = overview.context_of(request) if request is not None else {"seen": None}
+    seen = found["seen"]
+    # A database that hangs is not asked once more.
+    if request is not None and seen is not None and not seen.away:
+        found["chart"] = chart_of_a_day(request, seen.now)
     return found | {"csrf_token": context.get("csrf_token")}
 
 

@@ -38,8 +38,9 @@ class JobAdmin(JobList):
         return _ORDERING.get(request.GET.get("state", ""), ("-id",))
 
     def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
-        """With the way to the calendar."""
+        """With the ways to who runs what now and to the calendar."""
         super().add_to_list(request, context)
+        context["running_url"] = reverse(f"{self.admin_site.name}:jobqueue_job_running")
         context["calendar_url"] = reverse(f"{self.admin_site.name}:jobqueue_job_calendar")
 
     def get_urls(self) -> list[URLPattern]:

@@ -19,6 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from jobqueue.admin import live
 from jobqueue.admin.audit import log_change
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.subjects import Subject
@@ -68,7 +69,7 @@ def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
     view = pages.admin_site.admin_view
     return [
         path("running/", view(_bound(_running, pages)), name="jobqueue_job_running"),
-        path("<int:number>/stop/", view(_bound(_stop, pages)), name="jobqueue_job_stop"),
+        path("<str:object_id>/stop/", view(_bound(_stop, pages)), name="jobqueue_job_stop"),
         path("worker/<uuid:worker_id>/order/", view(_bound(_order, pages)), name="jobqueue_worker_order"),
     ]
 
@@ -151,10 +152,10 @@ def _state_of(worker: Worker, now: datetime) -> SafeString:
 # Stop a job -----------------------------------------------------------------------------------------
 
 
-def _stop(pages: ModelAdmin[Any], request: HttpRequest, number: int) -> HttpResponse:
+def _stop(pages: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpResponse:
     if not request.user.has_perm("jobqueue.stop_job"):
         raise PermissionDenied
-    job = Job.objects.filter(pk=number).first() if number < 2**63 else None
+    job = pages.get_object(request, object_id)
     if job is None:
         raise Http404
     if request.method == "POST":
@@ -227,6 +228,6 @@ def _page(pages: ModelAdmin[Any], request: HttpRequest, template: str, **context
     head = {
         **pages.admin_site.each_context(request),
         "opts": pages.opts,
-        "media": pages.media + Media(js=["jobqueue/regions.js"]),
+        "media": pages.media + Media(js=["jobqueue/live.js"]),
     }
-    return TemplateResponse(request, f"admin/jobqueue/{template}", head | context)
+    return live.answer(request, TemplateResponse(request, f"admin/jobqueue/{template}", head | context))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from uuid import UUID
 
 import pytest
 from django.apps import apps
@@ -45,7 +46,7 @@ def _address(name: str) -> str:
     """The address of that name, with what stands in the tables."""
     model = name.rpartition("_")[0]
     known = {"jobqueue_queue": "email", "jobqueue_cause": "ValueError"}
-    for arguments in ([], [known.get(model, "1")], [1], ["1", "1"], ["jobqueue"]):
+    for arguments in ([], [known.get(model, "1")], [1], ["1", "1"], ["jobqueue"], [UUID(int=1)]):
         try:
             return reverse(f"admin:{name}", args=arguments)
         except Exception:

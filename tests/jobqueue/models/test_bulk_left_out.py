@@ -131,8 +131,9 @@ def test_a_locked_job_keeps_no_other_from_being_changed_and_follows() -> None:
             walker.look()
             action.refresh_from_db()
             assert (action.changed, action.waiting_for, action.is_open) == (2, [jobs[1].pk], True)
-    for walk in walker._walks.values():
-        walk.not_before = 0.0
+    for walks in walker._walks.values():
+        for walk in walks.values():
+            walk.not_before = 0.0
     walker.look()
     action.refresh_from_db()
     assert (action.changed, action.waiting_for) == (3, [])

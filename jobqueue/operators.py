@@ -9,6 +9,7 @@ changes in it afterwards, or that it takes it away, is not undone: a migration r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from django.apps import apps as installed
@@ -81,9 +82,6 @@ def after_groups() -> list[tuple[str, str]]:
 
 def _make_permissions(apps: Apps, app_label: str, using: str) -> None:
     """Make those that Django would make after the migrations: the groups are to have them at once."""
-    config = apps.get_app_config(app_label)
+    config = copy(apps.get_app_config(app_label))
     vars(config)["models_module"] = True  # a historical app has none, and without one nothing is made
-    try:
-        create_permissions(config, verbosity=0, using=using, apps=apps)
-    finally:
-        del vars(config)["models_module"]
+    create_permissions(config, verbosity=0, using=using, apps=apps)

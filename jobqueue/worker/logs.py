@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import Any
 
-from jobqueue.exceptions import JobTimeout
+from jobqueue.exceptions import JobStopped, JobTimeout
 from jobqueue.signals import is_interrupt
 
 _OURS = "jobqueue"
@@ -36,7 +36,7 @@ def _harden(logger: logging.Logger) -> None:
     def log_or_tell(*values: Any, stacklevel: int = 1, **more: Any) -> None:
         try:
             log(*values, stacklevel=stacklevel + 1, **more)
-        except JobTimeout:
+        except (JobTimeout, JobStopped):
             raise  # it is meant for the job that logs
         except BaseException as error:
             if is_interrupt(error):

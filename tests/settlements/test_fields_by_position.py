@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import django
 import pytest
 from django.db import DatabaseError
 from moneyed import Money
@@ -12,10 +11,8 @@ from moneyed import Money
 from settlements.models import Settlement
 
 pytestmark = pytest.mark.django_db
-BY_POSITION = pytest.mark.skipif(django.VERSION >= (6, 0), reason="Django 6 takes arguments by name alone")
 
 
-@BY_POSITION
 @pytest.mark.filterwarnings("ignore:Passing positional arguments")
 def test_update_fields_by_position_are_those_that_are_written(settlement: Settlement) -> None:
     settlement.amount, settlement.description = Money(7, "EUR"), "another"
@@ -26,7 +23,6 @@ def test_update_fields_by_position_are_those_that_are_written(settlement: Settle
     assert stored.description != "another"
 
 
-@BY_POSITION
 @pytest.mark.filterwarnings("ignore:Passing positional arguments")
 def test_update_fields_by_position_take_their_markers_along(settlement: Settlement) -> None:
     settlement.due_date += timedelta(days=1)
@@ -36,7 +32,6 @@ def test_update_fields_by_position_take_their_markers_along(settlement: Settleme
     assert stored.due_date == getattr(stored, Settlement.ANNOUNCED["due_date"]) == settlement.due_date
 
 
-@BY_POSITION
 @pytest.mark.filterwarnings("ignore:Passing positional arguments")
 def test_what_is_given_twice_or_is_too_much_is_refused_as_django_does(settlement: Settlement) -> None:
     with pytest.raises(TypeError, match="got multiple values for argument 'update_fields'"):
@@ -45,7 +40,6 @@ def test_what_is_given_twice_or_is_too_much_is_refused_as_django_does(settlement
         settlement.save(False, False, None, ["amount"], "more")
 
 
-@BY_POSITION
 @pytest.mark.filterwarnings("ignore:Passing positional arguments")
 def test_force_update_by_position_of_a_row_that_is_gone_is_refused(settlement: Settlement) -> None:
     Settlement.objects.filter(pk=settlement.pk).delete()

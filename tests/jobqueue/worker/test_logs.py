@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
 
-from jobqueue.exceptions import EndsHere, JobTimeout
+from jobqueue.exceptions import EndsHere, JobStopped, JobTimeout
 from jobqueue.worker import logs
 from tests.workload.unruly import ERRORS, RaisingFilter, RaisingHandler
 
@@ -50,7 +51,16 @@ def test_a_record_factory_that_raises_goes_no_further(logger: logging.Logger) ->
         logging.setLogRecordFactory(factory)
 
 
-@pytest.mark.parametrize("error", [JobTimeout(), EndsHere(0), KeyboardInterrupt()])
+@pytest.fixture
+def _ctrl_c_raises() -> Iterator[None]:
+    """As in a process that has begun nothing yet."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_raises")
+@pytest.mark.parametrize("error", [JobTimeout(), JobStopped(), EndsHere(0), KeyboardInterrupt()])
 def test_what_is_raised_from_outside_passes(logger: logging.Logger, error: BaseException) -> None:
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -9,10 +9,11 @@ from uuid import UUID
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, User
+from django.db.models import Model
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from jobqueue.models import Cause, Queue
+from jobqueue.models import BulkAction, Cause, Job, Queue
 from jobqueue.operators import add_groups
 from tests.jobqueue.admin.every_page import STATUSES
 from tests.jobqueue.admin.steps import make_job, make_worker
@@ -45,18 +46,25 @@ def _admin() -> URLResolver:
 def _address(name: str) -> str:
     """The address of that name, with what stands in the tables."""
     model = name.rpartition("_")[0]
-    person = User.objects.order_by("-pk").first()
     known = {
         "jobqueue_queue": "email",
         "jobqueue_cause": "ValueError",
-        "settlements_person": str(person.pk if person else 1),
+        "jobqueue_bulkaction": _newest(BulkAction),
+        "settlements_person": _newest(User),
+        **{f"jobqueue_{kind}job": _newest(Job) for kind in ("", "failed", "setaside", "stuck")},
     }
-    for arguments in ([], [known.get(model, "1")], [1], ["1", "1"], ["jobqueue"], [UUID(int=1)]):
+    one = known.get(model, "1")
+    for arguments in ([], [one], [int(one) if one.isdigit() else 1], [one, "1"], ["jobqueue"], [UUID(int=1)]):
         try:
             return reverse(f"admin:{name}", args=arguments)
         except Exception:
             continue
     raise AssertionError(f"how is the address {name} made? Teach _address")
+
+
+def _newest(model: type[Model]) -> str:
+    newest = model._default_manager.order_by("-pk").first()
+    return str(newest.pk if newest else 1)
 
 
 def _client(role: str) -> Client:

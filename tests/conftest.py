@@ -99,8 +99,11 @@ def _redis_connection(redis_server: RedisServer) -> Iterator[redis_library.Redis
 
 @pytest.fixture(autouse=True)
 def _empty_redis(_redis_connection: redis_library.Redis) -> None:
-    """Every test finds Redis empty."""
+    """Every test finds Redis empty, and asks anew what a probe of the test before may still wait for."""
     _redis_connection.flushall()
+    probes = sys.modules.get("jobqueue.monitoring.probes")
+    for probe in list(probes.Probe._all) if probes is not None else ():
+        probe.forget()
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
         "Requires-Dist: rq<4,>=3.0",
         "Provides-Extra: api",
         "Requires-Dist: djangorestframework>=3.16; extra == 'api'",
+        "Requires-Dist: drf-spectacular>=0.29; extra == 'api'",
         "Provides-Extra: metrics",
         "Requires-Dist: prometheus-client>=0.21; extra == 'metrics'",
         "Provides-Extra: postgresql",

@@ -135,6 +135,7 @@ class Executor:
         beating, rescuing, keeping = map(DatabaseThreads.started, _LOOPS_OVER_DATABASES)
         self._relay.threads = DatabaseThreads.started("the relay")
         self._bulk_walker.threads = DatabaseThreads.started("the walker of bulk actions")
+        orders.threads = DatabaseThreads.started("who takes orders")
         neighbours = Neighbours(worker, keeping) if options.reconciles else None  # in one of each worker
         self._loops = [
             Loop("heartbeat", loops.heartbeat(worker, self.slot.alive, self.identity.absent, beating)),

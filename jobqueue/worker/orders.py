@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from jobqueue.broker import bell
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Worker, stopping
-from jobqueue.sql.databases import for_each_database
 from jobqueue.worker.board import Slot
+from jobqueue.worker.database_threads import IN_TURN
 from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.loops import WakePipe
 from jobqueue.worker.options import Options
@@ -43,6 +43,8 @@ class Orders:
         """`worker` is the executor's row, not written yet: one in the place of a quiet one is quiet too."""
         self._worker, self._options, self._slot = worker, options, slot
         self._limits, self._decisions, self._stop = limits, decisions, stop
+        self.threads = IN_TURN
+        """They look for jobs that are to stop, each in one database."""
         self._is_stopping = False
         self._bell: bell.Bell | None = None
         self._wake = WakePipe()
@@ -51,7 +53,7 @@ class Orders:
 
     def look(self) -> float:
         """Look once. Returns the seconds until the next look, if nobody rings before."""
-        for_each_database(self._look_for_jobs)
+        self.threads.each(self._look_for_jobs)
         asked = Worker.objects.filter(pk=self._worker.pk).values_list("quiet_asked_at", "stop_asked_at")
         for quiet_since, stop_asked_at in asked:
             if (quiet_since is None) != (self._worker.quiet_asked_at is None):

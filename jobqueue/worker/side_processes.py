@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import time
 from collections.abc import Callable
 
 from django.db import connections
@@ -12,8 +12,6 @@ from django.db import connections
 from jobqueue.conf import get_settings
 from jobqueue.worker import processes
 from jobqueue.worker.options import STOP_SIGNALS
-
-_LOOK_EVERY = 0.005
 
 
 class SideProcesses:
@@ -32,11 +30,14 @@ class SideProcesses:
 
     def run(self, body: Callable[[], object], within: float) -> None:
         """Have another process do this; return when it is done, at the latest after so many seconds."""
-        self.start(body)
-        pid, deadline = self._pids[-1], time.monotonic() + within
-        while pid in self._pids and time.monotonic() < deadline:
-            time.sleep(_LOOK_EVERY)
-            self.reap()
+        ends, held = os.pipe()  # the process alone holds that end from now on, so it tells of its end
+        try:
+            self.start(body)
+        finally:
+            os.close(held)
+        select.select([ends], [], [], within)
+        os.close(ends)
+        self.reap()
 
     @property
     def pids(self) -> list[int]:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin.filters import ProcessorFilter, QueueFilter
 from jobqueue.admin.job_lists import LONGEST_RUNNING, JobMenuEntry
 from jobqueue.admin.listing import listed
-from jobqueue.admin.words import NOTHING, span
+from jobqueue.admin.words import NOTHING, span, worker_word
 from jobqueue.models import Job, JobQuerySet, StuckJob, Worker
 
 
@@ -55,7 +55,7 @@ class StuckJobAdmin(JobMenuEntry):
         if worker is None:
             return "gone"
         silence = span(listed(job).now - worker.heartbeat_at)
-        return format_html("{} <small>last sign of life {} ago</small>", worker.name, silence)
+        return format_html("{} <small>last sign of life {} ago</small>", worker_word(worker.name), silence)
 
     @admin.display(description=_("running for"))
     def running_for(self, job: Job) -> str:

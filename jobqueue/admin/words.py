@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -16,6 +17,8 @@ NOTHING = "–"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _UNIT_FROM = 2
 _MOST_SECONDS_WITH_TENTHS = 10
+
+_MADE_UP = re.compile(r"^([0-9a-f]{8})[0-9a-f]{24}(?=\.|$)")
 
 
 def span(length: timedelta) -> str:
@@ -78,3 +81,9 @@ def printable(text: str) -> str:
 def badge(word: str, label: str = "") -> SafeString:
     """A state as coloured text in a frame; the word says it too."""
     return format_html('<span class="jq-badge jq-{}">{}</span>', word, label or word)
+
+
+def worker_word(name: str) -> SafeString:
+    """A worker's name; of 32 digits that RQ made up the first eight, all of them where it is pointed at."""
+    short = _MADE_UP.sub(r"\1", name)
+    return format_html('<span title="{}">{}</span>', printable(name), printable(short))

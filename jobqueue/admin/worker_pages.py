@@ -13,7 +13,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import BoundedChangeList, BoundedSearch
-from jobqueue.admin.words import NOTHING, badge, printable, time_tag
+from jobqueue.admin.words import NOTHING, badge, printable, time_tag, worker_word
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
 from jobqueue.sql.clock import database_now
@@ -51,7 +51,7 @@ class WorkerAdmin(BoundedSearch, WorkerModelAdmin):
 
     list_display = (
         "hostname",
-        "name",
+        "shown_name",
         "state",
         "pid",
         "version",
@@ -63,7 +63,7 @@ class WorkerAdmin(BoundedSearch, WorkerModelAdmin):
         "started",
     )
     list_display_links = None
-    sortable_by = ("name", "hostname")
+    sortable_by = ("shown_name", "hostname")
     search_fields = ("name", "hostname")
     show_full_result_count = False
 
@@ -102,13 +102,20 @@ class WorkerAdmin(BoundedSearch, WorkerModelAdmin):
         """How much memory it had in use at its last sign of life; nothing of an older worker's."""
         return None if worker.memory is None else f"{worker.memory / 2**20:,.0f} MB"
 
+    @admin.display(description=_("name"), ordering="name")
+    def shown_name(self, worker: Worker) -> SafeString:
+        """What the worker is called."""
+        return worker_word(worker.name)
+
     @admin.display(description=_("state"))
     def state(self, worker: Worker) -> SafeString:
-        """Alive or silent by the last heartbeat."""
+        """Alive or silent by the last heartbeat, and what it was told to do."""
         silence = vars(worker)["_now"] - worker.heartbeat_at
         if silence.total_seconds() > get_settings().worker_silence:
             return badge("silent")
-        return badge("stopping") if worker.stopping else badge("alive")
+        if worker.stopping or worker.stop_asked_at is not None:
+            return badge("stopping")
+        return badge("paused", str(_("quiet"))) if worker.quiet_asked_at is not None else badge("alive")
 
     @admin.display(description=_("queues"))
     def serves(self, worker: Worker) -> str:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from django import template
-
-from jobqueue.admin.words import worker_word
+from django.utils.safestring import SafeString
 
 register = template.Library()
-register.filter(worker_word)
+
+
+@register.filter
+def worker_word(name: str) -> SafeString:
+    """A worker's name, shortened where it was made up."""
+    # Django imports this file in projects without its admin too.
+    from jobqueue.admin import words
+
+    return words.worker_word(name)

@@ -21,11 +21,12 @@ from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.concerns import Concern, tells_concerns
 from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.findings import Finding, register_finding
+from jobqueue.admin.happenings import Happening, Happenings, happenings_about
 from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
-from jobqueue.admin.words import NOTHING, badge
+from jobqueue.admin.words import NOTHING, badge, moment_tag
 from jobqueue.masking import mask_address, mask_addresses
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "BoundedSearch",
     "Concern",
     "Finding",
+    "Happening",
+    "Happenings",
     "JobsPanelMixin",
     "Preview",
     "all_jobs",
@@ -46,9 +49,11 @@ __all__ = [
     "chart_of_a_day",
     "chart_pages",
     "failed_jobs",
+    "happenings_about",
     "log_change",
     "mask_address",
     "mask_addresses",
+    "moment_tag",
     "names_kinds",
     "queue_pages",
     "register_finding",

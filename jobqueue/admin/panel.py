@@ -13,7 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from jobqueue.admin.listing import listed, prepare, state_of
+from jobqueue.admin.listing import listed, prepare_alone, state_of
+from jobqueue.admin.subjects import Subject
 from jobqueue.admin.words import badge, printable, time_tag
 from jobqueue.exceptions import UnknownProcessor
 from jobqueue.masking import mask_addresses
@@ -69,9 +70,8 @@ def panel_for(
     subject: str, request: HttpRequest, site: AdminSite, *, without: int | None = None
 ) -> JobsPanel:
     """The newest jobs of a subject, in the order an operator reads them."""
-    rows = Job.objects.about(subject).exclude(pk=without) if without else Job.objects.about(subject)
-    jobs = prepare(rows.order_by("-id")[: MOST_JOBS + 1], request, site)
-    shown = jobs[:MOST_JOBS]
+    jobs = jobs_about(subject, request)
+    shown = [job for job in jobs if job.pk != without][:MOST_JOBS]
     coming = [job for job in shown if job.state == Job.State.WAITING]
     past = [job for job in shown if job.state not in (Job.State.WAITING, Job.State.ACTIVE)]
     return JobsPanel(
@@ -79,8 +79,18 @@ def panel_for(
         running=_rows([job for job in shown if job.state == Job.State.ACTIVE], "started_at", site),
         past=_rows(sorted(past, key=_ended_at, reverse=True), "finished_at", site),
         all_url=reverse(f"{site.name}:jobqueue_job_changelist", query={"q": subject}),
-        is_cut=len(jobs) > MOST_JOBS,
+        is_cut=len([job for job in jobs if job.pk != without]) > MOST_JOBS,
     )
+
+
+def jobs_about(subject: str, request: HttpRequest) -> list[Job]:
+    """The newest jobs of a subject, one more than are shown, prepared; read once in a request."""
+    read: dict[str, list[Job]] = vars(request).setdefault("_jobs_about", {})
+    if subject not in read:
+        # One is left out on its own page.
+        rows = Job.objects.about(subject).order_by("-id")[: MOST_JOBS + 2]
+        read[subject] = prepare_alone(rows, Subject(subject, subject))
+    return read[subject]
 
 
 def _ended_at(job: Job) -> datetime:

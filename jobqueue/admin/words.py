@@ -64,6 +64,16 @@ def time_tag(moment: datetime | None, now: datetime) -> SafeString | str:
     )
 
 
+def moment_tag(moment: datetime, now: datetime) -> SafeString:
+    """`2026-11-26 16:00:00 UTC, in 3 h`: both are read, none has to be pointed at."""
+    return format_html(
+        '<time class="jq-moment" datetime="{}">{}<small>{}</small></time>',
+        moment.isoformat(),
+        absolute(moment),
+        relative(moment, now),
+    )
+
+
 def state_word(job: Job, now: datetime, *, is_stuck: bool = False) -> str:
     """The job's state in the words of the pages: also delayed, stuck and skipped, which are no states."""
     if is_stuck:

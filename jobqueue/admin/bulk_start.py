@@ -38,6 +38,7 @@ WORDS = ("cause", "queue", "processor", "age", "from", "to")
 """The words of an address by which jobs are meant."""
 # What an address says of a list without narrowing it: its page, its order.
 _OF_THE_LIST = ("p", "o")
+OF_FAILURES = (BulkAction.Verb.RETRY.value, BulkAction.Verb.DELETE.value)
 TYPED_ABOVE = 1_000
 """An action on more jobs takes their number, typed, and a reason."""
 LONGEST_REASON = 500
@@ -121,13 +122,17 @@ class Plan:
 
 def in_words(selection: Selection) -> str:
     """Which jobs are meant: "failed jobs, cause ValueError, failed since 2026-11-26 16:00:00 UTC"."""
-    parts = [gettext("%(state)s jobs") % {"state": selection.state}]
+    state = gettext("held") if selection.held else selection.state
+    parts = [gettext("%(state)s jobs") % {"state": state}]
     for label, text in (
         (gettext("cause"), selection.cause),
         (gettext("queue"), selection.queue),
         (gettext("processor"), selection.processor),
         (gettext("failed since"), selection.ended_from and absolute(selection.ended_from)),
         (gettext("failed before"), selection.ended_to and absolute(selection.ended_to)),
+        (gettext("kind"), selection.kind),
+        (gettext("to run from"), selection.due_from and absolute(selection.due_from)),
+        (gettext("to"), selection.due_to and absolute(selection.due_to)),
     ):
         if text:
             parts.append(f"{label} {text}")
@@ -293,4 +298,4 @@ def _causes(pages: admin.ModelAdmin[Any], plan: Plan) -> str:
 
 def verb_of(name: str) -> Verb | None:
     """The verb of that name, if it can be a bulk action."""
-    return VERBS[name] if name in BulkAction.Verb.values else None
+    return VERBS[name] if name in OF_FAILURES else None

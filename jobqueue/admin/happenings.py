@@ -30,6 +30,7 @@ from jobqueue.admin.subjects import page_of_object
 from jobqueue.admin.words import badge
 from jobqueue.models import AuditEntry, BulkAction, Job, subject_of
 from jobqueue.models.audit import entries_about
+from jobqueue.models.holding import due_time
 
 MOST_ACTIONS = 100
 _MOST_LOOKED_THROUGH = 200
@@ -112,7 +113,7 @@ def _of_job(job: Job, request: HttpRequest, site: AdminSite) -> Happening:
 def _moment_of(job: Job) -> datetime:
     """When it runs, since when it runs, or when it ended."""
     if job.state == Job.State.WAITING:
-        return job.run_at
+        return due_time(job)
     moment = job.started_at if job.state == Job.State.ACTIVE else job.finished_at
     return moment or job.created_at
 

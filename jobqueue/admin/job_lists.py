@@ -37,6 +37,7 @@ from jobqueue.admin.verbs import VERBS
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, JobQuerySet
+from jobqueue.models.holding import due_time
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 # Not by id where few rows of the table are in that state: SQLite would read them all in that order.
@@ -167,7 +168,7 @@ class JobList(JobPermissions):
     @admin.display(description=_("runs"))
     def runs(self, job: Job) -> SafeString | str:
         """When the job runs, or was to run."""
-        return time_tag(job.run_at, listed(job).now)
+        return time_tag(due_time(job), listed(job).now)
 
     @admin.display(description=_("reason"), empty_value="")
     def shown_reason(self, job: Job) -> SafeString | str:

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from jobqueue.admin.audit import history_of
+from jobqueue.admin.calendar_pages import hold_links
 from jobqueue.admin.explain import Facts, explain, gather
 from jobqueue.admin.listing import listed, prepare, state_of
 from jobqueue.admin.panel import kind_of, panel_for
@@ -18,6 +19,7 @@ from jobqueue.admin.preview_pages import preview_url
 from jobqueue.admin.running_pages import stop_url
 from jobqueue.admin.words import badge, exact_span, time_tag
 from jobqueue.models import Job, bulk
+from jobqueue.models.holding import due_time
 
 
 def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "others": panel_for(job.subject, request, site, without=job.pk) if job.subject else None,
         "bulk_action": bulk.of_job(job, Job.objects.db),
         "stop_url": stop_url(job, request, pages),
+        "hold_links": hold_links(job, request, site),
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,
     }
@@ -63,7 +66,7 @@ def _timeline(job: Job, facts: Facts) -> list[tuple[str, SafeString | str, str]]
     ]
     known = sorted(((label, moment) for label, moment in steps if moment), key=lambda step: step[1])
     if job.state == Job.State.WAITING:
-        known.append(("Next run" if job.attempt > 1 else "Runs", job.run_at))
+        known.append(("Next run" if job.attempt > 1 else "Runs", due_time(job)))
     if job.state == Job.State.ACTIVE and job.deadline_at:
         known.append(("Time limit", job.deadline_at))
     shown = []

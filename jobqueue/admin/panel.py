@@ -19,6 +19,7 @@ from jobqueue.admin.words import badge, printable, time_tag
 from jobqueue.exceptions import UnknownProcessor
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, subject_text
+from jobqueue.models.holding import due_time
 from jobqueue.registry import get_processor
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def panel_for(
     coming = [job for job in shown if job.state == Job.State.WAITING]
     past = [job for job in shown if job.state not in (Job.State.WAITING, Job.State.ACTIVE)]
     return JobsPanel(
-        coming=_rows(sorted(coming, key=lambda job: job.run_at), "run_at", site),
+        coming=_rows(sorted(coming, key=due_time), "run_at", site),
         running=_rows([job for job in shown if job.state == Job.State.ACTIVE], "started_at", site),
         past=_rows(sorted(past, key=_ended_at, reverse=True), "finished_at", site),
         all_url=reverse(f"{site.name}:jobqueue_job_changelist", query={"q": subject}),
@@ -105,7 +106,7 @@ def _rows(jobs: Iterable[Job], moment: str, site: AdminSite) -> list[JobRow]:
             processor=job.processor,
             kind=kind_of(job),
             state=badge(state_of(job)),
-            time=time_tag(getattr(job, moment), listed(job).now),
+            time=time_tag(due_time(job) if moment == "run_at" else getattr(job, moment), listed(job).now),
             attempt=job.attempt,
             reason=printable(mask_addresses(job.reason)),
         )

@@ -16,6 +16,7 @@ from jobqueue.admin.payloads import may_read
 from jobqueue.admin.previews import Previewed, has_preview, preview_of
 from jobqueue.admin.words import absolute, printable
 from jobqueue.models import Job
+from jobqueue.models.holding import due_time
 
 LETTER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 """What the letter may do where it is shown: be looked at, framed by our pages alone."""
@@ -62,7 +63,7 @@ def _preview(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResp
         "opts": pages.opts,
         "media": pages.media,
         "job": job,
-        "when": absolute(job.run_at),
+        "when": absolute(due_time(job)),
         **_shown(preview_of(job), job, site),
     }
     return TemplateResponse(request, "admin/jobqueue/preview.html", context)

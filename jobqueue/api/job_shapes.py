@@ -16,6 +16,7 @@ from jobqueue.api.access import may_read
 from jobqueue.api.shapes import AnyJSON, Moment, presentable, shown_text
 from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job, Worker
+from jobqueue.models.holding import due_time
 from jobqueue.searching import STATES
 from jobqueue.sql.clock import database_now
 
@@ -28,9 +29,9 @@ class JobLine(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     processor = serializers.CharField()
     queue = serializers.CharField()
-    state = serializers.ChoiceField(JOB_STATES, help_text="Also delayed, stuck and skipped.")
+    state = serializers.ChoiceField(JOB_STATES, help_text="Also delayed, held, stuck and skipped.")
     about = serializers.CharField(allow_blank=True, help_text="The record that it is about: app.model:key.")
-    run_at = Moment()
+    run_at = Moment(help_text="When it runs; of a held one when it was to run.")
     attempt = serializers.IntegerField()
     failures = serializers.IntegerField()
     time_limit = serializers.FloatField(help_text="Seconds.")
@@ -91,7 +92,7 @@ def lines(jobs: Sequence[Job], request: Request) -> list[dict[str, Any]]:
             "queue": printable(job.queue),
             "state": state_word(job, now, is_stuck=job.pk in stuck),
             "about": shown_text(job.subject, request),
-            "run_at": Moment().to_representation(job.run_at),
+            "run_at": Moment().to_representation(due_time(job)),
             "attempt": job.attempt,
             "failures": job.failures,
             "time_limit": job.timeout,

@@ -101,7 +101,7 @@ def entries_about(
 ) -> list[AuditEntry]:
     """The newest `most` actions on these records, by label and keys, and on these jobs.
 
-    Of actions on many jobs the newest `together` since the first of these jobs are looked through.
+    Of actions on many jobs the newest `together` are looked through.
     """
     label, using = Job._meta.label_lower, AuditEntry.objects.db
     keys = {**records, label: [str(job.pk) for job in jobs]}
@@ -112,9 +112,13 @@ def entries_about(
     found: Any = AuditEntry.objects.using(using).filter(about).order_by()
     if jobs:
         many = AuditEntry.objects.using(using).filter(object_type=label, object_id="").order_by("-id")
-        since = many.filter(at__gte=min(job.created_at for job in jobs))
         ids = [job.pk for job in jobs]
-        named = AuditEntry.objects.using(using).filter(NamesAny(ids), pk__in=since.values("pk")[:together])
+        # The time narrows what was found only: an index would be read to its end for what is older.
+        named = AuditEntry.objects.using(using).filter(
+            NamesAny(ids),
+            pk__in=many.values("pk")[:together],
+            at__gte=min(job.created_at for job in jobs),
+        )
         found = found.values(*shown).union(named.order_by().values(*shown))
     rows = found.order_by("-id")[:most]
     return [AuditEntry(**row) for row in (rows if jobs else rows.values(*shown))]

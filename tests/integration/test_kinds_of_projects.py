@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import WorkerProcess, wait_until
 from tests.projects import Project
 
+pytestmark = pytest.mark.one_database
 StartWorker = Callable[..., WorkerProcess]
 
 _ROUTER = """

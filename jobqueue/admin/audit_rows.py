@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext
 
-from jobqueue.admin.audit import is_about_jobs, object_type_of, said_by, verb_of
-from jobqueue.admin.failing_times import YEARS
 from jobqueue.conf import get_settings
 from jobqueue.models import AuditEntry, Queue
+from jobqueue.operating.audit import is_about_jobs, object_type_of, said_by, verb_of
+from jobqueue.operating.failing_times import YEARS
 from jobqueue.sql.clock import database_now
 
 PAGE = 50

@@ -20,18 +20,18 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin.audit import log_change
 from jobqueue.admin.calendar import days_ahead, edge_of, kind_keys
-from jobqueue.admin.concerns import Sum, concerns_of
-from jobqueue.admin.consequences import count_emails
 from jobqueue.admin.kinds import name_of
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.panel import kind_of
 from jobqueue.admin.preview_pages import preview_url
-from jobqueue.admin.words import absolute
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.scheduled import between, of_kind
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.concerns import Sum, concerns_of
+from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
 PAGE = 50

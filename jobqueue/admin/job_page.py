@@ -8,16 +8,17 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from jobqueue.admin.audit import history_of
-from jobqueue.admin.explain import Facts, explain, gather
 from jobqueue.admin.listing import listed, prepare, state_of
 from jobqueue.admin.panel import kind_of, panel_for
 from jobqueue.admin.payloads import may_read, shown_attempts, shown_payload, shown_text
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.preview_pages import preview_url
 from jobqueue.admin.running_pages import stop_url
-from jobqueue.admin.words import badge, exact_span, time_tag
+from jobqueue.admin.words import badge, time_tag
 from jobqueue.models import Job, bulk
+from jobqueue.operating.audit import history_of
+from jobqueue.operating.explain import Facts, explain, gather
+from jobqueue.operating.words import exact_span
 
 
 def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:

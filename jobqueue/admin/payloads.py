@@ -7,9 +7,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from jobqueue.admin.words import absolute, printable
 from jobqueue.masking import mask_addresses, mask_payload
 from jobqueue.models import Attempt, Job
+from jobqueue.operating.words import absolute, printable
 from jobqueue.payloads import DEEPEST
 from jobqueue.sql.tolerant import unreadable
 

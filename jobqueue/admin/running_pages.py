@@ -20,14 +20,15 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import live
-from jobqueue.admin.audit import log_change
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.subjects import Subject
-from jobqueue.admin.words import badge, exact_span, printable, time_tag
+from jobqueue.admin.words import badge, time_tag
 from jobqueue.conf import get_settings
 from jobqueue.delivery import orders
 from jobqueue.exceptions import JobTransitionRefused, WorkerOrderRefused
 from jobqueue.models import Job, Worker, stopping
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.words import exact_span, printable
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.writing import writing
 

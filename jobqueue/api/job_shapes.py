@@ -9,13 +9,13 @@ from django.contrib.admin.models import LogEntry
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from jobqueue.admin.audit import history_of
-from jobqueue.admin.explain import explain, gather
-from jobqueue.admin.words import printable, state_word
 from jobqueue.api.access import may_read
 from jobqueue.api.shapes import AnyJSON, Moment, presentable, shown_text
 from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job, Worker
+from jobqueue.operating.audit import history_of
+from jobqueue.operating.explain import explain, gather
+from jobqueue.operating.words import printable, state_word
 from jobqueue.searching import STATES
 from jobqueue.sql.clock import database_now
 

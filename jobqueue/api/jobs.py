@@ -13,8 +13,6 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue.admin.audit import entry_of, write_down
-from jobqueue.admin.verbs import VERBS
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Nothing, read_body, read_query
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
@@ -22,6 +20,8 @@ from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor
 from jobqueue.api.problems import BadQuery, Refused
 from jobqueue.api.shapes import described, page_of
 from jobqueue.models import Job, JobQuerySet
+from jobqueue.operating.audit import entry_of, write_down
+from jobqueue.operating.verbs import VERBS
 from jobqueue.searching import Found, Unreadable, find_jobs, parse
 from jobqueue.searching.query import why_refused
 from jobqueue.searching.states import CONDITIONS

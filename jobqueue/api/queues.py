@@ -15,11 +15,6 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue.admin.audit import log_change
-from jobqueue.admin.explain import serving_workers
-from jobqueue.admin.limits import MOST_CONCURRENCY
-from jobqueue.admin.pausing import pause_and_log, resume_and_log
-from jobqueue.admin.words import printable
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Nothing, Strict, StrictQuery, Text, Whole, read_body, read_query
 from jobqueue.api.paging import PageQuery, page, read_cursor
@@ -32,8 +27,11 @@ from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable, InvalidPause
 from jobqueue.models import Job, Queue, Worker
 from jobqueue.models.pauses import LONGEST_PAUSE_REASON
+from jobqueue.operating.limits import MOST_CONCURRENCY, change_limits
+from jobqueue.operating.pausing import pause_and_log, resume_and_log
+from jobqueue.operating.words import printable
+from jobqueue.operating.workers import serving_workers
 from jobqueue.sql.clock import database_now
-from jobqueue.sql.writing import writing
 
 WORKER_STATES = ["alive", "stopping", "silent"]
 VIEW = ("jobqueue.view_queue",)
@@ -141,12 +139,7 @@ class QueueViewSet(OperatorViewSet):
                 {field: ["Name one of the limits."] for field in ("rate_limit", "concurrency_limit")}
             )
         _check(name)
-        with writing(Queue.objects.db):
-            queue = _locked(name)
-            changed = {field: value for field, value in asked.items() if getattr(queue, field) != value}
-            if changed:
-                Queue.objects.filter(pk=name).update(**changed)
-                log_change(django_request(request), queue, _words(queue, changed))
+        change_limits(django_request(request), name, asked)
         return Response(_line(name, request))
 
 
@@ -187,11 +180,6 @@ def _line(name: str, request: Request) -> dict[str, Any]:
     return line
 
 
-def _locked(name: str) -> Queue:
-    Queue.objects.bulk_create([Queue(name=name)], ignore_conflicts=True)
-    return Queue.objects.select_for_update().get(pk=name)
-
-
 def _pause(queue: Queue, now: datetime, request: Request) -> dict[str, Any]:
     is_paused = queue.is_paused_at(now)
     shown = queue if is_paused else Queue(queue.pk)
@@ -202,17 +190,6 @@ def _pause(queue: Queue, now: datetime, request: Request) -> dict[str, Any]:
         "paused_by": printable(shown.paused_by),
         "pause_reason": shown_text(shown.pause_reason, request),
     }
-
-
-def _words(queue: Queue, changed: dict[str, int | None]) -> str:
-    return "; ".join(
-        f"{field.replace('_', ' ').capitalize()}: {_or_none(getattr(queue, field))} → {_or_none(value)}"
-        for field, value in changed.items()
-    )
-
-
-def _or_none(limit: int | None) -> str:
-    return "none" if limit is None else f"{limit:,}"
 
 
 # Workers -------------------------------------------------------------------------------------------

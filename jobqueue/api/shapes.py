@@ -17,10 +17,10 @@ from drf_spectacular.utils import (
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from jobqueue.admin.words import printable
 from jobqueue.api.access import may_read
 from jobqueue.api.problems import MEDIA_TYPE
 from jobqueue.masking import mask_addresses
+from jobqueue.operating.words import printable
 from jobqueue.payloads import DEEPEST
 
 _REFUSALS = {

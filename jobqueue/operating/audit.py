@@ -13,9 +13,9 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from jobqueue.admin.verbs import Verb
 from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob
 from jobqueue.models.audit import LONGEST_REASON, MOST_JOBS_NAMED
+from jobqueue.operating.verbs import Verb
 
 _MOST_ENTRIES = 50
 _REASON = "Reason: "

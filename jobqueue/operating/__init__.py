@@ -1,0 +1,11 @@
+"""What operators do and ask, whichever face they use: verbs with their audit, questions, answers in words.
+
+The admin's pages and the API stay thin over this room, and neither knows of the other. An app tells here what
+its jobs mean to people: the door is what is named here.
+"""
+
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.concerns import Concern, tells_concerns
+from jobqueue.operating.consequences import sends_emails
+
+__all__ = ["Concern", "log_change", "sends_emails", "tells_concerns"]

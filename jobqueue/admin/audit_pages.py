@@ -25,7 +25,7 @@ from jobqueue.admin.subjects import page_of_object
 from jobqueue.admin.words import time_tag
 from jobqueue.models import AuditEntry
 from jobqueue.models.audit import known_values
-from jobqueue.operating.audit import is_about_jobs
+from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import about_now
 

@@ -16,7 +16,7 @@ from jobqueue.admin.preview_pages import preview_url
 from jobqueue.admin.running_pages import stop_url
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.models import Job, bulk
-from jobqueue.operating.audit import history_of
+from jobqueue.operating.admins_log import entries_of
 from jobqueue.operating.explain import Facts, explain, gather
 from jobqueue.operating.words import exact_span
 
@@ -45,7 +45,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "reason": shown_text(job.reason, request),
         "attempts": shown_attempts(job, request),
         "verbs": [verb for verb in pages.allowed_verbs(request) if verb.eligible(one).exists()],
-        "history": [(entry, shown_text(entry.get_change_message(), request)) for entry in history_of(job)],
+        "history": [(entry, shown_text(entry.get_change_message(), request)) for entry in entries_of(job)],
         "others": panel_for(job.subject, request, site, without=job.pk) if job.subject else None,
         "bulk_action": bulk.of_job(job, Job.objects.db),
         "stop_url": stop_url(job, request, pages),

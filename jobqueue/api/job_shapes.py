@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.contrib.admin.models import LogEntry
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -13,7 +12,7 @@ from jobqueue.api.access import may_read
 from jobqueue.api.shapes import AnyJSON, Moment, presentable, shown_text
 from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job, Worker
-from jobqueue.operating.audit import history_of
+from jobqueue.operating.audit import Done, history_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.words import printable, state_word
 from jobqueue.searching import STATES
@@ -127,7 +126,7 @@ def in_full(job: Job, request: Request) -> dict[str, Any]:
         "payload": presentable(payload),
         "is_masked": is_masked,
         "attempts": [_attempt(one, request) for one in job.attempts.order_by("-number")],
-        "history": [_entry(one, request) for one in history_of(job)],
+        "history": [_done(one, request) for one in history_of(job)],
     }
 
 
@@ -143,9 +142,9 @@ def _attempt(attempt: Attempt, request: Request) -> dict[str, Any]:
     }
 
 
-def _entry(entry: LogEntry, request: Request) -> dict[str, Any]:
+def _done(done: Done, request: Request) -> dict[str, Any]:
     return {
-        "at": Moment().to_representation(entry.action_time),
-        "who": printable(entry.user.get_username()),
-        "what": shown_text(entry.get_change_message(), request),
+        "at": Moment().to_representation(done.at),
+        "who": printable(done.who),
+        "what": shown_text(done.what, request),
     }

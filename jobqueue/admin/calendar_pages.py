@@ -31,6 +31,7 @@ from jobqueue.models.scheduled import between, of_kind
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import Sum, concerns_of
 from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.moves import move_and_log
 from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
@@ -265,16 +266,14 @@ def _carry_out(
 
 
 def _change_one(job: Job, verb: str, shift: timedelta | datetime, request: HttpRequest) -> None:
-    reason, before = request.POST["reason"].strip(), absolute(job.run_at)
+    reason = request.POST["reason"].strip()
+    if verb == "move":
+        moment = job.run_at + shift if isinstance(shift, timedelta) else shift
+        return move_and_log(request, job, moment, reason)
+    before = absolute(job.run_at)
     with writing(Job.objects.db):
-        if verb == "cancel":
-            job.cancel(f"cancelled by {request.user.get_username()}: {reason}"[:500])
-            text = f"Cancel: delayed until {before} → cancelled"
-        else:
-            moment = job.run_at + shift if isinstance(shift, timedelta) else shift
-            job.move(moment)
-            text = f"Move: {before} → {absolute(moment)}"
-        log_change(request, job, f"{text}. Reason: {reason}")
+        job.cancel(f"cancelled by {request.user.get_username()}: {reason}"[:500])
+        log_change(request, job, f"Cancel: delayed until {before} → cancelled. Reason: {reason}")
 
 
 def parse_moment(text: str) -> datetime | None:

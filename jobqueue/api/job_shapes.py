@@ -43,6 +43,7 @@ class JobLine(serializers.Serializer[Any]):
     published_at = Moment(allow_null=True)
     started_at = Moment(allow_null=True)
     finished_at = Moment(allow_null=True)
+    stop_asked_at = Moment(allow_null=True, help_text="Since when a running job is to end.")
 
 
 class AttemptLine(serializers.Serializer[Any]):
@@ -102,7 +103,7 @@ def lines(jobs: Sequence[Job], request: Request) -> list[dict[str, Any]]:
             "bulk_action": job.bulk_action,
             **{
                 name: Moment().to_representation(getattr(job, name))
-                for name in ("created_at", "published_at", "started_at", "finished_at")
+                for name in ("created_at", "published_at", "started_at", "finished_at", "stop_asked_at")
             },
         }
         for job in jobs

@@ -14,13 +14,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.bodies import AwareMoment, Nothing, Strict, Text, read_body, read_query
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
 from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
-from jobqueue.api.problems import BadQuery, Refused
+from jobqueue.api.problems import BadQuery, Refused, invalid
 from jobqueue.api.shapes import described, page_of
+from jobqueue.exceptions import InvalidRunAt
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.operating.audit import entry_of, write_down
+from jobqueue.operating.moves import LONGEST_MOVE_REASON, move_ahead_and_log
+from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
 from jobqueue.operating.verbs import VERBS
 from jobqueue.searching import Found, Unreadable, find_jobs, parse
 from jobqueue.searching.query import why_refused
@@ -49,6 +52,26 @@ class ScheduleQuery(PageQuery):
     processor = serializers.CharField(required=False, max_length=100)
 
 
+class Stop(Strict):
+    """Why a running job is to end."""
+
+    reason = Text(
+        required=False,
+        allow_blank=True,
+        max_length=LONGEST_STOP_REASON,
+        help_text="Stands in its row and its history.",
+    )
+
+
+class Move(Strict):
+    """To which time a delayed job is moved, and why."""
+
+    run_at = AwareMoment(help_text="A time ahead, with its zone.")
+    reason = Text(
+        required=False, allow_blank=True, max_length=LONGEST_MOVE_REASON, help_text="Stands in its history."
+    )
+
+
 def _verb(name: str, summary: str) -> Any:
     """The action of a verb of `VERBS` on one job."""
 
@@ -75,6 +98,8 @@ def _verb(name: str, summary: str) -> Any:
         query=JobsQuery,
     ),
     retrieve=described("A job with all that is known of it", JobInFull),
+    stop=described("Ask for the end of a running job, for good", JobInFull, status=202, body=Stop),
+    move=described("Let a delayed job run at another time", JobInFull, body=Move),
 )
 class JobViewSet(OperatorViewSet):
     """Jobs: found by the search language, changed by their verbs."""
@@ -84,6 +109,8 @@ class JobViewSet(OperatorViewSet):
         "list": VIEW,
         "retrieve": VIEW,
         **{name: (*VIEW, f"jobqueue.{verb.permission}_job") for name, verb in VERBS.items()},
+        "stop": (*VIEW, "jobqueue.stop_job"),
+        "move": (*VIEW, "jobqueue.move_job"),
     }
 
     def list(self, request: Request) -> Response:
@@ -105,16 +132,32 @@ class JobViewSet(OperatorViewSet):
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One job."""
-        job = Job.objects.filter(pk=_key(pk)).first()
-        if job is None:
-            raise Http404
-        return Response(in_full(job, request))
+        return Response(in_full(_job(pk), request))
 
     retry = _verb("retry", "Put a failed or cancelled job back on the road")
     cancel = _verb("cancel", "Take a waiting job off the road for good")
     run_now = _verb("run_now", "Make a delayed job due now")
     release = _verb("release", "Put a stuck job back on the road")
     fail = _verb("fail", "End a stuck job as failed")
+
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str = "") -> Response:
+        """Have it ended; it is active until it has."""
+        asked = read_body(Stop, request)
+        job = _job(pk)
+        stop_and_log(django_request(request), job, asked.get("reason", ""))
+        return Response(in_full(job, request), status=202)
+
+    @action(detail=True, methods=["post"])
+    def move(self, request: Request, pk: str = "") -> Response:
+        """Move it."""
+        asked = read_body(Move, request)
+        job = _job(pk)
+        try:
+            move_ahead_and_log(django_request(request), job, asked["run_at"], asked.get("reason", ""))
+        except InvalidRunAt as error:
+            raise invalid("run_at", error) from None
+        return Response(in_full(job, request))
 
 
 @extend_schema_view(
@@ -165,6 +208,14 @@ def _found(text: str, request: Request) -> Found:
     found = find_jobs(Job.objects.all(), search, request.user)
     assert isinstance(found, Found)  # that was asked above
     return found
+
+
+def _job(pk: str) -> Job:
+    """The job; Http404 if there is none."""
+    job = Job.objects.filter(pk=_key(pk)).first()
+    if job is None:
+        raise Http404
+    return job
 
 
 def _key(text: str) -> int:

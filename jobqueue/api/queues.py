@@ -1,9 +1,7 @@
-"""`/api/queues/` and `/api/workers/`: queues with their counts, pause and limits, and who serves them."""
+"""`/api/queues/`: queues with their counts, pause and limits."""
 
 from __future__ import annotations
 
-import uuid
-from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -17,15 +15,13 @@ from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Nothing, Strict, StrictQuery, Text, Whole, read_body, read_query
-from jobqueue.api.paging import PageQuery, page, read_cursor
 from jobqueue.api.problems import InvalidBody, Refused
-from jobqueue.api.shapes import Moment, as_one, described, page_of, shown_text
+from jobqueue.api.shapes import Moment, as_one, described, shown_text
 from jobqueue.broker import counters
 from jobqueue.broker.limits import MOST_RATE
-from jobqueue.conf import get_settings
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable, InvalidPause
-from jobqueue.models import Job, Queue, Worker
+from jobqueue.models import Queue
 from jobqueue.models.pauses import LONGEST_PAUSE_REASON
 from jobqueue.operating.limits import MOST_CONCURRENCY, change_limits
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
@@ -33,7 +29,6 @@ from jobqueue.operating.words import printable
 from jobqueue.operating.workers import serving_workers
 from jobqueue.sql.clock import database_now
 
-WORKER_STATES = ["alive", "stopping", "silent"]
 VIEW = ("jobqueue.view_queue",)
 
 
@@ -190,68 +185,3 @@ def _pause(queue: Queue, now: datetime, request: Request) -> dict[str, Any]:
         "paused_by": printable(shown.paused_by),
         "pause_reason": shown_text(shown.pause_reason, request),
     }
-
-
-# Workers -------------------------------------------------------------------------------------------
-
-
-class WorkerLine(serializers.Serializer[Any]):
-    """An executor process."""
-
-    id = serializers.UUIDField()
-    name = serializers.CharField()
-    host = serializers.CharField()
-    pid = serializers.IntegerField()
-    state = serializers.ChoiceField(WORKER_STATES)
-    queues = serializers.ListField(child=serializers.CharField())
-    threads = serializers.IntegerField()
-    running = serializers.IntegerField(help_text="Jobs that it runs.")
-    started_at = Moment()
-    heartbeat_at = Moment()
-
-
-@extend_schema_view(list=described("Who runs jobs", page_of(WorkerLine), query=PageQuery))
-class WorkerViewSet(OperatorViewSet):
-    """The workers, one row for each executor process."""
-
-    needs = {"list": ("jobqueue.view_worker",)}
-
-    def list(self, request: Request) -> Response:
-        """The workers by name."""
-        asked = read_query(PageQuery, request)
-        rows = Worker.objects.order_by("name", "pk")
-        if "cursor" in asked:
-            name, pk = read_cursor(asked["cursor"], str, uuid.UUID)
-            rows = rows.filter(name__gte=name).exclude(name=name, pk__lte=pk)
-        found = list(rows[: asked["limit"] + 1])
-        return Response(page(request, found, asked["limit"], lambda one: [one.name, str(one.pk)], _workers))
-
-
-def _workers(workers: list[Worker]) -> list[dict[str, Any]]:
-    now = database_now(Worker.objects.db)
-    running = Counter(
-        Job.objects.active()
-        .filter(worker_id__in=[one.pk for one in workers])
-        .values_list("worker", flat=True)
-    )
-    return [
-        {
-            "id": str(one.pk),
-            "name": printable(one.name),
-            "host": printable(one.hostname),
-            "pid": one.pid,
-            "state": _state(one, now),
-            "queues": [printable(queue) for queue in one.served],
-            "threads": one.threads,
-            "running": running[one.pk],
-            "started_at": Moment().to_representation(one.started_at),
-            "heartbeat_at": Moment().to_representation(one.heartbeat_at),
-        }
-        for one in workers
-    ]
-
-
-def _state(worker: Worker, now: Any) -> str:
-    if (now - worker.heartbeat_at).total_seconds() > get_settings().worker_silence:
-        return "silent"
-    return "stopping" if worker.stopping else "alive"

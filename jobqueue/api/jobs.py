@@ -98,8 +98,22 @@ def _verb(name: str, summary: str) -> Any:
         query=JobsQuery,
     ),
     retrieve=described("A job with all that is known of it", JobInFull),
-    stop=described("Ask for the end of a running job, for good", JobInFull, status=202, body=Stop),
-    move=described("Let a delayed job run at another time", JobInFull, body=Move),
+    stop=described(
+        "Ask for the end of a running job, for good",
+        JobInFull,
+        status=202,
+        body=Stop,
+        codes={409: ("not_running", "already_stopping", "worker_gone", "worker_too_old", "refused")},
+    ),
+    move=described(
+        "Let a delayed job run at another time",
+        JobInFull,
+        body=Move,
+        codes={
+            409: ("not_delayed", "job_move_refused", "refused"),
+            422: ("naive", "past_run_at", "invalid_run_at", "invalid", "required"),
+        },
+    ),
 )
 class JobViewSet(OperatorViewSet):
     """Jobs: found by the search language, changed by their verbs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -67,10 +67,17 @@ def described(
     body: Any = None,
     parameters: list[Any] | None = None,
     others: dict[int, Any] | None = None,
+    codes: Mapping[int, Sequence[str]] | None = None,
 ) -> Callable[[Any], Any]:
-    """The entry of an action in the schema, with every refusal that there may be."""
+    """The entry of an action in the schema, with every refusal that there may be.
+
+    `codes` names, by status, those that are of this action alone.
+    """
     refusals = {
-        (code, MEDIA_TYPE): OpenApiResponse(Problem, description=text) for code, text in _REFUSALS.items()
+        (status_code, MEDIA_TYPE): OpenApiResponse(
+            Problem, description=" ".join([text, *_named(status_code, (codes or {}).get(status_code, ()))])
+        )
+        for status_code, text in _REFUSALS.items()
     }
     return extend_schema(
         summary=summary,
@@ -78,6 +85,11 @@ def described(
         parameters=[*([query] if query else []), *(parameters or [])],
         responses={status: answers, **(others or {}), **refusals},
     )
+
+
+def _named(status: int, codes: Sequence[str]) -> list[str]:
+    whose = "`code` in `errors`" if status == 422 else "`code`"
+    return [f"{whose} is {', '.join(codes[:-1])} or {codes[-1]}."] if len(codes) > 1 else []
 
 
 as_one = extend_schema_serializer(many=False)

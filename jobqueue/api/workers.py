@@ -61,7 +61,9 @@ def _order(name: str, summary: str, already: str) -> Any:
 
     act.__name__ = name
     act.__doc__ = f"{summary}."
-    return described(summary, WorkerLine, status=202, body=None)(action(detail=True, methods=["post"])(act))
+    codes = {409: (_ALREADY[name], "worker_gone", "worker_too_old")}
+    routed = action(detail=True, methods=["post"])(act)
+    return described(summary, WorkerLine, status=202, body=None, codes=codes)(routed)
 
 
 def _worker(pk: str) -> Worker:

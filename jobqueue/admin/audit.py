@@ -46,6 +46,11 @@ def write_down(entries: Iterable[LogEntry]) -> None:
         _audited(some).save(force_insert=True)
 
 
+def log_together(request: HttpRequest, jobs: Iterable[Job], message: str) -> None:
+    """Write down one change that several jobs have a part in: an entry for each, and one in the audit."""
+    write_down([_entry(request, job, message) for job in jobs])
+
+
 def log_change_in_redis(request: HttpRequest, name: str, message: str) -> None:
     """Write down who changed what stands in Redis, where no record is."""
     operator: Any = request.user.pk

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from jobqueue.admin.audit import history_of
+from jobqueue.admin.copy_pages import copies_shown, copy_url
 from jobqueue.admin.explain import Facts, explain, gather
 from jobqueue.admin.listing import listed, prepare, state_of
 from jobqueue.admin.panel import kind_of, panel_for
@@ -47,6 +48,8 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "history": [(entry, shown_text(entry.get_change_message(), request)) for entry in history_of(job)],
         "others": panel_for(job.subject, request, site, without=job.pk) if job.subject else None,
         "bulk_action": bulk.of_job(job, Job.objects.db),
+        "copy_url": copy_url(job, request, pages),
+        **copies_shown(job, pages),
         "stop_url": stop_url(job, request, pages),
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,

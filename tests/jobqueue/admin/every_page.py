@@ -101,6 +101,7 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "settlements_person_letters": (302, 403, 403, 403, 200, 302, 403, 403, 403, 403),
     "settlements_simulation": (302, 403, 403, 403, 200, 302, 403, 403, 403, 200),
     "jobqueue_job_running": (302, 403, 200, 200, 200, 302, 403, 200, 200, 200),
+    "jobqueue_job_copy": (302, 403, 403, 200, 200, 302, 403, 403, 200, 200),
     "jobqueue_job_stop": (302, 403, 403, 302, 302, 302, 403, 403, 302, 302),
     "jobqueue_worker_order": (302, 403, 405, 405, 405, 302, 403, 403, 404, 404),
 }

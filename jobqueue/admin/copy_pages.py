@@ -15,10 +15,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-from jobqueue.admin.concerns import Sum, concerns_of
-from jobqueue.admin.consequences import count_emails
+from jobqueue.admin.asked import LONGEST_REASON, consequences, reason_of, sentence
 from jobqueue.admin.copies import COPY, copy_and_log
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment
@@ -28,7 +26,6 @@ from jobqueue.exceptions import InvalidJob, InvalidPayload, InvalidRunAt, JobCop
 from jobqueue.models import Job
 from jobqueue.sql.clock import database_now
 
-LONGEST_REASON = 500
 _MOST_DIGITS = 9
 _MOST_COPIES = 20
 
@@ -95,12 +92,11 @@ def _answer(request: HttpRequest) -> Answer:
     words = request.POST
     seen = words.get("seen", "")
     answer = Answer(
-        reason=words.get("reason", "").strip(),
         copies_seen=int(seen) if seen.isascii() and seen.isdecimal() and len(seen) <= _MOST_DIGITS else 0,
     )
-    if not answer.reason or len(answer.reason) > LONGEST_REASON or "\x00" in answer.reason:
-        text = _("Say why, in at most %(most)s characters.")
-        answer.problems["reason"] = text % {"most": LONGEST_REASON}
+    answer.reason, trouble = reason_of(request)
+    if trouble:
+        answer.problems["reason"] = trouble
     if words.get("run_at"):
         answer.run_at = parse_moment(words["run_at"])
         if answer.run_at is None:
@@ -111,7 +107,7 @@ def _answer(request: HttpRequest) -> Answer:
         try:
             answer.payload = _read_json(words["payload"])
         except InvalidPayload as error:
-            answer.problems["payload"] = _sentence(str(error))
+            answer.problems["payload"] = sentence(str(error))
     return answer
 
 
@@ -155,19 +151,15 @@ def _make(request: HttpRequest, job: Job, answer: Answer) -> Job | None:
             reason=answer.reason,
         )
     except InvalidPayload as error:
-        answer.problems["payload"] = _sentence(shown_text(str(error), request))
+        answer.problems["payload"] = sentence(shown_text(str(error), request))
     except InvalidRunAt as error:
-        answer.problems["run_at"] = _sentence(shown_text(str(error), request))
+        answer.problems["run_at"] = sentence(shown_text(str(error), request))
     except JobCopyRefused as error:
-        answer.problems["all"] = _sentence(str(error))
+        answer.problems["all"] = sentence(str(error))
         answer.copies_seen = copies_of(job).count()
     except InvalidJob as error:
-        answer.problems["all"] = _sentence(shown_text(str(error), request))
+        answer.problems["all"] = sentence(shown_text(str(error), request))
     return None
-
-
-def _sentence(text: str) -> str:
-    return f"{text.removesuffix('.')}."
 
 
 # What is asked ------------------------------------------------------------------------------------
@@ -186,26 +178,18 @@ def _ask(pages: ModelAdmin[Any], request: HttpRequest, job: Job, answer: Answer)
         "job": job,
         "subject": listed(job).subject,
         "unique_key": shown_text(job.unique_key or "", request),
-        **_consequences(job, request),
+        **consequences(job, request),
         "may_edit": may_edit,
         "payload": words.get("payload", payload) if may_edit else payload,
         "run_at": words.get("run_at", as_field(job.run_at) if is_delayed else "")[:40],
         "zone": timezone.get_current_timezone_name(),
-        "reason": answer.reason[:LONGEST_REASON],
+        "reason": answer.reason,
         "longest": LONGEST_REASON,
         "seen": answer.copies_seen,
         "problems": answer.problems,
         "back_url": _job_url(pages, job.pk),
     }
     return TemplateResponse(request, "admin/jobqueue/copy_job.html", context)
-
-
-def _consequences(job: Job, request: HttpRequest) -> dict[str, str]:
-    """What the copy means: how many e-mails it leads to, and whom it is about."""
-    emails = count_emails({job.processor: 1})
-    text = ngettext("up to %(n)s e-mail", "up to %(n)s e-mails", emails) % {"n": emails}
-    concerned = Sum.of(concerns_of({job.subject}, request).values()) if job.subject else Sum()
-    return {"emails": text if emails else "", "concerned": concerned.in_words()}
 
 
 def _job_url(pages: ModelAdmin[Any], key: int) -> str:

@@ -12,6 +12,7 @@ from jobqueue.admin.audit import history_of
 from jobqueue.admin.copy_pages import copies_shown, copy_url
 from jobqueue.admin.explain import Facts, explain, gather
 from jobqueue.admin.listing import listed, prepare, state_of
+from jobqueue.admin.move_pages import move_url
 from jobqueue.admin.panel import kind_of, panel_for
 from jobqueue.admin.payloads import may_read, shown_attempts, shown_payload, shown_text
 from jobqueue.admin.permissions import JobPermissions
@@ -48,6 +49,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "history": [(entry, shown_text(entry.get_change_message(), request)) for entry in history_of(job)],
         "others": panel_for(job.subject, request, site, without=job.pk) if job.subject else None,
         "bulk_action": bulk.of_job(job, Job.objects.db),
+        "move_url": move_url(job, facts.now, request, pages),
         "copy_url": copy_url(job, request, pages),
         **copies_shown(job, pages),
         "stop_url": stop_url(job, request, pages),

@@ -67,6 +67,14 @@ class InvalidUniqueKey(InvalidJob):
     """The unique key or subject is too long or empty."""
 
 
+class MaskedPayload(InvalidPayload):
+    """The payload of a copy has what pages show in place of what is hidden; a value that nobody meant."""
+
+
+class UniqueKeyHeld(InvalidJob):
+    """A job that waits has the unique key of the copy that was asked for, and would swallow it."""
+
+
 class JobTransitionRefused(JobQueueError):
     """The job's state does not allow what was asked of it."""
 
@@ -101,6 +109,10 @@ class InvalidPause(JobQueueError):
 
 class JobMoveRefused(JobTransitionRefused):
     """The app that owns the job does not let it run at that time; the text says what is allowed."""
+
+
+class JobCopyRefused(JobTransitionRefused):
+    """Somebody copied the job after whoever asks had looked at it: one of two clicks makes a copy."""
 
 
 class UnreadableRow(JobQueueError):

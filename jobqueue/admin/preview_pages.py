@@ -12,9 +12,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
-from jobqueue.admin.payloads import may_read
 from jobqueue.admin.previews import Previewed, has_preview, preview_of
 from jobqueue.models import Job
+from jobqueue.operating.reading import may_read
 from jobqueue.operating.words import absolute, printable
 
 LETTER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"

@@ -16,7 +16,7 @@ from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Nothing, Strict, StrictQuery, Text, Whole, read_body, read_query
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.problems import BadQuery, InvalidBody, NothingMatches, Refused
-from jobqueue.api.shapes import AnyJSON, Moment, as_one, described, page_of, shown_text
+from jobqueue.api.shapes import AnyJSON, Moment, as_one, described, page_of
 from jobqueue.models import UNKNOWN_CAUSE, BulkAction, Cause, Job, bulk
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.models.failures import CauseGroup, by_cause
@@ -26,6 +26,7 @@ from jobqueue.operating.causes import set_muted
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.failing_times import AGES
 from jobqueue.operating.failures import question
+from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import printable
 from jobqueue.operating.workers import is_a_worker_alive
 

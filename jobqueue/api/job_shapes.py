@@ -8,12 +8,12 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from jobqueue.api.access import may_read
-from jobqueue.api.shapes import AnyJSON, Moment, presentable, shown_text
+from jobqueue.api.shapes import AnyJSON, Moment, presentable
 from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job, Worker
 from jobqueue.operating.audit import Done, history_of
 from jobqueue.operating.explain import explain, gather
+from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.words import printable, state_word
 from jobqueue.searching import STATES
 from jobqueue.sql.clock import database_now

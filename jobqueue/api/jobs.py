@@ -21,8 +21,9 @@ from jobqueue.api.problems import BadQuery, Refused, invalid
 from jobqueue.api.shapes import described, page_of
 from jobqueue.exceptions import InvalidRunAt
 from jobqueue.models import Job, JobQuerySet
+from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating.audit import entry_of, write_down
-from jobqueue.operating.moves import LONGEST_MOVE_REASON, move_ahead_and_log
+from jobqueue.operating.moves import MOVE, move_and_log
 from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
 from jobqueue.operating.verbs import VERBS
 from jobqueue.searching import Found, Unreadable, find_jobs, parse
@@ -68,7 +69,7 @@ class Move(Strict):
 
     run_at = AwareMoment(help_text="A time ahead, with its zone.")
     reason = Text(
-        required=False, allow_blank=True, max_length=LONGEST_MOVE_REASON, help_text="Stands in its history."
+        required=False, allow_blank=True, max_length=LONGEST_REASON, help_text="Stands in its history."
     )
 
 
@@ -124,7 +125,7 @@ class JobViewSet(OperatorViewSet):
         "retrieve": VIEW,
         **{name: (*VIEW, f"jobqueue.{verb.permission}_job") for name, verb in VERBS.items()},
         "stop": (*VIEW, "jobqueue.stop_job"),
-        "move": (*VIEW, "jobqueue.move_job"),
+        "move": (*VIEW, MOVE),
     }
 
     def list(self, request: Request) -> Response:
@@ -168,7 +169,7 @@ class JobViewSet(OperatorViewSet):
         asked = read_body(Move, request)
         job = _job(pk)
         try:
-            move_ahead_and_log(django_request(request), job, asked["run_at"], asked.get("reason", ""))
+            move_and_log(job, django_request(request), asked["run_at"], reason=asked.get("reason", ""))
         except InvalidRunAt as error:
             raise invalid("run_at", error) from None
         return Response(in_full(job, request))

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Nothing, Strict, StrictQuery, Text, Whole, read_body, read_query
 from jobqueue.api.problems import InvalidBody, Refused
-from jobqueue.api.shapes import Moment, as_one, described, shown_text
+from jobqueue.api.shapes import Moment, as_one, described
 from jobqueue.broker import counters
 from jobqueue.broker.limits import MOST_RATE
 from jobqueue.counts.reading import QueueCounts, queue_counts
@@ -25,6 +25,7 @@ from jobqueue.models import Queue
 from jobqueue.models.pauses import LONGEST_PAUSE_REASON
 from jobqueue.operating.limits import MOST_CONCURRENCY, change_limits
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
+from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import printable
 from jobqueue.operating.workers import serving_workers
 from jobqueue.sql.clock import database_now

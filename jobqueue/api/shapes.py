@@ -15,11 +15,8 @@ from drf_spectacular.utils import (
     extend_schema_serializer,
 )
 from rest_framework import serializers
-from rest_framework.request import Request
 
-from jobqueue.api.access import may_read
 from jobqueue.api.problems import MEDIA_TYPE
-from jobqueue.masking import mask_addresses
 from jobqueue.operating.words import printable
 from jobqueue.payloads import DEEPEST
 
@@ -123,11 +120,6 @@ class Moment(serializers.DateTimeField):
 @extend_schema_field(OpenApiTypes.ANY)
 class AnyJSON(serializers.JSONField):
     """Any value of JSON."""
-
-
-def shown_text(text: str, request: Request) -> str:
-    """An error or a reason, without addresses for whoever may not read payloads."""
-    return printable(text if may_read(request) else mask_addresses(text))
 
 
 def presentable(value: Any, depth: int = 0) -> Any:

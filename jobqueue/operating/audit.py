@@ -48,6 +48,11 @@ def write_down(entries: Iterable[Entry]) -> None:
         _write(some)
 
 
+def log_together(request: HttpRequest, jobs: Iterable[Job], message: str) -> None:
+    """Write down one change that several jobs have a part in: an entry for each, and one in the audit."""
+    write_down([_entry(request, job, message) for job in jobs])
+
+
 def log_change_in_redis(request: HttpRequest, name: str, message: str) -> None:
     """Write down who changed what stands in Redis, where no record is."""
     label = SetAsideJob._meta.label_lower

@@ -1,43 +1,40 @@
-"""A waiting job that an operator moves to another time, with what is written down of it."""
+"""Moves of jobs to another time as operators make them: who may, and what is written down of it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from jobqueue.exceptions import NotDelayed, PastRunAt
-from jobqueue.jobs import check_run_at
-from jobqueue.models import Job
+from jobqueue.models import Job, alias_of
+from jobqueue.moving import move_job
 from jobqueue.operating.audit import log_change
-from jobqueue.operating.words import absolute, state_word
-from jobqueue.sql.clock import database_now
+from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
-LONGEST_MOVE_REASON = 500
+MOVE = "jobqueue.move_job"
 
 
-def move_and_log(request: HttpRequest, job: Job, moment: datetime, reason: str = "") -> None:
-    """Move the job in the name of this user, with an entry in the audit; a time that is past means now.
+def move_and_log(
+    job: Job, request: HttpRequest, moment: datetime, *, seen: datetime | None = None, reason: str = ""
+) -> None:
+    """Move the job, as `move_job` does, and write down who did it and why.
 
-    Raises JobTransitionRefused if it does not wait, or if the app that owns it does not allow that time.
+    Raises PermissionDenied for who may not move jobs.
     """
+    if not request.user.has_perm(MOVE):
+        raise PermissionDenied
+    with writing(alias_of(job)):
+        before = job.run_at if seen is None else seen
+        move_job(job, moment, seen=seen)
+        text = f"Move: {absolute(before)} → {absolute(job.run_at)}"
+        log_change(request, job, f"{text}. Reason: {reason}" if reason else text)
+
+
+def shift_and_log(job: Job, request: HttpRequest, moment: datetime, *, reason: str) -> None:
+    """Move a job that waits, one of many, to any time: one that is past means now. Raises as `Job.move`."""
     before = absolute(job.run_at)
-    with writing(Job.objects.db):
+    with writing(alias_of(job)):
         job.move(moment)
-        why = f". Reason: {reason.strip()}" if reason.strip() else ""
-        log_change(request, job, f"Move: {before} → {absolute(moment)}{why}")
-
-
-def move_ahead_and_log(request: HttpRequest, job: Job, moment: datetime, reason: str = "") -> None:
-    """Move a delayed job to a time ahead of now. Raises as `move_and_log`, and NotDelayed.
-
-    InvalidRunAt is a time without a zone or beyond what databases carry; PastRunAt one that is not ahead.
-    """
-    checked, now = check_run_at(moment), database_now(Job.objects.db)
-    word = state_word(job, now)
-    if word != "delayed":
-        raise NotDelayed(f"job {job.pk} is {word} and cannot be moved; that takes a delayed job")
-    if checked <= now:
-        raise PastRunAt(f"{absolute(checked)} is no time ahead: now it is {absolute(now)}")
-    move_and_log(request, job, checked, reason)
+        log_change(request, job, f"Move: {before} → {absolute(moment)}. Reason: {reason}")

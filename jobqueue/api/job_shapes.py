@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from jobqueue.api.shapes import AnyJSON, Moment, presentable
+from jobqueue.copying import copies_of
 from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job, Worker
 from jobqueue.operating.audit import Done, history_of
@@ -39,6 +40,7 @@ class JobLine(serializers.Serializer[Any]):
     unique_key = serializers.CharField(allow_null=True)
     worker = serializers.CharField(allow_null=True, help_text="The name of the worker that runs or ran it.")
     bulk_action = serializers.IntegerField(allow_null=True)
+    copied_from = serializers.IntegerField(allow_null=True, help_text="The job that it was made from.")
     created_at = Moment()
     published_at = Moment(allow_null=True)
     started_at = Moment(allow_null=True)
@@ -74,6 +76,7 @@ class JobInFull(JobLine):
     is_masked = serializers.BooleanField(help_text="Whether payload and errors are hidden from this user.")
     attempts = AttemptLine(many=True)
     history = HistoryLine(many=True)
+    copies = serializers.IntegerField(help_text="How many jobs were made from it.")
 
 
 def lines(jobs: Sequence[Job], request: Request) -> list[dict[str, Any]]:
@@ -101,6 +104,7 @@ def lines(jobs: Sequence[Job], request: Request) -> list[dict[str, Any]]:
             "unique_key": None if job.unique_key is None else shown_text(job.unique_key, request),
             "worker": names.get(job.worker_id),
             "bulk_action": job.bulk_action,
+            "copied_from": job.copied_from,
             **{
                 name: Moment().to_representation(getattr(job, name))
                 for name in ("created_at", "published_at", "started_at", "finished_at", "stop_asked_at")
@@ -128,6 +132,7 @@ def in_full(job: Job, request: Request) -> dict[str, Any]:
         "is_masked": is_masked,
         "attempts": [_attempt(one, request) for one in job.attempts.order_by("-number")],
         "history": [_done(one, request) for one in history_of(job)],
+        "copies": copies_of(job).count(),
     }
 
 

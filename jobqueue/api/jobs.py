@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import Http404
@@ -14,17 +15,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import AwareMoment, Nothing, Strict, Text, read_body, read_query
+from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.job_bodies import Copy, Move, Stop
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
 from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
 from jobqueue.api.problems import BadQuery, Refused, invalid
 from jobqueue.api.shapes import described, page_of
-from jobqueue.exceptions import InvalidRunAt
+from jobqueue.exceptions import InvalidPayload, InvalidRunAt
 from jobqueue.models import Job, JobQuerySet
-from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating.audit import entry_of, write_down
+from jobqueue.operating.copies import COPY, copy_and_log
 from jobqueue.operating.moves import MOVE, move_and_log
-from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
+from jobqueue.operating.reading import may_read
+from jobqueue.operating.stops import stop_and_log
 from jobqueue.operating.verbs import VERBS
 from jobqueue.searching import Found, Unreadable, find_jobs, parse
 from jobqueue.searching.query import why_refused
@@ -51,26 +54,6 @@ class ScheduleQuery(PageQuery):
     until = serializers.DateTimeField(required=False, help_text="That run before this time.")
     queue = serializers.CharField(required=False, max_length=100)
     processor = serializers.CharField(required=False, max_length=100)
-
-
-class Stop(Strict):
-    """Why a running job is to end."""
-
-    reason = Text(
-        required=False,
-        allow_blank=True,
-        max_length=LONGEST_STOP_REASON,
-        help_text="Stands in its row and its history.",
-    )
-
-
-class Move(Strict):
-    """To which time a delayed job is moved, and why."""
-
-    run_at = AwareMoment(help_text="A time ahead, with its zone.")
-    reason = Text(
-        required=False, allow_blank=True, max_length=LONGEST_REASON, help_text="Stands in its history."
-    )
 
 
 def _verb(name: str, summary: str) -> Any:
@@ -106,6 +89,23 @@ def _verb(name: str, summary: str) -> Any:
         body=Stop,
         codes={409: ("not_running", "already_stopping", "worker_gone", "worker_too_old", "refused")},
     ),
+    copy=described(
+        "Enqueue a job like this one, with another payload if that is asked for",
+        JobInFull,
+        status=201,
+        body=Copy,
+        codes={
+            409: ("unique_key_held", "job_copy_refused"),
+            422: (
+                "masked_payload",
+                "invalid_payload",
+                "payload_too_large",
+                "naive",
+                "invalid_run_at",
+                "invalid",
+            ),
+        },
+    ),
     move=described(
         "Let a delayed job run at another time",
         JobInFull,
@@ -126,6 +126,7 @@ class JobViewSet(OperatorViewSet):
         **{name: (*VIEW, f"jobqueue.{verb.permission}_job") for name, verb in VERBS.items()},
         "stop": (*VIEW, "jobqueue.stop_job"),
         "move": (*VIEW, MOVE),
+        "copy": (*VIEW, COPY),
     }
 
     def list(self, request: Request) -> Response:
@@ -162,6 +163,11 @@ class JobViewSet(OperatorViewSet):
         job = _job(pk)
         stop_and_log(django_request(request), job, asked.get("reason", ""))
         return Response(in_full(job, request), status=202)
+
+    @action(detail=True, methods=["post"])
+    def copy(self, request: Request, pk: str = "") -> Response:
+        """Copy it."""
+        return Response(in_full(_copied(_job(pk), read_body(Copy, request), request), request), status=201)
 
     @action(detail=True, methods=["post"])
     def move(self, request: Request, pk: str = "") -> Response:
@@ -223,6 +229,18 @@ def _found(text: str, request: Request) -> Found:
     found = find_jobs(Job.objects.all(), search, request.user)
     assert isinstance(found, Found)  # that was asked above
     return found
+
+
+def _copied(job: Job, asked: Mapping[str, Any], request: Request) -> Job:
+    """The copy; each refusal names the field that asks for what cannot be."""
+    if "payload" in asked and not may_read(request):
+        raise PermissionDenied("Another payload takes the permission jobqueue.view_payload.")
+    try:
+        return copy_and_log(job, django_request(request), **asked)
+    except InvalidPayload as error:
+        raise invalid("payload", error) from None
+    except InvalidRunAt as error:
+        raise invalid("run_at", error) from None
 
 
 def _job(pk: str) -> Job:

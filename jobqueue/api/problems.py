@@ -18,7 +18,13 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from jobqueue.exceptions import InvalidJob, JobQueueError, JobTransitionRefused, WorkerOrderRefused
+from jobqueue.exceptions import (
+    InvalidJob,
+    JobQueueError,
+    JobTransitionRefused,
+    UniqueKeyHeld,
+    WorkerOrderRefused,
+)
 from jobqueue.masking import mask_addresses
 from jobqueue.sql.outages import is_outage
 
@@ -131,7 +137,7 @@ def _known(error: Exception) -> exceptions.APIException | None:
         return TooLarge("The body is larger than what is read.")
     if isinstance(error, BadRequest | SuspiciousOperation | UnreadablePostError):
         return exceptions.ParseError("The request cannot be read.")
-    if isinstance(error, JobTransitionRefused | WorkerOrderRefused):
+    if isinstance(error, JobTransitionRefused | WorkerOrderRefused | UniqueKeyHeld):
         return Refused(_sentence(error), named_by(error))
     if isinstance(error, InvalidJob):
         return invalid("job", error)

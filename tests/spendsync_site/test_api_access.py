@@ -31,7 +31,7 @@ READ = {
     *("settlements/", "settlements/{uuid}/", "payments/", "emails/"),
 }
 # What each change answers to who may, one after the other: a job that waits is cancelled, then retried;
-# a worker is quieted, resumed, stopped.
+# a worker is quieted, resumed, stopped. The job is of a processor that this site does not know.
 CHANGES = {
     ("POST", "queues/email/pause/"): 200,
     ("POST", "queues/email/resume/"): 200,
@@ -43,6 +43,7 @@ CHANGES = {
     ("POST", "jobs/{id}/fail/"): 409,
     ("POST", "jobs/{id}/stop/"): 409,
     ("POST", "jobs/{id}/move/"): 422,
+    ("POST", "jobs/{id}/copy/"): 422,
     ("POST", "workers/{worker}/quiet/"): 202,
     ("POST", "workers/{worker}/resume/"): 202,
     ("POST", "workers/{worker}/stop/"): 202,

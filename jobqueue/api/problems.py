@@ -159,7 +159,9 @@ def invalid(field: str, error: JobQueueError) -> InvalidBody:
 def _sentence(error: JobQueueError) -> str:
     """What an error says; a reason in it may hold an address, which not everybody may read."""
     text = mask_addresses(str(error))
-    return f"{text[:1].upper()}{text[1:]}." if text else text
+    # What begins with a name, of a processor or a field, begins as that is written.
+    begins_with_word = text.partition(" ")[0].isalpha()
+    return f"{text[:1].upper() if begins_with_word else text[:1]}{text[1:].removesuffix('.')}."
 
 
 def _code_of(error: exceptions.APIException) -> str:

@@ -19,9 +19,9 @@ from django.urls import reverse
 
 from jobqueue.admin.bounded_search import BoundedChangeList
 from jobqueue.admin.subjects import Subject, describe_subjects
-from jobqueue.admin.words import state_word
 from jobqueue.counts.reading import QueueCounts, counts_of_database
 from jobqueue.models import Job
+from jobqueue.operating.words import state_word
 from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:

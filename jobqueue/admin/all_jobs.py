@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
-from jobqueue.admin import calendar_pages, preview_pages, running_pages
+from jobqueue.admin import calendar_pages, copy_pages, move_pages, preview_pages, running_pages
 from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
 from jobqueue.admin.job_lists import JOB_ID, LATEST_ENDED, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
@@ -66,7 +66,7 @@ class JobAdmin(JobList):
 
     def get_urls(self) -> list[URLPattern]:
         """With the calendar, who runs what now, and what a job's letters would be, below its page."""
-        own = (running_pages, preview_pages, calendar_pages)
+        own = (running_pages, preview_pages, copy_pages, move_pages, calendar_pages)
         return [*(url for pages in own for url in pages.urls_of(self)), *super().get_urls()]
 
     def change_view(

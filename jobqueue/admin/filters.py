@@ -12,9 +12,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import tell_once
-from jobqueue.admin.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
 from jobqueue.admin.failures import all_by_cause, of_error
 from jobqueue.models import UNKNOWN_CAUSE, JobQuerySet
+from jobqueue.operating.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
 from jobqueue.registry import all_processors
 from jobqueue.searching import STATES
 

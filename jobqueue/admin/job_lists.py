@@ -26,10 +26,10 @@ from jobqueue.admin.job_change_list import JobChangeList
 from jobqueue.admin.listing import BoundedPaginator, listed, state_of
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.search import SEARCH_HELP, search_jobs, shown_search
-from jobqueue.admin.verbs import VERBS
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
+from jobqueue.operating.verbs import VERBS
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 # Not by id where few rows of the table are in that state: SQLite would read them all in that order.

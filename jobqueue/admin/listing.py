@@ -16,9 +16,9 @@ from django.http import HttpRequest
 
 from jobqueue.admin.keyed_pages import Part
 from jobqueue.admin.subjects import Subject, describe_subjects
-from jobqueue.admin.words import state_word
 from jobqueue.counts.reading import QueueCounts, counts_of_database
 from jobqueue.models import Job
+from jobqueue.operating.words import state_word
 from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from jobqueue.admin.payloads import may_read, shown_text
 from jobqueue.admin.subjects import page_of_record, shown_title
 from jobqueue.models import subject_of
+from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.searching import (
     NEWEST,
     Found,

@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin.filters import ProcessorFilter, QueueFilter
 from jobqueue.admin.job_lists import LONGEST_RUNNING, JobMenuEntry
 from jobqueue.admin.listing import listed
-from jobqueue.admin.words import NOTHING, span, worker_word
+from jobqueue.admin.words import NOTHING, worker_word
 from jobqueue.models import Job, JobQuerySet, StuckJob, Worker
+from jobqueue.operating.words import span
 
 
 @admin.register(StuckJob)

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("jobqueue", "0014_left_out"),
+        ("jobqueue", "0015_copied_from"),
     ]
 
     operations = [

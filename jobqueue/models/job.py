@@ -65,6 +65,8 @@ class Job(models.Model):
     unfit_since = models.DateTimeField(_("known to no worker since"), null=True, blank=True)
     # The number of the bulk action that retried it last; its row may be gone before the job's.
     bulk_action = models.BigIntegerField(_("bulk action"), null=True, blank=True)
+    # The job that an operator made this one from, if it is there yet; few of many, which an index finds.
+    copied_from = models.BigIntegerField(_("copied from"), null=True, blank=True)
     # Somebody asked for the end of the run that is under way: `stopped by <who>: <why>`.
     stop_asked_at = models.DateTimeField(_("stop asked for"), null=True, blank=True)
     stop_reason = models.CharField(_("stopped"), max_length=500, default="", db_default="", blank=True)

@@ -66,4 +66,8 @@ INDEXES = [
         condition=models.Q(state="active", stop_asked_at__isnull=False),
         name="jobqueue_job_stopping",
     ),
+    # The copies of a job, which few jobs have.
+    models.Index(
+        fields=["copied_from"], condition=models.Q(copied_from__isnull=False), name="jobqueue_job_copies"
+    ),
 ]

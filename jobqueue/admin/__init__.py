@@ -18,6 +18,7 @@ from jobqueue.admin import (
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.findings import Finding, register_finding
+from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
@@ -37,6 +38,7 @@ __all__ = [
     "Concern",
     "Finding",
     "JobsPanelMixin",
+    "KeyedChangeList",
     "Preview",
     "all_jobs",
     "audit_pages",

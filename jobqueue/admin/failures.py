@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 
 from jobqueue.admin import listing
@@ -13,7 +13,6 @@ from jobqueue.models import Attempt, Job
 from jobqueue.models.failures import FailuresByCause, by_cause
 
 UNRECORDED = "(not recorded)"
-NEWEST = 3_000
 
 
 def all_by_cause(request: HttpRequest) -> FailuresByCause | None:
@@ -30,16 +29,17 @@ def all_by_cause(request: HttpRequest) -> FailuresByCause | None:
 
 
 def of_error(jobs: QuerySet[Any], error: str) -> QuerySet[Any]:
-    """Those of the newest failures whose last error was of this class.
+    """Those of the failures whose last error was of this class, all of them.
 
-    Their cause begins with it; of those that older workers failed their last attempt says it.
+    Their cause begins with it; of those that older workers failed their last attempt says it, until they are
+    given a cause.
     """
-    attempts = Attempt.objects.filter(job=OuterRef("pk")).order_by("-number")
-    newest = Job.objects.failed().order_by("-pk").values("pk")[:NEWEST]
-    found: QuerySet[Any] = jobs.filter(pk__in=newest).alias(
-        last_error=Subquery(attempts.values("error_class")[:1])
-    )
+    attempts = Attempt.objects.filter(job=OuterRef("pk"))
     if error == UNRECORDED:
-        return found.filter(last_error__isnull=True)
+        unrecorded: QuerySet[Any] = jobs.filter(~Exists(attempts))
+        return unrecorded
+    last = Subquery(attempts.order_by("-number").values("error_class")[:1])
     named = Q(cause=error) | Q(cause__startswith=f"{error}:") | Q(cause__startswith=f"{error} ")
-    return found.filter(named | Q(cause="", last_error=error))
+    # Asked last, of those without a cause alone: their attempts are looked up one by one.
+    found: QuerySet[Any] = jobs.alias(last_error=last).filter(named | (Q(cause="") & Q(last_error=error)))
+    return found

@@ -33,6 +33,7 @@ class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
 
     class Media:
         css = {"all": ["jobqueue/admin.css"]}
+        js = ["settlements/autocomplete_names.js"]
 
     def named(self, record: Any) -> str:
         """What an operator knows the record by, where it is asked about."""

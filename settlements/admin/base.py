@@ -33,6 +33,7 @@ class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
 
     class Media:
         css = {"all": ["jobqueue/admin.css"]}
+        js = ["settlements/autocomplete_names.js"]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeyedChangeList]:
         """The list whose pages begin behind a row."""

@@ -63,18 +63,19 @@ ROOMS: Mapping[str, str] = {
     "worker": "supervisor board options executor claiming performing settling telling outcomes in_hand "
     "threads relay loops limits time_limit cores rq_picture",
     "monitoring": "health metrics",
+    "operating": "verbs audit explain",
     "admin": "",
     "api": "",
     "management": "",
 }
 # What lies between the rooms, in jobqueue/ itself; nothing else does.
 HALL = (
-    "__init__ apps callables checks conf coroutines exceptions jobs masking payloads registry retry"
-    " operators rule_checks rules signals testing values watching"
+    "__init__ apps callables checks conf copying coroutines exceptions jobs masking moving payloads registry"
+    " retry operators rule_checks rules signals testing values watching"
 )
 _NUMBERS = (
     *("none", "one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"),
 )
 
 

@@ -7,18 +7,15 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.http import Http404
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from jobqueue.admin.calendar import edge_of, kind_keys
 from jobqueue.admin.kinds import name_of
+from jobqueue.admin.moments import YEARS
 from jobqueue.models import Job, JobQuerySet, Selection
 from jobqueue.models.holding import held_between
 from jobqueue.models.scheduled import between, of_kind
 from jobqueue.sql.clock import database_now
-
-_YEARS = range(1970, 9000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Asked:
         except ValueError:
             raise Http404("a day is written as 2026-01-31, and a job is a number") from None
         text = words.get("processor", "") + words.get("kind", "")
-        if chosen.year not in _YEARS or "\x00" in text or (job is not None and abs(job) >= 2**63):
+        if chosen.year not in YEARS or "\x00" in text or (job is not None and abs(job) >= 2**63):
             raise Http404("there is no such day, kind or job")
         return cls(chosen, words.get("processor", ""), words.get("kind", ""), job)
 
@@ -92,14 +89,3 @@ class Asked:
         if self.job is not None:
             return _("job #%(number)s") % {"number": self.job}
         return name_of(self.processor, self.kind) if self.processor else _("all jobs of the day")
-
-
-def parse_moment(text: str) -> datetime | None:
-    """A moment as a form or an address gives it, in the page's zone unless it names one."""
-    try:
-        moment = parse_datetime(text)
-        if moment is not None and timezone.is_naive(moment):
-            moment = timezone.make_aware(moment)
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment is not None and moment.year in _YEARS else None

@@ -22,15 +22,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin.audit import log_change
-from jobqueue.admin.bulk_start import TYPED_ABOVE, in_words
-from jobqueue.admin.calendar_asked import Asked, parse_moment
-from jobqueue.admin.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
-from jobqueue.admin.consequences import count_emails
-from jobqueue.admin.words import absolute
+from jobqueue.admin.calendar_asked import Asked
+from jobqueue.admin.moments import as_field, parse_moment
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import BulkAction, Job, JobQuerySet, bulk, holding
 from jobqueue.models.holding import due_time
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.bulk_plans import TYPED_ABOVE, in_words
+from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
+from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
 PERMISSIONS = {
@@ -114,7 +115,7 @@ def _ask(
         "first": absolute(first_at),
         "problems": problems,
         "reason": request.POST.get("reason", "")[:_LONGEST_REASON],
-        "to": request.POST.get("to", f"{timezone.localtime(first_at):%Y-%m-%dT%H:%M:%S}")[:30],
+        "to": request.POST.get("to", as_field(first_at))[:30],
         "days": request.POST.get("days", "7")[:5],
         "back_url": _url_of_day(pages, asked),
     }

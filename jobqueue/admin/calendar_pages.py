@@ -16,15 +16,16 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin import calendar_changes
 from jobqueue.admin.calendar import days_ahead
-from jobqueue.admin.calendar_asked import Asked, parse_moment
+from jobqueue.admin.calendar_asked import Asked
 from jobqueue.admin.calendar_changes import PERMISSIONS
 from jobqueue.admin.kinds import name_of
 from jobqueue.admin.listing import listed, prepare
+from jobqueue.admin.moments import parse_moment
 from jobqueue.admin.panel import kind_of
 from jobqueue.admin.preview_pages import preview_url
-from jobqueue.admin.words import absolute
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
+from jobqueue.operating.words import absolute
 
 PAGE = 50
 

@@ -25,12 +25,12 @@ from django.utils.translation import gettext, ngettext
 from jobqueue.admin.kinds import name_of
 from jobqueue.admin.listing import listed, state_of
 from jobqueue.admin.panel import MOST_JOBS, jobs_about, kind_of
-from jobqueue.admin.payloads import shown_text
 from jobqueue.admin.subjects import page_of_object
 from jobqueue.admin.words import badge
 from jobqueue.models import AuditEntry, BulkAction, Job, subject_of
 from jobqueue.models.audit import entries_about
 from jobqueue.models.holding import due_time
+from jobqueue.operating.reading import shown_text
 
 MOST_ACTIONS = 100
 _MOST_LOOKED_THROUGH = 200

@@ -15,11 +15,12 @@ from django.utils.safestring import SafeString
 
 from jobqueue.admin.listing import listed, prepare_alone, state_of
 from jobqueue.admin.subjects import Subject
-from jobqueue.admin.words import badge, printable, time_tag
+from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import UnknownProcessor
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, subject_text
 from jobqueue.models.holding import due_time
+from jobqueue.operating.words import printable
 from jobqueue.registry import get_processor
 
 if TYPE_CHECKING:

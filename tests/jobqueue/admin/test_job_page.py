@@ -51,7 +51,7 @@ def test_the_page_shows_every_failed_attempt_with_its_traceback(admin_client: Cl
     for number in (1, 2, 3, 4):
         assert f"Error{number}" in text
         assert f"message {number}" in text
-        assert f'<pre class="jq-pre">Traceback {number}</pre>' in text
+        assert f'<pre class="jq-pre" tabindex="0">Traceback {number}</pre>' in text
 
 
 def test_the_timeline_tells_the_steps_in_their_order(admin_client: Client) -> None:

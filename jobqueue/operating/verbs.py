@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from jobqueue.admin.words import absolute
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.held import IS_HELD
 from jobqueue.models.holding import due_time
+from jobqueue.operating.words import absolute
 
 
 class Mail(Enum):

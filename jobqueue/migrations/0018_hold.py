@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobqueue", "0014_left_out"),
+        ("jobqueue", "0017_job_indexes"),
     ]
 
     operations = [

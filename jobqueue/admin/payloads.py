@@ -7,9 +7,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from jobqueue.admin.words import absolute, printable
+from jobqueue.admin.words import printable
 from jobqueue.masking import mask_addresses, mask_payload
-from jobqueue.models import Attempt, Job
+from jobqueue.models import Job
 from jobqueue.payloads import DEEPEST
 from jobqueue.sql.tolerant import unreadable
 
@@ -43,13 +43,3 @@ def _cut(value: Any, depth: int = 0) -> Any:
 def shown_text(text: str, request: HttpRequest) -> str:
     """An error or a reason, without addresses for whoever may not read payloads."""
     return printable(text if may_read(request) else mask_addresses(text))
-
-
-def shown_attempts(job: Job, request: HttpRequest) -> list[Attempt]:
-    """The failed attempts, the newest first."""
-    attempts = list(job.attempts.order_by("-number"))
-    for attempt in attempts:
-        attempt.message = shown_text(attempt.message, request)
-        attempt.traceback = shown_text(attempt.traceback, request)
-        vars(attempt)["ended"] = absolute(attempt.finished_at)
-    return attempts

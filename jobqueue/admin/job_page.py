@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from jobqueue.admin.audit import history_of
 from jobqueue.admin.copy_pages import copies_shown, copy_url
 from jobqueue.admin.explain import explain, gather
+from jobqueue.admin.job_runs import runs_of
 from jobqueue.admin.job_timeline import Known, latest_attempts, timeline_of
 from jobqueue.admin.listing import listed, prepare, state_of
 from jobqueue.admin.move_pages import move_url
@@ -45,6 +46,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "subject": listed(job).subject,
         "worker": facts.worker,
         "timeline": timeline_of(known),
+        "runs": runs_of(job, site),
         "is_masked": not may_read(request),
         "payload": shown_payload(job, request),
         "unique_key": shown_text(job.unique_key or "", request),

@@ -53,7 +53,7 @@ matrix: .tools/.installed ## run the tests with every Python found here and ever
 	SAMPLE=$(SAMPLE) WORKERS=$(WORKERS) .tools/bin/nox $(if $(ARGS),-- $(ARGS))
 
 soak: $(VENV)/.installed-dev ## run the long trials of faults (MINUTES=10 for each, TEST_DATABASE_URL=…)
-	SOAK_MINUTES=$(MINUTES) $(PYTHON) -m pytest -m soak $(ARGS) tests/soak
+	SOAK_MINUTES=$(MINUTES) $(PYTHON) -m pytest -m soak -o faulthandler_timeout=0 $(ARGS) tests/soak
 
 lint: lint-style lint-types lint-imports lint-migrations ## check style, types, imports between layers and migrations
 

@@ -40,13 +40,14 @@ class HangingPostgreSQL(CrashingPostgreSQL):
     @contextmanager
     def hanging(self) -> Iterator[None]:
         """Meanwhile it answers nobody."""
-        stopped = self._processes()
-        for process in stopped:
-            process.suspend()
+        processes = self._processes()
         try:
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):  # a connection that was just closed has a process no more
+                    process.suspend()
             yield
         finally:
-            for process in stopped:
+            for process in processes:
                 with suppress(psutil.NoSuchProcess):
                     process.resume()
 

@@ -25,6 +25,7 @@ from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
+from jobqueue.admin.results import Result, tells_results
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.masking import mask_address, mask_addresses
 
@@ -38,6 +39,7 @@ __all__ = [
     "Finding",
     "JobsPanelMixin",
     "Preview",
+    "Result",
     "all_jobs",
     "audit_pages",
     "badge",
@@ -58,5 +60,6 @@ __all__ = [
     "tells_concerns",
     "tells_preview",
     "tells_quiet_hours",
+    "tells_results",
     "worker_pages",
 ]

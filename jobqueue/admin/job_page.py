@@ -19,6 +19,7 @@ from jobqueue.admin.panel import kind_of, newest_about, panel_of
 from jobqueue.admin.payloads import may_read, shown_payload, shown_text
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.preview_pages import preview_url
+from jobqueue.admin.results import shown_results
 from jobqueue.admin.running_pages import stop_url
 from jobqueue.admin.verbs import Verb
 from jobqueue.admin.words import badge
@@ -46,6 +47,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "subject": listed(job).subject,
         "worker": facts.worker,
         "timeline": timeline_of(known),
+        "results": shown_results(job, facts.now, request),
         "runs": runs_of(job, site),
         "is_masked": not may_read(request),
         "payload": shown_payload(job, request),

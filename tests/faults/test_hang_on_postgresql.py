@@ -43,7 +43,9 @@ class HangingPostgreSQL(CrashingPostgreSQL):
         processes = self._processes()
         try:
             for process in processes:
-                with suppress(psutil.NoSuchProcess):  # a connection that was just closed has a process no more
+                with suppress(
+                    psutil.NoSuchProcess
+                ):  # a connection that was just closed has a process no more
                     process.suspend()
             yield
         finally:

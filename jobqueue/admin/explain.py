@@ -46,15 +46,17 @@ class Facts:
     worker: Worker | None = None
 
 
-def gather(job: Job, now: datetime | None = None, *, is_stuck: bool | None = None) -> Facts:
+def gather(
+    job: Job, now: datetime | None = None, *, is_stuck: bool | None = None, last_error: str | None = None
+) -> Facts:
     """The facts about a job of this moment, by the database's clock: what its state asks for, and no more.
 
-    `now` and `is_stuck` are looked up where the caller does not know them.
+    `now`, `is_stuck` and `last_error` are looked up where the caller does not know them.
     """
     using = alias_of(job)
     now = now or database_now(using)
     if job.state == Job.State.WAITING:
-        return _of_waiting(job, now, using)
+        return _of_waiting(job, now, _last_error(job, using) if last_error is None else last_error, using)
     if is_stuck is None and job.state == Job.State.ACTIVE:
         is_stuck = Job.objects.using(using).stuck().filter(pk=job.pk).exists()
     return Facts(
@@ -66,9 +68,13 @@ def gather(job: Job, now: datetime | None = None, *, is_stuck: bool | None = Non
     )
 
 
-def _of_waiting(job: Job, now: datetime, using: str) -> Facts:
-    """What a job that waits may wait for."""
+def _last_error(job: Job, using: str) -> str:
     failed = Attempt.objects.using(using).filter(job=job).order_by("-number")
+    return failed.values_list("error_class", flat=True).first() or ""
+
+
+def _of_waiting(job: Job, now: datetime, last_error: str, using: str) -> Facts:
+    """What a job that waits may wait for."""
     processor = _processor_policy(job)
     # Where the workers look.
     decided = Queue.objects.filter(pk=job.queue).first() or Queue(job.queue)
@@ -79,7 +85,7 @@ def _of_waiting(job: Job, now: datetime, using: str) -> Facts:
         is_registered=processor is not None,
         workers=len(serving_workers(using).get(job.queue, [])),
         max_retries=get_settings().retry.max_retries if processor is None else processor,
-        last_error=failed.values_list("error_class", flat=True).first() or "",
+        last_error=last_error,
         used_up_rate=_used_up_rate(decided),
         used_up_concurrency=_used_up_concurrency(decided, using),
     )

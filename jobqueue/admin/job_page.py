@@ -31,8 +31,9 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     site = pages.admin_site
     others = newest_about(job.subject, without=job.pk) if job.subject else []
     prepare([job, *others], request, site)
-    facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck)
     attempts, has_earlier = latest_attempts(job)
+    last_error = attempts[-1].error_class if attempts else ""
+    facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck, last_error=last_error)
     history = history_of(job)[::-1]
     known = Known(job, facts.now, request, attempts, history, facts.worker, has_earlier)
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.apps import AppConfig
@@ -210,6 +210,69 @@ def check_what_rqs_worker_did(app_configs: Sequence[AppConfig] | None, **_: Any)
             id="jobqueue.W006",
         ),
     ]
+
+
+# What is set for RQ's worker in RQ, for all queues or in RQ_QUEUES for one, and what to do instead.
+_NO_CLASSES = "jobs are rows, which are run without RQ's classes"
+_IGNORED = {
+    "WORKER_CLASS": (
+        "rqworker runs jobqueue.worker.supervisor.SupervisorWorker",
+        "Remove it. A subclass of that worker is named on the command line: rqworker --worker-class.",
+    ),
+    "JOB_CLASS": (_NO_CLASSES, "Remove it. What is to surround a job's run belongs into its processor."),
+    "QUEUE_CLASS": (_NO_CLASSES, "Remove it. Enqueue with jobqueue.jobs.enqueue()."),
+    "SCHEDULER_CLASS": (
+        "no scheduler is needed, for every worker starts delayed jobs",
+        "Remove it. Enqueue delayed jobs with jobqueue.jobs.enqueue(), with run_at=… or delay=….",
+    ),
+    "EXCEPTION_HANDLERS": (
+        "each job is run and retried by the job queue's own worker",
+        "Remove it, and listen to jobqueue.signals.job_failed, with its exception.",
+    ),
+    "DEFAULT_RESULT_TTL": (
+        "what a job returns is not kept in Redis",
+        "Remove it. JOBQUEUE KEEP_COMPLETED says how long jobs are kept; a job saves what it finds out.",
+    ),
+    "DEFAULT_FAILURE_TTL": (
+        "failed jobs are rows",
+        "Remove it. JOBQUEUE KEEP_FAILED says how long they are kept.",
+    ),
+    "DEFAULT_WORKER_TTL": (
+        "workers give signs of life in the database",
+        "Remove it. JOBQUEUE WORKER_SILENCE says after how many seconds without one a worker counts as gone.",
+    ),
+}
+
+
+@register("jobqueue")
+def check_settings_of_rq(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """What is set for RQ's own worker, or RQ's own calls, and would be ignored in silence."""
+    if check_settings(None):
+        return []
+    found = list(_ignored_in("RQ", getattr(django_settings, "RQ", None)))
+    for name, queue in django_settings.RQ_QUEUES.items():
+        found += _ignored_in(f"RQ_QUEUES[{name!r}]", queue)
+        found += _time_limit_of_rq(name, queue)
+    return found
+
+
+def _ignored_in(place: str, given: object) -> Iterator[CheckMessage]:
+    for name, (why, hint) in _IGNORED.items():
+        if isinstance(given, Mapping) and given.get(name) is not None:
+            yield Warning(f"{place} has {name}, which is ignored: {why}", hint=hint, id="jobqueue.W007")
+
+
+def _time_limit_of_rq(name: object, queue: object) -> Iterator[CheckMessage]:
+    """The limit of a queue holds for what plain RQ puts there, and for no processor."""
+    limit = queue.get("DEFAULT_TIMEOUT") if isinstance(queue, Mapping) else None
+    ours = get_settings().timeout
+    if limit is not None and limit != ours:
+        yield Warning(
+            f"RQ_QUEUES[{name!r}] has the DEFAULT_TIMEOUT {shown(limit)}, which only calls of plain RQ heed: "
+            f"a processor that names no time limit has {ours:g} s",
+            hint="Set JOBQUEUE TIMEOUT to the same, or give those processors a timeout=….",
+            id="jobqueue.W008",
+        )
 
 
 @register("jobqueue", deploy=True)

@@ -31,6 +31,9 @@ _DAY, _MINUTE = 86_400.0, 60.0
 # With less than a millisecond a process does nothing else, and no answer comes within it.
 _Interval = Annotated[float, Seconds(_DAY, least=0.001)]
 _Patience = Annotated[float, Seconds(10 * _MINUTE, least=0.01)]
+# How long to wait before something is judged: at once, it would be judged while it is under way.
+_Wait = Annotated[float, Seconds(_LONGEST_PAUSE, least=0.1)]
+_WaitOrNone = Annotated[float, Seconds(_LONGEST_PAUSE, may_be_zero=True)]
 _Megabytes = Annotated[int | None, WholeNumber(1, 1 << 30, or_none=True)]
 
 
@@ -49,7 +52,7 @@ class Settings:
     """Policy of processors that name none."""
     timeout: Annotated[float, Seconds(LONGEST.total_seconds(), least=SHORTEST_RUN)] = 180.0
     """Seconds a job may run when its processor names no limit."""
-    timeout_grace: float = 10.0
+    timeout_grace: _Wait = 10.0
     """Seconds past its limit after which a job that still runs counts as stuck."""
     payload_limit: Annotated[int, WholeNumber(2, 100 << 20)] = 16 * 1024
     """Largest payload in bytes of UTF-8 JSON."""
@@ -63,44 +66,46 @@ class Settings:
     """Jobs after which an executor process gives way to a fresh one, between jobs; None is never."""
     max_memory_per_process: _Megabytes = None
     """Megabytes of memory in use from which on it does so; None is never."""
-    shutdown_timeout: float = 25.0
-    """Seconds running jobs may finish in after SIGTERM; keep it below the orchestrator's grace."""
+    shutdown_timeout: _WaitOrNone = 25.0
+    """Seconds running jobs may finish in after SIGTERM; keep it below the orchestrator's grace. With 0 they
+    are handed back at once."""
     heartbeat_interval: _Interval = 5.0
     """Seconds between heartbeats of a worker."""
     worker_silence: Annotated[float, Seconds(3 * _DAY, least=0.001)] = 20.0
     """Seconds without a heartbeat after which a worker counts as gone."""
     publish_timeout: Annotated[float, Seconds(_MINUTE, least=0.001)] = 0.04
     """Seconds a save may wait for Redis to connect, and again to answer; then the relay publishes."""
-    publish_pause: float = 2.0
-    """Seconds during which saves do not try Redis again after it failed to answer."""
+    publish_pause: _WaitOrNone = 2.0
+    """Seconds during which saves do not try Redis again after it failed to answer; with 0 each save tries."""
     redis_timeout: _Patience = 5.0
     """Seconds the worker waits for one answer from Redis."""
     relay_interval: _Interval = 1.0
     """Longest pause of the relay between two looks for due jobs, in seconds."""
     relay_batch: Annotated[int, WholeNumber(1, 10_000)] = 500
     """Jobs the relay publishes at a time."""
-    lost_after: float = 15.0
+    lost_after: _Wait = 15.0
     """Seconds after publication from which a job that Redis does not know is published again."""
-    unknown_processor_timeout: float = 3600.0
+    unknown_processor_timeout: _Wait = 3600.0
     """Seconds until a job fails that no worker knows: its processor, or one that takes its payload."""
-    outage_retry_for: float = 3600.0
-    """Seconds for which a job that meets a database which is away, full or locked waits at no cost."""
+    outage_retry_for: _WaitOrNone = 3600.0
+    """Seconds for which a job that meets a database which is away, full or locked waits at no cost; with 0
+    that is a failure like any other."""
     reconcile_interval: Annotated[float, Seconds(_LONGEST_PAUSE, least=0.1, may_be_zero=True)] = 30.0
     """Seconds between two runs of the registered reconcilers inside the workers; 0 switches them off."""
     health_timeout: _Patience = 1.5
     """Seconds `/health/queues` waits for Redis and for the database before it answers DOWN."""
-    late_after: float = 300.0
+    late_after: _Wait = 300.0
     """Seconds after which a job that is due and has not started is named on the overview."""
     environment: Annotated[str, Text(40, least=0)] = ""
     """Where this is, on every page of the admin: "production", say; empty shows nothing."""
     version: Annotated[str, Text(100, least=0)] = ""
     """Which code workers run, as their list shows it; empty is the version of the job queue."""
     keep_completed: timedelta = timedelta(days=30)
-    """How long `jobqueue_prune` keeps completed and cancelled jobs."""
+    """How long `jobqueue_prune` keeps completed and cancelled jobs; with timedelta(0) not at all."""
     keep_failed: timedelta = timedelta(days=365)
-    """How long `jobqueue_prune` keeps failed jobs."""
+    """How long `jobqueue_prune` keeps failed jobs; with timedelta(0) not at all."""
     keep_audit: timedelta = timedelta(days=365)
-    """How long `jobqueue_prune` keeps what operators did."""
+    """How long `jobqueue_prune` keeps what operators did; with timedelta(0) not at all."""
     processor_retry: dict[str, RetryPolicy] = field(default_factory=dict)
     """Policies by processor name; they win over the one named in code."""
     allowed_functions: tuple[str, ...] = ()
@@ -142,7 +147,6 @@ def _aliases(value: Any) -> tuple[str, ...]:
 _CHECKS_OF_KINDS: dict[Any, Check] = {
     bool: boolean,
     int: WholeNumber(1, 1 << 30),
-    float: Seconds(_LONGEST_PAUSE, may_be_zero=True),
     timedelta: length_of_time,
     RetryPolicy: as_policy,
 }

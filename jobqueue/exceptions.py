@@ -59,6 +59,10 @@ class InvalidRunAt(InvalidJob):
     """run_at or delay is of the wrong type, naive, given twice, or a time that cannot be stored or shown."""
 
 
+class PastRunAt(InvalidRunAt):
+    """The time to which a job is to be moved does not lie ahead."""
+
+
 class InvalidUniqueKey(InvalidJob):
     """The unique key or subject is too long or empty."""
 
@@ -77,6 +81,26 @@ class JobTransitionRefused(JobQueueError):
 
 class WorkerOrderRefused(JobQueueError):
     """What was asked of a worker is nothing that it can do: it is gone, or too old to know it."""
+
+
+class NotRunning(JobTransitionRefused):
+    """What takes a running job was asked of one that does not run."""
+
+
+class AlreadyStopping(JobTransitionRefused):
+    """The stop of the job was asked for before."""
+
+
+class NotDelayed(JobTransitionRefused):
+    """What takes a delayed job was asked of one that runs, has ended, or is due."""
+
+
+class WorkerGone(JobTransitionRefused, WorkerOrderRefused):
+    """The worker that would have to do it gives no sign of life."""
+
+
+class WorkerTooOld(JobTransitionRefused, WorkerOrderRefused):
+    """The worker that would have to do it runs an older version, which does not know how."""
 
 
 class InvalidPause(JobQueueError):

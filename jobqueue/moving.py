@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jobqueue.exceptions import InvalidRunAt, JobTransitionRefused
+from jobqueue.exceptions import JobTransitionRefused, NotDelayed, PastRunAt
 from jobqueue.jobs import check_run_at
 from jobqueue.models import Job, alias_of
 from jobqueue.sql.clock import database_now
@@ -15,8 +15,8 @@ def move_job(job: Job, moment: datetime, *, seen: datetime | None = None) -> Non
     """Let a delayed job run at `moment`, an aware datetime ahead; the instance is as its row afterwards.
 
     With `seen`, the time that it had when it was looked at, a time that somebody else gave it meanwhile
-    stays. Raises InvalidRunAt for a moment without a zone, one that is past and the year 9000 and later;
-    JobTransitionRefused if the job is not delayed, or was moved meanwhile; JobMoveRefused, which says what
+    stays. Raises InvalidRunAt for a moment without a zone and the year 9000 and later, PastRunAt for one
+    that is past; NotDelayed; JobTransitionRefused if it was moved meanwhile; JobMoveRefused, which says what
     is allowed, where the app that owns it does not allow that time.
     """
     using, moment = alias_of(job), check_run_at(moment)
@@ -24,13 +24,13 @@ def move_job(job: Job, moment: datetime, *, seen: datetime | None = None) -> Non
         job.refresh_from_db(using=using)
         now = database_now(using)
         if why := why_not(job, now):
-            raise JobTransitionRefused(why)
+            raise NotDelayed(why)
         if seen is not None and job.run_at != seen:
             raise JobTransitionRefused(
                 f"job {job.pk} was moved meanwhile, to {job.run_at.isoformat()}; look at it, and ask again"
             )
         if moment <= now:
-            raise InvalidRunAt(
+            raise PastRunAt(
                 f"run_at {moment.isoformat()} is past: a job moves to a time ahead; “Run now” makes it due"
             )
         job.move(moment)

@@ -1,4 +1,4 @@
-"""System checks: a payment gateway that cannot be used or gives a secret away is said, with the remedy."""
+"""System checks: settings and a gateway that cannot be used, or give a secret away, with the remedy."""
 
 from __future__ import annotations
 
@@ -15,12 +15,22 @@ from settlements.gateways import HttpGateway
 
 
 @register()
+def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """SETTLEMENTS is usable: a save is not the first to find out."""
+    try:
+        get_settings()
+    except ImproperlyConfigured as error:
+        return [Error(f"SETTLEMENTS cannot be used: {error}", id="settlements.E002")]
+    return []
+
+
+@register()
 def check_gateway_can_be_made(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """The payment gateway is there, and its options are: a payment is not the first to find out."""
     try:
         settings = get_settings()
     except ImproperlyConfigured:
-        return []  # whoever needs the settings says what is wrong with them
+        return []  # what is wrong with the settings, the check above says
     try:
         gateway = import_string(settings.gateway)
     except ImportError as error:
@@ -41,7 +51,7 @@ def check_gateway_is_encrypted(app_configs: Sequence[AppConfig] | None, **_: Any
     try:
         options = get_settings().gateway_options
     except ImproperlyConfigured:
-        return []  # whoever needs the settings says what is wrong with them
+        return []  # what is wrong with the settings, the check above says
     if not options.get("token") or not _is_unencrypted(options.get("base_url")):
         return []
     return [

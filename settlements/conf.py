@@ -13,7 +13,6 @@ A duration is a `timedelta` or a number of seconds, so that environment variable
 """
 
 import difflib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import time, timedelta
@@ -25,6 +24,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+
+from jobqueue.values import LONGEST, is_number, shown
 
 Policy = TypeVar("Policy")
 
@@ -49,9 +50,9 @@ class ReminderPolicy:
     time_zone: ZoneInfo = ZoneInfo("UTC")
     """The zone whose days and wall clock count. The setting's default is Django's TIME_ZONE."""
     minimum_gap: timedelta = timedelta(0)
-    """Least distance between two reminders of one settlement; whole days are calendar days here, too."""
+    """Least distance between two reminders of one settlement; whole days are calendar days, too. 0: none."""
     lapsed_after: timedelta = timedelta(hours=1)
-    """How late a reminder may still be planned, in elapsed time; an older one is left out."""
+    """How late a reminder may still be planned, in elapsed time; an older one is left out. 0: none may."""
 
     def __post_init__(self) -> None:
         for name in ("follow_up_after", "overdue_after"):
@@ -85,6 +86,8 @@ def _text(intervals: tuple[timedelta, ...]) -> str:
 
 # A provider that is asked more often does nothing else.
 _SHORTEST_DISTANCE = timedelta(seconds=0.1)
+# From the shortest distance to the longest, a hundred years, in one step.
+_LARGEST_FACTOR = 100_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ class Settings:
     payment_check: PaymentCheckPolicy = field(default_factory=PaymentCheckPolicy)
     """When unsettled payments are asked about."""
     notification_delay: timedelta = timedelta(seconds=2)
-    """How long a notification waits, so that saves in quick succession become one e-mail."""
+    """How long a notification waits, so that saves in quick succession become one e-mail; 0: not at all."""
     email_retry_for: timedelta = timedelta(hours=24)
     """How long an e-mail is tried again that was not taken for now; 0: three retries, as any job. The
     default is the setting EMAIL_RETRY_FOR of Django's settings, if there is one."""
@@ -141,27 +144,33 @@ class Settings:
 
 
 def _duration(value: Any) -> timedelta:
+    duration = _any_duration(value)
+    if duration > LONGEST:
+        raise ValueError(f"must be at most {LONGEST.days} days, not {shown(value)}")
+    return duration
+
+
+def _any_duration(value: Any) -> timedelta:
     if isinstance(value, timedelta):
         return value
-    # A bool is an int to Python, but True is no second.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"must be a timedelta or a finite number of seconds, not {value!r}")
+    if not is_number(value):
+        raise ValueError(f"must be a timedelta or a finite number of seconds, not {shown(value)}")
     try:
         return timedelta(seconds=value)
     except OverflowError:
-        raise ValueError(f"is more seconds than a timedelta can hold: {value!r}") from None
+        raise ValueError(f"is more seconds than a timedelta can hold: {shown(value)}") from None
 
 
 def _waiting_time(value: Any) -> timedelta:
     duration = _duration(value)
     if duration < timedelta(0):
-        raise ValueError(f"must not be negative, not {value!r}")
+        raise ValueError(f"must not be negative, not {shown(value)}")
     return duration
 
 
 def _durations(value: Any) -> tuple[timedelta, ...]:
     if not isinstance(value, list | tuple):
-        raise ValueError(f"must be a list of durations, not {value!r}")
+        raise ValueError(f"must be a list of durations, not {shown(value)}")
     return tuple(_duration(entry) for entry in value)
 
 
@@ -169,7 +178,7 @@ def _quiet_hours(value: Any) -> tuple[time, time] | None:
     if value is None:
         return None
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ValueError(f'must be a start and an end, such as ("21:00", "08:00"), or None, not {value!r}')
+        raise ValueError(f'must be a start and an end, as in ("21:00", "08:00"), or None, not {shown(value)}')
     return _wall_time(value[0]), _wall_time(value[1])
 
 
@@ -179,7 +188,7 @@ def _wall_time(value: Any) -> time:
     try:
         return time.fromisoformat(value.strip())
     except (AttributeError, ValueError):
-        raise ValueError(f'has a part that is no time such as "21:00": {value!r}') from None
+        raise ValueError(f'has a part that is no time such as "21:00": {shown(value)}') from None
 
 
 def _zone(value: Any) -> ZoneInfo:
@@ -188,18 +197,20 @@ def _zone(value: Any) -> ZoneInfo:
     try:
         return ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        raise ValueError(f'must be an IANA name such as "Europe/Berlin", not {value!r}') from None
+        raise ValueError(f'must be an IANA name such as "Europe/Berlin", not {shown(value)}') from None
 
 
 def _factor(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"must be a finite number, not {value!r}")
+    if not is_number(value):
+        raise ValueError(f"must be a finite number, not {shown(value)}")
+    if value > _LARGEST_FACTOR:
+        raise ValueError(f"must be at most {_LARGEST_FACTOR}, not {shown(value)}")
     return float(value)
 
 
 def _dotted_path(value: Any) -> str:
     if not isinstance(value, str) or "." not in value:
-        raise ValueError(f"must be the dotted path of a class, not {value!r}")
+        raise ValueError(f"must be the dotted path of a class, not {shown(value)}")
     return value
 
 

@@ -63,6 +63,7 @@ ROOMS: Mapping[str, str] = {
     "worker": "supervisor board options executor claiming performing settling telling outcomes in_hand "
     "threads relay loops limits time_limit cores rq_picture",
     "monitoring": "health metrics",
+    "operating": "verbs audit explain",
     "admin": "",
     "api": "",
     "management": "",
@@ -74,7 +75,7 @@ HALL = (
 )
 _NUMBERS = (
     *("none", "one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"),
 )
 
 

@@ -10,8 +10,12 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.models.fields import NOT_PROVIDED
 
+from jobqueue.sql.index_operations import AddIndexBesideWriters
+
 # From the ones after these on: then the rule was made.
 LAST_BEFORE_THE_RULE = {"jobqueue": 4, "settlements": 3}
+# Indexes of tables that are there: from this migration on.
+FIRST_BESIDE_WRITERS = "jobqueue.0016"
 # What changes no table, or makes room where there was none.
 _HARMLESS = (
     migrations.CreateModel,
@@ -51,6 +55,30 @@ def _trouble(operation: Operation) -> str:
         f"{what}: workers of the version before still run on this schema while it is deployed. Add what is "
         "new now, and take away what is old in a later release, when no code uses it any more"
     )
+
+
+def _built_under_a_lock(migration: migrations.Migration) -> list[str]:
+    """The indexes of tables that were there before, for whose sake nobody could write meanwhile."""
+    made = [operation for operation in migration.operations if isinstance(operation, migrations.CreateModel)]
+    new = {operation.name.lower() for operation in made}
+    return [
+        f"{operation.describe()}: use AddIndexBesideWriters, in a migration with atomic = False"
+        for operation in migration.operations
+        if isinstance(operation, migrations.AddIndex)
+        and operation.model_name.lower() not in new
+        and not (isinstance(operation, AddIndexBesideWriters) and not migration.atomic)
+    ]
+
+
+def test_no_index_of_jobs_is_built_under_a_lock() -> None:
+    found = [
+        f"{name}: {trouble}"
+        for name, migration in _migrations()
+        if name >= FIRST_BESIDE_WRITERS
+        for trouble in _built_under_a_lock(migration)
+    ]
+
+    assert found == []
 
 
 def test_every_migration_only_adds() -> None:

@@ -6,9 +6,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin.concerns import Sum, concerns_of
-from jobqueue.admin.consequences import count_emails
 from jobqueue.models import Job
+from jobqueue.operating.concerns import Sum, concerns_of
+from jobqueue.operating.consequences import count_emails
 
 LONGEST_REASON = 500
 

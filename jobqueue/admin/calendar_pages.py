@@ -19,19 +19,20 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin.audit import log_change
 from jobqueue.admin.calendar import days_ahead, edge_of, kind_keys
-from jobqueue.admin.concerns import Sum, concerns_of
-from jobqueue.admin.consequences import count_emails
 from jobqueue.admin.kinds import name_of
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import YEARS, as_field, parse_moment
 from jobqueue.admin.panel import kind_of
 from jobqueue.admin.preview_pages import preview_url
-from jobqueue.admin.words import absolute
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.scheduled import between, of_kind
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.concerns import Sum, concerns_of
+from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.moves import shift_and_log
+from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
 PAGE = 50
@@ -264,16 +265,14 @@ def _carry_out(
 
 
 def _change_one(job: Job, verb: str, shift: timedelta | datetime, request: HttpRequest) -> None:
-    reason, before = request.POST["reason"].strip(), absolute(job.run_at)
+    reason = request.POST["reason"].strip()
+    if verb == "move":
+        moment = job.run_at + shift if isinstance(shift, timedelta) else shift
+        return shift_and_log(job, request, moment, reason=reason)
+    before = absolute(job.run_at)
     with writing(Job.objects.db):
-        if verb == "cancel":
-            job.cancel(f"cancelled by {request.user.get_username()}: {reason}"[:500])
-            text = f"Cancel: delayed until {before} → cancelled"
-        else:
-            moment = job.run_at + shift if isinstance(shift, timedelta) else shift
-            job.move(moment)
-            text = f"Move: {before} → {absolute(moment)}"
-        log_change(request, job, f"{text}. Reason: {reason}")
+        job.cancel(f"cancelled by {request.user.get_username()}: {reason}"[:500])
+        log_change(request, job, f"Cancel: delayed until {before} → cancelled. Reason: {reason}")
 
 
 def _url_of_day(pages: ModelAdmin[Any], asked: Asked) -> str:

@@ -17,13 +17,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from jobqueue.admin.asked import LONGEST_REASON, consequences, reason_of, sentence
-from jobqueue.admin.copies import COPY, copy_and_log
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment
-from jobqueue.admin.payloads import may_read, shown_payload, shown_text
+from jobqueue.admin.payloads import shown_payload
 from jobqueue.copying import copies_of
 from jobqueue.exceptions import InvalidJob, InvalidPayload, InvalidRunAt, JobCopyRefused
 from jobqueue.models import Job
+from jobqueue.operating.copies import COPY, copy_and_log
+from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.sql.clock import database_now
 
 _MOST_DIGITS = 9

@@ -8,22 +8,23 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import CharField, Value
 from django.http import HttpRequest
 
-from jobqueue.admin.audit import history_of
 from jobqueue.admin.copy_pages import copies_shown, copy_url
-from jobqueue.admin.explain import explain, gather
 from jobqueue.admin.job_runs import runs_of
 from jobqueue.admin.job_timeline import Known, latest_attempts, timeline_of
 from jobqueue.admin.listing import listed, prepare, state_of
 from jobqueue.admin.move_pages import move_url
 from jobqueue.admin.panel import kind_of, newest_about, panel_of
-from jobqueue.admin.payloads import may_read, shown_payload, shown_text
+from jobqueue.admin.payloads import shown_payload
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.preview_pages import preview_url
 from jobqueue.admin.results import shown_results
 from jobqueue.admin.running_pages import stop_url
-from jobqueue.admin.verbs import Verb
 from jobqueue.admin.words import badge
 from jobqueue.models import Job, bulk
+from jobqueue.operating.admins_log import entries_of
+from jobqueue.operating.explain import explain, gather
+from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.verbs import Verb
 
 
 def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     attempts, has_earlier = latest_attempts(job)
     last_error = attempts[-1].error_class if attempts else ""
     facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck, last_error=last_error)
-    history = history_of(job)[::-1]
+    history = entries_of(job)[::-1]
     known = Known(job, facts.now, request, attempts, history, facts.worker, has_earlier)
     return {
         "title": f"Job #{job.pk}",

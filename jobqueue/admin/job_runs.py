@@ -13,10 +13,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin.words import absolute, badge
+from jobqueue.admin.words import badge
 from jobqueue.charting.drawing import Span, Tick, shown_seconds, spans
 from jobqueue.models import Job, alias_of
 from jobqueue.models.runs import NEWEST, Run, last_runs
+from jobqueue.operating.words import absolute
 
 MOST_RUNS = 60
 

@@ -16,10 +16,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin.payloads import shown_text
-from jobqueue.admin.words import badge, exact_span, printable, time_tag
+from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import Attempt, Job, Worker
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.words import exact_span, printable
 
 MOST_ATTEMPTS = 50
 """Failed attempts that the page shows, the newest."""

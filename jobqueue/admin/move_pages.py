@@ -18,11 +18,11 @@ from django.utils.translation import gettext as _
 from jobqueue.admin.asked import consequences, reason_of, sentence
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment, zone_named, zones
-from jobqueue.admin.moves import MOVE, move_and_log
-from jobqueue.admin.words import absolute
 from jobqueue.exceptions import InvalidRunAt, JobMoveRefused, JobTransitionRefused
 from jobqueue.models import Job
 from jobqueue.moving import why_not
+from jobqueue.operating.moves import MOVE, move_and_log
+from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import database_now
 
 

@@ -28,8 +28,9 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from jobqueue.admin.words import badge, printable, time_tag
+from jobqueue.admin.words import badge, time_tag
 from jobqueue.models import Job, alias_of
+from jobqueue.operating.words import printable
 from jobqueue.sql.blame import may_be_of_a_row
 
 logger = logging.getLogger(__name__)

@@ -52,12 +52,4 @@ class Migration(migrations.Migration):
                 blank=True, db_default="", default="", max_length=500, verbose_name="set aside"
             ),
         ),
-        migrations.AddIndex(
-            model_name="job",
-            index=models.Index(
-                condition=models.Q(("set_aside", ""), _negated=True),
-                fields=["id"],
-                name="jobqueue_job_set_aside",
-            ),
-        ),
     ]

@@ -99,12 +99,4 @@ class Migration(migrations.Migration):
                 blank=True, db_default="", default="", max_length=200, verbose_name="cause"
             ),
         ),
-        migrations.AddIndex(
-            model_name="job",
-            index=models.Index(
-                condition=models.Q(("state", "failed")),
-                fields=["cause", "id", "finished_at"],
-                name="jobqueue_job_cause",
-            ),
-        ),
     ]

@@ -39,12 +39,4 @@ class Migration(migrations.Migration):
             name="takes_orders",
             field=models.BooleanField(db_default=False, default=False, verbose_name="takes orders"),
         ),
-        migrations.AddIndex(
-            model_name="job",
-            index=models.Index(
-                condition=models.Q(("state", "active"), ("stop_asked_at__isnull", False)),
-                fields=["worker"],
-                name="jobqueue_job_stopping",
-            ),
-        ),
     ]

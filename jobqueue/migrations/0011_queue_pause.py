@@ -43,12 +43,4 @@ class Migration(migrations.Migration):
                 blank=True, db_default="", default="", max_length=100, verbose_name="version"
             ),
         ),
-        migrations.AddIndex(
-            model_name="job",
-            index=models.Index(
-                condition=models.Q(("state", "failed")),
-                fields=["finished_at", "queue"],
-                name="jobqueue_job_failed_at",
-            ),
-        ),
     ]

@@ -170,6 +170,8 @@ def check(values: Mapping[str, Any]) -> None:
             raise ValueError(f"{_flag(option)} must be {least} or more, not {value:g}")
 
 
+# What django-rq gives where nobody names one.
+_WORKER_TTL = 420
 _SERIALIZERS = frozenset({"rq.serializers.DefaultSerializer", "rq.serializers.JSONSerializer"})
 
 
@@ -182,4 +184,6 @@ def ignored(values: Mapping[str, Any]) -> list[str]:
     ]
     if (values.get("serializer") or "rq.serializers.JSONSerializer") not in _SERIALIZERS:
         found.append("--serializer is ignored: messages are JSON, and never anything else")
+    if values.get("worker_ttl") not in (None, _WORKER_TTL):
+        found.append("--worker-ttl is ignored: JOBQUEUE WORKER_SILENCE says when a worker counts as gone")
     return found

@@ -31,6 +31,7 @@ from tests.workload.fixtures import Workload, note, wait_until_done
 from tests.workload.functions import FAIL, NOTE, after, fail
 from tests.workload.functions import note as plain_note
 
+pytestmark = pytest.mark.one_database
 NEXT_WITHIN = 2.0
 """Seconds in which the job behind a foreign message must have had its effect."""
 

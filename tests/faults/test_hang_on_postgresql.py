@@ -43,9 +43,7 @@ class HangingPostgreSQL(CrashingPostgreSQL):
         processes = self._processes()
         try:
             for process in processes:
-                with suppress(
-                    psutil.NoSuchProcess
-                ):  # a connection that was just closed has a process no more
+                with suppress(psutil.NoSuchProcess):  # of a connection that was just closed
                     process.suspend()
             yield
         finally:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.conf import LazySettings
 
-from jobqueue import registry
+from jobqueue import conf, registry
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue import processors_for_tests
@@ -35,6 +35,12 @@ def _nothing_untold() -> Iterator[None]:
     TELLER._untold.clear()
     yield
     TELLER._untold.clear()
+
+
+@pytest.fixture
+def nothing_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LOST_AFTER may be 0, which no project is allowed: so that a test need not wait."""
+    monkeypatch.setitem(conf._checks(), "lost_after", float)
 
 
 @pytest.fixture

@@ -248,3 +248,60 @@ def test_handlers_that_are_not_called_are_a_warning(settings: LazySettings) -> N
 
     assert message.id == "jobqueue.W006"
     assert "jobqueue.signals.job_failed" in str(message.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("WORKER_CLASS", "rq.SimpleWorker", "--worker-class"),
+        ("JOB_CLASS", "shop.rq.Job", "processor"),
+        ("QUEUE_CLASS", "shop.rq.Queue", "jobqueue.jobs.enqueue()"),
+        ("SCHEDULER_CLASS", "shop.rq.Scheduler", "run_at="),
+        ("EXCEPTION_HANDLERS", ["shop.rq.handler"], "jobqueue.signals.job_failed"),
+        ("DEFAULT_RESULT_TTL", 0, "KEEP_COMPLETED"),
+        ("DEFAULT_FAILURE_TTL", 60, "KEEP_FAILED"),
+        ("DEFAULT_WORKER_TTL", 60, "WORKER_SILENCE"),
+    ],
+)
+@pytest.mark.parametrize("place", ["RQ", "RQ_QUEUES['email']"])
+def test_what_only_rqs_own_worker_heeds_is_a_warning_by_name_that_says_what_to_do_instead(
+    settings: LazySettings, place: str, name: str, value: Any, instead: str
+) -> None:
+    if place == "RQ":
+        settings.RQ = {name: value}
+    else:
+        email = {**settings.RQ_QUEUES["email"], name: value}
+        settings.RQ_QUEUES = {**settings.RQ_QUEUES, "email": email}
+    [message] = _found()
+
+    assert (message.id, message.level) == ("jobqueue.W007", django_checks.WARNING)
+    assert message.msg.startswith(f"{place} has {name}, which is ignored: ")
+    assert instead in str(message.hint)
+
+
+@pytest.mark.parametrize("given", [{}, None, [], {"COMMIT_MODE": "auto"}, {"WORKER_CLASS": None}])
+def test_what_nobody_misses_passes(settings: LazySettings, given: Any) -> None:
+    settings.RQ = given
+
+    assert _found() == []
+
+
+@pytest.mark.parametrize("limit", [60, "1h", -1])
+def test_a_time_limit_that_no_processor_has_is_a_warning(settings: LazySettings, limit: Any) -> None:
+    email = {**settings.RQ_QUEUES["email"], "DEFAULT_TIMEOUT": limit}
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "email": email}
+    [message] = _found()
+
+    assert message.id == "jobqueue.W008"
+    assert f"RQ_QUEUES['email'] has the DEFAULT_TIMEOUT {limit!r}" in message.msg
+    assert "a processor that names no time limit has 180 s" in message.msg
+    assert "JOBQUEUE TIMEOUT" in str(message.hint)
+
+
+def test_a_time_limit_that_processors_have_too_passes(settings: LazySettings) -> None:
+    settings.JOBQUEUE = {"TIMEOUT": 60}
+    settings.RQ_QUEUES = {
+        name: {**queue, "DEFAULT_TIMEOUT": 60} for name, queue in settings.RQ_QUEUES.items()
+    }
+
+    assert _found() == []

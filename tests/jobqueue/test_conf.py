@@ -102,7 +102,8 @@ def test_one_name_instead_of_a_list_of_allowed_functions_is_refused(settings: La
 
 SECONDS_ABOVE_0 = ["TIMEOUT", "HEARTBEAT_INTERVAL", "WORKER_SILENCE", "PUBLISH_TIMEOUT", "REDIS_TIMEOUT"]
 SECONDS_ABOVE_0 += ["RELAY_INTERVAL", "HEALTH_TIMEOUT"]
-SECONDS = ["TIMEOUT_GRACE", "SHUTDOWN_TIMEOUT", "PUBLISH_PAUSE", "LOST_AFTER", "RECONCILE_INTERVAL"]
+WAITS_ABOVE_0 = ["TIMEOUT_GRACE", "LOST_AFTER", "UNKNOWN_PROCESSOR_TIMEOUT", "LATE_AFTER"]
+SECONDS = ["SHUTDOWN_TIMEOUT", "PUBLISH_PAUSE", "OUTAGE_RETRY_FOR", "RECONCILE_INTERVAL"]
 WHOLE_NUMBERS = ["PAYLOAD_LIMIT", "THREADS", "PROCESSES", "RELAY_BATCH"]
 WHOLE_NUMBERS_OR_NONE = ["MAX_JOBS_PER_PROCESS", "MAX_MEMORY_PER_PROCESS"]
 LENGTHS = ["KEEP_COMPLETED", "KEEP_FAILED", "KEEP_AUDIT"]
@@ -114,8 +115,8 @@ NO_POLICIES = [True, -1, 3.0, "3", None, [3], {"retries": 1}, {"max_retries": "x
 NO_POLICIES += [{"factor": math.inf}, {"first_delay": 5}, {"max_delay": timedelta.max}, RetryPolicy]
 
 WRONG: list[tuple[str, Any]] = [
-    *((key, value) for key in SECONDS + SECONDS_ABOVE_0 for value in NO_SECONDS),
-    *((key, 0) for key in SECONDS_ABOVE_0),
+    *((key, value) for key in SECONDS + WAITS_ABOVE_0 + SECONDS_ABOVE_0 for value in NO_SECONDS),
+    *((key, 0) for key in WAITS_ABOVE_0 + SECONDS_ABOVE_0),
     *((key, value) for key in WHOLE_NUMBERS + WHOLE_NUMBERS_OR_NONE for value in NO_WHOLE_NUMBERS),
     *((key, None) for key in WHOLE_NUMBERS),
     *((key, value) for key in LENGTHS for value in NO_LENGTHS),
@@ -139,7 +140,7 @@ def test_a_value_that_cannot_be_used_is_refused_with_its_key_and_what_is_allowed
 
 
 @pytest.mark.parametrize("value", [1e-9, 5e-324, timedelta(microseconds=1)])
-@pytest.mark.parametrize("key", [*SECONDS_ABOVE_0, "RECONCILE_INTERVAL"])
+@pytest.mark.parametrize("key", [*WAITS_ABOVE_0, *SECONDS_ABOVE_0, "RECONCILE_INTERVAL"])
 def test_an_interval_or_time_out_that_is_next_to_nothing_is_refused_with_the_smallest(
     settings: LazySettings, key: str, value: Any
 ) -> None:
@@ -198,7 +199,7 @@ def test_every_default_is_allowed(settings: LazySettings, setting: Any) -> None:
 
 @given(st.one_of(st.floats(), st.integers(), st.text(), st.timedeltas(), st.none(), st.lists(st.integers())))
 def test_a_setting_is_refused_with_the_error_that_names_it_or_usable(value: Any) -> None:
-    for key in SECONDS + SECONDS_ABOVE_0:
+    for key in SECONDS + WAITS_ABOVE_0 + SECONDS_ABOVE_0:
         try:
             seconds = getattr(conf._parse({key: value}), key.lower())
         except ImproperlyConfigured as error:

@@ -21,7 +21,10 @@ from jobqueue.broker.connections import as_unavailable
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, CannotStart
 from jobqueue.management import preconditions
-from jobqueue.sql.connecting import limit_connecting_in_this_process
+from jobqueue.sql.connecting import (
+    limit_connecting_in_this_process,
+    notice_vanished_hosts_in_this_process,
+)
 from jobqueue.sql.pools import leave_pools_in_this_process
 from jobqueue.sql.writing import wait_for_locks_in_this_process
 from jobqueue.values import shown
@@ -66,6 +69,7 @@ class Command(DjangoRQCommand):
         supervisor.end_when_asked_to_stop()
         queues = self._check(args, given)
         limit_connecting_in_this_process()
+        notice_vanished_hosts_in_this_process()
         if given["pid"]:
             Path(given["pid"]).expanduser().write_text(str(os.getpid()))
         level = {0: "WARNING", 1: "INFO"}.get(given["verbosity"], "DEBUG")

@@ -14,8 +14,8 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 
-from jobqueue.admin import bulk_start, consequences
 from jobqueue.models import BulkAction, Job, bulk
+from jobqueue.operating import bulk_plans, consequences
 from tests.jobqueue.admin.steps import (
     CAUSES,
     FAILED,
@@ -109,7 +109,7 @@ def test_the_question_says_how_many_e_mails_will_go_out(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(consequences._emails_by_processor, "sample.succeed", 2)
-    monkeypatch.setattr(bulk_start, "TYPED_ABOVE", 1)
+    monkeypatch.setattr(bulk_plans, "TYPED_ABOVE", 1)
     for _ in range(3):
         make_job("failed", cause=SMTP)
     assert "Up to 6 e-mails will go out." in text_of(_click(admin_client))
@@ -118,7 +118,7 @@ def test_the_question_says_how_many_e_mails_will_go_out(
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """More failed jobs than may be retried by a click."""
-    monkeypatch.setattr(bulk_start, "TYPED_ABOVE", 2)
+    monkeypatch.setattr(bulk_plans, "TYPED_ABOVE", 2)
     return [make_job("failed", cause=SMTP) for _ in range(3)]
 
 

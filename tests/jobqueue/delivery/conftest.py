@@ -7,7 +7,7 @@ from django.conf import LazySettings
 
 
 @pytest.fixture
-def at_once(settings: LazySettings) -> LazySettings:
+def at_once(settings: LazySettings, nothing_takes_time: None) -> LazySettings:
     """Messages count as lost at once."""
     settings.JOBQUEUE = settings.JOBQUEUE | {"LOST_AFTER": 0}
     return settings

@@ -338,6 +338,8 @@ def test_a_class_of_workers_that_is_not_there_is_refused() -> None:
     [
         ({"job_class": "shop.Job"}, ["--job-class"]),
         ({"queue_class": "shop.Queue", "serializer": "shop.Pickle"}, ["--queue-class", "--serializer"]),
+        ({"worker_ttl": 60}, ["--worker-ttl"]),
+        ({"worker_ttl": 420}, []),
         ({"serializer": "rq.serializers.JSONSerializer"}, []),
         ({"serializer": "rq.serializers.DefaultSerializer"}, []),
     ],

@@ -76,7 +76,9 @@ def test_it_publishes_what_is_due_in_every_database(redis_client: redis.Redis) -
 
 
 @in_both_databases
-def test_it_publishes_again_what_redis_lost(settings: LazySettings, redis_client: redis.Redis) -> None:
+def test_it_publishes_again_what_redis_lost(
+    settings: LazySettings, nothing_takes_time: None, redis_client: redis.Redis
+) -> None:
     settings.JOBQUEUE = {"LOST_AFTER": 0}
     [job] = enqueue_many([(SUCCEED, {})])
     redis_client.flushall()
@@ -277,7 +279,7 @@ def test_more_due_jobs_than_a_batch_of_a_redis_that_is_away_do_not_keep_those_of
 
 @in_both_databases
 def test_what_one_redis_lost_is_published_again_while_another_is_away(
-    settings: LazySettings, redis_client: redis.Redis
+    settings: LazySettings, nothing_takes_time: None, redis_client: redis.Redis
 ) -> None:
     settings.JOBQUEUE = {"LOST_AFTER": 0}
     away = {**settings.RQ_QUEUES["email"], "HOST": LOOPBACK, "PORT": free_port()}

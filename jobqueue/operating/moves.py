@@ -1,4 +1,4 @@
-"""Moves of delayed jobs as operators make them: who may, and what is written down of it."""
+"""Moves of jobs to another time as operators make them: who may, and what is written down of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import datetime
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from jobqueue.admin.audit import log_change
-from jobqueue.admin.words import absolute
 from jobqueue.models import Job, alias_of
 from jobqueue.moving import move_job
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
 MOVE = "jobqueue.move_job"
@@ -30,3 +30,11 @@ def move_and_log(
         move_job(job, moment, seen=seen)
         text = f"Move: {absolute(before)} → {absolute(job.run_at)}"
         log_change(request, job, f"{text}. Reason: {reason}" if reason else text)
+
+
+def shift_and_log(job: Job, request: HttpRequest, moment: datetime, *, reason: str) -> None:
+    """Move a job that waits, one of many, to any time: one that is past means now. Raises as `Job.move`."""
+    before = absolute(job.run_at)
+    with writing(alias_of(job)):
+        job.move(moment)
+        log_change(request, job, f"Move: {before} → {absolute(moment)}. Reason: {reason}")

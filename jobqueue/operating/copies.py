@@ -8,11 +8,11 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from jobqueue.admin.audit import log_together
-from jobqueue.admin.payloads import may_read
 from jobqueue.copying import copy_job
 from jobqueue.masking import shown_keys
 from jobqueue.models import Job, alias_of
+from jobqueue.operating.audit import log_together
+from jobqueue.operating.reading import may_read
 from jobqueue.sql.writing import writing
 
 COPY = "jobqueue.copy_job"

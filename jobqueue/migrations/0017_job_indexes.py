@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("jobqueue", "0014_left_out"),
+        ("jobqueue", "0016_list_indexes"),
     ]
 
     operations = [

@@ -48,7 +48,7 @@ def test_the_page_shows_every_failed_attempt_with_its_traceback(admin_client: Cl
     for number in (1, 2, 3, 4):
         assert f"Error{number}" in text
         assert f"message {number}" in text
-        assert f'<pre class="jq-pre">Traceback {number}</pre>' in text
+        assert f'<pre class="jq-pre" tabindex="0">Traceback {number}</pre>' in text
 
 
 def test_the_page_leads_to_the_record_and_its_other_jobs(

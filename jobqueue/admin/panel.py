@@ -66,12 +66,19 @@ class JobsPanel:
         return [group for group in groups if group[2]]
 
 
-def panel_for(
-    subject: str, request: HttpRequest, site: AdminSite, *, without: int | None = None
-) -> JobsPanel:
+def panel_for(subject: str, request: HttpRequest, site: AdminSite) -> JobsPanel:
     """The newest jobs of a subject, in the order an operator reads them."""
+    return panel_of(prepare(newest_about(subject), request, site), subject, site)
+
+
+def newest_about(subject: str, *, without: int | None = None) -> list[Job]:
+    """The newest jobs of a subject, one more than a panel shows."""
     rows = Job.objects.about(subject).exclude(pk=without) if without else Job.objects.about(subject)
-    jobs = prepare(rows.order_by("-id")[: MOST_JOBS + 1], request, site)
+    return list(rows.order_by("-id")[: MOST_JOBS + 1])
+
+
+def panel_of(jobs: list[Job], subject: str, site: AdminSite) -> JobsPanel:
+    """The panel of these prepared jobs of a subject."""
     shown = jobs[:MOST_JOBS]
     coming = [job for job in shown if job.state == Job.State.WAITING]
     past = [job for job in shown if job.state not in (Job.State.WAITING, Job.State.ACTIVE)]

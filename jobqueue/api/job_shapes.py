@@ -12,6 +12,7 @@ from jobqueue.api.shapes import AnyJSON, Moment, presentable
 from jobqueue.copying import copies_of
 from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job, Worker
+from jobqueue.models.holding import due_time
 from jobqueue.operating.audit import Done, history_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.reading import may_read, shown_text
@@ -28,9 +29,9 @@ class JobLine(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     processor = serializers.CharField()
     queue = serializers.CharField()
-    state = serializers.ChoiceField(JOB_STATES, help_text="Also delayed, stuck and skipped.")
+    state = serializers.ChoiceField(JOB_STATES, help_text="Also delayed, held, stuck and skipped.")
     about = serializers.CharField(allow_blank=True, help_text="The record that it is about: app.model:key.")
-    run_at = Moment()
+    run_at = Moment(help_text="When it runs; of a held one when it was to run.")
     attempt = serializers.IntegerField()
     failures = serializers.IntegerField()
     time_limit = serializers.FloatField(help_text="Seconds.")
@@ -97,7 +98,7 @@ def _line(job: Job, state: str, names: Mapping[Any, str], request: Request) -> d
         "queue": printable(job.queue),
         "state": state,
         "about": shown_text(job.subject, request),
-        "run_at": Moment().to_representation(job.run_at),
+        "run_at": Moment().to_representation(due_time(job)),
         "attempt": job.attempt,
         "failures": job.failures,
         "time_limit": job.timeout,

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks import console_report
+from benchmarks.console_pages import PAGES
 from benchmarks.outcome import Outcome
 from benchmarks.plan import LARGEST, MIDDLE, OPERATIONS
 
@@ -48,6 +50,7 @@ def bars(outcome: Outcome) -> list[Bar]:
         _at_most("lateness p99 : Bull 4 concurrency 50", 8, times("delayed", ours, bull, p99)),
         _never_early(outcome.samples("delayed", ours, "earliest_milliseconds")),
         *(_bounded_growth(outcome, operation) for operation in OPERATIONS),
+        _quick_pages(outcome),
         _nothing_lost(outcome),
     ]
 
@@ -83,6 +86,15 @@ def growth(outcome: Outcome, operation: str) -> float | None:
     small = outcome.middle("crowd", "ours_postgresql", f"{operation}_milliseconds_{MIDDLE}")
     large = outcome.middle("crowd", "ours_postgresql", f"{operation}_milliseconds_{LARGEST}")
     return None if small is None or large is None else large / small
+
+
+def _quick_pages(outcome: Outcome) -> Bar:
+    what, asked = "pages of the console over their limit, among 1,200,000 jobs", "0"
+    held = [console_report.holds(outcome, page) for page in PAGES]
+    if None in held:
+        return Bar(what, asked, None, "–", None)
+    over = held.count(False)
+    return Bar(what, asked, float(over), f"{over} of {len(held)}", not over)
 
 
 def _nothing_lost(outcome: Outcome) -> Bar:

@@ -8,7 +8,7 @@ from functools import partial
 
 from benchmarks import peers
 from benchmarks.arena import Arena
-from benchmarks.measures import crowd, drain, enqueueing, latency, saves
+from benchmarks.measures import console, crowd, drain, enqueueing, latency, saves
 from benchmarks.peers import Peer
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -35,6 +35,7 @@ MEASURES = {
     "delayed": "Lateness of delayed jobs, 100 due a second",
     "saves": "What a save costs with its signal",
     "crowd": "Cost among many jobs",
+    "console": "Pages of the operators' console, among 1,200,000 jobs",
 }
 """Every measure, in the order in which they run."""
 
@@ -92,6 +93,13 @@ def measures(scale: float) -> list[Measure]:
             [peers.OURS],
             partial(crowd.crowd, sizes=SIZES if scale == 1 else SIZES[:-1]),
             "claim_milliseconds_10000",
+            once=True,
+        ),
+        Measure(
+            "console",
+            [peers.OURS],
+            partial(console.console, share=1 if scale == 1 else 0.05),
+            "slowest_p95_milliseconds",
             once=True,
         ),
     ]

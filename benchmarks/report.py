@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from benchmarks import console_report
 from benchmarks.bars import bars, growth
 from benchmarks.figures import spread
 from benchmarks.outcome import Outcome
@@ -29,6 +30,7 @@ def markdown(outcome: Outcome) -> str:
         "delayed": lambda: _waited(outcome, "delayed"),
         "saves": lambda: _saves(outcome),
         "crowd": lambda: _crowd(outcome),
+        "console": lambda: _console(outcome),
     }
     for measure, make in tables.items():
         if outcome.peers(measure):
@@ -195,3 +197,8 @@ def _crowd(outcome: Outcome) -> str:
 def _cell_of_crowd(outcome: Outcome, operation: str, size: int) -> str:
     time = number(outcome.middle("crowd", _OURS, f"{operation}_milliseconds_{size}"), 2)
     return f"{time} (refused)" if outcome.middle("crowd", _OURS, f"{operation}_refused_{size}") else time
+
+
+def _console(outcome: Outcome) -> str:
+    header = ["milliseconds of server time, warm, and queries", "p50", "p95", "at most", "queries", "holds"]
+    return table(header, console_report.rows(outcome))

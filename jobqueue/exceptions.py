@@ -59,8 +59,20 @@ class InvalidRunAt(InvalidJob):
     """run_at or delay is of the wrong type, naive, given twice, or a time that cannot be stored or shown."""
 
 
+class PastRunAt(InvalidRunAt):
+    """The time to which a job is to be moved does not lie ahead."""
+
+
 class InvalidUniqueKey(InvalidJob):
     """The unique key or subject is too long or empty."""
+
+
+class MaskedPayload(InvalidPayload):
+    """The payload of a copy has what pages show in place of what is hidden; a value that nobody meant."""
+
+
+class UniqueKeyHeld(InvalidJob):
+    """A job that waits has the unique key of the copy that was asked for, and would swallow it."""
 
 
 class JobTransitionRefused(JobQueueError):
@@ -71,12 +83,36 @@ class WorkerOrderRefused(JobQueueError):
     """What was asked of a worker is nothing that it can do: it is gone, or too old to know it."""
 
 
+class NotRunning(JobTransitionRefused):
+    """What takes a running job was asked of one that does not run."""
+
+
+class AlreadyStopping(JobTransitionRefused):
+    """The stop of the job was asked for before."""
+
+
+class NotDelayed(JobTransitionRefused):
+    """What takes a delayed job was asked of one that runs, has ended, or is due."""
+
+
+class WorkerGone(JobTransitionRefused, WorkerOrderRefused):
+    """The worker that would have to do it gives no sign of life."""
+
+
+class WorkerTooOld(JobTransitionRefused, WorkerOrderRefused):
+    """The worker that would have to do it runs an older version, which does not know how."""
+
+
 class InvalidPause(JobQueueError):
     """A queue cannot be paused so: its end is not ahead, or its reason is too long."""
 
 
 class JobMoveRefused(JobTransitionRefused):
     """The app that owns the job does not let it run at that time; the text says what is allowed."""
+
+
+class JobCopyRefused(JobTransitionRefused):
+    """Somebody copied the job after whoever asks had looked at it: one of two clicks makes a copy."""
 
 
 class UnreadableRow(JobQueueError):

@@ -145,6 +145,11 @@ def enqueue_many(
     return rows
 
 
+def build(request: NewJob, using: str) -> Job:
+    """The job that `enqueue` would write for this request, checked as there and not written yet."""
+    return _build_requested(request, None, _Clock(using))
+
+
 def _requested(job: Any) -> NewJob:
     if not isinstance(job, tuple) or len(job) != 2:
         raise InvalidJob(f"a job must be a pair (processor, payload) or a NewJob, not {shown(job)}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Any, Final
 
 from jobqueue.payloads import DEEPEST
@@ -64,6 +66,26 @@ def mask_payload(value: Any, depth: int = 0) -> Any:
     return value if value is None or isinstance(value, bool) else HIDDEN
 
 
+def has_masks(value: Any, original: Any) -> bool:
+    """Whether something of a payload that `enqueue` takes is as `mask_payload` shows it.
+
+    What stands so in the `original` at the same place is its own.
+    """
+    if isinstance(value, dict):
+        before = original if isinstance(original, dict) else {}
+        is_new = _MASK in value and _MASK not in before
+        return is_new or any(has_masks(inner, before.get(key)) for key, inner in value.items())
+    if isinstance(value, list):
+        rows = original if isinstance(original, list) else []
+        return any(has_masks(*pair) for pair in zip_longest(value, rows[: len(value)]))
+    return value in (HIDDEN, _MASK) and value != original
+
+
 def _mask_key(key: str) -> str:
     """The name of a value; nothing of it where an address may be in it, however it is written."""
     return _MASK if _HAS_AT.search(key) else key
+
+
+def shown_keys(keys: Iterable[str]) -> list[str]:
+    """The names of values as they are shown to everybody, each once, cut where they are long."""
+    return list(dict.fromkeys(_mask_key(key)[:40] for key in keys))

@@ -263,7 +263,7 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["jobqueue.api.documents.without_probes"],
     "ENUM_NAME_OVERRIDES": {
         "JobState": "jobqueue.api.job_shapes.JOB_STATES",
-        "WorkerState": "jobqueue.api.queues.WORKER_STATES",
+        "WorkerState": "jobqueue.api.workers.WORKER_STATES",
         "SettlementStatus": "settlements.api.views.SETTLEMENT_STATES",
         "PaymentStatus": "settlements.api.views.PAYMENT_STATES",
         "FirstPaymentStatus": "settlements.api.views.FIRST_STATES",

@@ -56,6 +56,10 @@ def test_no_file_is_longer_than_400_lines(house: House) -> None:
     assert longer_than(LONGEST_FILE, files(house.sources)) == ()
 
 
+def test_no_test_file_is_longer_than_400_lines(house: House) -> None:
+    assert longer_than(LONGEST_FILE, files(house.tests)) == ()
+
+
 def test_no_class_is_longer_than_200_lines(house: House) -> None:
     assert longer_than(LONGEST_CLASS, classes(house.sources)) == ()
 

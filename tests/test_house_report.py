@@ -39,6 +39,7 @@ def test_every_measure_stands_beside_its_limit(made_up: MakeHouse) -> None:
         "longest file",
         "longest class",
         "longest function",
+        "longest test file",
         "median function",
         "circles of imports",
         "files that guard a claim",
@@ -46,7 +47,7 @@ def test_every_measure_stands_beside_its_limit(made_up: MakeHouse) -> None:
         "files that spell a Redis key",
         "files with a positional protocol",
     ]
-    assert text.count("limit: ") == 9
+    assert text.count("limit: ") == 10
 
 
 def test_a_house_within_its_limits_is_in_order(made_up: MakeHouse) -> None:
@@ -70,7 +71,7 @@ def test_what_breaks_a_limit_is_named_below_its_line(made_up: MakeHouse) -> None
 def test_the_last_line_counts_the_rooms_in_words(made_up: MakeHouse) -> None:
     text, _ = report(made_up({"jobqueue/api/views.py": "", "jobqueue/admin/verbs.py": ""}))
 
-    assert text.splitlines()[-1] == "Of the fourteen rooms of the house, two hold: admin, api."
+    assert text.splitlines()[-1] == "Of the fifteen rooms of the house, two hold: admin, api."
 
 
 def test_a_room_holds_if_all_its_files_are_there(made_up: MakeHouse) -> None:

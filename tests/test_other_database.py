@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.other_database import FIXTURES, pytest_collection_modifyitems
+from tests.other_database import FEW, FIXTURES, SAMPLED, pytest_collection_modifyitems, sample
 
 
 def chosen(
@@ -41,6 +41,27 @@ def test_a_test_without_a_database_is_out() -> None:
 
 def test_a_test_of_postgresql_is_in_whatever_it_asks_for() -> None:
     assert chosen("other_database", file="tests/faults/test_postgresql_clock.py")
+
+
+def test_a_test_in_which_something_else_fails_is_out() -> None:
+    assert not chosen("other_database", markers=("django_db", "one_database"))
+
+
+def cases_in(folder: str, number: int) -> list[str]:
+    """Which of so many cases of one test are kept."""
+    items: list[Any] = [
+        SimpleNamespace(nodeid=f"{folder}test_it.py::test_it[{case:03}]") for case in range(number)
+    ]
+    return [item.nodeid for item in sample(items)]
+
+
+@pytest.mark.parametrize("number", [1, FEW, FEW + 1, 100])
+def test_a_few_of_many_cases_of_the_domain_are_in(number: int) -> None:
+    assert 0 < len(cases_in(SAMPLED[0], number)) <= FEW
+
+
+def test_all_cases_of_a_fault_are_in() -> None:
+    assert len(cases_in("tests/faults/", 100)) == 100
 
 
 def test_any_other_run_leaves_nothing_out() -> None:

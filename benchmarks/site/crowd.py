@@ -186,7 +186,7 @@ def _pages() -> Callable[[str], None]:
     client.force_login(user)
 
     def get(path: str) -> None:
-        response = client.get(path)
+        response = client.get(path, secure=True)
         if response.status_code != 200 or not response.content:
             raise Refused(f"{path} answered {response.status_code}")
 

@@ -15,18 +15,19 @@ from jobqueue.admin import (
     stuck_jobs,
     worker_pages,
 )
-from jobqueue.admin.audit import log_change
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.charts import chart_of_a_day
-from jobqueue.admin.concerns import Concern, tells_concerns
-from jobqueue.admin.consequences import sends_emails
 from jobqueue.admin.findings import Finding, register_finding
+from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.masking import mask_address, mask_addresses
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.concerns import Concern, tells_concerns
+from jobqueue.operating.consequences import sends_emails
 
 __all__ = [
     "COUNT_LIMIT",
@@ -37,6 +38,7 @@ __all__ = [
     "Concern",
     "Finding",
     "JobsPanelMixin",
+    "KeyedChangeList",
     "Preview",
     "all_jobs",
     "audit_pages",

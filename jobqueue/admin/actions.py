@@ -14,11 +14,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from jobqueue.admin import bulk_start
-from jobqueue.admin.audit import entry_of, write_down
-from jobqueue.admin.consequences import count_emails
 from jobqueue.admin.listing import BoundedCount, count_up_to_limit
-from jobqueue.admin.verbs import VERBS, Mail, Verb
 from jobqueue.models import Job, JobQuerySet, bulk
+from jobqueue.operating import bulk_plans
+from jobqueue.operating.audit import entry_of, write_down
+from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.verbs import VERBS, Mail, Verb
 from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
@@ -47,14 +48,14 @@ def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], Htt
 
 def _in_background(
     model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb
-) -> bulk_start.Plan | None:
+) -> bulk_plans.Plan | None:
     """What a worker is to do: all failed jobs that match a list, where they are more than one batch."""
-    if request.POST.get("select_across") != "1" or bulk_start.verb_of(verb.name) is None:
+    if request.POST.get("select_across") != "1" or bulk_plans.verb_of(verb.name) is None:
         return None
     words = bulk_start.words_of(request.GET.dict(), getattr(model_admin, "only_state", ""))
     if words is None or verb.eligible(jobs.order_by())[: bulk.BATCH + 1].count() <= bulk.BATCH:
         return None
-    return bulk_start.plan(verb, words, request.POST.get("newest", ""))
+    return bulk_plans.plan(verb, words, request.POST.get("newest", ""))
 
 
 ACTIONS = {name: action_for(verb) for name, verb in VERBS.items()}

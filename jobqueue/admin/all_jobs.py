@@ -10,14 +10,25 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
-from jobqueue.admin import calendar_pages, preview_pages, running_pages
+from jobqueue.admin import calendar_pages, copy_pages, move_pages, preview_pages, running_pages
 from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
-from jobqueue.admin.job_lists import JOB_ID, LONGEST_RUNNING, JobList
+from jobqueue.admin.job_lists import JOB_ID, LATEST_ENDED, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
 from jobqueue.admin.named_filters import AuditFilter, LeftOutFilter
 from jobqueue.models import Job
 
-_ORDERING = {"delayed": ("run_at", "id"), "active": LONGEST_RUNNING, "stuck": LONGEST_RUNNING}
+_ORDERING = {
+    "delayed": ("run_at", "id"),
+    "active": LONGEST_RUNNING,
+    "stuck": LONGEST_RUNNING,
+    "failed": LATEST_ENDED,
+    "cancelled": LATEST_ENDED,
+}
+_TIMES = {
+    "active": "started",
+    "stuck": "started",
+    **dict.fromkeys(("failed", "completed", "skipped", "cancelled"), "ended"),
+}
 
 
 @admin.register(Job)
@@ -34,8 +45,18 @@ class JobAdmin(JobList):
     date_hierarchy = "created_at"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """The newest first; of the delayed ones the next to run, of the active ones the longest running."""
+        """The newest first; of a state that has a time of its own by that, what is most urgent first."""
         return _ORDERING.get(request.GET.get("state", ""), ("-id",))
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """With the time that matters in the state that the list is of."""
+        time = _TIMES.get(request.GET.get("state", ""), "runs")
+        return [time if name == "runs" else name for name in self.list_display]
+
+    def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
+        """By what an index has the jobs of that state in order."""
+        state = request.GET.get("state", "")
+        return ("number", _TIMES.get(state, "runs")) if state in _ORDERING else ("number",)
 
     def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
         """With the ways to who runs what now and to the calendar."""
@@ -45,7 +66,7 @@ class JobAdmin(JobList):
 
     def get_urls(self) -> list[URLPattern]:
         """With the calendar, who runs what now, and what a job's letters would be, below its page."""
-        own = (running_pages, preview_pages, calendar_pages)
+        own = (running_pages, preview_pages, copy_pages, move_pages, calendar_pages)
         return [*(url for pages in own for url in pages.urls_of(self)), *super().get_urls()]
 
     def change_view(

@@ -14,10 +14,11 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext
 
-from jobqueue.admin.audit import is_about_jobs, object_type_of, said_by, verb_of
-from jobqueue.admin.failing_times import YEARS
 from jobqueue.conf import get_settings
 from jobqueue.models import AuditEntry, Queue
+from jobqueue.operating.admins_log import object_type_of
+from jobqueue.operating.audit_entry import is_about_jobs, said_by, verb_of
+from jobqueue.operating.failing_times import YEARS
 from jobqueue.sql.clock import database_now
 
 PAGE = 50
@@ -164,13 +165,14 @@ def _meant_in_log(words: Mapping[str, str]) -> Q:
 
 def _as_entry(entry: LogEntry) -> AuditEntry:
     user: Any = entry.user
-    what, reason = said_by(entry)
+    message = entry.get_change_message()
+    what, reason = said_by(message)
     kind = object_type_of(entry)
     is_job = is_about_jobs(kind)
     return AuditEntry(
         at=entry.action_time,
         who=user.get_username(),
-        verb=verb_of(entry),
+        verb=verb_of(message, entry.action_flag),
         text=what,
         reason=reason,
         object_type=kind,

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
@@ -16,23 +15,18 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import bulk_left_out, bulk_start
-from jobqueue.admin.audit import log_change
 from jobqueue.admin.own_pages import OwnPage
-from jobqueue.admin.verbs import VERBS
-from jobqueue.admin.words import NOTHING, absolute, badge, span, time_tag
-from jobqueue.conf import get_settings
-from jobqueue.models import BulkAction, Job, Worker, bulk
+from jobqueue.admin.words import NOTHING, badge, time_tag
+from jobqueue.models import BulkAction, Job, bulk
+from jobqueue.operating import bulk_plans
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.verbs import VERBS
+from jobqueue.operating.words import absolute, span
+from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
 
 REFRESH_SECONDS = 1
 _LONGEST_LEFT = 1e10
-
-
-def is_a_worker_alive(using: str) -> bool:
-    """Whether somebody would walk a bulk action."""
-    silent_since = Now() - timedelta(seconds=get_settings().worker_silence)
-    walkers = Worker.objects.using(using).filter(walks_bulk_actions=True)
-    return walkers.filter(heartbeat_at__gte=silent_since).exists()
 
 
 @admin.register(BulkAction)
@@ -72,11 +66,11 @@ class BulkActionAdmin(OwnPage):
             return HttpResponseNotAllowed(["POST"])
         if not self.has_view_permission(request):
             raise PermissionDenied
-        verb = bulk_start.verb_of(request.POST.get("verb", ""))
+        verb = bulk_plans.verb_of(request.POST.get("verb", ""))
         if verb is None:
             raise BadRequest(f"a bulk action is one of {', '.join(BulkAction.Verb.values)}")
-        words = {name: request.POST[name] for name in bulk_start.WORDS if request.POST.get(name)}
-        planned = bulk_start.plan(
+        words = {name: request.POST[name] for name in bulk_plans.WORDS if request.POST.get(name)}
+        planned = bulk_plans.plan(
             verb, words, request.POST.get("newest", ""), request.POST.get("shown_at", "")
         )
         at_once = request.POST.get("shown") == str(planned.number)
@@ -167,7 +161,7 @@ class BulkActionAdmin(OwnPage):
     @admin.display(description=_("which jobs"))
     def which(self, action: BulkAction) -> str:
         """Which jobs were meant."""
-        return bulk_start.which(action) or NOTHING
+        return bulk_plans.which(action) or NOTHING
 
     @admin.display(description=_("asked for"))
     def asked(self, action: BulkAction) -> SafeString | str:

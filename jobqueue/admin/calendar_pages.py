@@ -16,29 +16,29 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin.audit import log_change
 from jobqueue.admin.calendar import days_ahead, edge_of, kind_keys
-from jobqueue.admin.concerns import Sum, concerns_of
-from jobqueue.admin.consequences import count_emails
 from jobqueue.admin.kinds import name_of
 from jobqueue.admin.listing import listed, prepare
+from jobqueue.admin.moments import YEARS, as_field, parse_moment
 from jobqueue.admin.panel import kind_of
 from jobqueue.admin.preview_pages import preview_url
-from jobqueue.admin.words import absolute
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.scheduled import between, of_kind
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.concerns import Sum, concerns_of
+from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.moves import shift_and_log
+from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
 PAGE = 50
 MOST_AT_ONCE = 500
 _LONGEST_REASON = 500
 _PERMISSIONS = {"move": "jobqueue.move_job", "cancel": "jobqueue.cancel_job"}
-_YEARS = range(1970, 9000)
 _SHIFT = re.compile(r"-?[1-9][0-9]{0,2}")
 _FURTHEST = 366
 
@@ -61,7 +61,7 @@ class Asked:
         except ValueError:
             raise Http404("a day is written as 2026-01-31, and a job is a number") from None
         text = words.get("processor", "") + words.get("kind", "")
-        if chosen.year not in _YEARS or "\x00" in text or (job is not None and abs(job) >= 2**63):
+        if chosen.year not in YEARS or "\x00" in text or (job is not None and abs(job) >= 2**63):
             raise Http404("there is no such day, kind or job")
         return cls(chosen, words.get("processor", ""), words.get("kind", ""), job)
 
@@ -194,7 +194,7 @@ def _change(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: st
         "most": MOST_AT_ONCE,
         "problems": problems,
         "reason": request.POST.get("reason", "")[:_LONGEST_REASON],
-        "to": request.POST.get("to", f"{timezone.localtime(jobs[0].run_at):%Y-%m-%dT%H:%M:%S}")[:30],
+        "to": request.POST.get("to", as_field(jobs[0].run_at))[:30],
         "days": request.POST.get("days", "7")[:5],
         "back_url": _url_of_day(pages, asked),
     }
@@ -265,27 +265,14 @@ def _carry_out(
 
 
 def _change_one(job: Job, verb: str, shift: timedelta | datetime, request: HttpRequest) -> None:
-    reason, before = request.POST["reason"].strip(), absolute(job.run_at)
+    reason = request.POST["reason"].strip()
+    if verb == "move":
+        moment = job.run_at + shift if isinstance(shift, timedelta) else shift
+        return shift_and_log(job, request, moment, reason=reason)
+    before = absolute(job.run_at)
     with writing(Job.objects.db):
-        if verb == "cancel":
-            job.cancel(f"cancelled by {request.user.get_username()}: {reason}"[:500])
-            text = f"Cancel: delayed until {before} → cancelled"
-        else:
-            moment = job.run_at + shift if isinstance(shift, timedelta) else shift
-            job.move(moment)
-            text = f"Move: {before} → {absolute(moment)}"
-        log_change(request, job, f"{text}. Reason: {reason}")
-
-
-def parse_moment(text: str) -> datetime | None:
-    """A moment as a form or an address gives it, in the page's zone unless it names one."""
-    try:
-        moment = parse_datetime(text)
-        if moment is not None and timezone.is_naive(moment):
-            moment = timezone.make_aware(moment)
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment is not None and moment.year in _YEARS else None
+        job.cancel(f"cancelled by {request.user.get_username()}: {reason}"[:500])
+        log_change(request, job, f"Cancel: delayed until {before} → cancelled. Reason: {reason}")
 
 
 def _url_of_day(pages: ModelAdmin[Any], asked: Asked) -> str:

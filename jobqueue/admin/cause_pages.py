@@ -13,15 +13,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.audit import log_change
-from jobqueue.admin.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
-from jobqueue.admin.failing_times import AGE, AGES, FROM, TO
-from jobqueue.admin.failures import Question, question
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.shown_causes import ShownCause
 from jobqueue.models import UNKNOWN_CAUSE, Cause, Job
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.models.failures import FailuresByCause, by_cause, subjects_by_cause
+from jobqueue.operating.causes import set_muted
+from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
+from jobqueue.operating.failing_times import AGE, AGES, FROM, TO
+from jobqueue.operating.failures import Question, question
 from jobqueue.registry import all_processors
 from jobqueue.sql.clock import database_now
 
@@ -85,19 +85,6 @@ class CauseAdmin(OnePage):
         else:
             self.message_user(request, gettext("Nothing was changed: that was so already."), messages.WARNING)
         return HttpResponseRedirect(request.get_full_path())
-
-
-def set_muted(name: str, is_to_be: bool, request: HttpRequest) -> bool:
-    """Mute a cause, or end that; with an entry in the audit. False if it was so already."""
-    cause, _is_new = Cause.objects.get_or_create(name=name)
-    rows = Cause.objects.filter(pk=name, muted_at__isnull=is_to_be)
-    values = (database_now(rows.db), request.user.get_username()[:200]) if is_to_be else (None, "")
-    if not rows.update(muted_at=values[0], muted_by=values[1]):
-        return False
-    log_change(
-        request, cause, "Mute: its failures do not count" if is_to_be else "Unmute: its failures count"
-    )
-    return True
 
 
 # What is asked and found ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.failures import all_by_cause
 from jobqueue.admin.filters import AgeFilter, CauseFilter, ErrorFilter, ProcessorFilter, QueueFilter
-from jobqueue.admin.job_lists import JobMenuEntry
+from jobqueue.admin.job_lists import LATEST_ENDED, JobMenuEntry
 from jobqueue.admin.listing import listed
 from jobqueue.admin.shown_causes import ShownCause
 from jobqueue.admin.words import time_tag
@@ -29,6 +29,8 @@ class FailedJobAdmin(JobMenuEntry):
 
     verbs = ("retry", "delete")
     only_state = "failed"
+    ordering = LATEST_ENDED
+    sortable_by = ("number", "failed_at")
     list_display = ("number", "shown_processor", "queue", "about", "error", "failed_at", "attempt")
     list_filter = (CauseFilter, ErrorFilter, QueueFilter, ProcessorFilter, AgeFilter)
 
@@ -56,7 +58,7 @@ class FailedJobAdmin(JobMenuEntry):
             name, message = "", name + colon + message
         return format_html('<span class="jq-reason"><strong>{}</strong> {}</span>', name, message)
 
-    @admin.display(description=_("failed"))
+    @admin.display(description=_("failed"), ordering="finished_at")
     def failed_at(self, job: Job) -> SafeString | str:
         """When the job gave up."""
         return time_tag(job.finished_at, listed(job).now)

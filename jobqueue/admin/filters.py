@@ -12,9 +12,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import tell_once
-from jobqueue.admin.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
 from jobqueue.admin.failures import all_by_cause, of_error
 from jobqueue.models import UNKNOWN_CAUSE, JobQuerySet
+from jobqueue.operating.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
 from jobqueue.registry import all_processors
 from jobqueue.searching import STATES
 
@@ -176,7 +176,7 @@ class CauseFilter(_ChosenFilter):
 
 
 class ErrorFilter(admin.SimpleListFilter):
-    """The newest failed jobs by the class of their last error: for addresses older than causes."""
+    """Failed jobs by the class of their last error: for addresses older than causes."""
 
     title = _("error")
     parameter_name = "error"
@@ -191,7 +191,7 @@ class ErrorFilter(admin.SimpleListFilter):
         return [(asked, asked)] if asked else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The newest failures of that class."""
+        """The failures of that class."""
         error = self.value()
         return of_error(queryset, error) if error else queryset
 

@@ -13,10 +13,10 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin import set_aside
 from jobqueue.admin.findings import Finding
-from jobqueue.admin.words import absolute, printable, span
 from jobqueue.conf import get_settings
 from jobqueue.counts.signs import LATELY, MOST_COUNTED, USUALLY, Sign
 from jobqueue.monitoring.overview import Overview, QueueNow
+from jobqueue.operating.words import absolute, printable, span
 
 _FEWEST_FAILURES = 5
 """Fewer failures in an hour are no finding: the list of failed jobs tells of them."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote, unquote
-from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -22,25 +22,19 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin import set_aside
 from jobqueue.admin.actions import ACTIONS
 from jobqueue.admin.dates import date_links
-from jobqueue.admin.listing import (
-    COUNTED_STATES,
-    BoundedPaginator,
-    JobChangeList,
-    listed,
-    page_by_index,
-    state_of,
-)
+from jobqueue.admin.job_change_list import JobChangeList
+from jobqueue.admin.listing import BoundedPaginator, listed, state_of
 from jobqueue.admin.permissions import JobPermissions
-from jobqueue.admin.search import SEARCH_HELP, asked_of, search_jobs, shown_search
-from jobqueue.admin.searched_page import SearchedPaginator
-from jobqueue.admin.verbs import VERBS
+from jobqueue.admin.search import SEARCH_HELP, search_jobs, shown_search
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.masking import mask_addresses
-from jobqueue.models import Job, JobQuerySet
+from jobqueue.models import Job
+from jobqueue.operating.verbs import VERBS
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 # Not by id where few rows of the table are in that state: SQLite would read them all in that order.
 LONGEST_RUNNING = ("started_at", "id")
+LATEST_ENDED = ("-finished_at", "-id")
 _NAME_PARTS = re.compile(r"[^._]*[._]?")
 
 
@@ -54,7 +48,7 @@ class JobList(JobPermissions):
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     ordering: ClassVar[tuple[str, ...]] = ("-id",)
-    sortable_by = ("number",)
+    sortable_by: ClassVar[tuple[str, ...]] = ("number",)
     search_fields = ("id",)
     search_help_text = SEARCH_HELP
 
@@ -74,33 +68,15 @@ class JobList(JobPermissions):
         """The list that reads what its rows show in a few queries."""
         return JobChangeList
 
-    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> BoundedPaginator:
-        """Where only a state and perhaps a queue are chosen, nothing has to be counted."""
-        if asked_of(request):
-            return SearchedPaginator(*args, **kwargs)
-        paginator = super().get_paginator(request, *args, **kwargs)
-        assert isinstance(paginator, BoundedPaginator)
-        chosen = request.GET.dict()
-        chosen.pop(PAGE_VAR, None)
-        state = self._state_of(request)
-        if self.has_state_filter:
-            chosen.pop("state", None)
-        queue = chosen.pop("queue", "")
-        # The history of a job is paged by the same paginator, and has other rows.
-        is_list = isinstance(paginator.object_list, JobQuerySet)
-        if state in COUNTED_STATES and not chosen and is_list:
-            page_by_index(paginator, state, queue)
-        return paginator
-
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """What the words of the search find."""
         if not search_term.strip():
             return queryset, False
-        return search_jobs(queryset, search_term, request, self._state_of(request)), False
+        return search_jobs(queryset, search_term, request, self.state_of_list(request)), False
 
-    def _state_of(self, request: HttpRequest) -> str:
+    def state_of_list(self, request: HttpRequest) -> str:
         """The state word that the list is narrowed to."""
         return request.GET.get("state", "") if self.has_state_filter else self.only_state
 
@@ -164,10 +140,20 @@ class JobList(JobPermissions):
         """The record the job is about."""
         return listed(job).subject.as_html()
 
-    @admin.display(description=_("runs"))
+    @admin.display(description=_("runs"), ordering="run_at")
     def runs(self, job: Job) -> SafeString | str:
         """When the job runs, or was to run."""
         return time_tag(job.run_at, listed(job).now)
+
+    @admin.display(description=_("started"), ordering="started_at")
+    def started(self, job: Job) -> SafeString | str:
+        """When the run began that is under way."""
+        return time_tag(job.started_at, listed(job).now)
+
+    @admin.display(description=_("ended"), ordering="finished_at")
+    def ended(self, job: Job) -> SafeString | str:
+        """When the job was over."""
+        return time_tag(job.finished_at, listed(job).now)
 
     @admin.display(description=_("reason"), empty_value="")
     def shown_reason(self, job: Job) -> SafeString | str:

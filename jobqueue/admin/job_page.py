@@ -8,16 +8,20 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from jobqueue.admin.audit import history_of
-from jobqueue.admin.explain import Facts, explain, gather
+from jobqueue.admin.copy_pages import copies_shown, copy_url
 from jobqueue.admin.listing import listed, prepare, state_of
+from jobqueue.admin.move_pages import move_url
 from jobqueue.admin.panel import kind_of, panel_for
-from jobqueue.admin.payloads import may_read, shown_attempts, shown_payload, shown_text
+from jobqueue.admin.payloads import shown_attempts, shown_payload
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.preview_pages import preview_url
 from jobqueue.admin.running_pages import stop_url
-from jobqueue.admin.words import badge, exact_span, time_tag
+from jobqueue.admin.words import badge, time_tag
 from jobqueue.models import Job, bulk
+from jobqueue.operating.admins_log import entries_of
+from jobqueue.operating.explain import Facts, explain, gather
+from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.words import exact_span
 
 
 def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
@@ -44,9 +48,12 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "reason": shown_text(job.reason, request),
         "attempts": shown_attempts(job, request),
         "verbs": [verb for verb in pages.allowed_verbs(request) if verb.eligible(one).exists()],
-        "history": [(entry, shown_text(entry.get_change_message(), request)) for entry in history_of(job)],
+        "history": [(entry, shown_text(entry.get_change_message(), request)) for entry in entries_of(job)],
         "others": panel_for(job.subject, request, site, without=job.pk) if job.subject else None,
         "bulk_action": bulk.of_job(job, Job.objects.db),
+        "move_url": move_url(job, facts.now, request, pages),
+        "copy_url": copy_url(job, request, pages),
+        **copies_shown(job, pages),
         "stop_url": stop_url(job, request, pages),
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,

@@ -16,13 +16,12 @@ from jobqueue.broker import paces
 from jobqueue.broker.limits import MOST_RATE
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
+from jobqueue.operating.limits import MOST_CONCURRENCY
 
 if TYPE_CHECKING:
     QueueModelForm = forms.ModelForm[Queue]
 else:
     QueueModelForm = forms.ModelForm
-
-MOST_CONCURRENCY = 1_000_000
 
 
 def limits_of(queue: Queue) -> str:

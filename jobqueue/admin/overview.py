@@ -15,8 +15,9 @@ from jobqueue.admin import findings_of_queues, pausing
 from jobqueue.admin.findings import Finding, findings_of_apps
 from jobqueue.admin.findings_of_queues import findings_of_queues as find
 from jobqueue.admin.limits import limits_of
-from jobqueue.admin.words import NOTHING, printable, span, time_tag
+from jobqueue.admin.words import NOTHING, time_tag
 from jobqueue.monitoring.overview import Overview, QueueNow, look
+from jobqueue.operating.words import printable, span
 
 MOST_FINDINGS = 5
 REFRESH_SECONDS = 4

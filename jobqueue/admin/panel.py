@@ -14,10 +14,11 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from jobqueue.admin.listing import listed, prepare, state_of
-from jobqueue.admin.words import badge, printable, time_tag
+from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import UnknownProcessor
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, subject_text
+from jobqueue.operating.words import printable
 from jobqueue.registry import get_processor
 
 if TYPE_CHECKING:

@@ -21,13 +21,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jobqueue.admin.audit import log_change
-from jobqueue.admin.words import absolute, printable, relative
 from jobqueue.counts.reading import counts_of_database
 from jobqueue.exceptions import InvalidPause, UnknownQueue
 from jobqueue.models import Queue
-from jobqueue.models.pauses import pause, resume
 from jobqueue.monitoring.overview import Overview
+from jobqueue.operating.pausing import pause_and_log, resume_and_log
+from jobqueue.operating.words import absolute, printable, relative
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.databases import databases
 
@@ -157,24 +156,6 @@ def resume_view(request: HttpRequest) -> HttpResponse:
     else:
         messages.warning(request, _("%(queue)s is not paused.") % {"queue": name})
     return _back(request)
-
-
-def pause_and_log(request: HttpRequest, name: str, reason: str = "", until: datetime | None = None) -> bool:
-    """Pause it in the name of this user, with an entry in the history; False if it is paused already."""
-    if not pause(name, by=request.user.get_username(), reason=reason, until=until):
-        return False
-    end = f" until {absolute(until)}" if until else ""
-    why = f". Reason: {reason}" if reason else ""
-    log_change(request, Queue(name), f"Pause: running → paused{end}{why}")
-    return True
-
-
-def resume_and_log(request: HttpRequest, name: str) -> bool:
-    """Resume it, with an entry in the history; False if it is not paused."""
-    if "\x00" in name or not resume(name):
-        return False
-    log_change(request, Queue(name), "Resume: paused → running")
-    return True
 
 
 def _asked(request: HttpRequest) -> str | None:

@@ -7,16 +7,12 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from jobqueue.admin.words import absolute, printable
-from jobqueue.masking import mask_addresses, mask_payload
+from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job
+from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.words import absolute, printable
 from jobqueue.payloads import DEEPEST
 from jobqueue.sql.tolerant import unreadable
-
-
-def may_read(request: HttpRequest) -> bool:
-    """Whether the user may read payloads, errors and tracebacks as they are."""
-    return bool(request.user.has_perm("jobqueue.view_payload"))
 
 
 def shown_payload(job: Job, request: HttpRequest) -> str:
@@ -38,11 +34,6 @@ def _cut(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict):
         return {key: _cut(inner, depth + 1) for key, inner in value.items()}
     return [_cut(inner, depth + 1) for inner in value] if isinstance(value, list) else value
-
-
-def shown_text(text: str, request: HttpRequest) -> str:
-    """An error or a reason, without addresses for whoever may not read payloads."""
-    return printable(text if may_read(request) else mask_addresses(text))
 
 
 def shown_attempts(job: Job, request: HttpRequest) -> list[Attempt]:

@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from jobqueue.admin.bounded_search import BoundedSearch
-from jobqueue.admin.verbs import VERBS, Verb
 from jobqueue.models import Job
+from jobqueue.operating.verbs import VERBS, Verb
 
 if TYPE_CHECKING:
     JobModelAdmin = admin.ModelAdmin[Job]

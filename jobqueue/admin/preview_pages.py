@@ -12,10 +12,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
-from jobqueue.admin.payloads import may_read
 from jobqueue.admin.previews import Previewed, has_preview, preview_of
-from jobqueue.admin.words import absolute, printable
 from jobqueue.models import Job
+from jobqueue.operating.reading import may_read
+from jobqueue.operating.words import absolute, printable
 
 LETTER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 """What the letter may do where it is shown: be looked at, framed by our pages alone."""

@@ -18,11 +18,13 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
-from jobqueue.admin.audit import log_change
 from jobqueue.admin.limits import LimitsForm, limits_of, starts_of, use_of
 from jobqueue.admin.queue_views import REFRESH_SECONDS, QueueViews, live_counts
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.models import Queue
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.limits import in_words
+from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.sql.clock import database_now
 
 
@@ -145,11 +147,8 @@ class QueueAdmin(QueueViews):
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> Any:
         """What was changed, for the audit entry; nothing if nothing was."""
-        return "; ".join(
-            f"{capfirst(name.replace('_', ' '))}: "
-            f"{_or_none(form.initial[name])} → {_or_none(form.cleaned_data[name])}"
-            for name in form.changed_data
-        )
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        return in_words(form.initial, changed)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Write a change down; what changed nothing is none."""
@@ -233,17 +232,13 @@ class QueueAdmin(QueueViews):
         self._switch(request, queues, paused=False)
 
     def _switch(self, request: HttpRequest, queues: QuerySet[Queue], *, paused: bool) -> None:
-        switch = pausing.pause_and_log if paused else pausing.resume_and_log
+        switch = pause_and_log if paused else resume_and_log
         names = ", ".join(queue.name for queue in queues if switch(request, queue.name))
         if names:
             self.message_user(request, f"{'Paused' if paused else 'Resumed'}: {names}.", messages.SUCCESS)
         else:
             after = "paused" if paused else "running"
             self.message_user(request, f"Nothing to do: already {after}.", messages.WARNING)
-
-
-def _or_none(limit: int | None) -> str:
-    return "none" if limit is None else f"{limit:,}"
 
 
 def _live(queue: Queue, what: str) -> SafeString:

@@ -13,12 +13,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from jobqueue.admin import live, overview, pausing
-from jobqueue.admin.explain import serving_workers
 from jobqueue.admin.words import NOTHING
 from jobqueue.broker import counters, neighbours
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
+from jobqueue.operating.workers import serving_workers
 
 if TYPE_CHECKING:
     QueueModelAdmin = admin.ModelAdmin[Queue]

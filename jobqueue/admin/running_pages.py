@@ -20,25 +20,19 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import live
-from jobqueue.admin.audit import log_change
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.subjects import Subject
-from jobqueue.admin.words import badge, exact_span, printable, time_tag
+from jobqueue.admin.words import badge, time_tag
 from jobqueue.conf import get_settings
-from jobqueue.delivery import orders
 from jobqueue.exceptions import JobTransitionRefused, WorkerOrderRefused
 from jobqueue.models import Job, Worker, stopping
+from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
+from jobqueue.operating.words import exact_span, printable
+from jobqueue.operating.workers import ORDERS, order_and_log
 from jobqueue.sql.clock import database_now
-from jobqueue.sql.writing import writing
 
 REFRESH_SECONDS = 2
 MOST_JOBS = 500
-_LONGEST_REASON = 300
-_ORDERS: dict[str, tuple[str, Callable[[Worker], list[Worker]]]] = {
-    "quiet": ("Quiet", orders.quiet),
-    "resume": ("Resume", orders.resume),
-    "stop": ("Stop", orders.stop),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +156,7 @@ def _stop(pages: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpR
         _stop_and_tell(pages, request, job)
         return HttpResponseRedirect(_job_url(pages, job))
     refusal = stopping.why_not(job, Job.objects.db)
-    if refusal:
+    if refusal is not None:
         pages.message_user(request, f"{refusal}.", messages.WARNING)
         return HttpResponseRedirect(_job_url(pages, job))
     grace = get_settings().timeout_grace
@@ -174,17 +168,13 @@ def _stop(pages: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpR
         job=job,
         grace=f"{grace:g}",
         back_url=_job_url(pages, job),
-        longest=_LONGEST_REASON,
+        longest=LONGEST_STOP_REASON,
     )
 
 
 def _stop_and_tell(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> None:
-    why = request.POST.get("reason", "")[:_LONGEST_REASON]
     try:
-        with writing(Job.objects.db):
-            orders.stop_job(job, who=request.user.get_username(), why=why)
-            reason = f". Reason: {why.strip()}" if why.strip() else ""
-            log_change(request, job, f"Stop: active → stopping{reason}")
+        stop_and_log(request, job, request.POST.get("reason", "")[:LONGEST_STOP_REASON])
     except JobTransitionRefused as error:
         pages.message_user(request, f"{error}.", messages.WARNING)
         return
@@ -206,21 +196,17 @@ def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -
     if not request.user.has_perm("jobqueue.control_worker"):
         raise PermissionDenied
     worker = Worker.objects.filter(Q(pk=worker_id)).first()
-    order = _ORDERS.get(request.POST.get("order", ""))
+    order = ORDERS.get(request.POST.get("order", ""))
     if worker is None or order is None:
         raise Http404
-    label, verb = order
     try:
-        with writing(Worker.objects.db):
-            changed = verb(worker)
-            if changed:
-                log_change(request, worker, f"{label}: {len(changed)} processes on {worker.hostname}")
+        changed = order_and_log(request, worker, order)
     except WorkerOrderRefused as error:
         pages.message_user(request, f"{error}.", messages.WARNING)
     else:
         text = _("%(what)s is asked for.") if changed else _("%(what)s was asked for already.")
         level = messages.SUCCESS if changed else messages.WARNING
-        pages.message_user(request, text % {"what": f"{label}: {worker.name}"}, level)
+        pages.message_user(request, text % {"what": f"{order.label}: {worker.name}"}, level)
     return HttpResponseRedirect(reverse(f"{pages.admin_site.name}:jobqueue_job_running"))
 
 

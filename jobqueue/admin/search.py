@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.contrib.admin.views.main import SEARCH_VAR
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
@@ -16,9 +16,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from jobqueue.admin.payloads import may_read, shown_text
 from jobqueue.admin.subjects import page_of_record, shown_title
 from jobqueue.models import subject_of
+from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.searching import (
     NEWEST,
     Found,
@@ -32,9 +32,6 @@ from jobqueue.searching import (
     parse,
     title_of,
 )
-
-if TYPE_CHECKING:
-    from jobqueue.admin.listing import JobChangeList
 
 _MOST_SHOWN = 5
 _WORDS_OF_ERROR = 8
@@ -135,7 +132,7 @@ class ShownSearch:
     """Among how many rows, the newest, was looked for what no index answers; empty if among all."""
 
 
-def shown_search(request: HttpRequest, changes: JobChangeList, site: AdminSite) -> ShownSearch | None:
+def shown_search(request: HttpRequest, changes: ChangeList, site: AdminSite) -> ShownSearch | None:
     """What the page shows of the search of this request; None without one."""
     asked = asked_of(request)
     if asked is None:
@@ -148,7 +145,7 @@ def shown_search(request: HttpRequest, changes: JobChangeList, site: AdminSite) 
     )
 
 
-def _chip(search: Search, word: Word, changes: JobChangeList) -> Chip:
+def _chip(search: Search, word: Word, changes: ChangeList) -> Chip:
     rest = str(search.without(word))
     return Chip(str(word), changes.get_query_string({SEARCH_VAR: rest or None}))
 

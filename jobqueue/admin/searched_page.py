@@ -5,46 +5,51 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from django.core.paginator import EmptyPage, Page
-from django.db import models
-
 from jobqueue.admin import listing
-from jobqueue.admin.listing import BoundedCount, BoundedPaginator, bounded
+from jobqueue.admin.keyed_pages import KeyedPages, Place
+from jobqueue.admin.listing import BoundedCount, bounded
 
 
-class SearchedPaginator(BoundedPaginator):
+class FoundPages(KeyedPages):
     """Reads the ids of what is found, at most COUNT_LIMIT, and counts and pages by these.
 
-    Where a search reads 100,000 rows, to count and then to page would read them twice.
+    Where a search reads 100,000 rows, to count and then to page would read them twice. Only pages behind the
+    ids are looked for anew.
     """
-
-    has_looked = True
 
     @cached_property
     def ids(self) -> list[int]:
         """The ids of the first that are found, in their order."""
-        return self._ids(0, listing.COUNT_LIMIT + 1)
+        return list(self.parts[0].rows.values_list("pk", flat=True)[: listing.COUNT_LIMIT + 1])
 
-    @cached_property
+    @property
     def count(self) -> BoundedCount:
         """How many are found, counted no further than COUNT_LIMIT."""
         return bounded(len(self.ids))
 
-    def page(self, number: int | str) -> Page[Any]:
-        """One page; one behind what is counted is looked for anew."""
-        number = self.validate_number(number)
-        first = (number - 1) * self.per_page
-        ids = self._ids(first, first + self.per_page) if number > self.num_pages else self.ids[first:]
-        if not ids and number > self.num_pages:
-            raise EmptyPage(f"there is no page {number}")
-        return Page(self.rows(ids[: self.per_page]), number, self)
+    def found(self, place: Place | None, most: int, *, backwards: bool = False) -> list[tuple[int, Any]]:
+        """So many rows behind a place or before it, by the ids where these reach so far."""
+        ids = self._known(place, most, backwards=backwards)
+        if ids is None:
+            return super().found(place, most, backwards=backwards)
+        return [(0, row) for row in self._rows(ids)]
 
-    def _ids(self, first: int, end: int) -> list[int]:
-        assert isinstance(self.object_list, models.QuerySet)
-        return list(self.object_list.values_list("pk", flat=True)[first:end])
+    def _known(self, place: Place | None, most: int, *, backwards: bool) -> list[int] | None:
+        are_all = len(self.ids) <= listing.COUNT_LIMIT
+        if place is None:
+            if backwards:
+                return self.ids[::-1][:most] if are_all else None
+            return self.ids[:most]
+        key = place.values[-1]
+        if key not in self.ids:
+            return None
+        at = self.ids.index(key)
+        if backwards:
+            return self.ids[:at][::-1][:most]
+        return self.ids[at + 1 : at + 1 + most] if are_all or at + most < len(self.ids) else None
 
-    def rows(self, ids: list[int]) -> list[Any]:
+    def _rows(self, ids: list[int]) -> list[Any]:
         """The rows of these ids that are still there, in this order."""
-        assert isinstance(self.object_list, models.QuerySet)
-        found = {row.pk: row for row in self.object_list.model._default_manager.filter(pk__in=ids)}
+        rows = self.parts[0].rows.model._default_manager.filter(pk__in=ids)
+        found = {row.pk: row for row in rows}
         return [found[pk] for pk in ids if pk in found]

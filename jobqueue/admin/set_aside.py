@@ -14,14 +14,16 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from jobqueue.admin.payloads import shown_payload, shown_text
-from jobqueue.admin.words import printable, time_tag
+from jobqueue.admin.payloads import shown_payload
+from jobqueue.admin.words import time_tag
 from jobqueue.broker import set_aside
 from jobqueue.broker.connections import clients
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 from jobqueue.monitoring import set_aside as counting
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.words import printable
 from jobqueue.sql.clock import about_now
 from jobqueue.sql.databases import databases
 from jobqueue.sql.read_only import sentence, why_not_written

@@ -8,12 +8,12 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from jobqueue.admin.audit import log_change, log_change_in_redis
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.set_aside import gather, put_back
 from jobqueue.masking import mask_addresses
 from jobqueue.models import SetAsideJob
+from jobqueue.operating.audit import log_change, log_change_in_redis
 
 _CHOSEN = "chosen"
 _MOST_AT_ONCE = 1_000

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import ngettext
 
-from jobqueue.admin.bulk_start import TYPED_ABOVE
-from jobqueue.admin.consequences import count_emails
 from jobqueue.admin.words import time_tag
 from jobqueue.models import UNKNOWN_CAUSE
 from jobqueue.models.failures import CauseGroup
+from jobqueue.operating.bulk_plans import TYPED_ABOVE
+from jobqueue.operating.consequences import count_emails
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin.filters import ProcessorFilter, QueueFilter
 from jobqueue.admin.job_lists import LONGEST_RUNNING, JobMenuEntry
 from jobqueue.admin.listing import listed
-from jobqueue.admin.words import NOTHING, span, worker_word
+from jobqueue.admin.words import NOTHING, worker_word
 from jobqueue.models import Job, JobQuerySet, StuckJob, Worker
+from jobqueue.operating.words import span
 
 
 @admin.register(StuckJob)
@@ -23,6 +24,7 @@ class StuckJobAdmin(JobMenuEntry):
 
     verbs = ("release", "fail")
     ordering = LONGEST_RUNNING
+    sortable_by = ("number", "running_for")
     list_display = (
         "number",
         "processor",
@@ -57,7 +59,7 @@ class StuckJobAdmin(JobMenuEntry):
         silence = span(listed(job).now - worker.heartbeat_at)
         return format_html("{} <small>last sign of life {} ago</small>", worker_word(worker.name), silence)
 
-    @admin.display(description=_("running for"))
+    @admin.display(description=_("running for"), ordering="started_at")
     def running_for(self, job: Job) -> str:
         """How long ago the job was started."""
         return span(listed(job).now - job.started_at) if job.started_at else NOTHING

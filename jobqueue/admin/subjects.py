@@ -18,10 +18,10 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobqueue.admin.payloads import shown_text
-from jobqueue.admin.words import printable
 from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.models import is_shortened
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.words import printable
 from jobqueue.sql.blame import may_be_of_a_row
 
 logger = logging.getLogger(__name__)

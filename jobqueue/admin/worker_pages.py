@@ -13,9 +13,10 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import BoundedChangeList, BoundedSearch
-from jobqueue.admin.words import NOTHING, badge, printable, time_tag, worker_word
+from jobqueue.admin.words import NOTHING, badge, time_tag, worker_word
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
+from jobqueue.operating.words import printable
 from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:

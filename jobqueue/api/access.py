@@ -122,8 +122,3 @@ def django_request(request: Request) -> HttpRequest:
     """Django's own request, as the audit and the apps are asked with; it knows the user of the token."""
     found: HttpRequest = request._request
     return found
-
-
-def may_read(request: Request) -> bool:
-    """Whether the user may read payloads, errors and tracebacks as they are."""
-    return bool(request.user.has_perm("jobqueue.view_payload"))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import IO, Any, Final, TypeVar
 
+from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
@@ -95,6 +97,21 @@ class Whole(serializers.IntegerField):
         if not isinstance(data, int) or isinstance(data, bool):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class AwareMoment(serializers.DateTimeField):
+    """A time with its zone: without one it could be any of a day."""
+
+    default_error_messages = {
+        "invalid": "It is no time such as 2030-01-31T08:00:00Z.",
+        "naive": "It has no time zone: write 2030-01-31T08:00:00Z, or 2030-01-31T08:00:00+01:00.",
+    }
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        """The time as it was given."""
+        if timezone.is_naive(value):
+            self.fail("naive")
+        return value
 
 
 def read_body(kind: type[Strict], request: Request) -> dict[str, Any]:

@@ -12,22 +12,23 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue.admin import bulk_start
-from jobqueue.admin.audit import log_change
-from jobqueue.admin.bulk_pages import is_a_worker_alive
-from jobqueue.admin.cause_pages import set_muted
-from jobqueue.admin.consequences import count_emails
-from jobqueue.admin.failing_times import AGES
-from jobqueue.admin.failures import question
-from jobqueue.admin.words import printable
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Nothing, Strict, StrictQuery, Text, Whole, read_body, read_query
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.problems import BadQuery, InvalidBody, NothingMatches, Refused
-from jobqueue.api.shapes import AnyJSON, Moment, as_one, described, page_of, shown_text
+from jobqueue.api.shapes import AnyJSON, Moment, as_one, described, page_of
 from jobqueue.models import UNKNOWN_CAUSE, BulkAction, Cause, Job, bulk
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.models.failures import CauseGroup, by_cause
+from jobqueue.operating import bulk_plans
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.causes import set_muted
+from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.failing_times import AGES
+from jobqueue.operating.failures import question
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.words import printable
+from jobqueue.operating.workers import is_a_worker_alive
 
 BULK_STATES = ["waits", "under way", "done", "stopped"]
 VIEW = ("jobqueue.view_job",)
@@ -64,8 +65,8 @@ class _Filter(Strict):
     until = Text(required=False, max_length=40)
     queue = Text(required=False, max_length=100)
     processor = Text(required=False, max_length=100)
-    reason = Text(required=False, max_length=bulk_start.LONGEST_REASON)
-    per_second = Whole(required=False, allow_null=True, min_value=1, max_value=bulk_start.MOST_PER_SECOND)
+    reason = Text(required=False, max_length=bulk_plans.LONGEST_REASON)
+    per_second = Whole(required=False, allow_null=True, min_value=1, max_value=bulk_plans.MOST_PER_SECOND)
     confirm = Whole(
         required=False, min_value=0, help_text="The number of jobs, for an action on more than 1,000."
     )
@@ -220,7 +221,7 @@ class CauseViewSet(OperatorViewSet):
 def _words(asked: Mapping[str, Any]) -> dict[str, str]:
     """The words by which pages ask for failed jobs."""
     words = {_WORDS.get(name, name): str(text) for name, text in asked.items()}
-    return {name: words[name] for name in bulk_start.WORDS if words.get(name)}
+    return {name: words[name] for name in bulk_plans.WORDS if words.get(name)}
 
 
 def _cause(group: CauseGroup, muted: Mapping[str, str], request: Request) -> dict[str, Any]:
@@ -341,10 +342,10 @@ def _of(pk: str) -> BulkAction:
     return found
 
 
-def _plan(verb: str, asked: Mapping[str, Any]) -> bulk_start.Plan:
-    found = bulk_start.verb_of(_VERBS[verb])
+def _plan(verb: str, asked: Mapping[str, Any]) -> bulk_plans.Plan:
+    found = bulk_plans.verb_of(_VERBS[verb])
     assert found is not None
-    return bulk_start.plan(found, _words(asked))
+    return bulk_plans.plan(found, _words(asked))
 
 
 def _begin(verb: str, asked: Mapping[str, Any], request: Request) -> Response:
@@ -362,7 +363,7 @@ def _begin(verb: str, asked: Mapping[str, Any], request: Request) -> Response:
         problems["reason"] = ["Say why: an action on so many jobs takes a reason."]
     if problems:
         raise InvalidBody(problems)
-    begun, is_new = bulk_start.write_down(django_request(request), planned, reason, asked.get("per_second"))
+    begun, is_new = bulk_plans.write_down(django_request(request), planned, reason, asked.get("per_second"))
     return Response(_bulk(begun, request), status=202 if is_new else 200)
 
 
@@ -374,7 +375,7 @@ def _bulk(one: BulkAction, request: Request) -> dict[str, Any]:
         "id": one.pk,
         "verb": _NAMES.get(one.verb, one.verb),
         "state": state,
-        "which": shown_text(bulk_start.which(one), request),
+        "which": shown_text(bulk_plans.which(one), request),
         "selection": one.selection,
         "expected": one.expected,
         "changed": one.changed,

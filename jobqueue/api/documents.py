@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.apps import apps
+from django.conf import settings as django_settings
 from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, re_path
@@ -59,13 +61,18 @@ class DocsView(SpectacularSwaggerSplitView):
 _docs = DocsView.as_view()
 
 
+# In a project without the admin its own page for logging in.
+_LOGIN_URL = "admin:login" if apps.is_installed("django.contrib.admin") else django_settings.LOGIN_URL
+
+
 @require_safe
-@staff_member_required
-def docs(request: HttpRequest) -> HttpResponse:
-    """The pages; who has not logged in is sent to the admin to do so."""
+def _pages(request: HttpRequest) -> HttpResponse:
     answer: HttpResponse = _docs(request)
     return answer
 
+
+docs = staff_member_required(_pages, login_url=_LOGIN_URL)
+"""The pages; who has not logged in is sent to where that is done."""
 
 urlpatterns = [
     re_path("^schema/?$", SchemaView.as_view(), name="api-schema"),

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.contrib.admin.models import LogEntry
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from jobqueue.admin.audit import history_of
-from jobqueue.admin.explain import explain, gather
-from jobqueue.admin.words import printable, state_word
-from jobqueue.api.access import may_read
-from jobqueue.api.shapes import AnyJSON, Moment, presentable, shown_text
+from jobqueue.api.shapes import AnyJSON, Moment, presentable
+from jobqueue.copying import copies_of
 from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job, Worker
+from jobqueue.operating.audit import Done, history_of
+from jobqueue.operating.explain import explain, gather
+from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.words import printable, state_word
 from jobqueue.searching import STATES
 from jobqueue.sql.clock import database_now
 
@@ -40,10 +40,12 @@ class JobLine(serializers.Serializer[Any]):
     unique_key = serializers.CharField(allow_null=True)
     worker = serializers.CharField(allow_null=True, help_text="The name of the worker that runs or ran it.")
     bulk_action = serializers.IntegerField(allow_null=True)
+    copied_from = serializers.IntegerField(allow_null=True, help_text="The job that it was made from.")
     created_at = Moment()
     published_at = Moment(allow_null=True)
     started_at = Moment(allow_null=True)
     finished_at = Moment(allow_null=True)
+    stop_asked_at = Moment(allow_null=True, help_text="Since when a running job is to end.")
 
 
 class AttemptLine(serializers.Serializer[Any]):
@@ -74,6 +76,7 @@ class JobInFull(JobLine):
     is_masked = serializers.BooleanField(help_text="Whether payload and errors are hidden from this user.")
     attempts = AttemptLine(many=True)
     history = HistoryLine(many=True)
+    copies = serializers.IntegerField(help_text="How many jobs were made from it.")
 
 
 def lines(jobs: Sequence[Job], request: Request) -> list[dict[str, Any]]:
@@ -101,9 +104,10 @@ def lines(jobs: Sequence[Job], request: Request) -> list[dict[str, Any]]:
             "unique_key": None if job.unique_key is None else shown_text(job.unique_key, request),
             "worker": names.get(job.worker_id),
             "bulk_action": job.bulk_action,
+            "copied_from": job.copied_from,
             **{
                 name: Moment().to_representation(getattr(job, name))
-                for name in ("created_at", "published_at", "started_at", "finished_at")
+                for name in ("created_at", "published_at", "started_at", "finished_at", "stop_asked_at")
             },
         }
         for job in jobs
@@ -127,7 +131,8 @@ def in_full(job: Job, request: Request) -> dict[str, Any]:
         "payload": presentable(payload),
         "is_masked": is_masked,
         "attempts": [_attempt(one, request) for one in job.attempts.order_by("-number")],
-        "history": [_entry(one, request) for one in history_of(job)],
+        "history": [_done(one, request) for one in history_of(job)],
+        "copies": copies_of(job).count(),
     }
 
 
@@ -143,9 +148,9 @@ def _attempt(attempt: Attempt, request: Request) -> dict[str, Any]:
     }
 
 
-def _entry(entry: LogEntry, request: Request) -> dict[str, Any]:
+def _done(done: Done, request: Request) -> dict[str, Any]:
     return {
-        "at": Moment().to_representation(entry.action_time),
-        "who": printable(entry.user.get_username()),
-        "what": shown_text(entry.get_change_message(), request),
+        "at": Moment().to_representation(done.at),
+        "who": printable(done.who),
+        "what": shown_text(done.what, request),
     }

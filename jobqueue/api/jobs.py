@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import Http404
@@ -13,15 +14,21 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue.admin.audit import entry_of, write_down
-from jobqueue.admin.verbs import VERBS
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.job_bodies import Copy, Move, Stop
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
 from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
-from jobqueue.api.problems import BadQuery, Refused
+from jobqueue.api.problems import BadQuery, Refused, invalid
 from jobqueue.api.shapes import described, page_of
+from jobqueue.exceptions import InvalidPayload, InvalidRunAt
 from jobqueue.models import Job, JobQuerySet
+from jobqueue.operating.audit import entry_of, write_down
+from jobqueue.operating.copies import COPY, copy_and_log
+from jobqueue.operating.moves import MOVE, move_and_log
+from jobqueue.operating.reading import may_read
+from jobqueue.operating.stops import stop_and_log
+from jobqueue.operating.verbs import VERBS
 from jobqueue.searching import Found, Unreadable, find_jobs, parse
 from jobqueue.searching.query import why_refused
 from jobqueue.searching.states import CONDITIONS
@@ -75,6 +82,39 @@ def _verb(name: str, summary: str) -> Any:
         query=JobsQuery,
     ),
     retrieve=described("A job with all that is known of it", JobInFull),
+    stop=described(
+        "Ask for the end of a running job, for good",
+        JobInFull,
+        status=202,
+        body=Stop,
+        codes={409: ("not_running", "already_stopping", "worker_gone", "worker_too_old", "refused")},
+    ),
+    copy=described(
+        "Enqueue a job like this one, with another payload if that is asked for",
+        JobInFull,
+        status=201,
+        body=Copy,
+        codes={
+            409: ("unique_key_held", "job_copy_refused"),
+            422: (
+                "masked_payload",
+                "invalid_payload",
+                "payload_too_large",
+                "naive",
+                "invalid_run_at",
+                "invalid",
+            ),
+        },
+    ),
+    move=described(
+        "Let a delayed job run at another time",
+        JobInFull,
+        body=Move,
+        codes={
+            409: ("not_delayed", "job_move_refused", "refused"),
+            422: ("naive", "past_run_at", "invalid_run_at", "invalid", "required"),
+        },
+    ),
 )
 class JobViewSet(OperatorViewSet):
     """Jobs: found by the search language, changed by their verbs."""
@@ -84,6 +124,9 @@ class JobViewSet(OperatorViewSet):
         "list": VIEW,
         "retrieve": VIEW,
         **{name: (*VIEW, f"jobqueue.{verb.permission}_job") for name, verb in VERBS.items()},
+        "stop": (*VIEW, "jobqueue.stop_job"),
+        "move": (*VIEW, MOVE),
+        "copy": (*VIEW, COPY),
     }
 
     def list(self, request: Request) -> Response:
@@ -105,16 +148,37 @@ class JobViewSet(OperatorViewSet):
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One job."""
-        job = Job.objects.filter(pk=_key(pk)).first()
-        if job is None:
-            raise Http404
-        return Response(in_full(job, request))
+        return Response(in_full(_job(pk), request))
 
     retry = _verb("retry", "Put a failed or cancelled job back on the road")
     cancel = _verb("cancel", "Take a waiting job off the road for good")
     run_now = _verb("run_now", "Make a delayed job due now")
     release = _verb("release", "Put a stuck job back on the road")
     fail = _verb("fail", "End a stuck job as failed")
+
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str = "") -> Response:
+        """Have it ended; it is active until it has."""
+        asked = read_body(Stop, request)
+        job = _job(pk)
+        stop_and_log(django_request(request), job, asked.get("reason", ""))
+        return Response(in_full(job, request), status=202)
+
+    @action(detail=True, methods=["post"])
+    def copy(self, request: Request, pk: str = "") -> Response:
+        """Copy it."""
+        return Response(in_full(_copied(_job(pk), read_body(Copy, request), request), request), status=201)
+
+    @action(detail=True, methods=["post"])
+    def move(self, request: Request, pk: str = "") -> Response:
+        """Move it."""
+        asked = read_body(Move, request)
+        job = _job(pk)
+        try:
+            move_and_log(job, django_request(request), asked["run_at"], reason=asked.get("reason", ""))
+        except InvalidRunAt as error:
+            raise invalid("run_at", error) from None
+        return Response(in_full(job, request))
 
 
 @extend_schema_view(
@@ -165,6 +229,26 @@ def _found(text: str, request: Request) -> Found:
     found = find_jobs(Job.objects.all(), search, request.user)
     assert isinstance(found, Found)  # that was asked above
     return found
+
+
+def _copied(job: Job, asked: Mapping[str, Any], request: Request) -> Job:
+    """The copy; each refusal names the field that asks for what cannot be."""
+    if "payload" in asked and not may_read(request):
+        raise PermissionDenied("Another payload takes the permission jobqueue.view_payload.")
+    try:
+        return copy_and_log(job, django_request(request), **asked)
+    except InvalidPayload as error:
+        raise invalid("payload", error) from None
+    except InvalidRunAt as error:
+        raise invalid("run_at", error) from None
+
+
+def _job(pk: str) -> Job:
+    """The job; Http404 if there is none."""
+    job = Job.objects.filter(pk=_key(pk)).first()
+    if job is None:
+        raise Http404
+    return job
 
 
 def _key(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,13 +18,21 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from jobqueue.exceptions import InvalidJob, JobTransitionRefused
+from jobqueue.exceptions import (
+    InvalidJob,
+    JobQueueError,
+    JobTransitionRefused,
+    UniqueKeyHeld,
+    WorkerOrderRefused,
+)
+from jobqueue.masking import mask_addresses
 from jobqueue.sql.outages import is_outage
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_OUTAGE: Final = 5
 """Seconds after which somebody may ask again where Redis or the database is away."""
 _LONGEST_NAME = 80
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _CODES: Final[dict[int, str]] = {
     400: "malformed",
@@ -128,11 +137,31 @@ def _known(error: Exception) -> exceptions.APIException | None:
         return TooLarge("The body is larger than what is read.")
     if isinstance(error, BadRequest | SuspiciousOperation | UnreadablePostError):
         return exceptions.ParseError("The request cannot be read.")
-    if isinstance(error, JobTransitionRefused):
-        return Refused(str(error))
+    if isinstance(error, JobTransitionRefused | WorkerOrderRefused | UniqueKeyHeld):
+        return Refused(_sentence(error), named_by(error))
     if isinstance(error, InvalidJob):
-        return InvalidBody({"job": [str(error)]})
+        return invalid("job", error)
     return Unavailable() if is_outage(error) else None
+
+
+def named_by(error: JobQueueError) -> str:
+    """The code of a refusal, by the name of its error: `not_delayed` for NotDelayed."""
+    if type(error) in (JobTransitionRefused, WorkerOrderRefused):
+        return Refused.default_code
+    return _WORD.sub("_", type(error).__name__).lower()
+
+
+def invalid(field: str, error: JobQueueError) -> InvalidBody:
+    """The refusal of a body one field of which asks for what cannot be."""
+    return InvalidBody({field: [exceptions.ErrorDetail(_sentence(error), named_by(error))]})
+
+
+def _sentence(error: JobQueueError) -> str:
+    """What an error says; a reason in it may hold an address, which not everybody may read."""
+    text = mask_addresses(str(error))
+    # What begins with a name, of a processor or a field, begins as that is written.
+    begins_with_word = text.partition(" ")[0].isalpha()
+    return f"{text[:1].upper() if begins_with_word else text[:1]}{text[1:].removesuffix('.')}."
 
 
 def _code_of(error: exceptions.APIException) -> str:

@@ -1,9 +1,7 @@
-"""`/api/queues/` and `/api/workers/`: queues with their counts, pause and limits, and who serves them."""
+"""`/api/queues/`: queues with their counts, pause and limits."""
 
 from __future__ import annotations
 
-import uuid
-from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -15,27 +13,23 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue.admin.audit import log_change
-from jobqueue.admin.explain import serving_workers
-from jobqueue.admin.limits import MOST_CONCURRENCY
-from jobqueue.admin.pausing import pause_and_log, resume_and_log
-from jobqueue.admin.words import printable
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Nothing, Strict, StrictQuery, Text, Whole, read_body, read_query
-from jobqueue.api.paging import PageQuery, page, read_cursor
 from jobqueue.api.problems import InvalidBody, Refused
-from jobqueue.api.shapes import Moment, as_one, described, page_of, shown_text
+from jobqueue.api.shapes import Moment, as_one, described
 from jobqueue.broker import counters
 from jobqueue.broker.limits import MOST_RATE
-from jobqueue.conf import get_settings
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable, InvalidPause
-from jobqueue.models import Job, Queue, Worker
+from jobqueue.models import Queue
 from jobqueue.models.pauses import LONGEST_PAUSE_REASON
+from jobqueue.operating.limits import MOST_CONCURRENCY, change_limits
+from jobqueue.operating.pausing import pause_and_log, resume_and_log
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.words import printable
+from jobqueue.operating.workers import serving_workers
 from jobqueue.sql.clock import database_now
-from jobqueue.sql.writing import writing
 
-WORKER_STATES = ["alive", "stopping", "silent"]
 VIEW = ("jobqueue.view_queue",)
 
 
@@ -141,12 +135,7 @@ class QueueViewSet(OperatorViewSet):
                 {field: ["Name one of the limits."] for field in ("rate_limit", "concurrency_limit")}
             )
         _check(name)
-        with writing(Queue.objects.db):
-            queue = _locked(name)
-            changed = {field: value for field, value in asked.items() if getattr(queue, field) != value}
-            if changed:
-                Queue.objects.filter(pk=name).update(**changed)
-                log_change(django_request(request), queue, _words(queue, changed))
+        change_limits(django_request(request), name, asked)
         return Response(_line(name, request))
 
 
@@ -187,11 +176,6 @@ def _line(name: str, request: Request) -> dict[str, Any]:
     return line
 
 
-def _locked(name: str) -> Queue:
-    Queue.objects.bulk_create([Queue(name=name)], ignore_conflicts=True)
-    return Queue.objects.select_for_update().get(pk=name)
-
-
 def _pause(queue: Queue, now: datetime, request: Request) -> dict[str, Any]:
     is_paused = queue.is_paused_at(now)
     shown = queue if is_paused else Queue(queue.pk)
@@ -202,79 +186,3 @@ def _pause(queue: Queue, now: datetime, request: Request) -> dict[str, Any]:
         "paused_by": printable(shown.paused_by),
         "pause_reason": shown_text(shown.pause_reason, request),
     }
-
-
-def _words(queue: Queue, changed: dict[str, int | None]) -> str:
-    return "; ".join(
-        f"{field.replace('_', ' ').capitalize()}: {_or_none(getattr(queue, field))} → {_or_none(value)}"
-        for field, value in changed.items()
-    )
-
-
-def _or_none(limit: int | None) -> str:
-    return "none" if limit is None else f"{limit:,}"
-
-
-# Workers -------------------------------------------------------------------------------------------
-
-
-class WorkerLine(serializers.Serializer[Any]):
-    """An executor process."""
-
-    id = serializers.UUIDField()
-    name = serializers.CharField()
-    host = serializers.CharField()
-    pid = serializers.IntegerField()
-    state = serializers.ChoiceField(WORKER_STATES)
-    queues = serializers.ListField(child=serializers.CharField())
-    threads = serializers.IntegerField()
-    running = serializers.IntegerField(help_text="Jobs that it runs.")
-    started_at = Moment()
-    heartbeat_at = Moment()
-
-
-@extend_schema_view(list=described("Who runs jobs", page_of(WorkerLine), query=PageQuery))
-class WorkerViewSet(OperatorViewSet):
-    """The workers, one row for each executor process."""
-
-    needs = {"list": ("jobqueue.view_worker",)}
-
-    def list(self, request: Request) -> Response:
-        """The workers by name."""
-        asked = read_query(PageQuery, request)
-        rows = Worker.objects.order_by("name", "pk")
-        if "cursor" in asked:
-            name, pk = read_cursor(asked["cursor"], str, uuid.UUID)
-            rows = rows.filter(name__gte=name).exclude(name=name, pk__lte=pk)
-        found = list(rows[: asked["limit"] + 1])
-        return Response(page(request, found, asked["limit"], lambda one: [one.name, str(one.pk)], _workers))
-
-
-def _workers(workers: list[Worker]) -> list[dict[str, Any]]:
-    now = database_now(Worker.objects.db)
-    running = Counter(
-        Job.objects.active()
-        .filter(worker_id__in=[one.pk for one in workers])
-        .values_list("worker", flat=True)
-    )
-    return [
-        {
-            "id": str(one.pk),
-            "name": printable(one.name),
-            "host": printable(one.hostname),
-            "pid": one.pid,
-            "state": _state(one, now),
-            "queues": [printable(queue) for queue in one.served],
-            "threads": one.threads,
-            "running": running[one.pk],
-            "started_at": Moment().to_representation(one.started_at),
-            "heartbeat_at": Moment().to_representation(one.heartbeat_at),
-        }
-        for one in workers
-    ]
-
-
-def _state(worker: Worker, now: Any) -> str:
-    if (now - worker.heartbeat_at).total_seconds() > get_settings().worker_silence:
-        return "silent"
-    return "stopping" if worker.stopping else "alive"

@@ -23,7 +23,8 @@ except ImportError as error:
 from jobqueue.api.causes import BulkViewSet, CauseViewSet
 from jobqueue.api.jobs import JobViewSet, ScheduleViewSet
 from jobqueue.api.problems import answer
-from jobqueue.api.queues import QueueViewSet, WorkerViewSet
+from jobqueue.api.queues import QueueViewSet
+from jobqueue.api.workers import WorkerViewSet
 
 assert drf_spectacular
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +15,9 @@ from drf_spectacular.utils import (
     extend_schema_serializer,
 )
 from rest_framework import serializers
-from rest_framework.request import Request
 
-from jobqueue.admin.words import printable
-from jobqueue.api.access import may_read
 from jobqueue.api.problems import MEDIA_TYPE
-from jobqueue.masking import mask_addresses
+from jobqueue.operating.words import printable
 from jobqueue.payloads import DEEPEST
 
 _REFUSALS = {
@@ -67,10 +64,17 @@ def described(
     body: Any = None,
     parameters: list[Any] | None = None,
     others: dict[int, Any] | None = None,
+    codes: Mapping[int, Sequence[str]] | None = None,
 ) -> Callable[[Any], Any]:
-    """The entry of an action in the schema, with every refusal that there may be."""
+    """The entry of an action in the schema, with every refusal that there may be.
+
+    `codes` names, by status, those that are of this action alone.
+    """
     refusals = {
-        (code, MEDIA_TYPE): OpenApiResponse(Problem, description=text) for code, text in _REFUSALS.items()
+        (status_code, MEDIA_TYPE): OpenApiResponse(
+            Problem, description=" ".join([text, *_named(status_code, (codes or {}).get(status_code, ()))])
+        )
+        for status_code, text in _REFUSALS.items()
     }
     return extend_schema(
         summary=summary,
@@ -78,6 +82,11 @@ def described(
         parameters=[*([query] if query else []), *(parameters or [])],
         responses={status: answers, **(others or {}), **refusals},
     )
+
+
+def _named(status: int, codes: Sequence[str]) -> list[str]:
+    whose = "`code` in `errors`" if status == 422 else "`code`"
+    return [f"{whose} is {', '.join(codes[:-1])} or {codes[-1]}."] if len(codes) > 1 else []
 
 
 as_one = extend_schema_serializer(many=False)
@@ -111,11 +120,6 @@ class Moment(serializers.DateTimeField):
 @extend_schema_field(OpenApiTypes.ANY)
 class AnyJSON(serializers.JSONField):
     """Any value of JSON."""
-
-
-def shown_text(text: str, request: Request) -> str:
-    """An error or a reason, without addresses for whoever may not read payloads."""
-    return printable(text if may_read(request) else mask_addresses(text))
 
 
 def presentable(value: Any, depth: int = 0) -> Any:

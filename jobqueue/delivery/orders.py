@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from jobqueue.broker import bell
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import BrokerUnavailable, WorkerOrderRefused
+from jobqueue.exceptions import BrokerUnavailable, WorkerGone, WorkerOrderRefused, WorkerTooOld
 from jobqueue.models import Job, Worker, alias_of, stopping
 from jobqueue.sql.writing import writing
 
@@ -69,23 +69,24 @@ def _order(worker: Worker, changing: models.Q, **values: object) -> list[Worker]
     with writing(using):
         rows = family_of(worker, using)
         refusal = _why_not(worker, list(rows))
-        if refusal:
-            raise WorkerOrderRefused(refusal)
+        if refusal is not None:
+            raise refusal
         changed = list(rows.filter(changing).select_for_update().order_by("pk"))
         Worker.objects.using(using).filter(pk__in=[row.pk for row in changed]).update(**values)
     _ring_after_commit([row.pk.hex for row in changed], using)
     return changed
 
 
-def _why_not(worker: Worker, family: list[Worker]) -> str:
+def _why_not(worker: Worker, family: list[Worker]) -> WorkerOrderRefused | None:
     if not family:
-        return f"worker {worker.name} has given no sign of life for {get_settings().worker_silence:g} s"
+        silence = get_settings().worker_silence
+        return WorkerGone(f"worker {worker.name} has given no sign of life for {silence:g} s")
     if not all(row.takes_orders for row in family):
-        return (
+        return WorkerTooOld(
             f"worker {worker.name} runs an older version, which does not look for what is asked of it: "
             f"send SIGTERM to it on {worker.hostname}"
         )
-    return ""
+    return None
 
 
 def _ring_after_commit(workers: list[str], using: str) -> None:

@@ -15,6 +15,7 @@ from jobqueue import signals
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import transitions
 from jobqueue.models.cause_names import LONGEST_CAUSE
+from jobqueue.models.job_indexes import INDEXES
 from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet
 from jobqueue.models.worker import Worker
 from jobqueue.models.written import alias_of
@@ -64,6 +65,8 @@ class Job(models.Model):
     unfit_since = models.DateTimeField(_("known to no worker since"), null=True, blank=True)
     # The number of the bulk action that retried it last; its row may be gone before the job's.
     bulk_action = models.BigIntegerField(_("bulk action"), null=True, blank=True)
+    # The job that an operator made this one from, if it is there yet; few of many, which an index finds.
+    copied_from = models.BigIntegerField(_("copied from"), null=True, blank=True)
     # Somebody asked for the end of the run that is under way: `stopped by <who>: <why>`.
     stop_asked_at = models.DateTimeField(_("stop asked for"), null=True, blank=True)
     stop_reason = models.CharField(_("stopped"), max_length=500, default="", db_default="", blank=True)
@@ -95,57 +98,7 @@ class Job(models.Model):
                 name="jobqueue_unique_key_waiting",
             ),
         ]
-        indexes = [
-            # What the relay asks: due and not published; then published long ago.
-            models.Index(
-                fields=["run_at"],
-                condition=models.Q(state="waiting", published_at__isnull=True),
-                name="jobqueue_job_unpublished",
-            ),
-            models.Index(
-                fields=["published_at", "id"],
-                condition=models.Q(state="waiting", published_at__isnull=False),
-                name="jobqueue_job_published",
-            ),
-            # What the admin lists: the rows that are not done. Every index that a claim or an outcome has
-            # to write costs each job its share, so active rows stand only in the index of their worker.
-            models.Index(
-                fields=["queue", "state", "run_at"],
-                condition=models.Q(state__in=["waiting", "failed"]),
-                name="jobqueue_job_open",
-            ),
-            models.Index(fields=["worker"], condition=models.Q(state="active"), name="jobqueue_job_active"),
-            models.Index(
-                fields=["subject", "-id"], condition=~models.Q(subject=""), name="jobqueue_job_subject"
-            ),
-            models.Index(fields=["created_at"], name="jobqueue_job_created"),
-            # What a worker looks for that may know more than others: next to none, at most times.
-            models.Index(
-                fields=["id"],
-                condition=models.Q(state="waiting", unfit_since__isnull=False),
-                name="jobqueue_job_unfit",
-            ),
-            # What is grouped by cause, and walked within one: failed jobs alone, with the time they failed.
-            models.Index(
-                fields=["cause", "id", "finished_at"],
-                condition=models.Q(state="failed"),
-                name="jobqueue_job_cause",
-            ),
-            # What failed lately, by queue: few of many, for the overview and what is filtered by time.
-            models.Index(
-                fields=["finished_at", "queue"],
-                condition=models.Q(state="failed"),
-                name="jobqueue_job_failed_at",
-            ),
-            # What stands on the list of what was set aside: few, so that they are counted at once.
-            models.Index(fields=["id"], condition=~models.Q(set_aside=""), name="jobqueue_job_set_aside"),
-            # What each executor looks for every second: next to none, at most times.
-            models.Index(
-                fields=["worker"],
-                condition=models.Q(state="active", stop_asked_at__isnull=False),
-                name="jobqueue_job_stopping",
-            ),
-        ]
+        indexes = INDEXES
 
     def __str__(self) -> str:
         return f"{self.processor} #{self.pk}"

@@ -17,7 +17,13 @@ from django.db.models.functions import Now
 
 from jobqueue import signals
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import JobTransitionRefused
+from jobqueue.exceptions import (
+    AlreadyStopping,
+    JobTransitionRefused,
+    NotRunning,
+    WorkerGone,
+    WorkerTooOld,
+)
 from jobqueue.models import transitions
 from jobqueue.models.job import Job, jobs_in
 from jobqueue.models.querysets import JobQuerySet
@@ -48,11 +54,12 @@ def ask(job: Job, who: str, why: str, using: str) -> None:
     """
     with writing(using):
         refusal = why_not(job, using)
-        if not refusal and not transitions.ask_to_stop(_this_run(job, using), reason_of(who, why)):
+        if refusal is None and not transitions.ask_to_stop(_this_run(job, using), reason_of(who, why)):
             job.refresh_from_db(using=using)
-            refusal = why_not(job, using) or f"job {job.pk} has begun another run meanwhile"
-        if refusal:
-            raise JobTransitionRefused(refusal)
+            meanwhile = JobTransitionRefused(f"job {job.pk} has begun another run meanwhile")
+            refusal = why_not(job, using) or meanwhile
+        if refusal is not None:
+            raise refusal
         job.refresh_from_db(using=using)
 
 
@@ -66,24 +73,26 @@ def reason_of(who: str, why: str) -> str:
     return clean(" ".join(text.split())[:_LONGEST_TEXT], transitions.LONGEST_REASON - 2)
 
 
-def why_not(job: Job, using: str) -> str:
-    """Why this job, as it was read, cannot be stopped; empty if it can."""
+def why_not(job: Job, using: str) -> JobTransitionRefused | None:
+    """Why this job, as it was read, cannot be stopped; None if it can."""
     if job.state != Job.State.ACTIVE:
-        return f"job {job.pk} is {job.state} and cannot be stopped; that takes a job that is running"
+        return NotRunning(
+            f"job {job.pk} is {job.state} and cannot be stopped; that takes a job that is running"
+        )
     if job.stop_asked_at is not None:
-        return f"job {job.pk} is being stopped already: {job.stop_reason}"
+        return AlreadyStopping(f"job {job.pk} is being stopped already: {job.stop_reason}")
     worker = Worker.objects.using(using).filter(pk=job.worker_id).first() if job.worker_id else None
     if worker is None or not _is_alive(worker, using):
-        return (
+        return WorkerGone(
             f"job {job.pk} cannot be stopped: its worker is gone, so nothing of it runs that could be. "
             "It is brought back by itself within moments; then it can be cancelled"
         )
     if not worker.takes_orders:
-        return (
+        return WorkerTooOld(
             f"job {job.pk} cannot be stopped: its worker {worker.name} runs an older version, which does not "
             "know how. Stop that worker, or wait for the job's time limit"
         )
-    return ""
+    return None
 
 
 def _is_alive(worker: Worker, using: str) -> bool:

@@ -70,12 +70,14 @@ def jobqueue_environment() -> str:
 def jobqueue_menu(context: dict[str, Any]) -> str:
     """Put the overview first among the pages of the job queue, in the menu and on the index."""
     request = context.get("request")
-    url = _url(request, "app_list", "jobqueue") if request is not None else ""
+    if not isinstance(request, HttpRequest):
+        return ""
+    url = _url(request, "app_list", "jobqueue")
     for apps in (context.get("available_apps"), context.get("app_list")):
         for app in apps or ():
             pages = app["models"]
             if url and app["app_label"] == "jobqueue" and pages and pages[0]["object_name"] != "Overview":
-                pages.insert(0, _menu_entry(url))
+                pages.insert(0, _menu_entry(_distinct(url, request)))
     return ""
 
 
@@ -86,6 +88,11 @@ def jobqueue_recent_actions(context: dict[str, Any]) -> dict[str, Any]:
 
     request = context.get("request")
     return audit_pages.recent_actions(request) if request is not None else {}
+
+
+def _distinct(url: str, request: HttpRequest) -> str:
+    """Django marks an entry on all pages whose paths contain its address, and each of ours begins so."""
+    return f"{url}#content-start" if request.path != url and request.path.startswith(url) else url
 
 
 def _menu_entry(url: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import NOTHING, BoundedPaginator, BoundedSearch, badge
+from jobqueue.admin import NOTHING, BoundedPaginator, BoundedSearch, KeyedChangeList, badge
 from settlements.searching import with_key
 from settlements.templatetags.settlement_format import money
 
@@ -33,6 +33,11 @@ class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
 
     class Media:
         css = {"all": ["jobqueue/admin.css"]}
+        js = ["settlements/autocomplete_names.js"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeyedChangeList]:
+        """The list whose pages begin behind a row."""
+        return KeyedChangeList
 
     def named(self, record: Any) -> str:
         """What an operator knows the record by, where it is asked about."""

@@ -11,6 +11,7 @@ from django.utils.text import capfirst
 
 from settlements.admin.amounts import as_posted, names_posted
 from settlements.admin.changers import changed_by
+from settlements.admin.input_names import name_parts
 from settlements.admin.shown import Shown, as_python, difference, seal, unseal, values_of
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class CheckedForm(AnyModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.prepare()
+        name_parts(self.fields)
         self.trouble: list[str] = []
         """What happened to the record while the page was open."""
         if self.instance._state.adding:

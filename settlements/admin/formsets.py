@@ -16,6 +16,7 @@ from settlements.admin.amounts import as_posted
 from settlements.admin.changers import added_or_deleted_by
 from settlements.admin.checked_form import NOT_SAVED, SHOWN, UNKNOWN
 from settlements.admin.forms import InlinePaymentForm, currency_error
+from settlements.admin.input_names import name_all
 from settlements.admin.shown import in_words, unseal
 from settlements.models import Payment, Settlement
 
@@ -52,6 +53,7 @@ class PaymentFormSet(PaymentInlineFormSet):
         """Each row brings its key, and what the page showed of it."""
         super().add_fields(form, index)
         form.fields["id"].widget = KeyAndShown(form)
+        name_all(form.fields)
 
     # Rows that came or went ---------------------------------------------------------------------------
 

@@ -17,12 +17,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue.admin import mask_address
 from jobqueue.api.access import OperatorViewSet
 from jobqueue.api.bodies import Strict, Text, read_body, read_query
 from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
 from jobqueue.api.problems import InvalidBody
-from jobqueue.api.shapes import Moment, described, page_of, shown_text
+from jobqueue.api.shapes import Moment, described, page_of
+from jobqueue.masking import mask_address
+from jobqueue.operating import shown_text
 from settlements.api.once import HEADER, once
 from settlements.emails import TEMPLATE_TYPES
 from settlements.exceptions import InvalidAmount, InvalidRefund

@@ -24,6 +24,8 @@ from tests.workload.fixtures import Workload, note, wait_until_done
 from tests.workload.functions import FAIL, NOTE, after, fail
 from tests.workload.functions import note as plain_note
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def markers(tmp_path: Path) -> Iterator[Path]:

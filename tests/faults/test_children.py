@@ -15,6 +15,8 @@ from tests.faults.steps import ONE_JOB, QUICK, executor_of
 from tests.workload.children import marked
 from tests.workload.fixtures import Workload, note, wait_until_done
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.mark.parametrize("how", ["run", "shell", "output", "poll", "session", "fork"])
 def test_a_command_ends_when_the_time_of_its_job_is_up(

@@ -21,6 +21,7 @@ from tests.faults.steps import ONE_JOB
 from tests.jobqueue.broker.steps import messages
 from tests.workload.fixtures import Workload, note_jobs, wait_until_done
 
+pytestmark = pytest.mark.one_database
 SLOTS = 16384
 SOON = {"LOST_AFTER": 2}
 WITHIN = 15.0

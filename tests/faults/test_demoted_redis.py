@@ -19,6 +19,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.steps import last_for
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
+pytestmark = pytest.mark.one_database
 SOON = {"LOST_AFTER": 2}
 WITHIN = 10.0
 """Seconds after which all works again."""

@@ -26,6 +26,8 @@ from tests.faults.foreign_steps import all_attacks, next_job_runs, run_attacks
 from tests.servers import REDIS_DATABASE, ROOT
 from tests.workload.fixtures import Workload, note
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def markers(tmp_path: Path) -> Iterator[Path]:

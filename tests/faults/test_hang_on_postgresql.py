@@ -44,7 +44,7 @@ class HangingPostgreSQL(CrashingPostgreSQL):
         processes = self._processes()
         try:
             for process in processes:
-                with suppress(psutil.NoSuchProcess):  # one that just closed its connection
+                with suppress(psutil.NoSuchProcess):  # of a connection that was just closed
                     process.suspend()
             yield
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import redis
 from rq import Worker
 
@@ -12,6 +13,8 @@ from jobqueue.exceptions import BrokerUnavailable
 from tests.conftest import StartWorker, wait_until
 from tests.faults.steps import QUICK
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
+
+pytestmark = pytest.mark.one_database
 
 
 def nothing_is_strange() -> bool:

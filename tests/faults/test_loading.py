@@ -20,6 +20,7 @@ from tests.conftest import StartWorker, wait_until
 from tests.faults.steps import ONE_JOB
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
+pytestmark = pytest.mark.one_database
 COMMANDS = 40_000
 A_SLEEP_TAKES = 60
 """Microseconds more than it is asked for."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client
@@ -49,6 +50,13 @@ PAGES = [
 # What a connection says at its start, and what asks nothing of the data.
 HARMLESS = {"AUTH", "CLIENT", "COMMAND", "HELLO", "INFO", "PING", "SELECT"}
 
+
+@pytest.fixture
+def patient_probes(settings: LazySettings) -> None:
+    """No answer is too late, however busy readers keep the machine."""
+    settings.JOBQUEUE = settings.JOBQUEUE | {"HEALTH_TIMEOUT": 20.0}
+
+
 with_databases = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 Read = Callable[[], None]
 
@@ -72,12 +80,14 @@ class Readers:
             goal = self.count + number
             assert self._counted.wait_for(lambda: self.count >= goal or self.errors, timeout), self.count
 
-    def stop(self) -> None:
-        """End the threads; fail if a read failed."""
+    def __enter__(self) -> Readers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the threads, whatever became of the test: no other test wants them."""
         self._stop.set()
         for thread in self._threads:
             thread.join(30)
-        assert self.errors == []
 
     def _read(self) -> None:
         try:
@@ -189,18 +199,21 @@ def abandon_jobs(rqworker: StartWorker, workload: Workload, redis_client: redis.
 
 @with_databases
 def test_our_pages_change_nothing_in_redis_while_jobs_are_abandoned(
-    rqworker: StartWorker, workload: Workload, redis_client: redis.Redis, admin_user: User
+    rqworker: StartWorker,
+    workload: Workload,
+    redis_client: redis.Redis,
+    admin_user: User,
+    patient_probes: None,
 ) -> None:
     abandon_jobs(rqworker, workload, redis_client)
     lost = Worker.objects.get()
     rows = list(Job.objects.order_by("pk").values())
     wait_until(lambda: not redis_client.exists("rq:jobqueue:lead"))  # the last word of the lost worker
 
-    with monitored(redis_client) as commands:
-        readers = Readers(lambda: reads_of_pages(admin_user))
+    with monitored(redis_client) as commands, Readers(lambda: reads_of_pages(admin_user)) as readers:
         readers.wait_for_reads(2 * THREADS * len(PAGES))
-        readers.stop()
 
+    assert readers.errors == []
     assert commands["HGETALL"] > 0  # the counters were read, so the monitor sees the pages
     writing = ["SET", "EVALSHA", "ZREMRANGEBYSCORE"]
     assert that_write(redis_client, Counter(writing)) == writing
@@ -211,25 +224,29 @@ def test_our_pages_change_nothing_in_redis_while_jobs_are_abandoned(
 
 @with_databases
 def test_reading_all_the_time_doubles_no_job_while_jobs_are_abandoned(
-    rqworker: StartWorker, workload: Workload, redis_client: redis.Redis, admin_user: User
+    rqworker: StartWorker,
+    workload: Workload,
+    redis_client: redis.Redis,
+    admin_user: User,
+    patient_probes: None,
 ) -> None:
     names = abandon_jobs(rqworker, workload, redis_client)
-    readers = Readers(lambda: [*reads_of_rq(redis_client), *reads_of_pages(admin_user)])
-    readers.wait_for_reads(2 * THREADS)
-    Queue.objects.update(paused=False)
+    with Readers(lambda: [*reads_of_rq(redis_client), *reads_of_pages(admin_user)]) as readers:
+        readers.wait_for_reads(2 * THREADS)
+        Queue.objects.update(paused=False)
 
-    second = rqworker("--processes", "1", jobqueue=QUICK)
-    for number in range(5):
-        workload.wait_for_start(f"running-{number}")  # rescued
-    second.kill()
-    rqworker("--processes", "1", jobqueue=QUICK)
-    names += note_jobs(50, prefix="more")
-    for number in range(5):
-        workload.open_gate(f"running-{number}")
-    wait_until_done(timeout=40)
-    readers.wait_for_reads(2 * THREADS)
-    readers.stop()
+        second = rqworker("--processes", "1", jobqueue=QUICK)
+        for number in range(5):
+            workload.wait_for_start(f"running-{number}")  # rescued
+        second.kill()
+        rqworker("--processes", "1", jobqueue=QUICK)
+        names += note_jobs(50, prefix="more")
+        for number in range(5):
+            workload.open_gate(f"running-{number}")
+        wait_until_done(timeout=40)
+        readers.wait_for_reads(2 * THREADS)
 
+    assert readers.errors == []
     assert workload.effects() == Counter(names)
     assert set(Job.objects.values_list("state", flat=True)) == {"completed"}
     assert readers.count >= 100

@@ -21,6 +21,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.steps import QUEUES, last_for
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
+pytestmark = pytest.mark.one_database
 # So that a test does not wait for 15 seconds until a message counts as lost.
 SOON_LOST = {"LOST_AFTER": 2}
 

@@ -17,6 +17,7 @@ from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import StartWorker
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
+pytestmark = pytest.mark.one_database
 # So that a test does not wait for 15 seconds until a message counts as lost.
 SOON_LOST = {"LOST_AFTER": 2}
 AFTER_DUE = timedelta(seconds=60)

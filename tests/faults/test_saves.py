@@ -18,6 +18,7 @@ from moneyed import Money
 from jobqueue.models import Job
 from settlements.models import EmailDelivery, Payment, Settlement
 from spendsync_site.demo.redis_server import RedisServer
+from spendsync_site.settings import JOBQUEUE as SITE_JOBQUEUE
 from tests.conftest import StartWorker, wait_until
 from tests.faults.steps import last_for
 from tests.settlements.smtp import Mailbox, smtp_server
@@ -90,7 +91,7 @@ def saves(
 @pytest.fixture
 def every_save_tries(settings: LazySettings) -> None:
     """Saves that come 0.3 seconds apart all ask Redis, however it answered the last one."""
-    settings.JOBQUEUE = settings.JOBQUEUE | {"PUBLISH_PAUSE": 0.2}
+    settings.JOBQUEUE = SITE_JOBQUEUE | {"PUBLISH_PAUSE": 0.2}
 
 
 @pytest.fixture(params=["black hole", "paused"])

@@ -18,6 +18,7 @@ from tests.servers import subprocess_environment
 from tests.workload.fixtures import Workload, note_jobs
 from tests.workload.processors import NOTE
 
+pytestmark = pytest.mark.one_database
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 IMPATIENT = QUICK | {"LOST_AFTER": 1}
 

@@ -12,6 +12,8 @@ from tests.conftest import StartWorker
 from tests.workload import unruly
 from tests.workload.fixtures import Workload, note_jobs, wait_until_done
 
+pytestmark = pytest.mark.one_database
+
 
 def _run_jobs(workload: Workload) -> None:
     names = note_jobs(20)

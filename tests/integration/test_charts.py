@@ -15,7 +15,10 @@ from jobqueue.sql.clock import database_now
 from tests.conftest import StartWorker, wait_until
 from tests.workload.fixtures import Workload, wait_until_done
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+    pytest.mark.one_database,
+]
 
 
 def charted() -> dict[str, int]:

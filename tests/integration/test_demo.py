@@ -23,7 +23,7 @@ START = 120.0
 MAILBOXES = [f"--{name}-mailbox={name}@example.com" for name in ("unknown", "greylisted", "slow")]
 
 # One process runs all of these: a demo is heavy, and the tests share it.
-pytestmark = pytest.mark.xdist_group("demo")
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.one_database]
 
 
 @pytest.fixture(scope="module")

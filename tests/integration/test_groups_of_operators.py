@@ -7,9 +7,12 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 from spendsync_site.demo.redis_server import RedisServer
 from tests.projects import Project
 
+pytestmark = pytest.mark.one_database
 GROUPS = import_module("jobqueue.migrations.0009_operators").GROUPS
 _SHOW = """
     import json

@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import WorkerProcess, wait_until
 from tests.projects import Project
 
+pytestmark = pytest.mark.one_database
 StartWorker = Callable[..., WorkerProcess]
 
 _ROUTER = """
@@ -54,7 +57,27 @@ _WITHOUT_ADMIN = """
     urlpatterns = [
         path("", include("jobqueue.api.urls")),
         path("", include("jobqueue.api.metrics_urls")),
+        path("api/", include("jobqueue.api.routes")),
+        path("api/", include("jobqueue.api.documents")),
     ]
+"""
+_CALLS = """
+    import json
+    from django.contrib.auth import get_user_model
+    from django.test import Client
+
+    from jobqueue.jobs import enqueue
+    from jobqueue.models import AuditEntry
+
+    job = enqueue("notes.write", delay=3600, text="late")
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("olga"))
+    client.post("/api/jobs/%d/run-now" % job.pk, content_type="application/json")
+    client.post("/api/queues/default/pause", {"reason": "night"}, content_type="application/json")
+    shown = client.get("/api/jobs/%d" % job.pk).json()
+    entries = AuditEntry.objects.order_by("pk").values_list("who", "verb", "object_id", "reason", "log_entry")
+    print(json.dumps([job.pk, shown["state"], [one["who"] for one in shown["history"]], list(entries)]))
+    print(client.get("/api/docs/").status_code, Client().get("/api/docs/").url)
 """
 _VIEWS = """
     from django.http import HttpResponse
@@ -163,6 +186,26 @@ def test_jobs_run_and_are_counted_in_a_project_without_the_admin(
     project = Project(tmp_path / "site", redis_server, settings, addresses=_WITHOUT_ADMIN)
     project.create_tables()
     _assert_that_it_works(project, project_worker)
+
+
+def test_the_api_does_what_operators_do_and_writes_it_down_in_a_project_without_the_admin(
+    tmp_path: Path, redis_server: RedisServer, new_database: Callable[[], str]
+) -> None:
+    settings = f"""
+        DATABASES = {{"default": {new_database()}}}
+        INSTALLED_APPS.remove("django.contrib.admin")
+        ROOT_URLCONF = "addresses"
+    """
+    project = Project(tmp_path / "site", redis_server, settings, addresses=_WITHOUT_ADMIN)
+    project.create_tables()
+    told, pages = project.python(_CALLS).splitlines()[-2:]
+    number, state, history, entries = json.loads(told)
+    assert (state, history) == ("waiting", ["olga"])
+    assert entries == [
+        ["olga", "Run now", str(number), "", None],
+        ["olga", "Pause", "default", "night", None],
+    ]
+    assert pages == "200 /accounts/login/?next=/api/docs/"
 
 
 def test_a_view_in_a_transaction_of_its_request_enqueues_with_it_or_not_at_all(

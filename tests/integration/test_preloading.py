@@ -22,6 +22,7 @@ from tests.conftest import WorkerProcess, wait_until
 from tests.integration.postgresql import PORT
 from tests.projects import Project
 
+pytestmark = pytest.mark.one_database
 _URLS = """
     import os
 

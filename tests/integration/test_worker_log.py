@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from jobqueue.jobs import enqueue
 from tests.conftest import StartWorker
 from tests.faults.steps import ONE_JOB
 from tests.workload.fixtures import Workload, wait_until_done
 
+pytestmark = pytest.mark.one_database
 NONE = "{}"
 OF_THE_ROOT = json.dumps(
     {

@@ -16,6 +16,8 @@ from jobqueue.models import Job
 from tests.conftest import StartWorker, WorkerProcess, wait_until
 from tests.workload.fixtures import Workload, note, note_jobs
 
+pytestmark = pytest.mark.one_database
+
 
 def test_burst_drains_the_queues_and_ends(rqworker: StartWorker, workload: Workload) -> None:
     names = note_jobs(30)

@@ -14,6 +14,7 @@ from jobqueue.models import Job, Worker
 from tests.conftest import StartWorker, wait_until
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
+pytestmark = pytest.mark.one_database
 RETIRES = "gives way after"
 HAS_RETIRED = "has given way to another"
 

@@ -20,6 +20,8 @@ from tests.conftest import StartWorker, wait_until
 from tests.servers import REDIS_DATABASE
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def rq_info(redis_server: RedisServer) -> Callable[..., str]:

@@ -19,7 +19,7 @@ from drf_spectacular.generators import SchemaGenerator
 from knox.models import AuthToken
 
 from settlements.models import Settlement
-from tests.jobqueue.admin.steps import make_job, operator
+from tests.jobqueue.admin.steps import make_job, make_worker, operator
 from tests.jobqueue.api.steps import OPERATOR, VIEWER, ask, problem
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -30,7 +30,8 @@ READ = {
     *("queues/", "queues/email/", "jobs/", "jobs/{id}/", "causes/", "bulk/", "workers/", "schedule/"),
     *("settlements/", "settlements/{uuid}/", "payments/", "emails/"),
 }
-# What each change answers to who may, one after the other: a job that waits is cancelled, then retried.
+# What each change answers to who may, one after the other: a job that waits is cancelled, then retried;
+# a worker is quieted, resumed, stopped. The job is of a processor that this site does not know.
 CHANGES = {
     ("POST", "queues/email/pause/"): 200,
     ("POST", "queues/email/resume/"): 200,
@@ -40,6 +41,12 @@ CHANGES = {
     ("POST", "jobs/{id}/run-now/"): 409,
     ("POST", "jobs/{id}/release/"): 409,
     ("POST", "jobs/{id}/fail/"): 409,
+    ("POST", "jobs/{id}/stop/"): 409,
+    ("POST", "jobs/{id}/move/"): 422,
+    ("POST", "jobs/{id}/copy/"): 422,
+    ("POST", "workers/{worker}/quiet/"): 202,
+    ("POST", "workers/{worker}/resume/"): 202,
+    ("POST", "workers/{worker}/stop/"): 202,
     ("POST", "causes/retry/"): 422,
     ("POST", "causes/discard/"): 422,
     ("POST", "causes/mute/"): 422,
@@ -87,11 +94,11 @@ def _nobody_asked_before() -> None:
 
 @pytest.mark.parametrize("who", WHO)
 def test_every_address_and_method_answers_who_asks_as_it_should(who: str, settlement: Settlement) -> None:
-    job, client = make_job(), WHO[who]()
+    job, worker, client = make_job(), make_worker(takes_orders=True), WHO[who]()
     found, expected = {}, {}
     for path in PATHS:
         for method in METHODS:
-            filled = path.format(id=job.pk, uuid=settlement.pk)
+            filled = path.format(id=job.pk, uuid=settlement.pk, worker=worker.pk)
             answer = ask(client, method, filled, {} if method == "PATCH" else None)
             expected[method, path] = _expected(who, method, path)
             found[method, path] = answer.status_code
@@ -103,7 +110,7 @@ def test_every_address_and_method_answers_who_asks_as_it_should(who: str, settle
 
 def test_the_table_has_every_address_of_the_schema() -> None:
     document = SchemaGenerator().get_schema(request=None, public=True)
-    filled = {path.format(id=1, uuid=1) for path in PATHS}
+    filled = {path.format(id=1, uuid=1, worker=1) for path in PATHS}
 
     for path in document["paths"]:
         name = "email" if "queues" in path else 1

@@ -13,7 +13,7 @@ BULK = "/admin/jobqueue/bulkaction/"
 SMTP = "EmailNotSent: SMTPRecipientsRefused 550"
 
 
-def _forms(text: str) -> list[dict[str, str]]:
+def forms_on(text: str) -> list[dict[str, str]]:
     """The fields of each form of the page that begins an action."""
     forms = re.findall(rf'<form method="post" action="{BULK}start/">(.*?)</form>', text, re.DOTALL)
     return [dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form)) for form in forms]

@@ -12,8 +12,9 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from jobqueue.admin import actions, consequences
+from jobqueue.admin import actions
 from jobqueue.models import Attempt, Job
+from jobqueue.operating import consequences
 from tests.jobqueue.admin.steps import (
     FAILED,
     JOBS,

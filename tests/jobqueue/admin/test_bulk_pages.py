@@ -8,9 +8,9 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from jobqueue.admin import bulk_start, consequences
 from jobqueue.models import BulkAction, Job
-from tests.jobqueue.admin.bulk_steps import BULK, SMTP, _forms, start
+from jobqueue.operating import bulk_plans, consequences
+from tests.jobqueue.admin.bulk_steps import BULK, SMTP, forms_on, start
 from tests.jobqueue.admin.steps import (
     CAUSES,
     make_job,
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 def _click(client: Client, verb: str = "retry", url: str = CAUSES, **fields: Any) -> HttpResponse:
     """The button of the first cause of the page."""
-    form = _forms(text_of(client.get(url)))[0]
+    form = forms_on(text_of(client.get(url)))[0]
     form.pop("csrfmiddlewaretoken", None)
     return client.post(f"{BULK}start/", {**form, "verb": verb, **fields})
 
@@ -41,7 +41,7 @@ def test_a_click_on_a_cause_begins_a_retry_of_that_cause_alone(admin_client: Cli
 
 def test_what_failed_after_the_page_was_shown_is_asked_about_again(admin_client: Client) -> None:
     first = make_job("failed", cause=SMTP)
-    form = _forms(text_of(admin_client.get(CAUSES)))[0]
+    form = forms_on(text_of(admin_client.get(CAUSES)))[0]
     make_job("failed", cause=SMTP)
     admin_client.post(f"{BULK}start/", {**form, "verb": "retry"})
     walk(BulkAction.objects.get())
@@ -50,7 +50,7 @@ def test_what_failed_after_the_page_was_shown_is_asked_about_again(admin_client:
 
 def test_a_number_that_is_not_the_one_that_was_shown_is_asked_about(admin_client: Client) -> None:
     jobs = [make_job("failed", cause=SMTP) for _ in range(2)]
-    form = _forms(text_of(admin_client.get(CAUSES)))[0]
+    form = forms_on(text_of(admin_client.get(CAUSES)))[0]
     jobs[0].retry()
     response = admin_client.post(f"{BULK}start/", {**form, "verb": "retry"})
     assert "Retry: <strong>1 job</strong>" in text_of(response)
@@ -65,7 +65,7 @@ def test_discarding_always_asks_first(admin_client: Client) -> None:
 
 def test_the_question_answered_with_its_own_form_begins(admin_client: Client) -> None:
     make_job("failed", cause=SMTP)
-    form = _forms(text_of(_click(admin_client, "delete")))[0]
+    form = forms_on(text_of(_click(admin_client, "delete")))[0]
     admin_client.post(f"{BULK}start/", {**form, "reason": "of no use"})
     action = BulkAction.objects.get()
     assert (action.verb, action.reason, action.expected, action.asked_by) == (
@@ -80,7 +80,7 @@ def test_the_question_says_how_many_e_mails_will_go_out(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(consequences._emails_by_processor, "sample.succeed", 2)
-    monkeypatch.setattr(bulk_start, "TYPED_ABOVE", 1)
+    monkeypatch.setattr(bulk_plans, "TYPED_ABOVE", 1)
     for _ in range(3):
         make_job("failed", cause=SMTP)
     assert "Up to 6 e-mails will go out." in text_of(_click(admin_client))
@@ -89,7 +89,7 @@ def test_the_question_says_how_many_e_mails_will_go_out(
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """More failed jobs than may be retried by a click."""
-    monkeypatch.setattr(bulk_start, "TYPED_ABOVE", 2)
+    monkeypatch.setattr(bulk_plans, "TYPED_ABOVE", 2)
     return [make_job("failed", cause=SMTP) for _ in range(3)]
 
 

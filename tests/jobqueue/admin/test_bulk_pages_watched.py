@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 
 from jobqueue.models import BulkAction, bulk
-from tests.jobqueue.admin.bulk_steps import BULK, SMTP, _forms, start
+from tests.jobqueue.admin.bulk_steps import BULK, SMTP, forms_on, start
 from tests.jobqueue.admin.steps import (
     FAILED,
     JOBS,
@@ -41,7 +41,7 @@ def test_all_that_match_a_list_of_failed_jobs_go_to_the_background_above_one_bat
     for _ in range(3):
         make_job("failed", cause="OSError")
     make_job("failed", cause="KeyError", queue="reminders")
-    form = _forms(text_of(choose(admin_client, "retry", url=url, select_across="1")))[0]
+    form = forms_on(text_of(choose(admin_client, "retry", url=url, select_across="1")))[0]
     admin_client.post(f"{BULK}start/", form)
     action = BulkAction.objects.get()
     assert action.expected == 3

@@ -9,8 +9,8 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from jobqueue.admin import consequences
 from jobqueue.models import Cause, failures, muted_causes
+from jobqueue.operating import consequences
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import CAUSES, FAILED, make_job, operator, text_of
 

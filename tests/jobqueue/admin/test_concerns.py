@@ -11,8 +11,9 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.test import Client
 
-from jobqueue.admin import Concern, bulk_start, concerns, tells_concerns
+from jobqueue.admin import Concern, tells_concerns
 from jobqueue.models import subject_of
+from jobqueue.operating import bulk_plans, concerns
 from settlements.models import Settlement
 from tests.jobqueue.admin.steps import CAUSES, make_job, operator, text_of
 
@@ -61,7 +62,7 @@ def test_the_question_says_it_too(
 def test_of_more_than_can_be_read_it_says_at_least(
     admin_client: Client, shop: list[Collection[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_start, "MOST_SUBJECTS", 2)
+    monkeypatch.setattr(bulk_plans, "MOST_SUBJECTS", 2)
     for number in (1, 2, 3):
         make_job("failed", subject=f"shop.invoice:{number}")
     assert "They are about at least 2 people, 21.00 EUR." in text_of(
@@ -72,7 +73,7 @@ def test_of_more_than_can_be_read_it_says_at_least(
 def test_it_says_at_least_also_where_causes_share_what_they_are_about(
     admin_client: Client, shop: list[Collection[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_start, "MOST_SUBJECTS", 2)
+    monkeypatch.setattr(bulk_plans, "MOST_SUBJECTS", 2)
     for cause in ("KeyError", "OSError", "ValueError"):
         make_job("failed", cause=cause, subject="shop.invoice:1")
     assert "They are about at least 1 person, 10.50 EUR." in text_of(

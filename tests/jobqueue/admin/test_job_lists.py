@@ -12,8 +12,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from jobqueue.admin import failures, listing
+from jobqueue.admin import listing
 from jobqueue.admin.all_jobs import JobAdmin
+from jobqueue.admin.job_lists import JobList
 from jobqueue.models import Job, subject_of
 from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
@@ -194,8 +195,11 @@ def _statements(client: Client, url: str, query: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize(
     "query", [{}, {"queue": "email"}, {"state": "completed"}, {"q": "sample"}, {"p": "1"}]
 )
-def test_no_list_counts_further_than_its_bound(admin_client: Client, url: str, query: dict[str, str]) -> None:
-    for state in STATES:
+def test_no_list_counts_further_than_its_bound(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, url: str, query: dict[str, str]
+) -> None:
+    monkeypatch.setattr(JobList, "list_per_page", 1)
+    for state in STATES * 2:
         make_job(state)
     counts = [
         sql for sql in _statements(admin_client, url, query) if "COUNT(" in sql and "jobqueue_job" in sql
@@ -231,8 +235,7 @@ if connection.vendor == "sqlite":
         (JOBS, {"state": "waiting", "queue": "email"}),
         (FAILED, {}),
         (FAILED, {"queue": "email"}),
-        (FAILED, {"error": "ConnectionError"}),
-        (FAILED, {"cause": "ConnectionError"}),
+        (FAILED, {"cause": "(unknown cause)"}),
     ]
 
 
@@ -241,7 +244,6 @@ def test_a_page_reads_no_more_rows_where_there_are_more_jobs(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch, url: str, query: dict[str, str]
 ) -> None:
     monkeypatch.setattr(listing, "COUNT_LIMIT", 100)
-    monkeypatch.setattr(failures, "NEWEST", 100)
     for state in STATES:
         make_job(state)
     add_open_jobs(150)
@@ -253,10 +255,11 @@ def test_a_page_reads_no_more_rows_where_there_are_more_jobs(
 
 
 def test_a_list_takes_the_same_number_of_queries_for_one_row_and_for_fifty(
-    admin_client: Client, make_settlement: Callable[..., Settlement]
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, make_settlement: Callable[..., Settlement]
 ) -> None:
     make_settlement()
     admin_client.get(JOBS)
+    monkeypatch.setattr(JobAdmin, "list_per_page", 2)
     few = len(_statements(admin_client, JOBS, {}))
     for number in range(5):
         make_settlement(description=f"Dinner {number}")

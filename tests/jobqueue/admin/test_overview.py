@@ -244,10 +244,19 @@ def test_the_title_has_the_number_of_failed_jobs(admin_client: Client) -> None:
     assert "<title>(2) Overview" in text_of(admin_client.get(OVERVIEW))
 
 
+def test_the_menu_marks_the_overview_on_its_own_page_only(admin_client: Client) -> None:
+    marked = f'<a href="{OVERVIEW}" aria-current="page">Overview</a>'
+    assert marked in text_of(admin_client.get(OVERVIEW))
+    text = text_of(admin_client.get(f"{OVERVIEW}queue/"))
+    assert text.count('aria-current="page"') == 1
+    assert f'<a href="{OVERVIEW}queue/" aria-current="page">' in text
+
+
 def test_it_is_first_in_the_menu(admin_client: Client) -> None:
     menu = text_of(admin_client.get("/admin/jobqueue/job/")).partition('id="nav-sidebar"')[2]
     jobs = menu.partition("app-jobqueue")[2]
-    assert '<a href="/admin/jobqueue/"' in jobs.partition("model-bulkaction")[0].partition("</caption>")[2]
+    first = jobs.partition("model-bulkaction")[0].partition("</caption>")[2]
+    assert '<a href="/admin/jobqueue/#content-start">Overview</a>' in first
 
 
 def test_where_this_is_stands_on_every_page(admin_client: Client, settings: LazySettings) -> None:

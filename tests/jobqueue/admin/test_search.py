@@ -222,7 +222,7 @@ def test_a_page_behind_what_is_counted_shows_its_rows_and_keeps_the_search(
     make_job()
     pages = [admin_client.get(JOBS, {"q": "queue:reminders", "p": str(number)}) for number in (2, 3, 4, 9)]
     found = [[job.pk for job in rows_of(page)] for page in pages]
-    assert found == [jobs[2:4], jobs[4:6], jobs[6:], jobs[2:4]]
+    assert found == [jobs[2:4], jobs[4:6], jobs[6:], jobs[-2:]]
 
 
 @pytest.mark.parametrize("url", LISTS)

@@ -15,7 +15,7 @@ PROBLEM = "application/problem+json"
 
 VIEWER = ("view_job", "view_queue", "view_worker")
 OPERATOR = (*VIEWER, "retry_job", "cancel_job", "run_job", "clear_job", "delete_job", "pause_queue",
-            "limit_queue", "mute_cause")  # fmt: skip
+            "limit_queue", "mute_cause", "stop_job", "move_job", "copy_job", "control_worker")  # fmt: skip
 
 
 def ask(client: Client, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:

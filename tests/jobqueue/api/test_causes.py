@@ -62,7 +62,7 @@ def test_an_action_that_nothing_matches_says_so() -> None:
 
 
 def test_an_action_on_many_takes_their_number_and_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobqueue.admin.bulk_start.TYPED_ABOVE", 1)
+    monkeypatch.setattr("jobqueue.operating.bulk_plans.TYPED_ABOVE", 1)
     _fail(2)
     client = full_operator()
 

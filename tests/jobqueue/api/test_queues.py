@@ -1,4 +1,4 @@
-"""`/api/queues/` and `/api/workers/`."""
+"""`/api/queues/`."""
 
 from __future__ import annotations
 
@@ -91,14 +91,3 @@ def test_what_is_no_limit_is_refused(limit: object) -> None:
 def test_a_queue_that_is_not_configured_is_not_found() -> None:
     for method, path in (("GET", "queues/x/"), ("POST", "queues/x/pause/")):
         problem(ask(full_operator(f"user {method}"), method, path), 404)
-
-
-def test_workers_are_listed_with_what_they_run() -> None:
-    worker = make_worker(name="a")
-    make_job("active", worker_id=worker.pk)
-    make_worker(silent_for=600, name="b")
-
-    workers = {one["name"]: one for one in get(viewer(), "workers/")["results"]}
-
-    assert (workers["a"]["state"], workers["a"]["running"]) == ("alive", 1)
-    assert workers["b"]["state"] == "silent"

@@ -10,8 +10,8 @@ import pytest
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 
-from jobqueue.admin.bulk_pages import is_a_worker_alive
 from jobqueue.models import BulkAction, Job, Worker, bulk
+from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.worker.bulk_walker import BulkWalker
 from tests.jobqueue.admin.steps import JOBS, ids_of, make_job, make_worker, text_of
 from tests.jobqueue.models.test_bulk import FIRST, ask

@@ -11,9 +11,9 @@ from django.conf import LazySettings
 from django.db import OperationalError
 from django.db.models import F
 
-from jobqueue.admin.explain import explain, gather
 from jobqueue.jobs import enqueue
 from jobqueue.models import Attempt, Job
+from jobqueue.operating.explain import explain, gather
 from jobqueue.sql.clock import database_now
 from jobqueue.worker import outages
 from jobqueue.worker.outcomes import OutcomeStatus

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from jobqueue.admin.words import absolute
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
+from jobqueue.operating.words import absolute
 
 
 class Mail(Enum):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobqueue.admin.words import exact_span, relative, span
 from jobqueue.masking import mask_addresses
+from jobqueue.operating.words import exact_span, relative, span
 
 NOW = datetime(2026, 5, 17, 14, 0, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from jobqueue.admin.explain import Facts, explain, gather
 from jobqueue.models import Job, Queue, Worker
+from jobqueue.operating.explain import Facts, explain, gather
 from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker
 from tests.jobqueue.conftest import UseRedis
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from django.conf import settings as django_settings
 
-from jobqueue.admin.words import absolute, exact_span, relative, span
 from jobqueue.broker import limits
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, UnknownProcessor
@@ -21,6 +20,8 @@ from jobqueue.models import (
     Worker,
     alias_of,
 )
+from jobqueue.operating.words import absolute, exact_span, relative, span
+from jobqueue.operating.workers import serving_workers
 from jobqueue.registry import get_processor
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.tolerant import unreadable
@@ -89,16 +90,6 @@ def _processor_policy(job: Job) -> int | None:
         return get_processor(job.processor).retry_policy.max_retries
     except UnknownProcessor:
         return None
-
-
-def serving_workers(using: str) -> dict[str, list[Worker]]:
-    """The living workers by the queues they serve."""
-    alive_since = database_now(using) - timedelta(seconds=get_settings().worker_silence)
-    serving: dict[str, list[Worker]] = {}
-    for worker in Worker.objects.using(using).filter(heartbeat_at__gte=alive_since):
-        for queue in worker.served if worker.is_available else ():
-            serving.setdefault(queue, []).append(worker)
-    return serving
 
 
 def explain(job: Job, facts: Facts) -> str:

@@ -1,0 +1,86 @@
+"""The pages of the operators' console that are timed, each with what it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MOST_QUERIES: Final = 15
+
+OVERVIEW, LIST, ONE, CALENDAR = 150, 300, 150, 200
+"""Milliseconds of server time that 95 of 100 requests may take at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedPage:
+    """A page: its key in the results, what it is called, its address, and how long it may take.
+
+    In addresses stand the names of what the measured site has: `{job}`, `{failed}`, `{settlement}`,
+    `{person}`, `{day}`; `{older}` leads a list on to a page in its middle.
+    """
+
+    key: str
+    label: str
+    address: str
+    most: int = LIST
+
+
+def _jobs(key: str, label: str, query: str = "") -> TimedPage:
+    return TimedPage(key, label, f"/admin/jobqueue/job/{query}")
+
+
+_STATES = ("waiting", "delayed", "active", "stuck", "failed", "completed", "skipped", "cancelled")
+_SEARCHES = (
+    ("email", "email:user77@example.com"),
+    ("error", 'state:failed error:"mailbox full"'),
+    ("argument", "args.user_id:77"),
+    ("since", "state:failed since:2h"),
+    ("about", 'about:"Rent 4711"'),
+    ("worker", "worker:web-1"),
+    ("number", "#500000"),
+    ("without", "state:delayed -queue:email"),
+    ("name", "user77"),
+    ("word", "reminders"),
+)
+
+PAGES: Final = (
+    TimedPage("overview", "overview", "/admin/jobqueue/", OVERVIEW),
+    TimedPage("index", "the admin's first page", "/admin/", OVERVIEW),
+    _jobs("jobs", "all jobs"),
+    _jobs("jobs_deep", "all jobs, behind 100,000", "?{older}"),
+    *(_jobs(f"list_{state}", f"jobs that are {state}", f"?state={state}") for state in _STATES),
+    _jobs("failed_deep", "failed jobs, behind 50,000", "?state=failed&{older_failed}"),
+    _jobs("failed_processor", "failed jobs of a processor", "?state=failed&processor=reminders.send"),
+    _jobs("delayed_processor", "delayed jobs of a processor", "?state=delayed&processor=reminders.send"),
+    _jobs("waiting_processor", "waiting jobs of a processor", "?state=waiting&processor=reminders.send"),
+    _jobs("queue", "jobs of a queue", "?queue=reminders"),
+    TimedPage("failed", "the list of failed jobs", "/admin/jobqueue/failedjob/"),
+    TimedPage(
+        "failed_error", "failed jobs by an old address", "/admin/jobqueue/failedjob/?error=ValueError&age=day"
+    ),
+    TimedPage("failed_cause", "failed jobs of a rare cause", "/admin/jobqueue/failedjob/?cause=KeyError"),
+    TimedPage("stuck", "the list of stuck jobs", "/admin/jobqueue/stuckjob/"),
+    TimedPage("causes", "failures by cause", "/admin/jobqueue/cause/"),
+    TimedPage("causes_hour", "failures by cause, last two hours", "/admin/jobqueue/cause/?age=two_hours"),
+    *(_jobs(f"search_{key}", f"search: `{text}`", f"?{{q:{text}}}") for key, text in _SEARCHES),
+    TimedPage("job", "a completed job", "/admin/jobqueue/job/{job}/change/", ONE),
+    TimedPage("job_failed", "a failed job", "/admin/jobqueue/job/{failed}/change/", ONE),
+    TimedPage("settlement", "a settlement", "/admin/settlements/settlement/{settlement}/change/", ONE),
+    TimedPage("person", "a person", "/admin/auth/user/{person}/change/", ONE),
+    TimedPage("letters", "a person's letters", "/admin/auth/user/{person}/letters/", ONE),
+    TimedPage("calendar", "the calendar", "/admin/jobqueue/job/calendar/", CALENDAR),
+    TimedPage("calendar_day", "a day of the calendar", "/admin/jobqueue/job/calendar/{day}/", CALENDAR),
+    TimedPage("running", "who runs what now", "/admin/jobqueue/job/running/", OVERVIEW),
+    TimedPage("queues", "queues", "/admin/jobqueue/queue/", OVERVIEW),
+    TimedPage("workers", "workers", "/admin/jobqueue/worker/", OVERVIEW),
+    TimedPage("charts", "charts of 48 hours", "/admin/jobqueue/charts/"),
+    TimedPage("charts_days", "charts of 90 days", "/admin/jobqueue/charts/?span=quarter_by_hour"),
+    TimedPage("audit", "what operators did", "/admin/jobqueue/auditentry/"),
+    TimedPage("audit_who", "what one operator did", "/admin/jobqueue/auditentry/?who=operator3"),
+    TimedPage("audit_day", "what was done on a day", "/admin/jobqueue/auditentry/?day={yesterday}"),
+    TimedPage("settlements", "the list of settlements", "/admin/settlements/settlement/"),
+    TimedPage("settlements_word", "settlements: search", "/admin/settlements/settlement/?q=Rent+4711"),
+    TimedPage("letters_sent", "the list of e-mails", "/admin/settlements/emaildelivery/"),
+    TimedPage("reminders", "the list of reminders", "/admin/settlements/reminderdelivery/"),
+    TimedPage("reminders_word", "reminders: search", "/admin/settlements/reminderdelivery/?q=Rent+4711"),
+)

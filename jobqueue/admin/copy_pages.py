@@ -1,0 +1,197 @@
+"""The page that makes a new job from one that is there, with its payload edited where that may be read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from jobqueue.admin.asked import LONGEST_REASON, consequences, reason_of, sentence
+from jobqueue.admin.listing import listed, prepare
+from jobqueue.admin.moments import as_field, parse_moment
+from jobqueue.admin.payloads import shown_payload
+from jobqueue.copying import copies_of
+from jobqueue.exceptions import InvalidJob, InvalidPayload, InvalidRunAt, JobCopyRefused
+from jobqueue.models import Job
+from jobqueue.operating.copies import COPY, copy_and_log
+from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.sql.clock import database_now
+
+_MOST_DIGITS = 9
+_MOST_COPIES = 20
+
+
+@dataclass(slots=True)
+class Answer:
+    """What an operator filled in, and what is wrong with it, by the names of the fields."""
+
+    payload: dict[str, Any] | None = None
+    run_at: datetime | None = None
+    reason: str = ""
+    copies_seen: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
+    """The address of the page, below the page of the job."""
+
+    def copy(request: HttpRequest, object_id: str) -> HttpResponse:
+        if not request.user.has_perm("jobqueue.view_job") or not request.user.has_perm(COPY):
+            raise PermissionDenied
+        job = pages.get_object(request, object_id)
+        if job is None:
+            raise Http404(f"there is no job {object_id:.20}")
+        return _copy(pages, request, job)
+
+    return [path("<str:object_id>/copy/", pages.admin_site.admin_view(copy), name="jobqueue_job_copy")]
+
+
+def copy_url(job: Job, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
+    """Where the job is copied; empty for who may not."""
+    if not request.user.has_perm(COPY):
+        return ""
+    return reverse(f"{pages.admin_site.name}:jobqueue_job_copy", args=[job.pk])
+
+
+def copies_shown(job: Job, pages: ModelAdmin[Any]) -> dict[str, Any]:
+    """What the page of the job shows of its original and of its newest copies, each with its address."""
+    original = job.copied_from
+    is_there = original is not None and Job.objects.filter(pk=original).exists()
+    newest = copies_of(job).order_by("-pk").values_list("pk", flat=True)[:_MOST_COPIES]
+    return {
+        "original_url": _job_url(pages, original) if original is not None and is_there else "",
+        "copies": [(key, _job_url(pages, key)) for key in newest],
+    }
+
+
+def _copy(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResponse:
+    answer = Answer(copies_seen=copies_of(job).count())
+    if request.method == "POST":
+        answer = _answer(request)
+        if not answer.problems and (copy := _make(request, job, answer)) is not None:
+            text = _("Job #%(number)s was enqueued as a copy of job #%(original)s.")
+            pages.message_user(request, text % {"number": copy.pk, "original": job.pk}, messages.SUCCESS)
+            return HttpResponseRedirect(_job_url(pages, copy.pk))
+    return _ask(pages, request, job, answer)
+
+
+# What is answered ---------------------------------------------------------------------------------
+
+
+def _answer(request: HttpRequest) -> Answer:
+    """What the form says, each field read for itself. Raises PermissionDenied for what is not theirs."""
+    words = request.POST
+    seen = words.get("seen", "")
+    answer = Answer(
+        copies_seen=int(seen) if seen.isascii() and seen.isdecimal() and len(seen) <= _MOST_DIGITS else 0,
+    )
+    answer.reason, trouble = reason_of(request)
+    if trouble:
+        answer.problems["reason"] = trouble
+    if words.get("run_at"):
+        answer.run_at = parse_moment(words["run_at"])
+        if answer.run_at is None:
+            answer.problems["run_at"] = _("A date and a time, such as 2026-01-31T09:00, or nothing for now.")
+    if "payload" in words:
+        if not may_read(request):
+            raise PermissionDenied
+        try:
+            answer.payload = _read_json(words["payload"])
+        except InvalidPayload as error:
+            answer.problems["payload"] = sentence(str(error))
+    return answer
+
+
+def _read_json(text: str) -> dict[str, Any]:
+    """The payload that the text says. Raises InvalidPayload if it is no JSON, or no object."""
+    try:
+        value = json.loads(text, object_pairs_hook=_each_name_once)
+    except InvalidPayload:
+        raise
+    except json.JSONDecodeError as error:
+        place = {"what": error.msg, "line": error.lineno, "column": error.colno}
+        said = _("This is no JSON: %(what)s at line %(line)s, column %(column)s") % place
+        raise InvalidPayload(said) from None
+    except (RecursionError, ValueError) as error:
+        raise InvalidPayload(_("This is no JSON: %(what)s") % {"what": str(error)[:200]}) from None
+    if not isinstance(value, dict):
+        raise InvalidPayload(_("A payload is an object of arguments, in curly braces, such as {}"))
+    return value
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _value in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidPayload(
+            _("The name %(name)s stands there twice; each is allowed once") % {"name": twice[:40]}
+        )
+    return found
+
+
+def _make(request: HttpRequest, job: Job, answer: Answer) -> Job | None:
+    """The copy; None if it was refused, and the answer says why."""
+    try:
+        return copy_and_log(
+            job,
+            request,
+            payload=answer.payload,
+            run_at=answer.run_at,
+            copies_seen=answer.copies_seen,
+            reason=answer.reason,
+        )
+    except InvalidPayload as error:
+        answer.problems["payload"] = sentence(shown_text(str(error), request))
+    except InvalidRunAt as error:
+        answer.problems["run_at"] = sentence(shown_text(str(error), request))
+    except JobCopyRefused as error:
+        answer.problems["all"] = sentence(str(error))
+        answer.copies_seen = copies_of(job).count()
+    except InvalidJob as error:
+        answer.problems["all"] = sentence(shown_text(str(error), request))
+    return None
+
+
+# What is asked ------------------------------------------------------------------------------------
+
+
+def _ask(pages: ModelAdmin[Any], request: HttpRequest, job: Job, answer: Answer) -> HttpResponse:
+    site, words = pages.admin_site, request.POST
+    prepare([job], request, site)
+    is_delayed = job.state == Job.State.WAITING and job.run_at > database_now(Job.objects.db)
+    may_edit, payload = may_read(request), shown_payload(job, request)
+    context = {
+        **site.each_context(request),
+        "title": _("Copy job #%(number)s") % {"number": job.pk},
+        "opts": pages.opts,
+        "media": pages.media,
+        "job": job,
+        "subject": listed(job).subject,
+        "unique_key": shown_text(job.unique_key or "", request),
+        **consequences(job, request),
+        "may_edit": may_edit,
+        "payload": words.get("payload", payload) if may_edit else payload,
+        "run_at": words.get("run_at", as_field(job.run_at) if is_delayed else "")[:40],
+        "zone": timezone.get_current_timezone_name(),
+        "reason": answer.reason,
+        "longest": LONGEST_REASON,
+        "seen": answer.copies_seen,
+        "problems": answer.problems,
+        "back_url": _job_url(pages, job.pk),
+    }
+    return TemplateResponse(request, "admin/jobqueue/copy_job.html", context)
+
+
+def _job_url(pages: ModelAdmin[Any], key: int) -> str:
+    return reverse(f"{pages.admin_site.name}:jobqueue_job_change", args=[key])

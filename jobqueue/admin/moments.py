@@ -1,0 +1,50 @@
+"""Moments as forms and addresses give them, and the zones in which a form takes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+YEARS = range(1970, 9000)
+
+
+def parse_moment(text: str, zone: tzinfo | None = None) -> datetime | None:
+    """A moment as a form or an address gives it: in the zone, or in that of the page, unless it names one.
+
+    None for what is no moment, and for an hour that the zone leaves out where its clocks are put forward.
+    """
+    try:
+        moment = parse_datetime(text)
+        if moment is not None and timezone.is_naive(moment):
+            moment = _there(timezone.make_aware(moment, zone))
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment is not None and moment.year in YEARS else None
+
+
+def _there(moment: datetime) -> datetime | None:
+    again = moment.astimezone(UTC).astimezone(moment.tzinfo)
+    return moment if again.replace(tzinfo=None) == moment.replace(tzinfo=None) else None
+
+
+def as_field(moment: datetime, zone: tzinfo | None = None) -> str:
+    """The moment as a field for a date and a time takes it, in the zone or in that of the page."""
+    return f"{timezone.localtime(moment, zone):%Y-%m-%dT%H:%M:%S}"
+
+
+def zones() -> list[str]:
+    """The names of the zones that a form offers: the page's own, and UTC."""
+    return list(dict.fromkeys([timezone.get_current_timezone_name(), "UTC"]))
+
+
+def zone_named(name: str) -> tzinfo | None:
+    """The zone of that name, if a form offers it; None for the page's own."""
+    if name not in zones() or name == timezone.get_current_timezone_name():
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC

@@ -1,0 +1,128 @@
+"""The page that moves a delayed job to another time, in a zone that is named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from jobqueue.admin.asked import consequences, reason_of, sentence
+from jobqueue.admin.listing import listed, prepare
+from jobqueue.admin.moments import as_field, parse_moment, zone_named, zones
+from jobqueue.exceptions import InvalidRunAt, JobMoveRefused, JobTransitionRefused
+from jobqueue.models import Job
+from jobqueue.moving import why_not
+from jobqueue.operating.moves import MOVE, move_and_log
+from jobqueue.operating.words import absolute
+from jobqueue.sql.clock import database_now
+
+
+@dataclass(slots=True)
+class Answer:
+    """What an operator filled in, and what is wrong with it, by the names of the fields."""
+
+    seen: datetime
+    moment: datetime | None = None
+    reason: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
+    """The address of the page, below the page of the job."""
+
+    def move(request: HttpRequest, object_id: str) -> HttpResponse:
+        if not request.user.has_perm("jobqueue.view_job") or not request.user.has_perm(MOVE):
+            raise PermissionDenied
+        job = pages.get_object(request, object_id)
+        if job is None:
+            raise Http404(f"there is no job {object_id:.20}")
+        return _move(pages, request, job)
+
+    return [path("<str:object_id>/move/", pages.admin_site.admin_view(move), name="jobqueue_job_move")]
+
+
+def move_url(job: Job, now: datetime, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
+    """Where the job is moved; empty if it is not delayed, or this user may not."""
+    if why_not(job, now) or not request.user.has_perm(MOVE):
+        return ""
+    return reverse(f"{pages.admin_site.name}:jobqueue_job_move", args=[job.pk])
+
+
+def _move(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResponse:
+    refusal = why_not(job, database_now(Job.objects.db))
+    if refusal:
+        return _back(pages, request, job, f"{refusal}.", messages.WARNING)
+    answer = Answer(job.run_at)
+    if request.method == "POST":
+        answer = _answer(request, job)
+        if not answer.problems and _make(request, job, answer):
+            done = _("Job #%(number)s runs %(when)s.") % {"number": job.pk, "when": absolute(job.run_at)}
+            return _back(pages, request, job, done, messages.SUCCESS)
+    return _ask(pages, request, job, answer)
+
+
+def _answer(request: HttpRequest, job: Job) -> Answer:
+    words = request.POST
+    answer = Answer(parse_moment(words.get("seen", "")) or job.run_at)
+    answer.moment = parse_moment(words.get("to", ""), zone_named(words.get("zone", "")))
+    answer.reason, trouble = reason_of(request)
+    if trouble:
+        answer.problems["reason"] = trouble
+    if answer.moment is None:
+        answer.problems["to"] = _("A date and a time that the zone has, such as 2026-01-31T09:00.")
+    return answer
+
+
+def _make(request: HttpRequest, job: Job, answer: Answer) -> bool:
+    """Move it. False if that was refused, and the answer says why."""
+    assert answer.moment is not None
+    try:
+        move_and_log(job, request, answer.moment, seen=answer.seen, reason=answer.reason)
+    except (InvalidRunAt, JobMoveRefused) as error:
+        answer.problems["to"] = sentence(str(error))
+    except JobTransitionRefused as error:
+        answer.problems["all"] = sentence(str(error))
+    return not answer.problems
+
+
+def _ask(pages: ModelAdmin[Any], request: HttpRequest, job: Job, answer: Answer) -> HttpResponse:
+    prepare([job], request, pages.admin_site)
+    words = request.POST
+    context = {
+        **pages.admin_site.each_context(request),
+        "title": _("Move job #%(number)s") % {"number": job.pk},
+        "opts": pages.opts,
+        "media": pages.media,
+        "job": job,
+        "subject": listed(job).subject,
+        "when": absolute(job.run_at),
+        **consequences(job, request),
+        "to": words.get("to", as_field(job.run_at))[:40],
+        "zones": zones(),
+        "zone": words.get("zone", timezone.get_current_timezone_name()),
+        "reason": answer.reason,
+        "seen": job.run_at.isoformat(),
+        "problems": answer.problems,
+        "back_url": _job_url(pages, job),
+    }
+    return TemplateResponse(request, "admin/jobqueue/move_job.html", context)
+
+
+def _back(
+    pages: ModelAdmin[Any], request: HttpRequest, job: Job, text: str, level: int
+) -> HttpResponseRedirect:
+    pages.message_user(request, text, level)
+    return HttpResponseRedirect(_job_url(pages, job))
+
+
+def _job_url(pages: ModelAdmin[Any], job: Job) -> str:
+    return reverse(f"{pages.admin_site.name}:jobqueue_job_change", args=[job.pk])

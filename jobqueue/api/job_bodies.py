@@ -1,0 +1,52 @@
+"""What is said to change a job: why and when, and with which payload it is copied."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from jobqueue.api.bodies import AwareMoment, Strict, Text, Whole
+from jobqueue.models.audit import LONGEST_REASON
+from jobqueue.operating.stops import LONGEST_STOP_REASON
+
+_MOST_COPIES = 2**31
+
+
+class Stop(Strict):
+    """Why a running job is to end."""
+
+    reason = Text(
+        required=False,
+        allow_blank=True,
+        max_length=LONGEST_STOP_REASON,
+        help_text="Stands in its row and its history.",
+    )
+
+
+class Move(Strict):
+    """To which time a delayed job is moved, and why."""
+
+    run_at = AwareMoment(help_text="A time ahead, with its zone.")
+    reason = Text(
+        required=False, allow_blank=True, max_length=LONGEST_REASON, help_text="Stands in its history."
+    )
+
+
+class Copy(Strict):
+    """What a copy of a job has of its own; all of it may be left out."""
+
+    payload = serializers.DictField(
+        required=False, help_text="In place of that of the job; takes the permission to read payloads."
+    )
+    run_at = AwareMoment(required=False, help_text="When it runs, with its zone; without it at once.")
+    copies_seen = Whole(
+        required=False,
+        min_value=0,
+        max_value=_MOST_COPIES,
+        help_text="`copies` of the job as it was read: if there are more by now, none is made.",
+    )
+    reason = Text(
+        required=False,
+        allow_blank=True,
+        max_length=LONGEST_REASON,
+        help_text="Stands in the history of both.",
+    )

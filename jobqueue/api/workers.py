@@ -1,0 +1,133 @@
+"""`/api/workers/`: who runs jobs, and what they are told to do."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema_view
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobqueue.api.access import OperatorViewSet, django_request
+from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.paging import PageQuery, page, read_cursor
+from jobqueue.api.problems import Refused
+from jobqueue.api.shapes import Moment, described, page_of
+from jobqueue.conf import get_settings
+from jobqueue.models import Job, Worker
+from jobqueue.operating.words import printable
+from jobqueue.operating.workers import ORDERS, order_and_log
+from jobqueue.sql.clock import database_now
+
+WORKER_STATES = ["alive", "quiet", "stopping", "silent"]
+VIEW = ("jobqueue.view_worker",)
+_ALREADY = {"quiet": "already_quiet", "resume": "not_quiet", "stop": "already_stopping"}
+
+
+class WorkerLine(serializers.Serializer[Any]):
+    """An executor process."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    host = serializers.CharField()
+    pid = serializers.IntegerField()
+    state = serializers.ChoiceField(WORKER_STATES)
+    queues = serializers.ListField(child=serializers.CharField())
+    threads = serializers.IntegerField()
+    running = serializers.IntegerField(help_text="Jobs that it runs.")
+    version = serializers.CharField(allow_blank=True, help_text="Of the site; empty if it says none.")
+    memory = serializers.IntegerField(allow_null=True, help_text="Bytes in use at its last heartbeat.")
+    started_at = Moment()
+    heartbeat_at = Moment()
+
+
+def _order(name: str, summary: str, already: str) -> Any:
+    """The action of an order of `ORDERS`; `already` says why one that changes nothing is refused."""
+
+    def act(self: WorkerViewSet, request: Request, pk: str = "") -> Response:
+        read_body(Nothing, request)
+        worker = _worker(pk)
+        if not order_and_log(django_request(request), worker, ORDERS[name]):
+            raise Refused(f"Nothing to do: worker {printable(worker.name)} {already}.", _ALREADY[name])
+        worker.refresh_from_db()
+        [line] = _lines([worker])
+        return Response(line, status=202)
+
+    act.__name__ = name
+    act.__doc__ = f"{summary}."
+    codes = {409: (_ALREADY[name], "worker_gone", "worker_too_old")}
+    routed = action(detail=True, methods=["post"])(act)
+    return described(summary, WorkerLine, status=202, body=None, codes=codes)(routed)
+
+
+def _worker(pk: str) -> Worker:
+    """The worker; Http404 if there is none."""
+    try:
+        worker = Worker.objects.filter(pk=uuid.UUID(pk)).first()
+    except ValueError:
+        worker = None
+    if worker is None:
+        raise Http404
+    return worker
+
+
+@extend_schema_view(list=described("Who runs jobs", page_of(WorkerLine), query=PageQuery))
+class WorkerViewSet(OperatorViewSet):
+    """The workers, one row for each executor process."""
+
+    lookup_value_regex = "[0-9a-fA-F-]{36}"
+    needs = {"list": VIEW, **dict.fromkeys(ORDERS, (*VIEW, "jobqueue.control_worker"))}
+
+    def list(self, request: Request) -> Response:
+        """The workers by name."""
+        asked = read_query(PageQuery, request)
+        rows = Worker.objects.order_by("name", "pk")
+        if "cursor" in asked:
+            name, pk = read_cursor(asked["cursor"], str, uuid.UUID)
+            rows = rows.filter(name__gte=name).exclude(name=name, pk__lte=pk)
+        found = list(rows[: asked["limit"] + 1])
+        return Response(page(request, found, asked["limit"], lambda one: [one.name, str(one.pk)], _lines))
+
+    quiet = _order("quiet", "Let a worker claim no more jobs, in all its processes", "is quiet already")
+    resume = _order("resume", "Let a quiet worker claim jobs again", "is not quiet")
+    stop = _order("stop", "Let a worker end as by SIGTERM, in all its processes", "is stopping already")
+
+
+def _lines(workers: list[Worker]) -> list[dict[str, Any]]:
+    now = database_now(Worker.objects.db)
+    running = Counter(
+        Job.objects.active()
+        .filter(worker_id__in=[one.pk for one in workers])
+        .values_list("worker", flat=True)
+    )
+    return [
+        {
+            "id": str(one.pk),
+            "name": printable(one.name),
+            "host": printable(one.hostname),
+            "pid": one.pid,
+            "state": _state(one, now),
+            "queues": [printable(queue) for queue in one.served],
+            "threads": one.threads,
+            "running": running[one.pk],
+            "version": printable(one.version),
+            "memory": one.memory,
+            "started_at": Moment().to_representation(one.started_at),
+            "heartbeat_at": Moment().to_representation(one.heartbeat_at),
+        }
+        for one in workers
+    ]
+
+
+def _state(worker: Worker, now: datetime) -> str:
+    if (now - worker.heartbeat_at).total_seconds() > get_settings().worker_silence:
+        return "silent"
+    if worker.stopping or worker.stop_asked_at is not None:
+        return "stopping"
+    return "alive" if worker.quiet_asked_at is None else "quiet"

@@ -1,0 +1,43 @@
+"""Another time for a delayed job, as people ask for it: ahead, and as the app that owns the job allows it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from jobqueue.exceptions import JobTransitionRefused, NotDelayed, PastRunAt
+from jobqueue.jobs import check_run_at
+from jobqueue.models import Job, alias_of
+from jobqueue.sql.clock import database_now
+from jobqueue.sql.writing import writing
+
+
+def move_job(job: Job, moment: datetime, *, seen: datetime | None = None) -> None:
+    """Let a delayed job run at `moment`, an aware datetime ahead; the instance is as its row afterwards.
+
+    With `seen`, the time that it had when it was looked at, a time that somebody else gave it meanwhile
+    stays. Raises InvalidRunAt for a moment without a zone and the year 9000 and later, PastRunAt for one
+    that is past; NotDelayed; JobTransitionRefused if it was moved meanwhile; JobMoveRefused, which says what
+    is allowed, where the app that owns it does not allow that time.
+    """
+    using, moment = alias_of(job), check_run_at(moment)
+    with writing(using):
+        job.refresh_from_db(using=using)
+        now = database_now(using)
+        if why := why_not(job, now):
+            raise NotDelayed(why)
+        if seen is not None and job.run_at != seen:
+            raise JobTransitionRefused(
+                f"job {job.pk} was moved meanwhile, to {job.run_at.isoformat()}; look at it, and ask again"
+            )
+        if moment <= now:
+            raise PastRunAt(
+                f"run_at {moment.isoformat()} is past: a job moves to a time ahead; “Run now” makes it due"
+            )
+        job.move(moment)
+
+
+def why_not(job: Job, now: datetime) -> str:
+    """Why this job, as it was read, cannot be moved; empty if it can."""
+    if job.state != Job.State.WAITING:
+        return f"job {job.pk} is {job.state} and cannot be moved; that takes a delayed job"
+    return "" if job.run_at > now else f"job {job.pk} is due already and cannot be moved to another time"

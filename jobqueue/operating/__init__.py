@@ -1,0 +1,12 @@
+"""What operators do and ask, whichever face they use: verbs with their audit, questions, answers in words.
+
+The admin's pages and the API stay thin over this room, and neither knows of the other. An app tells here what
+its jobs mean to people: the door is what is named here.
+"""
+
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.concerns import Concern, tells_concerns
+from jobqueue.operating.consequences import sends_emails
+from jobqueue.operating.reading import may_read, shown_text
+
+__all__ = ["Concern", "log_change", "may_read", "sends_emails", "shown_text", "tells_concerns"]

@@ -1,0 +1,115 @@
+"""Who did what: into the audit, action by action, and into the log of Django's admin if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import ModuleType
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+from django.http import HttpRequest
+
+from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob
+from jobqueue.operating.audit_entry import CHANGE, DELETION, LONGEST_NAME, REASON, Entry, audited, verb_of
+from jobqueue.operating.verbs import Verb
+
+_MOST_ENTRIES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an operator did to a job."""
+
+    at: datetime
+    who: str
+    what: str
+
+
+def log_change(request: HttpRequest, record: models.Model, message: str) -> None:
+    """Write down who changed this record and how."""
+    _write([_entry(request, record, message)])
+
+
+def entry_of(verb: Verb, job: Job, request: HttpRequest) -> Entry:
+    """Who does this to the job, not written yet."""
+    flag = DELETION if verb.name == "delete" else CHANGE
+    return _entry(request, job, f"{verb.label}: {verb.before(job)} → {verb.after}", flag)
+
+
+def write_down(entries: Iterable[Entry]) -> None:
+    """Write many entries at once, and one in the audit for all that one operator did by one verb."""
+    together: dict[tuple[Any, str], list[Entry]] = {}
+    for entry in entries:
+        together.setdefault((entry.operator, verb_of(entry.message, entry.flag)), []).append(entry)
+    for some in together.values():
+        _write(some)
+
+
+def log_together(request: HttpRequest, jobs: Iterable[Job], message: str) -> None:
+    """Write down one change that several jobs have a part in: an entry for each, and one in the audit."""
+    write_down([_entry(request, job, message) for job in jobs])
+
+
+def log_change_in_redis(request: HttpRequest, name: str, message: str) -> None:
+    """Write down who changed what stands in Redis, where no record is."""
+    label = SetAsideJob._meta.label_lower
+    _write([Entry(request.user.pk, request.user.get_username(), label, name, name[:LONGEST_NAME], message)])
+
+
+def history_of(job: Job) -> list[Done]:
+    """What operators did to this job, the latest first."""
+    log = _admins_log()
+    if log is not None:
+        return [
+            Done(entry.action_time, entry.user.get_username(), entry.get_change_message())
+            for entry in log.entries_of(job)
+        ]
+    entries = AuditEntry.objects.filter(object_type=Job._meta.label_lower, object_id=str(job.pk))
+    return [Done(entry.at, entry.who, _told(entry)) for entry in entries.order_by("-pk")[:_MOST_ENTRIES]]
+
+
+def _told(entry: AuditEntry) -> str:
+    return f"{entry.text} {REASON}{entry.reason}" if entry.reason else entry.text
+
+
+def _entry(request: HttpRequest, record: models.Model, message: str, flag: int = CHANGE) -> Entry:
+    queue, jobs = _facts_of(record)
+    return Entry(
+        operator=request.user.pk,  # the faces let nobody in who has none
+        who=request.user.get_username(),
+        object_type=(record._meta.concrete_model or type(record))._meta.label_lower,
+        object_id=str(record.pk),
+        object_name=str(record)[:LONGEST_NAME],
+        message=message,
+        flag=flag,
+        queue=queue,
+        jobs=jobs,
+    )
+
+
+def _write(entries: Sequence[Entry]) -> None:
+    """Write what one operator did by one verb."""
+    log = _admins_log()
+    audited(entries, None if log is None else log.write(entries)).save(force_insert=True)
+
+
+def _admins_log() -> ModuleType | None:
+    """The log of Django's admin; its table is there only in a project that has the admin."""
+    if not apps.is_installed("django.contrib.admin"):
+        return None
+    from jobqueue.operating import admins_log
+
+    return admins_log
+
+
+def _facts_of(record: models.Model) -> tuple[str, int]:
+    """What the audit says of the record beside its name: queue and number of jobs, without a query."""
+    if isinstance(record, BulkAction):
+        queue = record.selection.get("queue", "") if isinstance(record.selection, dict) else ""
+        return queue, record.expected
+    if isinstance(record, Queue):
+        return str(record.pk), 0
+    return (vars(record).get("queue", ""), 0) if isinstance(record, Job) else ("", 0)

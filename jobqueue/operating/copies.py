@@ -1,0 +1,51 @@
+"""Copies of jobs as operators make them: who may, and what is written down of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from jobqueue.copying import copy_job
+from jobqueue.masking import shown_keys
+from jobqueue.models import Job, alias_of
+from jobqueue.operating.audit import log_together
+from jobqueue.operating.reading import may_read
+from jobqueue.sql.writing import writing
+
+COPY = "jobqueue.copy_job"
+
+
+def copy_and_log(
+    job: Job,
+    request: HttpRequest,
+    *,
+    payload: dict[str, Any] | None = None,
+    run_at: datetime | None = None,
+    copies_seen: int | None = None,
+    reason: str = "",
+) -> Job:
+    """Copy the job, as `copy_job` does, and write down on both who did it and why.
+
+    Raises PermissionDenied for who may not copy jobs, or sends another payload and may not read the job's.
+    """
+    if not request.user.has_perm(COPY) or (payload is not None and not may_read(request)):
+        raise PermissionDenied
+    with writing(alias_of(job)):
+        copy = copy_job(job, payload, run_at=run_at, copies_seen=copies_seen)
+        text = f"Copy: job #{job.pk} → job #{copy.pk}, {_changed(job.payload, copy.payload)}"
+        log_together(request, [job, copy], f"{text}. Reason: {reason}" if reason else text)
+    return copy
+
+
+def _changed(before: Any, after: dict[str, Any]) -> str:
+    """Which arguments differ, by their names: what they say is for those who may read payloads."""
+    if not isinstance(before, dict):
+        return "with another payload"
+    names = [name for name in {**before, **after} if before.get(name, _NOTHING) != after.get(name, _NOTHING)]
+    return f"with another {', '.join(shown_keys(names))}" if names else "with the same payload"
+
+
+_NOTHING = object()

@@ -1,0 +1,41 @@
+"""The limits of a queue, changed by an operator, with what is written down of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.http import HttpRequest
+
+from jobqueue.models import Queue
+from jobqueue.operating.audit import log_change
+from jobqueue.sql.writing import writing
+
+MOST_CONCURRENCY = 1_000_000
+
+
+def change_limits(request: HttpRequest, name: str, asked: Mapping[str, int | None]) -> bool:
+    """Set those of `rate_limit` and `concurrency_limit` that are named; None is no limit.
+
+    Whether this changed anything. What changes nothing is written down nowhere.
+    """
+    with writing(Queue.objects.db):
+        Queue.objects.bulk_create([Queue(name=name)], ignore_conflicts=True)
+        queue = Queue.objects.select_for_update().get(pk=name)
+        before = {field: getattr(queue, field) for field in asked}
+        changed = {field: value for field, value in asked.items() if before[field] != value}
+        if changed:
+            Queue.objects.filter(pk=name).update(**changed)
+            log_change(request, queue, in_words(before, changed))
+    return bool(changed)
+
+
+def in_words(before: Mapping[str, int | None], changed: Mapping[str, int | None]) -> str:
+    """What of the limits was changed: "Rate limit: none → 10; Concurrency limit: 5 → none"."""
+    return "; ".join(
+        f"{field.replace('_', ' ').capitalize()}: {_or_none(before[field])} → {_or_none(value)}"
+        for field, value in changed.items()
+    )
+
+
+def _or_none(limit: int | None) -> str:
+    return "none" if limit is None else f"{limit:,}"

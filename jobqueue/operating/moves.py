@@ -1,0 +1,40 @@
+"""Moves of jobs to another time as operators make them: who may, and what is written down of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from jobqueue.models import Job, alias_of
+from jobqueue.moving import move_job
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.words import absolute
+from jobqueue.sql.writing import writing
+
+MOVE = "jobqueue.move_job"
+
+
+def move_and_log(
+    job: Job, request: HttpRequest, moment: datetime, *, seen: datetime | None = None, reason: str = ""
+) -> None:
+    """Move the job, as `move_job` does, and write down who did it and why.
+
+    Raises PermissionDenied for who may not move jobs.
+    """
+    if not request.user.has_perm(MOVE):
+        raise PermissionDenied
+    with writing(alias_of(job)):
+        before = job.run_at if seen is None else seen
+        move_job(job, moment, seen=seen)
+        text = f"Move: {absolute(before)} → {absolute(job.run_at)}"
+        log_change(request, job, f"{text}. Reason: {reason}" if reason else text)
+
+
+def shift_and_log(job: Job, request: HttpRequest, moment: datetime, *, reason: str) -> None:
+    """Move a job that waits, one of many, to any time: one that is past means now. Raises as `Job.move`."""
+    before = absolute(job.run_at)
+    with writing(alias_of(job)):
+        job.move(moment)
+        log_change(request, job, f"Move: {before} → {absolute(moment)}. Reason: {reason}")

@@ -1,0 +1,26 @@
+"""Who may read payloads and errors, and what others see of a text."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from jobqueue.masking import mask_addresses
+from jobqueue.operating.words import printable
+
+
+class Asked(Protocol):
+    """A request, of Django or of Django REST Framework."""
+
+    @property
+    def user(self) -> Any:
+        """Who asks."""
+
+
+def may_read(request: Asked) -> bool:
+    """Whether the user may read payloads, errors and tracebacks as they are."""
+    return bool(request.user.has_perm("jobqueue.view_payload"))
+
+
+def shown_text(text: str, request: Asked) -> str:
+    """An error or a reason, without addresses for whoever may not read payloads."""
+    return printable(text if may_read(request) else mask_addresses(text))

@@ -1,0 +1,23 @@
+"""The stop of a running job by an operator, with what is written down of it."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from jobqueue.delivery import orders
+from jobqueue.models import Job
+from jobqueue.operating.audit import log_change
+from jobqueue.sql.writing import writing
+
+LONGEST_STOP_REASON = 300
+
+
+def stop_and_log(request: HttpRequest, job: Job, reason: str = "") -> None:
+    """Ask for the stop of the job in the name of this user, with an entry in the audit.
+
+    Raises JobTransitionRefused, which says why, where it cannot be stopped or is being stopped already.
+    """
+    with writing(Job.objects.db):
+        orders.stop_job(job, who=request.user.get_username(), why=reason)
+        why = f". Reason: {reason.strip()}" if reason.strip() else ""
+        log_change(request, job, f"Stop: active → stopping{why}")

@@ -1,0 +1,60 @@
+"""Times, states and texts in words, as every face says them; plain texts, nothing of HTML."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from jobqueue.models import Job
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_UNIT_FROM = 2
+_MOST_SECONDS_WITH_TENTHS = 10
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its largest sensible unit: `4 s`, `90 s`, `12 min`, `3 h`, `5 d`."""
+    seconds = abs(length.total_seconds())
+    for size, unit in _UNITS:
+        if seconds >= _UNIT_FROM * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def exact_span(length: timedelta) -> str:
+    """Like `span`, but short ones with a tenth of a second."""
+    seconds = abs(length.total_seconds())
+    return f"{seconds:.1f} s" if seconds < _MOST_SECONDS_WITH_TENTHS else span(length)
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """How far a moment is from now: `in 3 h`, `2 min ago`, `now`."""
+    distance = moment - now
+    if abs(distance) < timedelta(seconds=1):
+        return "now"
+    return f"in {span(distance)}" if distance > timedelta(0) else f"{span(distance)} ago"
+
+
+def absolute(moment: datetime) -> str:
+    """A moment in the current time zone, to the second."""
+    # At the ends of the calendar not every zone has the moment.
+    with suppress(OverflowError, ValueError):
+        moment = timezone.localtime(moment)
+    return date_format(moment, "Y-m-d H:i:s T")
+
+
+def state_word(job: Job, now: datetime, *, is_stuck: bool = False) -> str:
+    """The job's state in the words of the pages: also delayed, stuck and skipped, which are no states."""
+    if is_stuck:
+        return "stuck"
+    if job.state == Job.State.WAITING and job.run_at > now:
+        return "delayed"
+    return "skipped" if job.is_skipped else job.state
+
+
+def printable(text: str) -> str:
+    """`text` as a page can carry it: a payload may hold half of a character (a lone surrogate)."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,61 @@
+"""Workers: which are alive, and what operators tell them to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models.functions import Now
+from django.http import HttpRequest
+
+from jobqueue.conf import get_settings
+from jobqueue.delivery import orders
+from jobqueue.models import Worker
+from jobqueue.operating.audit import log_change
+from jobqueue.sql.clock import database_now
+from jobqueue.sql.writing import writing
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker can be told to do, in all its processes."""
+
+    label: str
+    apply: Callable[[Worker], list[Worker]]
+
+
+ORDERS = {
+    "quiet": Order("Quiet", orders.quiet),
+    "resume": Order("Resume", orders.resume),
+    "stop": Order("Stop", orders.stop),
+}
+
+
+def serving_workers(using: str) -> dict[str, list[Worker]]:
+    """The living workers by the queues they serve."""
+    alive_since = database_now(using) - timedelta(seconds=get_settings().worker_silence)
+    serving: dict[str, list[Worker]] = {}
+    for worker in Worker.objects.using(using).filter(heartbeat_at__gte=alive_since):
+        for queue in worker.served if worker.is_available else ():
+            serving.setdefault(queue, []).append(worker)
+    return serving
+
+
+def is_a_worker_alive(using: str) -> bool:
+    """Whether somebody would walk a bulk action."""
+    silent_since = Now() - timedelta(seconds=get_settings().worker_silence)
+    walkers = Worker.objects.using(using).filter(walks_bulk_actions=True)
+    return walkers.filter(heartbeat_at__gte=silent_since).exists()
+
+
+def order_and_log(request: HttpRequest, worker: Worker, order: Order) -> list[Worker]:
+    """Tell the worker, with an entry in the audit; the processes that this changed: none if it was so before.
+
+    Raises WorkerOrderRefused if it is gone or too old to know that.
+    """
+    with writing(Worker.objects.db):
+        changed = order.apply(worker)
+        if changed:
+            log_change(request, worker, f"{order.label}: {len(changed)} processes on {worker.hostname}")
+    return changed

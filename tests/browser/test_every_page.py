@@ -1,0 +1,119 @@
+"""Every page of the console as a person sees it: one walk over the table of pages.
+
+Each is loaded once and looked at light and dark, 1280 and 390 px wide: nothing serious for axe, nothing wider
+than the window, nothing too small for a finger, no error in the console, nothing asked of other hosts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+from playwright.sync_api import Browser, Page
+
+from settlements.models import Settlement
+from tests.browser import looks, scene
+from tests.browser.test_admin_pages import browser  # noqa: F401
+from tests.jobqueue.admin.every_page import STATUSES
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+]
+LEADING_ELSEWHERE = {
+    *(f"jobqueue_{model}_change" for model in ("auditentry", "cause", "charts", "failedjob")),
+    *(f"jobqueue_{model}_change" for model in ("setasidejob", "stuckjob", "worker")),
+    *(f"jobqueue_{model}_history" for model in ("charts", "worker")),
+}
+"""What the table names and is no page: it leads to one that is looked at under another name."""
+
+
+@pytest.fixture
+def site(settlement: Settlement, payer: User) -> scene.Scene:
+    """Something on every page."""
+    return scene.build(settlement, payer)
+
+
+@pytest.fixture
+def walk(browser: Browser, live_server: Any, admin_user: User, client: Any) -> Iterator[Walk]:  # noqa: F811
+    """Who walks, logged in as a superuser."""
+    client.force_login(admin_user)
+    context = browser.new_context(base_url=live_server.url, viewport={"width": looks.WIDE, "height": 900})
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+    context.add_cookies([cookie])
+    walk = Walk(context.new_page(), live_server.url)
+    yield walk
+    context.close()
+
+
+class Walk:
+    """A look at one page after the other; what was wrong is said at the end."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.faults: list[str] = []
+        self._wrong = looks.watch(page, origin)
+
+    def go(self, name: str, address: str, *, status: int = 200) -> None:
+        """Open the page and look at it; one that leads elsewhere is not looked at."""
+        self._wrong.clear()
+        answer = self.page.goto(address)
+        assert answer is not None
+        if answer.request.redirected_from is not None and name in LEADING_ELSEWHERE:
+            return
+        if answer.status != status:
+            self.faults.append(f"{name}: {address} answered {answer.status}")
+        # What axe itself does in the page is not the page's.
+        self.look(name, [text for text in self._wrong if status == 200 or "Failed to load" not in text])
+
+    def look(self, name: str, wrong: list[str] | None = None) -> None:
+        """Look at what is shown."""
+        found = list(self._wrong) if wrong is None else wrong
+        self.faults += [f"{name}: {fault}" for fault in [*found, *looks.faults(self.page)]]
+
+
+@pytest.mark.parametrize("part", range(scene.PARTS))
+def test_every_page(walk: Walk, site: scene.Scene, part: int) -> None:
+    for name, address in scene.part_of(scene.pages_of(site), part):
+        walk.go(name, address)
+    assert not walk.faults, "\n".join(walk.faults)
+
+
+def test_every_list_with_nothing_to_show(walk: Walk, admin_user: User) -> None:
+    for name in STATUSES:
+        if name.endswith("_changelist"):
+            walk.go(f"empty {name}", reverse(f"admin:{name}"))
+    walk.go("empty overview", reverse("admin:app_list", args=["jobqueue"]))
+    assert not walk.faults, "\n".join(walk.faults)
+
+
+def test_every_question_before_an_action(walk: Walk, site: scene.Scene) -> None:
+    page = walk.page
+    for model in ("jobqueue_job", "settlements_settlement", "settlements_payment", "settlements_discrepancy"):
+        address = reverse(f"admin:{model}_changelist")
+        page.goto(address)
+        names = page.locator("select[name=action] option").evaluate_all("all => all.map(one => one.value)")
+        for name in filter(None, names):
+            page.goto(address)
+            page.locator(".action-select").first.check()
+            page.select_option("select[name=action]", name)
+            walk._wrong.clear()
+            page.click("button[name=index]")
+            if page.locator(".jq-confirm, .delete-confirmation").count():
+                walk.look(f"{model} {name}")
+    assert not walk.faults, "\n".join(walk.faults)
+
+
+def test_forms_that_are_refused_and_errors(walk: Walk, site: scene.Scene) -> None:
+    page = walk.page
+    for name in ("settlements_settlement_add", "settlements_payment_add"):
+        page.goto(reverse(f"admin:{name}"))
+        page.locator("form").evaluate_all("all => all.forEach(form => { form.noValidate = true; })")
+        page.click("input[name=_save]")
+        walk.look(f"refused {name}")
+    walk.go("not found", "/admin/nothing/", status=404)
+    walk.go("not allowed", reverse("admin:jobqueue_job_add"), status=403)
+    assert not walk.faults, "\n".join(walk.faults)

@@ -24,6 +24,7 @@ from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
+from jobqueue.admin.results import Result, tells_results
 from jobqueue.admin.words import NOTHING, badge, moment_tag
 from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.operating.audit import log_change
@@ -43,6 +44,7 @@ __all__ = [
     "JobsPanelMixin",
     "KeyedChangeList",
     "Preview",
+    "Result",
     "all_jobs",
     "audit_pages",
     "badge",
@@ -65,5 +67,6 @@ __all__ = [
     "tells_concerns",
     "tells_preview",
     "tells_quiet_hours",
+    "tells_results",
     "worker_pages",
 ]

@@ -68,12 +68,20 @@ class JobsPanel:
         return [group for group in groups if group[2]]
 
 
-def panel_for(
-    subject: str, request: HttpRequest, site: AdminSite, *, without: int | None = None
-) -> JobsPanel:
+def panel_for(subject: str, request: HttpRequest, site: AdminSite) -> JobsPanel:
     """The newest jobs of a subject, in the order an operator reads them."""
-    jobs = jobs_about(subject, request)
-    shown = [job for job in jobs if job.pk != without][:MOST_JOBS]
+    return panel_of(jobs_about(subject, request), subject, site)
+
+
+def newest_about(subject: str, *, without: int | None = None) -> list[Job]:
+    """The newest jobs of a subject, one more than a panel shows."""
+    rows = Job.objects.about(subject).exclude(pk=without) if without else Job.objects.about(subject)
+    return list(rows.order_by("-id")[: MOST_JOBS + 1])
+
+
+def panel_of(jobs: list[Job], subject: str, site: AdminSite) -> JobsPanel:
+    """The panel of these prepared jobs of a subject."""
+    shown = jobs[:MOST_JOBS]
     coming = [job for job in shown if job.state == Job.State.WAITING]
     past = [job for job in shown if job.state not in (Job.State.WAITING, Job.State.ACTIVE)]
     return JobsPanel(
@@ -81,7 +89,7 @@ def panel_for(
         running=_rows([job for job in shown if job.state == Job.State.ACTIVE], "started_at", site),
         past=_rows(sorted(past, key=_ended_at, reverse=True), "finished_at", site),
         all_url=reverse(f"{site.name}:jobqueue_job_changelist", query={"q": subject}),
-        is_cut=len([job for job in jobs if job.pk != without]) > MOST_JOBS,
+        is_cut=len(jobs) > MOST_JOBS,
     )
 
 
@@ -89,9 +97,7 @@ def jobs_about(subject: str, request: HttpRequest) -> list[Job]:
     """The newest jobs of a subject, one more than are shown, prepared; read once in a request."""
     read: dict[str, list[Job]] = vars(request).setdefault("_jobs_about", {})
     if subject not in read:
-        # One is left out on its own page.
-        rows = Job.objects.about(subject).order_by("-id")[: MOST_JOBS + 2]
-        read[subject] = prepare_alone(rows, Subject(subject, subject))
+        read[subject] = prepare_alone(newest_about(subject), Subject(subject, subject))
     return read[subject]
 
 

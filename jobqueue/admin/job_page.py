@@ -8,6 +8,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import CharField, Value
 from django.http import HttpRequest
 
+from jobqueue.admin.calendar_pages import hold_links
 from jobqueue.admin.copy_pages import copies_shown, copy_url
 from jobqueue.admin.job_runs import runs_of
 from jobqueue.admin.job_timeline import Known, latest_attempts, timeline_of
@@ -62,6 +63,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "copy_url": copy_url(job, request, pages),
         **copies_shown(job, pages),
         "stop_url": stop_url(job, request, pages),
+        "hold_links": hold_links(job, request, site),
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,
     }

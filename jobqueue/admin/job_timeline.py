@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import Attempt, Job, Worker
+from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import absolute, exact_span, printable
 
@@ -90,9 +91,15 @@ def _past(known: Known) -> Iterator[Step]:
 
 def _coming(job: Job) -> Iterator[Step]:
     if job.state == Job.State.WAITING:
-        yield Step(_("Next run") if job.attempt > 1 else _("Runs"), job.run_at, kind="coming")
+        yield Step(_label_of_next_run(job), due_time(job), kind="coming")
     if job.state == Job.State.ACTIVE and job.deadline_at:
         yield Step(_("Time limit"), job.deadline_at, kind="coming")
+
+
+def _label_of_next_run(job: Job) -> str:
+    if job.held_run_at is not None:
+        return _("Held; was to run")
+    return _("Next run") if job.attempt > 1 else _("Runs")
 
 
 def _timed(steps: Sequence[Step], now: datetime) -> Iterator[Step]:

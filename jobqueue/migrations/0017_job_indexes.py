@@ -1,4 +1,4 @@
-"""Indexes that the migrations 0006 to 0015 built at first, while nobody could write; some installations have them."""
+"""Indexes that the migrations 0006 to 0015 built at first, under a lock; some installations have them."""
 
 from django.db import migrations, models
 

@@ -20,6 +20,7 @@ from jobqueue.models import (
     Worker,
     alias_of,
 )
+from jobqueue.models.holding import due_time
 from jobqueue.operating.words import absolute, exact_span, relative, span
 from jobqueue.operating.workers import serving_workers
 from jobqueue.registry import get_processor
@@ -128,7 +129,17 @@ def _explain(job: Job, facts: Facts) -> str:
     return _ended(job, facts)
 
 
+def _held(job: Job, facts: Facts) -> str:
+    """Of a job that somebody holds: who, why, and what follows."""
+    when = due_time(job)
+    runs = "at once" if when <= facts.now else f"{relative(when, facts.now)}, {absolute(when)}"
+    why = job.reason.removesuffix(".") or "held"
+    return f"{why[:1].upper()}{why[1:]}. It does not go out until somebody releases it; then it runs {runs}."
+
+
 def _waits_for(job: Job, facts: Facts) -> str:
+    if job.held_run_at is not None:
+        return _held(job, facts)
     if job.unfit_since is not None:
         return _unknown(job, facts)
     if job.run_at > facts.now:

@@ -169,7 +169,7 @@ def _more(scene: Scene) -> dict[str, str]:
         "empty day": reverse(
             "admin:jobqueue_job_calendar_day", args=[f"{day + timedelta(days=1000):%Y-%m-%d}"]
         ),
-        "charts of 90 days": f"{reverse('admin:jobqueue_charts_changelist')}?span=90d",
+        "charts of 90 days": f"{reverse('admin:jobqueue_charts_changelist')}?span=quarter",
         "causes of no job": f"{reverse('admin:jobqueue_cause_changelist')}?queue=reminders",
         "user": reverse("admin:auth_user_change", args=[scene.person.pk]),
     }

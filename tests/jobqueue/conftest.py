@@ -61,8 +61,11 @@ def redis_outage(
     use_redis: UseRedis,
     private_redis: Callable[..., RedisServer],
     blackhole: tuple[str, int],
+    settings: LazySettings,
 ) -> str:
     """A Redis that nobody can use: its port is closed, it is stopped in its tracks, or it never answers."""
+    # As long as a site waits.
+    settings.JOBQUEUE = settings.JOBQUEUE | {"PUBLISH_TIMEOUT": conf.Settings().publish_timeout}
     if request.param == "closed":
         use_redis(LOOPBACK, free_port())
     elif request.param == "black hole":

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import LazySettings
+from django.db.models.signals import post_save, pre_save
 
-from jobqueue import conf, registry
+from jobqueue import conf, registry, rules
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue import processors_for_tests
@@ -41,6 +42,18 @@ def _nothing_untold() -> Iterator[None]:
 def nothing_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """LOST_AFTER may be 0, which no project is allowed: so that a test need not wait."""
     monkeypatch.setitem(conf._checks(), "lost_after", float)
+
+
+@pytest.fixture
+def only_rules_of_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No rule of the site listens, and none of a test goes on listening."""
+    monkeypatch.setattr(rules, "_watchers", {})
+    for signal in (pre_save, post_save):
+        monkeypatch.setattr(signal, "receivers", [])
+        signal.sender_receivers_cache.clear()
+    yield
+    for signal in (pre_save, post_save):
+        signal.sender_receivers_cache.clear()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from jobqueue.models.attempt import Attempt
 from jobqueue.models.audit import AuditEntry
 from jobqueue.models.bulk import BulkAction
+from jobqueue.models.bulk_choice import BulkChoice, keep_choice
 from jobqueue.models.cause import Cause, muted_causes
 from jobqueue.models.chart import ChartHour, Charts, VersionStart
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
@@ -30,6 +31,7 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "BulkAction",
+    "BulkChoice",
     "Cause",
     "ChartHour",
     "Charts",
@@ -48,6 +50,7 @@ __all__ = [
     "alias_of",
     "is_shortened",
     "jobs_in",
+    "keep_choice",
     "muted_causes",
     "subject_of",
     "subject_text",

@@ -15,7 +15,10 @@ UNKNOWN_CAUSE = "(unknown cause)"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Jobs in one state, narrowed by what is not empty; times are those at which they ended, aware."""
+    """Jobs in one state, narrowed by what is not empty; times are those at which they ended, aware.
+
+    `listed` says in words which list showed them, where no other word does: their ids are kept beside it.
+    """
 
     state: str = "failed"
     cause: str = ""
@@ -23,10 +26,11 @@ class Selection:
     processor: str = ""
     ended_from: datetime | None = None
     ended_to: datetime | None = None
+    listed: str = ""
 
     def of(self, jobs: JobQuerySet) -> JobQuerySet:
         """Those of the jobs that are meant."""
-        chosen = jobs.filter(state=self.state)
+        chosen = jobs.filter(state=self.state) if self.state else jobs
         if self.cause:
             chosen = chosen.filter(cause="" if self.cause == UNKNOWN_CAUSE else self.cause)
         if self.queue:
@@ -41,7 +45,7 @@ class Selection:
 
     def as_json(self) -> dict[str, str]:
         """What is not empty, as a row keeps it."""
-        return {name: _text(value) for name, value in asdict(self).items() if value}
+        return {name: _text(value) for name, value in asdict(self).items() if value or name == "state"}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

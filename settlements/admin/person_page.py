@@ -7,12 +7,13 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import router
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -26,6 +27,8 @@ from settlements.decisions import EMAILS, REMINDERS
 from settlements.models import BarredAddress, EmailDelivery, Settlement
 
 MOST = 100
+MOST_JOBS = 500
+MOST_NAMED = 5
 _LONGEST_REASON = 500
 
 
@@ -54,10 +57,11 @@ def may_look(request: HttpRequest) -> bool:
 
 def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
     settlements = list(
-        Settlement.objects.filter(Q(payer=person) | Q(payee=person)).order_by("-created_at")[:MOST]
+        Settlement.objects.filter(Q(payer=person) | Q(payee=person)).order_by("-created_at")[: MOST + 1]
     )
-    names = {subject_of(one): one for one in settlements}
-    jobs = [job for job in _jobs(list(names)) if str(job.payload.get("user_id")) == str(person.pk)]
+    names = {subject_of(one): one for one in settlements[:MOST]}
+    found = _jobs(list(names))
+    jobs = [job for job in found[:MOST_JOBS] if str(job.payload.get("user_id")) == str(person.pk)]
     barred = next(iter(barred_rows(email_of(person)).values()), None)
     context = {
         **pages.admin_site.each_context(request),
@@ -65,6 +69,9 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "opts": pages.opts,
         "person": person,
         "troubles": _troubles(person, settlements),
+        "left_out": _left_out(settlements, found),
+        "all_url": _all_jobs(pages, person),
+        "sharing": _sharing_in_words(_sharing(person)),
         "barred": barred_text(barred, request) if barred else "",
         "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
         "may_pause": bool(email_of(person)) and barred is None and may(request, "add", BarredAddress),
@@ -79,7 +86,43 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
 def _jobs(subjects: list[str]) -> list[Job]:
     """The newest jobs about these that lead to letters."""
     rows = Job.objects.filter(subject__in=subjects, processor__in=[REMINDERS, EMAILS]).exclude(subject="")
-    return [job for job in rows.order_by("-id")[: 5 * MOST] if isinstance(job.payload, dict)]
+    return [job for job in rows.order_by("-id")[: MOST_JOBS + 1] if isinstance(job.payload, dict)]
+
+
+def _left_out(settlements: list[Settlement], jobs: list[Job]) -> str:
+    """What the page does not show of the person; empty if it shows all."""
+    if len(settlements) > MOST:
+        text = _("Only the newest %(n)s settlements of the person were looked at.")
+        return text % {"n": MOST}
+    if len(jobs) > MOST_JOBS:
+        text = _("Only the newest %(n)s jobs about the person's settlements were looked at.")
+        return text % {"n": MOST_JOBS}
+    return ""
+
+
+def _sharing(person: Any) -> list[Any]:
+    """Other people with the same address, as many as are named and one more."""
+    address = email_of(person)
+    if not address:
+        return []
+    users = get_user_model()._default_manager.filter(**{f"{person.get_email_field_name()}__iexact": address})
+    return list(users.exclude(pk=person.pk).order_by("pk")[: MOST_NAMED + 1])
+
+
+def _sharing_in_words(sharing: list[Any]) -> str:
+    """Who else gets no letters while the address is paused."""
+    if not sharing:
+        return ""
+    names = ", ".join(mask_addresses(one.get_username()) for one in sharing[:MOST_NAMED])
+    more = ", …" if len(sharing) > MOST_NAMED else ""
+    text = _("It is the address that is paused: these have the same, and get no letters either: %(names)s.")
+    return text % {"names": names + more}
+
+
+def _all_jobs(pages: ModelAdmin[Any], person: Any) -> str:
+    """Where all jobs that name the person are found."""
+    name = f"{pages.admin_site.name}:jobqueue_job_changelist"
+    return reverse(name, query={"q": f"args.user_id:{person.pk}"})
 
 
 def _letters(person: Any) -> list[EmailDelivery]:
@@ -154,7 +197,7 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
             messages.ERROR,
         )
     elif _do(verb, address, reason, request, person):
-        done = _("Letters to this person are paused.") if verb == "pause" else _("Letters go out again.")
+        done = _("Letters to this address are paused.") if verb == "pause" else _("Letters go out again.")
         text, level = done, messages.SUCCESS
     else:
         text, level = _("Nothing was changed: that was so already."), messages.WARNING

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobqueue", "0017_job_indexes"),
+        ("jobqueue", "0018_hold"),
     ]
 
     operations = [

@@ -20,7 +20,7 @@ LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-reset test test-fast test-times test-browser test-package matrix soak bench house lock
-.PHONY: lint lint-style lint-types lint-imports lint-migrations format
+.PHONY: screenshots lint lint-style lint-types lint-imports lint-migrations format
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -45,6 +45,9 @@ test-times: $(VENV)/.installed-dev ## measure anew which tests `make test-fast` 
 
 test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (needs chromium)
 	$(PYTHON) -m pytest -m browser $(ARGS)
+
+screenshots: $(VENV)/.installed-dev ## write a picture of every page of the console to docs/screenshots (needs chromium; ARGS="--only job")
+	$(PYTHON) -m tests.screenshots $(ARGS)
 
 test-package: $(VENV)/.installed-dev ## build the wheel, install it in an empty project and follow README there (needs pip's index)
 	TEST_DATABASE_URL= $(PYTHON) -m pytest -m package -n $(CORES) --dist load $(ARGS)

@@ -121,6 +121,7 @@ class BulkActionAdmin(OwnPage):
             "sentence": _sentence(action, now),
             "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
             "may_stop": action.is_open and self._may_stop(request, action),
+            "is_of_calendar": action.verb not in bulk_plans.OF_FAILURES,
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
             "done": action.changed,
             "of": max(action.expected, action.changed, 1),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import tell_once
 from jobqueue.admin.failures import all_by_cause, of_error
+from jobqueue.admin.words import breakable
 from jobqueue.models import UNKNOWN_CAUSE, JobQuerySet
 from jobqueue.operating.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
 from jobqueue.registry import all_processors
@@ -53,7 +54,7 @@ class ProcessorFilter(_ChosenFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The registered processors, and the one that is asked for."""
         names = [processor.name for processor in all_processors()]
-        return [(name, name) for name in _and_chosen(names, self.value())]
+        return [(name, breakable(name)) for name in _and_chosen(names, self.value())]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The jobs of that processor."""

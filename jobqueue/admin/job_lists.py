@@ -14,8 +14,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
@@ -26,7 +26,7 @@ from jobqueue.admin.job_change_list import JobChangeList
 from jobqueue.admin.listing import BoundedPaginator, listed, state_of
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.search import SEARCH_HELP, search_jobs, shown_search
-from jobqueue.admin.words import badge, time_tag
+from jobqueue.admin.words import badge, breakable, time_tag
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
@@ -36,7 +36,6 @@ JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 # Not by id where few rows of the table are in that state: SQLite would read them all in that order.
 LONGEST_RUNNING = ("started_at", "id")
 LATEST_ENDED = ("-finished_at", "-id")
-_NAME_PARTS = re.compile(r"[^._]*[._]?")
 
 
 class JobList(JobPermissions):
@@ -128,8 +127,7 @@ class JobList(JobPermissions):
     @admin.display(description=_("processor"))
     def shown_processor(self, job: Job) -> SafeString:
         """The processor's name, with places where a narrow column may break it."""
-        parts = ((part,) for part in _NAME_PARTS.findall(job.processor))
-        return format_html_join(mark_safe("<wbr>"), "{}", parts)
+        return breakable(job.processor)
 
     @admin.display(description=_("state"))
     def shown_state(self, job: Job) -> SafeString:

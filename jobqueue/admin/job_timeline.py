@@ -21,7 +21,7 @@ from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import Attempt, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.words import exact_span, printable
+from jobqueue.operating.words import absolute, exact_span, printable
 
 MOST_ATTEMPTS = 50
 """Failed attempts that the page shows, the newest."""
@@ -46,6 +46,7 @@ class Step:
     who: str = ""
     is_open: bool = False
     time: SafeString | str = ""
+    exact: str = ""
     after: str = ""
 
 
@@ -108,7 +109,8 @@ def _timed(steps: Sequence[Step], now: datetime) -> Iterator[Step]:
         after = ""
         if step.moment is not None and before is not None and step.moment >= before:
             after = _("%(span)s later") % {"span": exact_span(step.moment - before)}
-        yield replace(step, time=time_tag(step.moment, now) if step.moment else "", after=after)
+        time, exact = ("", "") if step.moment is None else (time_tag(step.moment, now), absolute(step.moment))
+        yield replace(step, time=time, exact=exact, after=after)
         before = step.moment or before
 
 

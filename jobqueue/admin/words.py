@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from jobqueue.operating.words import absolute, printable, relative
 
 NOTHING = "–"
 
+_NAME_PARTS = re.compile(r"[^._]*[._]?")
 _MADE_UP = re.compile(r"^([0-9a-f]{8})[0-9a-f]{24}(?=\.|$)")
 
 
@@ -40,6 +41,12 @@ def moment_tag(moment: datetime, now: datetime) -> SafeString:
 def badge(word: str, label: str = "") -> SafeString:
     """A state as coloured text in a frame; the word says it too."""
     return format_html('<span class="jq-badge jq-{}">{}</span>', word, label or word)
+
+
+def breakable(name: str) -> SafeString:
+    """A processor's name, with places where a narrow column may break it."""
+    parts = ((part,) for part in _NAME_PARTS.findall(name))
+    return format_html_join(mark_safe("<wbr>"), "{}", parts)
 
 
 def worker_word(name: str) -> SafeString:

@@ -6,6 +6,7 @@ from jobqueue.models.bulk import BulkAction
 from jobqueue.models.bulk_choice import BulkChoice, keep_choice
 from jobqueue.models.cause import Cause, muted_causes
 from jobqueue.models.chart import ChartHour, Charts, VersionStart
+from jobqueue.models.holding import due_time
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
 from jobqueue.models.querysets import (
     OUTAGE_PREFIX,
@@ -48,6 +49,7 @@ __all__ = [
     "Worker",
     "WrittenManager",
     "alias_of",
+    "due_time",
     "is_shortened",
     "jobs_in",
     "keep_choice",

@@ -116,6 +116,7 @@ def _address(name: str, scene: Scene) -> str:
         "jobqueue_job_preview": [scene.reminder.pk],
         "jobqueue_job_move": [scene.reminder.pk],
         "jobqueue_job_stop": [scene.jobs["active"].pk],
+        "jobqueue_job_move": [scene.reminder.pk],
         "jobqueue_job_calendar_day": [day],
         "jobqueue_job_calendar_change": [day, "move"],
         "settlements_person_letters": [scene.person.pk],
@@ -169,7 +170,7 @@ def _more(scene: Scene) -> dict[str, str]:
         "empty day": reverse(
             "admin:jobqueue_job_calendar_day", args=[f"{day + timedelta(days=1000):%Y-%m-%d}"]
         ),
-        "charts of 90 days": f"{reverse('admin:jobqueue_charts_changelist')}?span=90d",
+        "charts of 90 days": f"{reverse('admin:jobqueue_charts_changelist')}?span=quarter",
         "causes of no job": f"{reverse('admin:jobqueue_cause_changelist')}?queue=reminders",
         "user": reverse("admin:auth_user_change", args=[scene.person.pk]),
     }

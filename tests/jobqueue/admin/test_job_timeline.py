@@ -12,6 +12,7 @@ from django.test import Client
 
 from jobqueue.admin.job_timeline import MOST_ATTEMPTS, Step
 from jobqueue.models import Job
+from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import add_attempt, confirm, make_job, make_worker, operator, page_of, text_of
 
@@ -70,6 +71,7 @@ def test_each_attempt_says_how_long_it_waited_and_ran_where_and_what_went_wrong(
     assert told(second) == ("Attempt 2", {"waited": "1.0 s since it was due", "ran": "4.0 s"}, "")
     assert (first.worker, second.worker) == ("worker-1", "worker-9")
     assert "jq-failed" in first.state and "jq-completed" in second.state
+    assert first.exact == absolute(after(begin, 2))
 
 
 def test_the_last_failure_of_a_failed_job_stands_there_once(admin_client: Client, begin: datetime) -> None:

@@ -34,6 +34,7 @@ _KIND = "(ARRAY['email.notification', 'reminders.send', 'settlement.auto_complet
 _QUEUE = "(ARRAY['email', 'reminders', 'settlement'])[1 + n % 3]"
 _PAYLOAD = """jsonb_build_object('user_id', 1 + n % {people}, 'email', 'user' || 1 + n % {people}
     || '@example.com', 'email_subject', '', 'template_type', 'settlement_created',
+    'settlement_id', md5((n % {settlements})::text)::uuid,
     'template_data', jsonb_build_object('settlement_id', md5((n % {settlements})::text)::uuid))"""
 _SUBJECT = "'settlements.settlement:' || md5((n % {settlements})::text)::uuid"
 _JOB = f"INSERT INTO jobqueue_job ({_COLUMNS}) SELECT {_KIND}, {_QUEUE}, {_PAYLOAD}, {_SUBJECT}, "

@@ -69,6 +69,7 @@ _BATCH = 1000
 _LONGEST_TEXT = 200
 _NOW = Now()
 # Four digits of a year, in any time zone, and with room for the waits that may follow.
+# Behind it lies only the time of what is held.
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -210,7 +211,7 @@ def _is_earlier(job: Job, other: Job) -> bool:
     """Whether a job that is not written yet is to start before the other one of its key."""
     if job.published_at is not None:
         return other.published_at is None
-    return other.run_at > job.run_at
+    return (other.held_run_at or other.run_at) > job.run_at
 
 
 def cancel(job: Job | int, reason: str = "cancelled", *, using: str | None = None) -> Job:

@@ -40,4 +40,6 @@ def why_not(job: Job, now: datetime) -> str:
     """Why this job, as it was read, cannot be moved; empty if it can."""
     if job.state != Job.State.WAITING:
         return f"job {job.pk} is {job.state} and cannot be moved; that takes a delayed job"
+    if job.held_run_at is not None:
+        return f"job {job.pk} is held and cannot be moved to another time; release it first"
     return "" if job.run_at > now else f"job {job.pk} is due already and cannot be moved to another time"

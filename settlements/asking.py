@@ -8,7 +8,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from jobqueue.jobs import database_now
+from django.db.models import Q
+from django.db.models.functions import Now
+
 from jobqueue.models import Job
 from settlements.decisions import CHECKS, EMAILS
 from settlements.jobs import add_letter_job, add_settlement_processing_job
@@ -16,6 +18,7 @@ from settlements.models import Payment, Settlement
 
 REMINDER: Final = "settlement_reminder"
 _JUST_NOW: Final = timedelta(minutes=1)
+_UNFINISHED: Final = (Job.State.WAITING, Job.State.ACTIVE)
 
 
 def why_no_reminder(settlement: Settlement, using: str) -> str:
@@ -26,10 +29,11 @@ def why_no_reminder(settlement: Settlement, using: str) -> str:
         return "reminders are paused"
     letters = Job.objects.using(using).about(settlement).filter(processor=EMAILS)
     asked = letters.filter(payload__template_type=REMINDER)
-    if asked.unfinished().exists():
+    lately = asked.filter(Q(state__in=_UNFINISHED) | Q(created_at__gte=Now() - _JUST_NOW))
+    states = set(lately.values_list("state", flat=True))
+    if states.intersection(_UNFINISHED):
         return "a reminder is on its way"
-    since = database_now(using) - _JUST_NOW
-    return "a reminder was sent a moment ago" if asked.filter(created_at__gte=since).exists() else ""
+    return "a reminder was sent a moment ago" if states else ""
 
 
 def send_reminder(settlement: Settlement, using: str) -> Job:

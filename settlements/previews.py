@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from jobqueue.jobs import database_now
-from jobqueue.models import Job, alias_of
+from jobqueue.models import Job, alias_of, due_time
 from settlements import emails
 from settlements.exceptions import InvalidEmailAddress
 from settlements.letters import people_for
@@ -42,7 +42,7 @@ class LetterPreview:
 def letters_of(job: Job) -> list[LetterPreview]:
     """Every letter that this waiting job leads to. Raises what the processor would raise."""
     using = alias_of(job)
-    return list(_FOLLOWED[job.processor](job, using, max(job.run_at, database_now(using))))
+    return list(_FOLLOWED[job.processor](job, using, max(due_time(job), database_now(using))))
 
 
 def _of_email(job: Job, using: str, at: datetime) -> Iterator[LetterPreview]:

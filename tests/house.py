@@ -1,7 +1,8 @@
 """Measures whether the house is in order, and says so: `make house`.
 
-Reads the source of `jobqueue/` and `settlements/`, migrations left out. Prints a line for each measure, its
-limit beside the figure and what breaks it below; then how many rooms hold. Exits with 1 if a limit is broken.
+Reads the source of `jobqueue/` and `settlements/`, migrations left out, and how long files of `tests/` are.
+Prints a line for each measure, its limit beside the figure and what breaks it below; then how many rooms
+hold. Exits with 1 if a limit is broken.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from tests.source_code import (
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("jobqueue", "settlements")
+TESTS = ("tests",)
 
 LONGEST_FILE = 400
 LONGEST_CLASS = 200
@@ -85,11 +87,12 @@ class House:
 
     sources: Sequence[Source]
     scripts: Sequence[Script] = ()
+    tests: Sequence[Source] = ()
 
     @classmethod
     def read(cls, root: Path = ROOT) -> House:
         """All source below this folder."""
-        return cls(read_sources(root, PACKAGES), read_scripts(root, PACKAGES))
+        return cls(read_sources(root, PACKAGES), read_scripts(root, PACKAGES), read_sources(root, TESTS))
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,13 @@ def outside_of(allowed: Sequence[str], places: Iterable[Place]) -> list[Place]:
 
 def measures(house: House) -> list[Measure]:
     """Everything that has a limit, in the order of the report."""
-    return [*_lengths(house.sources), _median(house.sources), _circles(house.sources), *_in_one_place(house)]
+    return [
+        *_lengths(house.sources),
+        _longest("test file", LONGEST_FILE, files(house.tests)),
+        _median(house.sources),
+        _circles(house.sources),
+        *_in_one_place(house),
+    ]
 
 
 def _lengths(sources: Sequence[Source]) -> Iterator[Measure]:
@@ -234,9 +243,13 @@ def _lengths(sources: Sequence[Source]) -> Iterator[Measure]:
         ("class", LONGEST_CLASS, classes(sources)),
         ("function", LONGEST_FUNCTION, functions(sources)),
     ):
-        broken = longer_than(limit, places)
-        figure = str(places[0]) if places else "none"
-        yield Measure(f"longest {what}", figure, f"at most {limit} lines", broken, not broken)
+        yield _longest(what, limit, places)
+
+
+def _longest(what: str, limit: int, places: Sequence[Place]) -> Measure:
+    broken = longer_than(limit, places)
+    figure = str(places[0]) if places else "none"
+    return Measure(f"longest {what}", figure, f"at most {limit} lines", broken, not broken)
 
 
 def _median(sources: Sequence[Source]) -> Measure:

@@ -1,15 +1,13 @@
-"""The house is in order, and what `make house` says of it is true."""
+"""This house is in order: lengths, and circles of imports."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.house import (
     GUARDS,
-    HALL,
     KEYS,
     LONGEST_CLASS,
     LONGEST_FILE,
@@ -23,15 +21,13 @@ from tests.house import (
     measures,
     outside_of,
     positional,
-    report,
     rooms_that_hold,
     talkers,
 )
+from tests.houses import MakeHouse, a_class, a_function
 from tests.source_code import Place, circles, classes, files, functions, longer_than, median_length
 
 pytestmark = pytest.mark.xdist_group("source code")  # they share what takes long to make
-
-MakeHouse = Callable[[dict[str, str]], House]
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +49,15 @@ def made_up(tmp_path: Path) -> MakeHouse:
     return make
 
 
-def a_function(lines: int, name: str = "long") -> str:
-    """A function of so many lines."""
-    return f"def {name}() -> None:\n" + "    call()\n" * (lines - 1)
-
-
-def a_class(lines: int) -> str:
-    """A class of so many lines."""
-    return "class Long:\n" + "    value = 1\n" * (lines - 1)
-
-
 # This house -----------------------------------------------------------------------------------------
 
 
 def test_no_file_is_longer_than_400_lines(house: House) -> None:
     assert longer_than(LONGEST_FILE, files(house.sources)) == ()
+
+
+def test_no_test_file_is_longer_than_400_lines(house: House) -> None:
+    assert longer_than(LONGEST_FILE, files(house.tests)) == ()
 
 
 def test_no_class_is_longer_than_200_lines(house: House) -> None:
@@ -244,189 +234,3 @@ def test_relative_imports_close_a_circle(made_up: MakeHouse) -> None:
     )
 
     assert circles(house.sources) == [["jobqueue.models", "jobqueue.models.job"]]
-
-
-# The guard of a claim -------------------------------------------------------------------------------
-
-SPELLED = {
-    "one filter": "jobs.filter(pk=pk, attempt=attempt, worker=worker, state=State.ACTIVE)",
-    "chained filters": "jobs.active().filter(worker_id=worker).filter(attempt=attempt)",
-    "a Q": "jobs.filter(Q(worker_id=worker), state='active', attempt=attempt)",
-    "a dictionary": "dict = {'attempt': 1, 'worker_id': worker, 'state': Job.State.ACTIVE}",
-    "SQL": "'UPDATE t SET x = 1 WHERE attempt = %s AND state = \\'active\\' AND worker_id = %s'",
-    "SQL in pieces": "'WHERE (id, attempt) IN (SELECT 1)' + f\" AND state = '{A.ACTIVE}' AND worker = %s\"",
-    "a part of SQL": "\"attempt = %s AND state || '' = 'active' AND worker_id = %s\"",
-    "parameters of SQL": "'DELETE FROM t WHERE attempt = %s AND job.state = %s AND job.worker_id = %s'",
-}
-NOT_SPELLED = {
-    "a claim": "\"UPDATE t SET state = 'active', worker_id = %s WHERE attempt = %s AND state = 'waiting'\"",
-    "what is written": "row.update(state=State.ACTIVE, attempt=1, worker=worker)",
-    "no attempt": "jobs.active().filter(worker_id=worker)",
-    "another state": "jobs.filter(attempt=attempt, worker=worker, state=State.WAITING)",
-    "a call of the guard": "claimed(job, worker).update(state=State.WAITING, attempt=2)",
-    "a sentence": "'job %s is active in attempt %s of worker %s'",
-}
-
-
-@pytest.mark.parametrize("code", SPELLED.values(), ids=SPELLED)
-@pytest.mark.parametrize("form", ["def verb():\n    return {}", "GUARD = ({})"])
-def test_the_guard_of_a_claim_is_found(form: str, code: str, made_up: MakeHouse) -> None:
-    code = code.removeprefix("dict = ")
-
-    assert [place.path for place in guards(made_up({"jobqueue/a.py": form.format(code)}).sources)] == [
-        "jobqueue/a.py"
-    ]
-
-
-@pytest.mark.parametrize("code", NOT_SPELLED.values(), ids=NOT_SPELLED)
-def test_what_is_no_guard_of_a_claim_is_not_found(code: str, made_up: MakeHouse) -> None:
-    house = made_up({"jobqueue/a.py": f'def verb():\n    """{SPELLED["SQL"][1:-1]}"""\n    return {code}'})
-
-    assert guards(house.sources) == []
-
-
-def test_a_guard_outside_of_the_verbs_breaks_the_limit(made_up: MakeHouse) -> None:
-    guard = f"def verb():\n    return {SPELLED['one filter']}"
-
-    house = made_up({GUARDS[0]: guard, "jobqueue/delivery/rescue.py": guard})
-
-    assert outside_of(GUARDS, guards(house.sources)) == [Place("jobqueue/delivery/rescue.py", "verb")]
-
-
-# Redis ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("code", ["import rq", "from redis.retry import Retry", "def f():\n    import redis"])
-def test_who_imports_rq_or_redis_is_found(code: str, made_up: MakeHouse) -> None:
-    assert [place.path for place in talkers(made_up({"jobqueue/jobs.py": code}).sources)] == [
-        "jobqueue/jobs.py"
-    ]
-
-
-def test_our_own_modules_of_such_a_name_are_not_rq(made_up: MakeHouse) -> None:
-    assert talkers(made_up({"jobqueue/jobs.py": "from jobqueue.worker import rq_picture"}).sources) == []
-
-
-def test_every_file_of_the_broker_may_import_redis(made_up: MakeHouse) -> None:
-    house = made_up({"jobqueue/broker/bell.py": "import redis", "jobqueue/brokers.py": "import redis"})
-
-    assert outside_of(TALKERS, talkers(house.sources)) == [Place("jobqueue/brokers.py", "redis")]
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "key = 'rq:wip:email'",
-        "key = f'{PREFIX}:jobqueue:lead'",
-        "from rq.defaults import RQ_KEY_PREFIX",
-        "def key(prefix):\n    return f'{prefix}:{queue}'",
-    ],
-)
-def test_a_spelled_key_is_found(code: str, made_up: MakeHouse) -> None:
-    assert key_spellers(made_up({"jobqueue/a.py": code})) == [Place("jobqueue/a.py")]
-
-
-@pytest.mark.parametrize("code", ["url = 'admin:jobqueue_job'", "lock = f'jobqueue:{queue}'", '"""rq:wip"""'])
-def test_what_is_no_key_is_not_found(code: str, made_up: MakeHouse) -> None:
-    assert key_spellers(made_up({"jobqueue/a.py": code})) == []
-
-
-def test_a_key_in_a_script_is_found(made_up: MakeHouse) -> None:
-    house = made_up(
-        {
-            "jobqueue/broker/lua/spells.lua": "redis.call('GET', prefix .. ':wip:' .. queue)",
-            "jobqueue/broker/lua/is_told.lua": "-- prefix .. ':wip:'\nredis.call('GET', KEYS[1])",
-        }
-    )
-
-    assert key_spellers(house) == [Place("jobqueue/broker/lua/spells.lua")]
-
-
-@pytest.mark.parametrize(
-    "code", ["sql = \"json_extract(value, '$[6]')\"", "for i in range(0, n, 5 * BATCH): pass"]
-)
-def test_a_positional_protocol_is_found(code: str, made_up: MakeHouse) -> None:
-    assert positional(made_up({"jobqueue/a.py": code})) == [Place("jobqueue/a.py")]
-
-
-def test_a_batch_of_rows_is_no_positional_protocol(made_up: MakeHouse) -> None:
-    code = "for i in range(0, n, BATCH): sql = f\"json_extract(value, '$[{index}]')\""
-
-    assert positional(made_up({"jobqueue/a.py": code})) == []
-
-
-def test_a_positional_protocol_in_a_script_is_found(made_up: MakeHouse) -> None:
-    house = made_up({"jobqueue/a.lua": "local id = ARGV[i + 1]", "jobqueue/b.lua": "local id = ARGV[1]"})
-
-    assert positional(house) == [Place("jobqueue/a.lua")]
-
-
-# The report -----------------------------------------------------------------------------------------
-
-
-def test_every_measure_stands_beside_its_limit(made_up: MakeHouse) -> None:
-    text, _ = report(made_up({"jobqueue/a.py": a_function(3)}))
-
-    assert [line[4:].split("  ")[0] for line in text.splitlines()[:-1]] == [
-        "longest file",
-        "longest class",
-        "longest function",
-        "median function",
-        "circles of imports",
-        "files that guard a claim",
-        "files that import rq or redis",
-        "files that spell a Redis key",
-        "files with a positional protocol",
-    ]
-    assert text.count("limit: ") == 9
-
-
-def test_a_house_within_its_limits_is_in_order(made_up: MakeHouse) -> None:
-    assert report(made_up({"jobqueue/a.py": a_function(3)}))[1] is True
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["x = 1\n" * 401, a_class(201), a_function(41), a_function(6), "import rq", "key = 'rq:wip:email'"],
-)
-def test_a_house_that_breaks_a_limit_is_not_in_order(text: str, made_up: MakeHouse) -> None:
-    assert report(made_up({"jobqueue/a.py": text}))[1] is False
-
-
-def test_what_breaks_a_limit_is_named_below_its_line(made_up: MakeHouse) -> None:
-    text, _ = report(made_up({"jobqueue/a.py": "import rq"}))
-
-    assert "\n        jobqueue/a.py: rq\n" in text
-
-
-def test_the_last_line_counts_the_rooms_in_words(made_up: MakeHouse) -> None:
-    text, _ = report(made_up({"jobqueue/api/views.py": "", "jobqueue/admin/verbs.py": ""}))
-
-    assert text.splitlines()[-1] == "Of the fifteen rooms of the house, two hold: admin, api."
-
-
-def test_a_room_holds_if_all_its_files_are_there(made_up: MakeHouse) -> None:
-    house = made_up({f"jobqueue/delivery/{name}.py": "" for name in ROOMS["delivery"].split()})
-
-    assert rooms_that_hold(house, measures(house)) == ["delivery"]
-
-
-def test_a_room_that_lacks_a_file_does_not_hold(made_up: MakeHouse) -> None:
-    house = made_up({"jobqueue/delivery/outbox.py": ""})
-
-    assert rooms_that_hold(house, measures(house)) == []
-
-
-def test_a_room_that_breaks_a_limit_does_not_hold(made_up: MakeHouse) -> None:
-    house = made_up({"jobqueue/admin/verbs.py": "", "jobqueue/api/views.py": "import rq"})
-
-    assert rooms_that_hold(house, measures(house)) == ["admin"]
-
-
-@pytest.mark.parametrize(("more", "held"), [([], ["hall"]), (["executor"], [])])
-def test_the_hall_holds_if_nothing_else_lies_in_it(
-    more: list[str], held: list[str], made_up: MakeHouse
-) -> None:
-    house = made_up({f"jobqueue/{name}.py": "" for name in [*HALL.split(), *more]})
-
-    assert rooms_that_hold(house, measures(house)) == held

@@ -18,12 +18,14 @@ from jobqueue.admin import (
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.findings import Finding, register_finding
+from jobqueue.admin.happenings import Happening, Happenings, happenings_about
 from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
-from jobqueue.admin.words import NOTHING, badge
+from jobqueue.admin.results import Result, tells_results
+from jobqueue.admin.words import NOTHING, badge, moment_tag
 from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import Concern, tells_concerns
@@ -37,9 +39,12 @@ __all__ = [
     "BoundedSearch",
     "Concern",
     "Finding",
+    "Happening",
+    "Happenings",
     "JobsPanelMixin",
     "KeyedChangeList",
     "Preview",
+    "Result",
     "all_jobs",
     "audit_pages",
     "badge",
@@ -48,9 +53,11 @@ __all__ = [
     "chart_of_a_day",
     "chart_pages",
     "failed_jobs",
+    "happenings_about",
     "log_change",
     "mask_address",
     "mask_addresses",
+    "moment_tag",
     "names_kinds",
     "queue_pages",
     "register_finding",
@@ -60,5 +67,6 @@ __all__ = [
     "tells_concerns",
     "tells_preview",
     "tells_quiet_hours",
+    "tells_results",
     "worker_pages",
 ]

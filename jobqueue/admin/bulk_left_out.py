@@ -44,6 +44,14 @@ def _reasons(action: BulkAction) -> Iterator[str]:
             "%(number)s jobs were left out: the database refuses to change them.",
             refused,
         ) % {"number": f"{refused:,}"}
+    if declined := known.get("declined", 0):
+        said = "; ".join(str(text) for text in _left_out(action)["declined"].get("said", []))
+        more = "; …" if declined > len(_left_out(action)["declined"].get("said", [])) else ""
+        yield ngettext(
+            "%(number)s job was left alone: what it is about does not allow that. %(said)s.",
+            "%(number)s jobs were left alone: what they are about does not allow that. %(said)s.",
+            declined,
+        ) % {"number": f"{declined:,}", "said": said + more}
     if kept := known.get("kept", 0):
         yield gettext("%(number)s left alone: what is set aside is put back first.") % {"number": f"{kept:,}"}
     if held := len(action.waiting_for):

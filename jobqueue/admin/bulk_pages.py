@@ -26,6 +26,8 @@ from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
 
 REFRESH_SECONDS = 1
+# Of verbs that change jobs of the calendar only.
+_PERMISSIONS = {"move": "move", "hold": "move", "let_go": "move"}
 _LONGEST_LEFT = 1e10
 
 
@@ -68,7 +70,7 @@ class BulkActionAdmin(OwnPage):
             raise PermissionDenied
         verb = bulk_plans.verb_of(request.POST.get("verb", ""))
         if verb is None:
-            raise BadRequest(f"a bulk action is one of {', '.join(BulkAction.Verb.values)}")
+            raise BadRequest(f"a bulk action on failed jobs is one of {', '.join(bulk_plans.OF_FAILURES)}")
         words = {name: request.POST[name] for name in bulk_plans.WORDS if request.POST.get(name)}
         planned = bulk_plans.plan(
             verb, words, request.POST.get("newest", ""), request.POST.get("shown_at", "")
@@ -119,6 +121,7 @@ class BulkActionAdmin(OwnPage):
             "sentence": _sentence(action, now),
             "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
             "may_stop": action.is_open and self._may_stop(request, action),
+            "is_of_calendar": action.verb not in bulk_plans.OF_FAILURES,
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
             "done": action.changed,
             "of": max(action.expected, action.changed, 1),
@@ -129,7 +132,8 @@ class BulkActionAdmin(OwnPage):
 
     def _may_stop(self, request: HttpRequest, action: BulkAction) -> bool:
         verb = VERBS.get(action.verb)
-        return verb is not None and request.user.has_perm(f"jobqueue.{verb.permission}_job")
+        permission = _PERMISSIONS.get(action.verb) or (verb and verb.permission)
+        return bool(permission) and request.user.has_perm(f"jobqueue.{permission}_job")
 
     # Columns --------------------------------------------------------------------------------------
 
@@ -171,7 +175,9 @@ class BulkActionAdmin(OwnPage):
 
 def _label(action: BulkAction) -> str:
     """What its verb is called; newer code may ask for others."""
-    return VERBS[action.verb].label if action.verb in VERBS else str(action.verb)
+    if action.verb in VERBS:
+        return VERBS[action.verb].label
+    return capfirst(action.get_verb_display()) if action.verb in _PERMISSIONS else str(action.verb)
 
 
 def _sentence(action: BulkAction, now: datetime) -> str:

@@ -22,7 +22,7 @@ from jobqueue.admin.moments import as_field, parse_moment
 from jobqueue.admin.payloads import shown_payload
 from jobqueue.copying import copies_of
 from jobqueue.exceptions import InvalidJob, InvalidPayload, InvalidRunAt, JobCopyRefused
-from jobqueue.models import Job
+from jobqueue.models import Job, due_time
 from jobqueue.operating.copies import COPY, copy_and_log
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.sql.clock import database_now
@@ -169,7 +169,7 @@ def _make(request: HttpRequest, job: Job, answer: Answer) -> Job | None:
 def _ask(pages: ModelAdmin[Any], request: HttpRequest, job: Job, answer: Answer) -> HttpResponse:
     site, words = pages.admin_site, request.POST
     prepare([job], request, site)
-    is_delayed = job.state == Job.State.WAITING and job.run_at > database_now(Job.objects.db)
+    is_delayed = job.state == Job.State.WAITING and due_time(job) > database_now(Job.objects.db)
     may_edit, payload = may_read(request), shown_payload(job, request)
     context = {
         **site.each_context(request),
@@ -182,7 +182,7 @@ def _ask(pages: ModelAdmin[Any], request: HttpRequest, job: Job, answer: Answer)
         **consequences(job, request),
         "may_edit": may_edit,
         "payload": words.get("payload", payload) if may_edit else payload,
-        "run_at": words.get("run_at", as_field(job.run_at) if is_delayed else "")[:40],
+        "run_at": words.get("run_at", as_field(due_time(job)) if is_delayed else "")[:40],
         "zone": timezone.get_current_timezone_name(),
         "reason": answer.reason,
         "longest": LONGEST_REASON,

@@ -29,6 +29,7 @@ from jobqueue.admin.search import SEARCH_HELP, search_jobs, shown_search
 from jobqueue.admin.words import badge, breakable, time_tag
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
+from jobqueue.models.holding import due_time
 from jobqueue.operating.verbs import VERBS
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -141,7 +142,7 @@ class JobList(JobPermissions):
     @admin.display(description=_("runs"), ordering="run_at")
     def runs(self, job: Job) -> SafeString | str:
         """When the job runs, or was to run."""
-        return time_tag(job.run_at, listed(job).now)
+        return time_tag(due_time(job), listed(job).now)
 
     @admin.display(description=_("started"), ordering="started_at")
     def started(self, job: Job) -> SafeString | str:

@@ -110,7 +110,16 @@ class Listed:
 def prepare(jobs: Iterable[Job], request: HttpRequest, site: AdminSite) -> list[Job]:
     """The jobs of one page, each with its `Listed`, at the cost of a few queries in all."""
     rows = list(jobs)
-    subjects = describe_subjects({job.subject for job in rows}, request, site)
+    return _note(rows, describe_subjects({job.subject for job in rows}, request, site))
+
+
+def prepare_alone(jobs: Iterable[Job], subject: Subject) -> list[Job]:
+    """Likewise, of jobs about the record of this very page: nobody has to ask what it is called."""
+    rows = list(jobs)
+    return _note(rows, {job.subject: subject for job in rows})
+
+
+def _note(rows: list[Job], subjects: dict[str, Subject]) -> list[Job]:
     now = database_now(Job.objects.db)
     active = [job.pk for job in rows if job.state == Job.State.ACTIVE]
     stuck = set(Job.objects.stuck().filter(pk__in=active).values_list("pk", flat=True)) if active else set()

@@ -13,11 +13,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from jobqueue.admin.listing import listed, prepare, state_of
+from jobqueue.admin.listing import listed, prepare_alone, state_of
+from jobqueue.admin.subjects import Subject
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import UnknownProcessor
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, subject_text
+from jobqueue.models.holding import due_time
 from jobqueue.operating.words import printable
 from jobqueue.registry import get_processor
 
@@ -66,22 +68,37 @@ class JobsPanel:
         return [group for group in groups if group[2]]
 
 
-def panel_for(
-    subject: str, request: HttpRequest, site: AdminSite, *, without: int | None = None
-) -> JobsPanel:
+def panel_for(subject: str, request: HttpRequest, site: AdminSite) -> JobsPanel:
     """The newest jobs of a subject, in the order an operator reads them."""
+    return panel_of(jobs_about(subject, request), subject, site)
+
+
+def newest_about(subject: str, *, without: int | None = None) -> list[Job]:
+    """The newest jobs of a subject, one more than a panel shows."""
     rows = Job.objects.about(subject).exclude(pk=without) if without else Job.objects.about(subject)
-    jobs = prepare(rows.order_by("-id")[: MOST_JOBS + 1], request, site)
+    return list(rows.order_by("-id")[: MOST_JOBS + 1])
+
+
+def panel_of(jobs: list[Job], subject: str, site: AdminSite) -> JobsPanel:
+    """The panel of these prepared jobs of a subject."""
     shown = jobs[:MOST_JOBS]
     coming = [job for job in shown if job.state == Job.State.WAITING]
     past = [job for job in shown if job.state not in (Job.State.WAITING, Job.State.ACTIVE)]
     return JobsPanel(
-        coming=_rows(sorted(coming, key=lambda job: job.run_at), "run_at", site),
+        coming=_rows(sorted(coming, key=due_time), "run_at", site),
         running=_rows([job for job in shown if job.state == Job.State.ACTIVE], "started_at", site),
         past=_rows(sorted(past, key=_ended_at, reverse=True), "finished_at", site),
         all_url=reverse(f"{site.name}:jobqueue_job_changelist", query={"q": subject}),
         is_cut=len(jobs) > MOST_JOBS,
     )
+
+
+def jobs_about(subject: str, request: HttpRequest) -> list[Job]:
+    """The newest jobs of a subject, one more than are shown, prepared; read once in a request."""
+    read: dict[str, list[Job]] = vars(request).setdefault("_jobs_about", {})
+    if subject not in read:
+        read[subject] = prepare_alone(newest_about(subject), Subject(subject, subject))
+    return read[subject]
 
 
 def _ended_at(job: Job) -> datetime:
@@ -96,7 +113,7 @@ def _rows(jobs: Iterable[Job], moment: str, site: AdminSite) -> list[JobRow]:
             processor=job.processor,
             kind=kind_of(job),
             state=badge(state_of(job)),
-            time=time_tag(getattr(job, moment), listed(job).now),
+            time=time_tag(due_time(job) if moment == "run_at" else getattr(job, moment), listed(job).now),
             attempt=job.attempt,
             reason=printable(mask_addresses(job.reason)),
         )

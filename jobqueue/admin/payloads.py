@@ -8,9 +8,9 @@ from typing import Any
 from django.http import HttpRequest
 
 from jobqueue.masking import mask_payload
-from jobqueue.models import Attempt, Job
-from jobqueue.operating.reading import may_read, shown_text
-from jobqueue.operating.words import absolute, printable
+from jobqueue.models import Job
+from jobqueue.operating.reading import may_read
+from jobqueue.operating.words import printable
 from jobqueue.payloads import DEEPEST
 from jobqueue.sql.tolerant import unreadable
 
@@ -34,13 +34,3 @@ def _cut(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict):
         return {key: _cut(inner, depth + 1) for key, inner in value.items()}
     return [_cut(inner, depth + 1) for inner in value] if isinstance(value, list) else value
-
-
-def shown_attempts(job: Job, request: HttpRequest) -> list[Attempt]:
-    """The failed attempts, the newest first."""
-    attempts = list(job.attempts.order_by("-number"))
-    for attempt in attempts:
-        attempt.message = shown_text(attempt.message, request)
-        attempt.traceback = shown_text(attempt.traceback, request)
-        vars(attempt)["ended"] = absolute(attempt.finished_at)
-    return attempts

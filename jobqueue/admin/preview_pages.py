@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin.previews import Previewed, has_preview, preview_of
 from jobqueue.models import Job
+from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import may_read
 from jobqueue.operating.words import absolute, printable
 
@@ -62,7 +63,7 @@ def _preview(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResp
         "opts": pages.opts,
         "media": pages.media,
         "job": job,
-        "when": absolute(job.run_at),
+        "when": absolute(due_time(job)),
         **_shown(preview_of(job), job, site),
     }
     return TemplateResponse(request, "admin/jobqueue/preview.html", context)

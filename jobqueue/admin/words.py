@@ -28,6 +28,16 @@ def time_tag(moment: datetime | None, now: datetime) -> SafeString | str:
     )
 
 
+def moment_tag(moment: datetime, now: datetime) -> SafeString:
+    """`2026-11-26 16:00:00 UTC, in 3 h`: both are read, none has to be pointed at."""
+    return format_html(
+        '<time class="jq-moment" datetime="{}">{}<small>{}</small></time>',
+        moment.isoformat(),
+        absolute(moment),
+        relative(moment, now),
+    )
+
+
 def badge(word: str, label: str = "") -> SafeString:
     """A state as coloured text in a frame; the word says it too."""
     return format_html('<span class="jq-badge jq-{}">{}</span>', word, label or word)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rest_framework import serializers
@@ -12,6 +12,7 @@ from jobqueue.api.shapes import AnyJSON, Moment, presentable
 from jobqueue.copying import copies_of
 from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job, Worker
+from jobqueue.models.holding import due_time
 from jobqueue.operating.audit import Done, history_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.reading import may_read, shown_text
@@ -28,9 +29,9 @@ class JobLine(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     processor = serializers.CharField()
     queue = serializers.CharField()
-    state = serializers.ChoiceField(JOB_STATES, help_text="Also delayed, stuck and skipped.")
+    state = serializers.ChoiceField(JOB_STATES, help_text="Also delayed, held, stuck and skipped.")
     about = serializers.CharField(allow_blank=True, help_text="The record that it is about: app.model:key.")
-    run_at = Moment()
+    run_at = Moment(help_text="When it runs; of a held one when it was to run.")
     attempt = serializers.IntegerField()
     failures = serializers.IntegerField()
     time_limit = serializers.FloatField(help_text="Seconds.")
@@ -87,31 +88,32 @@ def lines(jobs: Sequence[Job], request: Request) -> list[dict[str, Any]]:
     active = [job.pk for job in jobs if job.state == Job.State.ACTIVE]
     stuck = set(Job.objects.stuck().filter(pk__in=active).values_list("pk", flat=True)) if active else set()
     names = _names_of_workers(jobs)
-    return [
-        {
-            "id": job.pk,
-            "processor": printable(job.processor),
-            "queue": printable(job.queue),
-            "state": state_word(job, now, is_stuck=job.pk in stuck),
-            "about": shown_text(job.subject, request),
-            "run_at": Moment().to_representation(job.run_at),
-            "attempt": job.attempt,
-            "failures": job.failures,
-            "time_limit": job.timeout,
-            "reason": shown_text(job.reason, request),
-            "cause": shown_text(job.cause, request),
-            "set_aside": shown_text(job.set_aside, request),
-            "unique_key": None if job.unique_key is None else shown_text(job.unique_key, request),
-            "worker": names.get(job.worker_id),
-            "bulk_action": job.bulk_action,
-            "copied_from": job.copied_from,
-            **{
-                name: Moment().to_representation(getattr(job, name))
-                for name in ("created_at", "published_at", "started_at", "finished_at", "stop_asked_at")
-            },
-        }
-        for job in jobs
-    ]
+    return [_line(job, state_word(job, now, is_stuck=job.pk in stuck), names, request) for job in jobs]
+
+
+def _line(job: Job, state: str, names: Mapping[Any, str], request: Request) -> dict[str, Any]:
+    return {
+        "id": job.pk,
+        "processor": printable(job.processor),
+        "queue": printable(job.queue),
+        "state": state,
+        "about": shown_text(job.subject, request),
+        "run_at": Moment().to_representation(due_time(job)),
+        "attempt": job.attempt,
+        "failures": job.failures,
+        "time_limit": job.timeout,
+        "reason": shown_text(job.reason, request),
+        "cause": shown_text(job.cause, request),
+        "set_aside": shown_text(job.set_aside, request),
+        "unique_key": None if job.unique_key is None else shown_text(job.unique_key, request),
+        "worker": names.get(job.worker_id),
+        "bulk_action": job.bulk_action,
+        "copied_from": job.copied_from,
+        **{
+            name: Moment().to_representation(getattr(job, name))
+            for name in ("created_at", "published_at", "started_at", "finished_at", "stop_asked_at")
+        },
+    }
 
 
 def _names_of_workers(jobs: Sequence[Job]) -> dict[Any, str]:
@@ -122,12 +124,14 @@ def _names_of_workers(jobs: Sequence[Job]) -> dict[Any, str]:
 
 def in_full(job: Job, request: Request) -> dict[str, Any]:
     """One job with its attempts, its history and why it is where it is."""
-    [line] = lines([job], request)
+    facts = gather(job)
+    names = {} if facts.worker is None else {facts.worker.pk: printable(facts.worker.name)}
+    line = _line(job, state_word(job, facts.now, is_stuck=facts.is_stuck), names, request)
     is_masked = not may_read(request)
     payload = mask_payload(job.payload) if is_masked else job.payload
     return {
         **line,
-        "why": shown_text(explain(job, gather(job)), request),
+        "why": shown_text(explain(job, facts), request),
         "payload": presentable(payload),
         "is_masked": is_masked,
         "attempts": [_attempt(one, request) for one in job.attempts.order_by("-number")],

@@ -27,6 +27,17 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A column that is as high as it is long in seconds; `is_here` marks the one that the page is about."""
+
+    kind: str
+    seconds: float
+    title: str
+    url: str
+    is_here: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A value for each column; None where there is none."""
 
@@ -63,21 +74,33 @@ def bars(columns: Sequence[Bar], ticks: Sequence[Tick], marks: Sequence[Mark] = 
 
 def lines(drawn: Sequence[Line], ticks: Sequence[Tick], marks: Sequence[Mark] = ()) -> SafeString:
     """A chart of lengths of time in seconds, on a logarithmic scale."""
-    known = [value for line in drawn for value in line.values if value]
-    low = math.floor(math.log10(max(min(known, default=0.01), 0.001)))
-    high = max(low + 1, math.ceil(math.log10(max(known, default=1.0))))
-
-    def share(value: float) -> float:
-        return min(1.0, max(0.0, (math.log10(max(value, 0.001)) - low) / (high - low)))
-
-    step = max(1, (high - low) // 3)
-    grid = [(10.0**power, shown_seconds(10.0**power)) for power in range(low, high + 1, step)]
+    share, grid = _lengths([value for line in drawn for value in line.values if value])
     paths = format_html_join(
         "",
         '<path class="jq-chart-line jq-chart-{}" d="{}"></path>',
         ((one.name, _path(one, share)) for one in drawn),
     )
     return _svg(_grid(grid, share), paths, ticks, marks)
+
+
+def spans(drawn: Sequence[Span], most: int, ticks: Sequence[Tick]) -> SafeString:
+    """A chart of lengths of time, a column each with room for so many, on the scale of `lines`."""
+    share, grid = _lengths([span.seconds for span in drawn])
+    width = _PLOT_WIDTH / max(1, most)
+    placed = ((span, _LEFT + number * width, width, share(span.seconds)) for number, span in enumerate(drawn))
+    return _svg(_grid(grid, share), format_html_join("", "{}", ((_span(*one),) for one in placed)), ticks, ())
+
+
+def _lengths(known: Sequence[float]) -> tuple[Callable[[float], float], list[tuple[float, str]]]:
+    """The scale of these seconds, logarithmic: from a length to its share of the height; and its grid."""
+    low = math.floor(math.log10(max(min(known, default=0.01), 0.001)))
+    high = max(low + 1, math.ceil(math.log10(max(*known, 0.001) if known else 1.0)))
+
+    def share(value: float) -> float:
+        return min(1.0, max(0.0, (math.log10(max(value, 0.001)) - low) / (high - low)))
+
+    step = max(1, (high - low) // 3)
+    return share, [(10.0**power, shown_seconds(10.0**power)) for power in range(low, high + 1, step)]
 
 
 def nice_top(most: int) -> int:
@@ -112,6 +135,18 @@ def _bar(bar: Bar, left: float, width: float, top: int) -> SafeString:
     if not bar.url:
         return format_html("<g>{}<title>{}</title></g>", drawn, bar.title)
     return format_html('<a href="{}" tabindex="-1">{}<title>{}</title></a>', bar.url, drawn, bar.title)
+
+
+def _span(span: Span, left: float, width: float, share: float) -> SafeString:
+    height = max(3.0, share * _PLOT_HEIGHT)
+    place = left + width * 0.07, _TOP + _PLOT_HEIGHT - height, width * 0.86, height
+    return format_html(
+        '<a href="{}" tabindex="-1"><rect class="jq-chart-{}{}" x="{}" y="{}" width="{}" height="{}"></rect>'
+        "<title>{}</title></a>",
+        *(span.url, span.kind, " jq-chart-here" if span.is_here else ""),
+        *(f"{value:.2f}" for value in place),
+        span.title,
+    )
 
 
 def _path(line: Line, share: Callable[[float], float]) -> str:

@@ -12,12 +12,4 @@ class Migration(migrations.Migration):
             name="copied_from",
             field=models.BigIntegerField(blank=True, null=True, verbose_name="copied from"),
         ),
-        migrations.AddIndex(
-            model_name="job",
-            index=models.Index(
-                condition=models.Q(("copied_from__isnull", False)),
-                fields=["copied_from"],
-                name="jobqueue_job_copies",
-            ),
-        ),
     ]

@@ -1,4 +1,4 @@
-"""Indexes that the migrations 0006 to 0011 built at first, while nobody could write; some installations have them."""
+"""Indexes that the migrations 0006 to 0015 built at first, under a lock; some installations have them."""
 
 from django.db import migrations, models
 
@@ -51,6 +51,14 @@ class Migration(migrations.Migration):
                 condition=models.Q(("state", "failed")),
                 fields=["finished_at", "queue"],
                 name="jobqueue_job_failed_at",
+            ),
+        ),
+        AddMissingIndexBesideWriters(
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("copied_from__isnull", False)),
+                fields=["copied_from"],
+                name="jobqueue_job_copies",
             ),
         ),
     ]

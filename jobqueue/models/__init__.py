@@ -5,6 +5,7 @@ from jobqueue.models.audit import AuditEntry
 from jobqueue.models.bulk import BulkAction
 from jobqueue.models.cause import Cause, muted_causes
 from jobqueue.models.chart import ChartHour, Charts, VersionStart
+from jobqueue.models.holding import due_time
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
 from jobqueue.models.querysets import (
     OUTAGE_PREFIX,
@@ -46,6 +47,7 @@ __all__ = [
     "Worker",
     "WrittenManager",
     "alias_of",
+    "due_time",
     "is_shortened",
     "jobs_in",
     "muted_causes",

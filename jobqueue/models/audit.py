@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import connections, models
 from django.db.models.functions import Now
@@ -72,6 +73,55 @@ def known_values(field: str, most: int) -> Sequence[str]:
     with connection.cursor() as cursor:
         cursor.execute(_DISTINCT.format(**quoted), [most])
         return [row[0] for row in cursor.fetchall()]
+
+
+class NamesAny(models.Func):
+    """Whether one of these jobs is among the ids that an entry keeps; what is no list has none."""
+
+    output_field = models.BooleanField()
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        super().__init__(models.F("job_ids"))
+        self.ids = tuple(map(int, ids))
+
+    def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> tuple[str, Any]:
+        """A look at each id: entries are narrowed by other columns first."""
+        [column] = [compiler.compile(source)[0] for source in self.get_source_expressions()]
+        numbers = ", ".join(map(str, self.ids)) or "NULL"
+        if connection.vendor == "postgresql":
+            listed = f"CASE jsonb_typeof({column}) WHEN 'array' THEN {column} ELSE '[]'::jsonb END"
+            each = f"jsonb_array_elements_text({listed}) AS one(value) WHERE one.value ~ '^-?[0-9]{{1,18}}$'"
+            return f"EXISTS (SELECT 1 FROM {each} AND one.value::bigint IN ({numbers}))", []
+        listed = f"CASE WHEN json_valid({column}) THEN {column} ELSE '[]' END"
+        return f"EXISTS (SELECT 1 FROM json_each({listed}) one WHERE one.value IN ({numbers}))", []
+
+
+def entries_about(
+    records: Mapping[str, Sequence[str]], jobs: Sequence[Job], most: int, together: int
+) -> list[AuditEntry]:
+    """The newest `most` actions on these records, by label and keys, and on these jobs.
+
+    Of actions on many jobs the newest `together` are looked through.
+    """
+    label, using = Job._meta.label_lower, AuditEntry.objects.db
+    keys = {**records, label: [str(job.pk) for job in jobs]}
+    about = models.Q(pk__in=[])
+    for name, texts in keys.items():
+        about |= models.Q(object_type=name, object_id__in=list(texts))
+    shown = ("id", "at", "who", "verb", "text", "reason", "object_type", "object_id", "object_name", "jobs")
+    found: Any = AuditEntry.objects.using(using).filter(about).order_by()
+    if jobs:
+        many = AuditEntry.objects.using(using).filter(object_type=label, object_id="").order_by("-id")
+        ids = [job.pk for job in jobs]
+        # The time narrows what was found only: an index would be read to its end for what is older.
+        named = AuditEntry.objects.using(using).filter(
+            NamesAny(ids),
+            pk__in=many.values("pk")[:together],
+            at__gte=min(job.created_at for job in jobs),
+        )
+        found = found.values(*shown).union(named.order_by().values(*shown))
+    rows = found.order_by("-id")[:most]
+    return [AuditEntry(**row) for row in (rows if jobs else rows.values(*shown))]
 
 
 def jobs_of(entry_id: int, jobs: models.QuerySet[Job]) -> models.QuerySet[Job]:

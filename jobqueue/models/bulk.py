@@ -19,6 +19,7 @@ from django.db import IntegrityError, connections, models
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.models import holding
 from jobqueue.models.job import Job, jobs_in
 from jobqueue.models.querysets import JobQuerySet
 from jobqueue.models.selection import UNKNOWN_CAUSE, Selection
@@ -31,6 +32,7 @@ LEASE = timedelta(seconds=10)
 """For so long after a batch nobody else walks the action; who leaves in order gives it up at once."""
 _MOST_TURNS = 5
 _MOST_NAMED = 1_000
+_MOST_SAID = 5
 _BEFORE_THE_FIRST = -(2**63)
 
 
@@ -40,10 +42,17 @@ class BulkAction(models.Model):
     class Verb(models.TextChoices):
         RETRY = "retry", _("retry")
         DELETE = "delete", _("discard")
+        CANCEL = "cancel", _("cancel")
+        MOVE = "move", _("move")
+        HOLD = "hold", _("hold")
+        # Not "release": so is called what puts stuck jobs back on the road.
+        LET_GO = "let_go", _("release")
 
     id = models.BigAutoField(primary_key=True)
     verb = models.CharField(_("verb"), max_length=20, choices=Verb.choices)
     selection = models.JSONField(_("selection"), default=dict)
+    # What the verb needs to know beside the jobs: of a move {"days": 7, "zone": "Europe/Berlin"}.
+    details = models.JSONField(_("details"), null=True, blank=True)
     # What was asked for, in the words of the operator: while one is under way the same is not begun again.
     key = models.CharField(_("key"), max_length=64)
     highest_id = models.BigIntegerField(_("highest id"))
@@ -103,10 +112,24 @@ class BulkAction(models.Model):
         return chosen.filter(ended_before, pk__lte=self.highest_id)
 
 
-_APPLY: Mapping[str, Callable[[JobQuerySet, int], int]] = {
-    BulkAction.Verb.RETRY: lambda jobs, number: jobs.retry_all(bulk_action=number),
-    BulkAction.Verb.DELETE: lambda jobs, _number: jobs.filter(set_aside="").delete_all(),
+def _cancel(jobs: JobQuerySet, action: BulkAction) -> int:
+    ids = list(jobs.values_list("pk", flat=True))
+    changed = jobs.cancel_all(f"cancelled by {action.asked_by}: {action.reason}")
+    jobs_in(jobs.db).filter(pk__in=ids, state=Job.State.CANCELLED).update(bulk_action=action.pk)
+    return changed
+
+
+_APPLY: Mapping[str, Callable[[JobQuerySet, BulkAction], int]] = {
+    BulkAction.Verb.RETRY: lambda jobs, action: jobs.retry_all(bulk_action=action.pk),
+    BulkAction.Verb.DELETE: lambda jobs, _action: jobs.filter(set_aside="").delete_all(),
+    BulkAction.Verb.CANCEL: _cancel,
+    BulkAction.Verb.HOLD: lambda jobs, action: holding.hold_all(
+        jobs, holding.reason_of(action.asked_by, action.reason), action.pk
+    ),
+    BulkAction.Verb.LET_GO: lambda jobs, action: holding.release_all(jobs, action.pk),
 }
+_ONE_BY_ONE = (BulkAction.Verb.MOVE,)
+"""Verbs that ask the app that owns a job: `jobqueue.models.bulk_moves`."""
 
 
 # Asked for, and stopped, by people -----------------------------------------------------------------
@@ -161,7 +184,7 @@ def open_actions(using: str) -> models.QuerySet[BulkAction]:
 
 def walkable_actions(using: str) -> models.QuerySet[BulkAction]:
     """Those of them whose verb is known here: what newer code asks for is left to newer workers."""
-    return open_actions(using).filter(verb__in=list(_APPLY))
+    return open_actions(using).filter(verb__in=[*_APPLY, *_ONE_BY_ONE])
 
 
 def take(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
@@ -195,7 +218,7 @@ def change(action: BulkAction, ids: Sequence[int], holder: uuid.UUID, using: str
     Nobody is waited for: a job that somebody else keeps locked is held back until he lets go of it.
     """
     with writing(using):
-        current = _locked(action, holder, using)
+        current = locked(action, holder, using)
         if current is None:
             return Step(0, is_ours=False)
         known = set(current.waiting_for)
@@ -203,22 +226,22 @@ def change(action: BulkAction, ids: Sequence[int], holder: uuid.UUID, using: str
         meant = current.meant(using).filter(pk__in=asked)
         there = set(meant.values_list("pk", flat=True))
         free = _lock_what_is_free(meant, using)
-        changed = _APPLY[current.verb](jobs_in(using).filter(pk__in=free), current.pk) if free else 0
+        changed = _APPLY[current.verb](jobs_in(using).filter(pk__in=free), current) if free else 0
         current.held_back = sorted((known - set(asked)) | (there - set(free)))
-        _leave_out(current, "changed", sorted(set(asked) - there))
-        _leave_out(current, "kept", _still_there(free, using) if changed < len(free) else [])
-        _move_to(current, ids[-1], changed, using)
+        leave_out(current, "changed", sorted(set(asked) - there))
+        leave_out(current, "kept", _still_there(free, using) if changed < len(free) else [])
+        move_to(current, ids[-1], changed, using)
         return Step(changed, is_ours=True)
 
 
 def pass_over(action: BulkAction, job_id: int, holder: uuid.UUID, using: str) -> None:
     """Leave out a job that cannot be changed."""
     with writing(using):
-        current = _locked(action, holder, using)
+        current = locked(action, holder, using)
         if current is not None:
             current.held_back = [number for number in current.waiting_for if number != job_id]
-            _leave_out(current, "refused", [job_id])
-            _move_to(current, job_id, 0, using)
+            leave_out(current, "refused", [job_id])
+            move_to(current, job_id, 0, using)
 
 
 def _lock_what_is_free(jobs: JobQuerySet, using: str) -> list[int]:
@@ -233,13 +256,17 @@ def _still_there(ids: Sequence[int], using: str) -> list[int]:
     return list(jobs_in(using).filter(pk__in=ids).exclude(set_aside="").values_list("pk", flat=True))
 
 
-def _leave_out(current: BulkAction, why: str, ids: Sequence[int]) -> None:
+def leave_out(current: BulkAction, why: str, ids: Sequence[int], said: Sequence[str] = ()) -> None:
+    """Note why these were left out, and the first of what was `said` of them; it is not written yet."""
     if not ids:
         return
     found = current.left_out if isinstance(current.left_out, dict) else {}
     before = found.get(why, {"number": 0, "ids": []})
     named = [*before["ids"], *ids][:_MOST_NAMED]
-    current.left_out = {**found, why: {"number": before["number"] + len(ids), "ids": named}}
+    entry = {"number": before["number"] + len(ids), "ids": named}
+    if texts := [*before.get("said", []), *said][:_MOST_SAID]:
+        entry["said"] = texts
+    current.left_out = {**found, why: entry}
 
 
 def finish(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
@@ -248,12 +275,13 @@ def finish(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
     return bool(rows.update(ended_at=Now(), holder=None, held_until=None))
 
 
-def _locked(action: BulkAction, holder: uuid.UUID, using: str) -> BulkAction | None:
+def locked(action: BulkAction, holder: uuid.UUID, using: str) -> BulkAction | None:
     """The row as it is, kept from changing, if this one walks it."""
     return open_actions(using).select_for_update().filter(pk=action.pk, holder=holder).first()
 
 
-def _move_to(current: BulkAction, job_id: int, changed: int, using: str) -> None:
+def move_to(current: BulkAction, job_id: int, changed: int, using: str) -> None:
+    """Note how far the walk has come, how much it changed since, and what it left out."""
     BulkAction.objects.using(using).filter(pk=current.pk).update(
         position=max(job_id, current.position),
         changed=models.F("changed") + changed,

@@ -61,6 +61,8 @@ class Job(models.Model):
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     deadline_at = models.DateTimeField(_("deadline"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    # Of a waiting job that is held: when it was to run. Its `run_at` is then no time that comes.
+    held_run_at = models.DateTimeField(_("held, was to run at"), null=True, blank=True)
     # Of a waiting job: workers that cannot run it have handed it on since then, and nobody else took it.
     unfit_since = models.DateTimeField(_("known to no worker since"), null=True, blank=True)
     # The number of the bulk action that retried it last; its row may be gone before the job's.

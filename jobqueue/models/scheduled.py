@@ -10,6 +10,7 @@ from django.db.models import Case, Count, TextField, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 
+from jobqueue.models.holding import held
 from jobqueue.models.job import Job
 from jobqueue.models.querysets import JobQuerySet
 
@@ -30,12 +31,23 @@ def by_day(edges: list[datetime], kind_keys: dict[str, str], using: str) -> list
     `kind_keys` names by processor the argument that says which kind a job is.
     """
     rows = between(edges[0], edges[-1], using)
-    day = Case(
-        *(When(run_at__lt=edge, then=Value(number)) for number, edge in enumerate(edges[1:])),
-        default=Value(-1),
-    )
+    day = _day_of("run_at", edges)
     found = rows.annotate(day=day, kind=_kind(kind_keys)).order_by().values_list("day", "processor", "kind")
     return [Slot(*row) for row in found.annotate(jobs=Count("pk"))]
+
+
+def held_by_day(edges: list[datetime], using: str) -> dict[int, int]:
+    """How many held jobs were to run on each day; -1 stands for all other days."""
+    rows = held(Job.objects.using(using).all()).order_by()
+    found = rows.annotate(day=_day_of("held_run_at", edges)).values_list("day").annotate(jobs=Count("pk"))
+    return dict(found)
+
+
+def _day_of(column: str, edges: list[datetime]) -> Case:
+    """The number of the day on which a time lies; -1 for one that lies on none."""
+    before = When(**{f"{column}__lt": edges[0]}, then=Value(-1))
+    days = (When(**{f"{column}__lt": edge}, then=Value(number)) for number, edge in enumerate(edges[1:]))
+    return Case(before, *days, default=Value(-1))
 
 
 def between(first: datetime, end: datetime, using: str) -> JobQuerySet:

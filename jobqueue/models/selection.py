@@ -6,16 +6,27 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from django.db.models import TextField
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
+
+from jobqueue.models.held import HELD_UNTIL
+
 if TYPE_CHECKING:
     from jobqueue.models.querysets import JobQuerySet
 
+_TIMES = ("ended_from", "ended_to", "due_from", "due_to")
 UNKNOWN_CAUSE = "(unknown cause)"
 """What pages and addresses call the cause of failures that were written down without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Jobs in one state, narrowed by what is not empty; times are those at which they ended, aware."""
+    """Jobs in one state, narrowed by what is not empty; times are aware: when they ended, or are to run.
+
+    `kind` is a value of the payload under `kind_key`. With `held` the held jobs are meant, by the time at
+    which they were to run; of those that are to run, held ones never are.
+    """
 
     state: str = "failed"
     cause: str = ""
@@ -23,6 +34,11 @@ class Selection:
     processor: str = ""
     ended_from: datetime | None = None
     ended_to: datetime | None = None
+    due_from: datetime | None = None
+    due_to: datetime | None = None
+    kind_key: str = ""
+    kind: str = ""
+    held: str = ""
 
     def of(self, jobs: JobQuerySet) -> JobQuerySet:
         """Those of the jobs that are meant."""
@@ -37,7 +53,22 @@ class Selection:
             chosen = chosen.filter(finished_at__gte=self.ended_from)
         if self.ended_to is not None:
             chosen = chosen.filter(finished_at__lt=self.ended_to)
-        return chosen
+        return self._of_kind(self._of_time(chosen))
+
+    def _of_time(self, jobs: JobQuerySet) -> JobQuerySet:
+        if self.due_from is None or self.due_to is None:
+            return jobs
+        if self.held:
+            bounds = {"held_run_at__gte": self.due_from, "held_run_at__lt": self.due_to}
+            return jobs.filter(run_at__gte=HELD_UNTIL, **bounds)
+        return jobs.filter(run_at__gte=self.due_from, run_at__lt=self.due_to, held_run_at__isnull=True)
+
+    def _of_kind(self, jobs: JobQuerySet) -> JobQuerySet:
+        if not self.kind_key:
+            return jobs
+        kind = Cast(KeyTextTransform(self.kind_key, "payload"), TextField())
+        rows = jobs.alias(kind_of_job=kind)
+        return rows.filter(kind_of_job=self.kind)
 
     def as_json(self) -> dict[str, str]:
         """What is not empty, as a row keeps it."""
@@ -57,4 +88,4 @@ def _text(value: str | datetime) -> str:
 
 
 def _value(name: str, text: str) -> Any:
-    return datetime.fromisoformat(text) if name in ("ended_from", "ended_to") else text
+    return datetime.fromisoformat(text) if name in _TIMES else text

@@ -14,8 +14,8 @@
     |        |                      retry                     |
     '--------'------------------------------------------------'
 
-    [waiting] -> [waiting]: run_now and reschedule say when it is due; move where; mark_published and
-    mark_unpublished who is to publish it.
+    [waiting] -> [waiting]: run_now and reschedule say when it is due, `models.holding` that it is not; move
+    where; mark_published and mark_unpublished who is to publish it.
 
     [waiting], [active] -> [failed]: set_aside, of a row that cannot be worked on; retry puts it back.
 
@@ -42,6 +42,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models.cause_names import cause_of_setting_aside, cause_of_text
+from jobqueue.models.held import due_at
 from jobqueue.sql import rows
 from jobqueue.sql.clock import note_shown
 from jobqueue.sql.fast_path import run
@@ -356,6 +357,7 @@ def retry(jobs: Jobs, bulk_action: int | None = None) -> int:
         reason="",
         cause="",
         set_aside="",
+        held_run_at=None,
         stop_asked_at=None,
         stop_reason="",
         # What never started would claim its unique key again, which another job may hold by now.
@@ -368,7 +370,7 @@ def retry(jobs: Jobs, bulk_action: int | None = None) -> int:
 
 def run_now(jobs: Jobs) -> int:
     """waiting -> waiting, due now: the relay publishes it."""
-    return jobs.filter(state__in=CAN_BE_RUN_NOW).update(run_at=Now(), published_at=None)
+    return jobs.filter(state__in=CAN_BE_RUN_NOW).update(run_at=Now(), held_run_at=None, published_at=None)
 
 
 def move(jobs: Jobs, queue: str) -> int:
@@ -381,9 +383,7 @@ def move(jobs: Jobs, queue: str) -> int:
 
 def reschedule(jobs: Jobs, moment: datetime | None) -> int:
     """waiting -> waiting, due at `moment`, sooner or later, or now: then who changes it publishes it."""
-    return jobs.filter(state=State.WAITING).update(
-        run_at=moment or Now(), published_at=Now() if moment is None else None
-    )
+    return jobs.filter(state=State.WAITING).update(**due_at(moment))
 
 
 def mark_published(jobs: Jobs) -> int:

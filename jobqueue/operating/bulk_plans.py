@@ -28,6 +28,8 @@ from jobqueue.sql.writing import writing
 
 WORDS = ("cause", "queue", "processor", "age", "from", "to")
 """The words of an address by which jobs are meant."""
+OF_FAILURES = (BulkAction.Verb.RETRY.value, BulkAction.Verb.DELETE.value)
+"""What is done in bulk to failed jobs; the calendar begins others."""
 TYPED_ABOVE = 1_000
 """An action on more jobs takes their number, typed, and a reason."""
 LONGEST_REASON = 500
@@ -110,13 +112,17 @@ class Plan:
 
 def in_words(selection: Selection) -> str:
     """Which jobs are meant: "failed jobs, cause ValueError, failed since 2026-11-26 16:00:00 UTC"."""
-    parts = [gettext("%(state)s jobs") % {"state": selection.state}]
+    state = gettext("held") if selection.held else selection.state
+    parts = [gettext("%(state)s jobs") % {"state": state}]
     for label, text in (
         (gettext("cause"), selection.cause),
         (gettext("queue"), selection.queue),
         (gettext("processor"), selection.processor),
         (gettext("failed since"), selection.ended_from and absolute(selection.ended_from)),
         (gettext("failed before"), selection.ended_to and absolute(selection.ended_to)),
+        (gettext("kind"), selection.kind),
+        (gettext("to run from"), selection.due_from and absolute(selection.due_from)),
+        (gettext("to"), selection.due_to and absolute(selection.due_to)),
     ):
         if text:
             parts.append(f"{label} {text}")
@@ -180,4 +186,4 @@ def write_down(
 
 def verb_of(name: str) -> Verb | None:
     """The verb of that name, if it can be a bulk action."""
-    return VERBS[name] if name in BulkAction.Verb.values else None
+    return VERBS[name] if name in OF_FAILURES else None

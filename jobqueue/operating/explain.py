@@ -20,6 +20,7 @@ from jobqueue.models import (
     Worker,
     alias_of,
 )
+from jobqueue.models.holding import due_time
 from jobqueue.operating.words import absolute, exact_span, relative, span
 from jobqueue.operating.workers import serving_workers
 from jobqueue.registry import get_processor
@@ -46,26 +47,48 @@ class Facts:
     worker: Worker | None = None
 
 
-def gather(job: Job) -> Facts:
-    """The facts about a job of this moment, by the database's clock."""
+def gather(
+    job: Job, now: datetime | None = None, *, is_stuck: bool | None = None, last_error: str | None = None
+) -> Facts:
+    """The facts about a job of this moment, by the database's clock: what its state asks for, and no more.
+
+    `now`, `is_stuck` and `last_error` are looked up where the caller does not know them.
+    """
     using = alias_of(job)
-    last = Attempt.objects.using(using).filter(job=job).order_by("-number").first()
+    now = now or database_now(using)
+    if job.state == Job.State.WAITING:
+        return _of_waiting(job, now, _last_error(job, using) if last_error is None else last_error, using)
+    if is_stuck is None and job.state == Job.State.ACTIVE:
+        is_stuck = Job.objects.using(using).stuck().filter(pk=job.pk).exists()
+    return Facts(
+        now=now,
+        is_stuck=bool(is_stuck),
+        is_configured=job.queue in django_settings.RQ_QUEUES,
+        is_registered=_processor_policy(job) is not None,
+        worker=Worker.objects.using(using).filter(pk=job.worker_id).first() if job.worker_id else None,
+    )
+
+
+def _last_error(job: Job, using: str) -> str:
+    failed = Attempt.objects.using(using).filter(job=job).order_by("-number")
+    return failed.values_list("error_class", flat=True).first() or ""
+
+
+def _of_waiting(job: Job, now: datetime, last_error: str, using: str) -> Facts:
+    """What a job that waits may wait for."""
     processor = _processor_policy(job)
     # Where the workers look.
     decided = Queue.objects.filter(pk=job.queue).first() or Queue(job.queue)
-    now = database_now(using)
     return Facts(
         now=now,
-        is_stuck=Job.objects.using(using).stuck().filter(pk=job.pk).exists(),
         is_paused=decided.is_paused_at(now),
         is_configured=job.queue in django_settings.RQ_QUEUES,
         is_registered=processor is not None,
         workers=len(serving_workers(using).get(job.queue, [])),
         max_retries=get_settings().retry.max_retries if processor is None else processor,
-        last_error=last.error_class if last else "",
+        last_error=last_error,
         used_up_rate=_used_up_rate(decided),
         used_up_concurrency=_used_up_concurrency(decided, using),
-        worker=Worker.objects.using(using).filter(pk=job.worker_id).first() if job.worker_id else None,
     )
 
 
@@ -106,7 +129,17 @@ def _explain(job: Job, facts: Facts) -> str:
     return _ended(job, facts)
 
 
+def _held(job: Job, facts: Facts) -> str:
+    """Of a job that somebody holds: who, why, and what follows."""
+    when = due_time(job)
+    runs = "at once" if when <= facts.now else f"{relative(when, facts.now)}, {absolute(when)}"
+    why = job.reason.removesuffix(".") or "held"
+    return f"{why[:1].upper()}{why[1:]}. It does not go out until somebody releases it; then it runs {runs}."
+
+
 def _waits_for(job: Job, facts: Facts) -> str:
+    if job.held_run_at is not None:
+        return _held(job, facts)
     if job.unfit_since is not None:
         return _unknown(job, facts)
     if job.run_at > facts.now:

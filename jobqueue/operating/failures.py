@@ -40,4 +40,11 @@ def question(asked: Mapping[str, str], now: datetime | None = None) -> Question:
         if "\x00" in text:
             words[name] = ""
             problems.append(gettext("%(name)s cannot have the character U+0000") % {"name": name})
-    return Question(Selection(ended_from=time.begin, ended_to=time.end, **words), "; ".join(problems))
+    selection = Selection(
+        cause=words["cause"],
+        queue=words["queue"],
+        processor=words["processor"],
+        ended_from=time.begin,
+        ended_to=time.end,
+    )
+    return Question(selection, "; ".join(problems))

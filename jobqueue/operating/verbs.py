@@ -8,6 +8,8 @@ from enum import Enum
 
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
+from jobqueue.models.held import IS_HELD
+from jobqueue.models.holding import due_time
 from jobqueue.operating.words import absolute
 
 
@@ -40,7 +42,7 @@ class Verb:
 
     def before(self, job: Job) -> str:
         """The job's state before, for the audit entry."""
-        return f"delayed until {absolute(job.run_at)}" if self.name == "run_now" else job.state
+        return f"delayed until {absolute(due_time(job))}" if self.name == "run_now" else job.state
 
 
 VERBS = {
@@ -64,9 +66,9 @@ VERBS = {
             permission="run",
             label="Run now",
             done="made due now",
-            takes="a delayed job",
+            takes="a delayed job that is not held",
             after="due now",
-            eligible=JobQuerySet.delayed,
+            eligible=lambda jobs: jobs.delayed().exclude(IS_HELD),
             apply=JobQuerySet.run_all_now,
             mail=Mail.GOES_OUT,
             states=("delayed",),

@@ -47,9 +47,11 @@ def absolute(moment: datetime) -> str:
 
 
 def state_word(job: Job, now: datetime, *, is_stuck: bool = False) -> str:
-    """The job's state in the words of the pages: also delayed, stuck and skipped, which are no states."""
+    """The job's state in the words of the pages: also delayed, held, stuck, skipped, which are no states."""
     if is_stuck:
         return "stuck"
+    if job.state == Job.State.WAITING and job.held_run_at is not None:
+        return "held"
     if job.state == Job.State.WAITING and job.run_at > now:
         return "delayed"
     return "skipped" if job.is_skipped else job.state

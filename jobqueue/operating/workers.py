@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
@@ -13,7 +14,6 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import orders
 from jobqueue.models import Worker
 from jobqueue.operating.audit import log_change
-from jobqueue.sql.clock import database_now
 from jobqueue.sql.writing import writing
 
 
@@ -34,9 +34,8 @@ ORDERS = {
 
 def serving_workers(using: str) -> dict[str, list[Worker]]:
     """The living workers by the queues they serve."""
-    alive_since = database_now(using) - timedelta(seconds=get_settings().worker_silence)
     serving: dict[str, list[Worker]] = {}
-    for worker in Worker.objects.using(using).filter(heartbeat_at__gte=alive_since):
+    for worker in _alive(using):
         for queue in worker.served if worker.is_available else ():
             serving.setdefault(queue, []).append(worker)
     return serving
@@ -44,9 +43,12 @@ def serving_workers(using: str) -> dict[str, list[Worker]]:
 
 def is_a_worker_alive(using: str) -> bool:
     """Whether somebody would walk a bulk action."""
+    return _alive(using).filter(walks_bulk_actions=True).exists()
+
+
+def _alive(using: str) -> QuerySet[Worker]:
     silent_since = Now() - timedelta(seconds=get_settings().worker_silence)
-    walkers = Worker.objects.using(using).filter(walks_bulk_actions=True)
-    return walkers.filter(heartbeat_at__gte=silent_since).exists()
+    return Worker.objects.using(using).filter(heartbeat_at__gte=silent_since)
 
 
 def order_and_log(request: HttpRequest, worker: Worker, order: Order) -> list[Worker]:

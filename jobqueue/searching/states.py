@@ -9,12 +9,14 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from jobqueue.models import SKIPPED_PREFIX, Job, JobQuerySet
+from jobqueue.models.held import HELD_UNTIL, IS_HELD
 
 _SKIPPED = Q(state=Job.State.COMPLETED, reason__startswith=SKIPPED_PREFIX)
 # Waiting and delayed are told apart as the counts do it.
 CONDITIONS: Final[dict[str, Q]] = {
     "waiting": Q(state=Job.State.WAITING) & (Q(published_at__isnull=False) | Q(run_at__lte=Now())),
     "delayed": Q(state=Job.State.WAITING, run_at__gt=Now(), published_at__isnull=True),
+    "held": Q(state=Job.State.WAITING, published_at__isnull=True, run_at__gte=HELD_UNTIL) & IS_HELD,
     "active": Q(state=Job.State.ACTIVE),
     "failed": Q(state=Job.State.FAILED),
     "completed": Q(state=Job.State.COMPLETED),
@@ -28,7 +30,17 @@ def _narrowing(word: str) -> Callable[[JobQuerySet], JobQuerySet]:
     return lambda jobs: jobs.filter(CONDITIONS[word])
 
 
-_WORDS: Final = ("waiting", "delayed", "active", "stuck", "failed", "completed", "skipped", "cancelled")
+_WORDS: Final = (
+    "waiting",
+    "delayed",
+    "held",
+    "active",
+    "stuck",
+    "failed",
+    "completed",
+    "skipped",
+    "cancelled",
+)
 STATES: Final[dict[str, Callable[[JobQuerySet], JobQuerySet]]] = {
     word: JobQuerySet.stuck if word == "stuck" else _narrowing(word) for word in _WORDS
 }

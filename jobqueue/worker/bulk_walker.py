@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jobqueue.models import BulkAction, bulk, failures
+from jobqueue.models import BulkAction, bulk, bulk_moves, failures
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.worker.database_threads import IN_TURN
 
@@ -125,7 +125,8 @@ class BulkWalker:
 
     def _change(self, action: BulkAction, walk: _Walk, ids: list[int], using: str) -> None:
         try:
-            step = bulk.change(action, ids, self._holder, using)
+            one_by_one = action.verb == BulkAction.Verb.MOVE
+            step = (bulk_moves if one_by_one else bulk).change(action, ids, self._holder, using)
         except Exception as error:
             walk.batches.appendleft(ids)
             if not may_be_of_a_row(error):

@@ -14,6 +14,7 @@ from settlements.admin import (
     findings,
     payment_pages,
     previews,
+    results,
     settlement_pages,
 )
 from settlements.admin.user_page import show_barred_addresses_of_users
@@ -28,6 +29,7 @@ __all__ = [
     "findings",
     "payment_pages",
     "previews",
+    "results",
     "settlement_pages",
 ]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from settlements import asking
 from settlements.admin.moves import Answer, Move
-from settlements.models import Settlement
+from settlements.models import Payment, Settlement
 
 
 def _using(settlement: Settlement) -> str:
@@ -38,7 +38,9 @@ def _trouble_to_pause(settlement: Settlement) -> str:
 
 
 def _trouble_to_check(settlement: Settlement) -> str:
-    return "" if asking.unsettled(settlement, _using(settlement)) else "no payment is unsettled"
+    # Not one by one: the page has read the payments.
+    is_any = any(payment.status in Payment.UNSETTLED for payment in settlement.payments.all())
+    return "" if is_any else "no payment is unsettled"
 
 
 ASKING_MOVES: Final = (

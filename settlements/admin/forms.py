@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -32,6 +33,19 @@ class AmountForm(CheckedForm):
             use_amount_widget(self.fields["amount"], None if adding else self.instance.amount)
 
 
+class KnownAutocomplete(AutocompleteSelect):
+    """A choice of a record that takes no query for the one that the page has read already."""
+
+    known: Any = None
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        """The chosen one, named."""
+        if self.known is None or [str(self.known.pk)] != [str(each) for each in value]:
+            return super().optgroups(name, value, attr)
+        label = self.choices.field.label_from_instance(self.known)
+        return [(None, [self.create_option(name, self.known.pk, label, True, 0)], 0)]
+
+
 class SettlementForm(AmountForm):
     """A settlement's form that leaves alone what it does not show."""
 
@@ -39,6 +53,15 @@ class SettlementForm(AmountForm):
         "description", "payer", "payee", "amount", "due_date", "status", "reminders_paused", "history",
         "decided_status", "decided_at", "decided_by", "decision_reason",
     )  # fmt: skip
+
+    def prepare(self) -> None:
+        """The people of the record are known already."""
+        super().prepare()
+        for name in ("payer", "payee"):
+            widget = getattr(self.fields.get(name), "widget", None)
+            inner = getattr(widget, "widget", None)
+            if isinstance(inner, KnownAutocomplete) and name in self.instance._state.fields_cache:
+                inner.known = getattr(self.instance, name)
 
     def clean_due_date(self) -> datetime:
         """The form shows whole seconds: an unchanged date keeps its fraction, or it would count as moved."""

@@ -7,18 +7,19 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import router
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import badge, log_change, mask_addresses
-from jobqueue.models import Job, subject_of
+from jobqueue.models import Job, due_time, subject_of
 from settlements.addresses import bar
 from settlements.admin.base import may
 from settlements.admin.notices import barred_rows, barred_text, email_of
@@ -26,6 +27,9 @@ from settlements.decisions import EMAILS, REMINDERS
 from settlements.models import BarredAddress, EmailDelivery, Settlement
 
 MOST = 100
+MOST_JOBS = 500
+MOST_NAMED = 5
+_OVER = (Job.State.COMPLETED, Job.State.FAILED, Job.State.CANCELLED)
 _LONGEST_REASON = 500
 
 
@@ -54,10 +58,15 @@ def may_look(request: HttpRequest) -> bool:
 
 def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
     settlements = list(
-        Settlement.objects.filter(Q(payer=person) | Q(payee=person)).order_by("-created_at")[:MOST]
+        Settlement.objects.filter(Q(payer=person) | Q(payee=person)).order_by("-created_at")[: MOST + 1]
     )
-    names = {subject_of(one): one for one in settlements}
-    jobs = [job for job in _jobs(list(names)) if str(job.payload.get("user_id")) == str(person.pk)]
+    names = {subject_of(one): one for one in settlements[:MOST]}
+    waiting, over = (_jobs(list(names), waits=waits) for waits in (True, False))
+    jobs = [
+        job
+        for job in [*waiting[:MOST_JOBS], *over[:MOST_JOBS]]
+        if str(job.payload.get("user_id")) == str(person.pk)
+    ]
     barred = next(iter(barred_rows(email_of(person)).values()), None)
     context = {
         **pages.admin_site.each_context(request),
@@ -65,21 +74,63 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "opts": pages.opts,
         "person": person,
         "troubles": _troubles(person, settlements),
+        "left_out": _left_out(settlements, max(len(waiting), len(over))),
+        "all_url": _all_jobs(pages, person),
+        "sharing": _sharing_in_words(_sharing(person)),
         "barred": barred_text(barred, request) if barred else "",
         "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
         "may_pause": bool(email_of(person)) and barred is None and may(request, "add", BarredAddress),
         "may_resume": barred is not None and may(request, "clear", BarredAddress),
-        "coming": [_job_row(job, names) for job in sorted(jobs, key=lambda job: job.run_at) if _waits(job)],
+        "coming": [_job_row(job, names) for job in sorted(jobs, key=due_time) if _waits(job)],
         "held": [_job_row(job, names) for job in jobs if _tells_why_not(job)],
         "letters": [_letter_row(one, names) for one in _letters(person)],
     }
     return TemplateResponse(request, "admin/settlements/person.html", context)
 
 
-def _jobs(subjects: list[str]) -> list[Job]:
-    """The newest jobs about these that lead to letters."""
+def _jobs(subjects: list[str], *, waits: bool) -> list[Job]:
+    """The jobs about these that lead to letters: the next ones to come, or the newest that are over."""
     rows = Job.objects.filter(subject__in=subjects, processor__in=[REMINDERS, EMAILS]).exclude(subject="")
-    return [job for job in rows.order_by("-id")[: 5 * MOST] if isinstance(job.payload, dict)]
+    chosen = (
+        rows.unfinished().order_by("run_at", "id") if waits else rows.filter(state__in=_OVER).order_by("-id")
+    )
+    return [job for job in chosen[: MOST_JOBS + 1] if isinstance(job.payload, dict)]
+
+
+def _left_out(settlements: list[Settlement], jobs: int) -> str:
+    """What the page does not show of the person; empty if it shows all."""
+    if len(settlements) > MOST:
+        text = _("Only the newest %(n)s settlements of the person were looked at.")
+        return text % {"n": MOST}
+    if jobs > MOST_JOBS:
+        text = _("Only %(n)s jobs about the person's settlements were looked at: the next and the newest.")
+        return text % {"n": MOST_JOBS}
+    return ""
+
+
+def _sharing(person: Any) -> list[Any]:
+    """Other people with the same address, as many as are named and one more."""
+    address = email_of(person)
+    if not address:
+        return []
+    users = get_user_model()._default_manager.filter(**{f"{person.get_email_field_name()}__iexact": address})
+    return list(users.exclude(pk=person.pk).order_by("pk")[: MOST_NAMED + 1])
+
+
+def _sharing_in_words(sharing: list[Any]) -> str:
+    """Who else gets no letters while the address is paused."""
+    if not sharing:
+        return ""
+    names = ", ".join(mask_addresses(one.get_username()) for one in sharing[:MOST_NAMED])
+    more = ", …" if len(sharing) > MOST_NAMED else ""
+    text = _("It is the address that is paused: these have the same, and get no letters either: %(names)s.")
+    return text % {"names": names + more}
+
+
+def _all_jobs(pages: ModelAdmin[Any], person: Any) -> str:
+    """Where all jobs that name the person are found."""
+    name = f"{pages.admin_site.name}:jobqueue_job_changelist"
+    return reverse(name, query={"q": f"args.user_id:{person.pk}"})
 
 
 def _letters(person: Any) -> list[EmailDelivery]:
@@ -112,16 +163,21 @@ def _troubles(person: Any, settlements: list[Settlement]) -> list[str]:
 
 def _job_row(job: Job, names: dict[str, Settlement]) -> dict[str, Any]:
     kind = job.payload.get("reminder_type") or job.payload.get("template_type") or ""
-    moment = job.run_at if _waits(job) else job.finished_at or job.created_at
-    state = "delayed" if job.state == Job.State.WAITING else "skipped" if job.is_skipped else job.state
+    moment = due_time(job) if _waits(job) else job.finished_at or job.created_at
     return {
         "job": job,
         "what": f"{kind} {job.payload.get('step') or ''}".strip(),
         "settlement": names.get(job.subject),
         "time": _text(moment),
-        "state": badge(state),
+        "state": badge(_state(job)),
         "reason": mask_addresses(job.reason),
     }
+
+
+def _state(job: Job) -> str:
+    if job.state == Job.State.WAITING:
+        return "held" if job.held_run_at is not None else "delayed"
+    return "skipped" if job.is_skipped else str(job.state)
 
 
 def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str, Any]:
@@ -154,7 +210,7 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
             messages.ERROR,
         )
     elif _do(verb, address, reason, request, person):
-        done = _("Letters to this person are paused.") if verb == "pause" else _("Letters go out again.")
+        done = _("Letters to this address are paused.") if verb == "pause" else _("Letters go out again.")
         text, level = done, messages.SUCCESS
     else:
         text, level = _("Nothing was changed: that was so already."), messages.WARNING

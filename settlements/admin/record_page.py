@@ -43,16 +43,26 @@ class RecordPageMixin(AnyAdmin):
         """The record's page with its facts and buttons."""
         response = super().change_view(request, object_id, form_url, extra_context)
         context = getattr(response, "context_data", None)
-        # As the page is: after a refused form, as the locked row is and not as somebody entered it.
-        record = self.get_object(request, unquote(object_id)) if context else None
+        record = self._as_it_is(request, object_id, context) if context else None
         if context is not None and record is not None:
             context |= {
+                **self.story_of(record, request, context),
                 "facts": self.facts_of(record, request),
                 "moves": moves_of(self, request, record, self.moves),
                 "moved": record,
                 "checkbox": ACTION_CHECKBOX_NAME,
             }
         return response
+
+    def story_of(self, record: Any, request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+        """What the page shows below the form, from what it has read."""
+        return {}
+
+    def _as_it_is(self, request: HttpRequest, object_id: str, context: dict[str, Any]) -> Any:
+        """The record: after a refused form as the locked row is, and not as somebody entered it."""
+        return (
+            self.get_object(request, unquote(object_id)) if request.method == "POST" else context["original"]
+        )
 
 
 class CheckedPageMixin(AnyAdmin):

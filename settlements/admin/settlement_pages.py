@@ -17,13 +17,14 @@ from moneyed import Money
 from jobqueue.admin import JobsPanelMixin, log_change
 from settlements.admin.asking_moves import ASKING_MOVES
 from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag, may
-from settlements.admin.forms import InlinePaymentForm, SettlementForm
+from settlements.admin.forms import InlinePaymentForm, KnownAutocomplete, SettlementForm
 from settlements.admin.formsets import PaymentFormSet
 from settlements.admin.moves import action_for
 from settlements.admin.notices import notices_of
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.admin.settlement_moves import MOVES
 from settlements.admin.simulation_page import urls_of
+from settlements.admin.timeline import timeline_of
 from settlements.models import Discrepancy, Payment, ReminderDelivery, Settlement
 
 if TYPE_CHECKING:
@@ -94,6 +95,21 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
         """Whether the operator may send and pause reminders, and have payments checked."""
         return may(request, "remind", Settlement)
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """People are chosen by their names; those of the record are named without asking for them again."""
+        if db_field.name in self.autocomplete_fields and db_field.name in ("payer", "payee"):
+            kwargs["widget"] = KnownAutocomplete(db_field, self.admin_site, using=kwargs.get("using"))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Settlement]:
+        """With the people, whom every page names."""
+        return super().get_queryset(request).select_related("payer", "payee", "decided_by")
+
+    def story_of(self, record: Settlement, request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+        """The timeline."""
+        _keep_payments(record, context)
+        return {"timeline": timeline_of(record, request, self.admin_site)}
+
     def facts_of(self, record: Settlement, request: HttpRequest) -> dict[str, Any]:
         """How the settlement stands, who decided it, and what to know of it."""
         standing, currency = record.standing(), record.amount.currency
@@ -133,6 +149,14 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
             _log(request, payment.pk, str(payment), ADDITION, "Added on the page of its settlement.")
         for key, text in deleted:
             _log(request, key, text, DELETION, "Deleted on the page of its settlement.")
+
+
+def _keep_payments(record: Settlement, context: dict[str, Any]) -> None:
+    """Leave with the record the payments that its form has read: nobody reads them a second time."""
+    for inline in context.get("inline_admin_formsets", ()) if not context.get("errors") else ():
+        if inline.formset.model is Payment:
+            cached = vars(record).setdefault("_prefetched_objects_cache", {})
+            cached["payments"] = inline.formset.get_queryset()
 
 
 def _log(request: HttpRequest, key: Any, text: str, flag: int, message: str) -> None:

@@ -14,6 +14,7 @@ from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema_view
 from moneyed import Money
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -24,6 +25,7 @@ from jobqueue.api.problems import InvalidBody
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.masking import mask_address
 from jobqueue.operating import shown_text
+from settlements import first_status
 from settlements.api.once import HEADER, once
 from settlements.emails import TEMPLATE_TYPES
 from settlements.exceptions import InvalidAmount, InvalidRefund
@@ -33,7 +35,7 @@ from settlements.templatetags.settlement_format import money
 
 SETTLEMENT_STATES = list(Settlement.Status.values)
 PAYMENT_STATES = list(Payment.Status.values)
-FIRST_STATES = [state for state in PAYMENT_STATES if state != Payment.Status.REFUNDED]
+FIRST_STATES = first_status.reachable()
 EMAIL_STATES = list(EmailDelivery.Status.values)
 _UUID = "[0-9a-fA-F-]{32,36}"
 
@@ -78,7 +80,15 @@ class NewPayment(Strict):
     settlement = serializers.UUIDField()
     amount = Amount(max_digits=MAX_DIGITS, decimal_places=STORED_PLACES)
     currency = Text(required=False, max_length=3, help_text="That of the settlement, if it is left out.")
-    status = serializers.ChoiceField(FIRST_STATES, required=False, default=Payment.Status.PENDING.value)
+    status = serializers.ChoiceField(
+        FIRST_STATES,
+        required=False,
+        default=first_status.BEGINNING,
+        help_text=f"Completed and failed take the permission {first_status.DECIDE}.",
+        error_messages={
+            "invalid_choice": f"“{{input}}” is no first status of a payment: {', '.join(FIRST_STATES)}."
+        },
+    )
 
 
 # What is shown -------------------------------------------------------------------------------------
@@ -334,6 +344,8 @@ def _email(one: EmailDelivery, request: Request) -> dict[str, Any]:
 
 def _add(asked: dict[str, Any], request: Request) -> Payment:
     """Save the payment, with its jobs, and write down who added it; InvalidBody names what is wrong."""
+    if refusal := first_status.why_not(asked["status"], request.user):
+        raise InvalidBody({"status": [ErrorDetail(refusal, code="status_not_allowed")]})
     settlement = Settlement.objects.filter(pk=asked["settlement"]).first()
     if settlement is None:
         raise InvalidBody({"settlement": ["There is no such settlement."]})
@@ -352,6 +364,6 @@ def _add(asked: dict[str, Any], request: Request) -> Payment:
         object_id=str(payment.pk),
         object_repr=str(payment)[:200],
         action_flag=ADDITION,
-        change_message=f"Added over HTTP: {money(payment.amount)}.",
+        change_message=f"Added over HTTP: {money(payment.amount)}, {payment.get_status_display()}.",
     )
     return payment

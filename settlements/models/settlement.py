@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,17 @@ _PERMISSIONS: list[tuple[str, str | _StrPromise]] = [
     ("decide_settlement", _("Can complete, cancel and reopen settlements")),
     ("remind_settlement", _("Can send and pause reminders, and have payments checked")),
 ]
+
+
+def _amounts_of(settlement: Settlement) -> Iterable[tuple[str, Decimal, Decimal, str]]:
+    """Status, amount, what was refunded and currency of each payment; of those read, if a page read them."""
+    if "payments" in getattr(settlement, "_prefetched_objects_cache", ()):
+        read = settlement.payments.all()
+        return [
+            (one.status, one.amount.amount, one.refunded_amount, str(one.amount.currency)) for one in read
+        ]
+    rows = settlement.payments.order_by()
+    return rows.values_list("status", "amount", "refunded_amount", "amount_currency")
 
 
 class Settlement(SettlementSavingMixin):
@@ -177,7 +189,7 @@ class Settlement(SettlementSavingMixin):
     def paid(self) -> Money:
         """What the payments count; those in another currency count nothing."""
         currency = str(self.amount.currency)
-        rows = self.payments.order_by().values_list("status", "amount", "refunded_amount", "amount_currency")
+        rows = _amounts_of(self)
         return Money(sum((counted(*row, owed_in=currency) for row in rows), Decimal(0)), currency)
 
     def standing(self, paid: Decimal | None = None) -> Standing:

@@ -114,8 +114,8 @@ def _address(name: str, scene: Scene) -> str:
     special: dict[str, list[Any]] = {
         "app_list": ["jobqueue"],
         "jobqueue_job_preview": [scene.reminder.pk],
-        "jobqueue_job_stop": [scene.jobs["active"].pk],
         "jobqueue_job_move": [scene.reminder.pk],
+        "jobqueue_job_stop": [scene.jobs["active"].pk],
         "jobqueue_job_calendar_day": [day],
         "jobqueue_job_calendar_change": [day, "move"],
         "settlements_person_letters": [scene.person.pk],

@@ -1,7 +1,4 @@
-"""A process ends at a step of a job's way, at each of them: nothing is lost, nothing is doubled.
-
-The steps and their numbers are those of docs/how-a-job-travels.md.
-"""
+"""A process that ends at any step of a job loses and doubles nothing."""
 
 from __future__ import annotations
 
@@ -14,31 +11,28 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from email.message import EmailMessage
 
 import pytest
 import redis
 from django.db.models.functions import Now
-from pytest_django import Settings as DjangoSettings
 
 from jobqueue.broker import queues
 from jobqueue.broker.counters import completed
 from jobqueue.delivery.publishable import message_of
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Attempt, Job, Worker, transitions
-from settlements.models import EmailDelivery, ReminderDelivery, Settlement
 from spendsync_site.demo.processes import free_port
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import StartWorker, WorkerProcess, wait_until
+from tests.faults.fail_steps import QUICK
 from tests.servers import ROOT, subprocess_environment
-from tests.settlements.smtp import Mailbox, smtp_server
 from tests.workload.fail_points import EXIT_STRUCK, FailPoint
 from tests.workload.fixtures import Workload
 from tests.workload.guarded import GUARDED, requests, runs
 
-# Everything that a worker waits for is short, so that a case takes a few seconds.
-QUICK = {"HEARTBEAT_INTERVAL": 0.5, "WORKER_SILENCE": 2, "LOST_AFTER": 2}
 THREADS = 4
+
+
 QUEUES = ("email", "reminders", "settlement")
 
 
@@ -272,6 +266,8 @@ SCENARIOS: dict[str, Callable[[Story], None]] = {
     "the supervisor is killed": the_supervisor_is_killed,
     "an executor is killed": an_executor_is_killed,
 }
+
+
 CASES = [(step, *case) for step in STEPS for case in step.cases]
 
 
@@ -328,82 +324,6 @@ def check_redis(story: Story) -> None:
         wait_until(lambda: not any(client.zcard(f"rq:wip:{queue}") for queue in QUEUES), 10)
         assert [client.llen(f"rq:queue:{queue}") for queue in QUEUES] == [0, 0, 0]
     assert sum(completed().values()) <= Job.objects.filter(state=Job.State.COMPLETED).count()
-
-
-# The domain -----------------------------------------------------------------------------------------
-
-SENT_ONCE = ("created to payee", "created to payer", "initial to payer")
-
-
-@pytest.mark.parametrize(
-    ("function", "moment"),
-    [
-        ("settlements.processors.reminders._deliver", "before"),
-        ("settlements.processors.reminders._deliver", "after"),
-        ("settlements.models.deliveries.EmailDeliveryManager.begin", "before"),
-        ("settlements.models.deliveries.EmailDeliveryManager.begin", "after"),
-        ("settlements.emails.send", "before"),
-        ("settlements.deliveries.mark_sent", "after"),
-    ],
-)
-def test_a_worker_that_ends_on_the_way_of_an_email_sends_it_once(
-    function: str,
-    moment: str,
-    rqworker: StartWorker,
-    make_settlement: Callable[..., Settlement],
-    settings: DjangoSettings,
-    workload: Workload,
-) -> None:
-    settings.SETTLEMENTS = {"NOTIFICATION_DELAY": 0.2}
-    mailbox = Mailbox()
-    with smtp_server(mailbox) as address:
-        send_emails_of(make_settlement(), FailPoint(function, moment), rqworker, address)
-
-    assert workload.struck()
-    assert sorted(map(about, mailbox.messages)) == list(SENT_ONCE)
-    assert ReminderDelivery.objects.count() == 1
-
-
-def test_an_email_whose_worker_ends_before_it_can_say_so_goes_out_again_under_its_message_id(
-    rqworker: StartWorker,
-    make_settlement: Callable[..., Settlement],
-    settings: DjangoSettings,
-    workload: Workload,
-) -> None:
-    settings.SETTLEMENTS = {"NOTIFICATION_DELAY": 0.2}
-    mailbox = Mailbox()
-    with smtp_server(mailbox) as address:
-        send_emails_of(make_settlement(), FailPoint("settlements.emails.send", "after"), rqworker, address)
-
-    assert workload.struck()
-    assert set(map(about, mailbox.messages)) == set(SENT_ONCE)
-    sent = Counter(str(message["Message-ID"]) for message in mailbox.messages)
-    assert sorted(sent.values()) == [1, 1, 2]
-    assert sent == Counter(dict(EmailDelivery.objects.values_list("message_id", "tries")))
-
-
-def send_emails_of(
-    settlement: Settlement, point: FailPoint, rqworker: StartWorker, address: tuple[str, int]
-) -> None:
-    """Let a worker do what is due for a settlement, one process of which ends at the point."""
-    host, port = address
-    rqworker(
-        *("--processes", "1", "--threads", "1"),  # of which one e-mail is on its way
-        jobqueue=QUICK,
-        WORKLOAD_FAIL_POINT=str(point),
-        EMAIL_URL=f"smtp://{host}:{port}",
-        NOTIFICATION_DELAY="0.2",
-    )
-    jobs = Job.objects.about(settlement)
-    sent = EmailDelivery.objects.filter(status=EmailDelivery.Status.SENT)
-    # The reminders of the days to come wait on.
-    wait_until(lambda: sent.count() == len(SENT_ONCE) and not (jobs.due() | jobs.active()).exists(), 30)
-
-
-def about(message: EmailMessage) -> str:
-    """What an e-mail is and to whom it goes."""
-    delivery = EmailDelivery.objects.get(message_id=str(message["Message-ID"]))
-    return f"{delivery.template_type.split('_')[1]} to {message['To'].split('@')[0]}"
 
 
 # The list -------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import pytest
 from django.db import connections
 
 from jobqueue.broker import queues
+from jobqueue.delivery import orders
 from jobqueue.delivery.publishable import message_of
 from jobqueue.jobs import enqueue
 from jobqueue.models import Attempt, Job
@@ -185,3 +186,22 @@ def test_a_worker_stops_in_time_while_a_database_hangs(
 
     with other.hanging():
         assert worker.stop() == 0
+
+
+def test_a_running_job_is_stopped_while_another_database_hangs(
+    rqworker: StartWorker, workload: Workload, other: HangingPostgreSQL
+) -> None:
+    start(rqworker, other)
+    note("there", using="other")
+    workload.wait_for_effects(1)  # its threads have their connections
+    job = enqueue("workload.sleep_in_loop", name="stopped")
+    workload.wait_for_start("stopped")
+    job.refresh_from_db()
+
+    with other.hanging():
+        orders.stop_job(job, who="anna", why="wrong amount")
+        wait_until_done(10)
+    job.refresh_from_db()
+
+    assert (job.state, job.reason, job.attempt) == ("cancelled", "stopped by anna: wrong amount", 1)
+    assert workload.effects() == {"there": 1}

@@ -74,9 +74,10 @@ _CALLS = """
     client.force_login(get_user_model().objects.create_superuser("olga"))
     client.post("/api/jobs/%d/run-now" % job.pk, content_type="application/json")
     client.post("/api/queues/default/pause", {"reason": "night"}, content_type="application/json")
+    copy = client.post("/api/jobs/%d/copy" % job.pk, content_type="application/json").json()
     shown = client.get("/api/jobs/%d" % job.pk).json()
     entries = AuditEntry.objects.order_by("pk").values_list("who", "verb", "object_id", "reason", "log_entry")
-    print(json.dumps([job.pk, shown["state"], [one["who"] for one in shown["history"]], list(entries)]))
+    print(json.dumps([job.pk, copy["id"], shown["state"], shown["history"] + copy["history"], list(entries)]))
     print(client.get("/api/docs/").status_code, Client().get("/api/docs/").url)
 """
 _VIEWS = """
@@ -199,11 +200,18 @@ def test_the_api_does_what_operators_do_and_writes_it_down_in_a_project_without_
     project = Project(tmp_path / "site", redis_server, settings, addresses=_WITHOUT_ADMIN)
     project.create_tables()
     told, pages = project.python(_CALLS).splitlines()[-2:]
-    number, state, history, entries = json.loads(told)
-    assert (state, history) == ("waiting", ["olga"])
+    number, copy, state, history, entries = json.loads(told)
+    assert state == "waiting"
+    assert [(done["who"], done["what"].partition(":")[0]) for done in history] == [
+        ("olga", "Copy"),
+        ("olga", "Run now"),
+        ("olga", "Copy"),
+    ]
     assert entries == [
         ["olga", "Run now", str(number), "", None],
         ["olga", "Pause", "default", "night", None],
+        ["olga", "Copy", str(number), "", None],
+        ["olga", "Copy", str(copy), "", None],
     ]
     assert pages == "200 /accounts/login/?next=/api/docs/"
 

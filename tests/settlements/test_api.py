@@ -116,3 +116,31 @@ def test_the_address_of_an_e_mail_is_hidden() -> None:
 
     assert shown["recipient"] == "p… at example.com"
     assert get(client, f"emails/{shown['id']}/") == shown
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_a_first_status_that_is_a_decision_takes_the_permission(
+    payments: Client, settlement: Settlement, status: str
+) -> None:
+    refused = problem(ask(payments, "POST", "payments/", _body(settlement, status=status), **KEY), 422)
+    [error] = refused["errors"]
+    assert (error["field"], error["code"]) == ("status", "status_not_allowed")
+    assert "may be pending or processing here" in error["detail"]
+    assert "settlements.decide_payment" in error["detail"]
+    assert not Payment.objects.exists()
+    decider = operator(*PAYMENTS, "settlements.decide_payment", username="decider")
+    assert ask(decider, "POST", "payments/", _body(settlement, status=status), **KEY).status_code == 201
+
+
+def test_no_payment_begins_refunded(settlement: Settlement) -> None:
+    decider = operator(*PAYMENTS, "settlements.decide_payment")
+    refused = problem(ask(decider, "POST", "payments/", _body(settlement, status="refunded"), **KEY), 422)
+    assert "pending, processing, completed, failed" in refused["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"status": "processing"}])
+def test_a_payment_begins_pending_or_processing_for_everybody(
+    payments: Client, settlement: Settlement, fields: dict[str, str]
+) -> None:
+    answer = ask(payments, "POST", "payments/", _body(settlement, **fields), **KEY)
+    assert answer.json()["status"] == fields.get("status", "pending")

@@ -1,4 +1,4 @@
-"""What the errors of mail backends mean for an e-mail and for its address."""
+"""What an answer to an e-mail means: temporary, the server, final, or a bug of ours."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ import errno
 import smtplib
 import socket
 import ssl
-import time
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
-import time_machine
 from anymail.exceptions import (
     AnymailAPIError,
     AnymailConfigurationError,
     AnymailInvalidAddress,
     AnymailRecipientsRefused,
-    AnymailRequestsAPIError,
     AnymailSerializationError,
     AnymailUnsupportedFeature,
 )
@@ -27,40 +23,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import BadHeaderError
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
 
-from settlements.mail_answers import LONGEST_TEXT, Kind, judge, plain_line
-
-ADDRESS = "pia@example.com"
-KEY = "SG.aaaaaaaaaaaa.bbbbbbbbbbbbbbbb"
-NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
-
-
-def recipient(code: int, answer: str) -> smtplib.SMTPRecipientsRefused:
-    return smtplib.SMTPRecipientsRefused({ADDRESS: (code, answer.encode())})
-
-
-def data(code: int, answer: str) -> smtplib.SMTPDataError:
-    return smtplib.SMTPDataError(code, answer.encode())
-
-
-def sender(code: int, answer: str) -> smtplib.SMTPSenderRefused:
-    return smtplib.SMTPSenderRefused(code, answer.encode(), "noreply@example.com")
-
-
-def provider(code: int, json: str = "{}", **headers: str) -> AnymailRequestsAPIError:
-    """What anymail raises for a provider's answer."""
-    response = requests.Response()
-    response.status_code, response.reason, response._content = code, "as told", json.encode()
-    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return AnymailRequestsAPIError(response=response)
-
-
-def no_answer(error: requests.RequestException) -> Exception:
-    """What anymail raises where there is no answer: both its own error and that of requests."""
-    both = type("AnymailRequestsAPIError", (AnymailRequestsAPIError, type(error)), {})
-    try:
-        raise both("Error posting to https://api.example/v3/mail/send:") from error
-    except AnymailRequestsAPIError as raised:
-        return raised
+from settlements.mail_answers import Kind, judge
+from tests.settlements.mail_errors import (
+    ADDRESS,
+    data,
+    mailgun_400,
+    name,
+    no_answer,
+    provider,
+    recipient,
+    sender,
+)
 
 
 def not_connected(reason: type[NewConnectionError], *details: Any) -> requests.ConnectionError:
@@ -74,10 +47,6 @@ def refused_recipients(*statuses: str) -> AnymailRecipientsRefused:
 
 def sendgrid_400(field: str, message: str = "Does not contain a valid address.") -> Exception:
     return provider(400, f'{{"errors": [{{"message": "{message}", "field": "{field}", "help": null}}]}}')
-
-
-def mailgun_400(message: str) -> Exception:
-    return provider(400, f'{{"message": "{message}"}}')
 
 
 TEMPORARY = [
@@ -113,6 +82,8 @@ TEMPORARY = [
     no_answer(requests.ConnectionError(ProtocolError("aborted", ConnectionResetError()))),
     AnymailAPIError("the provider's own client failed"),
 ]
+
+
 SERVER = [
     smtplib.SMTPAuthenticationError(535, b"5.7.8 bad credentials"),
     smtplib.SMTPAuthenticationError(454, b"4.7.0 try later"),
@@ -151,6 +122,8 @@ SERVER = [
     ImproperlyConfigured("no such setting"),
     ImportError("no such backend"),
 ]
+
+
 REFUSED = [
     recipient(550, "5.1.1 no such user"),
     recipient(550, "5.7.1 relaying denied"),
@@ -171,6 +144,8 @@ REFUSED = [
     AnymailRecipientsRefused(),
     AnymailInvalidAddress("Invalid email address 'x' in `from_email` parsed from 'x'"),
 ]
+
+
 OURS = [
     TypeError("x"),
     ValueError("x"),
@@ -180,6 +155,8 @@ OURS = [
     RuntimeError("x"),
     type("Odd", (Exception,), {})(),
 ]
+
+
 BARRING = [
     recipient(550, "5.1.1 no such user"),
     recipient(550, "no such user"),
@@ -203,6 +180,8 @@ BARRING = [
     refused_recipients("invalid", "rejected"),
     AnymailInvalidAddress(f"Invalid email address '{ADDRESS}' in `to` parsed from '{ADDRESS}'"),
 ]
+
+
 NOT_BARRING = [
     recipient(550, "5.7.1 blocked by policy"),
     recipient(554, "5.7.1 relay access denied"),
@@ -240,10 +219,6 @@ NOT_BARRING = [
 ]
 
 
-def name(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(map(str, error.args))}"[:60]
-
-
 @pytest.mark.parametrize("error", TEMPORARY, ids=name)
 def test_what_may_pass_later_is_temporary(error: Exception) -> None:
     assert judge(error).kind is Kind.TEMPORARY
@@ -274,165 +249,3 @@ def test_an_answer_about_the_mailbox_bars_the_address(error: Exception) -> None:
 @pytest.mark.parametrize("error", [*NOT_BARRING, *TEMPORARY, *SERVER, *OURS], ids=name)
 def test_any_other_answer_does_not_bar_the_address(error: Exception) -> None:
     assert judge(error).bars_address is False
-
-
-# How long to wait -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("header", "wait"),
-    [
-        ("30", timedelta(seconds=30)),
-        ("1.5", timedelta(seconds=1.5)),
-        ("0", timedelta(0)),
-        ("-5", timedelta(0)),
-        ("9" * 400, timedelta(days=1)),
-        ("86401", timedelta(days=1)),
-        ("Tue, 01 Jan 2030 12:02:00 GMT", timedelta(minutes=2)),
-        ("Tue, 01 Jan 2030 14:02:00 +0200", timedelta(minutes=2)),
-        ("Tue, 01 Jan 2030 11:00:00 GMT", timedelta(0)),
-        ("Fri, 04 Jan 2030 12:00:00 GMT", timedelta(days=1)),
-        ("soon", None),
-        ("nan", None),
-        ("", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date_within_a_day(header: str, wait: timedelta | None) -> None:
-    with time_machine.travel(NOW, tick=False):
-        assert judge(provider(429, Retry_After=header)).retry_after == wait
-
-
-@pytest.mark.parametrize("code", [503, 403])
-def test_whatever_is_tried_again_waits_as_long_as_it_was_told(code: int) -> None:
-    assert judge(provider(code, Retry_After="7")).retry_after == timedelta(seconds=7)
-
-
-def test_what_is_refused_for_good_has_nothing_to_wait_for() -> None:
-    assert judge(provider(400, Retry_After="7")).retry_after is None
-
-
-def test_an_error_without_an_answer_names_no_time() -> None:
-    assert judge(no_answer(requests.ReadTimeout("timed out"))).retry_after is None
-
-
-# Texts ----------------------------------------------------------------------------------------------
-
-
-def test_the_text_says_what_the_server_answered() -> None:
-    assert judge(recipient(550, "5.1.1 no such user")).text == (
-        "SMTPRecipientsRefused: 550 5.1.1 no such user"
-    )
-
-
-def test_the_text_says_what_the_provider_answered() -> None:
-    text = judge(mailgun_400("'to' parameter is not a valid address")).text
-
-    assert text.startswith("AnymailRequestsAPIError: ESP API response 400 (as told): {")
-    assert "'to' parameter is not a valid address" in text
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "pia@example.com",
-        "<pia@example.com>",
-        "o'hara@example.com",
-        "pia+x@xn--p1ai.example",
-        "pïa@exämple.com",
-        '"pia payer"@example.com',
-        "pia@[192.0.2.7]",
-        "pia%40example.com",
-        "mailto:pia@example.com",
-        "'Pia <pia@example.com>'",
-    ],
-)
-def test_the_text_holds_no_address(address: str) -> None:
-    line = plain_line(f"refused {address} for good")
-
-    assert "(address)" in line
-    for part in ("pia", "hara", "pïa", "o'", "example", "192"):
-        assert part not in line
-
-
-def test_an_address_that_lacks_its_domain_is_not_shown_either() -> None:
-    error = AnymailInvalidAddress("Invalid email address 'pia.payer' in `to` parsed from 'pia.payer'")
-
-    assert judge(error).text == "AnymailInvalidAddress: no e-mail address in `to`"
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        recipient(550, f"<{ADDRESS}> unknown"),
-        sender(550, f"<{ADDRESS}> unknown"),
-        provider(400, f'{{"message": "{ADDRESS} is unknown"}}'),
-        ValueError(f"'{ADDRESS}'"),
-    ],
-    ids=name,
-)
-def test_no_error_quotes_the_address(error: Exception) -> None:
-    assert "pia" not in judge(error).text
-
-
-@pytest.mark.parametrize(
-    "leak",
-    [f"header value: 'Bearer {KEY}\\n'", f"key {KEY} is unknown", "key-0123456789abcdef0123456789abcdef"],
-)
-def test_the_text_holds_no_key_that_looks_like_one(leak: str) -> None:
-    line = plain_line(leak)
-
-    assert "(key)" in line
-    assert not {"aaaa", "bbbb", "0123"} & {line[i : i + 4] for i in range(len(line))}
-
-
-def test_the_key_that_the_backend_used_is_not_shown_whatever_it_looks_like() -> None:
-    error = provider(401, '{"message": "0badc0de-5ecret is no key"}')
-    error.backend = SimpleNamespace(api_key="0badc0de-5ecret")
-
-    assert "0badc0de" not in judge(error).text
-
-
-def test_the_password_of_the_mail_server_is_not_shown(settings: Any) -> None:
-    settings.EMAIL_HOST_PASSWORD = "5ecret-word"
-
-    assert "5ecret" not in judge(smtplib.SMTPAuthenticationError(535, b"no: 5ecret-word")).text
-
-
-def test_the_text_is_one_short_line_of_printable_characters() -> None:
-    text = judge(data(554, "line\r\n\x00\x1b " * 5000)).text
-
-    assert len(text) <= LONGEST_TEXT
-    assert text.isprintable()
-
-
-def test_a_long_text_is_not_cut_within_an_address() -> None:
-    line = plain_line(" ".join(f"pia{'x' * 200}@example.com" for _ in range(100)))
-
-    assert set(line.split()) == {"(address)"}
-
-
-def test_an_endless_answer_is_judged_at_once() -> None:
-    error = recipient(550, "a" * 1_000_000)
-    started = time.process_time()
-
-    judge(error)
-
-    assert time.process_time() - started < 1
-
-
-def test_an_error_that_cannot_say_what_it_is_is_judged_all_the_same() -> None:
-    assert judge(AnymailAPIError("the answer is lost", status_code=503)).text == (
-        "AnymailAPIError: the answer is lost"
-    )
-
-
-@pytest.mark.parametrize("amount", ["123.45", "1,234.56", "1.234,56", "1 234,56", "0.99", "1234.56"])
-def test_an_amount_in_somebody_elses_text_is_not_kept(amount: str) -> None:
-    assert plain_line(f"You owe {amount} EUR.") == "You owe (amount) EUR."
-
-
-@pytest.mark.parametrize(
-    "text", ["550 5.1.10 no", "from 10.0.0.25 refused", "at 12:30:45", "2026-11-26", "TLS 1.3"]
-)
-def test_what_is_no_amount_is_kept(text: str) -> None:
-    assert plain_line(text) == text

@@ -13,6 +13,8 @@ from jobqueue.models import Job
 from jobqueue.testing import at, drain
 from settlements.models import MovedReminder, ReminderDelivery, Settlement
 from settlements.reconcile import reconcile
+from tests.jobqueue.admin.steps import operator
+from tests.jobqueue.api.steps import ask, post, problem
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -46,6 +48,19 @@ def test_a_reminder_moves_to_a_time_between_its_neighbours(begun: Settlement) ->
     job.move(target)
     assert reminder(begun, "follow_up", 1).run_at == target
     assert MovedReminder.objects.get().run_at == target
+
+
+def test_over_http_too_it_moves_between_its_neighbours_alone(begun: Settlement) -> None:
+    client, job = operator("view_job", "move_job"), reminder(begun, "follow_up", 1)
+    path, target = f"jobs/{job.pk}/move/", job.run_at + 2 * DAY
+
+    shown = post(client, path, {"run_at": target.isoformat()})
+    refused = problem(ask(client, "POST", path, {"run_at": (target + 2 * DAY).isoformat()}), 409)
+
+    assert (shown["id"], MovedReminder.objects.get().run_at) == (job.pk, target)
+    assert refused["code"] == "job_move_refused"
+    assert "moves between its neighbours only: to a time after" in refused["detail"]
+    assert reminder(begun, "follow_up", 1).run_at == target
 
 
 @pytest.mark.parametrize("days", [4, 5, 30])

@@ -11,8 +11,9 @@ from django.test import Client
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job
+from settlements.admin import person_page
 from settlements.models import BarredAddress, Settlement
-from tests.jobqueue.admin.steps import operator, text_of
+from tests.jobqueue.admin.steps import ids_of, operator, text_of
 from tests.settlements.admin_steps import EVIL, USERS, history_of, said
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
 
@@ -115,3 +116,26 @@ def test_it_takes_few_queries_however_many_settlements(
     run_soon()
     with django_assert_max_num_queries(15):
         assert waiting_of(Settlement.objects.all()[0]) and admin_client.get(letters(payer)).status_code == 200
+
+
+def test_it_says_whom_else_a_pause_holds_letters_back_from(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    assert "get no letters either" not in text_of(admin_client.get(letters(payer)))
+    User.objects.create_user("twin", email=payer.email.upper())
+    text = text_of(admin_client.get(letters(payer)))
+    assert "these have the same, and get no letters either: twin." in text
+    assert "Pause letters to all with this address" in text
+
+
+def test_it_says_that_jobs_were_left_out_and_where_all_are(
+    admin_client: Client, settlement: Settlement, payer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "were looked at" not in text_of(admin_client.get(letters(payer)))
+    monkeypatch.setattr(person_page, "MOST_JOBS", 2)
+    response = admin_client.get(letters(payer))
+    assert "Only 2 jobs about" in text_of(response)
+    assert len(response.context["coming"]) == 2
+    found = ids_of(admin_client.get(response.context["all_url"]))
+    named = Job.objects.filter(payload__user_id=payer.pk).values_list("pk", flat=True)
+    assert found == set(named) and len(found) > 2

@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from jobqueue.models import Job
 from jobqueue.sql.clock import database_now
@@ -153,3 +155,16 @@ def test_a_running_job_names_its_worker() -> None:
     job = make_job("active", worker_id=worker.pk)
 
     assert get(viewer(), f"jobs/{job.pk}/")["worker"] == "web-1.4711"
+
+
+def test_a_job_with_all_that_is_known_of_it_takes_at_most_15_questions() -> None:
+    worker, client = make_worker(takes_orders=True), operator("view_job", "view_payload")
+    job = make_job("active", worker_id=worker.pk)
+    for number in (1, 2, 3):
+        add_attempt(job, number)
+        make_job(copied_from=job.pk)
+
+    with CaptureQueriesContext(connection) as asked:
+        get(client, f"jobs/{job.pk}/")
+
+    assert len(asked) <= 15

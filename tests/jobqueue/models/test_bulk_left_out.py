@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 
-from jobqueue.models import BulkAction, Job, Worker, bulk
+from jobqueue.models import BulkAction, Job, Selection, Worker, bulk, bulk_moves
 from jobqueue.operating.workers import is_a_worker_alive
+from jobqueue.sql.clock import database_now
 from jobqueue.worker.bulk_walker import BulkWalker
 from tests.jobqueue.admin.steps import JOBS, ids_of, make_job, make_worker, text_of
 from tests.jobqueue.models.test_bulk import FIRST, ask
@@ -137,3 +139,32 @@ def test_a_locked_job_keeps_no_other_from_being_changed_and_follows() -> None:
     walker.look()
     action.refresh_from_db()
     assert (action.changed, action.waiting_for) == (3, [])
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_locked_job_keeps_no_other_from_being_moved_and_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk_moves, "LOCK_SECONDS", 1)
+    first = database_now("default") + timedelta(days=2)
+    jobs = [make_job(run_at=first) for _number in range(3)]
+    action = ask(
+        "move",
+        selection=Selection(state="waiting", due_from=first, due_to=first + timedelta(hours=1)).as_json(),
+        details={"days": 2, "zone": "UTC"},
+        expected=3,
+    )
+    walker = BulkWalker(FIRST, lambda: None)
+    if not connection.features.has_select_for_update_skip_locked:
+        walker.look()  # such a database has no locks of rows that anybody could hold
+    else:
+        with _locked_by_somebody(jobs[1]):
+            walker.look()
+            action.refresh_from_db()
+            assert (action.changed, action.held_back) == (2, [jobs[1].pk])
+    for walks in walker._walks.values():
+        for walk in walks.values():
+            walk.not_before = 0.0
+    for _look in range(3):
+        walker.look()
+    action.refresh_from_db()
+    assert (action.changed, action.left_out) == (3, None)
+    assert Job.objects.filter(run_at=first + timedelta(days=2)).count() == 3

@@ -1,17 +1,10 @@
-"""The verbs against a model of their diagram: whatever is called in whatever order, rows and model agree.
-
-Hypothesis draws long mixtures of all verbs, called by two workers that may have lost what they claimed, and
-shrinks what fails to a short story. TRANSITIONS_EXAMPLES sets how many stories are told.
-"""
+"""Whatever verbs are called in whatever order, rows and diagram agree."""
 
 from __future__ import annotations
 
-import inspect
 import os
-import re
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -35,30 +28,27 @@ from hypothesis.stateful import (
 
 from jobqueue.models import Job, JobTally, transitions
 from jobqueue.sql.clock import database_now
+from tests.jobqueue.models.transition_steps import ARROWS, State
 
 EXAMPLES = int(os.environ.get("TRANSITIONS_EXAMPLES", "30"))
+
+
 STEPS = 40
+
+
 # Few, so that much happens to each.
 MOST_JOBS = 4
-State = Job.State
+
+
 Rows = dict[int, dict[str, Any]]
-# The arrows of the diagram. Waiting jobs may also stay what they are.
-ARROWS = {
-    (State.WAITING, State.ACTIVE): {"claim"},
-    (State.WAITING, State.CANCELLED): {"cancel"},
-    (State.ACTIVE, State.WAITING): {"run_again", "hand_back", "hand_on"},
-    (State.ACTIVE, State.COMPLETED): {"complete"},
-    (State.ACTIVE, State.CANCELLED): {"end_stopped"},
-    (State.ACTIVE, State.ACTIVE): {"ask_to_stop"},
-    (State.ACTIVE, State.FAILED): {"fail", "set_aside"},
-    (State.WAITING, State.FAILED): {"set_aside"},
-    (State.FAILED, State.WAITING): {"retry"},
-    (State.CANCELLED, State.WAITING): {"retry"},
-    (State.WAITING, State.WAITING): {"run_now", "move", "reschedule", "mark_published", "mark_unpublished"},
-}
-WRITES = {"insert", "insert_or_lock"}
+
+
 NEXT_ATTEMPT = {"run_again", "retry"}
+
+
 FIRST, SECOND = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
 LONG = timedelta(days=1)
 
 
@@ -391,27 +381,3 @@ def test_whatever_is_called_rows_and_diagram_agree() -> None:
             suppress_health_check=list(hypothesis.HealthCheck),
         ),
     )
-
-
-def _verbs() -> dict[str, Callable[..., Any]]:
-    return {
-        name: verb
-        for name, verb in inspect.getmembers(transitions, inspect.isfunction)
-        if verb.__module__ == transitions.__name__ and not name.startswith("_")
-    }
-
-
-def test_the_diagram_has_every_verb_and_every_state() -> None:
-    diagram = str(transitions.__doc__).split("\n\n`attempt`")[0]
-
-    assert set(_verbs()) == WRITES.union(*ARROWS.values())
-    assert set(_verbs()) <= set(re.findall(r"\w+", diagram))
-    assert set(re.findall(r"\[(\w+)\]", diagram)) == set(State.values)
-
-
-def test_every_verb_says_which_arrow_it_is() -> None:
-    for name, verb in _verbs().items():
-        text = " ".join(str(verb.__doc__).split())
-        for (state, next_state), verbs in ARROWS.items():
-            if name in verbs:
-                assert re.match(rf"[\w ]*\b{state}\b[\w ]* -> {next_state}\b", text), name

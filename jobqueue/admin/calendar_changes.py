@@ -1,0 +1,247 @@
+"""Moving, cancelling, holding and releasing what is on the calendar, with its consequences told before.
+
+One job is changed at once. A kind and a day are changed in the background, as a bulk action: it says on its
+page how far it is and which jobs were left out, and it can be stopped there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Max, Min
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from jobqueue.admin.calendar_asked import Asked
+from jobqueue.admin.moments import as_field, parse_moment
+from jobqueue.exceptions import JobTransitionRefused
+from jobqueue.models import BulkAction, Job, JobQuerySet, bulk, holding
+from jobqueue.models.holding import due_time
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.bulk_plans import TYPED_ABOVE, in_words
+from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
+from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.words import absolute
+from jobqueue.sql.writing import writing
+
+PERMISSIONS = {
+    "move": "jobqueue.move_job",
+    "cancel": "jobqueue.cancel_job",
+    "hold": "jobqueue.move_job",
+    "release": "jobqueue.move_job",
+}
+_BULK = {
+    "move": BulkAction.Verb.MOVE,
+    "cancel": BulkAction.Verb.CANCEL,
+    "hold": BulkAction.Verb.HOLD,
+    "release": BulkAction.Verb.LET_GO,
+}
+_LONGEST_REASON = 500
+_SHIFT = re.compile(r"-?[1-9][0-9]{0,2}", re.ASCII)
+_FURTHEST = 366
+
+
+def page(pages: ModelAdmin[Any], request: HttpRequest, title: str, **more: Any) -> dict[str, Any]:
+    """What every page of the calendar is drawn with."""
+    return {
+        **pages.admin_site.each_context(request),
+        "title": title,
+        "opts": pages.opts,
+        "media": pages.media,
+        "zone": timezone.get_current_timezone_name(),
+        **more,
+    }
+
+
+def change(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str) -> HttpResponse:
+    """Ask whether these are to be changed, or change them."""
+    if verb not in PERMISSIONS:
+        raise Http404(f"what is on the calendar can be moved, cancelled, held or released, not {verb:.20}")
+    if not request.user.has_perm("jobqueue.view_job") or not request.user.has_perm(PERMISSIONS[verb]):
+        raise PermissionDenied
+    if verb in ("move", "cancel") and asked.job is not None and asked.held().exists():
+        jobs = asked.held()
+    else:
+        jobs = asked.meant_by(verb)
+    newest = request.POST.get("newest", "")
+    if newest.isascii() and newest.isdecimal() and len(newest) < 19:
+        jobs = jobs.filter(pk__lte=int(newest))  # nobody was asked about what came after
+    facts = jobs.order_by().aggregate(number=Count("pk"), newest=Max("pk"), first=Min("run_at"))
+    if not facts["number"]:
+        pages.message_user(request, _("Nothing was changed: nothing of it waits any more."), messages.WARNING)
+        return HttpResponseRedirect(_url_of_day(pages, asked))
+    problems: list[str] = []
+    if request.method == "POST":
+        shift, problems = _answer(request, asked, verb, facts["number"])
+        if not problems and asked.job is not None:
+            return _change_one(pages, request, asked, verb, shift)
+        if not problems:
+            return _begin(pages, request, asked, verb, facts)
+    return _ask(pages, request, asked, verb, jobs, facts, problems)
+
+
+# Asking ---------------------------------------------------------------------------------------------
+
+
+def _ask(
+    pages: ModelAdmin[Any],
+    request: HttpRequest,
+    asked: Asked,
+    verb: str,
+    jobs: JobQuerySet,
+    facts: dict[str, Any],
+    problems: list[str],
+) -> HttpResponse:
+    first = jobs.first()
+    first_at = due_time(first) if first is not None else timezone.now()
+    label = {"move": _("Move"), "cancel": _("Cancel"), "hold": _("Hold"), "release": _("Release")}[verb]
+    context = page(pages, request, _("Are you sure?"), asked=asked, verb=verb, label=label)
+    context |= _consequences(jobs, request)
+    context |= {
+        "number": facts["number"],
+        "newest": facts["newest"],
+        "is_large": asked.job is None and facts["number"] > TYPED_ABOVE,
+        "typed": request.POST.get("typed", "")[:20],
+        "first": absolute(first_at),
+        "problems": problems,
+        "reason": request.POST.get("reason", "")[:_LONGEST_REASON],
+        "to": request.POST.get("to", as_field(first_at))[:30],
+        "days": request.POST.get("days", "7")[:5],
+        "back_url": _url_of_day(pages, asked),
+    }
+    return TemplateResponse(request, "admin/jobqueue/calendar_change.html", context)
+
+
+def _consequences(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Any]:
+    """What it means, in numbers: how many e-mails to how many people."""
+    rows = jobs.order_by()
+    by_processor = dict(rows.values_list("processor").annotate(number=Count("pk")))
+    emails = count_emails(Counter(by_processor))
+    concerned = ""
+    if is_anybody_asked():
+        subjects = set(rows.exclude(subject="").values_list("subject", flat=True).distinct()[:MOST_SUBJECTS])
+        concerned = Sum.of(concerns_of(subjects, request).values()).in_words()
+        if concerned and len(subjects) >= MOST_SUBJECTS:
+            concerned = _("at least %(whom)s") % {"whom": concerned}
+    return {
+        "emails": ngettext("up to %(n)s e-mail", "up to %(n)s e-mails", emails) % {"n": f"{emails:,}"},
+        "concerned": concerned,
+    }
+
+
+def _answer(request: HttpRequest, asked: Asked, verb: str, number: int) -> tuple[datetime | None, list[str]]:
+    """To when one job is to move, and what is wrong with the answer."""
+    problems = []
+    reason = request.POST.get("reason", "").strip()
+    if not reason or len(reason) > _LONGEST_REASON or "\x00" in reason:
+        problems.append(_("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON})
+    typed = request.POST.get("typed", "").replace(",", "").strip()
+    if asked.job is None and number > TYPED_ABOVE and typed != str(number):
+        problems.append(_("Type the number of jobs, %(number)s, to begin.") % {"number": number})
+    if verb != "move":
+        return None, problems
+    if asked.job is not None:
+        moment = parse_moment(request.POST.get("to", ""))
+        if moment is None:
+            problems.append(_("To: a date and a time, such as 2026-01-31T09:00."))
+        return moment, problems
+    days = request.POST.get("days", "").strip()
+    if not _SHIFT.fullmatch(days) or abs(int(days)) > _FURTHEST:
+        problems.append(_("Days: a whole number from -366 to 366, but not 0."))
+    return None, problems
+
+
+# Doing: one job -------------------------------------------------------------------------------------
+
+
+def _change_one(
+    pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str, moment: datetime | None
+) -> HttpResponse:
+    job = Job.objects.filter(pk=asked.job or 0).first()
+    if job is None:
+        raise Http404
+    try:
+        _do(job, verb, moment, request)
+    except JobTransitionRefused as error:
+        text = _("The job was left alone: %(why)s.") % {"why": f"#{job.pk}: {error}"}
+        pages.message_user(request, text, messages.WARNING)
+    else:
+        done = {
+            "move": _("1 job moved."),
+            "cancel": _("1 job cancelled."),
+            "hold": _("1 job is held: it does not go out until somebody releases it."),
+            "release": _("1 job released."),
+        }
+        pages.message_user(request, done[verb], messages.SUCCESS)
+    return HttpResponseRedirect(_url_of_day(pages, asked))
+
+
+def _do(job: Job, verb: str, moment: datetime | None, request: HttpRequest) -> None:
+    """Change the job and write it down, in one transaction. Raises JobTransitionRefused."""
+    reason, using, who = request.POST["reason"].strip(), Job.objects.db, request.user.get_username()
+    before = absolute(due_time(job))
+    with writing(using):
+        if verb == "cancel":
+            job.cancel(f"cancelled by {who}: {reason}"[:_LONGEST_REASON])
+            text = f"Cancel: delayed until {before} → cancelled"
+        elif verb == "hold":
+            holding.hold(job, who, reason, using)
+            text = f"Hold: runs {before} → held"
+        elif verb == "release":
+            holding.release(job, using)
+            text = f"Release: held, was to run {before} → runs {absolute(job.run_at)}"
+        else:
+            assert moment is not None
+            job.move(moment)
+            text = f"Move: {before} → {absolute(moment)}"
+        log_change(request, job, f"{text}. Reason: {reason}")
+
+
+# Doing: a kind or a day, in the background ----------------------------------------------------------
+
+
+def _begin(
+    pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str, facts: dict[str, Any]
+) -> HttpResponse:
+    """Write the bulk action down, with one entry in the audit, or lead to the same that is under way."""
+    days = int(request.POST["days"]) if verb == "move" else 0
+    reason = request.POST["reason"].strip()
+    selection = asked.selection(verb)
+    words = {**asked.words, "day": asked.day.isoformat(), "days": str(days)}
+    action = BulkAction(
+        verb=_BULK[verb],
+        selection=selection.as_json(),
+        details={"days": days, "zone": timezone.get_current_timezone_name()} if days else None,
+        key=bulk.key_of(_BULK[verb], words),
+        highest_id=facts["newest"],
+        expected=facts["number"],
+        reason=reason,
+        asked_by=request.user.get_username()[:200],
+    )
+    with writing(Job.objects.db):
+        action, is_new = bulk.ask(action, Job.objects.db)
+        if is_new:
+            by = f" by {days} days" if days else ""
+            text = f"{verb.capitalize()}: {facts['number']} jobs{by} ({in_words(selection)})"
+            log_change(request, action, f"{text}. Reason: {reason}")
+    if not is_new:
+        text = _("The same is under way already: %(who)s began it.") % {"who": action.asked_by}
+        pages.message_user(request, text, messages.WARNING)
+    name = f"{pages.admin_site.name}:jobqueue_bulkaction_change"
+    return HttpResponseRedirect(reverse(name, args=[action.pk]))
+
+
+def _url_of_day(pages: ModelAdmin[Any], asked: Asked) -> str:
+    words = {name: text for name, text in asked.words.items() if name != "job"}
+    name = f"{pages.admin_site.name}:jobqueue_job_calendar_day"
+    return reverse(name, args=[asked.day.isoformat()], query=words)

@@ -1,0 +1,236 @@
+"""What happened to a job and what comes next, as far as its rows know it: one timeline, attempt by attempt.
+
+A failed attempt has a row; the last run stands on the job. An attempt that left none, because it asked for
+another time or because its row is gone, is named as such: nothing is made up for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from django.contrib.admin.models import LogEntry
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from jobqueue.admin.words import badge, time_tag
+from jobqueue.exceptions import DatabaseUnavailable
+from jobqueue.models import Attempt, Job, Worker
+from jobqueue.models.holding import due_time
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.words import absolute, exact_span, printable
+
+MOST_ATTEMPTS = 50
+"""Failed attempts that the page shows, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened, or is to come.
+
+    `state` is a badge, `facts` are pairs of a word and a length of time or a name, `details` is shown below a
+    line that opens it; `who` is the operator whose doing it was.
+    """
+
+    label: str
+    moment: datetime | None
+    kind: str = "event"
+    state: SafeString | str = ""
+    facts: Sequence[tuple[str, str]] = ()
+    text: str = ""
+    details: str = ""
+    worker: str = ""
+    who: str = ""
+    is_open: bool = False
+    time: SafeString | str = ""
+    exact: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a job: its failed attempts and what operators did, each in their order."""
+
+    job: Job
+    now: datetime
+    request: HttpRequest
+    attempts: Sequence[Attempt] = ()
+    history: Sequence[LogEntry] = ()
+    worker: Worker | None = None
+    earlier: bool = False
+    """Whether there are failed attempts before the first of these."""
+
+    def shown(self, text: str) -> str:
+        """A text as this user may see it."""
+        return shown_text(text, self.request)
+
+
+def timeline_of(known: Known) -> list[Step]:
+    """All of it, in the order in which it happened; what is to come last."""
+    job = known.job
+    placed = [(step.moment or job.created_at, rank, step) for rank, step in enumerate(_past(known))]
+    ordered = [step for _moment, _rank, step in sorted(placed, key=lambda one: one[:2])]
+    return list(_timed([Step(_("Created"), job.created_at), *ordered, *_coming(job)], known.now))
+
+
+def _past(known: Known) -> Iterator[Step]:
+    """What happened; of one moment the first comes first."""
+    job = known.job
+    yield from _attempts(known)
+    if job.published_at is not None and job.state in (Job.State.WAITING, Job.State.ACTIVE):
+        yield Step(_("Published"), job.published_at)
+    for entry in known.history:
+        said = known.shown(entry.get_change_message())
+        yield Step("", entry.action_time, kind="action", text=said, who=printable(entry.user.get_username()))
+    if job.finished_at is not None and not _ran_last(job):
+        yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(job.reason))
+
+
+def _coming(job: Job) -> Iterator[Step]:
+    if job.state == Job.State.WAITING:
+        yield Step(_label_of_next_run(job), due_time(job), kind="coming")
+    if job.state == Job.State.ACTIVE and job.deadline_at:
+        yield Step(_("Time limit"), job.deadline_at, kind="coming")
+
+
+def _label_of_next_run(job: Job) -> str:
+    if job.held_run_at is not None:
+        return _("Held; was to run")
+    return _("Next run") if job.attempt > 1 else _("Runs")
+
+
+def _timed(steps: Sequence[Step], now: datetime) -> Iterator[Step]:
+    """Each with its time, and how long after the one before it was."""
+    before: datetime | None = None
+    for step in steps:
+        after = ""
+        if step.moment is not None and before is not None and step.moment >= before:
+            after = _("%(span)s later") % {"span": exact_span(step.moment - before)}
+        time, exact = ("", "") if step.moment is None else (time_tag(step.moment, now), absolute(step.moment))
+        yield replace(step, time=time, exact=exact, after=after)
+        before = step.moment or before
+
+
+# Attempts -----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Walk:
+    """How far the attempts have been told: the number that comes next, and when the one before ended."""
+
+    following: int
+    ended: datetime | None = None
+    told: list[Step] = field(default_factory=list)
+
+
+def _attempts(known: Known) -> list[Step]:
+    """The failed attempts, the run that stands on the job, and between them what left no row."""
+    job, walk = known.job, _Walk(1)
+    if known.earlier:
+        first = known.attempts[0].number
+        text = _(
+            "Attempts before number %(number)s are not shown: the page shows the last %(most)s that failed."
+        )
+        walk.told.append(_gap(text % {"number": first, "most": MOST_ATTEMPTS}, None))
+        walk.following = first
+    for attempt in known.attempts:
+        _tell_failed(attempt, known, walk)
+    is_told = bool(known.attempts) and known.attempts[-1].number >= job.attempt
+    if _ran_last(job) and not is_told:
+        _tell_missing(walk, job.attempt - 1, job.started_at)
+        walk.told.append(_last_run(known, walk))
+    elif job.state == Job.State.WAITING and walk.following < job.attempt:
+        _tell_missing(walk, job.attempt - 1, job.started_at)
+    return walk.told
+
+
+def _ran_last(job: Job) -> bool:
+    """Whether the attempt that the job's row counts has been started: not if it was cancelled before."""
+    if job.state == Job.State.CANCELLED:
+        return job.stop_asked_at is not None
+    return job.state != Job.State.WAITING and job.started_at is not None
+
+
+def _tell_failed(attempt: Attempt, known: Known, walk: _Walk) -> None:
+    job, begun, ended = known.job, attempt.started_at, attempt.finished_at
+    is_outage = attempt.error_class == DatabaseUnavailable.__name__
+    if not is_outage:
+        _tell_missing(walk, attempt.number - 1, begun or ended)
+    is_last = attempt.number == job.attempt
+    due = job.run_at if is_last and begun is not None and job.run_at <= begun else None
+    label = _("Up to attempt %(number)s") if is_outage else _("Attempt %(number)s")
+    walk.told.append(
+        Step(
+            label % {"number": attempt.number},
+            begun or ended,
+            kind="attempt",
+            state=badge("failed", _("database away") if is_outage else _("failed")),
+            facts=[*([] if is_outage else [_waited(begun, due, known, walk)]), _ran(begun, ended)],
+            text=f"{known.shown(attempt.error_class)}: {known.shown(attempt.message)}".removesuffix(": "),
+            details=known.shown(attempt.traceback),
+            worker=attempt.worker_name,
+            is_open=attempt is known.attempts[-1],
+        )
+    )
+    walk.following, walk.ended = max(walk.following, attempt.number + 1), ended
+
+
+def _last_run(known: Known, walk: _Walk) -> Step:
+    """The run that stands on the job: it goes on, or it ended without a failed attempt of its own."""
+    job, begun = known.job, known.job.started_at
+    is_over = job.state != Job.State.ACTIVE
+    state = "skipped" if job.is_skipped else str(job.state)
+    due = job.run_at if begun is not None and job.run_at <= begun else None
+    return Step(
+        _("Attempt %(number)s") % {"number": job.attempt},
+        begun,
+        kind="attempt",
+        state=badge(state, _("runs") if state == Job.State.ACTIVE else state),
+        facts=[_waited(begun, due, known, walk), _ran(begun, job.finished_at if is_over else known.now)],
+        text=known.shown(job.reason) if is_over else "",
+        worker=known.worker.name if known.worker else "",
+    )
+
+
+def _waited(begun: datetime | None, due: datetime | None, known: Known, walk: _Walk) -> tuple[str, str]:
+    """For how long a run had waited when it began: since it was due, where that is known."""
+    before = known.job.created_at if walk.following == 1 else walk.ended
+    since = due or before
+    if begun is None or since is None or begun < since:
+        return _("waited"), _("unknown")
+    words = _("%(span)s since it was due") if due else "%(span)s"
+    return _("waited"), words % {"span": exact_span(begun - since)}
+
+
+def _ran(begun: datetime | None, ended: datetime | None) -> tuple[str, str]:
+    if begun is None or ended is None or ended < begun:
+        return _("ran"), _("unknown")
+    return _("ran"), exact_span(ended - begun)
+
+
+def _tell_missing(walk: _Walk, last: int, moment: datetime | None) -> None:
+    """Name the attempts up to that number that left no row."""
+    missing = last - walk.following + 1
+    if missing <= 0:
+        return
+    text = ngettext(
+        "Attempt %(first)s left no failure: it asked for another time, was cancelled, or its row is gone.",
+        "Attempts %(first)s to %(last)s left no failure: they asked for another time, were cancelled, "
+        "or their rows are gone.",
+        missing,
+    )
+    walk.told.append(_gap(text % {"first": walk.following, "last": last}, moment))
+    walk.following, walk.ended = last + 1, None
+
+
+def _gap(text: str, moment: datetime | None) -> Step:
+    return Step("", moment, kind="gap", text=text)
+
+
+def latest_attempts(job: Job) -> tuple[list[Attempt], bool]:
+    """The failed attempts that the page shows, in their order, and whether there are earlier ones."""
+    rows = list(job.attempts.order_by("-number")[: MOST_ATTEMPTS + 1])
+    return rows[:MOST_ATTEMPTS][::-1], len(rows) > MOST_ATTEMPTS

@@ -1,0 +1,192 @@
+"""One timeline on a settlement's page: saves, payments, jobs and letters, and the reminders to come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlencode
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from jobqueue.admin import (
+    Happening,
+    badge,
+    happenings_about,
+    mask_address,
+    mask_addresses,
+    moment_tag,
+)
+from jobqueue.jobs import about_now
+from jobqueue.models import Job, subject_of
+from settlements.admin.base import may
+from settlements.decisions import EMAILS, REMINDERS
+from settlements.models import EmailDelivery, Payment, Settlement
+from settlements.templatetags.settlement_format import money
+
+MOST_PAST: Final = 100
+MOST_AHEAD: Final = 20
+MOST_READ: Final = 50
+"""Of letters and of payments."""
+_LATER_SAVE: Final = 1.0
+"""Seconds after which a save is another one than that which made the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A happening as the page shows it."""
+
+    time: SafeString
+    what: str
+    url: str
+    who: str
+    state: SafeString | str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What is to come, the furthest first, and what was, the newest first."""
+
+    now: SafeString
+    ahead: list[Line]
+    past: list[Line]
+    later_url: str
+    older: list[tuple[str, str]]
+    """Where the older ones are listed, by what they are called; empty if none is left out."""
+
+
+def timeline_of(settlement: Settlement, request: HttpRequest, site: AdminSite) -> Timeline:
+    """What happened around the settlement and what will, as far as this user may see it."""
+    now = about_now()
+    payments, first = _payments(settlement, request)
+    letters, first_letter = _letters(settlement, request)
+    keys = {Payment._meta.label_lower: [str(payment.pk) for payment in payments]}
+    found = happenings_about(settlement, request, site, also=keys)
+    jobs = _without_letters(found.rows, letters, settlement)
+    rows = [*jobs, *map(_of_letter, letters), *_of_payments(payments), *_of_settlement(settlement)]
+    since = max((bound for bound in (found.since, first, first_letter) if bound), default=None)
+    ahead = sorted((row for row in rows if row.at > now), key=_at)
+    past = sorted((row for row in rows if row.at <= now), key=_at, reverse=True)
+    shown = [row for row in past if since is None or row.at >= since][:MOST_PAST]
+    draw = _drawer(now)
+    return Timeline(
+        now=moment_tag(now, now),
+        ahead=[draw(row) for row in reversed(ahead[:MOST_AHEAD])],
+        past=[draw(row) for row in shown],
+        later_url=found.jobs_url if len(ahead) > MOST_AHEAD else "",
+        older=_older(settlement, request, site, found.jobs_url) if len(shown) < len(past) or since else [],
+    )
+
+
+def _at(row: Happening) -> datetime:
+    return row.at
+
+
+def _drawer(now: datetime) -> Callable[[Happening], Line]:
+    return lambda row: Line(moment_tag(row.at, now), row.what, row.url, row.who, row.state, row.detail)
+
+
+# What is read ---------------------------------------------------------------------------------------
+
+
+def _payments(settlement: Settlement, request: HttpRequest) -> tuple[list[Payment], datetime | None]:
+    """The newest payments, which the page has read, and when the first was made that is left out."""
+    if not may(request, "view", Payment):
+        return [], None
+    found = sorted(settlement.payments.all(), key=lambda one: (one.created_at, str(one.pk)), reverse=True)
+    return found[:MOST_READ], found[MOST_READ].created_at if len(found) > MOST_READ else None
+
+
+def _letters(settlement: Settlement, request: HttpRequest) -> tuple[list[EmailDelivery], datetime | None]:
+    if not may(request, "view", EmailDelivery):
+        return [], None
+    rows = EmailDelivery.objects.filter(about=subject_of(settlement)).order_by("-id")
+    found = list(rows[: MOST_READ + 1])
+    return found[:MOST_READ], found[MOST_READ].created_at if len(found) > MOST_READ else None
+
+
+# What is shown --------------------------------------------------------------------------------------
+
+
+def _without_letters(
+    rows: list[Happening], letters: list[EmailDelivery], settlement: Settlement
+) -> Iterator[Happening]:
+    """The jobs, without those whose letter is shown; a reminder that would be skipped says so."""
+    told = {letter.job_id for letter in letters}
+    for row in rows:
+        job = row.job
+        if job is not None and job.processor == EMAILS and job.pk in told and not _is_unfinished(job):
+            continue
+        is_reminder = job is not None and job.processor == REMINDERS and job.state == Job.State.WAITING
+        if is_reminder and settlement.reminders_paused:
+            row = replace(row, detail=_("would be skipped: reminders are paused"))
+        yield row
+
+
+def _is_unfinished(job: Job) -> bool:
+    return job.state in (Job.State.WAITING, Job.State.ACTIVE)
+
+
+def _of_letter(letter: EmailDelivery) -> Happening:
+    return Happening(
+        at=letter.sent_at or letter.created_at,
+        what=_("Letter: %(template)s") % {"template": letter.template_type},
+        url=reverse("admin:settlements_emaildelivery_change", args=[letter.pk]),
+        who=mask_address(letter.recipient) if letter.recipient else "",
+        state=badge(letter.status, str(letter.get_status_display())),
+        detail=mask_addresses(letter.error or letter.subject),
+    )
+
+
+def _of_payments(payments: list[Payment]) -> Iterator[Happening]:
+    for payment in payments:
+        amount = {"amount": money(payment.amount)}
+        url = reverse("admin:settlements_payment_change", args=[payment.pk])
+        state = badge(payment.status, str(payment.get_status_display()))
+        is_saved_later = (payment.updated_at - payment.created_at).total_seconds() > _LATER_SAVE
+        yield Happening(
+            at=payment.created_at,
+            what=_("Payment of %(amount)s made") % amount,
+            url=url,
+            state="" if is_saved_later else state,
+        )
+        if is_saved_later:
+            yield Happening(
+                at=payment.updated_at,
+                what=_("Payment of %(amount)s saved last") % amount,
+                url=url,
+                state=state,
+                detail=mask_addresses(payment.failure_reason),
+            )
+
+
+def _of_settlement(settlement: Settlement) -> Iterator[Happening]:
+    yield Happening(at=settlement.created_at, what=_("Settlement created"))
+    yield Happening(at=settlement.due_date, what=_("Due date"))
+    if (settlement.updated_at - settlement.created_at).total_seconds() > _LATER_SAVE:
+        state = badge(settlement.status, str(settlement.get_status_display()))
+        yield Happening(at=settlement.updated_at, what=_("Settlement saved last"), state=state)
+
+
+def _older(
+    settlement: Settlement, request: HttpRequest, site: AdminSite, jobs_url: str
+) -> list[tuple[str, str]]:
+    """Where everything is listed, each kind by itself."""
+    words = urlencode({"q": str(settlement.pk)})
+    pages = [
+        (_("jobs"), jobs_url),
+        (_("letters"), _list(site, "emaildelivery", words) if may(request, "view", EmailDelivery) else ""),
+        (_("payments"), _list(site, "payment", words) if may(request, "view", Payment) else ""),
+        (_("changes"), reverse(f"{site.name}:settlements_settlement_history", args=[settlement.pk])),
+    ]
+    return [(label, url) for label, url in pages if url]
+
+
+def _list(site: AdminSite, model: str, words: str) -> str:
+    return f"{reverse(f'{site.name}:settlements_{model}_changelist')}?{words}"

@@ -1,0 +1,173 @@
+"""One timeline of a job: its attempts, what operators did and what is to come, and nothing made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from jobqueue.admin.job_timeline import MOST_ATTEMPTS, Step
+from jobqueue.models import Job
+from jobqueue.operating.words import absolute
+from jobqueue.sql.clock import database_now
+from tests.jobqueue.admin.steps import add_attempt, confirm, make_job, make_worker, operator, page_of, text_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+
+@pytest.fixture
+def begin() -> datetime:
+    """When the story of the test began."""
+    return database_now("default") - timedelta(hours=1)
+
+
+def after(begin: datetime, seconds: float) -> datetime:
+    return begin + timedelta(seconds=seconds)
+
+
+def steps_of(client: Client, job: Job) -> list[Step]:
+    """The timeline on the job's page."""
+    steps: list[Step] = client.get(page_of(job)).context["timeline"]
+    return steps
+
+
+def told(step: Step) -> tuple[str, dict[str, str], str]:
+    """What an attempt says: its label, how long it waited and ran, and its text."""
+    return step.label, dict(step.facts), step.text
+
+
+def test_the_steps_stand_in_their_order(admin_client: Client) -> None:
+    now = database_now("default")
+    job = make_job(
+        created_at=now - timedelta(seconds=30),
+        published_at=now - timedelta(seconds=29),
+        run_at=now + timedelta(seconds=50),
+    )
+    assert [(step.label, step.after) for step in steps_of(admin_client, job)] == [
+        ("Created", ""),
+        ("Published", "1.0 s later"),
+        ("Runs", "79 s later"),
+    ]
+
+
+def test_each_attempt_says_how_long_it_waited_and_ran_where_and_what_went_wrong(
+    admin_client: Client, begin: datetime
+) -> None:
+    worker = make_worker(name="worker-9")
+    job = make_job(
+        "completed", attempt=2, failures=1, created_at=begin, run_at=after(begin, 8), worker_id=worker.pk,
+        started_at=after(begin, 9), finished_at=after(begin, 13),
+    )  # fmt: skip
+    add_attempt(
+        job, 1, message="refused", worker_name="worker-1",
+        started_at=after(begin, 2), finished_at=after(begin, 5), traceback="Traceback …",
+    )  # fmt: skip
+    _created, first, second = steps_of(admin_client, job)
+    assert told(first) == ("Attempt 1", {"waited": "2.0 s", "ran": "3.0 s"}, "ConnectionError: refused")
+    assert told(second) == ("Attempt 2", {"waited": "1.0 s since it was due", "ran": "4.0 s"}, "")
+    assert (first.worker, second.worker) == ("worker-1", "worker-9")
+    assert "jq-failed" in first.state and "jq-completed" in second.state
+    assert first.exact == absolute(after(begin, 2))
+
+
+def test_the_last_failure_of_a_failed_job_stands_there_once(admin_client: Client, begin: datetime) -> None:
+    times = {"started_at": after(begin, 1), "finished_at": after(begin, 2)}
+    job = make_job("failed", attempt=1, failures=1, created_at=begin, **times)
+    add_attempt(job, 1, **times)
+    assert [step.label for step in steps_of(admin_client, job)] == ["Created", "Attempt 1"]
+
+
+def test_a_run_that_goes_on_says_since_when(admin_client: Client) -> None:
+    job = make_job("active", deadline_at=database_now("default") + timedelta(seconds=30))
+    _created, run, limit = steps_of(admin_client, job)
+    assert run.label == "Attempt 1" and "runs" in run.state and limit.label == "Time limit"
+
+
+def test_what_operators_did_stands_between(admin_client: Client, begin: datetime) -> None:
+    times = {"started_at": after(begin, 1), "finished_at": after(begin, 2)}
+    job = make_job("failed", attempt=1, failures=1, created_at=begin, **times)
+    add_attempt(job, 1, **times)
+    confirm(admin_client, "retry", job)
+    steps = steps_of(admin_client, job)
+    assert [(step.label, step.who, step.text) for step in steps if step.kind == "action"] == [
+        ("", "admin", "Retry: failed → waiting")
+    ]
+    assert [step.kind for step in steps] == ["event", "attempt", "action", "coming"]
+
+
+def test_attempts_that_left_no_row_are_named_and_nothing_is_made_up(
+    admin_client: Client, begin: datetime
+) -> None:
+    job = make_job(
+        "active", attempt=9, created_at=begin, run_at=after(begin, 90), started_at=after(begin, 91)
+    )
+    add_attempt(job, 3, started_at=after(begin, 50), finished_at=after(begin, 60))
+    steps = steps_of(admin_client, job)[1:]
+    assert [step.label or step.text[:15] for step in steps] == [
+        "Attempts 1 to 2", "Attempt 3", "Attempts 4 to 8", "Attempt 9",
+    ]  # fmt: skip
+    assert dict(steps[1].facts) == {"waited": "unknown", "ran": "10 s"}
+    assert dict(steps[3].facts)["waited"] == "1.0 s since it was due"
+
+
+def test_an_older_row_without_its_start_says_that_this_is_unknown(admin_client: Client) -> None:
+    job = make_job(attempt=2)
+    add_attempt(job, 1, started_at=None)
+    assert dict(steps_of(admin_client, job)[1].facts) == {"waited": "unknown", "ran": "unknown"}
+
+
+def test_runs_that_met_an_absent_database_are_one_step(admin_client: Client, begin: datetime) -> None:
+    job = make_job(attempt=5, created_at=begin)
+    add_attempt(job, 4, "DatabaseUnavailable", started_at=after(begin, 1), finished_at=after(begin, 90))
+    step = steps_of(admin_client, job)[1]
+    assert (step.label, dict(step.facts)) == ("Up to attempt 4", {"ran": "89 s"})
+
+
+def test_a_job_that_was_cancelled_before_its_run_has_no_attempt(admin_client: Client) -> None:
+    steps = steps_of(admin_client, make_job("cancelled", reason="cancelled by anna: no"))
+    assert [(step.label, step.text) for step in steps] == [
+        ("Created", ""), ("Ended", "cancelled by anna: no"),
+    ]  # fmt: skip
+
+
+def test_of_very_many_attempts_the_last_are_shown_and_the_page_says_so(
+    admin_client: Client, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    job = make_job(attempt=MOST_ATTEMPTS + 6)
+    for number in range(1, MOST_ATTEMPTS + 6):
+        add_attempt(job, number)
+    with django_assert_max_num_queries(15):
+        steps = steps_of(admin_client, job)
+    assert "before number 6 are not shown" in steps[0].text + steps[1].text
+    assert sum(step.kind == "attempt" for step in steps) == MOST_ATTEMPTS
+
+
+@pytest.mark.parametrize("state", ["delayed", "active", "completed", "failed", "cancelled"])
+def test_the_page_takes_few_queries(
+    state: str, settlement: Any, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    others = Job.objects.about(settlement)
+    job = make_job(state, subject=others[0].subject, copied_from=others[1].pk)
+    for number in (1, 2, 3):
+        add_attempt(job, number)
+    client = operator("view_job", "retry_job", "copy_job", "move_job", "settlements.view_settlement")
+    client.get(page_of(job))
+    with django_assert_max_num_queries(19):  # with both parts of permissions, and a savepoint of the test
+        client.get(page_of(job))
+
+
+def test_errors_are_masked_for_who_may_not_read_payloads() -> None:
+    job = make_job(attempt=2)
+    add_attempt(job, 1, message="pia@example.com is unknown", traceback="to pia@example.com")
+    assert "pia@example.com" not in text_of(operator("view_job").get(page_of(job)))
+
+
+def test_a_hostile_name_of_an_operator_is_escaped(admin_client: Client) -> None:
+    job = make_job("failed")
+    confirm(admin_client, "retry", job)
+    LogEntry.objects.update(change_message="Retry: <script>alert(1)</script>")
+    assert "<script>alert" not in text_of(admin_client.get(page_of(job)))

@@ -1,0 +1,155 @@
+"""One timeline on a settlement's page: saves, payments, jobs, letters and what is to come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import Settings as DjangoSettings
+
+from jobqueue.models import BulkAction, Job
+from settlements.admin.timeline import MOST_PAST
+from settlements.models import EmailDelivery, Payment, Settlement
+from tests.jobqueue.admin.steps import JOBS, choose, confirm, operator, text_of
+from tests.settlements.admin_steps import EVIL, give_reason, page_of
+from tests.settlements.steps import EMAIL, REMINDER, domain_settings, run_soon, waiting_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+
+@pytest.fixture(autouse=True)
+def _policy(settings: DjangoSettings) -> None:
+    settings.SETTLEMENTS = domain_settings()
+
+
+def timeline(client: Client, settlement: Settlement) -> Any:
+    """The timeline as this client sees it."""
+    return client.get(page_of(settlement)).context["timeline"]
+
+
+def past(client: Client, settlement: Settlement) -> list[str]:
+    """What has happened, the newest first."""
+    return [line.what for line in timeline(client, settlement).past]
+
+
+def test_reminders_to_come_stand_above_now_and_letters_below(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    run_soon()
+    found = timeline(admin_client, settlement)
+    assert [line.what for line in found.ahead][-2:] == ["Reminder: follow-up", "Reminder: follow-up"]
+    assert "Due date" in [line.what for line in found.ahead]
+    assert {"Letter: reminder_initial", "Letter: settlement_created"} <= {line.what for line in found.past}
+    assert found.past[-1].what == "Settlement created"
+
+
+def test_a_job_whose_letter_is_shown_is_not_shown_again(admin_client: Client, settlement: Settlement) -> None:
+    run_soon()
+    assert not [name for name in past(admin_client, settlement) if name.startswith("E-mail")]
+    assert Job.objects.about(settlement).filter(processor=EMAIL).exists()
+
+
+def test_payments_stand_in_it_with_their_amounts(
+    admin_client: Client, settlement: Settlement, make_payment: Callable[..., Payment]
+) -> None:
+    payment = make_payment(settlement)
+    [line] = [line for line in timeline(admin_client, settlement).past if "Payment of" in line.what]
+    assert line.url == page_of(payment) and "pending" in line.state
+
+
+def test_what_operators_did_stands_in_it_with_who_and_why(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    give_reason(admin_client, "pause_reminders", settlement, reason=f"on holiday {EVIL}")
+    response = admin_client.get(page_of(settlement))
+    [line] = [line for line in response.context["timeline"].past if line.who == "admin"]
+    assert line.what == "Paused" and "on holiday" in line.detail
+    assert EVIL not in text_of(response)
+
+
+def test_reminders_that_would_be_skipped_say_so(admin_client: Client, settlement: Settlement) -> None:
+    run_soon()
+    give_reason(admin_client, "pause_reminders", settlement)
+    lines = [line for line in timeline(admin_client, settlement).ahead if line.what.startswith("Reminder")]
+    assert {line.detail for line in lines} == {"would be skipped: reminders are paused"}
+
+
+def test_an_action_on_many_jobs_is_one_line_with_its_jobs(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    run_soon()
+    jobs = waiting_of(settlement, REMINDER)[:3]
+    choose(admin_client, "cancel", *jobs)
+    confirm(admin_client, "cancel", *jobs)
+    [line] = [line for line in timeline(admin_client, settlement).past if line.what.startswith("Cancel")]
+    assert line.what == "Cancel: 3 jobs" and line.url.startswith(f"{JOBS}?audit=")
+
+
+def test_a_bulk_action_is_one_line_with_its_page(admin_client: Client, settlement: Settlement) -> None:
+    run_soon()
+    action = BulkAction.objects.create(
+        verb="retry", key="k", highest_id=10**6, expected=400, asked_by="pia", reason="the server is back"
+    )
+    jobs = [job.pk for job in waiting_of(settlement, REMINDER)[:2]]
+    Job.objects.filter(pk__in=jobs).update(bulk_action=action.pk)
+    [line] = [line for line in timeline(admin_client, settlement).past if line.who == "pia"]
+    assert line.what == f"Bulk action: {action}"
+    assert line.detail == "about this: 2 of its 400 jobs – the server is back"
+    assert line.url == f"/admin/jobqueue/bulkaction/{action.pk}/change/"
+
+
+def test_it_is_bounded_and_says_where_the_older_ones_are(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    jobs = [
+        Job(
+            processor="sample.succeed",
+            queue="email",
+            timeout=1,
+            subject=f"settlements.settlement:{settlement.pk}",
+            state="completed",
+            created_at=settlement.created_at + timedelta(milliseconds=number),
+            finished_at=settlement.created_at + timedelta(milliseconds=number),
+        )
+        for number in range(150)
+    ]
+    Job.objects.bulk_create(jobs)
+    found = timeline(admin_client, settlement)
+    assert len(found.past) <= MOST_PAST
+    assert [str(label) for label, _url in found.older] == ["jobs", "letters", "payments", "changes"]
+    # What was planned before all of them is still to come.
+    assert [line for line in found.ahead if line.what.startswith("Reminder")]
+
+
+def test_addresses_are_masked(admin_client: Client, settlement: Settlement) -> None:
+    run_soon()
+    text = text_of(admin_client.get(page_of(settlement)))
+    assert "payer@example.com" not in text and "p… at example.com" in text
+
+
+def test_it_shows_no_more_than_the_user_may_see(settlement: Settlement) -> None:
+    run_soon()
+    found = timeline(operator("settlements.view_settlement"), settlement)
+    assert [line.what for line in found.past] == ["Settlement created"]
+    assert [line.what for line in found.ahead] == ["Due date"]
+
+
+def test_the_page_takes_few_queries_however_much_happened(
+    settlement: Settlement,
+    make_payment: Callable[..., Payment],
+    django_assert_max_num_queries: Callable[..., Any],
+) -> None:
+    run_soon()
+    for _number in range(3):
+        make_payment(settlement)
+    action = BulkAction.objects.create(verb="retry", key="k", highest_id=1, expected=1)
+    Job.objects.filter(processor=REMINDER).update(bulk_action=action.pk)
+    EmailDelivery.objects.update(user=settlement.payer)
+    names = [f"settlements.view_{name}" for name in ("settlement", "payment", "emaildelivery", "discrepancy")]
+    client = operator("view_job", "settlements.change_settlement", "settlements.remind_settlement", *names)
+    client.get(page_of(settlement))
+    with django_assert_max_num_queries(15):
+        client.get(page_of(settlement))

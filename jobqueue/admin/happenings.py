@@ -31,6 +31,7 @@ from jobqueue.models import AuditEntry, BulkAction, Job, subject_of
 from jobqueue.models.audit import entries_about
 from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import shown_text
+from jobqueue.sql.clock import about_now
 
 MOST_ACTIONS = 100
 _MOST_LOOKED_THROUGH = 200
@@ -55,6 +56,7 @@ class Happenings:
     """The lines, in no order. What happened before `since` may be missing; None where nothing is."""
 
     rows: list[Happening]
+    now: datetime
     since: datetime | None = None
     jobs_url: str = ""
 
@@ -83,7 +85,8 @@ def happenings_about(
         *(_of_entry(entry, record, request, site) for entry in entries[:MOST_ACTIONS]),
         *_of_bulk_actions(jobs, request, site),
     ]
-    return Happenings(rows, max(bounds, default=None), url)
+    now = listed(jobs[0]).now if jobs else about_now()
+    return Happenings(rows, now, max(bounds, default=None), url)
 
 
 def _shown(found: Sequence[Job], subject: str) -> tuple[list[Job], list[Job]]:

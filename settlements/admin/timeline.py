@@ -22,7 +22,6 @@ from jobqueue.admin import (
     mask_addresses,
     moment_tag,
 )
-from jobqueue.jobs import about_now
 from jobqueue.models import Job, subject_of
 from settlements.admin.base import may
 from settlements.decisions import EMAILS, REMINDERS
@@ -63,11 +62,11 @@ class Timeline:
 
 def timeline_of(settlement: Settlement, request: HttpRequest, site: AdminSite) -> Timeline:
     """What happened around the settlement and what will, as far as this user may see it."""
-    now = about_now()
     payments, first = _payments(settlement, request)
     letters, first_letter = _letters(settlement, request)
     keys = {Payment._meta.label_lower: [str(payment.pk) for payment in payments]}
     found = happenings_about(settlement, request, site, also=keys)
+    now = found.now
     jobs = _without_letters(found.rows, letters, settlement)
     rows = [*jobs, *map(_of_letter, letters), *_of_payments(payments), *_of_settlement(settlement)]
     since = max((bound for bound in (found.since, first, first_letter) if bound), default=None)

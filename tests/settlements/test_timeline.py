@@ -111,8 +111,8 @@ def test_it_is_bounded_and_says_where_the_older_ones_are(
             timeout=1,
             subject=f"settlements.settlement:{settlement.pk}",
             state="completed",
-            created_at=settlement.created_at + timedelta(milliseconds=number),
-            finished_at=settlement.created_at + timedelta(milliseconds=number),
+            created_at=settlement.created_at - timedelta(milliseconds=200 - number),
+            finished_at=settlement.created_at - timedelta(milliseconds=200 - number),
         )
         for number in range(150)
     ]

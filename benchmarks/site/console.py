@@ -34,6 +34,7 @@ _KIND = "(ARRAY['email.notification', 'reminders.send', 'settlement.auto_complet
 _QUEUE = "(ARRAY['email', 'reminders', 'settlement'])[1 + n % 3]"
 _PAYLOAD = """jsonb_build_object('user_id', 1 + n % {people}, 'email', 'user' || 1 + n % {people}
     || '@example.com', 'email_subject', '', 'template_type', 'settlement_created',
+    'settlement_id', md5((n % {settlements})::text)::uuid,
     'template_data', jsonb_build_object('settlement_id', md5((n % {settlements})::text)::uuid))"""
 _SUBJECT = "'settlements.settlement:' || md5((n % {settlements})::text)::uuid"
 _JOB = f"INSERT INTO jobqueue_job ({_COLUMNS}) SELECT {_KIND}, {_QUEUE}, {_PAYLOAD}, {_SUBJECT}, "
@@ -73,12 +74,13 @@ _STATEMENTS = (
     SELECT md5('worker' || n)::uuid, 'web-' || n, 'web-' || n, 4000 + n,
         '["email", "reminders", "settlement"]', 16, now() + interval '1 day', false
     FROM generate_series(1, 8) AS n""",
-    # What ended: of eleven jobs one failed.
+    # What ended: of eleven jobs one failed, a thousand after each other, as while a server is away.
     _JOB
-    + f"""CASE WHEN n % 11 = 0 THEN 4 ELSE 1 END, CASE WHEN n % 11 = 0 THEN 4 ELSE 0 END, 60,
-        CASE WHEN n % 11 = 0 THEN {_REASON} WHEN n % 101 = 0 THEN 'skipped: already paid' ELSE '' END,
-        CASE WHEN n % 110000 = 0 THEN 'KeyError' WHEN n % 11 = 0 THEN {_CAUSE} ELSE '' END, {_AGO},
-        CASE WHEN n % 11 = 0 THEN 'failed' ELSE 'completed' END, {_AGO}, {_AGO}, {_AGO}, {_AGO},
+    + f"""CASE WHEN (n / 1000) % 11 = 0 THEN 4 ELSE 1 END,
+        CASE WHEN (n / 1000) % 11 = 0 THEN 4 ELSE 0 END, 60, CASE WHEN (n / 1000) % 11 = 0 THEN {_REASON}
+            WHEN n % 101 = 0 THEN 'skipped: already paid' ELSE '' END,
+        CASE WHEN n % 220000 = 500 THEN 'KeyError' WHEN (n / 1000) % 11 = 0 THEN {_CAUSE} ELSE '' END, {_AGO},
+        CASE WHEN (n / 1000) % 11 = 0 THEN 'failed' ELSE 'completed' END, {_AGO}, {_AGO}, {_AGO}, {_AGO},
         {_AGO} + interval '2 seconds', md5('worker' || 1 + n % 8)::uuid, NULL
     FROM generate_series(1, {{jobs}}) AS n""",
     _JOB

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from jobqueue.admin import bulk_start
+from jobqueue.admin import bulk_start, frozen_list
 from jobqueue.admin.listing import BoundedCount, count_up_to_limit
 from jobqueue.models import Job, JobQuerySet, bulk
 from jobqueue.operating import bulk_plans
@@ -37,7 +37,9 @@ def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], Htt
     def act(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse:
         in_background = _in_background(model_admin, request, jobs, verb)
         if in_background is not None:
-            return bulk_start.ask(model_admin, request, in_background)
+            # What words say is begun at an address of its own; what a list shows the list itself says.
+            answer = bulk_start.ask if in_background.listed is None else bulk_start.begin
+            return answer(model_admin, request, in_background)
         if request.POST.get("confirmed") == verb.name:
             return _carry_out(model_admin, request, jobs, verb)
         return _ask(model_admin, request, jobs, verb)
@@ -49,12 +51,14 @@ def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], Htt
 def _in_background(
     model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb
 ) -> bulk_plans.Plan | None:
-    """What a worker is to do: all failed jobs that match a list, where they are more than one batch."""
+    """What a worker is to do: all jobs that match a list, where they are more than one batch."""
     if request.POST.get("select_across") != "1" or bulk_plans.verb_of(verb.name) is None:
         return None
     words = bulk_start.words_of(request.GET.dict(), getattr(model_admin, "only_state", ""))
-    if words is None or verb.eligible(jobs.order_by())[: bulk.BATCH + 1].count() <= bulk.BATCH:
+    if verb.eligible(jobs.order_by())[: bulk.BATCH + 1].count() <= bulk.BATCH:
         return None
+    if words is None:
+        return frozen_list.plan_of(model_admin, request, jobs, verb)
     return bulk_plans.plan(verb, words, request.POST.get("newest", ""))
 
 

@@ -8,24 +8,24 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext
 
+from jobqueue.admin.frozen_list import OF_THE_LIST, are_more, hidden_fields
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating.bulk_plans import LONGEST_REASON, MOST_PER_SECOND, WORDS, Plan, write_down
 from jobqueue.sql.clock import database_now
 
-# What an address says of a list without narrowing it: its page, its order.
-_OF_THE_LIST = ("p", "o")
 _RATE = re.compile(r"[0-9]{1,9}")
 
 
 def words_of(address: Mapping[str, str], only_state: str) -> dict[str, str] | None:
     """The words that mean the jobs of a list of failed jobs; None if it is narrowed by others too."""
-    asked = {name: text for name, text in address.items() if text and name not in _OF_THE_LIST}
+    asked = {name: text for name, text in address.items() if text and name not in OF_THE_LIST}
     if (only_state or asked.pop("state", "")) != Job.State.FAILED or not set(asked).issubset(WORDS):
         return None
     return asked
@@ -42,6 +42,8 @@ def begin(
     if refusal is not None:
         return refusal
     problems = _problems(request, plan)
+    if plan.listed is not None and are_more(plan, request.POST.get("seen", "")):
+        problems.append(gettext("Meanwhile more jobs match: look at the number again."))
     return _ask(pages, request, plan, problems) if problems else _write_down(pages, request, plan)
 
 
@@ -57,7 +59,7 @@ def _refusal(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> 
     if plan.number:
         return None
     pages.message_user(request, _nothing(plan), messages.WARNING)
-    return HttpResponseRedirect(_causes(pages, plan))
+    return HttpResponseRedirect(_back(pages, request, plan))
 
 
 def _nothing(plan: Plan) -> str:
@@ -103,8 +105,11 @@ def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problem
         "per_second": request.POST.get("per_second", "")[:9],
         "shown_at": request.POST.get("shown_at") or database_now(Job.objects.db).isoformat(),
         "start_url": reverse(f"{pages.admin_site.name}:jobqueue_bulkaction_start"),
-        "back_url": _causes(pages, plan),
+        "hidden": plan.words,
+        "back_url": _back(pages, request, plan),
     }
+    if plan.listed is not None:
+        context |= {"start_url": context["back_url"], "hidden": hidden_fields(plan, ACTION_CHECKBOX_NAME)}
     return TemplateResponse(request, "admin/jobqueue/bulk_confirm.html", context)
 
 
@@ -119,7 +124,10 @@ def _write_down(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) 
     return HttpResponseRedirect(reverse(name, args=[action.pk]))
 
 
-def _causes(pages: admin.ModelAdmin[Any], plan: Plan) -> str:
+def _back(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> str:
+    """Where the question came from: the list, or the failures by cause."""
+    if plan.listed is not None:
+        return f"{request.path}?{request.GET.urlencode()}"
     words = {name: text for name, text in plan.words.items() if text and name != "cause"}
     address = reverse(f"{pages.admin_site.name}:jobqueue_cause_changelist")
     return f"{address}?{urlencode(words)}" if words else address

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
@@ -185,13 +187,23 @@ def completed_url(column: Column, chosen: Chosen) -> str:
         "ended_from": _iso(column.begin),
         "ended_to": _iso(column.begin + column.length),
     }
-    return reverse("admin:jobqueue_job_changelist", query=times | _filters(chosen))
+    return _list_that("admin:jobqueue_job_changelist", times | _filters(chosen))
 
 
 def failed_url(column: Column, chosen: Chosen) -> str:
     """The list of what failed in a column and is failed still."""
     times = {"from": _iso(column.begin), "to": _iso(column.begin + column.length)}
-    return reverse("admin:jobqueue_failedjob_changelist", query=times | _filters(chosen))
+    return _list_that("admin:jobqueue_failedjob_changelist", times | _filters(chosen))
+
+
+def _list_that(name: str, query: dict[str, str]) -> str:
+    return f"{_address(name, get_urlconf(), get_script_prefix())}?{urlencode(query)}"
+
+
+@lru_cache(maxsize=16)
+def _address(name: str, urlconf: str | None, _prefix: str) -> str:
+    """The address of a list, looked up once and not for each of thousands of bars."""
+    return reverse(name, urlconf=urlconf)
 
 
 def _filters(chosen: Chosen) -> dict[str, str]:
@@ -209,4 +221,5 @@ def _local(seconds: float) -> datetime:
 
 def moment(seconds: float) -> str:
     """A time in the current zone, to the minute."""
-    return date_format(_local(seconds), "Y-m-d H:i T")
+    local = _local(seconds)
+    return f"{local:%Y-%m-%d %H:%M} {local.tzname()}"

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.contrib.admin.views.main import ChangeList
+from django.db.models import Q, Subquery
 from django.utils import timezone
 from django.utils.dates import MONTHS
 from django.utils.formats import date_format
@@ -29,10 +30,12 @@ def date_links(changes: ChangeList, field: str) -> dict[str, Any]:
 
 
 def _range(changes: ChangeList, field: str) -> tuple[date | None, date | None]:
-    """The days of the oldest and the newest row of the table: two looks into an index."""
-    rows = changes.model._default_manager.only("pk", field)
-    first, last = rows.order_by(field).first(), rows.order_by(f"-{field}").first()
-    return _day(getattr(first, field, None)), _day(getattr(last, field, None))
+    """The days of the oldest and the newest row of the table: two looks into an index, in one question."""
+    rows = changes.model._default_manager.all()
+    ends = [Subquery(rows.order_by(order).values("pk")[:1]) for order in (field, f"-{field}")]
+    found = rows.filter(Q(pk=ends[0]) | Q(pk=ends[1])).only("pk", field).order_by(field)
+    days = [_day(getattr(row, field, None)) for row in found]
+    return (days[0], days[-1]) if days else (None, None)
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -11,7 +11,15 @@ from django.urls import reverse
 
 from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.keyed_pages import KeyedPages, Part
-from jobqueue.admin.listing import COUNTED_STATES, bounded, number_in_state, parts_of_waiting, prepare
+from jobqueue.admin.listing import (
+    COUNTED_STATES,
+    INDEXED_STATES,
+    bounded,
+    count_among_newest,
+    number_in_state,
+    parts_of_waiting,
+    prepare,
+)
 from jobqueue.admin.search import asked_of
 from jobqueue.admin.searched_page import FoundPages
 
@@ -46,7 +54,9 @@ class JobChangeList(KeyedChangeList):
         queue = chosen.pop("queue", "")
         if self._state in COUNTED_STATES and not chosen:
             return bounded(number_in_state(self._state, queue, self.queryset.db))
-        return super().number(request, pages)
+        if self._state in INDEXED_STATES:
+            return super().number(request, pages)
+        return count_among_newest(self.queryset, self.list_per_page + 1)
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page, and with it what its rows show."""

@@ -27,9 +27,11 @@ else:
     _Paginator = Paginator
 
 COUNT_LIMIT = 10_000
+COUNTED_AMONG = 100_000
 # Pages are skipped by reading what is before them: of fifty rows each, these are five million.
 _MOST_PAGES = 100_000
-# The states whose numbers are kept and whose rows an index has.
+# The states whose rows an index has; of the first three the numbers are kept.
+INDEXED_STATES = ("waiting", "delayed", "failed", "active", "stuck", "cancelled")
 COUNTED_STATES = ("waiting", "delayed", "failed")
 
 
@@ -45,6 +47,19 @@ class BoundedCount(int):
 def count_up_to_limit(rows: models.QuerySet[Any]) -> BoundedCount:
     """How many rows there are, without reading more than COUNT_LIMIT of them."""
     return bounded(rows.order_by()[: COUNT_LIMIT + 1].count())
+
+
+def count_among_newest(rows: models.QuerySet[Any], least: int) -> BoundedCount:
+    """How many there are among the newest rows of the table, where no index has these alone.
+
+    To count 10,000 that are one of a hundred would read a million. `least` are known to be there.
+    """
+    highest = rows.model._default_manager.using(rows.db).aggregate(highest=models.Max("pk"))["highest"] or 0
+    if highest <= COUNTED_AMONG:
+        return count_up_to_limit(rows)
+    count = BoundedCount(max(count_up_to_limit(rows.filter(pk__gt=highest - COUNTED_AMONG)), least))
+    count.stopped = True
+    return count
 
 
 def bounded(number: int) -> BoundedCount:

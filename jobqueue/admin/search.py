@@ -155,7 +155,7 @@ def _groups(asked: Asked, request: HttpRequest, site: AdminSite) -> Iterator[Gro
         return
     for name, records in asked.found.records.items():
         yield _group(title_of(name), (_of_record(one, request, site) for one in records))
-    causes = causes_with(asked.search.texts, request.user, _MOST_SHOWN + 1)
+    causes = causes_with(asked.search.texts, request.user, _MOST_SHOWN + 1, asked.found.failed)
     if causes:
         entries = (
             Entry(

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 WIDTH, HEIGHT = 760, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 14, 22
@@ -122,19 +122,20 @@ def shown_seconds(seconds: float | None) -> str:
 
 
 def _bar(bar: Bar, left: float, width: float, top: int) -> SafeString:
+    # Of 90 days by hour there are thousands: figures need no escaping, which took half of the page's time.
     ground = float(_TOP + _PLOT_HEIGHT)
-    rectangles = []
+    drawn = ""
     for kind, amount in bar.parts:
         height = max(1.0, amount / top * _PLOT_HEIGHT)
         ground -= height
-        place = left, ground, max(0.4, width * 0.86), height
-        rectangles.append((kind, *(f"{value:.2f}" for value in place)))
-    drawn = format_html_join(
-        "", '<rect class="jq-chart-{}" x="{}" y="{}" width="{}" height="{}"></rect>', rectangles
-    )
+        drawn += (
+            f'<rect class="jq-chart-{escape(kind)}" x="{left:.2f}" y="{ground:.2f}"'
+            f' width="{max(0.4, width * 0.86):.2f}" height="{height:.2f}"></rect>'
+        )
+    drawn += f"<title>{escape(bar.title)}</title>"
     if not bar.url:
-        return format_html("<g>{}<title>{}</title></g>", drawn, bar.title)
-    return format_html('<a href="{}" tabindex="-1">{}<title>{}</title></a>', bar.url, drawn, bar.title)
+        return mark_safe(f"<g>{drawn}</g>")
+    return mark_safe(f'<a href="{escape(bar.url)}" tabindex="-1">{drawn}</a>')
 
 
 def _span(span: Span, left: float, width: float, share: float) -> SafeString:

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             model_name="job",
             index=models.Index(
                 condition=models.Q(("state", "failed")),
-                fields=["finished_at", "id"],
+                fields=["finished_at", "id", "cause", "processor", "queue"],
                 name="jobqueue_job_failed_list",
             ),
         ),

@@ -3,6 +3,7 @@
 from jobqueue.models.attempt import Attempt
 from jobqueue.models.audit import AuditEntry
 from jobqueue.models.bulk import BulkAction
+from jobqueue.models.bulk_choice import BulkChoice, keep_choice
 from jobqueue.models.cause import Cause, muted_causes
 from jobqueue.models.chart import ChartHour, Charts, VersionStart
 from jobqueue.models.holding import due_time
@@ -31,6 +32,7 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "BulkAction",
+    "BulkChoice",
     "Cause",
     "ChartHour",
     "Charts",
@@ -50,6 +52,7 @@ __all__ = [
     "due_time",
     "is_shortened",
     "jobs_in",
+    "keep_choice",
     "muted_causes",
     "subject_of",
     "subject_text",

@@ -95,6 +95,11 @@ class BulkAction(models.Model):
         return self.ended_at is None
 
     @property
+    def is_listed(self) -> bool:
+        """Whether what it means are the ids that a list showed, kept as its choices."""
+        return isinstance(self.selection, dict) and bool(self.selection.get("listed"))
+
+    @property
     def waiting_for(self) -> list[int]:
         """The ids of the jobs that are come back to."""
         held = self.held_back if isinstance(self.held_back, list) else []
@@ -107,9 +112,18 @@ class BulkAction(models.Model):
     def meant(self, using: str) -> JobQuerySet:
         """The jobs that are meant and have not been changed yet."""
         chosen = Selection.from_json(self.selection).of(jobs_in(using).all())
+        if self.is_listed:
+            chosen = chosen.filter(_TAKEN[self.verb])
         # What ended after this was asked for was not meant by it.
         ended_before = models.Q(finished_at__isnull=True) | models.Q(finished_at__lte=self.asked_at)
         return chosen.filter(ended_before, pk__lte=self.highest_id)
+
+
+_TAKEN: Mapping[str, models.Q] = {
+    BulkAction.Verb.RETRY: models.Q(state__in=[Job.State.FAILED, Job.State.CANCELLED]),
+    BulkAction.Verb.DELETE: ~models.Q(state=Job.State.ACTIVE) & models.Q(set_aside=""),
+}
+"""Which jobs each verb takes, of those that a list showed: they may be in any state by then."""
 
 
 def _cancel(jobs: JobQuerySet, action: BulkAction) -> int:
@@ -209,6 +223,9 @@ def is_meant_by_no_cause(using: str) -> bool:
 
 def next_ids(action: BulkAction, most: int, using: str) -> list[int]:
     """The ids of the next jobs that are meant, in their order."""
+    if action.is_listed:
+        rows = action.choices.using(using).filter(last__gt=action.position).order_by("last")
+        return [number for row in rows[:1] for number in row.ids if number > action.position][:most]
     return list(action.jobs(using).order_by("pk").values_list("pk", flat=True)[:most])
 
 
@@ -272,7 +289,10 @@ def leave_out(current: BulkAction, why: str, ids: Sequence[int], said: Sequence[
 def finish(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
     """Note that nothing is left. False if somebody else walks it, or it was stopped."""
     rows = open_actions(using).filter(pk=action.pk, holder=holder)
-    return bool(rows.update(ended_at=Now(), holder=None, held_until=None))
+    is_finished = bool(rows.update(ended_at=Now(), holder=None, held_until=None))
+    if is_finished and action.is_listed:
+        action.choices.using(using).all().delete()
+    return is_finished
 
 
 def locked(action: BulkAction, holder: uuid.UUID, using: str) -> BulkAction | None:

@@ -26,6 +26,7 @@ class Selection:
 
     `kind` is a value of the payload under `kind_key`. With `held` the held jobs are meant, by the time at
     which they were to run; of those that are to run, held ones never are.
+    `listed` says in words which list showed them, where no other word does: their ids are kept beside it.
     """
 
     state: str = "failed"
@@ -34,6 +35,7 @@ class Selection:
     processor: str = ""
     ended_from: datetime | None = None
     ended_to: datetime | None = None
+    listed: str = ""
     due_from: datetime | None = None
     due_to: datetime | None = None
     kind_key: str = ""
@@ -42,7 +44,7 @@ class Selection:
 
     def of(self, jobs: JobQuerySet) -> JobQuerySet:
         """Those of the jobs that are meant."""
-        chosen = jobs.filter(state=self.state)
+        chosen = jobs.filter(state=self.state) if self.state else jobs
         if self.cause:
             chosen = chosen.filter(cause="" if self.cause == UNKNOWN_CAUSE else self.cause)
         if self.queue:
@@ -72,7 +74,7 @@ class Selection:
 
     def as_json(self) -> dict[str, str]:
         """What is not empty, as a row keeps it."""
-        return {name: _text(value) for name, value in asdict(self).items() if value}
+        return {name: _text(value) for name, value in asdict(self).items() if value or name == "state"}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext, ngettext
 
-from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk
+from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_choice
 from jobqueue.models.failures import subjects_by_cause
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
@@ -34,6 +34,7 @@ TYPED_ABOVE = 1_000
 """An action on more jobs takes their number, typed, and a reason."""
 LONGEST_REASON = 500
 MOST_PER_SECOND = 100_000
+_LONGEST_LISTED = 1_000
 _LONGEST_ID = len(str(2**63))
 
 
@@ -46,6 +47,8 @@ class Plan:
     selection: Selection
     newest: int
     problem: str = ""
+    listed: JobQuerySet | None = None
+    """What a list showed, where no words of a selection say which jobs are meant."""
 
     @cached_property
     def by_processor(self) -> dict[str, int]:
@@ -68,7 +71,8 @@ class Plan:
     @property
     def jobs(self) -> JobQuerySet:
         """The jobs that are meant."""
-        return self.verb.eligible(self.selection.of(Job.objects.all())).filter(pk__lte=self.newest)
+        chosen = self.selection.of(Job.objects.all() if self.listed is None else self.listed)
+        return self.verb.eligible(chosen.order_by()).filter(pk__lte=self.newest)
 
     @property
     def number(self) -> int:
@@ -112,6 +116,8 @@ class Plan:
 
 def in_words(selection: Selection) -> str:
     """Which jobs are meant: "failed jobs, cause ValueError, failed since 2026-11-26 16:00:00 UTC"."""
+    if selection.listed:
+        return gettext("jobs of the list %(words)s") % {"words": selection.listed}
     state = gettext("held") if selection.held else selection.state
     parts = [gettext("%(state)s jobs") % {"state": state}]
     for label, text in (
@@ -153,6 +159,23 @@ def plan(verb: Verb, words: Mapping[str, str], newest: str = "", shown_at: str =
     return Plan(verb, dict(words), selection, highest, asked.problem)
 
 
+def plan_of_list(
+    verb: Verb, jobs: JobQuerySet, words: Mapping[str, str], newest: str = "", shown_at: str = ""
+) -> Plan:
+    """What this verb would do to the jobs that a list shows, which the words of its address narrow.
+
+    Nobody was asked about jobs that came, or ended, after its number was told.
+    """
+    before = plan(verb, {}, newest, shown_at)
+    text = " ".join(f"{name}={value}" for name, value in sorted(words.items()) if value) or gettext("of all")
+    until = before.selection.ended_to
+    if until is not None:
+        jobs = jobs.filter(Q(finished_at__isnull=True) | Q(finished_at__lt=until))
+    return Plan(
+        verb, dict(words), Selection(state="", listed=text[:_LONGEST_LISTED]), before.newest, "", jobs
+    )
+
+
 def _moment(text: str) -> datetime | None:
     try:
         moment = parse_datetime(text)
@@ -177,11 +200,18 @@ def write_down(
         asked_by=request.user.get_username()[:200],
     )
     with writing(Job.objects.db):
+        ids = [] if plan.listed is None else _ids(plan)
         action, is_new = bulk.ask(action, Job.objects.db)
         if is_new:
+            keep_choice(action, ids, Job.objects.db)
             text = f"{plan.verb.label}: {plan.number} jobs ({plan.in_words})"
             log_change(request, action, f"{text}. Reason: {reason}" if reason else text)
     return action, is_new
+
+
+def _ids(plan: Plan) -> list[int]:
+    """The ids of what a list showed, no more than were told."""
+    return list(plan.jobs.order_by("pk").values_list("pk", flat=True)[: plan.number])
 
 
 def verb_of(name: str) -> Verb | None:

@@ -6,7 +6,7 @@ found by `register_source`. This is the door: other apps use what is named here.
 
 from jobqueue.searching.causes import FoundCause, causes_with
 from jobqueue.searching.conditions import NEWEST
-from jobqueue.searching.parsing import Unreadable, parse, why_too_long
+from jobqueue.searching.parsing import Unreadable, frozen, parse, why_too_long
 from jobqueue.searching.query import Found, find_jobs
 from jobqueue.searching.sources import (
     FoundRecord,
@@ -34,6 +34,7 @@ __all__ = [
     "Word",
     "causes_with",
     "find_jobs",
+    "frozen",
     "parse",
     "quoted",
     "register_source",

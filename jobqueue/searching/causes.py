@@ -26,10 +26,16 @@ class FoundCause:
     """The cause that is kept with these jobs; empty for those that were written down without one."""
 
 
-def causes_with(texts: Sequence[str], user: MaySee, most: int) -> list[FoundCause]:
-    """The most frequent errors of the newest failed jobs that have every one of the texts in them."""
+def causes_with(
+    texts: Sequence[str], user: MaySee, most: int, failed: QuerySet[Any] | None = None
+) -> list[FoundCause]:
+    """The most frequent errors of the newest failed jobs that have every one of the texts in them.
+
+    `failed` are these jobs, where a search looked them up before: `Found.failed`.
+    """
     may_read = user.has_perm(VIEW_PAYLOAD)
-    failed, _is_cut = newest(Job.objects.failed(), has_index=True)
+    if failed is None:
+        failed, _is_cut = newest(Job.objects.failed(), has_index=True)
     rows = failed.filter(*(says("reason", text, may_read=may_read) for text in texts)).order_by()
     try:
         groups = _grouped(rows, F("reason"), most)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.searching.states import STATES
-from jobqueue.searching.times import ALLOWED_TIMES, time_from
+from jobqueue.searching.times import ALLOWED_TIMES, as_moment, time_from
 from jobqueue.searching.words import LONGEST_SEARCH, MOST_WORDS, NAMES, NOT, Search, Word
 
 _MOST_SHOWN = 60
@@ -44,6 +45,19 @@ def parse(text: str) -> Search | Unreadable:
             return found
         words.append(found)
     return Search(tuple(words))
+
+
+def frozen(text: str, now: datetime) -> str:
+    """The same search with moments for ages: an hour later `since:2h` would ask for other jobs."""
+    search = parse(text)
+    if isinstance(search, Unreadable):
+        return text
+    words = (
+        replace(word, value=as_moment(word.value, now)) if word.name in ("since", "until") else word
+        for word in search
+    )
+    same = str(Search(tuple(words)))
+    return text if why_too_long(same) else same
 
 
 def why_too_long(text: str) -> str:

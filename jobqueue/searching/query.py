@@ -50,6 +50,8 @@ class Found:
     """What the plain text of the search matches, by the names of the sources."""
     newest_only: bool = False
     """Whether there are older rows, among which no index finds what was asked for."""
+    failed: QuerySet[Any] | None = None
+    """The failed jobs among which the plain text was looked for."""
 
 
 def find_jobs(jobs: QuerySet[Any], search: Search, user: MaySee, *, state: str = "") -> Found | Unreadable:
@@ -84,6 +86,7 @@ class _Query:
         self.states += [state] if state else []
         self.is_cut = False
         self.records: dict[str, list[FoundRecord]] = {}
+        self.failed: QuerySet[Any] | None = None
 
     def answer(self) -> Found:
         """Narrow by indexes first, then among the newest that are left."""
@@ -96,7 +99,7 @@ class _Query:
             rows = self._newest(rows, has_index=any(state in _OPEN for state in self.states))
         for word in others:
             rows = self._narrowed(rows, word)
-        return Found(self._with_texts(rows), self.records, self.is_cut)
+        return Found(self._with_texts(rows), self.records, self.is_cut, self.failed)
 
     def _has_index(self, word: Word) -> bool:
         if word.negated or not word.name:
@@ -216,7 +219,8 @@ class _Query:
             by_index |= self._named_by(texts[0])
         parts = [_keys(rows.filter(by_index)), *self._by_records_and_processors(rows, texts)]
         in_job = self._in_job if len(texts) > 1 else self._in_reason
-        parts.append(_keys(self._newest(self._all.failed(), has_index=True).filter(*map(in_job, texts))))
+        self.failed = self._newest(self._all.failed(), has_index=True)
+        parts.append(_keys(self.failed.filter(*map(in_job, texts))))
         if all(map(may_name_processor, texts)):
             parts.append(_keys(self._newest(rows).filter(*map(of_processor, texts))))
         return Q(pk__in=parts[0].union(*parts[1:]))

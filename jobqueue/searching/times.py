@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Value
@@ -17,6 +17,15 @@ _UNITS: Final = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w
 _MOST = timedelta(days=36_500)
 # At the ends of the calendar not every zone has the moment, and no job is there.
 _YEARS = range(1900, 2201)
+
+
+def as_moment(text: str, now: datetime) -> str:
+    """The moment that `text` names as one that stays, to the second: what was an age is told from `now`."""
+    age = _AGE.fullmatch(text)
+    if not age:
+        return text
+    moment = now.astimezone(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def time_from(text: str) -> Any | None:

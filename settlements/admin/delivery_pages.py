@@ -100,6 +100,7 @@ def latest_deferral() -> str:
 class ReminderDeliveryAdmin(ReadOnlyAdmin):
     """Reminders, at most one of each, and whether they were delivered."""
 
+    ordering = ("-id",)  # as they were written: by their time 300,000 would be sorted
     list_display = (
         "reminder_type", "step", "settlement", "due_date", "recipient", "shown_status", "created_at",
     )  # fmt: skip

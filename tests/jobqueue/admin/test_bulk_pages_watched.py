@@ -65,15 +65,6 @@ def test_one_batch_is_done_at_once(admin_client: Client) -> None:
     assert not BulkAction.objects.exists()
 
 
-def test_a_search_is_not_frozen_and_done_at_once(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bulk, "BATCH", 1)
-    for _ in range(2):
-        make_job("failed")
-    assert confirm(admin_client, "retry", url=f"{FAILED}?q=sample", select_across="1") == ["2 jobs retried."]
-
-
 # Written down ---------------------------------------------------------------------------------------
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.searching import NAMES, STATES, Search, Unreadable, Word, parse
+from jobqueue.searching import NAMES, STATES, Search, Unreadable, Word, frozen, parse
 
 
 def _words(text: str) -> tuple[Word, ...]:
@@ -138,3 +138,24 @@ def test_any_text_is_read_or_refused_with_a_word_and_a_reason(text: str) -> None
         assert found.reason
     else:
         assert parse(str(found)) == found or len(str(found)) > 200 or len(str(found).split()) > 10
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("since:2h queue:email", "since:2026-11-27T01:30:00Z queue:email"),
+        ("-until:30s", "-until:2026-11-27T03:29:30Z"),
+        ("since:2026-10-17 until:2026-10-18T14:22", "since:2026-10-17 until:2026-10-18T14:22"),
+        ('error:"since:2h" since', "error:since:2h since"),
+        ("since:soon", "since:soon"),
+        (f"since:2h {'x' * 190}", f"since:2h {'x' * 190}"),
+    ],
+)
+def test_a_frozen_search_asks_for_the_same_jobs_later(text: str, same: str) -> None:
+    assert frozen(text, datetime(2026, 11, 27, 3, 30, tzinfo=UTC)) == same
+
+
+def test_a_frozen_search_can_be_read() -> None:
+    now = datetime(2026, 11, 27, 3, 30, tzinfo=UTC)
+    for text in ("since:2w until:15min", 'about:"Rent" -since:3d'):
+        assert isinstance(parse(frozen(text, now)), Search)

@@ -42,7 +42,6 @@ from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models.cause_names import cause_of_setting_aside, cause_of_text
-from jobqueue.models.held import due_at
 from jobqueue.sql import rows
 from jobqueue.sql.clock import note_shown
 from jobqueue.sql.fast_path import run
@@ -382,8 +381,13 @@ def move(jobs: Jobs, queue: str) -> int:
 
 
 def reschedule(jobs: Jobs, moment: datetime | None) -> int:
-    """waiting -> waiting, due at `moment`, sooner or later, or now: then who changes it publishes it."""
-    return jobs.filter(state=State.WAITING).update(**due_at(moment))
+    """waiting -> waiting, of one job: due at `moment`, or now: then who changes it publishes it.
+
+    What is held keeps that time for its release. Without a CASE, which takes 0.6 ms to build.
+    """
+    when, waiting = moment or Now(), jobs.filter(state=State.WAITING)
+    values, free = {"run_at": when, "published_at": None if moment else Now()}, {"held_run_at": None}
+    return waiting.filter(**free).update(**values) or waiting.exclude(**free).update(held_run_at=when)
 
 
 def mark_published(jobs: Jobs) -> int:

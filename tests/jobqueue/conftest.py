@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import LazySettings
+from django.db.models.signals import post_save, pre_save
 
-from jobqueue import conf, registry
+from jobqueue import conf, registry, rules
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue import processors_for_tests
@@ -44,6 +45,18 @@ def nothing_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def only_rules_of_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No rule of the site listens, and none of a test goes on listening."""
+    monkeypatch.setattr(rules, "_watchers", {})
+    for signal in (pre_save, post_save):
+        monkeypatch.setattr(signal, "receivers", [])
+        signal.sender_receivers_cache.clear()
+    yield
+    for signal in (pre_save, post_save):
+        signal.sender_receivers_cache.clear()
+
+
+@pytest.fixture
 def use_redis(settings: LazySettings) -> UseRedis:
     """Points every queue at another address until the end of the test."""
 
@@ -61,8 +74,11 @@ def redis_outage(
     use_redis: UseRedis,
     private_redis: Callable[..., RedisServer],
     blackhole: tuple[str, int],
+    settings: LazySettings,
 ) -> str:
     """A Redis that nobody can use: its port is closed, it is stopped in its tracks, or it never answers."""
+    # As long as a site waits.
+    settings.JOBQUEUE = settings.JOBQUEUE | {"PUBLISH_TIMEOUT": conf.Settings().publish_timeout}
     if request.param == "closed":
         use_redis(LOOPBACK, free_port())
     elif request.param == "black hole":

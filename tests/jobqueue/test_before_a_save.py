@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,27 +9,14 @@ from django.contrib.auth.models import User
 from django.core import serializers
 from django.db import connection, models, transaction
 from django.db.models.functions import Length
-from django.db.models.signals import post_save, pre_save
+from django.db.models.signals import post_save
 from django.test.utils import CaptureQueriesContext
 
-from jobqueue import rules
 from jobqueue.rules import before_save, on_save
 from settlements.models import Settlement
 from tests.jobqueue.rule_steps import Rule, made_settlement
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _only_rules_of_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No rule of the site listens, and none of a test goes on listening."""
-    monkeypatch.setattr(rules, "_watchers", {})
-    for signal in (pre_save, post_save):
-        monkeypatch.setattr(signal, "receivers", [])
-        signal.sender_receivers_cache.clear()
-    yield
-    for signal in (pre_save, post_save):
-        signal.sender_receivers_cache.clear()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_rules_of_the_test")]
 
 
 @pytest.fixture

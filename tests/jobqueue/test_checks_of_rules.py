@@ -11,7 +11,7 @@ from django.conf import LazySettings
 from django.contrib.contenttypes.models import ContentType
 from django.core.checks import CheckMessage
 from django.db import connection
-from django.db.models.signals import class_prepared, post_save, pre_save
+from django.db.models.signals import class_prepared
 from pytest_django import DjangoDbBlocker
 
 from jobqueue import rule_checks, rules
@@ -37,18 +37,7 @@ from tests.jobqueue.families import (
 )
 from tests.jobqueue.processors_for_tests import COUNTED, SUCCEED, TAKES_A_NUMBER
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _only_rules_of_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(rules, "_watchers", {})
-    for signal in (pre_save, post_save):
-        monkeypatch.setattr(signal, "receivers", [])
-        signal.sender_receivers_cache.clear()
-    yield
-    for signal in (pre_save, post_save):
-        signal.sender_receivers_cache.clear()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_rules_of_the_test")]
 
 
 @pytest.fixture(scope="module", autouse=True)

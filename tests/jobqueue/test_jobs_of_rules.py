@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +9,7 @@ import pytest
 import redis
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models.signals import post_save, pre_save
 
-from jobqueue import rules
 from jobqueue.models import Job
 from jobqueue.rules import enqueue_on_save
 from jobqueue.sql.clock import database_now
@@ -21,19 +18,7 @@ from tests.jobqueue.processors_for_tests import SUCCEED
 from tests.jobqueue.rule_steps import in_both_databases, made_settlement
 from tests.jobqueue.steps import claim_row, list_of
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _only_rules_of_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No rule of the site listens, and none of a test goes on listening."""
-    monkeypatch.setattr(rules, "_watchers", {})
-    for signal in (pre_save, post_save):
-        monkeypatch.setattr(signal, "receivers", [])
-        signal.sender_receivers_cache.clear()
-    yield
-    for signal in (pre_save, post_save):
-        signal.sender_receivers_cache.clear()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_rules_of_the_test")]
 
 
 def _enqueue_for_users(**options: Any) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models.signals import post_save, pre_save
 from pytest_django import DjangoDbBlocker
 
 from jobqueue import rules
@@ -24,18 +23,7 @@ from tests.jobqueue.families import (
 )
 from tests.jobqueue.processors_for_tests import SUCCEED
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _only_rules_of_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(rules, "_watchers", {})
-    for signal in (pre_save, post_save):
-        monkeypatch.setattr(signal, "receivers", [])
-        signal.sender_receivers_cache.clear()
-    yield
-    for signal in (pre_save, post_save):
-        signal.sender_receivers_cache.clear()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_rules_of_the_test")]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db.models.signals import post_save, pre_save
 
-from jobqueue import rule_checks, rules
+from jobqueue import rule_checks
 from jobqueue.exceptions import InvalidRule
 from jobqueue.rules import Change, on_save
 from settlements.models import Settlement
 from tests.jobqueue.rule_steps import Rule, in_both_databases, made_settlement
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _only_rules_of_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No rule of the site listens, and none of a test goes on listening."""
-    monkeypatch.setattr(rules, "_watchers", {})
-    for signal in (pre_save, post_save):
-        monkeypatch.setattr(signal, "receivers", [])
-        signal.sender_receivers_cache.clear()
-    yield
-    for signal in (pre_save, post_save):
-        signal.sender_receivers_cache.clear()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_rules_of_the_test")]
 
 
 @pytest.fixture

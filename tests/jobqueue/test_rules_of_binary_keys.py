@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 from django.db import connection, models
-from django.db.models.signals import post_save, pre_save
 from django.test.utils import isolate_apps
 
-from jobqueue import rules
 from jobqueue.jobs import enqueue
 from jobqueue.models import AtomicSaveMixin, Job, subject_of
 from jobqueue.rules import Change, enqueue_on_save, on_save
 from tests.jobqueue.processors_for_tests import SUCCEED
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_rules_of_the_test")]
 KEY = b"\xff\x00key"
 
 with isolate_apps("tests"):
@@ -38,17 +36,6 @@ def _table(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     yield
     with django_db_blocker.unblock(), connection.schema_editor() as editor:
         editor.delete_model(Parcel)
-
-
-@pytest.fixture(autouse=True)
-def _only_rules_of_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(rules, "_watchers", {})
-    for signal in (pre_save, post_save):
-        monkeypatch.setattr(signal, "receivers", [])
-        signal.sender_receivers_cache.clear()
-    yield
-    for signal in (pre_save, post_save):
-        signal.sender_receivers_cache.clear()
 
 
 def test_each_change_is_one_job_about_one_subject_however_the_row_was_read() -> None:

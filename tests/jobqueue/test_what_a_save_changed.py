@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from django.core import serializers
 from django.db import IntegrityError, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Concat
-from django.db.models.signals import post_save, pre_save
+from django.db.models.signals import post_save
 from moneyed import Money
 
 from jobqueue import rules
@@ -19,19 +19,7 @@ from jobqueue.rules import on_save
 from settlements.models import Settlement
 from tests.jobqueue.rule_steps import Rule, made_settlement
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _only_rules_of_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No rule of the site listens, and none of a test goes on listening."""
-    monkeypatch.setattr(rules, "_watchers", {})
-    for signal in (pre_save, post_save):
-        monkeypatch.setattr(signal, "receivers", [])
-        signal.sender_receivers_cache.clear()
-    yield
-    for signal in (pre_save, post_save):
-        signal.sender_receivers_cache.clear()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_rules_of_the_test")]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from moneyed import Money
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.broker import connections
+from jobqueue.conf import Settings
 from jobqueue.models import Job
 from jobqueue.testing import at, drain, run_job
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
@@ -238,6 +239,8 @@ def redis_away(
     configured = settings.RQ_QUEUES
     host, port = (LOOPBACK, free_port()) if request.param == "down" else blackhole
     settings.RQ_QUEUES = {name: {**queue, "HOST": host, "PORT": port} for name, queue in configured.items()}
+    # As long as a site waits.
+    settings.JOBQUEUE = settings.JOBQUEUE | {"PUBLISH_TIMEOUT": Settings().publish_timeout}
 
     def back() -> None:
         settings.RQ_QUEUES = configured

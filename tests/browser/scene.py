@@ -166,6 +166,7 @@ def _more(scene: Scene) -> dict[str, str]:
         "search that is refused": f"{jobs}?q=colour:red",
         "search that finds nothing": f"{jobs}?q=nobody-has-this",
         "move of one": f"{change}?job={scene.reminder.pk}",
+        "hold of a day": change.replace("/move/", "/hold/"),
         "empty day": reverse(
             "admin:jobqueue_job_calendar_day", args=[f"{day + timedelta(days=1000):%Y-%m-%d}"]
         ),

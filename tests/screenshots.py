@@ -33,7 +33,7 @@ TALL, SHOWN_TALL = 2000, 1000
 SHOWN = {
     "app-list-1280-light": "The overview: what is wrong, a tile for each queue, the last 24 hours",
     "cause-1280-light": "Failures by cause: how many, since when, about whom, and what a retry sends",
-    "job-that-is-failed-1280-light": "A failed job: why, its times, its payload and its attempts",
+    "job-that-is-a-reminder-1280-light": "A job that waits: why, its times, what can be done with it",
     "job-calendar-1280-light": "The calendar: what goes out in the next 14 days, by day and kind",
     "charts-1280-dark": "Charts in the dark theme: throughput, failures, how long jobs wait and run",
     "settlements-settlement-change-1280-light": "A settlement: how it stands, its payments, its jobs",
@@ -124,6 +124,7 @@ def _pages(demo: DemoFolder, address: str) -> dict[str, str]:
     _a_bad_night()
     _wait(lambda: failed.count() > 12, STORY_TAKES, "the story has failed jobs")
     _what_an_operator_does(address)
+    _wait(lambda: failed.count() > 12, STORY_TAKES, "what was retried has failed again")
     return scene.pages_of(_told())
 
 

@@ -21,7 +21,7 @@ import django
 from benchmarks.console_pages import PAGES, TimedPage
 
 _WARM_UP = 2
-_LOOKS = 12
+_LOOKS = 20
 _OPERATORS = 5
 
 COMPLETED, FAILED, DELAYED = 1_000_000, 100_000, 100_000

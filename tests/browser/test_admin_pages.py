@@ -157,7 +157,7 @@ def test_a_failed_job_is_found_read_and_retried(open_page: Any) -> None:
     expect(page.locator(".jq-question")).to_contain_text("1 job")
     page.click("text=Retry: yes, 1 job")
     expect(page.locator(".messagelist .success")).to_have_text("1 job retried.")
-    expect(page.locator(".jq-history")).to_contain_text("admin")
+    expect(page.locator(".jq-timeline")).to_contain_text("admin")
     assert Job.objects.get(pk=job.pk).state == "waiting"
 
 

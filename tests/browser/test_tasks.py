@@ -99,7 +99,7 @@ def test_stop_this_running_job(
     _reach(page, page.get_by_label("Reason"))
     page.keyboard.type("it goes to the wrong people")
     _press(page, page.get_by_role("button", name="Stop: yes, this job"))
-    wait_until_done()
+    wait_until_done(60)
     page.goto(f"/admin/jobqueue/job/{job.pk}/change/")
     expect(page.locator("h1 .jq-cancelled")).to_be_visible()
     expect(page.locator("#content-main")).to_contain_text("it goes to the wrong people")

@@ -22,10 +22,12 @@ def limited(using: str, seconds: float) -> Iterator[None]:
             cursor.execute(f"SET LOCAL statement_timeout = {milliseconds}")
             yield
         return
-    with connection.cursor() as cursor:
-        before = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
-        cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
-        try:
-            yield
-        finally:
-            cursor.execute(f"PRAGMA busy_timeout = {int(before)}")
+    # Past Django, which would take for questions what is only set, in this process.
+    connection.ensure_connection()
+    driver = connection.connection
+    before = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+    driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {int(before)}")

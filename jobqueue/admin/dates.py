@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Q, Subquery
+from django.db.models import Subquery
 from django.utils import timezone
 from django.utils.dates import MONTHS
 from django.utils.formats import date_format
@@ -32,10 +32,9 @@ def date_links(changes: ChangeList, field: str) -> dict[str, Any]:
 def _range(changes: ChangeList, field: str) -> tuple[date | None, date | None]:
     """The days of the oldest and the newest row of the table: two looks into an index, in one question."""
     rows = changes.model._default_manager.all()
-    ends = [Subquery(rows.order_by(order).values("pk")[:1]) for order in (field, f"-{field}")]
-    found = rows.filter(Q(pk=ends[0]) | Q(pk=ends[1])).only("pk", field).order_by(field)
-    days = [_day(getattr(row, field, None)) for row in found]
-    return (days[0], days[-1]) if days else (None, None)
+    newest = Subquery(rows.order_by(f"-{field}").values(field)[:1])
+    ends = rows.order_by(field).values_list(field, newest)[:1]
+    return next(((_day(first), _day(last)) for first, last in ends), (None, None))
 
 
 def _day(moment: datetime | None) -> date | None:

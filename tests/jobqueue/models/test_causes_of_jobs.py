@@ -79,6 +79,7 @@ def test_the_index_of_causes_serves_grouping_and_walking(is_walk: bool) -> None:
     walked = failed.filter(cause="OSError", pk__gt=17).order_by("pk").values_list("pk")[:500]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute("SET LOCAL enable_bitmapscan = off")
+            # Of no rows at all every index is as good, and so is sorting them.
+            for way in ("seqscan", "bitmapscan", "sort", "hashagg"):
+                cursor.execute(f"SET LOCAL enable_{way} = off")
     assert "jobqueue_job_cause" in (walked if is_walk else grouped).explain()

@@ -44,7 +44,7 @@ test-times: $(VENV)/.installed-dev ## measure anew which tests `make test-fast` 
 	TEST_DATABASE_URL= $(PYTHON) -m pytest --record-slow -n $(CORES) --dist loadgroup
 
 test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (needs chromium)
-	$(PYTHON) -m pytest -m browser $(ARGS)
+	$(PYTHON) -m pytest -m browser -n $(CORES) --dist load $(ARGS)
 
 screenshots: $(VENV)/.installed-dev ## write a picture of every page of the console to docs/screenshots (needs chromium; ARGS="--only job")
 	$(PYTHON) -m tests.screenshots $(ARGS)

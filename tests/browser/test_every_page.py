@@ -101,7 +101,8 @@ def test_every_question_before_an_action(walk: Walk, site: scene.Scene) -> None:
             page.locator(".action-select").first.check()
             page.select_option("select[name=action]", name)
             walk._wrong.clear()
-            page.click("button[name=index]")
+            with page.expect_navigation():
+                page.click("button[name=index]")
             if page.locator(".jq-confirm, .delete-confirmation").count():
                 walk.look(f"{model} {name}")
     assert not walk.faults, "\n".join(walk.faults)
@@ -112,7 +113,8 @@ def test_forms_that_are_refused_and_errors(walk: Walk, site: scene.Scene) -> Non
     for name in ("settlements_settlement_add", "settlements_payment_add"):
         page.goto(reverse(f"admin:{name}"))
         page.locator("form").evaluate_all("all => all.forEach(form => { form.noValidate = true; })")
-        page.click("input[name=_save]")
+        with page.expect_navigation():
+            page.click("input[name=_save]")
         walk.look(f"refused {name}")
     walk.go("not found", "/admin/nothing/", status=404)
     walk.go("not allowed", reverse("admin:jobqueue_job_add"), status=403)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 from spendsync_site.demo.processes import LOOPBACK, end_with_parent, free_port
@@ -73,12 +74,19 @@ class PostgreSQLServer:
         """Kill all of its processes at once: what had not reached the disk is forgotten."""
         if self._process is None:
             raise ServerUnavailable("PostgreSQL is not running")
-        # Each backend leads a process group of its own.
-        family = _with_children(self._process.pid)
-        for pid in family:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        server = psutil.Process(self._process.pid)
+        # Stopped, it makes no further process. Each backend leads a process group of its own.
+        server.suspend()
+        os.waitid(os.P_PID, server.pid, os.WSTOPPED)
+        backends = server.children()
+        for process in (*backends, server):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._process.wait(_PATIENCE)
+        # One that is not gone yet holds the shared memory, and no server starts beside it.
+        _gone, left = psutil.wait_procs(backends, _PATIENCE)
+        if left:
+            raise ServerUnavailable(f"PostgreSQL's processes do not end: {left}")
 
     def start_again(self) -> None:
         """Start the crashed server with what was on the disk, on the same port."""
@@ -141,11 +149,6 @@ class PostgreSQLServer:
                 self._process.send_signal(signal.SIGQUIT)
                 self._process.wait(_PATIENCE)
         self._process = None
-
-
-def _with_children(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
 
 
 def _find_binaries() -> Path:

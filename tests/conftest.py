@@ -82,17 +82,6 @@ def _emptying_tables_wins_every_deadlock() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _signals_do_as_before() -> Iterator[None]:
-    """A worker that a test runs in this process takes signals for itself; the next has them again."""
-    taken = [signal.SIGINT, signal.SIGTERM]
-    before = [signal.getsignal(number) for number in taken]
-    yield
-    for number, handler in zip(taken, before, strict=True):
-        if signal.getsignal(number) is not handler:
-            signal.signal(number, handler)
-
-
 # Redis --------------------------------------------------------------------------------------------
 
 

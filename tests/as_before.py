@@ -1,4 +1,4 @@
-"""Each test leaves the process as it found it: its signals and its language. Loaded with `-p tests.as_before`."""
+"""Each test leaves the process as it found it: signals and language. Loaded with `-p tests.as_before`."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -25,12 +26,14 @@ from django.utils.translation import ngettext
 from jobqueue.admin.calendar_asked import Asked
 from jobqueue.admin.moments import as_field, parse_moment
 from jobqueue.exceptions import JobTransitionRefused
-from jobqueue.models import BulkAction, Job, JobQuerySet, bulk, holding
+from jobqueue.models import BulkAction, Job, JobQuerySet, bulk
 from jobqueue.models.holding import due_time
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.bulk_plans import TYPED_ABOVE, in_words
 from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
+from jobqueue.operating.moves import shift_and_log
 from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
@@ -45,6 +48,11 @@ _BULK = {
     "cancel": BulkAction.Verb.CANCEL,
     "hold": BulkAction.Verb.HOLD,
     "release": BulkAction.Verb.LET_GO,
+}
+_ONE: dict[str, Callable[..., None]] = {
+    "cancel": cancel_and_log,
+    "hold": hold_and_log,
+    "release": release_and_log,
 }
 _LONGEST_REASON = 500
 _SHIFT = re.compile(r"-?[1-9][0-9]{0,2}", re.ASCII)
@@ -187,24 +195,12 @@ def _change_one(
 
 
 def _do(job: Job, verb: str, moment: datetime | None, request: HttpRequest) -> None:
-    """Change the job and write it down, in one transaction. Raises JobTransitionRefused."""
-    reason, using, who = request.POST["reason"].strip(), Job.objects.db, request.user.get_username()
-    before = absolute(due_time(job))
-    with writing(using):
-        if verb == "cancel":
-            job.cancel(f"cancelled by {who}: {reason}"[:_LONGEST_REASON])
-            text = f"Cancel: delayed until {before} → cancelled"
-        elif verb == "hold":
-            holding.hold(job, who, reason, using)
-            text = f"Hold: runs {before} → held"
-        elif verb == "release":
-            holding.release(job, using)
-            text = f"Release: held, was to run {before} → runs {absolute(job.run_at)}"
-        else:
-            assert moment is not None
-            job.move(moment)
-            text = f"Move: {before} → {absolute(moment)}"
-        log_change(request, job, f"{text}. Reason: {reason}")
+    """Change the job and write it down. Raises JobTransitionRefused."""
+    reason = request.POST["reason"].strip()
+    if moment is not None:
+        shift_and_log(job, request, moment, reason=reason)
+    else:
+        _ONE[verb](job, request, reason=reason)
 
 
 # Doing: a kind or a day, in the background ----------------------------------------------------------

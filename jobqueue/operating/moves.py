@@ -7,7 +7,7 @@ from datetime import datetime
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from jobqueue.models import Job, alias_of
+from jobqueue.models import Job, alias_of, due_time
 from jobqueue.moving import move_job
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.words import absolute
@@ -33,8 +33,8 @@ def move_and_log(
 
 
 def shift_and_log(job: Job, request: HttpRequest, moment: datetime, *, reason: str) -> None:
-    """Move a job that waits, one of many, to any time: one that is past means now. Raises as `Job.move`."""
-    before = absolute(job.run_at)
+    """Move a job that waits, held or not, to any time: one that is past means now. Raises as `Job.move`."""
+    before = absolute(due_time(job))
     with writing(alias_of(job)):
         job.move(moment)
         log_change(request, job, f"Move: {before} → {absolute(moment)}. Reason: {reason}")

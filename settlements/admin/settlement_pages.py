@@ -155,8 +155,8 @@ def _keep_payments(record: Settlement, context: dict[str, Any]) -> None:
     """Leave with the record the payments that its form has read: nobody reads them a second time."""
     for inline in context.get("inline_admin_formsets", ()) if not context.get("errors") else ():
         if inline.formset.model is Payment:
-            cached = vars(record).setdefault("_prefetched_objects_cache", {})
-            cached["payments"] = inline.formset.get_queryset()
+            record.payments_shown = inline.formset.get_queryset()
+            vars(record).setdefault("_prefetched_objects_cache", {})["payments"] = record.payments_shown
 
 
 def _log(request: HttpRequest, key: Any, text: str, flag: int, message: str) -> None:

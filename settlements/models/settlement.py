@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ from settlements.standing import Decision, Standing, counted, standing_of
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
+    from settlements.models.payment import Payment
+
 _PERMISSIONS: list[tuple[str, str | _StrPromise]] = [
     ("decide_settlement", _("Can complete, cancel and reopen settlements")),
     ("remind_settlement", _("Can send and pause reminders, and have payments checked")),
@@ -38,11 +40,14 @@ _PERMISSIONS: list[tuple[str, str | _StrPromise]] = [
 
 
 def _amounts_of(settlement: Settlement) -> Iterable[tuple[str, Decimal, Decimal, str]]:
-    """Status, amount, what was refunded and currency of each payment; of those read, if a page read them."""
-    if "payments" in getattr(settlement, "_prefetched_objects_cache", ()):
-        read = settlement.payments.all()
+    """Status, amount, what was refunded and currency of each payment, as the rows are now.
+
+    Not of payments that were prefetched: what is decided by their sum must not be older than the question.
+    """
+    if settlement.payments_shown is not None:
         return [
-            (one.status, one.amount.amount, one.refunded_amount, str(one.amount.currency)) for one in read
+            (one.status, one.amount.amount, one.refunded_amount, str(one.amount.currency))
+            for one in settlement.payments_shown
         ]
     rows = settlement.payments.order_by()
     return rows.values_list("status", "amount", "refunded_amount", "amount_currency")
@@ -63,6 +68,9 @@ class Settlement(SettlementSavingMixin):
         CANCELLED = "cancelled", _("cancelled")
 
     OPEN = (Status.PENDING, Status.PARTIALLY_PAID)
+
+    payments_shown: Sequence[Payment] | None = None
+    """On an instance that only a page shows: the payments beside it, which make up the sums shown there."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     description = models.CharField(_("description"), max_length=200, default="", blank=True)

@@ -135,6 +135,22 @@ def test_a_part_that_went_back_does_not_count(rest: Decimal) -> None:
     assert settlement.paid() == Money(rest, "EUR")
 
 
+def _read_before_it_was_paid() -> Settlement:
+    """A settlement of 100 that somebody read with its pending payment, which is completed by now."""
+    key = _settlement(Decimal(100), [("pending", Decimal(100), "EUR")]).pk
+    settlement = Settlement.objects.prefetch_related("payments").get(pk=key)
+    Payment.objects.filter(settlement=key).update(status="completed")
+    return settlement
+
+
+def test_payments_that_were_prefetched_do_not_age_the_sum() -> None:
+    assert _read_before_it_was_paid().paid() == _money(Decimal(100), "EUR")
+
+
+def test_payments_that_were_prefetched_do_not_age_whether_it_is_covered() -> None:
+    assert _read_before_it_was_paid().is_covered()
+
+
 def test_the_sum_takes_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     settlement = _settlement(Decimal(5), [("completed", Decimal(1), "EUR")] * 20)
     with django_assert_num_queries(1):

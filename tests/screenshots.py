@@ -20,14 +20,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from spendsync_site.demo.folder import DemoFolder
 from spendsync_site.demo.processes import LOOPBACK, end_with_parent, free_port, stop
+from tests.browser.chromium import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "screenshots"
-CHROMIUM = Path("/usr/bin/chromium")
 TALL, SHOWN_TALL = 2000, 1000
 """Pixels at which a long list is cut, and what README shows."""
 SHOWN = {
@@ -130,7 +130,7 @@ def _pages(demo: DemoFolder, address: str) -> dict[str, str]:
 
 def _what_an_operator_does(address: str) -> None:
     """Retries a cause, pauses a queue with a reason, decides a settlement."""
-    with _browser() as browser:
+    with chromium() as browser:
         page = _logged_in(browser, address)
         page.goto(f"{address}/admin/jobqueue/cause/")
         page.get_by_role("row", name="TypeError").get_by_role("button", name="Retry").click()
@@ -191,7 +191,7 @@ def _take(
     address: str, pages: dict[str, str], looks: list[tuple[int, str]], arguments: argparse.Namespace
 ) -> int:
     taken = 0
-    with _browser() as browser:
+    with chromium() as browser:
         page = _logged_in(browser, address, arguments.language)
         for name, place in pages.items():
             names = {f"{_file_name(name)}-{width}-{scheme}": (width, scheme) for width, scheme in looks}
@@ -207,15 +207,6 @@ def _take(
                 _picture(page, arguments.to / f"{file_name}.png", width, most)
                 taken += 1
     return taken
-
-
-@contextmanager
-def _browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        path = str(CHROMIUM) if CHROMIUM.exists() else None
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 def _logged_in(browser: Browser, address: str, language: str = "en-GB") -> Page:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,64 +11,17 @@ from django.core import mail
 from django.db import connection
 from django.utils import timezone
 from moneyed import Money
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from jobqueue.models import Job, Queue
 from jobqueue.testing import drain
 from settlements.models import BarredAddress, Discrepancy, EmailDelivery, Payment, Settlement
 from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker, page_of
 
-if TYPE_CHECKING:
-    from pytest_django.live_server_helper import LiveServer
-
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
 ]
-CHROMIUM = Path("/usr/bin/chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, or the one that playwright brought."""
-    path = str(CHROMIUM) if CHROMIUM.exists() else None
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        # Playwright keeps an event loop in this thread; Django would refuse to use the database beside it.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser, live_server: LiveServer, admin_user: User, client: Any) -> Iterator[Any]:
-    """Opens pages of the site, logged in as a superuser; an error in a page fails the test."""
-    client.force_login(admin_user)
-    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
-    contexts: list[Any] = []
-    errors: list[str] = []
-
-    def start(path: str, *, width: int = 1400, scheme: str = "light") -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=live_server.url
-        )
-        contexts.append(context)
-        context.add_cookies([cookie])
-        page: Page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.extend(_refusals(message.text)))
-        page.goto(path)
-        return page
-
-    yield start
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def _refusals(text: str) -> list[str]:
-    """What the browser did not load or run because the site's policy forbids it."""
-    return [text] if "Content Security Policy" in text else []
 
 
 def _choose_person(page: Page, field: str, name: str) -> None:

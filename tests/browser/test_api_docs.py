@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_admin_pages import browser, open_page  # noqa: F401
-
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
@@ -17,7 +15,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_api_is_read_and_tried_on_its_pages(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     width: int,
 ) -> None:
     page = open_page("/admin/", width=width)

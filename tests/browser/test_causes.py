@@ -11,7 +11,6 @@ from playwright.sync_api import Page, expect
 from jobqueue.jobs import enqueue_many
 from jobqueue.models import BulkAction, Job, Queue
 from jobqueue.sql.clock import database_now
-from tests.browser.test_admin_pages import browser, open_page  # noqa: F401
 from tests.conftest import StartWorker
 from tests.workload.fixtures import Workload, wait_until_done
 
@@ -45,7 +44,7 @@ def _no_sideways_scrolling(page: Page) -> bool:
 
 
 def test_retry_the_smtp_failures_of_the_last_two_hours_only_those_in_two_clicks(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     rqworker: StartWorker,
     workload: Workload,
 ) -> None:
@@ -66,7 +65,7 @@ def test_retry_the_smtp_failures_of_the_last_two_hours_only_those_in_two_clicks(
 
 
 def test_a_bulk_retry_above_the_limit_is_typed_watched_and_stopped(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     rqworker: StartWorker,
     workload: Workload,
 ) -> None:
@@ -92,7 +91,7 @@ def test_a_bulk_retry_above_the_limit_is_typed_watched_and_stopped(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_pages_fit_their_width(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     width: int,
     scheme: str,
 ) -> None:

@@ -19,7 +19,6 @@ from jobqueue.broker.tallies import Tally, bucket_of
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Queue
 from jobqueue.sql.clock import database_now
-from tests.browser.test_admin_pages import browser, open_page  # noqa: F401
 from tests.conftest import StartWorker, wait_until
 from tests.integration.test_charts import charted
 from tests.workload.fixtures import Workload, wait_until_done
@@ -66,7 +65,7 @@ def _fits(page: Page) -> bool:
 
 
 def test_throughput_and_failures_of_24_hours(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     rqworker: StartWorker,
     workload: Workload,
 ) -> None:
@@ -88,7 +87,7 @@ def test_throughput_and_failures_of_24_hours(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_charts_fit_their_width(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     admin_user: User,
     width: int,
     scheme: str,

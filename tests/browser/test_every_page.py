@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, Page
 
 from settlements.models import Settlement
 from tests.browser import looks, scene
-from tests.browser.test_admin_pages import browser  # noqa: F401
 from tests.jobqueue.admin.every_page import STATUSES
 
 pytestmark = [
@@ -38,7 +37,7 @@ def site(settlement: Settlement, payer: User) -> scene.Scene:
 
 
 @pytest.fixture
-def walk(browser: Browser, live_server: Any, admin_user: User, client: Any) -> Iterator[Walk]:  # noqa: F811
+def walk(browser: Browser, live_server: Any, admin_user: User, client: Any) -> Iterator[Walk]:
     """Who walks, logged in as a superuser."""
     client.force_login(admin_user)
     context = browser.new_context(base_url=live_server.url, viewport={"width": looks.WIDE, "height": 900})

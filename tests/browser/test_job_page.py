@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import expect
 
 from jobqueue.models import Job
-from tests.browser.test_admin_pages import browser, open_page  # noqa: F401
 from tests.jobqueue.admin.steps import add_attempt, make_job, page_of
 
 pytestmark = [
@@ -17,7 +16,7 @@ pytestmark = [
 ]
 
 
-def test_a_job_is_copied_with_another_payload(open_page: Any) -> None:  # noqa: F811
+def test_a_job_is_copied_with_another_payload(open_page: Any) -> None:
     job = make_job("failed", processor="settlement.periodic_reminder", payload={"settlement_id": "a"})
     add_attempt(job, 4, message="refused", traceback="Traceback …")
     page = open_page(page_of(job))
@@ -36,7 +35,7 @@ def test_a_job_is_copied_with_another_payload(open_page: Any) -> None:  # noqa: 
     expect(page.locator(".jq-step-action")).to_contain_text("Reason: wrong settlement")
 
 
-def test_a_delayed_job_is_moved(open_page: Any) -> None:  # noqa: F811
+def test_a_delayed_job_is_moved(open_page: Any) -> None:
     job = make_job("delayed")
     page = open_page(page_of(job), width=390)
     page.click("text=Move to a time …")
@@ -49,7 +48,7 @@ def test_a_delayed_job_is_moved(open_page: Any) -> None:  # noqa: F811
     expect(page.locator(".jq-why")).to_contain_text("Delayed until 2090-07-01 09:00:00")
 
 
-def test_a_bar_leads_to_its_job(open_page: Any) -> None:  # noqa: F811
+def test_a_bar_leads_to_its_job(open_page: Any) -> None:
     job, other = make_job("completed"), make_job("failed")
     page = open_page(page_of(job))
     page.click(".jq-runs svg .jq-chart-failed")

@@ -9,7 +9,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from jobqueue.models import Queue
-from tests.browser.test_admin_pages import browser, open_page  # noqa: F401
 from tests.conftest import StartWorker
 from tests.jobqueue.admin.steps import make_job
 
@@ -31,7 +30,7 @@ def _serious(page: Page) -> list[str]:
     ]
 
 
-def test_is_anything_wrong_right_now(open_page: Any) -> None:  # noqa: F811
+def test_is_anything_wrong_right_now(open_page: Any) -> None:
     page = open_page(OVERVIEW)
     expect(page.locator("#jq-sentence")).to_have_text("All is well.")
     make_job(queue="settlement")
@@ -43,7 +42,7 @@ def test_is_anything_wrong_right_now(open_page: Any) -> None:  # noqa: F811
     expect(page.locator("h1")).to_have_text("Workers")
 
 
-def test_pause_e_mail_now(open_page: Any) -> None:  # noqa: F811
+def test_pause_e_mail_now(open_page: Any) -> None:
     make_job()
     page = open_page(OVERVIEW)
     page.get_by_label("Pause email").first.click()
@@ -62,7 +61,7 @@ def test_pause_e_mail_now(open_page: Any) -> None:  # noqa: F811
     expect(page.locator("#jq-banner")).to_have_count(0)
 
 
-def test_who_runs_what_now(open_page: Any, rqworker: StartWorker) -> None:  # noqa: F811
+def test_who_runs_what_now(open_page: Any, rqworker: StartWorker) -> None:
     rqworker("--processes", "1")
     page = open_page("/admin/jobqueue/worker/")
     row = page.locator("#result_list tbody tr")
@@ -71,7 +70,7 @@ def test_who_runs_what_now(open_page: Any, rqworker: StartWorker) -> None:  # no
     expect(row.locator(".field-serves")).to_contain_text("email")
 
 
-def test_nothing_is_refreshed_while_somebody_types_a_reason(open_page: Any) -> None:  # noqa: F811
+def test_nothing_is_refreshed_while_somebody_types_a_reason(open_page: Any) -> None:
     page = open_page(OVERVIEW)
     page.get_by_label("Pause email").first.click()
     page.get_by_label("Reason").first.fill("half a")
@@ -84,7 +83,7 @@ def test_nothing_is_refreshed_while_somebody_types_a_reason(open_page: Any) -> N
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_pages_fit_and_axe_finds_nothing_serious(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     width: int,
     scheme: str,
 ) -> None:

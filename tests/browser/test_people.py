@@ -15,7 +15,6 @@ from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job
 from settlements.models import MovedReminder, Settlement
-from tests.browser.test_admin_pages import browser, open_page  # noqa: F401
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
 
 pytestmark = [
@@ -43,7 +42,7 @@ def _next_reminder(settlement: Settlement) -> Job:
     return min(waiting_of(settlement, REMINDER), key=lambda job: job.run_at)
 
 
-def test_preview_an_e_mail_before_it_goes(open_page: Any, settlement: Settlement) -> None:  # noqa: F811
+def test_preview_an_e_mail_before_it_goes(open_page: Any, settlement: Settlement) -> None:
     job = _next_reminder(settlement)
     page = open_page(f"/admin/jobqueue/job/{job.pk}/change/")
     page.get_by_role("link", name="Preview of the letter").click()
@@ -51,7 +50,7 @@ def test_preview_an_e_mail_before_it_goes(open_page: Any, settlement: Settlement
     expect(page.frame_locator("iframe").locator("body")).to_contain_text("Dinner in Lisbon")
 
 
-def test_what_goes_out_tomorrow(open_page: Any, settlement: Settlement) -> None:  # noqa: F811
+def test_what_goes_out_tomorrow(open_page: Any, settlement: Settlement) -> None:
     job = _next_reminder(settlement)
     Job.objects.filter(pk=job.pk).update(run_at=timezone.now() + timedelta(days=1))
     page = open_page("/admin/jobqueue/job/")
@@ -64,7 +63,7 @@ def test_what_goes_out_tomorrow(open_page: Any, settlement: Settlement) -> None:
 
 
 def test_why_did_alice_get_no_reminder(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     settlement: Settlement,
 ) -> None:
     User.objects.filter(pk=settlement.payer_id).update(first_name="Alice")
@@ -77,7 +76,7 @@ def test_why_did_alice_get_no_reminder(
     expect(page.locator("#content-main")).to_contain_text("skipped: reminders are paused")
 
 
-def test_move_a_reminder_to_next_week(open_page: Any, settlement: Settlement) -> None:  # noqa: F811
+def test_move_a_reminder_to_next_week(open_page: Any, settlement: Settlement) -> None:
     job = _next_reminder(settlement)
     page = open_page(f"{CALENDAR}{timezone.localtime(job.run_at):%Y-%m-%d}/")
     page.get_by_role("row", name=f"#{job.pk}").get_by_role("link", name="Move …").click()
@@ -94,7 +93,7 @@ def test_move_a_reminder_to_next_week(open_page: Any, settlement: Settlement) ->
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_pages_fit_their_width(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     settlement: Settlement,
     width: int,
     scheme: str,

@@ -14,7 +14,6 @@ from jobqueue.jobs import enqueue
 from jobqueue.models import BulkAction, Job, Queue
 from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
-from tests.browser.test_admin_pages import browser, open_page  # noqa: F401
 from tests.conftest import StartWorker
 from tests.jobqueue.admin.steps import make_job
 from tests.workload.fixtures import Workload, wait_until_done
@@ -43,7 +42,7 @@ def _press(page: Page, wanted: Locator) -> None:
 
 
 def test_jobs_about_a_settlement(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     settlement: Settlement,
 ) -> None:
     page = open_page("/admin/settlements/settlement/?q=Lisbon")
@@ -60,7 +59,7 @@ def test_jobs_about_a_settlement(
 
 
 def test_what_did_my_colleague_do(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
 ) -> None:
     job = make_job("failed", reason="ConnectionError: no route")
     colleague = User.objects.create_superuser("carla")
@@ -85,7 +84,7 @@ def test_what_did_my_colleague_do(
 
 
 def test_stop_this_running_job(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     rqworker: StartWorker,
     workload: Workload,
 ) -> None:
@@ -106,7 +105,7 @@ def test_stop_this_running_job(
 
 
 def test_retry_50_000(
-    open_page: Any,  # noqa: F811
+    open_page: Any,
     rqworker: StartWorker,
 ) -> None:
     now = database_now("default")

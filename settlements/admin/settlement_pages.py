@@ -25,7 +25,7 @@ from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.admin.settlement_moves import MOVES
 from settlements.admin.simulation_page import urls_of
 from settlements.admin.timeline import timeline_of
-from settlements.models import Discrepancy, Payment, ReminderDelivery, Settlement
+from settlements.models import Discrepancy, Payment, ReminderDelivery, Settlement, show_beside
 
 if TYPE_CHECKING:
     PaymentTabularInline = admin.TabularInline[Payment, Settlement]
@@ -155,8 +155,7 @@ def _keep_payments(record: Settlement, context: dict[str, Any]) -> None:
     """Leave with the record the payments that its form has read: nobody reads them a second time."""
     for inline in context.get("inline_admin_formsets", ()) if not context.get("errors") else ():
         if inline.formset.model is Payment:
-            record.payments_shown = inline.formset.get_queryset()
-            vars(record).setdefault("_prefetched_objects_cache", {})["payments"] = record.payments_shown
+            show_beside(record, inline.formset.get_queryset())
 
 
 def _log(request: HttpRequest, key: Any, text: str, flag: int, message: str) -> None:

@@ -12,7 +12,7 @@ from settlements.models.deliveries import (
 from settlements.models.discrepancy import Discrepancy
 from settlements.models.kept_answers import KeptAnswer
 from settlements.models.payment import PaidByPayments, Payment
-from settlements.models.settlement import Settlement
+from settlements.models.settlement import Settlement, show_beside
 
 __all__ = [
     "AnnouncedMixin",
@@ -27,5 +27,6 @@ __all__ = [
     "ReminderDelivery",
     "ReminderType",
     "Settlement",
+    "show_beside",
     "PaidByPayments",
 ]

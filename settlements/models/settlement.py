@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from settlements.money import (
 from settlements.standing import Decision, Standing, counted, standing_of
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from django.utils.functional import _StrPromise
 
     from settlements.models.payment import Payment
@@ -39,15 +40,24 @@ _PERMISSIONS: list[tuple[str, str | _StrPromise]] = [
 ]
 
 
+_SHOWN = "_payments_shown"
+
+
+def show_beside(settlement: Settlement, payments: QuerySet[Payment]) -> None:
+    """Have an instance that only a page shows make its sums of the payments that are shown beside it."""
+    vars(settlement)[_SHOWN] = payments
+    vars(settlement).setdefault("_prefetched_objects_cache", {})["payments"] = payments
+
+
 def _amounts_of(settlement: Settlement) -> Iterable[tuple[str, Decimal, Decimal, str]]:
     """Status, amount, what was refunded and currency of each payment, as the rows are now.
 
     Not of payments that were prefetched: what is decided by their sum must not be older than the question.
     """
-    if settlement.payments_shown is not None:
+    shown = vars(settlement).get(_SHOWN)
+    if shown is not None:
         return [
-            (one.status, one.amount.amount, one.refunded_amount, str(one.amount.currency))
-            for one in settlement.payments_shown
+            (one.status, one.amount.amount, one.refunded_amount, str(one.amount.currency)) for one in shown
         ]
     rows = settlement.payments.order_by()
     return rows.values_list("status", "amount", "refunded_amount", "amount_currency")
@@ -68,9 +78,6 @@ class Settlement(SettlementSavingMixin):
         CANCELLED = "cancelled", _("cancelled")
 
     OPEN = (Status.PENDING, Status.PARTIALLY_PAID)
-
-    payments_shown: Sequence[Payment] | None = None
-    """On an instance that only a page shows: the payments beside it, which make up the sums shown there."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     description = models.CharField(_("description"), max_length=200, default="", blank=True)

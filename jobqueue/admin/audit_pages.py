@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib import admin
 from django.contrib.admin import AdminSite
@@ -26,6 +27,7 @@ from jobqueue.models import AuditEntry
 from jobqueue.models.audit import known_values
 from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.retelling import retold, retold_verb
 from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import about_now
 
@@ -99,16 +101,24 @@ def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSi
         at=time_tag(entry.at, now),
         exactly=absolute(entry.at),
         who=entry.who,
-        verb=entry.verb,
-        text=shown_text(entry.text, request),
+        verb=retold_verb(entry.verb),
+        text=retold(shown_text(entry.text, request)),
         reason=shown_text(entry.reason, request),
         about=shown_text(entry.object_name, request),
         about_url=page_of_object(entry.object_type, entry.object_id, request, site),
-        kind=entry.object_type.rpartition(".")[2],
+        kind=_kind_of(entry.object_type),
         number=entry.jobs,
         jobs=f"{entry.jobs:,}" if entry.jobs else "",
         jobs_url=_jobs_of(entry, request, site),
     )
+
+
+def _kind_of(label: str) -> str:
+    """What people call such an object; of a model that is gone the name that it had."""
+    try:
+        return str(apps.get_model(label)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return label.rpartition(".")[2]
 
 
 def _jobs_of(entry: AuditEntry, request: HttpRequest, site: AdminSite) -> str:
@@ -121,11 +131,12 @@ def _jobs_of(entry: AuditEntry, request: HttpRequest, site: AdminSite) -> str:
 
 def _choices(chosen: Mapping[str, str]) -> dict[str, Any]:
     """What the filters offer, and what is chosen in them."""
+    verbs = _and_chosen(known_values("verb", _MOST_CHOICES), chosen.get("verb", ""))
     types = _and_chosen(known_values("object_type", _MOST_CHOICES), chosen.get("type", ""))
     return {
         "people": _and_chosen(known_values("who", _MOST_CHOICES), chosen.get("who", "")),
-        "verbs": _and_chosen(known_values("verb", _MOST_CHOICES), chosen.get("verb", "")),
-        "types": [(label, capfirst(label.rpartition(".")[2])) for label in types],
+        "verbs": [(verb, retold_verb(verb)) for verb in verbs],
+        "types": [(label, capfirst(_kind_of(label))) for label in types],
         "queues": _and_chosen(list(django_settings.RQ_QUEUES), chosen.get("queue", "")),
     }
 

@@ -176,7 +176,7 @@ class BulkActionAdmin(OwnPage):
 def _label(action: BulkAction) -> str:
     """What its verb is called; newer code may ask for others."""
     if action.verb in VERBS:
-        return VERBS[action.verb].label
+        return str(VERBS[action.verb].label)
     return capfirst(action.get_verb_display()) if action.verb in _PERMISSIONS else str(action.verb)
 
 

@@ -33,6 +33,7 @@ from jobqueue.operating.bulk_plans import TYPED_ABOVE, in_words
 from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
+from jobqueue.operating.language import in_english
 from jobqueue.operating.moves import shift_and_log
 from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
@@ -228,7 +229,8 @@ def _begin(
         action, is_new = bulk.ask(action, Job.objects.db)
         if is_new:
             by = f" by {days} days" if days else ""
-            text = f"{verb.capitalize()}: {facts['number']} jobs{by} ({in_words(selection)})"
+            with in_english():
+                text = f"{verb.capitalize()}: {facts['number']} jobs{by} ({in_words(selection)})"
             log_change(request, action, f"{text}. Reason: {reason}")
     if not is_new:
         text = _("The same is under way already: %(who)s began it.") % {"who": action.asked_by}

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import tell_once
 from jobqueue.admin.failures import all_by_cause, of_error
-from jobqueue.admin.words import breakable
+from jobqueue.admin.words import breakable, state_label
 from jobqueue.models import UNKNOWN_CAUSE, JobQuerySet
 from jobqueue.operating.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
 from jobqueue.registry import all_processors
@@ -69,7 +69,7 @@ class StateFilter(_ChosenFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Every state word."""
-        return [(word, word) for word in STATES]
+        return [(word, state_label(word)) for word in STATES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The jobs in that state; one that does not exist has none."""

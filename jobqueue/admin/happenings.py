@@ -31,6 +31,7 @@ from jobqueue.models import AuditEntry, BulkAction, Job, subject_of
 from jobqueue.models.audit import entries_about
 from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.retelling import retold, retold_verb
 from jobqueue.sql.clock import about_now
 
 MOST_ACTIONS = 100
@@ -131,13 +132,13 @@ def _of_entry(entry: AuditEntry, record: models.Model, request: HttpRequest, sit
         url = reverse(f"{site.name}:jobqueue_job_changelist", query={"audit": entry.pk})
         about = ngettext("%(n)s job", "%(n)s jobs", entry.jobs) % {"n": f"{entry.jobs:,}"}
     text = shown_text(entry.text, request).removeprefix(f"{entry.verb}:").strip().rstrip(".")
-    reason = shown_text(entry.reason, request)
+    reason, verb = shown_text(entry.reason, request), retold_verb(entry.verb)
     return Happening(
         at=entry.at,
-        what=f"{entry.verb}: {shown_text(about, request)}" if about else entry.verb,
+        what=f"{verb}: {shown_text(about, request)}" if about else verb,
         url=url,
         who=entry.who,
-        detail=" – ".join(part for part in (text, reason) if part and part != entry.verb),
+        detail=" – ".join(part for part in (retold(text), reason) if part and part != verb),
     )
 
 

@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
+from django.utils.text import capfirst, format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import set_aside
@@ -60,7 +60,7 @@ class JobList(JobPermissions):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """The verbs this user may use."""
         return {
-            verb.name: (ACTIONS[verb.name], verb.name, f"{verb.label} …")
+            verb.name: (ACTIONS[verb.name], verb.name, format_lazy("{} …", verb.label))
             for verb in self.allowed_verbs(request)
         }
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import CharField, Value
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from jobqueue.admin.calendar_pages import hold_links
 from jobqueue.admin.copy_pages import copies_shown, copy_url
@@ -39,7 +40,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     history = entries_of(job)[::-1]
     known = Known(job, facts.now, request, attempts, history, facts.worker, has_earlier)
     return {
-        "title": f"Job #{job.pk}",
+        "title": gettext("Job #%(number)s") % {"number": job.pk},
         "opts": pages.opts,
         "media": pages.media,
         "original": job,

@@ -9,6 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.words import NOTHING
@@ -27,8 +28,11 @@ else:
 def limits_of(queue: Queue) -> str:
     """The queue's limits in words; nothing if it has none."""
     return ", ".join(
-        f"{limit:,} {what}"
-        for limit, what in ((queue.rate_limit, "a second"), (queue.concurrency_limit, "at once"))
+        text % {"number": f"{limit:,}"}
+        for limit, text in (
+            (queue.rate_limit, gettext("%(number)s a second")),
+            (queue.concurrency_limit, gettext("%(number)s at once")),
+        )
         if limit is not None
     )
 
@@ -73,8 +77,8 @@ class LimitField(forms.IntegerField):
         "too_much": _("The most is %(most)s. Leave this empty for no limit."),
     }
 
-    def __init__(self, most: int, help_text: Any) -> None:
-        super().__init__(required=False, help_text=help_text)
+    def __init__(self, most: int, label: Any, help_text: Any) -> None:
+        super().__init__(required=False, label=label, help_text=help_text)
         self.most = most
 
     def validate(self, value: int | None) -> None:
@@ -95,10 +99,14 @@ class LimitsForm(QueueModelForm):
     """The limits of one queue."""
 
     rate_limit = LimitField(
-        MOST_RATE, _("At most so many jobs start in any second, in all workers together. Empty: no limit.")
+        MOST_RATE,
+        _("Rate limit"),
+        _("At most so many jobs start in any second, in all workers together. Empty: no limit."),
     )
     concurrency_limit = LimitField(
-        MOST_CONCURRENCY, _("At most so many jobs run at once, in all workers together. Empty: no limit.")
+        MOST_CONCURRENCY,
+        _("Concurrency limit"),
+        _("At most so many jobs run at once, in all workers together. Empty: no limit."),
     )
 
     class Meta:

@@ -12,6 +12,7 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from jobqueue.admin.listing import listed, prepare_alone, state_of
 from jobqueue.admin.subjects import Subject
@@ -61,9 +62,9 @@ class JobsPanel:
     def groups(self) -> list[tuple[str, str, list[JobRow]]]:
         """The groups that have jobs, each with its title and what its times mean."""
         groups = [
-            ("Running", "started", self.running),
-            ("To come", "runs", self.coming),
-            ("Past", "finished", self.past),
+            (gettext("Running"), gettext("started"), self.running),
+            (gettext("To come"), gettext("runs"), self.coming),
+            (gettext("Past"), gettext("finished"), self.past),
         ]
         return [group for group in groups if group[2]]
 

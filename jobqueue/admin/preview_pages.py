@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -64,6 +65,7 @@ def _preview(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResp
         "media": pages.media,
         "job": job,
         "when": absolute(due_time(job)),
+        "letter_language": django_settings.LANGUAGE_CODE,
         **_shown(preview_of(job), job, site),
     }
     return TemplateResponse(request, "admin/jobqueue/preview.html", context)

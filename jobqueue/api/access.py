@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Final
 
 from django.http import HttpRequest
+from django.template.response import SimpleTemplateResponse
+from django.views.generic import View
 from rest_framework import exceptions
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import BasePermission
@@ -19,6 +21,7 @@ from rest_framework.viewsets import ViewSet
 
 from jobqueue.api.bodies import StrictJSONParser
 from jobqueue.api.problems import handle
+from jobqueue.operating.language import ENGLISH, in_english
 
 READING: Final = "api-read"
 CHANGING: Final = "api-change"
@@ -86,7 +89,20 @@ class OperatorThrottle(SimpleRateThrottle):
         return str(self.cache_format % {"scope": self.scope, "ident": ident})
 
 
-class OperatorViewSet(ViewSet):
+class InEnglish(View):
+    """Answers in English, whatever the browser asks for: programs read it, and pages say the rest."""
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """The answer, written out: what is lazy in it would be said in the language of the request."""
+        with in_english():
+            response = super().dispatch(request, *args, **kwargs)
+            response.headers.setdefault("Content-Language", ENGLISH)
+            if isinstance(response, SimpleTemplateResponse):
+                response.render()
+        return response
+
+
+class OperatorViewSet(InEnglish, ViewSet):
     """What an operator may ask for; `needs` names the permissions of each action."""
 
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}

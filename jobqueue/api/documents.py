@@ -20,7 +20,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-from jobqueue.api.access import ByHeaderAlone, MayDoThat, OperatorThrottle
+from jobqueue.api.access import ByHeaderAlone, InEnglish, MayDoThat, OperatorThrottle
 from jobqueue.api.problems import handle
 
 
@@ -29,7 +29,7 @@ def without_probes(endpoints: Sequence[Any]) -> list[Any]:
     return [endpoint for endpoint in endpoints if not endpoint[0].startswith("/health/")]
 
 
-class SchemaView(SpectacularJSONAPIView):
+class SchemaView(InEnglish, SpectacularJSONAPIView):
     """The schema, for the staff."""
 
     permission_classes = [MayDoThat]
@@ -49,7 +49,7 @@ class SchemaView(SpectacularJSONAPIView):
         return super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
 
 
-class DocsView(SpectacularSwaggerSplitView):
+class DocsView(InEnglish, SpectacularSwaggerSplitView):
     """Swagger UI with the schema; who is logged in tries requests with the session."""
 
     url_name = "api-schema"

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext
 
 from jobqueue.models import Job
 
@@ -34,8 +35,9 @@ def relative(moment: datetime, now: datetime) -> str:
     """How far a moment is from now: `in 3 h`, `2 min ago`, `now`."""
     distance = moment - now
     if abs(distance) < timedelta(seconds=1):
-        return "now"
-    return f"in {span(distance)}" if distance > timedelta(0) else f"{span(distance)} ago"
+        return gettext("now")
+    text = gettext("in %(span)s") if distance > timedelta(0) else gettext("%(span)s ago")
+    return text % {"span": span(distance)}
 
 
 def absolute(moment: datetime) -> str:

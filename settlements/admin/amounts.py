@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from djmoney.forms.widgets import MoneyWidget
 from moneyed import Money
 
 from settlements.money import places_of
+from settlements.templatetags.settlement_format import active_locale
 
 
 class AmountWidget(MoneyWidget):
@@ -38,6 +40,13 @@ def use_amount_widget(field: Any, money: Money | None) -> None:
         currency_widget=currency,
         default_currency=field.widget.default_currency,
     )
+    currency.choices = named_currencies(currency.choices)
+
+
+def named_currencies(choices: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """The currencies by their names in the language of the page, in the order of these."""
+    known = active_locale().currencies
+    return sorted(((code, known.get(code, name)) for code, name in choices), key=lambda one: str(one[1]))
 
 
 def step_of(currency: str) -> str:

@@ -22,6 +22,7 @@ from jobqueue.operating import bulk_plans
 from jobqueue.operating.audit import entry_of, write_down
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.verbs import VERBS, Mail, Verb
+from jobqueue.operating.words import grouped
 from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
@@ -241,8 +242,8 @@ def _messages(verb: Verb, progress: Progress, refused: int, left: BoundedCount) 
         text = gettext(
             "%(number)s more match: one request takes at most %(most)s. Repeat the action to go on."
         )
-        yield text % {"number": left, "most": f"{MOST_PER_REQUEST:,}"}, messages.WARNING
+        yield text % {"number": left, "most": grouped(MOST_PER_REQUEST)}, messages.WARNING
 
 
 def _jobs(number: int) -> str:
-    return ngettext("%(number)s job", "%(number)s jobs", number) % {"number": f"{number:,}"}
+    return ngettext("%(number)s job", "%(number)s jobs", number) % {"number": grouped(number)}

@@ -28,7 +28,7 @@ from jobqueue.models.audit import known_values
 from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.retelling import retold, retold_verb
-from jobqueue.operating.words import absolute
+from jobqueue.operating.words import absolute, grouped
 from jobqueue.sql.clock import about_now
 
 BEFORE, AFTER = "before", "after"
@@ -108,7 +108,7 @@ def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSi
         about_url=page_of_object(entry.object_type, entry.object_id, request, site),
         kind=_kind_of(entry.object_type),
         number=entry.jobs,
-        jobs=f"{entry.jobs:,}" if entry.jobs else "",
+        jobs=grouped(entry.jobs) if entry.jobs else "",
         jobs_url=_jobs_of(entry, request, site),
     )
 

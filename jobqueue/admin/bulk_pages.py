@@ -21,7 +21,7 @@ from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.verbs import VERBS
-from jobqueue.operating.words import absolute, span
+from jobqueue.operating.words import absolute, grouped, span
 from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
 
@@ -160,7 +160,7 @@ class BulkActionAdmin(OwnPage):
     @admin.display(description=_("jobs"))
     def progress(self, action: BulkAction) -> str:
         """How many are done, of how many."""
-        return f"{action.changed:,} / {action.expected:,}"
+        return f"{grouped(action.changed)} / {grouped(action.expected)}"
 
     @admin.display(description=_("which jobs"))
     def which(self, action: BulkAction) -> str:
@@ -183,8 +183,8 @@ def _label(action: BulkAction) -> str:
 def _sentence(action: BulkAction, now: datetime) -> str:
     """How far it is, how fast, and how it ended."""
     done = gettext("%(done)s of %(all)s jobs") % {
-        "done": f"{action.changed:,}",
-        "all": f"{action.expected:,}",
+        "done": grouped(action.changed),
+        "all": grouped(action.expected),
     }
     if action.began_at is None:
         return (
@@ -194,7 +194,7 @@ def _sentence(action: BulkAction, now: datetime) -> str:
         )
     length = (action.ended_at or now) - action.began_at
     rate = action.changed / max(length.total_seconds(), 0.1)
-    parts = [done, gettext("%(rate)s a second") % {"rate": f"{rate:,.0f}"}, span(length)]
+    parts = [done, gettext("%(rate)s a second") % {"rate": grouped(round(rate))}, span(length)]
     if action.stopped_by:
         parts.append(gettext("stopped by %(who)s") % {"who": action.stopped_by})
     elif action.is_open and rate and action.expected > action.changed:

@@ -35,7 +35,7 @@ from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
 from jobqueue.operating.language import in_english
 from jobqueue.operating.moves import shift_and_log
-from jobqueue.operating.words import absolute
+from jobqueue.operating.words import absolute, grouped, typed_number
 from jobqueue.sql.writing import writing
 
 PERMISSIONS = {
@@ -143,7 +143,7 @@ def _consequences(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Any]:
         if concerned and len(subjects) >= MOST_SUBJECTS:
             concerned = _("at least %(whom)s") % {"whom": concerned}
     return {
-        "emails": ngettext("up to %(n)s e-mail", "up to %(n)s e-mails", emails) % {"n": f"{emails:,}"},
+        "emails": ngettext("up to %(n)s e-mail", "up to %(n)s e-mails", emails) % {"n": grouped(emails)},
         "concerned": concerned,
     }
 
@@ -154,7 +154,7 @@ def _answer(request: HttpRequest, asked: Asked, verb: str, number: int) -> tuple
     reason = request.POST.get("reason", "").strip()
     if not reason or len(reason) > _LONGEST_REASON or "\x00" in reason:
         problems.append(_("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON})
-    typed = request.POST.get("typed", "").replace(",", "").strip()
+    typed = typed_number(request.POST.get("typed", ""))
     if asked.job is None and number > TYPED_ABOVE and typed != str(number):
         problems.append(_("Type the number of jobs, %(number)s, to begin.") % {"number": number})
     if verb != "move":

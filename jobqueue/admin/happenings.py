@@ -32,6 +32,7 @@ from jobqueue.models.audit import entries_about
 from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.retelling import retold, retold_verb
+from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import about_now
 
 MOST_ACTIONS = 100
@@ -130,7 +131,7 @@ def _of_entry(entry: AuditEntry, record: models.Model, request: HttpRequest, sit
         about = entry.object_name
     else:
         url = reverse(f"{site.name}:jobqueue_job_changelist", query={"audit": entry.pk})
-        about = ngettext("%(n)s job", "%(n)s jobs", entry.jobs) % {"n": f"{entry.jobs:,}"}
+        about = ngettext("%(n)s job", "%(n)s jobs", entry.jobs) % {"n": grouped(entry.jobs)}
     text = shown_text(entry.text, request).removeprefix(f"{entry.verb}:").strip().rstrip(".")
     reason, verb = shown_text(entry.reason, request), retold_verb(entry.verb)
     return Happening(
@@ -148,8 +149,8 @@ def _of_bulk_actions(jobs: Iterable[Job], request: HttpRequest, site: AdminSite)
     actions = BulkAction.objects.in_bulk(list(numbers)) if numbers else {}
     for number, action in actions.items():
         said = gettext("about this: %(n)s of its %(all)s jobs") % {
-            "n": f"{numbers[number]:,}",
-            "all": f"{action.expected:,}",
+            "n": grouped(numbers[number]),
+            "all": grouped(action.expected),
         }
         reason = shown_text(action.reason, request)
         yield Happening(

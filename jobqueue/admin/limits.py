@@ -18,6 +18,7 @@ from jobqueue.broker.limits import MOST_RATE
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
 from jobqueue.operating.limits import MOST_CONCURRENCY
+from jobqueue.operating.words import grouped
 
 if TYPE_CHECKING:
     QueueModelForm = forms.ModelForm[Queue]
@@ -28,7 +29,7 @@ else:
 def limits_of(queue: Queue) -> str:
     """The queue's limits in words; nothing if it has none."""
     return ", ".join(
-        text % {"number": f"{limit:,}"}
+        text % {"number": grouped(limit)}
         for limit, text in (
             (queue.rate_limit, gettext("%(number)s a second")),
             (queue.concurrency_limit, gettext("%(number)s at once")),
@@ -50,7 +51,7 @@ def use_of(queue: Queue, running: str, starts: int | None) -> SafeString:
     """The limits of a queue with what they let through now: `7 of 10 in this second, 3 of 5 running`."""
     parts = []
     if queue.rate_limit is not None:
-        number = NOTHING if starts is None else f"{starts:,}"
+        number = NOTHING if starts is None else grouped(starts)
         parts.append((number, queue.rate_limit, _("%(number)s of %(limit)s in this second")))
     if queue.concurrency_limit is not None:
         parts.append((running, queue.concurrency_limit, _("%(number)s of %(limit)s running")))
@@ -59,8 +60,8 @@ def use_of(queue: Queue, running: str, starts: int | None) -> SafeString:
         '<span class="jq-use{}">{}</span>',
         (
             (
-                " jq-full" if number == f"{limit:,}" else "",
-                text % {"number": number, "limit": f"{limit:,}"},
+                " jq-full" if number == grouped(limit) else "",
+                text % {"number": number, "limit": grouped(limit)},
             )
             for number, limit, text in parts
         ),
@@ -91,7 +92,7 @@ class LimitField(forms.IntegerField):
             raise ValidationError(self.error_messages["invalid"], code="invalid")
         if value > self.most:
             raise ValidationError(
-                self.error_messages["too_much"], code="too_much", params={"most": f"{self.most:,}"}
+                self.error_messages["too_much"], code="too_much", params={"most": grouped(self.most)}
             )
 
 

@@ -20,6 +20,7 @@ from jobqueue.broker import counters, neighbours
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
+from jobqueue.operating.words import grouped
 from jobqueue.operating.workers import serving_workers
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def live_counts() -> tuple[dict[str, dict[str, str]], str]:
     shown = {}
     all_counts = queue_counts()
     for name, counts in all_counts.items():
-        texts = {state: f"{number:,}" for state, number in counts.as_dict().items()}
-        texts["completed"] = NOTHING if completed is None else f"{completed.get(name, 0):,}"
+        texts = {state: grouped(number) for state, number in counts.as_dict().items()}
+        texts["completed"] = NOTHING if completed is None else grouped(completed.get(name, 0))
         texts["workers"] = f"{len(serving.get(name, []))}"
         shown[name] = texts
     notices = [str(NO_REDIS) if completed is None else _said_by_redis(), *_unserved(all_counts)]
@@ -56,7 +57,7 @@ def _unserved(all_counts: Mapping[str, QueueCounts]) -> list[str]:
         "Add it again until it is empty, or move its jobs to another queue."
     )
     return [
-        text % {"queue": name, "number": f"{counts.waiting + counts.delayed:,}"}
+        text % {"queue": name, "number": grouped(counts.waiting + counts.delayed)}
         for name, counts in sorted(all_counts.items())
         if name not in django_settings.RQ_QUEUES and counts.waiting + counts.delayed
     ]

@@ -24,7 +24,7 @@ from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 from jobqueue.monitoring import set_aside as counting
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import grouped, printable
 from jobqueue.sql.clock import about_now
 from jobqueue.sql.databases import databases
 from jobqueue.sql.read_only import sentence, why_not_written
@@ -150,7 +150,7 @@ def _counted(kind: str, count: int) -> str:
         text = ngettext("%(number)s message", "%(number)s messages", count)
     else:
         text = ngettext("%(number)s key", "%(number)s keys", count)
-    return text % {"number": f"{count:,}"}
+    return text % {"number": grouped(count)}
 
 
 def put_back(choice: str) -> tuple[Job | None, str]:

@@ -9,5 +9,15 @@ from jobqueue.operating.concerns import Concern, tells_concerns
 from jobqueue.operating.consequences import sends_emails
 from jobqueue.operating.language import in_english
 from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.words import grouped
 
-__all__ = ["Concern", "in_english", "log_change", "may_read", "sends_emails", "shown_text", "tells_concerns"]
+__all__ = [
+    "Concern",
+    "grouped",
+    "in_english",
+    "log_change",
+    "may_read",
+    "sends_emails",
+    "shown_text",
+    "tells_concerns",
+]

@@ -22,7 +22,7 @@ from jobqueue.operating.failing_times import YEARS
 from jobqueue.operating.failures import Question, question
 from jobqueue.operating.language import in_english
 from jobqueue.operating.verbs import VERBS, Mail, Verb
-from jobqueue.operating.words import absolute
+from jobqueue.operating.words import absolute, grouped
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.tolerant import AsText, as_text
 from jobqueue.sql.writing import writing
@@ -83,7 +83,7 @@ class Plan:
     @property
     def shown_number(self) -> str:
         """How many, to be read."""
-        return f"{self.number:,}"
+        return grouped(self.number)
 
     @property
     def mail(self) -> str:

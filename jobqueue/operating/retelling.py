@@ -97,7 +97,8 @@ def _fragment(text: str) -> str:
     for pattern, told in _WITH_PLACES:
         if found := pattern.fullmatch(text):
             return str(told) % {name: _place(name, value) for name, value in found.groupdict().items()}
-    return _word(text)
+    head, colon, rest = text.partition(": ")
+    return f"{_word(head)}{colon}{rest}"
 
 
 def _place(name: str, value: str) -> str:

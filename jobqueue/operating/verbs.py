@@ -14,7 +14,7 @@ from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.held import IS_HELD
 from jobqueue.models.holding import due_time
-from jobqueue.operating.words import absolute
+from jobqueue.operating.words import absolute, grouped
 
 
 class Mail(Enum):
@@ -37,7 +37,7 @@ class Mail(Enum):
                 "Up to %(number)s e-mails will not go out.",
                 emails,
             )
-        return text % {"number": f"{emails:,}"}
+        return text % {"number": grouped(emails)}
 
 
 @dataclass(frozen=True, slots=True)

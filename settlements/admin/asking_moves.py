@@ -31,7 +31,8 @@ def _resume(settlement: Settlement, answer: Answer) -> str:
 
 
 def _check(settlement: Settlement, answer: Answer) -> str:
-    return f"payments asked about: {asking.check_payments(settlement, _using(settlement))}"
+    number = asking.check_payments(settlement, _using(settlement))
+    return f"{gettext_noop('payments asked about')}: {number}"
 
 
 def _trouble_to_pause(settlement: Settlement) -> str:

@@ -22,7 +22,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import log_change
-from jobqueue.operating import in_english
+from jobqueue.operating import grouped, in_english
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.money import MAX_DIGITS, STORED_PLACES
 
@@ -273,4 +273,4 @@ def _tell(model_admin: Any, request: HttpRequest, move: Move, outcome: Outcome) 
 
 
 def _count(number: int, names: Any) -> str:
-    return f"{number:,} {names.verbose_name if number == 1 else names.verbose_name_plural}"
+    return f"{grouped(number)} {names.verbose_name if number == 1 else names.verbose_name_plural}"

@@ -31,7 +31,7 @@ from jobqueue.models import AuditEntry, BulkAction, Job, subject_of
 from jobqueue.models.audit import entries_about
 from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold, retold_verb
+from jobqueue.operating.retelling import retold, retold_verb, told_reason
 from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import about_now
 
@@ -110,7 +110,7 @@ def _of_job(job: Job, request: HttpRequest, site: AdminSite) -> Happening:
         url=reverse(f"{site.name}:jobqueue_job_change", args=[job.pk]),
         who=gettext("job #%(number)s") % {"number": job.pk},
         state=badge(state_of(job)),
-        detail=shown_text(job.reason, request),
+        detail=shown_text(told_reason(job), request),
         job=job,
     )
 

@@ -30,6 +30,7 @@ from jobqueue.admin.words import badge, breakable, time_tag
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
+from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.verbs import VERBS
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -158,7 +159,9 @@ class JobList(JobPermissions):
     def shown_reason(self, job: Job) -> SafeString | str:
         """Why the job is in its state, without addresses."""
         return (
-            format_html('<span class="jq-reason">{}</span>', mask_addresses(job.reason)) if job.reason else ""
+            format_html('<span class="jq-reason">{}</span>', mask_addresses(told_reason(job)))
+            if job.reason
+            else ""
         )
 
 

@@ -26,6 +26,7 @@ from jobqueue.models import Job, bulk
 from jobqueue.operating.admins_log import entries_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.verbs import Verb
 
 
@@ -56,7 +57,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "is_masked": not may_read(request),
         "payload": shown_payload(job, request),
         "unique_key": shown_text(job.unique_key or "", request),
-        "reason": shown_text(job.reason, request),
+        "reason": shown_text(told_reason(job), request),
         "verbs": _possible(job, pages.allowed_verbs(request)),
         "others": panel_of(others, job.subject, site) if others else None,
         "bulk_action": bulk.of_job(job, Job.objects.db),

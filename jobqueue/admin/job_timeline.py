@@ -21,7 +21,7 @@ from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import Attempt, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold_message
+from jobqueue.operating.retelling import retold_message, told_reason
 from jobqueue.operating.words import absolute, exact_span, printable
 
 MOST_ATTEMPTS = 50
@@ -87,7 +87,7 @@ def _past(known: Known) -> Iterator[Step]:
         said = retold_message(known.shown(entry.get_change_message()))
         yield Step("", entry.action_time, kind="action", text=said, who=printable(entry.user.get_username()))
     if job.finished_at is not None and not _ran_last(job):
-        yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(job.reason))
+        yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(told_reason(job)))
 
 
 def _coming(job: Job) -> Iterator[Step]:
@@ -191,7 +191,7 @@ def _last_run(known: Known, walk: _Walk) -> Step:
         kind="attempt",
         state=badge(state, _("runs") if state == Job.State.ACTIVE else ""),
         facts=[_waited(begun, due, known, walk), _ran(begun, job.finished_at if is_over else known.now)],
-        text=known.shown(job.reason) if is_over else "",
+        text=known.shown(told_reason(job)) if is_over else "",
         worker=known.worker.name if known.worker else "",
     )
 

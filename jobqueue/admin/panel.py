@@ -21,6 +21,7 @@ from jobqueue.exceptions import UnknownProcessor
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, subject_text
 from jobqueue.models.holding import due_time
+from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.words import printable
 from jobqueue.registry import get_processor
 
@@ -116,7 +117,7 @@ def _rows(jobs: Iterable[Job], moment: str, site: AdminSite) -> list[JobRow]:
             state=badge(state_of(job)),
             time=time_tag(due_time(job) if moment == "run_at" else getattr(job, moment), listed(job).now),
             attempt=job.attempt,
-            reason=printable(mask_addresses(job.reason)),
+            reason=printable(mask_addresses(told_reason(job))),
         )
         for job in jobs
     ]

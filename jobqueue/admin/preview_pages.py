@@ -17,6 +17,7 @@ from jobqueue.admin.previews import Previewed, has_preview, preview_of
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import may_read
+from jobqueue.operating.retelling import retold_reason
 from jobqueue.operating.words import absolute, printable
 
 LETTER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
@@ -77,7 +78,7 @@ def _shown(previewed: Previewed, job: Job, site: AdminSite) -> dict[str, Any]:
             "to": printable(letter.to),
             "subject": printable(letter.subject),
             "text": printable(letter.text),
-            "skipped": printable(letter.skipped),
+            "skipped": printable(retold_reason(letter.skipped)),
             "waits": absolute(letter.waits_until) if letter.waits_until else "",
             "url": reverse(f"{site.name}:jobqueue_job_letter", args=[job.pk, number]) if letter.html else "",
         }

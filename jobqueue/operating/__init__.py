@@ -9,6 +9,7 @@ from jobqueue.operating.concerns import Concern, tells_concerns
 from jobqueue.operating.consequences import sends_emails
 from jobqueue.operating.language import in_english
 from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.retelling import retold_reason, tell_also, told_reason
 from jobqueue.operating.words import grouped
 
 __all__ = [
@@ -17,7 +18,10 @@ __all__ = [
     "in_english",
     "log_change",
     "may_read",
+    "retold_reason",
     "sends_emails",
     "shown_text",
+    "tell_also",
+    "told_reason",
     "tells_concerns",
 ]

@@ -23,6 +23,7 @@ from jobqueue.models import (
     alias_of,
 )
 from jobqueue.models.holding import due_time
+from jobqueue.operating.retelling import retold_reason, told_reason
 from jobqueue.operating.words import absolute, exact_span, relative, span
 from jobqueue.operating.workers import serving_workers
 from jobqueue.registry import get_processor
@@ -136,7 +137,7 @@ def _held(job: Job, facts: Facts) -> str:
     """Of a job that somebody holds: who, why, and what follows."""
     when = due_time(job)
     runs = _("at once") if when <= facts.now else f"{relative(when, facts.now)}, {absolute(when)}"
-    why = job.reason.removesuffix(".") or _("held")
+    why = told_reason(job).removesuffix(".") or _("held")
     text = _("%(why)s. It does not go out until somebody releases it; then it runs %(runs)s.")
     return text % {"why": f"{why[:1].upper()}{why[1:]}", "runs": runs}
 
@@ -275,7 +276,7 @@ def _stopping(job: Job, facts: Facts) -> str:
 
 def _ended(job: Job, facts: Facts) -> str:
     when = relative(job.finished_at, facts.now) if job.finished_at else _("some time ago")
-    words = {"when": when, "reason": f": {job.reason}" if job.reason else ""}
+    words = {"when": when, "reason": f": {told_reason(job)}" if job.reason else ""}
     if job.state == Job.State.FAILED:
         return _failed(job, words)
     if job.state == Job.State.CANCELLED and job.stop_asked_at is not None:
@@ -284,7 +285,7 @@ def _ended(job: Job, facts: Facts) -> str:
     if job.state == Job.State.CANCELLED:
         return _("Cancelled %(when)s%(reason)s.") % words
     if job.is_skipped:
-        words["reason"] = job.reason.removeprefix(SKIPPED_PREFIX)
+        words["reason"] = retold_reason(job.reason.removeprefix(SKIPPED_PREFIX))
         return _("Skipped %(when)s: there was nothing to do, %(reason)s.") % words
     return _completed(job, words)
 

@@ -13,9 +13,10 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.models import Job
 from jobqueue.operating.audit_entry import said_by
 
-_WITH_PLACES: tuple[tuple[re.Pattern[str], Promise], ...] = (
+_WITH_PLACES: list[tuple[re.Pattern[str], Promise]] = [
     (re.compile(r"delayed until (?P<moment>.+)"), _("delayed until %(moment)s")),
     (re.compile(r"paused until (?P<moment>.+)"), _("paused until %(moment)s")),
     (re.compile(r"held, was to run (?P<moment>.+)"), _("held, was to run %(moment)s")),
@@ -34,8 +35,16 @@ _WITH_PLACES: tuple[tuple[re.Pattern[str], Promise], ...] = (
     (re.compile(r"job #(?P<number>\d+), (?P<how>with .+)"), _("job #%(number)s, %(how)s")),
     (re.compile(r"with another (?P<names>.+)"), _("with another %(names)s")),
     (re.compile(r"job #(?P<number>\d+)"), _("job #%(number)s")),
+]
+_BY_SOMEBODY: tuple[tuple[re.Pattern[str], Promise], ...] = (
+    (re.compile(r"stopped by (?P<who>.+)"), _("stopped by %(who)s")),
+    (re.compile(r"held by (?P<who>.+)"), _("held by %(who)s")),
+    (re.compile(r"cancelled by (?P<who>.+)"), _("cancelled by %(who)s")),
 )
+"""What stands before a colon, and behind it what that person said."""
 _KNOWN = (
+    gettext_noop("cancelled by an operator"),
+    gettext_noop("cleared by an operator"),
     gettext_noop("Add"),
     gettext_noop("Change"),
     gettext_noop("Hold"),
@@ -63,6 +72,28 @@ _WORDS_OF_A_SELECTION = (
     "to run from",
     "to",
 )
+
+
+def tell_also(pattern: str, told: Promise) -> None:
+    """Tell what an app writes down: what the pattern finds as a whole, with its named groups as places."""
+    _WITH_PLACES.append((re.compile(pattern), told))
+
+
+def told_reason(job: Job) -> str:
+    """Why the job was skipped, cancelled or held, as the reader says it; an error stays as it was raised."""
+    is_error = job.state in (Job.State.FAILED, Job.State.ACTIVE) or (
+        job.state == Job.State.WAITING and job.held_run_at is None
+    )
+    return job.reason if is_error else retold_reason(job.reason)
+
+
+def retold_reason(reason: str) -> str:
+    """`skipped: nothing is left to pay`; what a person said stays as it is."""
+    head, colon, rest = reason.partition(": ")
+    for pattern, told in _BY_SOMEBODY:
+        if (found := pattern.fullmatch(head)) and head not in _KNOWN:
+            return f"{str(told) % found.groupdict()}{colon}{rest}"
+    return retold(reason)
 
 
 def retold(text: str) -> str:

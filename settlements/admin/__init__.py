@@ -17,6 +17,7 @@ from settlements.admin import (
     results,
     settlement_pages,
 )
+from settlements.admin.known_reasons import tell_known_reasons
 from settlements.admin.user_page import show_barred_addresses_of_users
 from settlements.models import ReminderType
 from settlements.reminders import current_policy, quiet_periods_between
@@ -55,4 +56,5 @@ def quiet_hours(first: datetime, last: datetime) -> list[tuple[datetime, datetim
     return quiet_periods_between(first, last, current_policy())
 
 
+tell_known_reasons()
 show_barred_addresses_of_users(admin.site)

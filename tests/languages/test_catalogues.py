@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.messages import PLACES, catalogue, is_said, key_of, marked, path_of
+from tests.messages import PLACES, ROOT, catalogue, is_said, key_of, marked, path_of
 
 PLACE = re.compile(r"%\(\w+\)[sd]|\{\}|<[^>]+>")
 
@@ -62,3 +62,11 @@ def test_texts_that_need_a_translation_are_found() -> None:
     assert ("%(number)s job", "%(number)s jobs") in marked("jobqueue")
     assert "Page not found" in marked(".")
     assert "Payment of %(amount)s made" in marked("settlements")
+
+
+def test_a_label_of_the_style_sheet_is_said_in_german_too() -> None:
+    sheet = (ROOT / "jobqueue/static/jobqueue/admin.css").read_text()
+    labels = re.findall(r'^\s*(\S.*?)::before \{ content: "([a-z]+) "; \}$', sheet, re.M)
+    english = [selector for selector, _word in labels if ":lang(" not in selector]
+    assert len(english) > 20
+    assert [one for one in english if f":lang(de) {one.split(', ')[0]}" not in sheet] == []

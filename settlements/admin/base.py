@@ -30,6 +30,7 @@ class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
+    empty_value_display = NOTHING
     list_per_page = 50
 
     class Media:

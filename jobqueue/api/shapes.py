@@ -86,7 +86,7 @@ def described(
 
 def _named(status: int, codes: Sequence[str]) -> list[str]:
     whose = "`code` in `errors`" if status == 422 else "`code`"
-    return [f"{whose} is {', '.join(codes[:-1])} or {codes[-1]}."] if len(codes) > 1 else []
+    return [f"{whose} is {' or '.join(filter(None, (', '.join(codes[:-1]), codes[-1])))}."] if codes else []
 
 
 as_one = extend_schema_serializer(many=False)

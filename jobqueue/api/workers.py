@@ -82,6 +82,7 @@ class WorkerViewSet(OperatorViewSet):
     """The workers, one row for each executor process."""
 
     lookup_value_regex = "[0-9a-fA-F-]{36}"
+    what = "worker"
     needs = {"list": VIEW, **dict.fromkeys(ORDERS, (*VIEW, "jobqueue.control_worker"))}
 
     def list(self, request: Request) -> Response:

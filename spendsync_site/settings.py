@@ -10,6 +10,8 @@ from anymail.exceptions import AnymailNotSupportedWarning
 from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
+from spendsync_site import api_document
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -256,7 +258,8 @@ REST_KNOX = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "SpendSync: jobs, settlements, payments, e-mails",
-    "DESCRIPTION": "What the admin shows and does. Every refusal is a problem document (RFC 9457).",
+    "DESCRIPTION": api_document.DESCRIPTION,
+    "TAGS": api_document.TAGS,
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": r"/api",

@@ -19,7 +19,7 @@ from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
-from jobqueue.api.bodies import StrictJSONParser
+from jobqueue.api.bodies import StrictJSONParser, StrictQuery, read_query
 from jobqueue.api.problems import handle
 
 READING: Final = "api-read"
@@ -124,13 +124,18 @@ class OperatorViewSet(InEnglish, ViewSet):
         return handle
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Count requests before permissions are looked at: also those that are refused."""
+        """Count requests before permissions are looked at: also those that are refused.
+
+        What an action does not ask the address for is refused by its name, here for those that ask nothing.
+        """
         self.format_kwarg = None
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         request.version, request.versioning_scheme = None, None
         self.perform_authentication(request)
         self.check_throttles(request)
         self.check_permissions(request)
+        if not getattr(getattr(self, self.action or "", None), "takes_query", False):
+            read_query(StrictQuery, request)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """What stands here is of this moment and for this user."""

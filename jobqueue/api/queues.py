@@ -18,11 +18,9 @@ from jobqueue.api.bodies import (
     CalendarMoment,
     Nothing,
     Strict,
-    StrictQuery,
     Text,
     Whole,
     read_body,
-    read_query,
 )
 from jobqueue.api.problems import InvalidBody, Refused, invalid
 from jobqueue.api.shapes import Moment, as_one, described
@@ -116,7 +114,6 @@ class QueueViewSet(OperatorViewSet):
 
     def list(self, request: Request) -> Response:
         """All of them, in the order of the settings."""
-        read_query(StrictQuery, request)
         return Response({"results": _lines(list(django_settings.RQ_QUEUES), request)})
 
     def retrieve(self, request: Request, name: str = "") -> Response:

@@ -77,13 +77,16 @@ def _worker(pk: str) -> Worker:
     return worker
 
 
-@extend_schema_view(list=described("Who runs jobs", page_of(WorkerLine), query=PageQuery))
+@extend_schema_view(
+    list=described("Who runs jobs", page_of(WorkerLine), query=PageQuery),
+    retrieve=described("One worker: how far it is with what it was told", WorkerLine),
+)
 class WorkerViewSet(OperatorViewSet):
     """The workers, one row for each executor process."""
 
     lookup_value_regex = "[0-9a-fA-F-]{36}"
     what = "worker"
-    needs = {"list": VIEW, **dict.fromkeys(ORDERS, (*VIEW, "jobqueue.control_worker"))}
+    needs = {"list": VIEW, "retrieve": VIEW, **dict.fromkeys(ORDERS, (*VIEW, "jobqueue.control_worker"))}
 
     def list(self, request: Request) -> Response:
         """The workers by name."""
@@ -94,6 +97,11 @@ class WorkerViewSet(OperatorViewSet):
             rows = rows.filter(name__gte=name).exclude(name=name, pk__lte=pk)
         found = list(rows[: asked["limit"] + 1])
         return Response(page(request, found, asked["limit"], lambda one: [one.name, str(one.pk)], _lines))
+
+    def retrieve(self, request: Request, pk: str = "") -> Response:
+        """One of them, as long as it has a row."""
+        [line] = _lines([_worker(pk)])
+        return Response(line)
 
     quiet = _order("quiet", "Let a worker claim no more jobs, in all its processes", "is quiet already")
     resume = _order("resume", "Let a quiet worker claim jobs again", "is not quiet")

@@ -28,6 +28,7 @@ OF_SETTLEMENTS = tuple(f"settlements.view_{name}" for name in ("settlement", "pa
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 READ = {
     *("queues/", "queues/email/", "jobs/", "jobs/{id}/", "causes/", "bulk/", "workers/", "schedule/"),
+    "workers/{worker}/",
     *("settlements/", "settlements/{uuid}/", "payments/", "emails/"),
 }
 # What each change answers to who may, one after the other: a job that waits is cancelled, then retried;

@@ -187,6 +187,24 @@ def test_the_api_speaks_english_whatever_is_accepted(
     assert german["Content-Language"] == "en"
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "jobs/5/"),
+        ("POST", "jobs/5/stop/"),
+        ("POST", PAUSE),
+        ("GET", "queues/"),
+        ("POST", "payments/"),
+    ],
+)
+def test_what_an_address_is_not_asked_for_is_refused_by_its_name(
+    trusted: Client, method: str, path: str
+) -> None:
+    [error] = problem(ask(trusted, method, f"{path}?reason=late"), 400)["errors"]
+
+    assert (error["field"], error["code"]) == ("reason", "unknown_parameter")
+
+
 @pytest.mark.parametrize(("wait", "seconds"), [(0.0, 1), (38.2, 39), (39.0, 39)])
 def test_nobody_is_told_to_come_again_before_it_is_time(wait: float, seconds: int) -> None:
     assert seconds_of(wait) == seconds

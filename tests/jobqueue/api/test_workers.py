@@ -27,6 +27,13 @@ def test_workers_are_listed_with_what_they_run() -> None:
     assert workers["b"]["state"] == "silent"
 
 
+def test_one_worker_is_looked_at_while_it_follows_an_order() -> None:
+    worker = make_worker(name="a", takes_orders=True)
+    read_order("stop", worker)
+
+    assert get(viewer(), f"workers/{worker.pk}/")["state"] == "stopping"
+
+
 @pytest.mark.parametrize(("order", "state"), [("quiet", "quiet"), ("stop", "stopping")])
 def test_an_order_is_given_to_all_processes_of_a_worker_and_written_down_once(order: str, state: str) -> None:
     first, _second = (

@@ -237,7 +237,7 @@ STORAGES = {
 # API --------------------------------------------------------------------------------------------
 
 # A token is sent in the header `Authorization: Token …` and kept as a hash; a session needs the CSRF token.
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "spendsync_site.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
@@ -346,6 +346,7 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 # Behind a proxy that appends the client's address to X-Forwarded-For; otherwise anybody could invent one.
 TRUST_X_FORWARDED_FOR = env.bool("TRUST_X_FORWARDED_FOR", default=False)
+REST_FRAMEWORK["NUM_PROXIES"] = int(TRUST_X_FORWARDED_FOR)  # so are requests without a login counted
 
 # Logs -------------------------------------------------------------------------------------------
 

@@ -131,7 +131,11 @@ class OperatorViewSet(InEnglish, ViewSet):
         self.format_kwarg = None
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         request.version, request.versioning_scheme = None, None
-        self.perform_authentication(request)
+        try:
+            self.perform_authentication(request)
+        except exceptions.AuthenticationFailed:
+            self.check_throttles(request)  # by address: nobody may try tokens without end
+            raise
         self.check_throttles(request)
         self.check_permissions(request)
         if not getattr(getattr(self, self.action or "", None), "takes_query", False):

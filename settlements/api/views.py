@@ -35,7 +35,7 @@ from settlements.api.bodies import (
     PaymentsQuery,
     SettlementsQuery,
 )
-from settlements.api.once import HEADER, INVALID_KEY, KEY_REUSED, once
+from settlements.api.once import HEADER, INVALID_KEY, KEY_REUSED, REPLAYED, once
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.models import EmailDelivery, Payment, Settlement
 from settlements.money import places_of
@@ -149,8 +149,17 @@ class SettlementViewSet(OperatorViewSet):
                 {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
                 OpenApiParameter.HEADER,
                 required=True,
-                description="New for each payment. The same key and body are answered as before.",
-            )
+                description=(
+                    "New for each payment. The same key and body are answered as before for 30 days."
+                ),
+            ),
+            OpenApiParameter(
+                REPLAYED,
+                {"type": "string", "enum": ["true"]},
+                OpenApiParameter.HEADER,
+                response=[201],
+                description="The payment was added before; this is the answer that was given then.",
+            ),
         ],
     ),
 )

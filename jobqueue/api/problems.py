@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.core.exceptions import (
     BadRequest,
+    ObjectDoesNotExist,
     PermissionDenied,
     RequestDataTooBig,
     SuspiciousOperation,
@@ -141,6 +142,8 @@ def _known(error: Exception) -> exceptions.APIException | None:
         return error
     if isinstance(error, Http404):
         return exceptions.NotFound(str(error) or None)
+    if isinstance(error, ObjectDoesNotExist):
+        return exceptions.NotFound("It is there no more: it was deleted, or ended, at this moment.")
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()
     if isinstance(error, RequestDataTooBig):

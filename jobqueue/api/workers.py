@@ -55,8 +55,7 @@ def _order(name: str, summary: str, already: str) -> Any:
         worker = _worker(pk)
         if not order_and_log(django_request(request), worker, ORDERS[name]):
             raise Refused(f"Nothing to do: worker {printable(worker.name)} {already}.", _ALREADY[name])
-        worker.refresh_from_db()
-        [line] = _lines([worker])
+        [line] = _lines([_as_it_is_now(worker)])
         return Response(line, status=202)
 
     act.__name__ = name
@@ -64,6 +63,15 @@ def _order(name: str, summary: str, already: str) -> Any:
     codes = {409: (_ALREADY[name], "worker_gone", "worker_too_old")}
     routed = action(detail=True, methods=["post"])(act)
     return described(summary, WorkerLine, status=202, body=None, codes=codes)(routed)
+
+
+def _as_it_is_now(worker: Worker) -> Worker:
+    """The worker; one without jobs may have followed the order, and ended, within the same moment."""
+    try:
+        worker.refresh_from_db()
+    except Worker.DoesNotExist:
+        worker.stopping = True
+    return worker
 
 
 def _worker(pk: str) -> Worker:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jobqueue.models import AuditEntry, Worker
+from jobqueue.operating.workers import order_and_log
 from tests.jobqueue.admin.steps import make_job, make_worker
 from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
 
@@ -32,6 +35,19 @@ def test_one_worker_is_looked_at_while_it_follows_an_order() -> None:
     read_order("stop", worker)
 
     assert get(viewer(), f"workers/{worker.pk}/")["state"] == "stopping"
+
+
+def test_a_worker_that_ends_as_soon_as_it_is_told_to_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = make_worker(takes_orders=True)
+
+    def told_and_gone(*arguments: Any) -> bool:
+        is_changed = order_and_log(*arguments)
+        Worker.objects.all().delete()
+        return is_changed
+
+    monkeypatch.setattr("jobqueue.api.workers.order_and_log", told_and_gone)
+
+    assert read_order("stop", worker)["state"] == "stopping"
 
 
 @pytest.mark.parametrize(("order", "state"), [("quiet", "quiet"), ("stop", "stopping")])

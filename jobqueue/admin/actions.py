@@ -137,7 +137,7 @@ def _ask(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: V
     across = request.POST.get("select_across") == "1"
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": gettext("Are you sure?"),
+        "title": gettext("%(verb)s: are you sure?") % {"verb": verb.label},
         "opts": model_admin.opts,
         "media": model_admin.media,
         "plan": planned,

@@ -106,19 +106,11 @@ def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSi
         reason=shown_text(entry.reason, request),
         about=shown_text(entry.object_name, request),
         about_url=page_of_object(entry.object_type, entry.object_id, request, site),
-        kind=_kind_of(entry.object_type),
+        kind=_kind(entry.object_type),
         number=entry.jobs,
         jobs=grouped(entry.jobs) if entry.jobs else "",
         jobs_url=_jobs_of(entry, request, site),
     )
-
-
-def _kind_of(label: str) -> str:
-    """What people call such an object; of a model that is gone the name that it had."""
-    try:
-        return str(apps.get_model(label)._meta.verbose_name)
-    except (LookupError, ValueError):
-        return label.rpartition(".")[2]
 
 
 def _jobs_of(entry: AuditEntry, request: HttpRequest, site: AdminSite) -> str:
@@ -129,6 +121,14 @@ def _jobs_of(entry: AuditEntry, request: HttpRequest, site: AdminSite) -> str:
     return page_of_object(entry.object_type, entry.object_id, request, site) if is_one else ""
 
 
+def _kind(label: str) -> str:
+    """What people call records of this model; of one that is gone its name."""
+    try:
+        return str(apps.get_model(label)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return label.rpartition(".")[2]
+
+
 def _choices(chosen: Mapping[str, str]) -> dict[str, Any]:
     """What the filters offer, and what is chosen in them."""
     verbs = _and_chosen(known_values("verb", _MOST_CHOICES), chosen.get("verb", ""))
@@ -136,7 +136,7 @@ def _choices(chosen: Mapping[str, str]) -> dict[str, Any]:
     return {
         "people": _and_chosen(known_values("who", _MOST_CHOICES), chosen.get("who", "")),
         "verbs": [(verb, retold_verb(verb)) for verb in verbs],
-        "types": [(label, capfirst(_kind_of(label))) for label in types],
+        "types": [(label, capfirst(_kind(label))) for label in types],
         "queues": _and_chosen(list(django_settings.RQ_QUEUES), chosen.get("queue", "")),
     }
 

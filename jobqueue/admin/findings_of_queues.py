@@ -96,11 +96,10 @@ def _paused(queue: QueueNow, request: HttpRequest) -> Finding:
         "%(queue)s is paused and holds %(number)s jobs.",
         held,
     ) % {"queue": printable(queue.name), "number": grouped(held)}
-    parts = []
-    if queue.decided.paused_by:
-        parts.append(_("Paused by %(name)s.") % {"name": printable(queue.decided.paused_by)})
-    if queue.decided.pause_reason:
-        parts.append(_("“%(text)s”") % {"text": printable(queue.decided.pause_reason)})
+    who, why = printable(queue.decided.paused_by), printable(queue.decided.pause_reason)
+    parts = [_("Paused by %(name)s") % {"name": who}] if who else []
+    quoted = [_("“%(text)s”") % {"text": why}] if why else []
+    parts = [": ".join([*parts, *quoted]) + "."] if who or why else []
     if queue.decided.paused_until:
         parts.append(_("It ends by itself at %(time)s.") % {"time": absolute(queue.decided.paused_until)})
     else:

@@ -15,3 +15,11 @@ def worker_word(name: str) -> SafeString:
     from jobqueue.admin import words
 
     return words.worker_word(name)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """A number with separators, `12,345`; one that was not counted to its end says so itself."""
+    from jobqueue.operating import words
+
+    return str(number) if hasattr(number, "stopped") else words.grouped(number)

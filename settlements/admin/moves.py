@@ -155,8 +155,7 @@ def _ask(
     names = model_admin.opts
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": gettext("%(verb)s: %(what)s")
-        % {"verb": move.label, "what": names.verbose_name if len(able) == 1 else names.verbose_name_plural},
+        "title": gettext("%(verb)s: are you sure?") % {"verb": move.label},
         "opts": names,
         "media": model_admin.media,
         "move": move,

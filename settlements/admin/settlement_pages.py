@@ -86,7 +86,9 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     @admin.display(description=_("history"))
     def shown_history(self, settlement: Settlement) -> str:
         """Whether nobody is told of it."""
-        return gettext("Yes: nobody is told of it.") if settlement.history else gettext("No")
+        if settlement.history:
+            return gettext("Yes: nobody is told of it.")
+        return gettext("No: people are told of it.")
 
     def get_urls(self) -> list[URLPattern]:
         """With the simulation of reminders."""

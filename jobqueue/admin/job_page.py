@@ -24,6 +24,7 @@ from jobqueue.admin.words import badge
 from jobqueue.models import Job, bulk
 from jobqueue.operating.admins_log import entries_of
 from jobqueue.operating.explain import explain, gather
+from jobqueue.operating.logs import shown_logs
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.verbs import Verb
 
@@ -37,7 +38,8 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     last_error = attempts[-1].error_class if attempts else ""
     facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck, last_error=last_error)
     history = entries_of(job)[::-1]
-    known = Known(job, facts.now, request, attempts, history, facts.worker, has_earlier)
+    logs = {log.number: log for log in shown_logs(job, request)}
+    known = Known(job, facts.now, request, attempts, history, facts.worker, logs, has_earlier)
     return {
         "title": f"Job #{job.pk}",
         "opts": pages.opts,

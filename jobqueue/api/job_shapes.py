@@ -15,7 +15,7 @@ from jobqueue.models import Attempt, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.operating.audit import Done, history_of
 from jobqueue.operating.explain import explain, gather
-from jobqueue.operating.logs import MOST_LOGS, ShownLog, shown_logs
+from jobqueue.operating.logs import MOST_LINES, MOST_LOGS, ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.words import printable, state_word
 from jobqueue.searching import STATES
@@ -77,7 +77,7 @@ class LogShape(serializers.Serializer[Any]):
     attempt = serializers.IntegerField()
     written_at = Moment()
     lines = LogLineShape(many=True)
-    left_out = serializers.IntegerField(help_text="How many lines were too many to be kept.")
+    left_out = serializers.IntegerField(help_text="How many lines were too many to be kept, or to be shown.")
     left_out_after = serializers.IntegerField(help_text="Behind how many of the lines those stood.")
 
 
@@ -101,7 +101,7 @@ class JobInFull(JobLine):
     logs = LogShape(
         many=True,
         help_text=f"Of the last {MOST_LOGS} attempts that logged anything, the newest first, also of those "
-        "that did not fail.",
+        f"that did not fail; at most {MOST_LINES} lines in all.",
     )
     history = HistoryLine(many=True)
     copies = serializers.IntegerField(help_text="How many jobs were made from it.")

@@ -24,14 +24,13 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
-from django.db import transaction
-
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobStopped, JobTimeout
 from jobqueue.jobs import current_job
 from jobqueue.models import Job, KeptLog, LogLine, write_logs
 from jobqueue.signals import is_interrupt
 from jobqueue.sql.texts import clean
+from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +129,7 @@ def write(jobs: Sequence[Job], using: str) -> None:
     if not logs:
         return
     try:
-        with transaction.atomic(using):
+        with writing(using):
             write_logs(logs, using)
     except Exception as error:
         # Not its text: the database may quote the lines.

@@ -48,6 +48,14 @@ def test_a_run_that_was_killed_keeps_no_lines_and_the_next_one_its_own(
     assert (job.state, _lines(job)) == ("completed", {2: ["lonely waits"]})
 
 
+def test_a_run_that_cannot_be_stopped_keeps_its_lines(rqworker: StartWorker, workload: Workload) -> None:
+    rqworker(*ONE_JOB, jobqueue={"TIMEOUT_GRACE": 0.5})
+    job = enqueue("workload.log_and_block", name="deaf")
+    wait_until_done()
+
+    assert _lines(job)[1] == ["deaf blocks in attempt 1"]
+
+
 def test_nothing_is_kept_where_it_is_switched_off(rqworker: StartWorker, workload: Workload) -> None:
     rqworker(*ONE_JOB, jobqueue={"LOG_LINES": 0})
     enqueue("workload.log", name="silent")

@@ -50,3 +50,12 @@ def log_and_wait(name: str) -> None:
     while client().blpop([gate_key(name)], timeout=1) is None:
         pass
     _have_effect(name)
+
+
+@processor("workload.log_and_block", queue="settlement", retry=_ONE_RETRY, timeout=0.5)
+def log_and_block(name: str) -> None:
+    """Says so, and waits for ever in one call into C."""
+    logger.info("%s blocks in attempt %d", name, _attempt())
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()

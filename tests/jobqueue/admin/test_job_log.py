@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from jobqueue.models import AttemptLog, Job
-from jobqueue.operating.logs import MOST_LOGS
+from jobqueue.operating.logs import MOST_LINES, MOST_LOGS
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import add_attempt, make_job, operator, page_of, text_of
 from tests.jobqueue.api.steps import ask, get, viewer
@@ -106,6 +106,19 @@ def test_a_thousand_attempts_cost_one_query_and_the_newest_are_shown(admin_clien
     assert [label for label, _count in labels_with_logs(admin_client, job)] == [
         f"Attempt {number}" for number in range(41 - MOST_LOGS, 41)
     ]
+
+
+def test_a_page_has_room_for_so_many_lines_and_the_newest_attempts_have_it() -> None:
+    job = make_job("failed", attempt=3, failures=3)
+    for number in (1, 2, 3):
+        add_log(job, number, *map(str, range(900)), left_out=7 * (number == 1), left_out_after=450)
+    reader = operator("view_job", "view_payload")
+
+    newest, second, oldest = get(reader, f"jobs/{job.pk}/")["logs"]
+
+    assert [len(log["lines"]) for log in (newest, second, oldest)] == [900, 900, MOST_LINES - 1800]
+    assert (second["left_out"], oldest["left_out"], oldest["left_out_after"]) == (0, 707, 100)
+    assert [line["message"] for line in oldest["lines"]] == [*map(str, (*range(100), *range(800, 900)))]
 
 
 # Over HTTP ----------------------------------------------------------------------------------------

@@ -38,8 +38,9 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     last_error = attempts[-1].error_class if attempts else ""
     facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck, last_error=last_error)
     history = entries_of(job)[::-1]
+    action = bulk.of_job(job, Job.objects.db)
     logs = {log.number: log for log in shown_logs(job, request)}
-    known = Known(job, facts.now, request, attempts, history, facts.worker, logs, has_earlier)
+    known = Known(job, facts.now, request, attempts, history, facts.worker, action, logs, has_earlier)
     return {
         "title": f"Job #{job.pk}",
         "opts": pages.opts,
@@ -60,7 +61,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "reason": shown_text(job.reason, request),
         "verbs": _possible(job, pages.allowed_verbs(request)),
         "others": panel_of(others, job.subject, site) if others else None,
-        "bulk_action": bulk.of_job(job, Job.objects.db),
+        "bulk_action": action,
         "move_url": move_url(job, facts.now, request, pages),
         "copy_url": copy_url(job, request, pages),
         **copies_shown(job, pages),

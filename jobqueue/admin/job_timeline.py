@@ -13,12 +13,13 @@ from datetime import datetime
 from django.contrib.admin.models import LogEntry
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import DatabaseUnavailable
-from jobqueue.models import Attempt, Job, Worker
+from jobqueue.models import Attempt, BulkAction, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.operating.logs import ShownLog
 from jobqueue.operating.reading import shown_text
@@ -62,6 +63,7 @@ class Known:
     attempts: Sequence[Attempt] = ()
     history: Sequence[LogEntry] = ()
     worker: Worker | None = None
+    bulk_action: BulkAction | None = None
     logs: Mapping[int, ShownLog] = field(default_factory=dict)
     """What attempts logged, by their number."""
     earlier: bool = False
@@ -89,8 +91,18 @@ def _past(known: Known) -> Iterator[Step]:
     for entry in known.history:
         said = known.shown(entry.get_change_message())
         yield Step("", entry.action_time, kind="action", text=said, who=printable(entry.user.get_username()))
+    if known.bulk_action is not None:
+        yield _in_bulk(known.bulk_action, known)
     if job.finished_at is not None and not _ran_last(job):
         yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(job.reason))
+
+
+def _in_bulk(action: BulkAction, known: Known) -> Step:
+    """What an operator asked for of this job among others: the log has a line for all of them together."""
+    words = {"verb": capfirst(action.get_verb_display()), "number": action.pk}
+    said = _("%(verb)s, by bulk action #%(number)s") % words
+    said += f". {action.reason}" if action.reason else ""
+    return Step("", action.asked_at, kind="action", text=known.shown(said), who=printable(action.asked_by))
 
 
 def _coming(job: Job) -> Iterator[Step]:

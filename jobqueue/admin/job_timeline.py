@@ -237,6 +237,7 @@ def _tell_missing(known: Known, walk: _Walk, last: int, moment: datetime | None)
 def _tell_logged(
     known: Known, walk: _Walk, last: int, moment: datetime | None, *, names_others: bool = False
 ) -> None:
+    text = _("It left no failure: it asked for another time, or was cancelled.") if names_others else ""
     for number in sorted(number for number in known.logs if walk.following <= number <= last):
         log = known.logs[number]
         ended = log.written_at if moment is None else min(log.written_at, moment)
@@ -247,7 +248,7 @@ def _tell_logged(
                 _("Attempt %(number)s") % {"number": number},
                 ended,
                 kind="attempt",
-                text=_("It left no failure: it asked for another time, or was cancelled."),
+                text=text,
                 log=log,
             )
         )

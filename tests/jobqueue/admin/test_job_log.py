@@ -52,6 +52,18 @@ def test_attempts_without_a_failure_stand_in_their_place(admin_client: Client) -
     assert [one for one in told if one.startswith("Attempt")] == ["Attempts 1 to 2", "Attempt 3", "Attempt 4"]
 
 
+def test_runs_that_met_an_outage_show_their_lines_though_they_share_a_row(admin_client: Client) -> None:
+    job = make_job("completed", attempt=3)
+    add_attempt(job, 2, "DatabaseUnavailable")
+    for number in (1, 2, 3):
+        add_log(job, number, "here")
+
+    found = labels_with_logs(admin_client, job)
+
+    assert sorted(found) == [("Attempt 1", 1), ("Attempt 3", 1), ("Up to attempt 2", 1)]
+    assert "asked for another time" not in text_of(admin_client.get(page_of(job)))
+
+
 def test_the_page_says_what_was_left_out(admin_client: Client) -> None:
     job = make_job("completed")
     add_log(job, 1, "first", "last", left_out=412, left_out_after=1)

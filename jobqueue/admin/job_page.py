@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import CharField, Value
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from jobqueue.admin.calendar_pages import hold_links
 from jobqueue.admin.copy_pages import copies_shown, copy_url
@@ -26,6 +27,7 @@ from jobqueue.operating.admins_log import entries_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.logs import ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.verbs import Verb
 
 
@@ -41,7 +43,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     action = bulk.of_job(job, Job.objects.db)
     known = Known(job, facts.now, request, attempts, history, facts.worker, action, logs, has_earlier)
     return {
-        "title": f"Job #{job.pk}",
+        "title": gettext("Job #%(number)s") % {"number": job.pk},
         "opts": pages.opts,
         "media": pages.media,
         "original": job,
@@ -57,7 +59,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "is_masked": not may_read(request),
         "payload": shown_payload(job, request),
         "unique_key": shown_text(job.unique_key or "", request),
-        "reason": shown_text(job.reason, request),
+        "reason": shown_text(told_reason(job), request),
         "verbs": _possible(job, pages.allowed_verbs(request)),
         "others": panel_of(others, job.subject, site) if others else None,
         "bulk_action": action,

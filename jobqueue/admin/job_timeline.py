@@ -23,6 +23,7 @@ from jobqueue.models import Attempt, BulkAction, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.operating.logs import ShownLog
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.retelling import retold_message, told_reason
 from jobqueue.operating.words import absolute, exact_span, printable
 
 MOST_ATTEMPTS = 50
@@ -89,12 +90,12 @@ def _past(known: Known) -> Iterator[Step]:
     if job.published_at is not None and job.state in (Job.State.WAITING, Job.State.ACTIVE):
         yield Step(_("Published"), job.published_at)
     for entry in known.history:
-        said = known.shown(entry.get_change_message())
+        said = retold_message(known.shown(entry.get_change_message()))
         yield Step("", entry.action_time, kind="action", text=said, who=printable(entry.user.get_username()))
     if known.bulk_action is not None:
         yield _in_bulk(known.bulk_action, known)
     if job.finished_at is not None and not _ran_last(job):
-        yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(job.reason))
+        yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(told_reason(job)))
 
 
 def _in_bulk(action: BulkAction, known: Known) -> Step:
@@ -204,9 +205,9 @@ def _last_run(known: Known, walk: _Walk) -> Step:
         _("Attempt %(number)s") % {"number": job.attempt},
         begun,
         kind="attempt",
-        state=badge(state, _("runs") if state == Job.State.ACTIVE else state),
+        state=badge(state, _("runs") if state == Job.State.ACTIVE else ""),
         facts=[_waited(begun, due, known, walk), _ran(begun, job.finished_at if is_over else known.now)],
-        text=known.shown(job.reason) if is_over else "",
+        text=known.shown(told_reason(job)) if is_over else "",
         worker=known.worker.name if known.worker else "",
         log=known.logs.get(job.attempt) if is_over else None,
     )

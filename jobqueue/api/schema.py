@@ -39,7 +39,8 @@ class OperatorSchema(AutoSchema):
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
         """The form of what is read says that what it does not know is refused."""
-        form: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
+        mapped = super()._map_basic_serializer
+        form: dict[str, Any] = mapped(serializer, direction)  # type: ignore[no-untyped-call]
         if isinstance(serializer, Strict):
             form["additionalProperties"] = False
             if serializer.fewest:

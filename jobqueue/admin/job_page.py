@@ -25,6 +25,7 @@ from jobqueue.admin.words import badge
 from jobqueue.models import Job, bulk
 from jobqueue.operating.admins_log import entries_of
 from jobqueue.operating.explain import explain, gather
+from jobqueue.operating.logs import ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.verbs import Verb
@@ -38,9 +39,9 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     attempts, has_earlier = latest_attempts(job)
     last_error = attempts[-1].error_class if attempts else ""
     facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck, last_error=last_error)
-    history = entries_of(job)[::-1]
+    history, logs = entries_of(job)[::-1], _logs_of(job, request)
     action = bulk.of_job(job, Job.objects.db)
-    known = Known(job, facts.now, request, attempts, history, facts.worker, action, has_earlier)
+    known = Known(job, facts.now, request, attempts, history, facts.worker, action, logs, has_earlier)
     return {
         "title": gettext("Job #%(number)s") % {"number": job.pk},
         "opts": pages.opts,
@@ -70,6 +71,11 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,
     }
+
+
+def _logs_of(job: Job, request: HttpRequest) -> dict[int, ShownLog]:
+    """What its attempts logged, by their number."""
+    return {log.number: log for log in shown_logs(job, request)}
 
 
 def _possible(job: Job, verbs: list[Verb]) -> list[Verb]:

@@ -12,6 +12,7 @@ from jobqueue.models import Job, transitions
 from jobqueue.registry import get_processor, why_unfit
 from jobqueue.sql.clock import database_now, pretend
 from jobqueue.worker.claiming import Claim, Identity
+from jobqueue.worker.log_lines import keeping
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.performing import perform
 from jobqueue.worker.settling import settle_and_tell
@@ -34,6 +35,7 @@ def at(moment: datetime) -> AbstractContextManager[None]:
 def run_job(job: Job, *, using: str = "default") -> Outcome:
     """Run one attempt of a waiting job now, due or not. AssertionError if it is not waiting.
 
+    What the processor logs is in `log` of the outcome, and kept with the job, as a worker keeps it.
     A job that this process cannot run raises UnknownProcessor or InvalidPayload: a worker would leave it to
     one with other code, but here that is all the code there is.
     """
@@ -43,7 +45,8 @@ def run_job(job: Job, *, using: str = "default") -> Outcome:
     claimed = transitions.claim(Job.objects.db_manager(using), [(job.pk, job.attempt)], _IDENTITY.id)
     assert claimed, f"job {job.pk} is {job.state}, not waiting"
     # What a job leaves in its context, such as a language, is no more of a test's than of the next job's.
-    outcome = copy_context().run(perform, Claim(claimed[0], using))
+    with keeping():
+        outcome = copy_context().run(perform, Claim(claimed[0], using))
     settle_and_tell([outcome], _IDENTITY, Teller())
     if outcome.status == OutcomeStatus.RETRIED and outcome.delay is not None:
         # The database's own clock wrote the time; `at` may pretend another.

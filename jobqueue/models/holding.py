@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
+from django.utils.translation import gettext as _
 
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models.held import HELD_UNTIL, IS_HELD
@@ -88,8 +89,14 @@ def _take(job: Job, changed: int, name: str, using: str) -> None:
     if changed:
         return
     if job.state != State.WAITING:
-        raise JobTransitionRefused(
-            f"job {job.pk} is {job.state} and cannot be {name}; that takes a job that waits"
-        )
-    why = "is held already" if name == "held" else "is not held"
-    raise JobTransitionRefused(f"job {job.pk} {why}{f' ({job.reason})' if name == 'held' else ''}")
+        refused = {
+            "held": _("job %(number)s is %(state)s and cannot be held; that takes a job that waits"),
+            "released": _("job %(number)s is %(state)s and cannot be released; that takes a job that waits"),
+        }
+    else:
+        refused = {
+            "held": _("job %(number)s is held already (%(reason)s)"),
+            "released": _("job %(number)s is not held"),
+        }
+    words = {"number": job.pk, "state": job.get_state_display(), "reason": job.reason}
+    raise JobTransitionRefused(refused[name] % words)

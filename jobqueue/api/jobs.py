@@ -120,6 +120,7 @@ class JobViewSet(OperatorViewSet):
     """Jobs: found by the search language, changed by their verbs."""
 
     lookup_value_regex = "[0-9]{1,19}"
+    what = "job"
     needs = {
         "list": VIEW,
         "retrieve": VIEW,

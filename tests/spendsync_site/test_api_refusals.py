@@ -81,6 +81,7 @@ def test_the_pages_of_the_schema_are_found_with_and_without_a_slash(root: Client
         ),
         ("GET", "queues/", {"Accept": "text/html"}, 406, "not_acceptable", "Accept: application/json"),
         ("GET", "queues/nope/", {}, 404, "not_found", "There is no queue nope; there are: email,"),
+        ("GET", "jobs/5/", {}, 404, "not_found", "There is no job 5."),
         ("GET", "emails/5/", {}, 404, "not_found", "There is no e-mail 5."),
         ("GET", f"payments/{'0' * 32}/", {}, 404, "not_found", f"There is no payment {'0' * 32}."),
         ("POST", "queues/email/resume/", {}, 409, "not_paused", "the queue email is running already"),

@@ -362,3 +362,8 @@ def test_what_runs_and_the_calendar_are_in_the_menu_for_who_may_see_jobs(admin_c
     assert f'<a href="{running}" aria-current="page">Running</a>' in page
     assert f'<a href="{JOBS}" aria-current="page">' not in page
     assert running not in text_of(operator("view_queue").get(OVERVIEW))
+
+
+def test_it_has_the_search_for_who_may_see_jobs(admin_client: Client) -> None:
+    assert f'<form method="get" action="{JOBS}" class="jq-search"' in text_of(admin_client.get(OVERVIEW))
+    assert "jq-search" not in text_of(operator("view_queue").get(OVERVIEW)).partition("<body")[2]

@@ -95,6 +95,18 @@ class NotDelayed(JobTransitionRefused):
     """What takes a delayed job was asked of one that runs, has ended, or is due."""
 
 
+class NotWaiting(JobTransitionRefused):
+    """What takes a job that waits was asked of one that runs or has ended."""
+
+
+class AlreadyHeld(JobTransitionRefused):
+    """Somebody holds the job already."""
+
+
+class NotHeld(JobTransitionRefused):
+    """The release of a job was asked for that nobody holds."""
+
+
 class WorkerGone(JobTransitionRefused, WorkerOrderRefused):
     """The worker that would have to do it gives no sign of life."""
 

@@ -52,12 +52,12 @@ def _in_background(
     model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb
 ) -> bulk_plans.Plan | None:
     """What a worker is to do: all jobs that match a list, where they are more than one batch."""
-    if request.POST.get("select_across") != "1" or bulk_plans.verb_of(verb.name) is None:
+    if request.POST.get("select_across") != "1":
         return None
     words = bulk_start.words_of(request.GET.dict(), getattr(model_admin, "only_state", ""))
     if verb.eligible(jobs.order_by())[: bulk.BATCH + 1].count() <= bulk.BATCH:
         return None
-    if words is None:
+    if words is None or bulk_plans.verb_of(verb.name) is None:
         return frozen_list.plan_of(model_admin, request, jobs, verb)
     return bulk_plans.plan(verb, words, request.POST.get("newest", ""))
 

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
-from jobqueue.exceptions import JobTransitionRefused
+from jobqueue.exceptions import AlreadyHeld, NotHeld, NotWaiting
 from jobqueue.models.held import HELD_UNTIL, IS_HELD
 from jobqueue.models.job import Job, jobs_in
 from jobqueue.models.querysets import JobQuerySet
@@ -67,18 +67,18 @@ def _by(bulk_action: int | None) -> dict[str, Any]:
     return {} if bulk_action is None else {"bulk_action": bulk_action}
 
 
-def reason_of(who: str, why: str) -> str:
-    """What a held job says of itself."""
-    return f"held by {who}: {why}"[:LONGEST_REASON]
+def reason_of(who: str, why: str, done: str = "held") -> str:
+    """What a held job says of itself: "held by pia: the text is wrong", without a reason "held by pia"."""
+    return (f"{done} by {who}: {why}" if why else f"{done} by {who}")[:LONGEST_REASON]
 
 
 def hold(job: Job, who: str, why: str, using: str) -> None:
-    """Hold one job. Raises JobTransitionRefused if it does not wait, or is held already."""
+    """Hold one job. Raises NotWaiting, or AlreadyHeld, which says by whom and why."""
     _take(job, hold_all(jobs_in(using).filter(pk=job.pk), reason_of(who, why)), "held", using)
 
 
 def release(job: Job, using: str) -> None:
-    """Release one job. Raises JobTransitionRefused if it is not held."""
+    """Release one job. Raises NotWaiting or NotHeld."""
     _take(job, release_all(jobs_in(using).filter(pk=job.pk)), "released", using)
 
 
@@ -88,8 +88,7 @@ def _take(job: Job, changed: int, name: str, using: str) -> None:
     if changed:
         return
     if job.state != State.WAITING:
-        raise JobTransitionRefused(
-            f"job {job.pk} is {job.state} and cannot be {name}; that takes a job that waits"
-        )
-    why = "is held already" if name == "held" else "is not held"
-    raise JobTransitionRefused(f"job {job.pk} {why}{f' ({job.reason})' if name == 'held' else ''}")
+        raise NotWaiting(f"job {job.pk} is {job.state} and cannot be {name}; that takes a job that waits")
+    if name == "held":
+        raise AlreadyHeld(f"job {job.pk} is held already ({job.reason})")
+    raise NotHeld(f"job {job.pk} is not held")

@@ -29,7 +29,7 @@ from jobqueue.sql.writing import writing
 WORDS = ("cause", "queue", "processor", "age", "from", "to")
 """The words of an address by which jobs are meant."""
 OF_FAILURES = (BulkAction.Verb.RETRY.value, BulkAction.Verb.DELETE.value)
-"""What is done in bulk to failed jobs; the calendar begins others."""
+"""What is done in bulk to failed jobs that words mean; others to what a list, a search or a day shows."""
 TYPED_ABOVE = 1_000
 """An action on more jobs takes their number, typed, and a reason."""
 LONGEST_REASON = 500
@@ -53,20 +53,7 @@ class Plan:
     @cached_property
     def by_processor(self) -> dict[str, int]:
         """The jobs that are meant, by processor, the most frequent first."""
-        if self.problem:
-            return {}
-        try:
-            return self._numbers("processor")
-        except Exception as error:
-            if not may_be_of_a_row(error):
-                raise
-        return self._numbers(AsText("processor"))  # a row may hold one that is no text
-
-    def _numbers(self, column: str | AsText) -> dict[str, int]:
-        found: Counter[str] = Counter()
-        for name, number in self.jobs.order_by().values_list(column).annotate(number=Count("pk")):
-            found[as_text(name)] += number
-        return dict(found.most_common())
+        return {} if self.problem else _by_processor(self.jobs)
 
     @property
     def jobs(self) -> JobQuerySet:
@@ -86,12 +73,25 @@ class Plan:
 
     @property
     def mail(self) -> str:
-        """What happens to e-mails. Those of failed jobs do not wait: to discard them holds back none."""
-        emails = count_emails(self.by_processor) if self.verb.mail is Mail.GOES_OUT else 0
-        text = ngettext(
-            "Up to %(number)s e-mail will go out.", "Up to %(number)s e-mails will go out.", emails
-        )
+        """What happens to e-mails; to discard jobs that are over holds back none."""
+        if self.verb.mail is Mail.GOES_OUT:
+            emails = count_emails(self.by_processor)
+            text = ngettext(
+                "Up to %(number)s e-mail will go out.", "Up to %(number)s e-mails will go out.", emails
+            )
+        else:
+            emails = count_emails(self._unfinished_by_processor())
+            text = ngettext(
+                "Up to %(number)s e-mail will not go out.",
+                "Up to %(number)s e-mails will not go out.",
+                emails,
+            )
         return text % {"number": f"{emails:,}"} if emails else ""
+
+    def _unfinished_by_processor(self) -> dict[str, int]:
+        if self.verb.name != "delete":
+            return self.by_processor  # whatever else holds mail back takes no other jobs
+        return {} if self.listed is None else _by_processor(self.jobs.unfinished())
 
     def concerned(self, request: HttpRequest) -> str:
         """Whom they are about and what it is worth; "at least" where there are too many to read."""
@@ -112,6 +112,22 @@ class Plan:
     def in_words(self) -> str:
         """Which jobs are meant, for people and the audit."""
         return in_words(self.selection)
+
+
+def _by_processor(jobs: JobQuerySet) -> dict[str, int]:
+    try:
+        return _numbers(jobs, "processor")
+    except Exception as error:
+        if not may_be_of_a_row(error):
+            raise
+    return _numbers(jobs, AsText("processor"))  # a row may hold one that is no text
+
+
+def _numbers(jobs: JobQuerySet, column: str | AsText) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for name, number in jobs.order_by().values_list(column).annotate(number=Count("pk")):
+        found[as_text(name)] += number
+    return dict(found.most_common())
 
 
 def in_words(selection: Selection) -> str:
@@ -215,5 +231,5 @@ def _ids(plan: Plan) -> list[int]:
 
 
 def verb_of(name: str) -> Verb | None:
-    """The verb of that name, if it can be a bulk action."""
+    """The verb of that name, if the words of a selection may mean its jobs: failed ones."""
     return VERBS[name] if name in OF_FAILURES else None

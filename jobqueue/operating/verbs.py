@@ -9,7 +9,7 @@ from enum import Enum
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.held import IS_HELD
-from jobqueue.models.holding import due_time
+from jobqueue.models.holding import due_time, hold_all, release_all
 from jobqueue.operating.words import absolute
 
 
@@ -130,3 +130,42 @@ VERBS = {
         ),
     )
 }
+
+
+_OF_THE_CALENDAR = (
+    Verb(
+        name="hold",
+        permission="move",
+        label="Hold",
+        done="held",
+        takes="a waiting or delayed job that is not held",
+        after="held",
+        eligible=lambda jobs: jobs.waiting().exclude(IS_HELD),
+        apply=lambda jobs: hold_all(jobs, "held by an operator"),
+        mail=Mail.STAYS_IN,
+        states=("waiting", "delayed"),
+        notice="They do not run until somebody releases them.",
+    ),
+    Verb(
+        name="let_go",
+        permission="move",
+        label="Release",
+        done="released",
+        takes="a held job",
+        after="waiting",
+        eligible=lambda jobs: jobs.waiting().filter(IS_HELD),
+        apply=release_all,
+        mail=Mail.GOES_OUT,
+        states=("held",),
+        notice="Each runs at the time that it had, or at once where that is past.",
+    ),
+)
+BULK_VERBS = VERBS | {verb.name: verb for verb in _OF_THE_CALENDAR}
+"""What can be done in the background to all jobs that a list or a search shows."""
+
+
+def permission_of(name: str) -> str:
+    """What a bulk action of this verb takes, also to be stopped; empty for one that is not known here."""
+    verb = BULK_VERBS.get(name)
+    permission = "move" if name == "move" else verb.permission if verb else ""
+    return f"jobqueue.{permission}_job" if permission else ""

@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from djmoney.forms.widgets import MoneyWidget
 from moneyed import Money
 
@@ -23,6 +25,25 @@ class AmountWidget(MoneyWidget):
         return parts
 
 
+class CurrencySelect(forms.Select):
+    """A list of currencies, written as one text.
+
+    Django renders a template for each of the 307: 11 ms for each amount on a page, and a settlement has one
+    in every row of its payments.
+    """
+
+    template_name = "settlements/currency_select.html"
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        """Django's own, with the options as HTML."""
+        context = forms.Widget.get_context(self, name, value, attrs)
+        chosen = set(self.format_value(value))
+        marks = {True: mark_safe(" selected"), False: ""}
+        options = ((code, marks[str(code) in chosen], label) for code, label in self.choices)
+        context["widget"]["options"] = format_html_join("\n", '<option value="{}"{}>{}</option>', options)
+        return context
+
+
 def shown_number(number: Decimal, currency: str) -> Decimal:
     """With as many digits as the currency has; with more only if it would be another number without them."""
     places = Decimal(1).scaleb(-places_of(currency))
@@ -35,7 +56,7 @@ def use_amount_widget(field: Any, money: Money | None) -> None:
     number.attrs["step"] = step_of(str(money.currency)) if money is not None else "any"
     field.widget = AmountWidget(  # type: ignore[no-untyped-call]
         amount_widget=number,
-        currency_widget=currency,
+        currency_widget=CurrencySelect(currency.attrs, currency.choices),
         default_currency=field.widget.default_currency,
     )
 

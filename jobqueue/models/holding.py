@@ -88,7 +88,8 @@ def _take(job: Job, changed: int, name: str, using: str) -> None:
     if changed:
         return
     if job.state != State.WAITING:
-        raise NotWaiting(f"job {job.pk} is {job.state} and cannot be {name}; that takes a job that waits")
+        takes = "a job that waits" if name == "held" else "a held job"
+        raise NotWaiting(f"job {job.pk} is {job.state} and cannot be {name}; that takes {takes}")
     if name == "held":
         raise AlreadyHeld(f"job {job.pk} is held already ({job.reason})")
     raise NotHeld(f"job {job.pk} is not held")

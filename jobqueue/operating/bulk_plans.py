@@ -16,6 +16,7 @@ from django.utils.translation import gettext, ngettext
 from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_choice
 from jobqueue.models.failures import subjects_by_cause
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
 from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.failing_times import YEARS
@@ -221,7 +222,7 @@ def write_down(
         if is_new:
             keep_choice(action, ids, Job.objects.db)
             text = f"{plan.verb.label}: {plan.number} jobs ({plan.in_words})"
-            log_change(request, action, f"{text}. Reason: {reason}" if reason else text)
+            log_change(request, action, because(text, reason))
     return action, is_new
 
 

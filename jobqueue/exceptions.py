@@ -107,6 +107,14 @@ class NotHeld(JobTransitionRefused):
     """The release of a job was asked for that nobody holds."""
 
 
+class CannotRun(JobQueueError, AssertionError):
+    """A test ran a job that no worker would run; its text says why, and what makes it run."""
+
+
+class JobIsHeld(CannotRun):
+    """A test ran a job that somebody holds."""
+
+
 class WorkerGone(JobTransitionRefused, WorkerOrderRefused):
     """The worker that would have to do it gives no sign of life."""
 

@@ -22,7 +22,7 @@ from jobqueue.admin.results import shown_results
 from jobqueue.admin.running_pages import stop_url
 from jobqueue.admin.words import badge
 from jobqueue.models import Job, bulk
-from jobqueue.operating.admins_log import entries_of
+from jobqueue.operating.audit import history_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.verbs import Verb
@@ -36,7 +36,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     attempts, has_earlier = latest_attempts(job)
     last_error = attempts[-1].error_class if attempts else ""
     facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck, last_error=last_error)
-    history = entries_of(job)[::-1]
+    history = history_of(job)[::-1]
     known = Known(job, facts.now, request, attempts, history, facts.worker, has_earlier)
     return {
         "title": f"Job #{job.pk}",

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from django.contrib.admin.models import LogEntry
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -20,6 +19,7 @@ from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import Attempt, Job, Worker
 from jobqueue.models.holding import due_time
+from jobqueue.operating.audit import Done
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import absolute, exact_span, printable
 
@@ -58,7 +58,7 @@ class Known:
     now: datetime
     request: HttpRequest
     attempts: Sequence[Attempt] = ()
-    history: Sequence[LogEntry] = ()
+    history: Sequence[Done] = ()
     worker: Worker | None = None
     earlier: bool = False
     """Whether there are failed attempts before the first of these."""
@@ -82,9 +82,8 @@ def _past(known: Known) -> Iterator[Step]:
     yield from _attempts(known)
     if job.published_at is not None and job.state in (Job.State.WAITING, Job.State.ACTIVE):
         yield Step(_("Published"), job.published_at)
-    for entry in known.history:
-        said = known.shown(entry.get_change_message())
-        yield Step("", entry.action_time, kind="action", text=said, who=printable(entry.user.get_username()))
+    for done in known.history:
+        yield Step("", done.at, kind="action", text=known.shown(done.what), who=printable(done.who))
     if job.finished_at is not None and not _ran_last(job):
         yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(job.reason))
 

@@ -77,17 +77,22 @@ def _owners() -> dict[str, set[NormalizedName]]:
 
 def imported_modules(sources: Iterable[Source]) -> set[str]:
     """The top-level modules that files import."""
-    return {name for source in sources for node in ast.walk(source.tree) for name in _imported(node)}
+    return {name for source in sources for name in _imported_by(source)}
 
 
 def named_modules(sources: Iterable[Source]) -> set[str]:
     """The same, and those that they name in a text such as those of INSTALLED_APPS."""
-    return {
-        name
-        for source in sources
-        for node in ast.walk(source.tree)
-        for name in (*_imported(node), *_named_in_text(node))
-    }
+    return {name for source in sources for name in _imported_by(source) | _named_in_texts_of(source)}
+
+
+@cache
+def _imported_by(source: Source) -> frozenset[str]:
+    return frozenset(name for node in ast.walk(source.tree) for name in _imported(node))
+
+
+@cache
+def _named_in_texts_of(source: Source) -> frozenset[str]:
+    return frozenset(name for node in ast.walk(source.tree) for name in _named_in_text(node))
 
 
 def _imported(node: ast.AST) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import statistics
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 # Reading --------------------------------------------------------------------------------------------
@@ -73,7 +74,13 @@ def _read(root: Path, path: Path) -> Source:
     below, text = path.relative_to(root), path.read_text()
     parts = below.with_suffix("").parts
     module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return Source(below.as_posix(), module, text, ast.parse(text, filename=str(path)))
+    return Source(below.as_posix(), module, text, _parsed(text, str(path)))
+
+
+@cache
+def _parsed(text: str, path: str) -> ast.Module:
+    """The tree of a text, made once: the tests read each file a dozen times."""
+    return ast.parse(text, filename=path)
 
 
 # Lengths --------------------------------------------------------------------------------------------

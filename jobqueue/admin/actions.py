@@ -19,7 +19,7 @@ from jobqueue.models import Job, JobQuerySet, bulk
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.audit import entry_of, write_down
 from jobqueue.operating.consequences import count_emails
-from jobqueue.operating.verbs import VERBS, Mail, Verb
+from jobqueue.operating.verbs import BULK_VERBS, Mail, Verb
 from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _in_background(
     return bulk_plans.plan(verb, words, request.POST.get("newest", ""))
 
 
-ACTIONS = {name: action_for(verb) for name, verb in VERBS.items()}
+ACTIONS = {name: action_for(verb) for name, verb in BULK_VERBS.items()}
 
 
 # Asking -------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def _one_batch(eligible: JobQuerySet, verb: Verb, request: HttpRequest, progress
     """
     with writing(eligible.db):
         rows = eligible.filter(pk__gt=progress.last).select_for_update().order_by("pk")
-        batch = list(rows.only("processor", "state", "run_at")[:BATCH])
+        batch = list(rows.only("processor", "state", "run_at", "held_run_at")[:BATCH])
         if not batch:
             return False
         progress.last = batch[-1].pk

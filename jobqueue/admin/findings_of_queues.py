@@ -189,7 +189,7 @@ def _held(seen: Overview, request: HttpRequest) -> Finding:
         )
     cure = _("They do not run until somebody releases them; cancel what is no longer to run.")
     shown = text % {"held": number(held), "late": number(late)}
-    return Finding(55, shown, page(request, "job", q="state:held"), seen.held_late.since, cure)
+    return Finding(55, shown, page(request, "job", state="held"), seen.held_late.since, cure)
 
 
 def _failures(seen: Overview, request: HttpRequest) -> Iterator[Finding]:

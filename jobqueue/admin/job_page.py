@@ -25,7 +25,7 @@ from jobqueue.models import Job, bulk
 from jobqueue.operating.audit import history_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.reading import may_read, shown_text
-from jobqueue.operating.verbs import Verb
+from jobqueue.operating.verbs import VERBS, Verb
 
 
 def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "payload": shown_payload(job, request),
         "unique_key": shown_text(job.unique_key or "", request),
         "reason": shown_text(job.reason, request),
-        "verbs": _possible(job, pages.allowed_verbs(request)),
+        # It is held and released on the calendar, which asks for a reason.
+        "verbs": _possible(job, [verb for verb in pages.allowed_verbs(request) if verb.name in VERBS]),
         "others": panel_of(others, job.subject, site) if others else None,
         "bulk_action": bulk.of_job(job, Job.objects.db),
         "move_url": move_url(job, facts.now, request, pages),

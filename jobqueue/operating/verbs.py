@@ -42,9 +42,11 @@ class Verb:
 
     def before(self, job: Job) -> str:
         """The job's state before, for the audit entry."""
-        return f"delayed until {absolute(due_time(job))}" if self.name == "run_now" else job.state
+        words = _BEFORE.get(self.name)
+        return f"{words} {absolute(due_time(job))}" if words else job.state
 
 
+_BEFORE = {"run_now": "delayed until", "hold": "runs", "let_go": "held, was to run"}
 VERBS = {
     verb.name: verb
     for verb in (
@@ -84,7 +86,7 @@ VERBS = {
             eligible=JobQuerySet.waiting,
             apply=lambda jobs: jobs.cancel_all("cancelled by an operator"),
             mail=Mail.STAYS_IN,
-            states=("waiting", "delayed"),
+            states=("waiting", "delayed", "held"),
             notice="They will not run unless somebody retries them.",
         ),
         Verb(
@@ -125,7 +127,7 @@ VERBS = {
             apply=JobQuerySet.delete_all,
             mail=Mail.STAYS_IN,
             is_dangerous=True,
-            states=("waiting", "delayed", "failed", "completed", "skipped", "cancelled"),
+            states=("waiting", "delayed", "held", "failed", "completed", "skipped", "cancelled"),
             notice="Their payloads, errors and tracebacks are gone for good.",
         ),
     )

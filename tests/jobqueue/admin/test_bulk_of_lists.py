@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.http import HttpResponse
 from django.test import Client
 
-from jobqueue.models import AuditEntry, BulkAction, BulkChoice, Job, Worker, bulk
+from jobqueue.models import AuditEntry, BulkAction, BulkChoice, Job, Worker, bulk, holding
 from jobqueue.operating import consequences
 from tests.jobqueue.admin.bulk_steps import BULK
 from tests.jobqueue.admin.steps import (
@@ -19,6 +19,7 @@ from tests.jobqueue.admin.steps import (
     JOBS,
     STUCK,
     choose,
+    confirm,
     make_job,
     make_worker,
     operator,
@@ -140,7 +141,16 @@ VERBS_OF_LISTS = {
     "cancel": ("delayed", f"{JOBS}?q=state:delayed", "cancelled"),
     "release": ("stuck", STUCK, "waiting"),
     "fail": ("stuck", f"{JOBS}?state=stuck", "failed"),
+    "hold": ("delayed", f"{JOBS}?state=delayed", "waiting"),
+    "let_go": ("held", f"{JOBS}?state=held", "waiting"),
 }
+
+
+def _make(state: str) -> Job:
+    job = make_job("delayed" if state == "held" else state)
+    if state == "held":
+        holding.hold(job, "pia", "", "default")
+    return job
 
 
 @pytest.fixture
@@ -152,7 +162,7 @@ def _one_is_many(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("verb", VERBS_OF_LISTS)
 def test_every_verb_on_all_of_a_list_goes_to_the_background(admin_client: Client, verb: str) -> None:
     state, url, after = VERBS_OF_LISTS[verb]
-    wanted = {make_job(state).pk for _ in range(3)}
+    wanted = {_make(state).pk for _ in range(3)}
     other = make_job("completed", queue="reminders")
     address, form = _form_of_list(choose(admin_client, verb, url=url, select_across="1"))
     page = admin_client.post(address, {**form, "reason": "told to"}, follow=True)
@@ -174,7 +184,7 @@ def test_every_verb_on_all_of_a_list_goes_to_the_background(admin_client: Client
 def test_of_two_operators_at_once_each_begins_the_same_action(admin_client: Client, verb: str) -> None:
     state, url, _after = VERBS_OF_LISTS[verb]
     for _ in range(2):
-        make_job(state)
+        _make(state)
     address, form = _form_of_list(choose(admin_client, verb, url=url, select_across="1"))
     pages = [admin_client.post(address, form, follow=True) for _ in range(2)]
     assert "The same is under way already" in text_of(pages[1])
@@ -241,3 +251,25 @@ def test_who_may_not_cancel_begins_nothing() -> None:
     client = operator("view_job", "run_job", "delete_job")
     assert choose(client, "cancel", url=f"{JOBS}?state=delayed", **form).status_code == 403
     assert not BulkAction.objects.exists()
+
+
+def test_a_few_are_held_and_released_at_once(admin_client: Client) -> None:
+    jobs = [make_job("delayed") for _ in range(2)]
+    assert confirm(admin_client, "hold", *jobs) == ["2 jobs held."]
+    assert holding.held(Job.objects.all()).count() == 2
+    assert confirm(admin_client, "let_go", url=f"{JOBS}?q=state:held", select_across="1") == [
+        "2 jobs released."
+    ]
+    assert [Job.objects.get(pk=job.pk).run_at for job in jobs] == [job.run_at for job in jobs]
+    [released, held] = [entry.verb for entry in AuditEntry.objects.all()]
+    assert (held, released) == ("Hold", "Release")
+
+
+def test_who_may_not_move_jobs_is_offered_neither_hold_nor_release() -> None:
+    offered = operator("view_job", "cancel_job").get(JOBS).context["all_matching"]["verbs"]
+    assert [verb.name for verb in offered] == ["cancel"]
+
+
+def test_the_list_of_what_is_held_offers_its_release(admin_client: Client) -> None:
+    offered = admin_client.get(f"{JOBS}?state=held").context["all_matching"]["verbs"]
+    assert {verb.name for verb in offered} == {"let_go", "cancel", "delete"}

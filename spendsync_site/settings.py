@@ -10,6 +10,8 @@ from anymail.exceptions import AnymailNotSupportedWarning
 from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
+from spendsync_site import api_document
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -235,7 +237,7 @@ STORAGES = {
 # API --------------------------------------------------------------------------------------------
 
 # A token is sent in the header `Authorization: Token …` and kept as a hash; a session needs the CSRF token.
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "spendsync_site.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
@@ -256,7 +258,8 @@ REST_KNOX = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "SpendSync: jobs, settlements, payments, e-mails",
-    "DESCRIPTION": "What the admin shows and does. Every refusal is a problem document (RFC 9457).",
+    "DESCRIPTION": api_document.DESCRIPTION,
+    "TAGS": api_document.TAGS,
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": r"/api",
@@ -343,6 +346,7 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 # Behind a proxy that appends the client's address to X-Forwarded-For; otherwise anybody could invent one.
 TRUST_X_FORWARDED_FOR = env.bool("TRUST_X_FORWARDED_FOR", default=False)
+REST_FRAMEWORK["NUM_PROXIES"] = int(TRUST_X_FORWARDED_FOR)  # so are requests without a login counted
 
 # Logs -------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
+_NOT_VALID = "This token is not known, was revoked or has expired; `manage.py api_token` makes another."
+
 
 class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc]
     """`Authorization: Token …`; what can be no token is one that is not valid."""
@@ -15,8 +17,11 @@ class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc]
     def authenticate_credentials(self, token: bytes) -> Any:
         """The user and the token."""
         if not token.isascii() or b"\x00" in token:
-            raise AuthenticationFailed("Invalid token.")
-        return super().authenticate_credentials(token)
+            raise AuthenticationFailed(_NOT_VALID)
+        try:
+            return super().authenticate_credentials(token)
+        except AuthenticationFailed:
+            raise AuthenticationFailed(_NOT_VALID) from None
 
 
 class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]

@@ -22,6 +22,7 @@ import redis as redis_library
 
 from spendsync_site.demo.processes import LOOPBACK, end_with_parent
 from spendsync_site.demo.redis_server import RedisServer
+from tests.nursery import Nursling, can_start, nursery
 from tests.servers import REDIS_DATABASE, ROOT, main_redis, subprocess_environment
 
 if TYPE_CHECKING:
@@ -151,17 +152,7 @@ class WorkerProcess:
     def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path = ROOT) -> None:
         self._ready = threading.Event()
         self._lines: list[str] = []
-        self._process = subprocess.Popen(
-            [sys.executable, "manage.py", "rqworker", *arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            preexec_fn=end_with_parent,
-        )
+        self._process = _started(["rqworker", *arguments], environment, folder)
         self._reader = threading.Thread(target=self._read, name="worker output", daemon=True)
         self._reader.start()
 
@@ -237,6 +228,24 @@ class WorkerProcess:
         self._process.kill()
         self._process.wait()
         self._reader.join(10)
+
+
+def _started(
+    arguments: list[str], environment: dict[str, str], folder: Path
+) -> subprocess.Popen[str] | Nursling:
+    if folder == ROOT and can_start(environment):
+        return nursery().start(arguments, environment)
+    return subprocess.Popen(
+        [sys.executable, "manage.py", *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=end_with_parent,
+    )
 
 
 def _processes_in_session(session: int) -> list[psutil.Process]:

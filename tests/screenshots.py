@@ -41,6 +41,11 @@ SHOWN = {
     "settlements-person-letters-390-light": "On a phone: what a person was sent, will get, or did not",
 }
 """What git keeps, with what README says of it to who does not see it."""
+_AT_REST = """async () => {
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  await Promise.allSettled(document.getAnimations().map((each) => each.finished));
+}"""
+"""The theme's colours change within 0.15 s: the new ones are asked for in the next frame, then awaited."""
 STARTS_WITHIN, STORY_TAKES = 180.0, 150.0
 
 
@@ -202,7 +207,7 @@ def _take(
             for file_name, (width, scheme) in wanted.items():
                 page.set_viewport_size({"width": width, "height": 800})
                 page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                page.wait_for_timeout(250)  # the theme's colours change within 0.15 s
+                page.evaluate(_AT_REST)
                 most = SHOWN_TALL if file_name in SHOWN else TALL
                 _picture(page, arguments.to / f"{file_name}.png", width, most)
                 taken += 1

@@ -12,6 +12,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from jobqueue.admin import bulk_start, frozen_list
 from jobqueue.admin.listing import BoundedCount, count_up_to_limit
@@ -130,7 +131,7 @@ def _ask(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: V
     across = request.POST.get("select_across") == "1"
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": "Are you sure?",
+        "title": gettext("%(verb)s: are you sure?") % {"verb": verb.label},
         "opts": model_admin.opts,
         "media": model_admin.media,
         "plan": planned,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib import admin
 from django.contrib.admin import AdminSite
@@ -104,7 +105,7 @@ def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSi
         reason=shown_text(entry.reason, request),
         about=shown_text(entry.object_name, request),
         about_url=page_of_object(entry.object_type, entry.object_id, request, site),
-        kind=entry.object_type.rpartition(".")[2],
+        kind=_kind(entry.object_type),
         number=entry.jobs,
         jobs=f"{entry.jobs:,}" if entry.jobs else "",
         jobs_url=_jobs_of(entry, request, site),
@@ -119,13 +120,21 @@ def _jobs_of(entry: AuditEntry, request: HttpRequest, site: AdminSite) -> str:
     return page_of_object(entry.object_type, entry.object_id, request, site) if is_one else ""
 
 
+def _kind(label: str) -> str:
+    """What people call records of this model; of one that is gone its name."""
+    try:
+        return str(apps.get_model(label)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return label.rpartition(".")[2]
+
+
 def _choices(chosen: Mapping[str, str]) -> dict[str, Any]:
     """What the filters offer, and what is chosen in them."""
     types = _and_chosen(known_values("object_type", _MOST_CHOICES), chosen.get("type", ""))
     return {
         "people": _and_chosen(known_values("who", _MOST_CHOICES), chosen.get("who", "")),
         "verbs": _and_chosen(known_values("verb", _MOST_CHOICES), chosen.get("verb", "")),
-        "types": [(label, capfirst(label.rpartition(".")[2])) for label in types],
+        "types": [(label, capfirst(_kind(label))) for label in types],
         "queues": _and_chosen(list(django_settings.RQ_QUEUES), chosen.get("queue", "")),
     }
 

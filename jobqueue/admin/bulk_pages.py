@@ -21,12 +21,13 @@ from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
-from jobqueue.operating.words import absolute, span
+from jobqueue.operating.words import absolute, exact_span, span
 from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
 
 REFRESH_SECONDS = 1
 _LONGEST_LEFT = 1e10
+_SHORTEST_WITH_RATE = timedelta(seconds=1)
 
 
 @admin.register(BulkAction)
@@ -111,7 +112,7 @@ class BulkActionAdmin(OwnPage):
             raise Http404
         now = database_now(Job.objects.db)
         context = {
-            "title": f"{_label(action)} #{action.pk}",
+            "title": _title(action),
             "action": action,
             "badge": self.state(action),
             "which": self.which(action),
@@ -180,6 +181,11 @@ class BulkActionAdmin(OwnPage):
         return time_tag(action.asked_at, about_now())
 
 
+def _title(action: BulkAction) -> str:
+    words = {"number": action.pk, "verb": _label(action)}
+    return gettext("Bulk action #%(number)s: %(verb)s") % words
+
+
 def _label(action: BulkAction) -> str:
     """What its verb is called; newer code may ask for others."""
     if action.verb in BULK_VERBS:
@@ -201,7 +207,11 @@ def _sentence(action: BulkAction, now: datetime) -> str:
         )
     length = (action.ended_at or now) - action.began_at
     rate = action.changed / max(length.total_seconds(), 0.1)
-    parts = [done, gettext("%(rate)s a second") % {"rate": f"{rate:,.0f}"}, span(length)]
+    took = gettext("for %(time)s") if action.is_open else gettext("took %(time)s")
+    parts = [done]
+    if length >= _SHORTEST_WITH_RATE:
+        parts.append(gettext("%(rate)s a second") % {"rate": f"{rate:,.0f}"})
+    parts.append(took % {"time": exact_span(length)})
     if action.stopped_by:
         parts.append(gettext("stopped by %(who)s") % {"who": action.stopped_by})
     elif action.is_open and rate and action.expected > action.changed:

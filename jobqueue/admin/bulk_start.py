@@ -73,7 +73,9 @@ def _problems(request: HttpRequest, plan: Plan) -> list[str]:
     found = []
     typed = request.POST.get("typed", "").replace(",", "").strip()
     if plan.is_large and typed != str(plan.number):
-        found.append(gettext("Type the number of jobs, %(number)s, to begin.") % {"number": plan.number})
+        found.append(
+            gettext("Type the number of jobs, %(number)s, to begin.") % {"number": plan.shown_number}
+        )
     reason = request.POST.get("reason", "").strip()
     if plan.is_large and not reason:
         found.append(gettext("Say why: an action on so many jobs takes a reason."))
@@ -91,14 +93,15 @@ def _problems(request: HttpRequest, plan: Plan) -> list[str]:
 
 
 def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problems: list[str]) -> HttpResponse:
+    label = gettext("Discard") if plan.verb.name == "delete" else plan.verb.label
     context = {
         **pages.admin_site.each_context(request),
-        "title": gettext("Are you sure?"),
+        "title": gettext("%(verb)s: are you sure?") % {"verb": label},
         "opts": BulkAction._meta,
         "media": pages.media,
         "plan": plan,
         "concerned": plan.concerned(request),
-        "label": gettext("Discard") if plan.verb.name == "delete" else plan.verb.label,
+        "label": label,
         "problems": problems,
         "typed": request.POST.get("typed", "")[:20],
         "reason": request.POST.get("reason", "")[:LONGEST_REASON],

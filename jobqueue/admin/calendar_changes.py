@@ -92,8 +92,11 @@ def change(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str
     if request.method == "POST":
         shift, problems = _answer(request, asked, verb, facts["number"])
         if not problems and asked.job is not None:
-            return _change_one(pages, request, asked, verb, shift)
-        if not problems:
+            refusal = _change_one(pages, request, asked, verb, shift)
+            if not refusal or verb != "move":
+                return HttpResponseRedirect(_url_of_day(pages, asked))
+            problems = [refusal]  # another time may do: what was entered stays
+        elif not problems:
             return _begin(pages, request, asked, verb, facts)
     return _ask(pages, request, asked, verb, jobs, facts, problems)
 
@@ -113,7 +116,9 @@ def _ask(
     first = jobs.first()
     first_at = due_time(first) if first is not None else timezone.now()
     label = {"move": _("Move"), "cancel": _("Cancel"), "hold": _("Hold"), "release": _("Release")}[verb]
-    context = page(pages, request, _("Are you sure?"), asked=asked, verb=verb, label=label)
+    context = page(
+        pages, request, _("%(verb)s: are you sure?") % {"verb": label}, asked=asked, verb=verb, label=label
+    )
     context |= _consequences(jobs, request)
     context |= {
         "number": facts["number"],
@@ -155,7 +160,7 @@ def _answer(request: HttpRequest, asked: Asked, verb: str, number: int) -> tuple
         problems.append(_("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON})
     typed = request.POST.get("typed", "").replace(",", "").strip()
     if asked.job is None and number > TYPED_ABOVE and typed != str(number):
-        problems.append(_("Type the number of jobs, %(number)s, to begin.") % {"number": number})
+        problems.append(_("Type the number of jobs, %(number)s, to begin.") % {"number": f"{number:,}"})
     if verb != "move":
         return None, problems
     if asked.job is not None:
@@ -174,7 +179,8 @@ def _answer(request: HttpRequest, asked: Asked, verb: str, number: int) -> tuple
 
 def _change_one(
     pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str, moment: datetime | None
-) -> HttpResponse:
+) -> str:
+    """Change the job, and say so; why it was left alone, if it was."""
     job = Job.objects.filter(pk=asked.job or 0).first()
     if job is None:
         raise Http404
@@ -182,16 +188,17 @@ def _change_one(
         _do(job, verb, moment, request)
     except JobTransitionRefused as error:
         text = _("The job was left alone: %(why)s.") % {"why": f"#{job.pk}: {error}"}
-        pages.message_user(request, text, messages.WARNING)
-    else:
-        done = {
-            "move": _("1 job moved."),
-            "cancel": _("1 job cancelled."),
-            "hold": _("1 job is held: it does not go out until somebody releases it."),
-            "release": _("1 job released."),
-        }
-        pages.message_user(request, done[verb], messages.SUCCESS)
-    return HttpResponseRedirect(_url_of_day(pages, asked))
+        if verb != "move":
+            pages.message_user(request, text, messages.WARNING)
+        return text
+    done = {
+        "move": _("1 job moved."),
+        "cancel": _("1 job cancelled."),
+        "hold": _("1 job is held: it does not go out until somebody releases it."),
+        "release": _("1 job released."),
+    }
+    pages.message_user(request, done[verb], messages.SUCCESS)
+    return ""
 
 
 def _do(job: Job, verb: str, moment: datetime | None, request: HttpRequest) -> None:

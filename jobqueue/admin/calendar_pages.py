@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import calendar_changes
@@ -64,7 +67,9 @@ def _calendar(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
 
 
 def _day(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked) -> HttpResponse:
-    context = _page(pages, request, _("What runs on %(day)s") % {"day": asked.day}, asked=asked)
+    context = _page(
+        pages, request, _("What runs on %(day)s") % {"day": date_format(asked.day, "D Y-m-d")}, asked=asked
+    )
     after = request.GET.get("after", "")
     jobs = asked.jobs()
     if (moment := parse_moment(after.partition(",")[0])) is not None and after.rpartition(",")[2].isdecimal():
@@ -83,7 +88,20 @@ def _day(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked) -> HttpResp
     )
     verbs = [*(("move", "cancel", "hold") if rows else ()), *(("release",) if held else ())]
     context["verbs"] = _links(pages.admin_site, asked, request, verbs)
+    context["ways"] = _beside(pages.admin_site, asked) if asked.job is None else []
     return TemplateResponse(request, "admin/jobqueue/calendar_day.html", context)
+
+
+def _beside(site: AdminSite, asked: Asked) -> list[tuple[str, str]]:
+    """The days before and after, of the same kind."""
+    found = []
+    for label, days in ((_("Day before"), -1), (_("Day after"), 1)):
+        with suppress(OverflowError):  # at the ends of the calendar
+            day = (asked.day + timedelta(days=days)).isoformat()
+            found.append(
+                (label, reverse(f"{site.name}:jobqueue_job_calendar_day", args=[day], query=asked.words))
+            )
+    return found
 
 
 def _row(job: Job, asked: Asked, request: HttpRequest, pages: ModelAdmin[Any]) -> dict[str, Any]:

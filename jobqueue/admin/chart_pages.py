@@ -127,6 +127,7 @@ def _shown(seen: Picture) -> dict[str, Any]:
             (_("Run time"), charts.runs_figure(seen), tuple(charts.SHARES)),
         ],
         "sums": charts.sums(seen),
+        "zone": charts.zone_in_words(),
         "rows": charts.table(seen),
         "marks": [(charts.moment(one.at.timestamp()), one.kind, one.text) for one in reversed(seen.marks)],
         "has_redis": seen.has_redis,

@@ -77,7 +77,12 @@ def chart_of_a_day(request: HttpRequest, now: datetime | None = None) -> SafeStr
     if not request.user.has_perm("jobqueue.view_job"):
         return SafeString("")
     seen = picture(Span(DAY, 2 * PERIOD), Chosen(), marked=False, shown=now)
-    context = {"shown": ended_figure(seen), "has_redis": seen.has_redis, "sums": sums(seen)}
+    context = {
+        "shown": ended_figure(seen),
+        "has_redis": seen.has_redis,
+        "sums": sums(seen),
+        "zone": zone_in_words(),
+    }
     return SafeString(render_to_string("admin/jobqueue/chart_of_a_day.html", context, request))
 
 
@@ -85,6 +90,11 @@ def sums(seen: Picture) -> dict[str, str]:
     """How many jobs ended in which way in the whole span."""
     names = ("completed", "failed", "retried")
     return {name: f"{sum(getattr(column, name) for column in seen.columns):,}" for name in names}
+
+
+def zone_in_words() -> str:
+    """Whose times the axes show."""
+    return gettext("Times in the zone %(zone)s.") % {"zone": timezone.get_current_timezone_name()}
 
 
 # Figures ----------------------------------------------------------------------------------------------

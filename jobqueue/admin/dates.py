@@ -23,7 +23,7 @@ _MOST_YEARS = 50
 def date_links(changes: ChangeList, field: str) -> dict[str, Any]:
     """The links that `admin/date_hierarchy.html` shows: years, then months, then days."""
     first, last = _range(changes, field)
-    if first is None or last is None:
+    if first is None or last is None or first == last:  # a single day is no choice
         return {"show": False}
     return _Links(changes, field, first, last).build()
 

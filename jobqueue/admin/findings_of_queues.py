@@ -96,11 +96,9 @@ def _paused(queue: QueueNow, request: HttpRequest) -> Finding:
         "%(queue)s is paused and holds %(number)s jobs.",
         held,
     ) % {"queue": printable(queue.name), "number": f"{held:,}"}
-    parts = []
-    if queue.decided.paused_by:
-        parts.append(_("Paused by %(name)s.") % {"name": printable(queue.decided.paused_by)})
-    if queue.decided.pause_reason:
-        parts.append(f"“{printable(queue.decided.pause_reason)}”")
+    who, why = printable(queue.decided.paused_by), printable(queue.decided.pause_reason)
+    parts = [_("Paused by %(name)s") % {"name": who}] if who else []
+    parts = [": ".join([*parts, *([f"“{why}”"] if why else [])]) + "."] if who or why else []
     if queue.decided.paused_until:
         parts.append(_("It ends by itself at %(time)s.") % {"time": absolute(queue.decided.paused_until)})
     else:

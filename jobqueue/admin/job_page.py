@@ -37,7 +37,8 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     last_error = attempts[-1].error_class if attempts else ""
     facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck, last_error=last_error)
     history = history_of(job)[::-1]
-    known = Known(job, facts.now, request, attempts, history, facts.worker, has_earlier)
+    action = bulk.of_job(job, Job.objects.db)
+    known = Known(job, facts.now, request, attempts, history, facts.worker, action, has_earlier)
     return {
         "title": f"Job #{job.pk}",
         "opts": pages.opts,
@@ -56,10 +57,9 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "payload": shown_payload(job, request),
         "unique_key": shown_text(job.unique_key or "", request),
         "reason": shown_text(job.reason, request),
-        # It is held and released on the calendar, which asks for a reason.
-        "verbs": _possible(job, [verb for verb in pages.allowed_verbs(request) if verb.name in VERBS]),
+        "verbs": _possible(job, pages.allowed_verbs(request)),
         "others": panel_of(others, job.subject, site) if others else None,
-        "bulk_action": bulk.of_job(job, Job.objects.db),
+        "bulk_action": action,
         "move_url": move_url(job, facts.now, request, pages),
         "copy_url": copy_url(job, request, pages),
         **copies_shown(job, pages),
@@ -71,7 +71,11 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
 
 
 def _possible(job: Job, verbs: list[Verb]) -> list[Verb]:
-    """Those of the verbs that take the job as it is, asked for with one statement."""
+    """Those of the verbs that take the job as it is, asked for with one statement.
+
+    It is held and released on the calendar, which asks for a reason.
+    """
+    verbs = [verb for verb in verbs if verb.name in VERBS]
     if not verbs:
         return []
     one = Job.objects.filter(pk=job.pk).order_by()

@@ -12,12 +12,13 @@ from datetime import datetime
 
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import DatabaseUnavailable
-from jobqueue.models import Attempt, Job, Worker
+from jobqueue.models import Attempt, BulkAction, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.operating.audit import Done
 from jobqueue.operating.reading import shown_text
@@ -60,6 +61,7 @@ class Known:
     attempts: Sequence[Attempt] = ()
     history: Sequence[Done] = ()
     worker: Worker | None = None
+    bulk_action: BulkAction | None = None
     earlier: bool = False
     """Whether there are failed attempts before the first of these."""
 
@@ -84,8 +86,18 @@ def _past(known: Known) -> Iterator[Step]:
         yield Step(_("Published"), job.published_at)
     for done in known.history:
         yield Step("", done.at, kind="action", text=known.shown(done.what), who=printable(done.who))
+    if known.bulk_action is not None:
+        yield _in_bulk(known.bulk_action, known)
     if job.finished_at is not None and not _ran_last(job):
         yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(job.reason))
+
+
+def _in_bulk(action: BulkAction, known: Known) -> Step:
+    """What an operator asked for of this job among others: the log has a line for all of them together."""
+    words = {"verb": capfirst(action.get_verb_display()), "number": action.pk}
+    said = _("%(verb)s, by bulk action #%(number)s") % words
+    said += f". {action.reason}" if action.reason else ""
+    return Step("", action.asked_at, kind="action", text=known.shown(said), who=printable(action.asked_by))
 
 
 def _coming(job: Job) -> Iterator[Step]:

@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
+from jobqueue.admin.words import NOTHING
+
 if TYPE_CHECKING:
     AnyModelAdmin = admin.ModelAdmin[Any]
 else:
@@ -19,6 +21,7 @@ class OwnPage(AnyModelAdmin):
     """A page of our own, for who may see jobs; its template extends `admin/jobqueue/page.html`."""
 
     view_permission = "jobqueue.view_job"
+    empty_value_display = NOTHING
 
     class Media:
         css = {"all": ["jobqueue/admin.css"]}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -87,8 +88,10 @@ class WorkerAdmin(BoundedSearch, WorkerModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The workers."""
-        title = {"title": capfirst(self.opts.verbose_name_plural)}
-        return super().changelist_view(request, title | (extra_context or {}))
+        context: dict[str, Any] = {"title": capfirst(self.opts.verbose_name_plural)}
+        if request.user.has_perm("jobqueue.view_job"):
+            context["running_url"] = reverse(f"{self.admin_site.name}:jobqueue_job_running")
+        return super().changelist_view(request, context | (extra_context or {}))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[WorkerChangeList]:
         """The list that knows the time."""

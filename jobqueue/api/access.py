@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Final
 
 from django.http import HttpRequest
+from django.utils import translation
 from rest_framework import exceptions
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import BasePermission
@@ -15,15 +16,17 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
-from jobqueue.api.bodies import StrictJSONParser
+from jobqueue.api.bodies import StrictJSONParser, StrictQuery, read_query
 from jobqueue.api.problems import handle
 
 READING: Final = "api-read"
 CHANGING: Final = "api-change"
 DEFAULT_RATES: Final = {READING: "1200/min", CHANGING: "240/min"}
 """How often one user may ask, where DEFAULT_THROTTLE_RATES of Django REST Framework says nothing of it."""
+LANGUAGE: Final = "en"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -59,9 +62,14 @@ class MayDoThat(BasePermission):
             return False
         if not (user.is_active and getattr(user, "is_staff", False)):
             raise exceptions.PermissionDenied("That takes a user of the staff.")
-        for permission in view.needs.get(view.action or "", ()):
-            if not any(map(user.has_perm, permission.split(" or "))):
-                raise exceptions.PermissionDenied(f"That takes the permission {permission}.")
+        missing = [
+            permission
+            for permission in view.needs.get(view.action or "", ())
+            if not any(map(user.has_perm, permission.split(" or ")))
+        ]
+        if missing:
+            named = f"permission{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
+            raise exceptions.PermissionDenied(f"That takes the {named}.")
         return True
 
 
@@ -86,10 +94,23 @@ class OperatorThrottle(SimpleRateThrottle):
         return str(self.cache_format % {"scope": self.scope, "ident": ident})
 
 
-class OperatorViewSet(ViewSet):
-    """What an operator may ask for; `needs` names the permissions of each action."""
+class InEnglish(APIView):
+    """A view that speaks English, whatever the request accepts: what it says is read by programs, too."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """The answer, with all of its texts."""
+        with translation.override(LANGUAGE):
+            response: Any = super().dispatch(request, *args, **kwargs)
+            response.render()
+        response.headers["Content-Language"] = LANGUAGE
+        return response
+
+
+class OperatorViewSet(InEnglish, ViewSet):
+    """What an operator may ask for; `needs` names the permissions of each action, `what` what a key is of."""
 
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    what: ClassVar[str] = ""
     permission_classes = [MayDoThat]
     renderer_classes = [AlwaysJSON]
     parser_classes = [StrictJSONParser]
@@ -103,13 +124,22 @@ class OperatorViewSet(ViewSet):
         return handle
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Count requests before permissions are looked at: also those that are refused."""
+        """Count requests before permissions are looked at: also those that are refused.
+
+        What an action does not ask the address for is refused by its name, here for those that ask nothing.
+        """
         self.format_kwarg = None
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         request.version, request.versioning_scheme = None, None
-        self.perform_authentication(request)
+        try:
+            self.perform_authentication(request)
+        except exceptions.AuthenticationFailed:
+            self.check_throttles(request)  # by address: nobody may try tokens without end
+            raise
         self.check_throttles(request)
         self.check_permissions(request)
+        if not getattr(getattr(self, self.action or "", None), "takes_query", False):
+            read_query(StrictQuery, request)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """What stands here is of this moment and for this user."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO, Any, Final, TypeVar
 
 from django.utils import timezone
@@ -36,7 +37,9 @@ class StrictJSONParser(BaseParser):
         if len(raw) > LARGEST_BODY:
             raise TooLarge(f"A body may have {LARGEST_BODY:,} bytes.")
         try:
-            return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+            return json.loads(
+                raw.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_each_once
+            )
         except (ValueError, RecursionError) as error:
             reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise ParseError(f"The body is no JSON in UTF-8: {reason[:200]}.") from None
@@ -44,6 +47,15 @@ class StrictJSONParser(BaseParser):
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of JSON; ValueError if it has a field twice: which of the two was meant is a guess."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(name, _), *_] = (Counter(name for name, _ in pairs)).most_common(1)
+        raise ValueError(f"the field {name[:_LONGEST_NAMED]!r} is given more than once")
+    return found
 
 
 class Strict(serializers.Serializer[Any]):
@@ -82,6 +94,8 @@ class Nothing(Strict):
 class Text(serializers.CharField):
     """A text of JSON: no number stands for one."""
 
+    default_error_messages = {"invalid": "Give a text, in quotes."}
+
     def to_internal_value(self, data: Any) -> str:
         """The text."""
         if not isinstance(data, str):
@@ -92,10 +106,22 @@ class Text(serializers.CharField):
 class Whole(serializers.IntegerField):
     """A whole number of JSON: no text, fraction or `true` stands for one."""
 
+    default_error_messages = {"invalid": "Give a whole number, without quotes and point."}
+
     def to_internal_value(self, data: Any) -> int:
         """The number."""
         if not isinstance(data, int) or isinstance(data, bool):
             self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Choice(serializers.ChoiceField):
+    """One of a few words; a refusal names them."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The word."""
+        if not isinstance(data, str) or data not in self.choices:
+            raise serializers.ValidationError(f"Allowed are: {', '.join(self.choices)}.", "invalid_choice")
         return super().to_internal_value(data)
 
 
@@ -114,8 +140,26 @@ class AwareMoment(serializers.DateTimeField):
         return value
 
 
+class CalendarMoment(AwareMoment):
+    """One that every zone has: at the ends of the calendar some do not."""
+
+    default_error_messages = {"overflow": "It lies outside of the calendar, which has the years 1 to 9999."}
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        """The time as it was given."""
+        moment = super().enforce_timezone(value)
+        try:
+            moment.astimezone(UTC)
+        except OverflowError:
+            self.fail("overflow")
+        return moment
+
+
 def read_body(kind: type[Strict], request: Request) -> dict[str, Any]:
     """The fields of the body; InvalidBody names what is wrong."""
+    if not isinstance(request.data, Mapping):
+        text = 'The body must be an object of JSON, such as {"name": "value"}.'
+        raise InvalidBody({"non_field_errors": [serializers.ErrorDetail(text, "no_object")]})
     read = kind(data=request.data)
     if not read.is_valid():
         raise InvalidBody(read.errors)
@@ -125,7 +169,8 @@ def read_body(kind: type[Strict], request: Request) -> dict[str, Any]:
 def read_query(kind: type[StrictQuery], request: Request) -> dict[str, Any]:
     """The parameters of the address; BadQuery names what is wrong."""
     given = request.query_params
-    twice = {name: ["It is given more than once."] for name in given if len(given.getlist(name)) > 1}
+    text = serializers.ErrorDetail("It is given more than once.", "given_twice")
+    twice = {name: [text] for name in given if len(given.getlist(name)) > 1}
     if twice:
         raise BadQuery(twice)
     read = kind(data=given.dict())

@@ -7,21 +7,21 @@ keep to `default-src 'self'`: their script and style are files, none stands in t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse
-from django.urls import path, re_path
-from django.views.decorators.http import require_safe
+from django.urls import re_path
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-from jobqueue.api.access import ByHeaderAlone, MayDoThat, OperatorThrottle
-from jobqueue.api.problems import handle
+from jobqueue.api.access import ByHeaderAlone, InEnglish, MayDoThat, OperatorThrottle
+from jobqueue.api.problems import answer, handle
 
 
 def without_probes(endpoints: Sequence[Any]) -> list[Any]:
@@ -29,8 +29,10 @@ def without_probes(endpoints: Sequence[Any]) -> list[Any]:
     return [endpoint for endpoint in endpoints if not endpoint[0].startswith("/health/")]
 
 
-class SchemaView(SpectacularJSONAPIView):
+class SchemaView(InEnglish, SpectacularJSONAPIView):
     """The schema, for the staff."""
+
+    http_method_names = ["get", "head"]
 
     permission_classes = [MayDoThat]
     throttle_classes = [OperatorThrottle]
@@ -58,6 +60,7 @@ class DocsView(SpectacularSwaggerSplitView):
     content_negotiation_class = ByHeaderAlone
 
 
+_READING: Final = ("GET", "HEAD")
 _docs = DocsView.as_view()
 
 
@@ -65,16 +68,25 @@ _docs = DocsView.as_view()
 _LOGIN_URL = "admin:login" if apps.is_installed("django.contrib.admin") else django_settings.LOGIN_URL
 
 
-@require_safe
 def _pages(request: HttpRequest) -> HttpResponse:
-    answer: HttpResponse = _docs(request)
-    return answer
+    shown: HttpResponse = _docs(request)
+    return shown
 
 
-docs = staff_member_required(_pages, login_url=_LOGIN_URL)
-"""The pages; who has not logged in is sent to where that is done."""
+_pages_of_the_staff = staff_member_required(_pages, login_url=_LOGIN_URL)
+
+
+@csrf_exempt  # these pages are only read; other methods are refused below
+def docs(request: HttpRequest) -> HttpResponse:
+    """The pages; who has not logged in is sent to where that is done."""
+    if request.method in _READING:
+        return _pages_of_the_staff(request)
+    refusal = answer(request, 405, f"These pages are only read; allowed: {', '.join(_READING)}.")
+    refusal.headers["Allow"] = ", ".join(_READING)
+    return refusal
+
 
 urlpatterns = [
     re_path("^schema/?$", SchemaView.as_view(), name="api-schema"),
-    path("docs/", docs, name="api-docs"),
+    re_path("^docs/?$", docs, name="api-docs"),
 ]

@@ -65,7 +65,8 @@ def read_cursor(text: str, *kinds: Callable[[Any], Any]) -> list[Any]:
             raise ValueError
         return [kind(value) for kind, value in zip(kinds, key, strict=True)]
     except (ValueError, TypeError, OverflowError, RecursionError, AttributeError):
-        raise BadQuery({"cursor": ["It is no cursor of this list; take the one from `next`."]}) from None
+        text = "It is no cursor of this list; take the one from `next`."
+        raise BadQuery({"cursor": [serializers.ErrorDetail(text, "invalid_cursor")]}) from None
 
 
 def whole_id(value: Any) -> int:

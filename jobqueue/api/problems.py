@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.core.exceptions import (
     BadRequest,
+    ObjectDoesNotExist,
     PermissionDenied,
     RequestDataTooBig,
     SuspiciousOperation,
@@ -18,6 +19,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from jobqueue.api.told import seconds_of, told
 from jobqueue.exceptions import (
     InvalidJob,
     JobQueueError,
@@ -67,6 +69,14 @@ class InvalidBody(exceptions.ValidationError):
     summary = "Nothing was done: the body asks for what cannot be."
 
 
+class BadHeader(exceptions.ValidationError):
+    """A header is missing or cannot be taken; the errors say which, and what is allowed."""
+
+    status_code = 400
+    default_code = "invalid_header"
+    summary = "Nothing was done: a header is missing, or cannot be taken."
+
+
 class NothingMatches(exceptions.APIException):
     """An action on all that match, where nothing does."""
 
@@ -103,6 +113,7 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     if known is None:
         return None
     set_rollback()
+    known = told(known, context)
     body = document(known.status_code, _code_of(known), _text_of(known), list(_errors_of(known)))
     return Response(body, status=known.status_code, headers=_headers_of(known), content_type=MEDIA_TYPE)
 
@@ -130,7 +141,9 @@ def _known(error: Exception) -> exceptions.APIException | None:
     if isinstance(error, exceptions.APIException):
         return error
     if isinstance(error, Http404):
-        return exceptions.NotFound()
+        return exceptions.NotFound(str(error) or None)
+    if isinstance(error, ObjectDoesNotExist):
+        return exceptions.NotFound("It is there no more: it was deleted, or ended, at this moment.")
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()
     if isinstance(error, RequestDataTooBig):
@@ -165,7 +178,7 @@ def _sentence(error: JobQueueError) -> str:
 
 
 def _code_of(error: exceptions.APIException) -> str:
-    if isinstance(error, BadQuery | InvalidBody):
+    if isinstance(error, BadQuery | InvalidBody | BadHeader):
         return str(error.default_code)
     code = getattr(error.detail, "code", "") or _CODES.get(error.status_code, "")
     named = {"parse_error": "malformed", "authentication_failed": "not_authenticated"}
@@ -203,5 +216,5 @@ def _headers_of(error: exceptions.APIException) -> dict[str, str]:
         headers["WWW-Authenticate"] = str(error.auth_header)  # type: ignore[attr-defined]
     wait = getattr(error, "wait", None)
     if wait:
-        headers["Retry-After"] = f"{max(1, round(wait))}"
+        headers["Retry-After"] = f"{seconds_of(wait)}"
     return headers

@@ -14,8 +14,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import Nothing, Strict, StrictQuery, Text, Whole, read_body, read_query
-from jobqueue.api.problems import InvalidBody, Refused
+from jobqueue.api.bodies import (
+    CalendarMoment,
+    Nothing,
+    Strict,
+    Text,
+    Whole,
+    read_body,
+)
+from jobqueue.api.problems import InvalidBody, Refused, invalid
 from jobqueue.api.shapes import Moment, as_one, described
 from jobqueue.broker import counters
 from jobqueue.broker.limits import MOST_RATE
@@ -31,6 +38,9 @@ from jobqueue.operating.workers import serving_workers
 from jobqueue.sql.clock import database_now
 
 VIEW = ("jobqueue.view_queue",)
+ALREADY_PAUSED = "already_paused"
+NOT_PAUSED = "not_paused"
+_LONGEST_NAMED = 100
 
 
 class QueueLine(serializers.Serializer[Any]):
@@ -65,7 +75,9 @@ class Pause(Strict):
     """Why a queue is paused, and until when; both may be left out."""
 
     reason = Text(required=False, max_length=LONGEST_PAUSE_REASON)
-    until = serializers.DateTimeField(required=False, allow_null=True)
+    until = CalendarMoment(
+        required=False, allow_null=True, help_text="A time ahead, with its zone; without it for good."
+    )
 
 
 class Limits(Strict):
@@ -78,8 +90,13 @@ class Limits(Strict):
 @extend_schema_view(
     list=described("Every configured queue with its counts", Queues),
     retrieve=described("One queue with its counts", QueueLine),
-    pause=described("Start no more jobs of this queue; what runs ends as usual", QueueLine, body=Pause),
-    resume=described("Start jobs of this queue again", QueueLine, body=None),
+    pause=described(
+        "Start no more jobs of this queue; what runs ends as usual",
+        QueueLine,
+        body=Pause,
+        codes={409: (ALREADY_PAUSED,)},
+    ),
+    resume=described("Start jobs of this queue again", QueueLine, body=None, codes={409: (NOT_PAUSED,)}),
     limits=described("Change the limits of this queue", QueueLine, body=Limits),
 )
 class QueueViewSet(OperatorViewSet):
@@ -97,7 +114,6 @@ class QueueViewSet(OperatorViewSet):
 
     def list(self, request: Request) -> Response:
         """All of them, in the order of the settings."""
-        read_query(StrictQuery, request)
         return Response({"results": _lines(list(django_settings.RQ_QUEUES), request)})
 
     def retrieve(self, request: Request, name: str = "") -> Response:
@@ -112,9 +128,9 @@ class QueueViewSet(OperatorViewSet):
         try:
             changed = pause_and_log(django_request(request), name, **asked)
         except InvalidPause as error:
-            raise InvalidBody({"until": [str(error)]}) from None
+            raise invalid("until", error) from None
         if not changed:
-            raise Refused(f"Nothing to do: the queue {name} is paused already.")
+            raise Refused(f"Nothing to do: the queue {name} is paused already.", ALREADY_PAUSED)
         return Response(_line(name, request))
 
     @action(detail=True, methods=["post"])
@@ -123,7 +139,7 @@ class QueueViewSet(OperatorViewSet):
         read_body(Nothing, request)
         _check(name)
         if not resume_and_log(django_request(request), name):
-            raise Refused(f"Nothing to do: the queue {name} is running already.")
+            raise Refused(f"Nothing to do: the queue {name} is running already.", NOT_PAUSED)
         return Response(_line(name, request))
 
     @action(detail=True, methods=["patch"])
@@ -140,8 +156,11 @@ class QueueViewSet(OperatorViewSet):
 
 
 def _check(name: str) -> None:
-    if name not in django_settings.RQ_QUEUES:
-        raise Http404
+    queues = django_settings.RQ_QUEUES
+    if name not in queues:
+        raise Http404(
+            f"There is no queue {printable(name[:_LONGEST_NAMED])}; there are: {', '.join(queues)}."
+        )
 
 
 def _lines(names: list[str], request: Request) -> list[dict[str, Any]]:

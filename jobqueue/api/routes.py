@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
+from django.views.decorators.csrf import csrf_exempt
 
 from jobqueue.exceptions import MissingExtra
 
@@ -51,6 +53,14 @@ for name, views in (
 urlpatterns = router.urls
 
 
+@csrf_exempt  # nothing is done here, so that whoever posts to an address misspelt is told so
 def not_found(request: HttpRequest, **_: Any) -> HttpResponse:
     """There is nothing at this address."""
-    return answer(request, 404, "There is nothing at this address; see the schema.")
+    return answer(request, 404, f"There is nothing at this address{_where_the_schema_is()}.")
+
+
+def _where_the_schema_is() -> str:
+    try:
+        return f"; all that there are stand in {reverse('api-schema')}"
+    except NoReverseMatch:
+        return ""

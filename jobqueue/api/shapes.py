@@ -17,6 +17,7 @@ from drf_spectacular.utils import (
 from rest_framework import serializers
 
 from jobqueue.api.problems import MEDIA_TYPE
+from jobqueue.api.schema import OperatorSchema
 from jobqueue.operating.words import printable
 from jobqueue.payloads import DEEPEST
 
@@ -76,17 +77,24 @@ def described(
         )
         for status_code, text in _REFUSALS.items()
     }
-    return extend_schema(
+    extended = extend_schema(
         summary=summary,
         request=body,
         parameters=[*([query] if query else []), *(parameters or [])],
         responses={status: answers, **(others or {}), **refusals},
     )
 
+    def describe(action: Any) -> Any:
+        action.kwargs = {"schema": OperatorSchema, **getattr(action, "kwargs", {})}
+        action.takes_query = query is not None
+        return extended(action)
+
+    return describe
+
 
 def _named(status: int, codes: Sequence[str]) -> list[str]:
     whose = "`code` in `errors`" if status == 422 else "`code`"
-    return [f"{whose} is {', '.join(codes[:-1])} or {codes[-1]}."] if len(codes) > 1 else []
+    return [f"{whose} is {' or '.join(filter(None, (', '.join(codes[:-1]), codes[-1])))}."] if codes else []
 
 
 as_one = extend_schema_serializer(many=False)

@@ -55,8 +55,7 @@ def _order(name: str, summary: str, already: str) -> Any:
         worker = _worker(pk)
         if not order_and_log(django_request(request), worker, ORDERS[name]):
             raise Refused(f"Nothing to do: worker {printable(worker.name)} {already}.", _ALREADY[name])
-        worker.refresh_from_db()
-        [line] = _lines([worker])
+        [line] = _lines([_as_it_is_now(worker)])
         return Response(line, status=202)
 
     act.__name__ = name
@@ -64,6 +63,15 @@ def _order(name: str, summary: str, already: str) -> Any:
     codes = {409: (_ALREADY[name], "worker_gone", "worker_too_old")}
     routed = action(detail=True, methods=["post"])(act)
     return described(summary, WorkerLine, status=202, body=None, codes=codes)(routed)
+
+
+def _as_it_is_now(worker: Worker) -> Worker:
+    """The worker; one without jobs may have followed the order, and ended, within the same moment."""
+    try:
+        worker.refresh_from_db()
+    except Worker.DoesNotExist:
+        worker.stopping = True
+    return worker
 
 
 def _worker(pk: str) -> Worker:
@@ -77,12 +85,16 @@ def _worker(pk: str) -> Worker:
     return worker
 
 
-@extend_schema_view(list=described("Who runs jobs", page_of(WorkerLine), query=PageQuery))
+@extend_schema_view(
+    list=described("Who runs jobs", page_of(WorkerLine), query=PageQuery),
+    retrieve=described("One worker: how far it is with what it was told", WorkerLine),
+)
 class WorkerViewSet(OperatorViewSet):
     """The workers, one row for each executor process."""
 
     lookup_value_regex = "[0-9a-fA-F-]{36}"
-    needs = {"list": VIEW, **dict.fromkeys(ORDERS, (*VIEW, "jobqueue.control_worker"))}
+    what = "worker"
+    needs = {"list": VIEW, "retrieve": VIEW, **dict.fromkeys(ORDERS, (*VIEW, "jobqueue.control_worker"))}
 
     def list(self, request: Request) -> Response:
         """The workers by name."""
@@ -93,6 +105,11 @@ class WorkerViewSet(OperatorViewSet):
             rows = rows.filter(name__gte=name).exclude(name=name, pk__lte=pk)
         found = list(rows[: asked["limit"] + 1])
         return Response(page(request, found, asked["limit"], lambda one: [one.name, str(one.pk)], _lines))
+
+    def retrieve(self, request: Request, pk: str = "") -> Response:
+        """One of them, as long as it has a row."""
+        [line] = _lines([_worker(pk)])
+        return Response(line)
 
     quiet = _order("quiet", "Let a worker claim no more jobs, in all its processes", "is quiet already")
     resume = _order("resume", "Let a quiet worker claim jobs again", "is not quiet")

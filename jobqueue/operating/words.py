@@ -25,8 +25,10 @@ def span(length: timedelta) -> str:
 
 
 def exact_span(length: timedelta) -> str:
-    """Like `span`, but short ones with a tenth of a second."""
+    """Like `span`, but short ones with a tenth of a second, and below a second in milliseconds: `20 ms`."""
     seconds = abs(length.total_seconds())
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < _MOST_SECONDS_WITH_TENTHS else span(length)
 
 

@@ -15,6 +15,9 @@ from jobqueue.conf import get_settings
 
 register = template.Library()
 
+_ELSEWHERE = "#content-start"
+"""At the end of an address in the menu: Django does not mark it as that of the page that is shown."""
+
 
 @register.inclusion_tag("admin/jobqueue/notices.html", takes_context=True)
 def jobqueue_notices(context: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +71,10 @@ def jobqueue_environment() -> str:
 
 @register.simple_tag(takes_context=True)
 def jobqueue_menu(context: dict[str, Any]) -> str:
-    """Put the overview first among the pages of the job queue, in the menu and on the index."""
+    """Put the overview first among the pages of the job queue, in the menu and on the index.
+
+    What runs now and the calendar follow: they are pages below that of jobs, and asked for at night.
+    """
     request = context.get("request")
     if not isinstance(request, HttpRequest):
         return ""
@@ -77,8 +83,21 @@ def jobqueue_menu(context: dict[str, Any]) -> str:
         for app in apps or ():
             pages = app["models"]
             if url and app["app_label"] == "jobqueue" and pages and pages[0]["object_name"] != "Overview":
-                pages.insert(0, _menu_entry(_distinct(url, request)))
+                pages[:] = [*_first(url, request, pages), *pages]
     return ""
+
+
+def _first(url: str, request: HttpRequest, pages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = [_menu_entry("Overview", _("Overview"), _distinct(url, request))]
+    jobs = next((page for page in pages if page["object_name"] == "Job"), None)
+    if jobs is None:
+        return found
+    for name, label in (("running", _("Running")), ("calendar", _("Calendar"))):
+        below = _url(request, f"jobqueue_job_{name}")
+        if below and request.path.startswith(below):
+            jobs["admin_url"] += _ELSEWHERE
+        found += [_menu_entry(name.capitalize(), label, below)] if below else []
+    return found
 
 
 @register.inclusion_tag("admin/jobqueue/recent_actions.html", takes_context=True)
@@ -92,13 +111,13 @@ def jobqueue_recent_actions(context: dict[str, Any]) -> dict[str, Any]:
 
 def _distinct(url: str, request: HttpRequest) -> str:
     """Django marks an entry on all pages whose paths contain its address, and each of ours begins so."""
-    return f"{url}#content-start" if request.path != url and request.path.startswith(url) else url
+    return url + _ELSEWHERE if request.path != url and request.path.startswith(url) else url
 
 
-def _menu_entry(url: str) -> dict[str, Any]:
+def _menu_entry(name: str, label: str, url: str) -> dict[str, Any]:
     return {
-        "name": _("Overview"),
-        "object_name": "Overview",
+        "name": label,
+        "object_name": name,
         "admin_url": url,
         "add_url": None,
         "view_only": True,

@@ -15,3 +15,9 @@ def worker_word(name: str) -> SafeString:
     from jobqueue.admin import words
 
     return words.worker_word(name)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """A number with separators, `12,345`; one that was not counted to its end says so itself."""
+    return str(number) if hasattr(number, "stopped") else f"{number:,}"

@@ -17,6 +17,7 @@ from settlements.admin import (
     results,
     settlement_pages,
 )
+from settlements.admin.letter_words import LETTER_WORDS
 from settlements.admin.user_page import show_barred_addresses_of_users
 from settlements.models import ReminderType
 from settlements.reminders import current_policy, quiet_periods_between
@@ -41,7 +42,7 @@ sends_emails("email.notification")
 sends_emails("reminders.send")
 sends_emails("settlement.settlement_notification", at_most=2)
 
-names_kinds("email.notification", _("E-mail"))
+names_kinds("email.notification", _("E-mail"), LETTER_WORDS)
 names_kinds("reminders.send", _("Reminder"), dict(ReminderType.choices))
 names_kinds("settlement.settlement_notification", _("Letters about a settlement"))
 names_kinds("settlement.payment_status_check", _("Payment check"))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.contrib.auth import get_permission_codename
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import NOTHING, BoundedPaginator, BoundedSearch, KeyedChangeList, badge
@@ -29,6 +30,7 @@ class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
+    empty_value_display = NOTHING
     list_per_page = 50
 
     class Media:
@@ -38,6 +40,13 @@ class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeyedChangeList]:
         """The list whose pages begin behind a row."""
         return KeyedChangeList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, whose title says what it is of; Django's own says "Select … to change"."""
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def named(self, record: Any) -> str:
         """What an operator knows the record by, where it is asked about."""

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import COUNT_LIMIT, BoundedCount, mask_address, mask_addresses
 from settlements.admin.base import ReadOnlyAdmin
+from settlements.admin.letter_words import letter_word
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
@@ -24,7 +25,7 @@ class TemplateFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Every template there is."""
-        return [(name, name) for name in TEMPLATE_TYPES]
+        return [(name, letter_word(name)) for name in TEMPLATE_TYPES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The e-mails of that template."""
@@ -37,7 +38,7 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
 
     change_list_template = "admin/settlements/emails.html"
     list_display = (
-        "template_type",
+        "letter",
         "subject",
         "hidden_recipient",
         "user",
@@ -76,6 +77,11 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
             # A Message-ID at the provider may look like an address.
             return queryset.filter(Q(recipient__iexact=text) | Q(provider_id=text)), False
         return queryset.filter(Q(about__in=about) | Q(provider_id=text)), False
+
+    @admin.display(description=_("letter"), ordering="template_type")
+    def letter(self, delivery: EmailDelivery) -> str:
+        """What the letter is called."""
+        return letter_word(delivery.template_type)
 
     @admin.display(description=_("recipient"))
     def hidden_recipient(self, delivery: EmailDelivery) -> str:

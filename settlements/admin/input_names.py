@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from djmoney.forms.widgets import MoneyWidget
@@ -17,6 +18,8 @@ def name_parts(fields: dict[str, Any]) -> None:
             continue
         label = _label_of(field)
         words = [label, _("Currency")] if isinstance(field.widget, MoneyWidget) else [_("Date"), _("Time")]
+        if isinstance(field, forms.SplitDateTimeField) and not field.help_text:
+            field.help_text = _("In the zone %(zone)s.") % {"zone": timezone.get_current_timezone_name()}
         for part, word in zip(field.widget.widgets, words, strict=False):
             part.attrs["aria-label"] = word if word == label else f"{label}: {word}"
 

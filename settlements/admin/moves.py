@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 
 from jobqueue.admin import log_change
 from settlements.exceptions import InvalidAmount, InvalidRefund
@@ -149,7 +150,7 @@ def _ask(
     names = model_admin.opts
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": f"{move.label} {names.verbose_name if len(able) == 1 else names.verbose_name_plural}",
+        "title": gettext("%(verb)s: are you sure?") % {"verb": move.label},
         "opts": names,
         "media": model_admin.media,
         "move": move,

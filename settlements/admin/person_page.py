@@ -22,9 +22,10 @@ from jobqueue.admin import badge, log_change, mask_addresses
 from jobqueue.models import Job, due_time, subject_of
 from settlements.addresses import bar
 from settlements.admin.base import may
+from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_rows, barred_text, email_of
 from settlements.decisions import EMAILS, REMINDERS
-from settlements.models import BarredAddress, EmailDelivery, Settlement
+from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
 
 MOST = 100
 MOST_JOBS = 500
@@ -77,6 +78,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "left_out": _left_out(settlements, max(len(waiting), len(over))),
         "all_url": _all_jobs(pages, person),
         "sharing": _sharing_in_words(_sharing(person)),
+        "address": email_of(person) if getattr(person, "is_active", True) else "",
         "barred": barred_text(barred, request) if barred else "",
         "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
         "may_pause": bool(email_of(person)) and barred is None and may(request, "add", BarredAddress),
@@ -162,16 +164,24 @@ def _troubles(person: Any, settlements: list[Settlement]) -> list[str]:
 
 
 def _job_row(job: Job, names: dict[str, Settlement]) -> dict[str, Any]:
-    kind = job.payload.get("reminder_type") or job.payload.get("template_type") or ""
     moment = due_time(job) if _waits(job) else job.finished_at or job.created_at
     return {
         "job": job,
-        "what": f"{kind} {job.payload.get('step') or ''}".strip(),
+        "what": _what(job),
         "settlement": names.get(job.subject),
         "time": _text(moment),
         "state": badge(_state(job)),
         "reason": mask_addresses(job.reason),
     }
+
+
+def _what(job: Job) -> str:
+    """Which letter it is, or leads to: `overdue 2`, as the plan counts its steps, or `payment received`."""
+    stage = str(job.payload.get("reminder_type") or "")
+    if not stage:
+        return letter_word(str(job.payload.get("template_type") or ""))
+    named = dict(ReminderType.choices).get(stage, stage)
+    return f"{named} {job.payload.get('step') or ''}".strip()
 
 
 def _state(job: Job) -> str:
@@ -183,6 +193,7 @@ def _state(job: Job) -> str:
 def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str, Any]:
     return {
         "letter": letter,
+        "what": letter_word(letter.template_type),
         "time": _text(letter.sent_at or letter.created_at),
         "settlement": names.get(letter.about),
         "state": badge(letter.status, letter.get_status_display()),

@@ -21,6 +21,7 @@ from django.utils.translation import ngettext
 from jobqueue.admin import Result, mask_address, mask_addresses, tells_results
 from jobqueue.models import Job, alias_of
 from settlements.admin.base import may
+from settlements.admin.letter_words import letter_word
 from settlements.decisions import CHECKS, EMAILS, REMINDERS
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
 from settlements.templatetags.settlement_format import money
@@ -143,9 +144,9 @@ def _letter(letter: EmailDelivery, request: HttpRequest) -> Result:
         if letter.subject and may(request, "view", EmailDelivery)
         else ""
     )
-    words = {"kind": letter.template_type, "address": address or _("nobody")}
+    words = {"kind": letter_word(letter.template_type), "address": address or _("nobody")}
     return Result(
-        (_("Letter %(kind)s to %(address)s") % words) + subject,
+        (_("Letter “%(kind)s” to %(address)s") % words) + subject,
         state=letter.status,
         label=letter.get_status_display(),
         url=_url(letter, request),

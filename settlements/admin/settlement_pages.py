@@ -85,7 +85,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     @admin.display(description=_("history"))
     def shown_history(self, settlement: Settlement) -> str:
         """Whether nobody is told of it."""
-        return "Yes: nobody is told of it." if settlement.history else "No"
+        return "Yes: nobody is told of it." if settlement.history else "No: people are told of it."
 
     def get_urls(self) -> list[URLPattern]:
         """With the simulation of reminders."""

@@ -75,8 +75,8 @@ def _policy(asked: dict[str, str]) -> tuple[ReminderPolicy, list[str]]:
     """The policy in force with what is tried in its place, and what is wrong with that."""
     policy, problems = current_policy(), []
     for name, text in asked.items():
-        if not text:
-            continue
+        if not text or text == _in_days(getattr(policy, f"{name}_after")):
+            continue  # also where that is no whole number of days, which nobody may try
         try:
             changed: dict[str, Any] = {f"{name}_after": _intervals(text)}
             policy = replace(policy, **changed)
@@ -94,4 +94,10 @@ def _intervals(text: str) -> tuple[timedelta, ...]:
 
 
 def _in_days(intervals: tuple[timedelta, ...]) -> str:
-    return ", ".join(f"{interval / timedelta(days=1):g}" for interval in intervals)
+    """`3, 7, 14`; what is no whole number of days in seconds, `10 s`."""
+    return ", ".join(map(_one_in_days, intervals))
+
+
+def _one_in_days(interval: timedelta) -> str:
+    day = timedelta(days=1)
+    return f"{interval.total_seconds():g} s" if interval % day else f"{interval // day}"

@@ -24,6 +24,7 @@ from jobqueue.admin import (
 )
 from jobqueue.models import Job, subject_of
 from settlements.admin.base import may
+from settlements.admin.letter_words import letter_word
 from settlements.decisions import EMAILS, REMINDERS
 from settlements.models import EmailDelivery, Payment, Settlement
 from settlements.templatetags.settlement_format import money
@@ -135,7 +136,7 @@ def _is_unfinished(job: Job) -> bool:
 def _of_letter(letter: EmailDelivery) -> Happening:
     return Happening(
         at=letter.sent_at or letter.created_at,
-        what=_("Letter: %(template)s") % {"template": letter.template_type},
+        what=_("Letter: %(template)s") % {"template": letter_word(letter.template_type)},
         url=reverse("admin:settlements_emaildelivery_change", args=[letter.pk]),
         who=mask_address(letter.recipient) if letter.recipient else "",
         state=badge(letter.status, str(letter.get_status_display())),

@@ -14,6 +14,7 @@ from django.utils.module_loading import module_has_submodule
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from settlements.admin.input_names import name_parts
 from settlements.admin.notices import barred_rows, barred_text, email_of
 from settlements.admin.person_page import may_look, urls_of
 
@@ -42,6 +43,12 @@ class BarredAddressMixin(UserModelAdmin):
         added = self._added(request, obj)
         fieldsets = super().get_fieldsets(request, obj)
         return [(None, {"fields": added}), *fieldsets] if added else fieldsets
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The admin's own, whose dates and times have names for who does not see what stands beside them."""
+        form = super().get_form(request, obj, change=change, **kwargs)
+        name_parts(form.base_fields)
+        return form
 
     def _added(self, request: HttpRequest, user: Any) -> list[str]:
         notice = ["shown_barred_address"] if _is_barred(user) else []

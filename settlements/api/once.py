@@ -8,15 +8,32 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.db import IntegrityError, router, transaction
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue.api.problems import BadQuery, InvalidBody
+from jobqueue.api.problems import BadHeader
 from settlements.models import KeptAnswer
 from settlements.models.kept_answers import LONGEST_KEY, forget_old_answers
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
+INVALID_KEY: Final = "invalid_idempotency_key"
+KEY_REUSED: Final = "idempotency_key_reused"
+
+
+class InvalidKey(BadHeader):
+    """There is no key, or none that is one."""
+
+    default_code = INVALID_KEY
+
+
+class KeyReused(BadHeader):
+    """The key was given with another body before."""
+
+    status_code = 422
+    default_code = KEY_REUSED
+    summary = "Nothing was done: this key was given with another body before."
 
 
 def once(request: Request, act: Callable[[], dict[str, Any]]) -> Response:
@@ -45,7 +62,7 @@ def once(request: Request, act: Callable[[], dict[str, Any]]) -> Response:
 def _again(kept: KeptAnswer, asked: KeptAnswer) -> Response:
     if kept.fingerprint != asked.fingerprint:
         text = "This key was used for another request: take a new key for what is new."
-        raise InvalidBody({HEADER: [text]})
+        raise KeyReused({HEADER: [ErrorDetail(text, KEY_REUSED)]})
     return Response(kept.body, status=kept.status, headers={REPLAYED: "true"})
 
 
@@ -55,7 +72,7 @@ def _key_of(request: Request) -> str:
         text = (
             f"Give the header {HEADER}, new for each payment: 1 to {LONGEST_KEY} printable ASCII characters."
         )
-        raise BadQuery({HEADER: [text]})
+        raise InvalidKey({HEADER: [ErrorDetail(text, INVALID_KEY)]})
     return key
 
 

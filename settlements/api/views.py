@@ -19,76 +19,30 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet
-from jobqueue.api.bodies import Strict, Text, read_body, read_query
-from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
+from jobqueue.api.bodies import read_body, read_query
+from jobqueue.api.paging import LARGEST_ID, moment, page, read_cursor, whole_id
 from jobqueue.api.problems import InvalidBody
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.masking import mask_address
 from jobqueue.operating import shown_text
 from settlements import first_status
-from settlements.api.once import HEADER, once
-from settlements.emails import TEMPLATE_TYPES
+from settlements.api.bodies import (
+    EMAIL_STATES,
+    FIRST_STATES,  # noqa: F401 - the settings name it as of here
+    PAYMENT_STATES,
+    SETTLEMENT_STATES,
+    EmailsQuery,
+    NewPayment,
+    PaymentsQuery,
+    SettlementsQuery,
+)
+from settlements.api.once import HEADER, INVALID_KEY, KEY_REUSED, REPLAYED, once
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.models import EmailDelivery, Payment, Settlement
-from settlements.money import MAX_DIGITS, STORED_PLACES, places_of
+from settlements.money import places_of
 from settlements.templatetags.settlement_format import money
 
-SETTLEMENT_STATES = list(Settlement.Status.values)
-PAYMENT_STATES = list(Payment.Status.values)
-FIRST_STATES = first_status.reachable()
-EMAIL_STATES = list(EmailDelivery.Status.values)
 _UUID = "[0-9a-fA-F-]{32,36}"
-
-
-# What is read --------------------------------------------------------------------------------------
-
-
-class SettlementsQuery(PageQuery):
-    """Which settlements."""
-
-    status = serializers.ChoiceField(SETTLEMENT_STATES, required=False)
-
-
-class PaymentsQuery(PageQuery):
-    """Which payments."""
-
-    status = serializers.ChoiceField(PAYMENT_STATES, required=False)
-    settlement = serializers.UUIDField(required=False)
-
-
-class EmailsQuery(PageQuery):
-    """Which e-mails."""
-
-    status = serializers.ChoiceField(EMAIL_STATES, required=False)
-    template = serializers.ChoiceField(list(TEMPLATE_TYPES), required=False)
-    about = serializers.CharField(required=False, max_length=200, help_text="settlements.settlement:<id>")
-
-
-class Amount(serializers.DecimalField):
-    """An amount as a text, so that no digit of it is lost."""
-
-    def to_internal_value(self, data: Any) -> Decimal:
-        """The amount."""
-        if not isinstance(data, str):
-            raise serializers.ValidationError('Give the amount as a text, such as "84.50".', "not_a_text")
-        return super().to_internal_value(data)
-
-
-class NewPayment(Strict):
-    """A payment towards a settlement."""
-
-    settlement = serializers.UUIDField()
-    amount = Amount(max_digits=MAX_DIGITS, decimal_places=STORED_PLACES)
-    currency = Text(required=False, max_length=3, help_text="That of the settlement, if it is left out.")
-    status = serializers.ChoiceField(
-        FIRST_STATES,
-        required=False,
-        default=first_status.BEGINNING,
-        help_text=f"Completed and failed take the permission {first_status.DECIDE}.",
-        error_messages={
-            "invalid_choice": f"“{{input}}” is no first status of a payment: {', '.join(FIRST_STATES)}."
-        },
-    )
 
 
 # What is shown -------------------------------------------------------------------------------------
@@ -156,6 +110,7 @@ class SettlementViewSet(OperatorViewSet):
     """Settlements."""
 
     lookup_value_regex = _UUID
+    what = "settlement"
     needs = dict.fromkeys(("list", "retrieve"), ("settlements.view_settlement",))
 
     def list(self, request: Request) -> Response:
@@ -185,14 +140,27 @@ class SettlementViewSet(OperatorViewSet):
         PaymentLine,
         status=201,
         body=NewPayment,
+        codes={
+            400: (INVALID_KEY, "malformed"),
+            422: ("invalid_amount", "no_settlement", "other_currency", "status_not_allowed", KEY_REUSED),
+        },
         parameters=[
             OpenApiParameter(
                 HEADER,
                 {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
                 OpenApiParameter.HEADER,
                 required=True,
-                description="New for each payment. The same key and body are answered as before.",
-            )
+                description=(
+                    "New for each payment. The same key and body are answered as before for 30 days."
+                ),
+            ),
+            OpenApiParameter(
+                REPLAYED,
+                {"type": "string", "enum": ["true"]},
+                OpenApiParameter.HEADER,
+                response=[201],
+                description="The payment was added before; this is the answer that was given then.",
+            ),
         ],
     ),
 )
@@ -200,6 +168,7 @@ class PaymentViewSet(OperatorViewSet):
     """Payments."""
 
     lookup_value_regex = _UUID
+    what = "payment"
     needs = {
         **dict.fromkeys(("list", "retrieve"), ("settlements.view_payment",)),
         "create": ("settlements.view_payment", "settlements.add_payment"),
@@ -230,6 +199,7 @@ class EmailViewSet(OperatorViewSet):
     """E-mails."""
 
     lookup_value_regex = "[0-9]{1,19}"
+    what = "e-mail"
     needs = dict.fromkeys(("list", "retrieve"), ("settlements.view_emaildelivery",))
 
     def list(self, request: Request) -> Response:
@@ -348,16 +318,18 @@ def _add(asked: dict[str, Any], request: Request) -> Payment:
         raise InvalidBody({"status": [ErrorDetail(refusal, code="status_not_allowed")]})
     settlement = Settlement.objects.filter(pk=asked["settlement"]).first()
     if settlement is None:
-        raise InvalidBody({"settlement": ["There is no such settlement."]})
+        text = f"There is no settlement {asked['settlement']}."
+        raise InvalidBody({"settlement": [ErrorDetail(text, code="no_settlement")]})
     owed_in = str(settlement.amount.currency)
     if asked.get("currency", owed_in) != owed_in:
         text = f"The settlement is in {owed_in}: a payment in another currency would count nothing."
-        raise InvalidBody({"currency": [text]})
+        raise InvalidBody({"currency": [ErrorDetail(text, code="other_currency")]})
     payment = Payment(settlement=settlement, amount=Money(asked["amount"], owed_in), status=asked["status"])
     try:
         payment.save()
     except (InvalidAmount, InvalidRefund) as error:
-        raise InvalidBody({"amount": [f"{str(error)[:1].upper()}{str(error)[1:]}."]}) from None
+        text = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        raise InvalidBody({"amount": [ErrorDetail(text, code="invalid_amount")]}) from None
     LogEntry.objects.create(
         user_id=request.user.pk,
         content_type=ContentType.objects.get_for_model(Payment),

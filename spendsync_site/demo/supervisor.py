@@ -24,12 +24,15 @@ from spendsync_site.demo.mail import GREYLISTED_MAILBOX, SLOW_MAILBOX, UNKNOWN_M
 from spendsync_site.demo.make import MakeWatcher
 from spendsync_site.demo.processes import LOOPBACK, end_with_parent, free_port
 from spendsync_site.demo.redis_server import RedisServer
+from spendsync_site.demo.welcome import WELCOME
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TICK = 0.2
 START_TIMEOUT = 90.0
 WORKER_GRACE = 8
 """Seconds the worker lets running jobs finish in; all of the stopping together stays well below 30."""
+NEXT_WORKER_AFTER = 10.0
+"""Seconds without a worker after one was stopped from the console: long enough to see what it means."""
 PAYMENT_RESOLVES_AFTER = 30
 TIMES = {
     "REMINDER_FOLLOW_UP_AFTER": "10,20",
@@ -144,6 +147,8 @@ class Supervisor:
         self._make = MakeWatcher()
         self._children: list[Child] = []
         self._environment: dict[str, str] = {}
+        self._worker: Child | None = None
+        self._next_worker_at: float | None = None
 
     def run(self) -> int:
         """Run the demo until somebody stops it or a part of it fails; the exit code."""
@@ -234,13 +239,7 @@ class Supervisor:
         )
 
     def _serve(self) -> None:
-        worker = self._start(
-            "worker",
-            [
-                *("manage.py", "rqworker", "email", "reminders", "settlement"),
-                f"--shutdown-timeout={WORKER_GRACE}",
-            ],
-        )
+        worker = self._start_worker()
         self._start(
             "web",
             [
@@ -250,6 +249,16 @@ class Supervisor:
         )
         self._wait_for([worker])
         self._wait_for_health()
+
+    def _start_worker(self) -> Child:
+        self._worker = self._start(
+            "worker",
+            [
+                *("manage.py", "rqworker", "email", "reminders", "settlement"),
+                f"--shutdown-timeout={WORKER_GRACE}",
+            ],
+        )
+        return self._worker
 
     def _wait_for_health(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
@@ -266,13 +275,14 @@ class Supervisor:
             return str(error)
 
     def _announce(self) -> None:
-        for line in _WELCOME.format(
+        for line in WELCOME.format(
             address=self.address,
             unknown=UNKNOWN_MAILBOX,
             greylisted=GREYLISTED_MAILBOX,
             slow=SLOW_MAILBOX,
             mail=self.folder.mail,
             seconds=PAYMENT_RESOLVES_AFTER,
+            next_worker=NEXT_WORKER_AFTER,
             environment=self.folder.environment,
         ).splitlines():
             say(line)
@@ -282,6 +292,21 @@ class Supervisor:
     def _watch(self) -> None:
         while True:
             self._next_event()
+            if self._next_worker_at is not None and time.monotonic() >= self._next_worker_at:
+                self._next_worker_at = None
+                say("starting another worker")
+                self._start_worker()
+
+    def _note_stopped_worker(self) -> None:
+        """Somebody stopped the worker, from the console say: another follows, as with a process manager."""
+        if self._worker is not None:
+            self._children.remove(self._worker)
+        self._worker = None
+        self._next_worker_at = time.monotonic() + NEXT_WORKER_AFTER
+        say(
+            f"the worker was stopped, as somebody asked. Another starts in {NEXT_WORKER_AFTER:g} s, as a "
+            "process manager would start it; until then jobs wait."
+        )
 
     def _start(self, name: str, arguments: list[str]) -> Child:
         child = Child(name, arguments, self._environment, self._events)
@@ -305,7 +330,7 @@ class Supervisor:
     def _next_event(self, expected: Child | None = None) -> Event | None:
         """Wait a moment for an event; Stopped or Failed if it is one that ends the demo.
 
-        Only the `expected` child may end, and only well.
+        Only the `expected` child may end, and only well; a worker may be stopped as well.
         """
         try:
             event: Event | None = self._events.get(timeout=TICK)
@@ -314,6 +339,8 @@ class Supervisor:
         match event:
             case Told(reason):
                 raise Stopped(reason)
+            case Ended(child, 0) if child is self._worker:
+                self._note_stopped_worker()
             case Ended(child, code) if child is not expected or code != 0:
                 raise Failed(f"{child.name} ended unexpectedly with {_describe(code)}")
         if self._redis.process.poll() is not None:
@@ -355,30 +382,3 @@ def _describe(code: int) -> str:
         with suppress(ValueError):
             return f"the signal {signal.Signals(-code).name}"
     return f"exit code {code}"
-
-
-_WELCOME = """
-
-SpendSync is running: {address}/admin/
-Login: admin, password: admin (this demo only)
-
-What to look at:
-  Jobs, new and done      {address}/admin/jobqueue/job/
-  Failed jobs             {address}/admin/jobqueue/failedjob/
-                          one has an error of our own: four attempts, then failed
-  Queues with counts      {address}/admin/jobqueue/queue/
-  Settlements, payments   {address}/admin/settlements/settlement/
-                          create one: its e-mails follow, its reminders come within seconds
-  A payment on its way    the bank answers after {seconds} s, then its settlement is completed
-  E-mails and refusals    {address}/admin/settlements/emaildelivery/
-                          {greylisted} takes its letters when they come again,
-                          {slow} only after the debt was paid: that reminder is skipped,
-                          {unknown} does not exist and is barred: {address}/admin/settlements/barredaddress/
-  Money that fits nowhere {address}/admin/settlements/discrepancy/
-  Health and metrics      {address}/health/queues and {address}/metrics
-  E-mails                 {mail}/*.eml
-To use manage.py on this demo in another terminal: set -a; . {environment}; set +a
-
-Ctrl-C stops everything.
-
-"""

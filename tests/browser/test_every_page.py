@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.template.loader import render_to_string
 from django.urls import reverse
 from playwright.sync_api import Browser, Page
 
@@ -117,4 +118,7 @@ def test_forms_that_are_refused_and_errors(walk: Walk, site: scene.Scene) -> Non
         walk.look(f"refused {name}")
     walk.go("not found", "/admin/nothing/", status=404)
     walk.go("not allowed", reverse("admin:jobqueue_job_add"), status=403)
+    broken = {"status": 500, "content_type": "text/html", "body": render_to_string("500.html")}
+    page.route("**/admin/broken/", lambda route: route.fulfill(**broken))
+    walk.go("broken", "/admin/broken/", status=500)
     assert not walk.faults, "\n".join(walk.faults)

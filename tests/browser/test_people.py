@@ -53,8 +53,8 @@ def test_preview_an_e_mail_before_it_goes(open_page: Any, settlement: Settlement
 def test_what_goes_out_tomorrow(open_page: Any, settlement: Settlement) -> None:
     job = _next_reminder(settlement)
     Job.objects.filter(pk=job.pk).update(run_at=timezone.now() + timedelta(days=1))
-    page = open_page("/admin/jobqueue/job/")
-    page.get_by_role("link", name="Calendar").click()
+    page = open_page("/admin/jobqueue/")
+    page.locator("#content").get_by_role("link", name="Calendar", exact=True).click()
     tomorrow = page.locator(".jq-day").nth(1)
     expect(tomorrow).to_contain_text("Reminder: follow-up")
     tomorrow.get_by_role("link", name="Reminder: follow-up").click()

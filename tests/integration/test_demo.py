@@ -136,13 +136,24 @@ def test_every_page_that_it_names_opens_for_the_administrator(demo: DemoRun) -> 
     assert "Log out" in demo.log_in()
 
     pages = demo.named_pages()
-    assert {"/admin/", "/admin/jobqueue/failedjob/", "/health/queues", "/metrics"} <= pages
+    assert {"/admin/", "/admin/jobqueue/cause/", "/health/queues", "/metrics"} <= pages
     for page in pages:
         assert demo.get(page)
 
 
 def test_static_files_are_served(demo: DemoRun) -> None:
     assert demo.get("/static/admin/css/base.css")
+
+
+def test_a_worker_that_was_stopped_is_followed_by_another(demo: DemoRun) -> None:
+    workers = {process.pid: process for process in demo.processes() if "rqworker" in process.cmdline()}
+    (worker,) = (process for process in workers.values() if process.ppid() not in workers)
+    worker.terminate()  # what the button of the console asks it for
+
+    assert demo.wait_for("word of it", lambda: "the worker was stopped" in demo.printed, START)
+    assert demo.wait_for("another", lambda: "starting another worker" in demo.printed, START)
+    alive = "SELECT 1 FROM jobqueue_worker WHERE started_at > (SELECT MIN(started_at) FROM jobqueue_worker)"
+    assert demo.wait_for("its row", lambda: demo.query(alive), START)
 
 
 def test_a_second_demo_on_the_same_folder_is_refused(demo: DemoRun) -> None:

@@ -32,7 +32,7 @@ def test_an_e_mail_led_to_its_letter(admin_client: Client, settlement: Settlemen
     run_soon()
     letter = EmailDelivery.objects.filter(template_type="settlement_created").order_by("pk")[0]
     [(text, state, has_page)] = results(admin_client, letter.job)
-    assert text == f"Letter settlement_created to {letter.recipient}: “{letter.subject}”"
+    assert text == f"Letter “new settlement” to {letter.recipient}: “{letter.subject}”"
     assert (state, has_page) == ("sent", True)
 
 
@@ -41,7 +41,7 @@ def test_who_may_not_read_payloads_sees_the_letter_and_no_address(settlement: Se
     letter = EmailDelivery.objects.filter(template_type="settlement_created").order_by("pk")[0]
     client = operator("view_job")
     [(text, state, has_page)] = results(client, letter.job)
-    assert (text, state, has_page) == ("Letter settlement_created to p… at example.com", "sent", False)
+    assert (text, state, has_page) == ("Letter “new settlement” to p… at example.com", "sent", False)
     assert letter.recipient not in text_of(client.get(page_of(letter.job)))
 
 
@@ -53,7 +53,7 @@ def test_a_reminder_led_to_its_row_and_its_letter(admin_client: Client, settleme
     assert letter.startswith("Letter by job #") and letter_state == "completed"
     email = Job.objects.get(pk=int(letter.partition("#")[2]))
     assert [text.partition(" to ")[0] for text, _state, _page in results(admin_client, email)] == [
-        "Letter reminder_initial", "Reminder: initial",
+        "Letter “initial reminder”", "Reminder: initial",
     ]  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def test_a_notification_led_to_a_letter_for_each_person(admin_client: Client, se
     run_soon()
     found = results(admin_client, jobs_of(settlement, NOTIFICATION)[0])
     assert [text.partition(": “")[0] for text, _state, _page in found] == [
-        "Letter settlement_created to payer@example.com", "Letter settlement_created to payee@example.com",
+        "Letter “new settlement” to payer@example.com", "Letter “new settlement” to payee@example.com",
     ]  # fmt: skip
 
 

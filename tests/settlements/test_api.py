@@ -46,7 +46,7 @@ def test_another_body_with_the_same_key_is_refused(payments: Client, settlement:
 
     refused = problem(ask(payments, "POST", "payments/", _body(settlement, "11.00"), **KEY), 422)
 
-    assert refused["errors"][0]["field"] == "Idempotency-Key"
+    assert (refused["code"], refused["errors"][0]["field"]) == ("idempotency_key_reused", "Idempotency-Key")
     assert Payment.objects.count() == 1
 
 
@@ -59,10 +59,37 @@ def test_the_keys_of_two_users_are_two(payments: Client, settlement: Settlement)
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\u00e4"])
 def test_a_payment_needs_a_key(payments: Client, settlement: Settlement, key: str) -> None:
-    problem(ask(payments, "POST", "payments/", _body(settlement), **{"Idempotency-Key": key}), 400)
+    answer = ask(payments, "POST", "payments/", _body(settlement), **{"Idempotency-Key": key})
+
+    refused = problem(answer, 400)
+    assert refused["code"] == "invalid_idempotency_key"
+    assert refused["detail"] == (
+        "Nothing was done: a header is missing, or cannot be taken. See Idempotency-Key."
+    )
 
 
-@pytest.mark.parametrize("amount", ["0", "-1", "0.001", "NaN", "1e30", 10, None, "ten", "\x00"])
+@pytest.mark.parametrize(
+    "amount",
+    [
+        "0",
+        "-1",
+        "0.001",
+        "NaN",
+        "1e30",
+        10,
+        None,
+        "ten",
+        "\x00",
+        "1e2",
+        " 1",
+        "1_0",
+        "\uff11",
+        "1.",
+        ".5",
+        "+1",
+        "",
+    ],
+)
 def test_what_is_no_amount_is_refused_and_keeps_no_key(
     payments: Client, settlement: Settlement, amount: object
 ) -> None:
@@ -71,6 +98,15 @@ def test_what_is_no_amount_is_refused_and_keeps_no_key(
     assert [error["field"] for error in refused["errors"]] == ["amount"]
     assert not Payment.objects.exists()
     assert not KeptAnswer.objects.exists()
+
+
+@pytest.mark.parametrize("settlement_id", [5, "x", None, "00000000-0000-0000-0000-000000000000"])
+def test_a_payment_of_no_settlement_is_refused(payments: Client, settlement_id: object) -> None:
+    body = {"settlement": settlement_id, "amount": "10.00"}
+
+    refused = problem(ask(payments, "POST", "payments/", body, **KEY), 422)
+
+    assert [error["field"] for error in refused["errors"]] == ["settlement"]
 
 
 def test_a_payment_in_another_currency_is_refused(payments: Client, settlement: Settlement) -> None:

@@ -44,7 +44,7 @@ def test_it_shows_what_was_sent_and_what_will_come(
         "reminder_initial",
         "settlement_created",
     }
-    assert [row["what"] for row in context["coming"]][:2] == ["follow_up 1", "follow_up 2"]
+    assert [row["what"] for row in context["coming"]][:2] == ["follow-up 1", "follow-up 2"]
 
 
 def test_it_says_why_a_reminder_was_not_sent(

@@ -79,6 +79,15 @@ def test_another_policy_can_be_tried(admin_client: Client, settlement: Settlemen
     assert "Simulate reminders" in text_of(admin_client.get(SETTLEMENTS))
 
 
+def test_a_policy_of_seconds_is_told_in_seconds_and_can_be_asked_for_again(
+    admin_client: Client, settings: DjangoSettings
+) -> None:
+    settings.SETTLEMENTS = domain_settings(reminders={"FOLLOW_UP_AFTER": [10]})
+    shown = admin_client.get(f"{SETTLEMENTS}simulate/").context["follow_up"]
+    assert shown == "10 s"
+    assert admin_client.get(f"{SETTLEMENTS}simulate/", {"follow_up": shown}).context["problems"] == []
+
+
 @pytest.mark.parametrize("text", ["x", "3,2", "0", "-1", "1e9", "99999", "<script>", "1\x002", ","])
 def test_what_can_be_no_policy_is_told(admin_client: Client, text: str) -> None:
     response = admin_client.get(f"{SETTLEMENTS}simulate/", {"follow_up": text})

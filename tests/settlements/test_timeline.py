@@ -42,7 +42,7 @@ def test_reminders_to_come_stand_above_now_and_letters_below(
     found = timeline(admin_client, settlement)
     assert [line.what for line in found.ahead][-2:] == ["Reminder: follow-up", "Reminder: follow-up"]
     assert "Due date" in [line.what for line in found.ahead]
-    assert {"Letter: reminder_initial", "Letter: settlement_created"} <= {line.what for line in found.past}
+    assert {"Letter: initial reminder", "Letter: new settlement"} <= {line.what for line in found.past}
     assert found.past[-1].what == "Settlement created"
 
 

@@ -28,6 +28,7 @@ OF_SETTLEMENTS = tuple(f"settlements.view_{name}" for name in ("settlement", "pa
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 READ = {
     *("queues/", "queues/email/", "jobs/", "jobs/{id}/", "causes/", "bulk/", "workers/", "schedule/"),
+    "workers/{worker}/",
     *("settlements/", "settlements/{uuid}/", "payments/", "emails/"),
 }
 # What each change answers to who may, one after the other: a job that waits is cancelled, then retried;
@@ -299,3 +300,13 @@ def test_too_many_requests_are_429_with_retry_after(settings: LazySettings) -> N
     assert problem(answer, 429)["code"] == "throttled"
     assert 0 < int(answer["Retry-After"]) <= 60
     assert ask(client, "POST", "queues/email/pause/").status_code == 200, "changes are counted apart"
+
+
+def test_nobody_tries_tokens_without_end(settings: LazySettings) -> None:
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"api-read": "2/min"}}
+
+    def tried(n: int) -> int:
+        headers = {"Authorization": f"Token {n}", "X-Forwarded-For": f"10.0.0.{n}"}
+        return ask(Client(), "GET", "queues/", **headers).status_code
+
+    assert [tried(n) for n in range(3)] == [401, 401, 429]

@@ -36,9 +36,11 @@ CHECKS = [
 ]  # fmt: skip
 
 
+DOCUMENT = SchemaGenerator().get_schema(request=None, public=True)
+
+
 def _operations() -> list[Any]:
-    document = SchemaGenerator().get_schema(request=None, public=True)
-    loaded = schemathesis.openapi.from_dict(document)
+    loaded = schemathesis.openapi.from_dict(DOCUMENT)
     loaded.app = WSGIHandler()
     return [found.ok() for found in loaded.get_all_operations()]
 
@@ -109,3 +111,40 @@ def _rows() -> list[Any]:
     failed = make_job("failed", cause="ConnectionError", payload={"text": "<script>\u202e{{ \x1b[31m"})
     add_attempt(failed, message="<script>alert(1)</script>")
     return [failed.pk, *(job.pk for job in jobs), 2**62]
+
+
+# What it says --------------------------------------------------------------------------------------
+
+
+def _actions() -> list[tuple[str, str, Any]]:
+    return [
+        (path, method, one) for path, methods in DOCUMENT["paths"].items() for method, one in methods.items()
+    ]
+
+
+def test_every_action_names_the_permissions_that_it_takes() -> None:
+    silent = [path for path, _method, one in _actions() if "Permission" not in one["description"]]
+
+    assert silent == []
+    limits = DOCUMENT["paths"]["/api/queues/{name}/limits/"]["patch"]["description"]
+    assert limits.endswith("`jobqueue.view_queue`, `jobqueue.limit_queue` or `jobqueue.change_queue`.")
+
+
+def test_an_action_that_only_reads_has_no_refusals_of_changes() -> None:
+    for path, method, one in _actions():
+        of_changes = {"409", "413", "415", "422"} & set(one["responses"])
+        assert bool(of_changes) == (method != "get"), path
+
+
+def test_refusals_that_ask_for_patience_say_by_which_header() -> None:
+    for path, _method, one in _actions():
+        for status in ("429", "503"):
+            assert "Retry-After" in one["responses"][status]["headers"], path
+
+
+def test_the_resources_stand_in_the_order_and_with_the_words_of_the_site() -> None:
+    used = {tag for _path, _method, one in _actions() for tag in one["tags"]}
+
+    assert used == {tag["name"] for tag in DOCUMENT["tags"]}
+    assert DOCUMENT["tags"][0]["name"] == "queues"
+    assert "RFC 9457" in DOCUMENT["info"]["description"]

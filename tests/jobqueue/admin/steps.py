@@ -32,7 +32,7 @@ def page_of(job: Job) -> str:
 def make_job(state: str = "waiting", **fields: Any) -> Job:
     """A job in one of the states an operator speaks of, delayed, skipped and stuck included."""
     now = database_now("default")
-    # Due a second ago: SQLite tells the time in milliseconds, what is due now is delayed until the next.
+    # SQLite tells the time in milliseconds: what is due now would be delayed until the next one.
     due = now - timedelta(seconds=1)
     defaults: dict[str, Any] = {"processor": "sample.succeed", "queue": "email", "timeout": 30, "run_at": due}
     ended = {"started_at": now - timedelta(seconds=2), "finished_at": now}

@@ -97,7 +97,7 @@ def test_very_many_take_their_number_typed(admin_client: Client) -> None:
         Job(processor="sample.succeed", queue="email", timeout=1, run_at=tomorrow()) for _ in range(1_001)
     )
     url = day_url(tomorrow(), "cancel/")
-    assert "Type the number of jobs, 1001" in text_of(admin_client.post(url, {"reason": "x"}))
+    assert "Type the number of jobs, 1,001" in text_of(admin_client.post(url, {"reason": "x"}))
     change(admin_client, url, typed="1,001")
     assert BulkAction.objects.get().expected == 1_001
 
@@ -105,8 +105,8 @@ def test_very_many_take_their_number_typed(admin_client: Client) -> None:
 @pytest.mark.parametrize(
     ("verb", "says"),
     [
-        ("hold", "do not go out until somebody releases them"),
-        ("cancel", "They will not go out."),
+        ("hold", "Nothing of it goes out until somebody releases it"),
+        ("cancel", "Nothing of it will go out."),
         ("move", "what would lie in the past runs at once"),
     ],
 )

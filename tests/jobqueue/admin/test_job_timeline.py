@@ -15,6 +15,7 @@ from jobqueue.models import AuditEntry, Job
 from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import add_attempt, confirm, make_job, make_worker, operator, page_of, text_of
+from tests.jobqueue.models.test_bulk import ask
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -208,3 +209,17 @@ def test_an_action_on_other_jobs_is_none_of_this_one(admin_client: Client) -> No
     AuditEntry.objects.create(who="x", verb="Pause", object_type="jobqueue.queue", object_id=str(job.pk))
     AuditEntry.objects.create(who="x", verb="Retry", object_type="jobqueue.job", job_ids={"odd": job.pk})
     assert actions_on(admin_client, job) == []
+
+
+def test_a_bulk_action_that_retried_it_stands_between_its_attempts(
+    admin_client: Client, begin: datetime
+) -> None:
+    job = make_job("failed", attempt=2, created_at=begin, started_at=after(begin, 30))
+    for number in (1, 2):
+        moments = {"started_at": after(begin, 10 * number), "finished_at": after(begin, 10 * number + 1)}
+        add_attempt(job, number, **moments)
+    action = ask(asked_by="pia", asked_at=after(begin, 15), reason="the server is back")
+    Job.objects.filter(pk=job.pk).update(bulk_action=action.pk)
+    said = [step.label or f"{step.who}: {step.text}" for step in steps_of(admin_client, job)]
+    retry = f"pia: Retry, by bulk action #{action.pk}. the server is back"
+    assert said == ["Created", "Attempt 1", retry, "Attempt 2"]

@@ -13,6 +13,7 @@ from django.db import OperationalError, connection
 from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from jobqueue.admin import Finding, findings, register_finding
 from jobqueue.models import Cause, Job, Queue, holding
@@ -20,7 +21,7 @@ from jobqueue.models.pauses import pause
 from jobqueue.monitoring import overview as monitoring
 from jobqueue.sql.clock import database_now
 from spendsync_site.demo.redis_server import RedisServer
-from tests.jobqueue.admin.steps import make_job, make_worker, operator, text_of
+from tests.jobqueue.admin.steps import JOBS, make_job, make_worker, operator, text_of
 from tests.jobqueue.conftest import UseRedis
 
 # On PostgreSQL other threads count what is set aside.
@@ -95,7 +96,7 @@ def test_a_paused_queue_that_holds_jobs_says_who_paused_it_and_until_when(admin_
     make_job()
     assert _findings(admin_client) == ["email is paused and holds 2 jobs."]
     text = text_of(admin_client.get(OVERVIEW))
-    assert "Paused by alice. “mail server” It ends by itself at" in text
+    assert "Paused by alice: “mail server”. It ends by itself at" in text
 
 
 def test_a_paused_queue_that_holds_nothing_is_no_finding(admin_client: Client) -> None:
@@ -385,3 +386,12 @@ def test_where_all_that_is_held_is_past_its_time_it_says_so(
 ) -> None:
     _hold(number, run_at=_ago(hours=1))
     assert _findings(admin_client) == [text]
+
+
+def test_what_runs_and_the_calendar_are_in_the_menu_for_who_may_see_jobs(admin_client: Client) -> None:
+    running = reverse("admin:jobqueue_job_running")
+    assert f'<a href="{running}">Running</a>' in text_of(admin_client.get(OVERVIEW))
+    page = text_of(admin_client.get(running))
+    assert f'<a href="{running}" aria-current="page">Running</a>' in page
+    assert f'<a href="{JOBS}" aria-current="page">' not in page
+    assert running not in text_of(operator("view_queue").get(OVERVIEW))

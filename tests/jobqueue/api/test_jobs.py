@@ -22,6 +22,17 @@ def _ids(page: Any) -> list[int]:
     return [job["id"] for job in page["results"]]
 
 
+def test_a_job_that_is_deleted_while_it_is_looked_at_is_404(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job()
+
+    def gone(*_: object) -> None:
+        raise Job.DoesNotExist
+
+    monkeypatch.setattr("jobqueue.api.jobs.in_full", gone)
+
+    assert "no more" in problem(ask(viewer(), "GET", f"jobs/{job.pk}/"), 404)["detail"]
+
+
 def test_jobs_are_listed_the_newest_first_in_pages_by_key() -> None:
     jobs = [make_job() for _ in range(5)]
     client = viewer()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jobqueue.models import AuditEntry, Worker
+from jobqueue.operating.workers import order_and_log
 from tests.jobqueue.admin.steps import make_job, make_worker
 from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
 
@@ -25,6 +28,26 @@ def test_workers_are_listed_with_what_they_run() -> None:
     assert (workers["a"]["state"], workers["a"]["running"]) == ("alive", 1)
     assert (workers["a"]["version"], workers["a"]["memory"]) == ("2026-11", 70_000_000)
     assert workers["b"]["state"] == "silent"
+
+
+def test_one_worker_is_looked_at_while_it_follows_an_order() -> None:
+    worker = make_worker(name="a", takes_orders=True)
+    read_order("stop", worker)
+
+    assert get(viewer(), f"workers/{worker.pk}/")["state"] == "stopping"
+
+
+def test_a_worker_that_ends_as_soon_as_it_is_told_to_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = make_worker(takes_orders=True)
+
+    def told_and_gone(*arguments: Any) -> bool:
+        is_changed = order_and_log(*arguments)
+        Worker.objects.all().delete()
+        return is_changed
+
+    monkeypatch.setattr("jobqueue.api.workers.order_and_log", told_and_gone)
+
+    assert read_order("stop", worker)["state"] == "stopping"
 
 
 @pytest.mark.parametrize(("order", "state"), [("quiet", "quiet"), ("stop", "stopping")])

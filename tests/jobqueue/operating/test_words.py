@@ -32,6 +32,10 @@ def test_a_short_length_has_a_tenth() -> None:
     assert exact_span(timedelta(seconds=1.23)) == "1.2 s"
 
 
+def test_a_length_below_a_second_is_told_in_milliseconds() -> None:
+    assert exact_span(timedelta(milliseconds=20)) == "20 ms"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(10_800, "in 3 h"), (-150, "2 min ago"), (0.4, "now"), (-0.9, "now")]
 )

@@ -1,0 +1,41 @@
+"""The entry of an action in the schema: whom it is for, which refusals there can be, their headers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from drf_spectacular.openapi import AutoSchema
+
+_OF_CHANGES: Final = ("409", "413", "415", "422")
+"""Refusals of what has a body, or changes something."""
+_HEADERS: Final = {
+    "401": ("WWW-Authenticate", "string", "By which scheme to log in."),
+    "405": ("Allow", "string", "The methods that there are."),
+    "429": ("Retry-After", "integer", "After how many seconds to go on."),
+    "503": ("Retry-After", "integer", "After how many seconds to ask again."),
+}
+
+
+class OperatorSchema(AutoSchema):
+    """What is generated, without refusals that cannot be, and with the permissions that the view needs."""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        """The operation as OpenAPI has it; None if there is none."""
+        operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        responses = operation["responses"]
+        if self.method == "GET":
+            for status in (*_OF_CHANGES, *([] if "{" in self.path else ["404"])):
+                responses.pop(status, None)
+        for status, (name, kind, text) in _HEADERS.items():
+            if status in responses:
+                responses[status]["headers"] = {name: {"schema": {"type": kind}, "description": text}}
+        if needs := getattr(self.view, "needs", {}).get(getattr(self.view, "action", "")):
+            operation["description"] = f"{operation.get('description', '')}\n\n{_told(needs)}".strip()
+        return operation
+
+
+def _told(needs: tuple[str, ...]) -> str:
+    named = ", ".join(f"`{permission}`" for permission in needs).replace(" or ", "` or `")
+    return f"Permission{'s' if len(needs) > 1 else ''}: {named}."

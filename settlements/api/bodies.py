@@ -1,0 +1,85 @@
+"""What is asked of settlements, payments and e-mails: the parameters of lists, and a new payment."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from rest_framework import serializers
+
+from jobqueue.api.bodies import Choice, Strict, Text
+from jobqueue.api.paging import PageQuery
+from settlements import first_status
+from settlements.emails import TEMPLATE_TYPES
+from settlements.models import EmailDelivery, Payment, Settlement
+from settlements.money import MAX_DIGITS, STORED_PLACES
+
+SETTLEMENT_STATES = list(Settlement.Status.values)
+PAYMENT_STATES = list(Payment.Status.values)
+FIRST_STATES = first_status.reachable()
+EMAIL_STATES = list(EmailDelivery.Status.values)
+_AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+class Key(serializers.UUIDField):
+    """The id of a row, as a text: a number could be written as one as well, and means none."""
+
+    default_error_messages = {"invalid": "It is no id such as 8c35b295-e77d-48c9-bb1f-8d5bec57f5c6."}
+
+    def to_internal_value(self, data: Any) -> uuid.UUID:
+        """The id."""
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+class SettlementsQuery(PageQuery):
+    """Which settlements."""
+
+    status = Choice(SETTLEMENT_STATES, required=False)
+
+
+class PaymentsQuery(PageQuery):
+    """Which payments."""
+
+    status = Choice(PAYMENT_STATES, required=False)
+    settlement = Key(required=False)
+
+
+class EmailsQuery(PageQuery):
+    """Which e-mails."""
+
+    status = Choice(EMAIL_STATES, required=False)
+    template = Choice(list(TEMPLATE_TYPES), required=False)
+    about = serializers.CharField(required=False, max_length=200, help_text="settlements.settlement:<id>")
+
+
+class Amount(serializers.DecimalField):
+    """An amount as a text, so that no digit of it is lost."""
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        """The amount."""
+        if not isinstance(data, str):
+            raise serializers.ValidationError('Give the amount as a text, such as "84.50".', "not_a_text")
+        if not _AMOUNT.fullmatch(data):
+            raise serializers.ValidationError('Give the amount in digits, such as "84.50".', "invalid")
+        return super().to_internal_value(data)
+
+
+class NewPayment(Strict):
+    """A payment towards a settlement."""
+
+    settlement = Key()
+    amount = Amount(max_digits=MAX_DIGITS, decimal_places=STORED_PLACES)
+    currency = Text(required=False, max_length=3, help_text="That of the settlement, if it is left out.")
+    status = serializers.ChoiceField(
+        FIRST_STATES,
+        required=False,
+        default=first_status.BEGINNING,
+        help_text=f"Completed and failed take the permission {first_status.DECIDE}.",
+        error_messages={
+            "invalid_choice": f"“{{input}}” is no first status of a payment: {', '.join(FIRST_STATES)}."
+        },
+    )

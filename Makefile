@@ -20,7 +20,7 @@ LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-reset test test-fast test-times test-browser test-package matrix soak bench house lock
-.PHONY: screenshots lint lint-style lint-types lint-imports lint-migrations format
+.PHONY: screenshots messages lint lint-style lint-types lint-imports lint-migrations format
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -48,6 +48,9 @@ test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (need
 
 screenshots: $(VENV)/.installed-dev ## write a picture of every page of the console to docs/screenshots (needs chromium; ARGS="--only job")
 	$(PYTHON) -m tests.screenshots $(ARGS)
+
+messages: $(VENV)/.installed-dev ## collect what is marked for translation and compile the German catalogues
+	$(PYTHON) -m tests.messages
 
 test-package: $(VENV)/.installed-dev ## build the wheel, install it in an empty project and follow README there (needs pip's index)
 	TEST_DATABASE_URL= $(PYTHON) -m pytest -m package -n $(CORES) --dist load $(ARGS)

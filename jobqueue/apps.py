@@ -5,13 +5,14 @@ from importlib.util import find_spec
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate, pre_save
 from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
 
 
 class JobQueueConfig(AppConfig):
     """The reusable job queue."""
 
     name = "jobqueue"
-    verbose_name = "Job queue"
+    verbose_name = _("Job queue")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -16,6 +16,7 @@ from jobqueue.values import (
     LONGEST,
     SHORTEST_RUN,
     Check,
+    OneOf,
     Seconds,
     Text,
     WholeNumber,
@@ -35,6 +36,8 @@ _Patience = Annotated[float, Seconds(10 * _MINUTE, least=0.01)]
 _Wait = Annotated[float, Seconds(_LONGEST_PAUSE, least=0.1)]
 _WaitOrNone = Annotated[float, Seconds(_LONGEST_PAUSE, may_be_zero=True)]
 _Megabytes = Annotated[int | None, WholeNumber(1, 1 << 30, or_none=True)]
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def usable_cores() -> list[int]:
@@ -56,6 +59,12 @@ class Settings:
     """Seconds past its limit after which a job that still runs counts as stuck."""
     payload_limit: Annotated[int, WholeNumber(2, 100 << 20)] = 16 * 1024
     """Largest payload in bytes of UTF-8 JSON."""
+    log_lines: Annotated[int, WholeNumber(0, 10_000)] = 200
+    """Lines of log kept of one attempt, the first and the last ones; with 0 none are kept."""
+    log_limit: Annotated[int, WholeNumber(8 * 1024, 1 << 20)] = 64 * 1024
+    """Bytes of UTF-8 that these may have together."""
+    log_level: Annotated[str, OneOf(LOG_LEVELS)] = "INFO"
+    """From which level on what a processor logs is kept."""
     threads: Annotated[int, WholeNumber(1, 10_000)] = 16
     """Threads in each executor process."""
     processes: Annotated[int, WholeNumber(1, 1_000)] = field(default_factory=lambda: len(usable_cores()))

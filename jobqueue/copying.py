@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connections
+from django.utils.translation import gettext as _
 
 from jobqueue.delivery.outbox import publish_on_commit
 from jobqueue.exceptions import JobCopyRefused, MaskedPayload, UniqueKeyHeld
@@ -79,7 +80,8 @@ def _refuse_second(job: Job, copies_seen: int, using: str) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"jobqueue:copy:{job.pk}"])
     made = list(copies_of(job).values_list("pk", flat=True))
     if len(made) > copies_seen:
-        raise JobCopyRefused(
-            f"job {job.pk} was copied meanwhile, as job {made[-1]}; look at that one, and ask again "
+        text = _(
+            "job %(number)s was copied meanwhile, as job %(copy)s; look at that one, and ask again "
             "if there is to be another copy"
         )
+        raise JobCopyRefused(text % {"number": job.pk, "copy": made[-1]})

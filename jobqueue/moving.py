@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+
 from jobqueue.exceptions import JobTransitionRefused, NotDelayed, PastRunAt
 from jobqueue.jobs import check_run_at
 from jobqueue.models import Job, alias_of
@@ -26,20 +28,21 @@ def move_job(job: Job, moment: datetime, *, seen: datetime | None = None) -> Non
         if why := why_not(job, now):
             raise NotDelayed(why)
         if seen is not None and job.run_at != seen:
-            raise JobTransitionRefused(
-                f"job {job.pk} was moved meanwhile, to {job.run_at.isoformat()}; look at it, and ask again"
-            )
+            text = _("job %(number)s was moved meanwhile, to %(moment)s; look at it, and ask again")
+            raise JobTransitionRefused(text % {"number": job.pk, "moment": job.run_at.isoformat()})
         if moment <= now:
-            raise PastRunAt(
-                f"run_at {moment.isoformat()} is past: a job moves to a time ahead; “Run now” makes it due"
-            )
+            text = _("run_at %(moment)s is past: a job moves to a time ahead; “Run now” makes it due")
+            raise PastRunAt(text % {"moment": moment.isoformat()})
         job.move(moment)
 
 
 def why_not(job: Job, now: datetime) -> str:
     """Why this job, as it was read, cannot be moved; empty if it can."""
+    words = {"number": job.pk, "state": job.get_state_display()}
     if job.state != Job.State.WAITING:
-        return f"job {job.pk} is {job.state} and cannot be moved; that takes a delayed job"
+        return _("job %(number)s is %(state)s and cannot be moved; that takes a delayed job") % words
     if job.held_run_at is not None:
-        return f"job {job.pk} is held and cannot be moved to another time; release it first"
-    return "" if job.run_at > now else f"job {job.pk} is due already and cannot be moved to another time"
+        return _("job %(number)s is held and cannot be moved to another time; release it first") % words
+    if job.run_at > now:
+        return ""
+    return _("job %(number)s is due already and cannot be moved to another time") % words

@@ -13,6 +13,7 @@ from jobqueue.models import Job, JobQuerySet, transitions
 from jobqueue.registry import get_processor, why_unfit
 from jobqueue.sql.clock import database_now, pretend
 from jobqueue.worker.claiming import Claim, Identity
+from jobqueue.worker.log_lines import keeping
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.performing import perform
 from jobqueue.worker.settling import settle_and_tell
@@ -35,6 +36,8 @@ def at(moment: datetime) -> AbstractContextManager[None]:
 def run_job(job: Job, *, using: str = "default") -> Outcome:
     """Run one attempt of a waiting job now, due or not.
 
+    What the processor logs is in `log` of the outcome, and kept with the job, as a worker keeps it.
+
     Raises CannotRun, which is an AssertionError, for a job that is held (JobIsHeld), does not wait or is not
     there; its text says what makes it run. A job that this process cannot run raises UnknownProcessor or
     InvalidPayload: a worker would leave it to one with other code, but here that is all the code there is.
@@ -50,7 +53,8 @@ def run_job(job: Job, *, using: str = "default") -> Outcome:
     if not claimed:
         raise CannotRun(f"job {job.pk} is {job.state} and due, but somebody else keeps its row locked")
     # What a job leaves in its context, such as a language, is no more of a test's than of the next job's.
-    outcome = copy_context().run(perform, Claim(claimed[0], using))
+    with keeping():
+        outcome = copy_context().run(perform, Claim(claimed[0], using))
     settle_and_tell([outcome], _IDENTITY, Teller())
     if outcome.status == OutcomeStatus.RETRIED and outcome.delay is not None:
         # The database's own clock wrote the time; `at` may pretend another.

@@ -116,3 +116,16 @@ class Text:
                 f"without blanks around it, not {shown(value)}"
             )
         return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Checks for one of these words."""
+
+    words: tuple[str, ...]
+
+    def __call__(self, value: Any) -> str:
+        """`value` if it is one."""
+        if not isinstance(value, str) or value not in self.words:
+            raise ValueError(f"must be one of {', '.join(map(repr, self.words))}, not {shown(value)}")
+        return value

@@ -1,13 +1,14 @@
 """Wires the settlements domain when Django starts."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class SettlementsConfig(AppConfig):
     """Settlements, payments, reminders and e-mails."""
 
     name = "settlements"
-    verbose_name = "Settlements"
+    verbose_name = _("Settlements")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from jobqueue.models import Job
 from settlements.decisions import CHECKS, EMAILS
@@ -26,14 +27,14 @@ def why_no_reminder(settlement: Settlement, using: str) -> str:
     if not settlement.is_open:
         return str(settlement.get_status_display())
     if settlement.reminders_paused:
-        return "reminders are paused"
+        return gettext("reminders are paused")
     letters = Job.objects.using(using).about(settlement).filter(processor=EMAILS)
     asked = letters.filter(payload__template_type=REMINDER)
     lately = asked.filter(Q(state__in=_UNFINISHED) | Q(created_at__gte=Now() - _JUST_NOW))
     states = set(lately.values_list("state", flat=True))
     if states.intersection(_UNFINISHED):
-        return "a reminder is on its way"
-    return "a reminder was sent a moment ago" if states else ""
+        return gettext("a reminder is on its way")
+    return gettext("a reminder was sent a moment ago") if states else ""
 
 
 def send_reminder(settlement: Settlement, using: str) -> Job:

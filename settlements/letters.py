@@ -15,6 +15,7 @@ from typing import Any, Final
 from settlements.history import counts_as_history
 from settlements.models import Payment, ReminderType, Settlement
 from settlements.standing import COMPLETED, Standing
+from settlements.status_words import written_status
 
 PAYER: Final = "payer"
 PAYEE: Final = "payee"
@@ -98,7 +99,7 @@ def _updated(facts: Facts) -> Because:
 def _completed(facts: Facts) -> Because:
     settlement = facts.settlement
     if settlement.status != Settlement.Status.COMPLETED:
-        return f"settlement is {settlement.get_status_display()} again"
+        return f"settlement is {written_status(settlement)} again"
     # A status written without save() is a decision that the reconciler has not noted yet.
     is_noted = settlement.announced_status == settlement.status
     return "money is missing again" if is_noted and facts.standing.status != COMPLETED else None
@@ -108,14 +109,14 @@ def _cancelled(facts: Facts) -> Because:
     settlement = facts.settlement
     if settlement.status == Settlement.Status.CANCELLED:
         return None
-    return f"settlement is {settlement.get_status_display()} again"
+    return f"settlement is {written_status(settlement)} again"
 
 
 def _reopened(facts: Facts) -> Because:
     settlement = facts.settlement
     if settlement.is_open:
         return "nothing is left to pay" if facts.standing.status == COMPLETED else None
-    return f"settlement is {settlement.get_status_display()} again"
+    return f"settlement is {written_status(settlement)} again"
 
 
 def _released(facts: Facts) -> Because:
@@ -163,7 +164,7 @@ def _about_payment(facts: Facts, word: str, holds: Callable[[Payment], bool]) ->
         return "payment was deleted" if facts.payment_id else None if facts.is_own else _NO_PAYMENT
     if payment.settlement_id != facts.settlement.pk:
         return "payment belongs to another settlement"
-    return None if holds(payment) else f"payment is {payment.get_status_display()}, not {word}"
+    return None if holds(payment) else f"payment is {written_status(payment)}, not {word}"
 
 
 # The table ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
 
 from jobqueue.exceptions import JobMoveRefused
 from jobqueue.jobs import database_now
@@ -40,8 +41,10 @@ class Window:
     latest: datetime | None
 
     def __str__(self) -> str:
-        after = f"after {_text(self.earliest)}"
-        return after if self.latest is None else f"{after} and before {_text(self.latest)}"
+        if self.latest is None:
+            return _("after %(earliest)s") % {"earliest": _text(self.earliest)}
+        words = {"earliest": _text(self.earliest), "latest": _text(self.latest)}
+        return _("after %(earliest)s and before %(latest)s") % words
 
 
 def note_move(sender: Any, job: Job, moment: datetime, using: str, **_: Any) -> None:
@@ -83,20 +86,26 @@ def _position(planned: list[PlannedReminder], stage: str, step: int) -> int | No
 
 
 def _check(settlement: Settlement, stage: str, step: int, moment: datetime, using: str) -> None:
-    policy, name = current_policy(), f"the {ReminderType(stage).label} reminder"
+    policy = current_policy()
+    name = _("the %(stage)s reminder") % {"stage": ReminderType(stage).label}
     window = window_of(settlement, stage, step, using, database_now(using))
     if moment < window.earliest or (window.latest is not None and moment >= window.latest):
-        raise JobMoveRefused(f"{name} moves between its neighbours only: to a time {window}")
+        text = _("%(name)s moves between its neighbours only: to a time %(window)s")
+        raise JobMoveRefused(text % {"name": name, "window": window})
     if window.latest is not None and not is_far_enough(moment, window.latest, policy):
-        raise JobMoveRefused(f"{name} would be too close to the next one, {_text(window.latest)}")
+        text = _("%(name)s would be too close to the next one, %(moment)s")
+        raise JobMoveRefused(text % {"name": name, "moment": _text(window.latest)})
     quiet_until = out_of_quiet_hours(moment, policy)
     if quiet_until > moment:
-        raise JobMoveRefused(f"{_text(moment)} lies in quiet hours, which end {_text(quiet_until)}")
+        text = _("%(moment)s lies in quiet hours, which end %(end)s")
+        raise JobMoveRefused(text % {"moment": _text(moment), "end": _text(quiet_until)})
     due_day, day = day_of(settlement.due_date, policy), day_of(moment, policy)
     if stage == ReminderType.FOLLOW_UP and moment >= settlement.due_date:
-        raise JobMoveRefused(f"{name} goes out before the due date, {_text(settlement.due_date)}")
+        text = _("%(name)s goes out before the due date, %(moment)s")
+        raise JobMoveRefused(text % {"name": name, "moment": _text(settlement.due_date)})
     if stage == ReminderType.OVERDUE and day <= due_day:
-        raise JobMoveRefused(f"{name} goes out after the day on which it is due, {due_day}")
+        text = _("%(name)s goes out after the day on which it is due, %(day)s")
+        raise JobMoveRefused(text % {"name": name, "day": due_day})
 
 
 def _text(moment: datetime) -> str:

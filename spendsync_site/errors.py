@@ -11,6 +11,12 @@ from django.views import defaults
 from jobqueue.api.problems import answer
 
 _API: Final = "/api/"
+_DETAILS: Final = {
+    400: "The request cannot be read, or its header Host names none of the hosts of this site.",
+    403: "That is not allowed to who asks.",
+    404: "There is nothing at this address.",
+    500: "Something went wrong here; the log of the site has it. What was asked for may have been done.",
+}
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -34,4 +40,4 @@ def server_error(request: HttpRequest, *_: Any) -> HttpResponse:
 
 
 def _answer(request: HttpRequest, status: int, page: Callable[[], HttpResponse]) -> HttpResponse:
-    return answer(request, status) if request.path_info.startswith(_API) else page()
+    return answer(request, status, _DETAILS[status]) if request.path_info.startswith(_API) else page()

@@ -7,6 +7,9 @@ from spendsync_site.settings import *  # noqa: F403 - the site's settings, exten
 from spendsync_site.settings import INSTALLED_APPS as SITE_APPS
 from spendsync_site.settings import JOBQUEUE as SITE_JOBQUEUE
 
+# The tests compare English texts, whatever the language of the machine.
+LANGUAGE_CODE = "en"
+
 INSTALLED_APPS = [*SITE_APPS, "tests.workload"]
 
 # Nobody guesses the passwords of test users; a slow hash would take most of the suite's time.

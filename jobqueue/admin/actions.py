@@ -12,7 +12,8 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin import bulk_start, frozen_list
 from jobqueue.admin.listing import BoundedCount, count_up_to_limit
@@ -21,6 +22,7 @@ from jobqueue.operating import bulk_plans
 from jobqueue.operating.audit import entry_of, write_down
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.verbs import BULK_VERBS, Mail, Verb
+from jobqueue.operating.words import grouped
 from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ _BACK_TO_JOB = "back"
 def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], HttpResponse]:
     """The admin action of a verb."""
 
-    @admin.action(description=f"{verb.label} …", permissions=[verb.permission])
+    @admin.action(description=format_lazy("{} …", verb.label), permissions=[verb.permission])
     def act(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse:
         in_background = _in_background(model_admin, request, jobs, verb)
         if in_background is not None:
@@ -100,8 +102,12 @@ class Plan:
     @property
     def mail(self) -> str:
         """What happens to e-mails."""
-        emails = f"{self.emails:,} e-mail{'' if self.emails == 1 else 's'}"
-        return self.verb.mail.value.format(emails=emails) if self.emails else ""
+        return self.verb.mail.of(self.emails)
+
+    @property
+    def number(self) -> str:
+        """How many jobs this request takes, in words."""
+        return _jobs(self.now)
 
 
 def plan(jobs: JobQuerySet, verb: Verb) -> Plan:
@@ -149,8 +155,17 @@ def _ask(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: V
 def _nothing_to_do(planned: Plan) -> str:
     verb = planned.verb
     if planned.chosen == 1:
-        return f"Nothing was {verb.done}: that takes {verb.takes}."
-    return f"None of the {planned.chosen} jobs can be {verb.done}: that takes {verb.takes}."
+        return _nothing_done(verb)
+    return gettext("None of the %(number)s jobs can be %(done)s: that takes %(takes)s.") % {
+        "number": planned.chosen,
+        "done": verb.done,
+        "takes": verb.takes,
+    }
+
+
+def _nothing_done(verb: Verb) -> str:
+    words = {"done": verb.done, "takes": verb.takes}
+    return gettext("Nothing was %(done)s: that takes %(takes)s.") % words
 
 
 def _back(model_admin: JobAdmin, request: HttpRequest) -> HttpResponseRedirect:
@@ -216,17 +231,19 @@ def _one_batch(eligible: JobQuerySet, verb: Verb, request: HttpRequest, progress
 
 def _messages(verb: Verb, progress: Progress, refused: int, left: BoundedCount) -> Iterator[tuple[str, int]]:
     if progress.changed:
-        yield f"{_jobs(progress.changed)} {verb.done}.", messages.SUCCESS
+        words = {"jobs": _jobs(progress.changed), "done": verb.done}
+        yield gettext("%(jobs)s %(done)s.") % words, messages.SUCCESS
     if refused > 0:
-        yield f"{_jobs(refused)} left alone: {verb.label.lower()} takes {verb.takes}.", messages.WARNING
+        words = {"jobs": _jobs(refused), "verb": str(verb.label).lower(), "takes": verb.takes}
+        yield gettext("%(jobs)s left alone: %(verb)s takes %(takes)s.") % words, messages.WARNING
     if not progress.changed and refused <= 0:
-        yield f"Nothing was {verb.done}: that takes {verb.takes}.", messages.WARNING
+        yield _nothing_done(verb), messages.WARNING
     if left:
-        yield (
-            f"{left} more match: one request takes at most {MOST_PER_REQUEST:,}. Repeat the action to go on.",
-            messages.WARNING,
+        text = gettext(
+            "%(number)s more match: one request takes at most %(most)s. Repeat the action to go on."
         )
+        yield text % {"number": left, "most": grouped(MOST_PER_REQUEST)}, messages.WARNING
 
 
 def _jobs(number: int) -> str:
-    return f"{number:,} job{'' if number == 1 else 's'}"
+    return ngettext("%(number)s job", "%(number)s jobs", number) % {"number": grouped(number)}

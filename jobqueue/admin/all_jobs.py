@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
+from django.utils.translation import gettext
 
 from jobqueue.admin import calendar_pages, copy_pages, move_pages, preview_pages, running_pages
 from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
@@ -83,9 +84,8 @@ class JobAdmin(JobList):
             raise PermissionDenied
         job = Job.objects.filter(pk=object_id).first() if JOB_ID.fullmatch(object_id) else None
         if job is None:
-            self.message_user(
-                request, f"There is no job {object_id}: perhaps it was deleted.", messages.WARNING
-            )
+            text = gettext("There is no job %(number)s: perhaps it was deleted.")
+            self.message_user(request, text % {"number": object_id}, messages.WARNING)
             return HttpResponseRedirect(reverse(f"{self.admin_site.name}:jobqueue_job_changelist"))
         page = page_of(job, request, self)
         context = self.admin_site.each_context(request) | page | (extra_context or {})

@@ -27,7 +27,8 @@ from jobqueue.models import AuditEntry
 from jobqueue.models.audit import known_values
 from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.words import absolute
+from jobqueue.operating.retelling import retold, retold_verb
+from jobqueue.operating.words import absolute, grouped
 from jobqueue.sql.clock import about_now
 
 BEFORE, AFTER = "before", "after"
@@ -100,14 +101,14 @@ def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSi
         at=time_tag(entry.at, now),
         exactly=absolute(entry.at),
         who=entry.who,
-        verb=entry.verb,
-        text=shown_text(entry.text, request),
+        verb=retold_verb(entry.verb),
+        text=retold(shown_text(entry.text, request)),
         reason=shown_text(entry.reason, request),
         about=shown_text(entry.object_name, request),
         about_url=page_of_object(entry.object_type, entry.object_id, request, site),
         kind=_kind(entry.object_type),
         number=entry.jobs,
-        jobs=f"{entry.jobs:,}" if entry.jobs else "",
+        jobs=grouped(entry.jobs) if entry.jobs else "",
         jobs_url=_jobs_of(entry, request, site),
     )
 
@@ -130,10 +131,11 @@ def _kind(label: str) -> str:
 
 def _choices(chosen: Mapping[str, str]) -> dict[str, Any]:
     """What the filters offer, and what is chosen in them."""
+    verbs = _and_chosen(known_values("verb", _MOST_CHOICES), chosen.get("verb", ""))
     types = _and_chosen(known_values("object_type", _MOST_CHOICES), chosen.get("type", ""))
     return {
         "people": _and_chosen(known_values("who", _MOST_CHOICES), chosen.get("who", "")),
-        "verbs": _and_chosen(known_values("verb", _MOST_CHOICES), chosen.get("verb", "")),
+        "verbs": [(verb, retold_verb(verb)) for verb in verbs],
         "types": [(label, capfirst(_kind(label))) for label in types],
         "queues": _and_chosen(list(django_settings.RQ_QUEUES), chosen.get("queue", "")),
     }

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 
 from jobqueue.models import BulkAction
+from jobqueue.operating.words import grouped
 
 
 def shown(action: BulkAction, request: HttpRequest, site: AdminSite) -> dict[str, Any]:
@@ -37,13 +38,13 @@ def _reasons(action: BulkAction) -> Iterator[str]:
             "%(number)s job was changed by somebody else, or ran again, before its turn came.",
             "%(number)s jobs were changed by somebody else, or ran again, before their turn came.",
             changed,
-        ) % {"number": f"{changed:,}"}
+        ) % {"number": grouped(changed)}
     if refused := known.get("refused", 0):
         yield ngettext(
             "%(number)s job was left out: the database refuses to change it.",
             "%(number)s jobs were left out: the database refuses to change them.",
             refused,
-        ) % {"number": f"{refused:,}"}
+        ) % {"number": grouped(refused)}
     if declined := known.get("declined", 0):
         said = "; ".join(str(text) for text in _left_out(action)["declined"].get("said", []))
         more = "; …" if declined > len(_left_out(action)["declined"].get("said", [])) else ""
@@ -51,15 +52,17 @@ def _reasons(action: BulkAction) -> Iterator[str]:
             "%(number)s job was left alone: what it is about does not allow that. %(said)s.",
             "%(number)s jobs were left alone: what they are about does not allow that. %(said)s.",
             declined,
-        ) % {"number": f"{declined:,}", "said": said + more}
+        ) % {"number": grouped(declined), "said": said + more}
     if kept := known.get("kept", 0):
-        yield gettext("%(number)s left alone: what is set aside is put back first.") % {"number": f"{kept:,}"}
+        yield gettext("%(number)s left alone: what is set aside is put back first.") % {
+            "number": grouped(kept)
+        }
     if held := len(action.waiting_for):
         yield ngettext(
             "%(number)s job waits: somebody else keeps it locked in the database.",
             "%(number)s jobs wait: somebody else keeps them locked in the database.",
             held,
-        ) % {"number": f"{held:,}"}
+        ) % {"number": grouped(held)}
 
 
 def _left_out(action: BulkAction) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
-from jobqueue.operating.words import absolute, exact_span, span
+from jobqueue.operating.words import absolute, exact_span, grouped, span
 from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
 
@@ -168,7 +168,7 @@ class BulkActionAdmin(OwnPage):
     @admin.display(description=_("jobs"))
     def progress(self, action: BulkAction) -> str:
         """How many are done, of how many."""
-        return f"{action.changed:,} / {action.expected:,}"
+        return f"{grouped(action.changed)} / {grouped(action.expected)}"
 
     @admin.display(description=_("which jobs"))
     def which(self, action: BulkAction) -> str:
@@ -189,15 +189,15 @@ def _title(action: BulkAction) -> str:
 def _label(action: BulkAction) -> str:
     """What its verb is called; newer code may ask for others."""
     if action.verb in BULK_VERBS:
-        return BULK_VERBS[action.verb].label
+        return str(BULK_VERBS[action.verb].label)
     return capfirst(action.get_verb_display())
 
 
 def _sentence(action: BulkAction, now: datetime) -> str:
     """How far it is, how fast, and how it ended."""
     done = gettext("%(done)s of %(all)s jobs") % {
-        "done": f"{action.changed:,}",
-        "all": f"{action.expected:,}",
+        "done": grouped(action.changed),
+        "all": grouped(action.expected),
     }
     if action.began_at is None:
         return (
@@ -210,7 +210,7 @@ def _sentence(action: BulkAction, now: datetime) -> str:
     took = gettext("for %(time)s") if action.is_open else gettext("took %(time)s")
     parts = [done]
     if length >= _SHORTEST_WITH_RATE:
-        parts.append(gettext("%(rate)s a second") % {"rate": f"{rate:,.0f}"})
+        parts.append(gettext("%(rate)s a second") % {"rate": grouped(round(rate))})
     parts.append(took % {"time": exact_span(length)})
     if action.stopped_by:
         parts.append(gettext("stopped by %(who)s") % {"who": action.stopped_by})

@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 from jobqueue.admin.frozen_list import OF_THE_LIST, are_more, hidden_fields
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating.bulk_plans import LONGEST_REASON, MOST_PER_SECOND, WORDS, Plan, write_down
+from jobqueue.operating.words import typed_number
 from jobqueue.sql.clock import database_now
 
 _RATE = re.compile(r"[0-9]{1,9}")
@@ -71,7 +72,7 @@ def _nothing(plan: Plan) -> str:
 def _problems(request: HttpRequest, plan: Plan) -> list[str]:
     """What keeps a confirmed action from being begun."""
     found = []
-    typed = request.POST.get("typed", "").replace(",", "").strip()
+    typed = typed_number(request.POST.get("typed", ""))
     if plan.is_large and typed != str(plan.number):
         found.append(
             gettext("Type the number of jobs, %(number)s, to begin.") % {"number": plan.shown_number}

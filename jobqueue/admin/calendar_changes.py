@@ -33,8 +33,9 @@ from jobqueue.operating.bulk_plans import TYPED_ABOVE, in_words
 from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
+from jobqueue.operating.language import in_english
 from jobqueue.operating.moves import shift_and_log
-from jobqueue.operating.words import absolute
+from jobqueue.operating.words import absolute, grouped, typed_number
 from jobqueue.sql.writing import writing
 
 PERMISSIONS = {
@@ -147,7 +148,7 @@ def _consequences(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Any]:
         if concerned and len(subjects) >= MOST_SUBJECTS:
             concerned = _("at least %(whom)s") % {"whom": concerned}
     return {
-        "emails": ngettext("up to %(n)s e-mail", "up to %(n)s e-mails", emails) % {"n": f"{emails:,}"},
+        "emails": ngettext("up to %(n)s e-mail", "up to %(n)s e-mails", emails) % {"n": grouped(emails)},
         "concerned": concerned,
     }
 
@@ -158,9 +159,9 @@ def _answer(request: HttpRequest, asked: Asked, verb: str, number: int) -> tuple
     reason = request.POST.get("reason", "").strip()
     if not reason or len(reason) > _LONGEST_REASON or "\x00" in reason:
         problems.append(_("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON})
-    typed = request.POST.get("typed", "").replace(",", "").strip()
+    typed = typed_number(request.POST.get("typed", ""))
     if asked.job is None and number > TYPED_ABOVE and typed != str(number):
-        problems.append(_("Type the number of jobs, %(number)s, to begin.") % {"number": f"{number:,}"})
+        problems.append(_("Type the number of jobs, %(number)s, to begin.") % {"number": grouped(number)})
     if verb != "move":
         return None, problems
     if asked.job is not None:
@@ -235,7 +236,8 @@ def _begin(
         action, is_new = bulk.ask(action, Job.objects.db)
         if is_new:
             by = f" by {days} days" if days else ""
-            text = f"{verb.capitalize()}: {facts['number']} jobs{by} ({in_words(selection)})"
+            with in_english():
+                text = f"{verb.capitalize()}: {facts['number']} jobs{by} ({in_words(selection)})"
             log_change(request, action, f"{text}. Reason: {reason}")
     if not is_new:
         text = _("The same is under way already: %(who)s began it.") % {"who": action.asked_by}

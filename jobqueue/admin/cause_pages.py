@@ -22,6 +22,7 @@ from jobqueue.operating.causes import set_muted
 from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.operating.failing_times import AGE, AGES, FROM, TO
 from jobqueue.operating.failures import Question, question
+from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
 from jobqueue.sql.clock import database_now
 
@@ -102,7 +103,7 @@ def _found(asked_for: Question, asked: dict[str, str], request: HttpRequest) -> 
         "muted": muted,
         "others": found.others,
         "total": total,
-        "shown_total": f"{total:,}",
+        "shown_total": grouped(total),
         "newest": newest or 0,
         "shown_at": database_now(Job.objects.db).isoformat(),
     }

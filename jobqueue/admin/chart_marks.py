@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 
 from jobqueue.charting.folding import home
 from jobqueue.models import BulkAction, Queue, VersionStart
+from jobqueue.operating.words import grouped
 
 _MOST = 50
 _LONGEST = 160
@@ -68,7 +69,7 @@ def _words_of(action: BulkAction) -> str:
     return text % {
         "number": action.pk,
         "verb": action.get_verb_display(),
-        "jobs": f"{action.expected:,}",
+        "jobs": grouped(action.expected),
         "who": action.asked_by,
     }
 

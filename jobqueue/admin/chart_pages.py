@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import charts
 from jobqueue.admin.charts import Picture
+from jobqueue.admin.words import state_label
 from jobqueue.broker.chart import PERIOD
 from jobqueue.charting.folding import HOUR
 from jobqueue.charting.reading import DAY, Chosen, Span
@@ -121,10 +122,10 @@ def _and_chosen(names: list[str], chosen: str) -> list[str]:
 def _shown(seen: Picture) -> dict[str, Any]:
     return {
         "figures": [
-            (_("Throughput"), charts.ended_figure(seen), ("completed", "retried", "failed")),
-            (_("Failures"), charts.failures_figure(seen), ("failed",)),
-            (_("Wait, from due to started"), charts.waits_figure(seen), tuple(charts.SHARES)),
-            (_("Run time"), charts.runs_figure(seen), tuple(charts.SHARES)),
+            (_("Throughput"), charts.ended_figure(seen), _legend("completed", "retried", "failed")),
+            (_("Failures"), charts.failures_figure(seen), _legend("failed")),
+            (_("Wait, from due to started"), charts.waits_figure(seen), _legend(*charts.SHARES)),
+            (_("Run time"), charts.runs_figure(seen), _legend(*charts.SHARES)),
         ],
         "sums": charts.sums(seen),
         "zone": charts.zone_in_words(),
@@ -133,3 +134,8 @@ def _shown(seen: Picture) -> dict[str, Any]:
         "has_redis": seen.has_redis,
         "is_of_redis": seen.span.is_of_redis,
     }
+
+
+def _legend(*kinds: str) -> list[tuple[str, str]]:
+    """What the colours of a figure mean."""
+    return [(kind, state_label(kind)) for kind in kinds]

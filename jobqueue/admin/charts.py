@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from jobqueue.admin.chart_marks import Happened, happened
+from jobqueue.admin.words import state_label
 from jobqueue.broker import chart
 from jobqueue.broker.chart import PERIOD, Chart
 from jobqueue.broker.tallies import percentile
@@ -27,6 +28,7 @@ from jobqueue.charting.folding import HOUR, home
 from jobqueue.charting.reading import DAY, Chosen, Column, Span, columns_of, longer
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.monitoring.probes import Probe
+from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import database_now
 
 PATIENCE = 0.25
@@ -89,7 +91,7 @@ def chart_of_a_day(request: HttpRequest, now: datetime | None = None) -> SafeStr
 def sums(seen: Picture) -> dict[str, str]:
     """How many jobs ended in which way in the whole span."""
     names = ("completed", "failed", "retried")
-    return {name: f"{sum(getattr(column, name) for column in seen.columns):,}" for name in names}
+    return {name: grouped(sum(getattr(column, name) for column in seen.columns)) for name in names}
 
 
 def zone_in_words() -> str:
@@ -131,7 +133,7 @@ def _bar(column: Column, kinds: Sequence[str], chosen: Chosen) -> Bar:
     if not parts:
         return Bar((), "")
     of_failed = "completed" not in kinds or not column.completed
-    words = ", ".join(f"{amount:,} {kind}" for kind, amount in parts)
+    words = ", ".join(f"{grouped(amount)} {state_label(kind)}" for kind, amount in parts)
     url = failed_url(column, chosen) if of_failed else completed_url(column, chosen)
     return Bar(parts, f"{moment(column.begin)}: {words}", url)
 
@@ -173,11 +175,11 @@ def table(seen: Picture) -> list[dict[str, Any]]:
 def _row(column: Column, chosen: Chosen) -> dict[str, Any]:
     return {
         "begin": moment(column.begin),
-        "completed": f"{column.completed:,}",
+        "completed": grouped(column.completed),
         "completed_url": completed_url(column, chosen) if column.completed else "",
-        "failed": f"{column.failed:,}",
+        "failed": grouped(column.failed),
         "failed_url": failed_url(column, chosen) if column.failed else "",
-        "retried": f"{column.retried:,}",
+        "retried": grouped(column.retried),
         "waits": _shares(column.total.waits),
         "runs": _shares(column.total.runs),
     }

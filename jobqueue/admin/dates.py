@@ -15,6 +15,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.utils import timezone
 from django.utils.dates import MONTHS
 from django.utils.formats import date_format
+from django.utils.translation import gettext
 
 # A row may say that it was made in the year 1.
 _MOST_YEARS = 50
@@ -60,7 +61,7 @@ class _Links:
         if year and month:
             return self._level(self._link(str(year), year=year), self._days(year, month))
         if year:
-            return self._level(self._link("All dates"), self._months(year))
+            return self._level(self._link(gettext("All dates")), self._months(year))
         if self.first.year != self.last.year:
             years = range(max(self.first.year, self.last.year - _MOST_YEARS), self.last.year + 1)
             return self._level(None, [self._link(str(number), year=number) for number in years])

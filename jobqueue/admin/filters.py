@@ -13,9 +13,10 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import tell_once
 from jobqueue.admin.failures import all_by_cause, of_error
-from jobqueue.admin.words import breakable
+from jobqueue.admin.words import breakable, state_label
 from jobqueue.models import UNKNOWN_CAUSE, JobQuerySet
 from jobqueue.operating.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
+from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
 from jobqueue.searching import STATES
 
@@ -69,7 +70,7 @@ class StateFilter(_ChosenFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Every state word."""
-        return [(word, word) for word in STATES]
+        return [(word, state_label(word)) for word in STATES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The jobs in that state; one that does not exist has none."""
@@ -168,7 +169,9 @@ class CauseFilter(_ChosenFilter):
         found = all_by_cause(request)
         groups = {group.cause: group.jobs for group in found.groups} if found else {}
         known = _and_chosen(list(groups)[:_MOST_CAUSES], self.value())
-        return [(cause, f"{cause} ({groups[cause]:,})" if cause in groups else cause) for cause in known]
+        return [
+            (cause, f"{cause} ({grouped(groups[cause])})" if cause in groups else cause) for cause in known
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The failures of that cause, all of them."""

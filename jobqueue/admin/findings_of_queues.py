@@ -16,7 +16,7 @@ from jobqueue.admin.findings import Finding
 from jobqueue.conf import get_settings
 from jobqueue.counts.signs import LATELY, MOST_COUNTED, USUALLY, Sign
 from jobqueue.monitoring.overview import Overview, QueueNow
-from jobqueue.operating.words import absolute, printable, span
+from jobqueue.operating.words import absolute, grouped, printable, span
 
 _FEWEST_FAILURES = 5
 """Fewer failures in an hour are no finding: the list of failed jobs tells of them."""
@@ -49,7 +49,7 @@ def page(request: HttpRequest, model: str, **query: str) -> str:
 
 def number(count: int) -> str:
     """A number that was counted no further than MOST_COUNTED."""
-    return f"{MOST_COUNTED:,}+" if count > MOST_COUNTED else f"{count:,}"
+    return f"{grouped(MOST_COUNTED)}+" if count > MOST_COUNTED else grouped(count)
 
 
 # Stores -----------------------------------------------------------------------------------------------
@@ -95,10 +95,11 @@ def _paused(queue: QueueNow, request: HttpRequest) -> Finding:
         "%(queue)s is paused and holds %(number)s job.",
         "%(queue)s is paused and holds %(number)s jobs.",
         held,
-    ) % {"queue": printable(queue.name), "number": f"{held:,}"}
+    ) % {"queue": printable(queue.name), "number": grouped(held)}
     who, why = printable(queue.decided.paused_by), printable(queue.decided.pause_reason)
     parts = [_("Paused by %(name)s") % {"name": who}] if who else []
-    parts = [": ".join([*parts, *([f"“{why}”"] if why else [])]) + "."] if who or why else []
+    quoted = [_("“%(text)s”") % {"text": why}] if why else []
+    parts = [": ".join([*parts, *quoted]) + "."] if who or why else []
     if queue.decided.paused_until:
         parts.append(_("It ends by itself at %(time)s.") % {"time": absolute(queue.decided.paused_until)})
     else:
@@ -114,7 +115,7 @@ def _not_configured(queue: QueueNow, request: HttpRequest) -> Finding | None:
         "RQ_QUEUES has no queue %(queue)s, on which %(number)s job waits.",
         "RQ_QUEUES has no queue %(queue)s, on which %(number)s jobs wait.",
         held,
-    ) % {"queue": printable(queue.name), "number": f"{held:,}"}
+    ) % {"queue": printable(queue.name), "number": grouped(held)}
     cure = _("Add it again until it is empty, or move its jobs to another queue.")
     return Finding(88, text, _jobs_of(queue, request), queue.oldest, cure)
 
@@ -125,7 +126,7 @@ def _no_worker(queue: QueueNow, request: HttpRequest) -> Finding:
         "%(number)s job waits on %(queue)s, and no worker serves it.",
         "%(number)s jobs wait on %(queue)s, and no worker serves it.",
         held,
-    ) % {"queue": printable(queue.name), "number": f"{held:,}"}
+    ) % {"queue": printable(queue.name), "number": grouped(held)}
     cure = _("Start one: %(command)s") % {"command": f"manage.py rqworker {queue.name}"}
     return Finding(90, text, page(request, "worker"), queue.oldest, cure)
 
@@ -135,7 +136,7 @@ def _late(queue: QueueNow, seen: Overview, request: HttpRequest) -> Finding:
     text = _("The oldest due job of %(queue)s has waited for %(time)s, of %(number)s that wait.") % {
         "queue": printable(queue.name),
         "time": span(seen.now - queue.oldest),
-        "number": f"{queue.counts.waiting:,}",
+        "number": grouped(queue.counts.waiting),
     }
     if queue.decided.rate_limit is not None or queue.decided.concurrency_limit is not None:
         cure = _("The queue is limited: see whether its limits are too low, or add workers.")
@@ -199,7 +200,7 @@ def _failures(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
         "%(number)s job failed within the last hour; about %(usual)s are usual.",
         "%(number)s jobs failed within the last hour; about %(usual)s are usual.",
         failed.number,
-    ) % {"number": number(failed.number), "usual": f"{usual:,.0f}"}
+    ) % {"number": number(failed.number), "usual": grouped(round(usual))}
     cure = _("See what caused them, then retry them by cause, or mute a cause that is known.")
     yield Finding(75, text, page(request, "cause", age="hour"), failed.since, cure)
 

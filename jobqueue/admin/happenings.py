@@ -31,6 +31,8 @@ from jobqueue.models import AuditEntry, BulkAction, Job, subject_of
 from jobqueue.models.audit import entries_about
 from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.retelling import retold, retold_verb, told_reason
+from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import about_now
 
 MOST_ACTIONS = 100
@@ -108,7 +110,7 @@ def _of_job(job: Job, request: HttpRequest, site: AdminSite) -> Happening:
         url=reverse(f"{site.name}:jobqueue_job_change", args=[job.pk]),
         who=gettext("job #%(number)s") % {"number": job.pk},
         state=badge(state_of(job)),
-        detail=shown_text(job.reason, request),
+        detail=shown_text(told_reason(job), request),
         job=job,
     )
 
@@ -129,15 +131,15 @@ def _of_entry(entry: AuditEntry, record: models.Model, request: HttpRequest, sit
         about = entry.object_name
     else:
         url = reverse(f"{site.name}:jobqueue_job_changelist", query={"audit": entry.pk})
-        about = ngettext("%(n)s job", "%(n)s jobs", entry.jobs) % {"n": f"{entry.jobs:,}"}
+        about = ngettext("%(n)s job", "%(n)s jobs", entry.jobs) % {"n": grouped(entry.jobs)}
     text = shown_text(entry.text, request).removeprefix(f"{entry.verb}:").strip().rstrip(".")
-    reason = shown_text(entry.reason, request)
+    reason, verb = shown_text(entry.reason, request), retold_verb(entry.verb)
     return Happening(
         at=entry.at,
-        what=f"{entry.verb}: {shown_text(about, request)}" if about else entry.verb,
+        what=f"{verb}: {shown_text(about, request)}" if about else verb,
         url=url,
         who=entry.who,
-        detail=" – ".join(part for part in (text, reason) if part and part != entry.verb),
+        detail=" – ".join(part for part in (retold(text), reason) if part and part != verb),
     )
 
 
@@ -147,8 +149,8 @@ def _of_bulk_actions(jobs: Iterable[Job], request: HttpRequest, site: AdminSite)
     actions = BulkAction.objects.in_bulk(list(numbers)) if numbers else {}
     for number, action in actions.items():
         said = gettext("about this: %(n)s of its %(all)s jobs") % {
-            "n": f"{numbers[number]:,}",
-            "all": f"{action.expected:,}",
+            "n": grouped(numbers[number]),
+            "all": grouped(action.expected),
         }
         reason = shown_text(action.reason, request)
         yield Happening(

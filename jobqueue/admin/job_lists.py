@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
+from django.utils.text import capfirst, format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import set_aside
@@ -30,6 +30,7 @@ from jobqueue.admin.words import badge, breakable, time_tag
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
+from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.verbs import BULK_VERBS
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -60,7 +61,7 @@ class JobList(JobPermissions):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """The verbs this user may use."""
         return {
-            verb.name: (ACTIONS[verb.name], verb.name, f"{verb.label} …")
+            verb.name: (ACTIONS[verb.name], verb.name, format_lazy("{} …", verb.label))
             for verb in self.allowed_verbs(request)
         }
 
@@ -158,7 +159,9 @@ class JobList(JobPermissions):
     def shown_reason(self, job: Job) -> SafeString | str:
         """Why the job is in its state, without addresses."""
         return (
-            format_html('<span class="jq-reason">{}</span>', mask_addresses(job.reason)) if job.reason else ""
+            format_html('<span class="jq-reason">{}</span>', mask_addresses(told_reason(job)))
+            if job.reason
+            else ""
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import CharField, Value
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from jobqueue.admin.calendar_pages import hold_links
 from jobqueue.admin.copy_pages import copies_shown, copy_url
@@ -24,7 +25,9 @@ from jobqueue.admin.words import badge
 from jobqueue.models import Job, bulk
 from jobqueue.operating.audit import history_of
 from jobqueue.operating.explain import explain, gather
+from jobqueue.operating.logs import ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.verbs import VERBS, Verb
 
 
@@ -36,11 +39,11 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     attempts, has_earlier = latest_attempts(job)
     last_error = attempts[-1].error_class if attempts else ""
     facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck, last_error=last_error)
-    history = history_of(job)[::-1]
+    history, logs = history_of(job)[::-1], _logs_of(job, request)
     action = bulk.of_job(job, Job.objects.db)
-    known = Known(job, facts.now, request, attempts, history, facts.worker, action, has_earlier)
+    known = Known(job, facts.now, request, attempts, history, facts.worker, action, logs, has_earlier)
     return {
-        "title": f"Job #{job.pk}",
+        "title": gettext("Job #%(number)s") % {"number": job.pk},
         "opts": pages.opts,
         "media": pages.media,
         "original": job,
@@ -56,7 +59,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "is_masked": not may_read(request),
         "payload": shown_payload(job, request),
         "unique_key": shown_text(job.unique_key or "", request),
-        "reason": shown_text(job.reason, request),
+        "reason": shown_text(told_reason(job), request),
         "verbs": _possible(job, pages.allowed_verbs(request)),
         "others": panel_of(others, job.subject, site) if others else None,
         "bulk_action": action,
@@ -68,6 +71,11 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,
     }
+
+
+def _logs_of(job: Job, request: HttpRequest) -> dict[int, ShownLog]:
+    """What its attempts logged, by their number."""
+    return {log.number: log for log in shown_logs(job, request)}
 
 
 def _possible(job: Job, verbs: list[Verb]) -> list[Verb]:

@@ -17,7 +17,7 @@ from jobqueue.admin.words import badge
 from jobqueue.charting.drawing import Span, Tick, shown_seconds, spans
 from jobqueue.models import Job, alias_of
 from jobqueue.models.runs import NEWEST, Run, last_runs
-from jobqueue.operating.words import absolute
+from jobqueue.operating.words import absolute, grouped
 
 MOST_RUNS = 60
 
@@ -63,7 +63,7 @@ def runs_of(job: Job, site: AdminSite) -> Runs | None:
     ]
     ticks = [Tick(0.0, absolute(runs[0].ended_at)), Tick(len(runs) / MOST_RUNS, absolute(runs[-1].ended_at))]
     outcomes = Counter(run.outcome for run in runs)
-    note = _("Looked for among the newest %(number)s jobs.") % {"number": f"{NEWEST:,}"}
+    note = _("Looked for among the newest %(number)s jobs.") % {"number": grouped(NEWEST)}
     return Runs(
         drawn=spans(drawn, MOST_RUNS, ticks if len(runs) > MOST_RUNS / 2 else ticks[:1]),
         words=_in_words(runs, outcomes),

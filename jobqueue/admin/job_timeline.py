@@ -6,7 +6,7 @@ another time or because its row is gone, is named as such: nothing is made up fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -21,7 +21,9 @@ from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import Attempt, BulkAction, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.operating.audit import Done
+from jobqueue.operating.logs import ShownLog
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.retelling import retold_message, told_reason
 from jobqueue.operating.words import absolute, exact_span, printable
 
 MOST_ATTEMPTS = 50
@@ -33,7 +35,7 @@ class Step:
     """One thing that happened, or is to come.
 
     `state` is a badge, `facts` are pairs of a word and a length of time or a name, `details` is shown below a
-    line that opens it; `who` is the operator whose doing it was.
+    line that opens it, as `log` is; `who` is the operator whose doing it was.
     """
 
     label: str
@@ -44,6 +46,7 @@ class Step:
     text: str = ""
     details: str = ""
     worker: str = ""
+    log: ShownLog | None = None
     who: str = ""
     is_open: bool = False
     time: SafeString | str = ""
@@ -62,6 +65,8 @@ class Known:
     history: Sequence[Done] = ()
     worker: Worker | None = None
     bulk_action: BulkAction | None = None
+    logs: Mapping[int, ShownLog] = field(default_factory=dict)
+    """What attempts logged, by their number."""
     earlier: bool = False
     """Whether there are failed attempts before the first of these."""
 
@@ -85,11 +90,12 @@ def _past(known: Known) -> Iterator[Step]:
     if job.published_at is not None and job.state in (Job.State.WAITING, Job.State.ACTIVE):
         yield Step(_("Published"), job.published_at)
     for done in known.history:
-        yield Step("", done.at, kind="action", text=known.shown(done.what), who=printable(done.who))
+        said = retold_message(known.shown(done.what))
+        yield Step("", done.at, kind="action", text=said, who=printable(done.who))
     if known.bulk_action is not None:
         yield _in_bulk(known.bulk_action, known)
     if job.finished_at is not None and not _ran_last(job):
-        yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(job.reason))
+        yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(told_reason(job)))
 
 
 def _in_bulk(action: BulkAction, known: Known) -> Step:
@@ -151,10 +157,10 @@ def _attempts(known: Known) -> list[Step]:
         _tell_failed(attempt, known, walk)
     is_told = bool(known.attempts) and known.attempts[-1].number >= job.attempt
     if _ran_last(job) and not is_told:
-        _tell_missing(walk, job.attempt - 1, job.started_at)
+        _tell_missing(known, walk, job.attempt - 1, job.started_at)
         walk.told.append(_last_run(known, walk))
     elif job.state == Job.State.WAITING and walk.following < job.attempt:
-        _tell_missing(walk, job.attempt - 1, job.started_at)
+        _tell_missing(known, walk, job.attempt - 1, job.started_at)
     return walk.told
 
 
@@ -168,8 +174,7 @@ def _ran_last(job: Job) -> bool:
 def _tell_failed(attempt: Attempt, known: Known, walk: _Walk) -> None:
     job, begun, ended = known.job, attempt.started_at, attempt.finished_at
     is_outage = attempt.error_class == DatabaseUnavailable.__name__
-    if not is_outage:
-        _tell_missing(walk, attempt.number - 1, begun or ended)
+    (_tell_logged if is_outage else _tell_missing)(known, walk, attempt.number - 1, begun or ended)
     is_last = attempt.number == job.attempt
     due = job.run_at if is_last and begun is not None and job.run_at <= begun else None
     label = _("Up to attempt %(number)s") if is_outage else _("Attempt %(number)s")
@@ -183,6 +188,7 @@ def _tell_failed(attempt: Attempt, known: Known, walk: _Walk) -> None:
             text=f"{known.shown(attempt.error_class)}: {known.shown(attempt.message)}".removesuffix(": "),
             details=known.shown(attempt.traceback),
             worker=attempt.worker_name,
+            log=known.logs.get(attempt.number),
             is_open=attempt is known.attempts[-1],
         )
     )
@@ -199,10 +205,11 @@ def _last_run(known: Known, walk: _Walk) -> Step:
         _("Attempt %(number)s") % {"number": job.attempt},
         begun,
         kind="attempt",
-        state=badge(state, _("runs") if state == Job.State.ACTIVE else state),
+        state=badge(state, _("runs") if state == Job.State.ACTIVE else ""),
         facts=[_waited(begun, due, known, walk), _ran(begun, job.finished_at if is_over else known.now)],
-        text=known.shown(job.reason) if is_over else "",
+        text=known.shown(told_reason(job)) if is_over else "",
         worker=known.worker.name if known.worker else "",
+        log=known.logs.get(job.attempt) if is_over else None,
     )
 
 
@@ -222,8 +229,34 @@ def _ran(begun: datetime | None, ended: datetime | None) -> tuple[str, str]:
     return _("ran"), exact_span(ended - begun)
 
 
-def _tell_missing(walk: _Walk, last: int, moment: datetime | None) -> None:
-    """Name the attempts up to that number that left no row."""
+def _tell_missing(known: Known, walk: _Walk, last: int, moment: datetime | None) -> None:
+    """Name the attempts up to that number that left no failure, some of which may have logged."""
+    _tell_logged(known, walk, last, moment, names_others=True)
+    _tell_gap(walk, last, moment)
+
+
+def _tell_logged(
+    known: Known, walk: _Walk, last: int, moment: datetime | None, *, names_others: bool = False
+) -> None:
+    text = _("It left no failure: it asked for another time, or was cancelled.") if names_others else ""
+    for number in sorted(number for number in known.logs if walk.following <= number <= last):
+        log = known.logs[number]
+        ended = log.written_at if moment is None else min(log.written_at, moment)
+        if names_others:
+            _tell_gap(walk, number - 1, ended)
+        walk.told.append(
+            Step(
+                _("Attempt %(number)s") % {"number": number},
+                ended,
+                kind="attempt",
+                text=text,
+                log=log,
+            )
+        )
+        walk.following, walk.ended = number + 1, ended
+
+
+def _tell_gap(walk: _Walk, last: int, moment: datetime | None) -> None:
     missing = last - walk.following + 1
     if missing <= 0:
         return

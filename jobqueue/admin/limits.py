@@ -9,6 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.words import NOTHING
@@ -17,6 +18,7 @@ from jobqueue.broker.limits import MOST_RATE
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
 from jobqueue.operating.limits import MOST_CONCURRENCY
+from jobqueue.operating.words import grouped
 
 if TYPE_CHECKING:
     QueueModelForm = forms.ModelForm[Queue]
@@ -27,8 +29,11 @@ else:
 def limits_of(queue: Queue) -> str:
     """The queue's limits in words; nothing if it has none."""
     return ", ".join(
-        f"{limit:,} {what}"
-        for limit, what in ((queue.rate_limit, "a second"), (queue.concurrency_limit, "at once"))
+        text % {"number": grouped(limit)}
+        for limit, text in (
+            (queue.rate_limit, gettext("%(number)s a second")),
+            (queue.concurrency_limit, gettext("%(number)s at once")),
+        )
         if limit is not None
     )
 
@@ -46,7 +51,7 @@ def use_of(queue: Queue, running: str, starts: int | None) -> SafeString:
     """The limits of a queue with what they let through now: `7 of 10 in this second, 3 of 5 running`."""
     parts = []
     if queue.rate_limit is not None:
-        number = NOTHING if starts is None else f"{starts:,}"
+        number = NOTHING if starts is None else grouped(starts)
         parts.append((number, queue.rate_limit, _("%(number)s of %(limit)s in this second")))
     if queue.concurrency_limit is not None:
         parts.append((running, queue.concurrency_limit, _("%(number)s of %(limit)s running")))
@@ -55,8 +60,8 @@ def use_of(queue: Queue, running: str, starts: int | None) -> SafeString:
         '<span class="jq-use{}">{}</span>',
         (
             (
-                " jq-full" if number == f"{limit:,}" else "",
-                text % {"number": number, "limit": f"{limit:,}"},
+                " jq-full" if number == grouped(limit) else "",
+                text % {"number": number, "limit": grouped(limit)},
             )
             for number, limit, text in parts
         ),
@@ -73,8 +78,8 @@ class LimitField(forms.IntegerField):
         "too_much": _("The most is %(most)s. Leave this empty for no limit."),
     }
 
-    def __init__(self, most: int, help_text: Any) -> None:
-        super().__init__(required=False, help_text=help_text)
+    def __init__(self, most: int, label: Any, help_text: Any) -> None:
+        super().__init__(required=False, label=label, help_text=help_text)
         self.most = most
 
     def validate(self, value: int | None) -> None:
@@ -87,7 +92,7 @@ class LimitField(forms.IntegerField):
             raise ValidationError(self.error_messages["invalid"], code="invalid")
         if value > self.most:
             raise ValidationError(
-                self.error_messages["too_much"], code="too_much", params={"most": f"{self.most:,}"}
+                self.error_messages["too_much"], code="too_much", params={"most": grouped(self.most)}
             )
 
 
@@ -95,10 +100,14 @@ class LimitsForm(QueueModelForm):
     """The limits of one queue."""
 
     rate_limit = LimitField(
-        MOST_RATE, _("At most so many jobs start in any second, in all workers together. Empty: no limit.")
+        MOST_RATE,
+        _("Rate limit"),
+        _("At most so many jobs start in any second, in all workers together. Empty: no limit."),
     )
     concurrency_limit = LimitField(
-        MOST_CONCURRENCY, _("At most so many jobs run at once, in all workers together. Empty: no limit.")
+        MOST_CONCURRENCY,
+        _("Concurrency limit"),
+        _("At most so many jobs run at once, in all workers together. Empty: no limit."),
     )
 
     class Meta:

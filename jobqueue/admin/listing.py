@@ -18,7 +18,7 @@ from jobqueue.admin.keyed_pages import Part
 from jobqueue.admin.subjects import Subject, describe_subjects
 from jobqueue.counts.reading import QueueCounts, counts_of_database
 from jobqueue.models import Job
-from jobqueue.operating.words import state_word
+from jobqueue.operating.words import grouped, state_word
 from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class BoundedCount(int):
     stopped: bool = False
 
     def __str__(self) -> str:
-        return f"{int(self):,}+" if self.stopped else f"{int(self):,}"
+        return f"{grouped(int(self))}+" if self.stopped else grouped(int(self))
 
 
 def count_up_to_limit(rows: models.QuerySet[Any]) -> BoundedCount:

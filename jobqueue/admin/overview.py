@@ -17,7 +17,7 @@ from jobqueue.admin.findings_of_queues import findings_of_queues as find
 from jobqueue.admin.limits import limits_of
 from jobqueue.admin.words import NOTHING, time_tag
 from jobqueue.monitoring.overview import Overview, QueueNow, look
-from jobqueue.operating.words import printable, span
+from jobqueue.operating.words import grouped, printable, span
 
 MOST_FINDINGS = 5
 REFRESH_SECONDS = 4
@@ -94,7 +94,7 @@ def title_of(request: HttpRequest) -> str:
     """What stands before the title of the page: how many jobs are failed, if any are."""
     seen = seen_by(request)
     may = seen is not None and request.user.has_perm("jobqueue.view_job")
-    return f"({seen.failed:,}) " if may and seen is not None and seen.failed else ""
+    return f"({grouped(seen.failed)}) " if may and seen is not None and seen.failed else ""
 
 
 def _sentence(found: list[Finding]) -> str:
@@ -124,15 +124,15 @@ def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) ->
         return page(request, "job", queue=queue.name, state=state, **query) if jobs else ""
 
     waits = span(seen.now - queue.oldest) if queue.oldest is not None and queue.counts.waiting else NOTHING
-    started = NOTHING if queue.started is None else f"{queue.started:,}"
+    started = NOTHING if queue.started is None else grouped(queue.started)
     failed = findings_of_queues.number(queue.failed.number)
     facts = [
-        Fact(_("waiting"), f"{queue.counts.waiting:,}", of_state("waiting")),
+        Fact(_("waiting"), grouped(queue.counts.waiting), of_state("waiting")),
         Fact(_("oldest wait"), waits),
         Fact(_("started a minute"), started, title=_("About: what completed or began in the last minute.")),
         Fact(_("failed in 1 h"), failed, of_state("failed", age="hour"), bool(queue.failed.number)),
-        Fact(_("running"), f"{queue.counts.active:,}", of_state("active")),
-        Fact(_("workers"), f"{queue.workers:,}", page(request, "worker"), not queue.workers),
+        Fact(_("running"), grouped(queue.counts.active), of_state("active")),
+        Fact(_("workers"), grouped(queue.workers), page(request, "worker"), not queue.workers),
     ]
     return Tile(
         number,

@@ -12,6 +12,7 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from jobqueue.admin.listing import listed, prepare_alone, state_of
 from jobqueue.admin.subjects import Subject
@@ -20,6 +21,7 @@ from jobqueue.exceptions import UnknownProcessor
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, subject_text
 from jobqueue.models.holding import due_time
+from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.words import printable
 from jobqueue.registry import get_processor
 
@@ -61,9 +63,9 @@ class JobsPanel:
     def groups(self) -> list[tuple[str, str, list[JobRow]]]:
         """The groups that have jobs, each with its title and what its times mean."""
         groups = [
-            ("Running", "started", self.running),
-            ("To come", "runs", self.coming),
-            ("Past", "finished", self.past),
+            (gettext("Running"), gettext("started"), self.running),
+            (gettext("To come"), gettext("runs"), self.coming),
+            (gettext("Past"), gettext("finished"), self.past),
         ]
         return [group for group in groups if group[2]]
 
@@ -115,7 +117,7 @@ def _rows(jobs: Iterable[Job], moment: str, site: AdminSite) -> list[JobRow]:
             state=badge(state_of(job)),
             time=time_tag(due_time(job) if moment == "run_at" else getattr(job, moment), listed(job).now),
             attempt=job.attempt,
-            reason=printable(mask_addresses(job.reason)),
+            reason=printable(mask_addresses(told_reason(job))),
         )
         for job in jobs
     ]

@@ -175,7 +175,7 @@ def _until(length: str, moment: str) -> datetime | None:
         day = timezone.localdate() + timedelta(days=1)
         return timezone.make_aware(datetime.combine(day, _AT))
     if length:
-        raise InvalidPause("a pause lasts for 15, 60 or 240 minutes, until tomorrow, or until a time")
+        raise InvalidPause(_("a pause lasts for 15, 60 or 240 minutes, until tomorrow, or until a time"))
     return None
 
 
@@ -186,7 +186,7 @@ def _typed(moment: str) -> datetime:
             raise ValueError
         return timezone.make_aware(found) if timezone.is_naive(found) else found
     except (ValueError, OverflowError):
-        raise InvalidPause("the end of a pause must be a time such as 2030-01-31 08:00") from None
+        raise InvalidPause(_("the end of a pause must be a time such as 2030-01-31 08:00")) from None
 
 
 def _back(request: HttpRequest) -> HttpResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,6 +17,7 @@ from jobqueue.admin.previews import Previewed, has_preview, preview_of
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import may_read
+from jobqueue.operating.retelling import retold_reason
 from jobqueue.operating.words import absolute, printable
 
 LETTER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
@@ -64,6 +66,7 @@ def _preview(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResp
         "media": pages.media,
         "job": job,
         "when": absolute(due_time(job)),
+        "letter_language": django_settings.LANGUAGE_CODE,
         **_shown(preview_of(job), job, site),
     }
     return TemplateResponse(request, "admin/jobqueue/preview.html", context)
@@ -75,7 +78,7 @@ def _shown(previewed: Previewed, job: Job, site: AdminSite) -> dict[str, Any]:
             "to": printable(letter.to),
             "subject": printable(letter.subject),
             "text": printable(letter.text),
-            "skipped": printable(letter.skipped),
+            "skipped": printable(retold_reason(letter.skipped)),
             "waits": absolute(letter.waits_until) if letter.waits_until else "",
             "url": reverse(f"{site.name}:jobqueue_job_letter", args=[job.pk, number]) if letter.html else "",
         }

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
@@ -157,7 +158,8 @@ class QueueAdmin(QueueViews):
 
     def response_change(self, request: HttpRequest, obj: Queue) -> HttpResponse:
         """Back to the queues, with what is in force now."""
-        self.message_user(request, f"Limits of {obj.name}: {limits_of(obj) or 'none'}.", messages.SUCCESS)
+        words = {"queue": obj.name, "limits": limits_of(obj) or gettext("none")}
+        self.message_user(request, gettext("Limits of %(queue)s: %(limits)s.") % words, messages.SUCCESS)
         return HttpResponseRedirect(reverse(f"{self.admin_site.name}:jobqueue_queue_changelist"))
 
     # Columns --------------------------------------------------------------------------------------
@@ -235,10 +237,12 @@ class QueueAdmin(QueueViews):
         switch = pause_and_log if paused else resume_and_log
         names = ", ".join(queue.name for queue in queues if switch(request, queue.name))
         if names:
-            self.message_user(request, f"{'Paused' if paused else 'Resumed'}: {names}.", messages.SUCCESS)
+            text = gettext("Paused: %(names)s.") if paused else gettext("Resumed: %(names)s.")
+            self.message_user(request, text % {"names": names}, messages.SUCCESS)
         else:
-            after = "paused" if paused else "running"
-            self.message_user(request, f"Nothing to do: already {after}.", messages.WARNING)
+            already = gettext("Nothing to do: already paused.")
+            text = already if paused else gettext("Nothing to do: already running.")
+            self.message_user(request, text, messages.WARNING)
 
 
 def _live(queue: Queue, what: str) -> SafeString:

@@ -11,6 +11,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, overview, pausing
 from jobqueue.admin.words import NOTHING
@@ -18,6 +20,7 @@ from jobqueue.broker import counters, neighbours
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
+from jobqueue.operating.words import grouped
 from jobqueue.operating.workers import serving_workers
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ else:
     QueueModelAdmin = admin.ModelAdmin
 
 REFRESH_SECONDS = 4
-NO_REDIS = "Redis cannot be reached: the numbers of completed jobs are unknown, and due jobs wait."
+NO_REDIS = _("Redis cannot be reached: the numbers of completed jobs are unknown, and due jobs wait.")
 
 
 def live_counts() -> tuple[dict[str, dict[str, str]], str]:
@@ -39,19 +42,22 @@ def live_counts() -> tuple[dict[str, dict[str, str]], str]:
     shown = {}
     all_counts = queue_counts()
     for name, counts in all_counts.items():
-        texts = {state: f"{number:,}" for state, number in counts.as_dict().items()}
-        texts["completed"] = NOTHING if completed is None else f"{completed.get(name, 0):,}"
+        texts = {state: grouped(number) for state, number in counts.as_dict().items()}
+        texts["completed"] = NOTHING if completed is None else grouped(completed.get(name, 0))
         texts["workers"] = f"{len(serving.get(name, []))}"
         shown[name] = texts
-    notices = [NO_REDIS if completed is None else _said_by_redis(), *_unserved(all_counts)]
+    notices = [str(NO_REDIS) if completed is None else _said_by_redis(), *_unserved(all_counts)]
     return shown, " ".join(filter(None, notices))
 
 
 def _unserved(all_counts: Mapping[str, QueueCounts]) -> list[str]:
     """Names the queues that were renamed or removed while jobs waited on them."""
+    text = gettext(
+        "RQ_QUEUES has no queue %(queue)s, on which %(number)s jobs wait: no worker can serve it. "
+        "Add it again until it is empty, or move its jobs to another queue."
+    )
     return [
-        f"RQ_QUEUES has no queue {name}, on which {counts.waiting + counts.delayed:,} jobs wait: no worker "
-        "can serve it. Add it again until it is empty, or move its jobs to another queue."
+        text % {"queue": name, "number": grouped(counts.waiting + counts.delayed)}
         for name, counts in sorted(all_counts.items())
         if name not in django_settings.RQ_QUEUES and counts.waiting + counts.delayed
     ]
@@ -62,7 +68,7 @@ def _said_by_redis() -> str:
     try:
         return neighbours.warning()
     except BrokerUnavailable:
-        return NO_REDIS
+        return str(NO_REDIS)
 
 
 class QueueViews(QueueModelAdmin):

@@ -19,6 +19,7 @@ from django.utils.translation import gettext
 from jobqueue.admin.subjects import page_of_record, shown_title
 from jobqueue.models import subject_of
 from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.words import grouped
 from jobqueue.searching import (
     NEWEST,
     Found,
@@ -141,7 +142,7 @@ def shown_search(request: HttpRequest, changes: ChangeList, site: AdminSite) -> 
         chips=[_chip(asked.search, word, changes) for word in asked.search],
         groups=list(_groups(asked, request, site)),
         refusal=gettext("Nothing was looked for: %(why)s") % {"why": asked.refusal} if asked.refusal else "",
-        newest=f"{NEWEST:,}" if asked.found and asked.found.newest_only else "",
+        newest=grouped(NEWEST) if asked.found and asked.found.newest_only else "",
     )
 
 

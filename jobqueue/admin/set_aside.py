@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin.payloads import shown_payload
 from jobqueue.admin.words import time_tag
@@ -23,7 +24,7 @@ from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 from jobqueue.monitoring import set_aside as counting
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import grouped, printable
 from jobqueue.sql.clock import about_now
 from jobqueue.sql.databases import databases
 from jobqueue.sql.read_only import sentence, why_not_written
@@ -46,6 +47,12 @@ class Entry:
     reason: str
     since: SafeString | str
     content: str
+
+    @property
+    def shown_kind(self) -> str:
+        """What it is, in a word."""
+        known = {counting.JOB: gettext("job"), counting.MESSAGE: gettext("message")}
+        return known.get(self.kind, gettext("key"))
 
     @property
     def choice(self) -> str:
@@ -72,11 +79,12 @@ def gather(request: HttpRequest, site: AdminSite) -> SetAsideList:
             if why := why_not_written(using):
                 notices.append(f"{capfirst(sentence(using, why))}.")
         except (DatabaseError, InterfaceError) as error:
-            notices.append(f"The database {using} cannot be reached: {type(error).__name__}.")
+            text = gettext("The database %(name)s cannot be reached: %(error)s.")
+            notices.append(text % {"name": using, "error": type(error).__name__})
     try:
         entries += _in_redis()
     except BrokerUnavailable:
-        notices.append("Redis cannot be reached: which messages and keys are set aside is unknown.")
+        notices.append(gettext("Redis cannot be reached: which messages and keys are set aside is unknown."))
     entries.sort(key=lambda pair: pair[0], reverse=True)
     kinds = [entry.kind for _since, entry in entries]
     is_cut = any(kinds.count(kind) >= MOST_SHOWN for kind in set(kinds))
@@ -132,7 +140,17 @@ def notice(request: HttpRequest, site: AdminSite) -> dict[str, str] | None:
 def counted_text(counts: dict[str, int]) -> str:
     """How much there is of each kind, in words; empty if nothing is."""
     found = {kind: count for kind, count in counts.items() if count}
-    return ", ".join(f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in found.items())
+    return ", ".join(_counted(kind, count) for kind, count in found.items())
+
+
+def _counted(kind: str, count: int) -> str:
+    if kind == counting.JOB:
+        text = ngettext("%(number)s job", "%(number)s jobs", count)
+    elif kind == counting.MESSAGE:
+        text = ngettext("%(number)s message", "%(number)s messages", count)
+    else:
+        text = ngettext("%(number)s key", "%(number)s keys", count)
+    return text % {"number": grouped(count)}
 
 
 def put_back(choice: str) -> tuple[Job | None, str]:
@@ -143,21 +161,21 @@ def put_back(choice: str) -> tuple[Job | None, str]:
         return _put_job_back(store, name)
     servers = clients("probe")
     if store not in map(str, range(len(servers))):
-        return None, "There is nothing of that name."
+        return None, gettext("There is nothing of that name.")
     try:
         return None, set_aside.put_back(servers[int(store)], kind, name)
     except BrokerUnavailable:
-        return None, "Redis cannot be reached."
+        return None, gettext("Redis cannot be reached.")
 
 
 def _put_job_back(using: str, name: str) -> tuple[Job | None, str]:
     if using not in databases() or not _JOB_ID.fullmatch(name):
-        return None, "There is no such job."
+        return None, gettext("There is no such job.")
     try:
         with writing(using):
             rows = Job.objects.using(using).set_aside().filter(pk=int(name))
             job = rows.select_for_update().first()
             changed = rows.retry_all()
     except (OperationalError, InterfaceError):
-        return None, "The database cannot be reached."
-    return job, "" if changed else "It is not set aside any more."
+        return None, gettext("The database cannot be reached.")
+    return job, "" if changed else gettext("It is not set aside any more.")

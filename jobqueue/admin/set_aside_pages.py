@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.permissions import JobPermissions
@@ -49,7 +50,8 @@ class SetAsideAdmin(OnePage, JobPermissions):
         for choice in chosen:
             job, why_not = put_back(choice)
             if why_not:
-                self.message_user(request, f"{choice[:80]} was not put back: {why_not}", messages.WARNING)
+                text = gettext("%(name)s was not put back: %(why)s")
+                self.message_user(request, text % {"name": choice[:80], "why": why_not}, messages.WARNING)
                 continue
             done += 1
             if job is not None:
@@ -57,7 +59,8 @@ class SetAsideAdmin(OnePage, JobPermissions):
             else:
                 log_change_in_redis(request, choice, "Put back: set aside → as it was")
         if done:
-            self.message_user(request, f"{done} put back.", messages.SUCCESS)
+            text = ngettext("%(number)s put back.", "%(number)s put back.", done)
+            self.message_user(request, text % {"number": done}, messages.SUCCESS)
         elif not chosen:
-            self.message_user(request, "Nothing was chosen.", messages.WARNING)
+            self.message_user(request, gettext("Nothing was chosen."), messages.WARNING)
         return HttpResponseRedirect(request.get_full_path())

@@ -15,6 +15,7 @@ from jobqueue.models import UNKNOWN_CAUSE
 from jobqueue.models.failures import CauseGroup
 from jobqueue.operating.bulk_plans import TYPED_ABOVE
 from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.words import grouped
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class ShownCause:
     @property
     def jobs(self) -> str:
         """How many jobs, to be read."""
-        return f"{self.number:,}"
+        return grouped(self.number)
 
     @property
     def since(self) -> SafeString | str:
@@ -75,7 +76,7 @@ class ShownCause:
         """What a retry of all of them leads to; empty if no e-mail is known to come of it."""
         emails = count_emails(self.group.by_processor)
         text = ngettext("up to %(number)s e-mail", "up to %(number)s e-mails", emails)
-        return text % {"number": f"{emails:,}"} if emails else ""
+        return text % {"number": grouped(emails)} if emails else ""
 
     @property
     def query(self) -> str:

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.filters import ProcessorFilter, QueueFilter
@@ -55,9 +56,10 @@ class StuckJobAdmin(JobMenuEntry):
         """Who claimed the job, and since when it is silent."""
         worker: Worker | None = vars(job).get("_worker")
         if worker is None:
-            return "gone"
+            return gettext("gone")
         silence = span(listed(job).now - worker.heartbeat_at)
-        return format_html("{} <small>last sign of life {} ago</small>", worker_word(worker.name), silence)
+        said = gettext("last sign of life %(span)s ago") % {"span": silence}
+        return format_html("{} <small>{}</small>", worker_word(worker.name), said)
 
     @admin.display(description=_("running for"), ordering="started_at")
     def running_for(self, job: Job) -> str:

@@ -17,6 +17,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.models import is_shortened
@@ -88,7 +89,7 @@ def _read(model: type[models.Model], keys: dict[str, str], site: AdminSite) -> d
         if key in by_key:
             found[text] = Subject(text, _name_of(by_key[key]) or _short(text), _url(model, key, site))
         else:
-            found[text] = Subject(text, f"{_short(text)} (deleted)")
+            found[text] = Subject(text, gettext("%(name)s (deleted)") % {"name": _short(text)})
     return found
 
 

@@ -7,11 +7,29 @@ from datetime import datetime
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy as _
 
 from jobqueue.operating.words import absolute, printable, relative
 
 NOTHING = "–"
 
+_STATES = {
+    "waiting": _("waiting"),
+    "delayed": _("delayed"),
+    "held": _("held"),
+    "active": _("active"),
+    "stuck": _("stuck"),
+    "completed": _("completed"),
+    "skipped": _("skipped"),
+    "failed": _("failed"),
+    "cancelled": _("cancelled"),
+    "paused": _("paused"),
+    "running": _("running"),
+    "alive": _("alive"),
+    "silent": _("silent"),
+    "stopping": _("stopping"),
+    "retried": _("retried"),
+}
 _NAME_PARTS = re.compile(r"[^._]*[._]?")
 _MADE_UP = re.compile(r"^([0-9a-f]{8})[0-9a-f]{24}(?=\.|$)")
 
@@ -40,7 +58,12 @@ def moment_tag(moment: datetime, now: datetime) -> SafeString:
 
 def badge(word: str, label: str = "") -> SafeString:
     """A state as coloured text in a frame; the word says it too."""
-    return format_html('<span class="jq-badge jq-{}">{}</span>', word, label or word)
+    return format_html('<span class="jq-badge jq-{}">{}</span>', word, label or state_label(word))
+
+
+def state_label(word: str) -> str:
+    """The word for a state in the language of the page."""
+    return str(_STATES.get(word, word))
 
 
 def breakable(name: str) -> SafeString:

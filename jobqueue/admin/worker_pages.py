@@ -17,7 +17,7 @@ from jobqueue.admin.bounded_search import BoundedChangeList, BoundedSearch
 from jobqueue.admin.words import NOTHING, badge, time_tag, worker_word
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import grouped, printable
 from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class WorkerAdmin(BoundedSearch, WorkerModelAdmin):
     @admin.display(description=_("memory"), empty_value=NOTHING)
     def memory_in_use(self, worker: Worker) -> str | None:
         """How much memory it had in use at its last sign of life; nothing of an older worker's."""
-        return None if worker.memory is None else f"{worker.memory / 2**20:,.0f} MB"
+        return None if worker.memory is None else f"{grouped(round(worker.memory / 2**20))} MB"
 
     @admin.display(description=_("name"), ordering="name")
     def shown_name(self, worker: Worker) -> SafeString:

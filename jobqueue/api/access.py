@@ -138,7 +138,7 @@ class OperatorViewSet(InEnglish, ViewSet):
             raise
         self.check_throttles(request)
         self.check_permissions(request)
-        if not getattr(getattr(self, self.action or "", None), "takes_query", False):
+        if self.action and not getattr(getattr(self, self.action), "takes_query", False):
             read_query(StrictQuery, request)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:

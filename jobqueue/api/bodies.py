@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, ClassVar, Final, TypeVar
 
 from django.utils import timezone
 from rest_framework import serializers
@@ -62,6 +62,8 @@ class Strict(serializers.Serializer[Any]):
     """Fields, and nothing else: what has another name is refused by that name."""
 
     what = "field"
+    fewest: ClassVar[int] = 0
+    """How many of the fields have to be there, whichever."""
 
     def to_internal_value(self, data: Any) -> Any:
         """The values; ValidationError names what is wrong."""

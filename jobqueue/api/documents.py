@@ -51,7 +51,7 @@ class SchemaView(InEnglish, SpectacularJSONAPIView):
         return super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
 
 
-class DocsView(SpectacularSwaggerSplitView):
+class DocsView(InEnglish, SpectacularSwaggerSplitView):
     """Swagger UI with the schema; who is logged in tries requests with the session."""
 
     url_name = "api-schema"

@@ -15,6 +15,7 @@ from jobqueue.models import Attempt, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.operating.audit import Done, history_of
 from jobqueue.operating.explain import explain, gather
+from jobqueue.operating.logs import MOST_LINES, MOST_LOGS, ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.words import printable, state_word
 from jobqueue.searching import STATES
@@ -61,6 +62,25 @@ class AttemptLine(serializers.Serializer[Any]):
     finished_at = Moment()
 
 
+class LogLineShape(serializers.Serializer[Any]):
+    """A line that a processor logged."""
+
+    seconds = serializers.FloatField(help_text="Since the attempt began.")
+    level = serializers.CharField(allow_blank=True)
+    logger = serializers.CharField(allow_blank=True)
+    message = serializers.CharField(allow_blank=True)
+
+
+class LogShape(serializers.Serializer[Any]):
+    """What one attempt logged: its first lines and its last ones."""
+
+    attempt = serializers.IntegerField()
+    written_at = Moment()
+    lines = LogLineShape(many=True)
+    left_out = serializers.IntegerField(help_text="How many lines were too many to be kept, or to be shown.")
+    left_out_after = serializers.IntegerField(help_text="Behind how many of the lines those stood.")
+
+
 class HistoryLine(serializers.Serializer[Any]):
     """What an operator did."""
 
@@ -74,8 +94,15 @@ class JobInFull(JobLine):
 
     why = serializers.CharField(help_text="What it waits for, who runs it, or how it ended: a sentence.")
     payload = AnyJSON()
-    is_masked = serializers.BooleanField(help_text="Whether payload and errors are hidden from this user.")
+    is_masked = serializers.BooleanField(
+        help_text="Whether payload, errors and log lines are hidden from this user."
+    )
     attempts = AttemptLine(many=True)
+    logs = LogShape(
+        many=True,
+        help_text=f"Of the last {MOST_LOGS} attempts that logged anything, the newest first, also of those "
+        f"that did not fail; at most {MOST_LINES} lines in all.",
+    )
     history = HistoryLine(many=True)
     copies = serializers.IntegerField(help_text="How many jobs were made from it.")
 
@@ -135,6 +162,7 @@ def in_full(job: Job, request: Request) -> dict[str, Any]:
         "payload": presentable(payload),
         "is_masked": is_masked,
         "attempts": [_attempt(one, request) for one in job.attempts.order_by("-number")],
+        "logs": [_log(one) for one in reversed(shown_logs(job, request))],
         "history": [_done(one, request) for one in history_of(job)],
         "copies": copies_of(job).count(),
     }
@@ -149,6 +177,16 @@ def _attempt(attempt: Attempt, request: Request) -> dict[str, Any]:
         "worker": printable(attempt.worker_name),
         "started_at": Moment().to_representation(attempt.started_at),
         "finished_at": Moment().to_representation(attempt.finished_at),
+    }
+
+
+def _log(log: ShownLog) -> dict[str, Any]:
+    return {
+        "attempt": log.number,
+        "written_at": Moment().to_representation(log.written_at),
+        "lines": [line._asdict() for line in (*log.first, *log.last)],
+        "left_out": log.left_out,
+        "left_out_after": len(log.first),
     }
 
 

@@ -299,7 +299,8 @@ def _carry_out(name: str, pk: str, request: Request, reason: str = "") -> Job:
         one = Job.objects.filter(pk=job.pk)
         entry = entry_of(verb, job, django_request(request))
         if not verb.eligible(one).exists() or not verb.apply(one):
-            raise Refused(f"Job {job.pk} is {_state(job)}; {verb.label.lower()} takes {verb.takes}.")
+            label = str(verb.label).lower()
+            raise Refused(f"Job {job.pk} is {_state(job)}; {label} takes {verb.takes}.")
         write_down([replace(entry, message=because(entry.message, reason))])
     job.refresh_from_db()
     return job

@@ -83,6 +83,8 @@ class Pause(Strict):
 class Limits(Strict):
     """The limits of a queue: what is left out stays, null is no limit."""
 
+    fewest = 1
+
     rate_limit = Whole(required=False, allow_null=True, min_value=1, max_value=MOST_RATE)
     concurrency_limit = Whole(required=False, allow_null=True, min_value=1, max_value=MOST_CONCURRENCY)
 

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from drf_spectacular.openapi import AutoSchema
 
+from jobqueue.api.bodies import Strict
+
 _OF_CHANGES: Final = ("409", "413", "415", "422")
 """Refusals of what has a body, or changes something."""
 _HEADERS: Final = {
@@ -34,6 +36,16 @@ class OperatorSchema(AutoSchema):
         if needs := getattr(self.view, "needs", {}).get(getattr(self.view, "action", "")):
             operation["description"] = f"{operation.get('description', '')}\n\n{_told(needs)}".strip()
         return operation
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        """The form of what is read says that what it does not know is refused."""
+        mapped = super()._map_basic_serializer
+        form: dict[str, Any] = mapped(serializer, direction)  # type: ignore[no-untyped-call]
+        if isinstance(serializer, Strict):
+            form["additionalProperties"] = False
+            if serializer.fewest:
+                form["minProperties"] = serializer.fewest
+        return form
 
 
 def _told(needs: tuple[str, ...]) -> str:

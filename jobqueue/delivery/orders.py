@@ -12,6 +12,7 @@ from functools import partial
 
 from django.db import models, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from jobqueue.broker import bell
 from jobqueue.conf import get_settings
@@ -79,13 +80,15 @@ def _order(worker: Worker, changing: models.Q, **values: object) -> list[Worker]
 
 def _why_not(worker: Worker, family: list[Worker]) -> WorkerOrderRefused | None:
     if not family:
+        text = _("worker %(worker)s has given no sign of life for %(seconds)s s")
         silence = get_settings().worker_silence
-        return WorkerGone(f"worker {worker.name} has given no sign of life for {silence:g} s")
+        return WorkerGone(text % {"worker": worker.name, "seconds": f"{silence:g}"})
     if not all(row.takes_orders for row in family):
-        return WorkerTooOld(
-            f"worker {worker.name} runs an older version, which does not look for what is asked of it: "
-            f"send SIGTERM to it on {worker.hostname}"
+        text = _(
+            "worker %(worker)s runs an older version, which does not look for what is asked of it: "
+            "send SIGTERM to it on %(host)s"
         )
+        return WorkerTooOld(text % {"worker": worker.name, "host": worker.hostname})
     return None
 
 

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("jobqueue", "0019_bulk_choice"),
+        ("jobqueue", "0020_log_lines"),
     ]
 
     operations = [

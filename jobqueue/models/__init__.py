@@ -1,6 +1,7 @@
 """The rows that remember: jobs, their failed attempts, queues and workers, with their verbs."""
 
 from jobqueue.models.attempt import Attempt
+from jobqueue.models.attempt_log import AttemptLog, KeptLog, LogLine, latest_logs, write_logs
 from jobqueue.models.audit import AuditEntry
 from jobqueue.models.bulk import BulkAction
 from jobqueue.models.bulk_choice import BulkChoice, keep_choice
@@ -30,6 +31,7 @@ __all__ = [
     "UNKNOWN_PREFIX",
     "AtomicSaveMixin",
     "Attempt",
+    "AttemptLog",
     "AuditEntry",
     "BulkAction",
     "BulkChoice",
@@ -41,6 +43,8 @@ __all__ = [
     "JobManager",
     "JobQuerySet",
     "JobTally",
+    "KeptLog",
+    "LogLine",
     "Queue",
     "Selection",
     "SetAsideJob",
@@ -53,7 +57,9 @@ __all__ = [
     "is_shortened",
     "jobs_in",
     "keep_choice",
+    "latest_logs",
     "muted_causes",
     "subject_of",
     "subject_text",
+    "write_logs",
 ]

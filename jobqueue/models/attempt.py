@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.exceptions import DatabaseUnavailable
@@ -99,4 +100,7 @@ class Attempt(models.Model):
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="jobqueue_attempt_number")]
 
     def __str__(self) -> str:
-        return f"{self.error_class} in attempt {self.number}"
+        return gettext("%(error)s in attempt %(number)s") % {
+            "error": self.error_class,
+            "number": self.number,
+        }

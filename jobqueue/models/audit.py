@@ -131,13 +131,15 @@ def entries_of_job(job: Job, most: int, together: int) -> list[AuditEntry]:
     PostgreSQL finds all of them by an index; elsewhere the newest `together` actions on many are looked at.
     """
     entries = AuditEntry.objects.filter(object_type=Job._meta.label_lower).order_by()
+    # Not ordered or cut there: the index of that order would be walked for what few rows name.
     if connections[entries.db].vendor == "postgresql":
-        # Not ordered or cut there: the index of that order would be walked for what few rows name.
-        found = list(entries.filter(job_ids__contains=[job.pk]))
+        found = entries.filter(job_ids__contains=[job.pk])
     else:
         many = entries.filter(object_id="").order_by("-id").values("pk")[:together]
-        named = entries.filter(NamesAny([job.pk]), pk__in=many, at__gte=job.created_at)
-        found = [*entries.filter(object_id=str(job.pk)).order_by("-id")[:most], *named]
+        # Without the kind of object, which `many` has: its index would be read to the end.
+        named = AuditEntry.objects.filter(NamesAny([job.pk]), pk__in=many, at__gte=job.created_at).order_by()
+        alone = entries.filter(object_id=str(job.pk))
+        found = AuditEntry.objects.filter(pk__in=alone.values("pk").union(named.values("pk"))).order_by()
     return sorted(found, key=lambda entry: entry.pk, reverse=True)[:most]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import OperationalError, connections
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import bulk
@@ -72,7 +72,8 @@ def _in_order(action: BulkAction, asked: Sequence[int], using: str) -> list[int]
 
 def _move(action: BulkAction, number: int, done: _Batch, holder: uuid.UUID, using: str) -> None:
     try:
-        with writing(using):
+        # What is refused is written down: in English, whatever the language of this process.
+        with translation.override("en"), writing(using):
             _wait_for_locks_briefly(using)
             job = action.meant(using).filter(pk=number).first()
             if job is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
+from django.utils.translation import gettext as _
 
 from jobqueue.exceptions import AlreadyHeld, NotHeld, NotWaiting
 from jobqueue.models.held import HELD_UNTIL, IS_HELD
@@ -88,8 +89,13 @@ def _take(job: Job, changed: int, name: str, using: str) -> None:
     if changed:
         return
     if job.state != State.WAITING:
-        takes = "a job that waits" if name == "held" else "a held job"
-        raise NotWaiting(f"job {job.pk} is {job.state} and cannot be {name}; that takes {takes}")
+        text = (
+            _("job %(number)s is %(state)s and cannot be held; that takes a job that waits")
+            if name == "held"
+            else _("job %(number)s is %(state)s and cannot be released; that takes a held job")
+        )
+        raise NotWaiting(text % {"number": job.pk, "state": job.get_state_display()})
     if name == "held":
-        raise AlreadyHeld(f"job {job.pk} is held already ({job.reason})")
-    raise NotHeld(f"job {job.pk} is not held")
+        text = _("job %(number)s is held already (%(reason)s)")
+        raise AlreadyHeld(text % {"number": job.pk, "reason": job.reason})
+    raise NotHeld(_("job %(number)s is not held") % {"number": job.pk})

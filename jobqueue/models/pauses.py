@@ -11,6 +11,7 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from jobqueue.exceptions import InvalidPause
 from jobqueue.models.queue import Queue
@@ -74,13 +75,12 @@ def to_end(queues: QuerySet[Queue]) -> QuerySet[Queue]:
 
 def _check(reason: str, until: datetime | None, now: datetime) -> None:
     if len(reason) > LONGEST_PAUSE_REASON or "\x00" in reason:
-        raise InvalidPause(
-            f"the reason of a pause must be at most {LONGEST_PAUSE_REASON} characters without NUL, "
-            f"not {len(reason)}"
-        )
+        text = _("the reason of a pause must be at most %(most)s characters without NUL, not %(number)s")
+        raise InvalidPause(text % {"most": LONGEST_PAUSE_REASON, "number": len(reason)})
     if until is None:
         return
     if until.tzinfo is None:
-        raise InvalidPause("the end of a pause must have a time zone")
+        raise InvalidPause(_("the end of a pause must have a time zone"))
     if until <= now:
-        raise InvalidPause(f"the end of a pause must be ahead, not {until.isoformat(timespec='seconds')}")
+        text = _("the end of a pause must be ahead, not %(moment)s")
+        raise InvalidPause(text % {"moment": until.isoformat(timespec="seconds")})

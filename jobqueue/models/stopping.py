@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from jobqueue import signals
 from jobqueue.conf import get_settings
@@ -56,7 +57,9 @@ def ask(job: Job, who: str, why: str, using: str) -> None:
         refusal = why_not(job, using)
         if refusal is None and not transitions.ask_to_stop(_this_run(job, using), reason_of(who, why)):
             job.refresh_from_db(using=using)
-            meanwhile = JobTransitionRefused(f"job {job.pk} has begun another run meanwhile")
+            meanwhile = JobTransitionRefused(
+                _("job %(number)s has begun another run meanwhile") % {"number": job.pk}
+            )
             refusal = why_not(job, using) or meanwhile
         if refusal is not None:
             raise refusal
@@ -76,22 +79,24 @@ def reason_of(who: str, why: str) -> str:
 def why_not(job: Job, using: str) -> JobTransitionRefused | None:
     """Why this job, as it was read, cannot be stopped; None if it can."""
     if job.state != Job.State.ACTIVE:
-        return NotRunning(
-            f"job {job.pk} is {job.state} and cannot be stopped; that takes a job that is running"
-        )
+        text = _("job %(number)s is %(state)s and cannot be stopped; that takes a job that is running")
+        return NotRunning(text % {"number": job.pk, "state": job.get_state_display()})
     if job.stop_asked_at is not None:
-        return AlreadyStopping(f"job {job.pk} is being stopped already: {job.stop_reason}")
+        text = _("job %(number)s is being stopped already: %(reason)s")
+        return AlreadyStopping(text % {"number": job.pk, "reason": job.stop_reason})
     worker = Worker.objects.using(using).filter(pk=job.worker_id).first() if job.worker_id else None
     if worker is None or not _is_alive(worker, using):
-        return WorkerGone(
-            f"job {job.pk} cannot be stopped: its worker is gone, so nothing of it runs that could be. "
+        text = _(
+            "job %(number)s cannot be stopped: its worker is gone, so nothing of it runs that could be. "
             "It is brought back by itself within moments; then it can be cancelled"
         )
+        return WorkerGone(text % {"number": job.pk})
     if not worker.takes_orders:
-        return WorkerTooOld(
-            f"job {job.pk} cannot be stopped: its worker {worker.name} runs an older version, which does not "
+        text = _(
+            "job %(number)s cannot be stopped: its worker %(worker)s runs an older version, which does not "
             "know how. Stop that worker, or wait for the job's time limit"
         )
+        return WorkerTooOld(text % {"number": job.pk, "worker": worker.name})
     return None
 
 

@@ -7,6 +7,21 @@ its jobs mean to people: the door is what is named here.
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import Concern, tells_concerns
 from jobqueue.operating.consequences import sends_emails
+from jobqueue.operating.language import in_english
 from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.retelling import retold_reason, tell_also, told_reason
+from jobqueue.operating.words import grouped
 
-__all__ = ["Concern", "log_change", "may_read", "sends_emails", "shown_text", "tells_concerns"]
+__all__ = [
+    "Concern",
+    "grouped",
+    "in_english",
+    "log_change",
+    "may_read",
+    "retold_reason",
+    "sends_emails",
+    "shown_text",
+    "tell_also",
+    "told_reason",
+    "tells_concerns",
+]

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob
 from jobqueue.models.audit import entries_of_job
 from jobqueue.operating.audit_entry import CHANGE, DELETION, LONGEST_NAME, REASON, Entry, audited, verb_of
+from jobqueue.operating.language import in_english
 from jobqueue.operating.verbs import Verb
 
 _MOST_ENTRIES = 50
@@ -39,7 +40,9 @@ def log_change(request: HttpRequest, record: models.Model, message: str) -> None
 def entry_of(verb: Verb, job: Job, request: HttpRequest) -> Entry:
     """Who does this to the job, not written yet."""
     flag = DELETION if verb.name == "delete" else CHANGE
-    return _entry(request, job, f"{verb.label}: {verb.before(job)} → {verb.after}", flag)
+    with in_english():
+        message = f"{verb.label}: {verb.before(job)} → {verb.after}"
+    return _entry(request, job, message, flag)
 
 
 def write_down(entries: Iterable[Entry]) -> None:
@@ -99,12 +102,17 @@ def _entry(request: HttpRequest, record: models.Model, message: str, flag: int =
         who=request.user.get_username(),
         object_type=(record._meta.concrete_model or type(record))._meta.label_lower,
         object_id=str(record.pk),
-        object_name=str(record)[:LONGEST_NAME],
+        object_name=_name_of(record)[:LONGEST_NAME],
         message=message,
         flag=flag,
         queue=queue,
         jobs=jobs,
     )
+
+
+def _name_of(record: models.Model) -> str:
+    with in_english():
+        return str(record)
 
 
 def _write(entries: Sequence[Entry]) -> None:

@@ -11,7 +11,7 @@ from functools import cached_property
 from django.db.models import Count, Max, Q
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 
 from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_choice
 from jobqueue.models.failures import subjects_by_cause
@@ -21,8 +21,9 @@ from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anyb
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.failing_times import YEARS
 from jobqueue.operating.failures import Question, question
+from jobqueue.operating.language import in_english
 from jobqueue.operating.verbs import VERBS, Mail, Verb
-from jobqueue.operating.words import absolute
+from jobqueue.operating.words import absolute, grouped
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.tolerant import AsText, as_text
 from jobqueue.sql.writing import writing
@@ -70,26 +71,15 @@ class Plan:
     @property
     def shown_number(self) -> str:
         """How many, to be read."""
-        return f"{self.number:,}"
+        return grouped(self.number)
 
     @property
     def mail(self) -> str:
         """What happens to e-mails; to discard jobs that are over holds back none."""
-        if self.verb.mail is Mail.GOES_OUT:
-            emails = count_emails(self.by_processor)
-            text = ngettext(
-                "Up to %(number)s e-mail will go out.", "Up to %(number)s e-mails will go out.", emails
-            )
-        else:
-            emails = count_emails(self._unfinished_by_processor())
-            text = ngettext(
-                "Up to %(number)s e-mail will not go out.",
-                "Up to %(number)s e-mails will not go out.",
-                emails,
-            )
-        return text % {"number": f"{emails:,}"} if emails else ""
+        is_out = self.verb.mail is Mail.GOES_OUT
+        return self.verb.mail.of(count_emails(self.by_processor if is_out else self._held_back()))
 
-    def _unfinished_by_processor(self) -> dict[str, int]:
+    def _held_back(self) -> dict[str, int]:
         if self.verb.name != "delete":
             return self.by_processor  # whatever else holds mail back takes no other jobs
         return {} if self.listed is None else _by_processor(self.jobs.unfinished())
@@ -135,8 +125,7 @@ def in_words(selection: Selection) -> str:
     """Which jobs are meant: "failed jobs, cause ValueError, failed since 2026-11-26 16:00:00 UTC"."""
     if selection.listed:
         return gettext("jobs of the list %(words)s") % {"words": selection.listed}
-    state = gettext("held") if selection.held else selection.state
-    parts = [gettext("%(state)s jobs") % {"state": state}]
+    parts = [_jobs_that_are("held" if selection.held else selection.state)]
     for label, text in (
         (gettext("cause"), selection.cause),
         (gettext("queue"), selection.queue),
@@ -150,6 +139,18 @@ def in_words(selection: Selection) -> str:
         if text:
             parts.append(f"{label} {text}")
     return ", ".join(parts)
+
+
+def _jobs_that_are(state: str) -> str:
+    known = {
+        "held": gettext("held jobs"),
+        Job.State.WAITING: gettext("waiting jobs"),
+        Job.State.ACTIVE: gettext("active jobs"),
+        Job.State.COMPLETED: gettext("completed jobs"),
+        Job.State.FAILED: gettext("failed jobs"),
+        Job.State.CANCELLED: gettext("cancelled jobs"),
+    }
+    return known.get(state, f"{state} jobs")
 
 
 def which(action: BulkAction) -> str:
@@ -221,7 +222,8 @@ def write_down(
         action, is_new = bulk.ask(action, Job.objects.db)
         if is_new:
             keep_choice(action, ids, Job.objects.db)
-            text = f"{plan.verb.label}: {plan.number} jobs ({plan.in_words})"
+            with in_english():
+                text = f"{plan.verb.label}: {plan.number} jobs ({plan.in_words})"
             log_change(request, action, because(text, reason))
     return action, is_new
 

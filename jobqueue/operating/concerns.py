@@ -24,6 +24,7 @@ from typing import TypeVar
 from django.http import HttpRequest
 from django.utils.translation import ngettext
 
+from jobqueue.operating.words import grouped
 from jobqueue.sql.blame import may_be_of_a_row
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Sum:
         if not self.people and not self.amounts:
             return ""
         number = len(self.people)
-        people = ngettext("%(number)s person", "%(number)s people", number) % {"number": f"{number:,}"}
+        people = ngettext("%(number)s person", "%(number)s people", number) % {"number": grouped(number)}
         return ", ".join(
-            [people, *(f"{amount:,} {currency}" for currency, amount in sorted(self.amounts.items()))]
+            [people, *(f"{grouped(amount)} {currency}" for currency, amount in sorted(self.amounts.items()))]
         )

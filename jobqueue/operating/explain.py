@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings as django_settings
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from jobqueue.broker import limits
 from jobqueue.conf import get_settings
@@ -21,6 +23,7 @@ from jobqueue.models import (
     alias_of,
 )
 from jobqueue.models.holding import due_time
+from jobqueue.operating.retelling import retold_reason, told_reason
 from jobqueue.operating.words import absolute, exact_span, relative, span
 from jobqueue.operating.workers import serving_workers
 from jobqueue.registry import get_processor
@@ -118,7 +121,8 @@ def _processor_policy(job: Job) -> int | None:
 def explain(job: Job, facts: Facts) -> str:
     """One or more sentences: what the job waits for, who runs it, or how it ended."""
     odd = unreadable(job)
-    return " ".join([_explain(job, facts), *([f"In its row {odd}."] if odd else [])])
+    told = [_("In its row %(columns)s.") % {"columns": odd}] if odd else []
+    return " ".join([_explain(job, facts), *told])
 
 
 def _explain(job: Job, facts: Facts) -> str:
@@ -132,9 +136,10 @@ def _explain(job: Job, facts: Facts) -> str:
 def _held(job: Job, facts: Facts) -> str:
     """Of a job that somebody holds: who, why, and what follows."""
     when = due_time(job)
-    runs = "at once" if when <= facts.now else f"{relative(when, facts.now)}, {absolute(when)}"
-    why = job.reason.removesuffix(".") or "held"
-    return f"{why[:1].upper()}{why[1:]}. It does not go out until somebody releases it; then it runs {runs}."
+    runs = _("at once") if when <= facts.now else f"{relative(when, facts.now)}, {absolute(when)}"
+    why = told_reason(job).removesuffix(".") or _("held")
+    text = _("%(why)s. It does not go out until somebody releases it; then it runs %(runs)s.")
+    return text % {"why": f"{why[:1].upper()}{why[1:]}", "runs": runs}
 
 
 def _waits_for(job: Job, facts: Facts) -> str:
@@ -144,12 +149,17 @@ def _waits_for(job: Job, facts: Facts) -> str:
         return _unknown(job, facts)
     if job.run_at > facts.now:
         return _delayed(job, facts)
+    words = {"span": span(facts.now - job.run_at), "queue": job.queue, "workers": facts.workers}
     if facts.is_paused or not facts.workers or not facts.is_configured or _limits(job, facts):
-        return f"Due since {span(facts.now - job.run_at)}."
+        return _("Due since %(span)s.") % words
     if job.published_at is None:
-        return f"Due since {span(facts.now - job.run_at)}: about to be published to queue {job.queue}."
-    workers = "1 worker serves it" if facts.workers == 1 else f"{facts.workers} workers serve it"
-    return f"Waiting for a free worker on queue {job.queue} for {span(facts.now - job.run_at)}: {workers}."
+        return _("Due since %(span)s: about to be published to queue %(queue)s.") % words
+    text = ngettext(
+        "Waiting for a free worker on queue %(queue)s for %(span)s: %(workers)s worker serves it.",
+        "Waiting for a free worker on queue %(queue)s for %(span)s: %(workers)s workers serve it.",
+        facts.workers,
+    )
+    return text % words
 
 
 def _unknown(job: Job, facts: Facts) -> str:
@@ -157,25 +167,30 @@ def _unknown(job: Job, facts: Facts) -> str:
     assert job.unfit_since is not None
     since = facts.now - job.unfit_since
     left = timedelta(seconds=get_settings().unknown_processor_timeout) - since
-    end = f"in {span(left)}" if left > timedelta(0) else "with the next try"
-    why = job.reason.removeprefix(UNKNOWN_PREFIX).removesuffix(".")
-    return (
-        f"No worker knows it since {span(since)}: {why}. "
-        f"A worker that can run it takes it at once; without one it fails {end}. "
+    end = _("in %(span)s") % {"span": span(left)} if left > timedelta(0) else _("with the next try")
+    text = _(
+        "No worker knows it since %(since)s: %(why)s. "
+        "A worker that can run it takes it at once; without one it fails %(end)s. "
         "Deploy the code that knows it, or cancel the job."
     )
+    why = job.reason.removeprefix(UNKNOWN_PREFIX).removesuffix(".")
+    return text % {"since": span(since), "why": why, "end": end}
 
 
 def _delayed(job: Job, facts: Facts) -> str:
     when = relative(job.run_at, facts.now)
     if job.reason.startswith(OUTAGE_PREFIX):
         why = job.reason.removeprefix(OUTAGE_PREFIX).removesuffix(".")
-        return f"Waits for the database, and runs again {when} without having used up an attempt: {why}."
+        text = _(
+            "Waits for the database, and runs again %(when)s without having used up an attempt: %(why)s."
+        )
+        return text % {"when": when, "why": why}
     if job.attempt > 1 and job.failures and facts.last_error:
-        return f"Retry {job.failures} of {facts.max_retries} {when} after {facts.last_error}."
+        words = {"number": job.failures, "of": facts.max_retries, "when": when, "error": facts.last_error}
+        return _("Retry %(number)s of %(of)s %(when)s after %(error)s.") % words
     if job.attempt > 1 and job.reason:
-        return f"Runs again {when}: {job.reason}."
-    return f"Delayed until {absolute(job.run_at)}, {when}."
+        return _("Runs again %(when)s: %(why)s.") % {"when": when, "why": job.reason}
+    return _("Delayed until %(moment)s, %(when)s.") % {"moment": absolute(job.run_at), "when": when}
 
 
 def _obstacles(job: Job, facts: Facts) -> list[str]:
@@ -183,88 +198,117 @@ def _obstacles(job: Job, facts: Facts) -> list[str]:
     found = []
     if not facts.is_configured:
         found.append(
-            f"RQ_QUEUES has no queue {job.queue}, so no worker can serve it: add it again, or move the job."
+            _("RQ_QUEUES has no queue %(queue)s, so no worker can serve it: add it again, or move the job.")
         )
     elif facts.is_paused:
-        found.append(f"The queue {job.queue} is paused: resume it to let the job run.")
+        found.append(_("The queue %(queue)s is paused: resume it to let the job run."))
     found += _limits(job, facts)
     if facts.is_configured and not facts.workers:
         found.append(
-            f"Waiting for a worker on queue {job.queue}: no worker serves it. "
-            f"Start one with: manage.py rqworker {job.queue}"
+            _(
+                "Waiting for a worker on queue %(queue)s: no worker serves it. "
+                "Start one with: manage.py rqworker %(queue)s"
+            )
         )
     if not facts.is_registered and job.unfit_since is None:
-        found.append(f"No processor {job.processor} is registered in this process.")
-    return found
+        found.append(_("No processor %(processor)s is registered in this process."))
+    words = {
+        "queue": job.queue,
+        "processor": job.processor,
+        "rate": facts.used_up_rate,
+        "concurrency": facts.used_up_concurrency,
+    }
+    return [text % words for text in found]
 
 
 def _limits(job: Job, facts: Facts) -> list[str]:
-    """What a limit does to a job that could start otherwise."""
+    """What a limit does to a job that could start otherwise, with places for its numbers."""
     found: list[str] = []
     if job.run_at > facts.now or facts.is_paused:
         return found
     if facts.used_up_rate is not None:
-        found.append(
-            f"Held back by the queue's rate limit: no more than {facts.used_up_rate} jobs start in a second."
-        )
+        found.append(_("Held back by the queue's rate limit: no more than %(rate)s jobs start in a second."))
     if facts.used_up_concurrency is not None:
         found.append(
-            "Held back by the queue's concurrency limit: "
-            f"no more than {facts.used_up_concurrency} jobs run at once."
+            _("Held back by the queue's concurrency limit: no more than %(concurrency)s jobs run at once.")
         )
     return found
 
 
 def _runs(job: Job, facts: Facts) -> str:
-    worker = facts.worker.name if facts.worker else "unknown"
     running = facts.now - job.started_at if job.started_at else timedelta(0)
+    words = {
+        "worker": facts.worker.name if facts.worker else _("unknown"),
+        "exact": exact_span(running),
+        "running": span(running),
+        "limit": f"{job.timeout:.0f}",
+    }
     if job.stop_asked_at is not None:
         return _stopping(job, facts)
     if not facts.is_stuck:
-        return (
-            f"Claimed by worker {worker}, running for {exact_span(running)} "
-            f"(its limit is {job.timeout:.0f} s)."
-        )
+        return _("Claimed by worker %(worker)s, running for %(exact)s (its limit is %(limit)s s).") % words
     if facts.worker is None:
-        return f"Stuck: its worker is gone, and the job has been active for {span(running)}."
+        return _("Stuck: its worker is gone, and the job has been active for %(running)s.") % words
     silence = facts.now - facts.worker.heartbeat_at
     if silence > timedelta(seconds=get_settings().worker_silence):
-        return f"Stuck: worker {worker} has given no sign of life for {span(silence)}."
-    return f"Stuck: running on worker {worker} for {span(running)}, past its limit of {job.timeout:.0f} s."
+        words["silence"] = span(silence)
+        return _("Stuck: worker %(worker)s has given no sign of life for %(silence)s.") % words
+    return _("Stuck: running on worker %(worker)s for %(running)s, past its limit of %(limit)s s.") % words
 
 
 def _stopping(job: Job, facts: Facts) -> str:
     """Of a running job whose stop was asked for: how long it takes, and what follows if it does not yield."""
     assert job.stop_asked_at is not None
     waits, grace = facts.now - job.stop_asked_at, get_settings().timeout_grace
-    text = f"Stopping for {exact_span(waits)} ({job.stop_reason}): it ends as cancelled and is not retried."
+    text = _("Stopping for %(span)s (%(why)s): it ends as cancelled and is not retried.") % {
+        "span": exact_span(waits),
+        "why": job.stop_reason,
+    }
     if waits <= timedelta(seconds=grace + 2):
-        return f"{text} What it has done until then is done."
-    return (
-        f"{text} It does not yield: a call into C lets nothing else run in its process. It ends with its "
+        return f"{text} {_('What it has done until then is done.')}"
+    more = _(
+        "It does not yield: a call into C lets nothing else run in its process. It ends with its "
         "time limit at the latest; ending its process on its host ends it now, and what runs beside it then "
         "begins anew."
     )
+    return f"{text} {more}"
 
 
 def _ended(job: Job, facts: Facts) -> str:
-    when = relative(job.finished_at, facts.now) if job.finished_at else "some time ago"
-    reason = f": {job.reason}" if job.reason else ""
-    if job.state == Job.State.FAILED and job.set_aside:
-        return f"Set aside {when}: {job.set_aside}. It stays here until somebody puts it back, by a retry."
+    when = relative(job.finished_at, facts.now) if job.finished_at else _("some time ago")
+    words = {"when": when, "reason": f": {told_reason(job)}" if job.reason else ""}
     if job.state == Job.State.FAILED:
-        runs = "1 attempt" if job.failures == 1 else f"{job.failures} attempts"
-        return f"Failed {when} after {runs}{reason}. It stays here until somebody retries or deletes it."
+        return _failed(job, words)
     if job.state == Job.State.CANCELLED and job.stop_asked_at is not None:
-        return f"Cancelled {when} while it ran{reason}. It may have had its effect, or a part of it."
+        text = _("Cancelled %(when)s while it ran%(reason)s. It may have had its effect, or a part of it.")
+        return text % words
     if job.state == Job.State.CANCELLED:
-        return f"Cancelled {when}{reason}."
+        return _("Cancelled %(when)s%(reason)s.") % words
     if job.is_skipped:
-        return f"Skipped {when}: there was nothing to do, {job.reason.removeprefix(SKIPPED_PREFIX)}."
-    took = (
-        f" after {exact_span(job.finished_at - job.started_at)}" if job.finished_at and job.started_at else ""
+        words["reason"] = retold_reason(job.reason.removeprefix(SKIPPED_PREFIX))
+        return _("Skipped %(when)s: there was nothing to do, %(reason)s.") % words
+    return _completed(job, words)
+
+
+def _failed(job: Job, words: dict[str, str]) -> str:
+    if job.set_aside:
+        text = _("Set aside %(when)s: %(why)s. It stays here until somebody puts it back, by a retry.")
+        return text % {**words, "why": job.set_aside}
+    text = ngettext(
+        "Failed %(when)s after %(number)s attempt%(reason)s. "
+        "It stays here until somebody retries or deletes it.",
+        "Failed %(when)s after %(number)s attempts%(reason)s. "
+        "It stays here until somebody retries or deletes it.",
+        job.failures,
     )
-    late = (
-        f" It completed before its stop arrived ({job.stop_reason})." if job.stop_asked_at is not None else ""
-    )
-    return f"Completed {when}{took} in attempt {job.attempt}.{late}"
+    return text % {**words, "number": job.failures}
+
+
+def _completed(job: Job, words: dict[str, str]) -> str:
+    said: dict[str, object] = {**words, "number": job.attempt, "why": job.stop_reason}
+    text = _("Completed %(when)s in attempt %(number)s.")
+    if job.finished_at and job.started_at:
+        said["took"] = exact_span(job.finished_at - job.started_at)
+        text = _("Completed %(when)s after %(took)s in attempt %(number)s.")
+    late = "" if job.stop_asked_at is None else _("It completed before its stop arrived (%(why)s).")
+    return " ".join(filter(None, [text, late])) % said

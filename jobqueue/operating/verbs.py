@@ -6,18 +6,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.held import IS_HELD
 from jobqueue.models.holding import due_time, hold_all, release_all
-from jobqueue.operating.words import absolute
+from jobqueue.operating.words import absolute, grouped
 
 
 class Mail(Enum):
     """What a verb does to the e-mails of its jobs."""
 
-    GOES_OUT = "Up to {emails} will go out."
-    STAYS_IN = "Up to {emails} will not go out."
+    GOES_OUT = "goes out"
+    STAYS_IN = "stays in"
+
+    def of(self, emails: int) -> str:
+        """What happens to so many e-mails, in a sentence; empty without one."""
+        if not emails:
+            return ""
+        if self is Mail.GOES_OUT:
+            text = ngettext(
+                "Up to %(number)s e-mail will go out.", "Up to %(number)s e-mails will go out.", emails
+            )
+        else:
+            text = ngettext(
+                "Up to %(number)s e-mail will not go out.",
+                "Up to %(number)s e-mails will not go out.",
+                emails,
+            )
+        return text % {"number": grouped(emails)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +49,15 @@ class Verb:
 
     name: str
     permission: str
-    label: str
-    done: str
-    takes: str
+    label: Promise
+    done: Promise
+    takes: Promise
     after: str
     eligible: Callable[[JobQuerySet], JobQuerySet]
     apply: Callable[[JobQuerySet], int]
     mail: Mail
     is_dangerous: bool = False
-    notice: str = ""
+    notice: Promise | str = ""
     states: tuple[str, ...] = ()
 
     def before(self, job: Job) -> str:
@@ -53,82 +73,82 @@ VERBS = {
         Verb(
             name="retry",
             permission="retry",
-            label="Retry",
-            done="retried",
-            takes="a failed or cancelled job",
+            label=_("Retry"),
+            done=_("retried"),
+            takes=_("a failed or cancelled job"),
             after="waiting",
             eligible=lambda jobs: jobs.filter(state__in=[Job.State.FAILED, Job.State.CANCELLED]),
             apply=JobQuerySet.retry_all,
             mail=Mail.GOES_OUT,
             states=("failed", "cancelled"),
-            notice="They run at once, with a full budget of retries.",
+            notice=_("They run at once, with a full budget of retries."),
         ),
         Verb(
             name="run_now",
             permission="run",
-            label="Run now",
-            done="made due now",
-            takes="a delayed job that is not held",
+            label=_("Run now"),
+            done=_("made due now"),
+            takes=_("a delayed job that is not held"),
             after="due now",
             eligible=lambda jobs: jobs.delayed().exclude(IS_HELD),
             apply=JobQuerySet.run_all_now,
             mail=Mail.GOES_OUT,
             states=("delayed",),
-            notice="They do not wait for their time.",
+            notice=_("They do not wait for their time."),
         ),
         Verb(
             name="cancel",
             permission="cancel",
-            label="Cancel",
-            done="cancelled",
-            takes="a waiting or delayed job",
+            label=_("Cancel"),
+            done=_("cancelled"),
+            takes=_("a waiting or delayed job"),
             after="cancelled",
             eligible=JobQuerySet.waiting,
             apply=lambda jobs: jobs.cancel_all("cancelled by an operator"),
             mail=Mail.STAYS_IN,
             states=("waiting", "delayed", "held"),
-            notice="They will not run unless somebody retries them.",
+            notice=_("They will not run unless somebody retries them."),
         ),
         Verb(
             name="release",
             permission="clear",
-            label="Put back on the road",
-            done="put back on the road",
-            takes="a stuck job",
+            label=_("Put back on the road"),
+            done=_("put back on the road"),
+            takes=_("a stuck job"),
             after="waiting",
             eligible=JobQuerySet.stuck,
             apply=rescue.release,
             mail=Mail.GOES_OUT,
             states=("stuck", "active"),
-            notice="They run again at once. What they did before they got stuck may happen a second time.",
+            notice=_("They run again at once. What they did before they got stuck may happen a second time."),
         ),
         Verb(
             name="fail",
             permission="clear",
-            label="Fail",
-            done="failed",
-            takes="a stuck job",
+            label=_("Fail"),
+            done=_("failed"),
+            takes=_("a stuck job"),
             after="failed",
             eligible=JobQuerySet.stuck,
             apply=rescue.fail,
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("stuck", "active"),
-            notice="They end as failed and stay for inspection.",
+            notice=_("They end as failed and stay for inspection."),
         ),
         Verb(
             name="delete",
             permission="delete",
-            label="Delete",
-            done="deleted",
-            takes="a job that is neither running nor set aside",
+            label=_("Delete"),
+            done=_("deleted"),
+            takes=_("a job that is neither running nor set aside"),
             after="deleted",
             eligible=lambda jobs: jobs.exclude(state=Job.State.ACTIVE).filter(set_aside=""),
             apply=JobQuerySet.delete_all,
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("waiting", "delayed", "held", "failed", "completed", "skipped", "cancelled"),
-            notice="Their payloads, errors and tracebacks are gone for good.",
+            notice=_("Their payloads, errors and tracebacks are gone for good."),
         ),
     )
 }
@@ -138,28 +158,28 @@ _OF_THE_CALENDAR = (
     Verb(
         name="hold",
         permission="move",
-        label="Hold",
-        done="held",
-        takes="a waiting or delayed job that is not held",
+        label=_("Hold"),
+        done=_("held"),
+        takes=_("a waiting or delayed job that is not held"),
         after="held",
         eligible=lambda jobs: jobs.waiting().exclude(IS_HELD),
         apply=lambda jobs: hold_all(jobs, "held by an operator"),
         mail=Mail.STAYS_IN,
         states=("waiting", "delayed"),
-        notice="They do not run until somebody releases them.",
+        notice=_("They do not run until somebody releases them."),
     ),
     Verb(
         name="let_go",
         permission="move",
-        label="Release",
-        done="released",
-        takes="a held job",
+        label=_("Release"),
+        done=_("released"),
+        takes=_("a held job"),
         after="waiting",
         eligible=lambda jobs: jobs.waiting().filter(IS_HELD),
         apply=release_all,
         mail=Mail.GOES_OUT,
         states=("held",),
-        notice="Each runs at the time that it had, or at once where that is past.",
+        notice=_("Each runs at the time that it had, or at once where that is past."),
     ),
 )
 BULK_VERBS = VERBS | {verb.name: verb for verb in _OF_THE_CALENDAR}

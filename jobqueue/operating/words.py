@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, get_format
+from django.utils.translation import gettext
 
 from jobqueue.models import Job
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _UNIT_FROM = 2
+_BETWEEN = re.compile(r"[\s,.’']")
 _MOST_SECONDS_WITH_TENTHS = 10
 
 
@@ -36,8 +40,9 @@ def relative(moment: datetime, now: datetime) -> str:
     """How far a moment is from now: `in 3 h`, `2 min ago`, `now`."""
     distance = moment - now
     if abs(distance) < timedelta(seconds=1):
-        return "now"
-    return f"in {span(distance)}" if distance > timedelta(0) else f"{span(distance)} ago"
+        return gettext("now")
+    text = gettext("in %(span)s") if distance > timedelta(0) else gettext("%(span)s ago")
+    return text % {"span": span(distance)}
 
 
 def absolute(moment: datetime) -> str:
@@ -46,6 +51,20 @@ def absolute(moment: datetime) -> str:
     with suppress(OverflowError, ValueError):
         moment = timezone.localtime(moment)
     return date_format(moment, "Y-m-d H:i:s T")
+
+
+def grouped(number: int | Decimal) -> str:
+    """`18,240`, or `18.240` where the language of the page writes it so."""
+    text = f"{number:,}"
+    between, before_decimals = get_format("THOUSAND_SEPARATOR"), get_format("DECIMAL_SEPARATOR")
+    if between == ",":
+        return text
+    return text.translate({ord(","): str(between), ord("."): str(before_decimals)})
+
+
+def typed_number(text: str) -> str:
+    """A number as somebody typed it, without what stands between its groups: `18,240` is `18240`."""
+    return _BETWEEN.sub("", text)
 
 
 def state_word(job: Job, now: datetime, *, is_stuck: bool = False) -> str:

@@ -9,11 +9,14 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from jobqueue.conf import get_settings
 from jobqueue.delivery import orders
 from jobqueue.models import Worker
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.language import in_english
 from jobqueue.sql.writing import writing
 
 
@@ -21,14 +24,14 @@ from jobqueue.sql.writing import writing
 class Order:
     """What a worker can be told to do, in all its processes."""
 
-    label: str
+    label: Promise
     apply: Callable[[Worker], list[Worker]]
 
 
 ORDERS = {
-    "quiet": Order("Quiet", orders.quiet),
-    "resume": Order("Resume", orders.resume),
-    "stop": Order("Stop", orders.stop),
+    "quiet": Order(_("Quiet"), orders.quiet),
+    "resume": Order(_("Resume"), orders.resume),
+    "stop": Order(_("Stop"), orders.stop),
 }
 
 
@@ -59,5 +62,7 @@ def order_and_log(request: HttpRequest, worker: Worker, order: Order) -> list[Wo
     with writing(Worker.objects.db):
         changed = order.apply(worker)
         if changed:
-            log_change(request, worker, f"{order.label}: {len(changed)} processes on {worker.hostname}")
+            with in_english():
+                text = f"{order.label}: {len(changed)} processes on {worker.hostname}"
+            log_change(request, worker, text)
     return changed

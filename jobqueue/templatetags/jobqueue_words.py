@@ -20,4 +20,6 @@ def worker_word(name: str) -> SafeString:
 @register.filter
 def grouped(number: int) -> str:
     """A number with separators, `12,345`; one that was not counted to its end says so itself."""
-    return str(number) if hasattr(number, "stopped") else f"{number:,}"
+    from jobqueue.operating import words
+
+    return str(number) if hasattr(number, "stopped") else words.grouped(number)

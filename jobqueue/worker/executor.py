@@ -18,7 +18,7 @@ from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
 from jobqueue.sql.databases import OUTAGES, close_broken_connections
 from jobqueue.sql.writing import wait_for_locks_in_this_process
-from jobqueue.worker import children, logs, loops, processes, stuck_jobs
+from jobqueue.worker import children, log_lines, logs, loops, processes, stuck_jobs
 from jobqueue.worker.board import Slot
 from jobqueue.worker.bulk_walker import BulkWalker
 from jobqueue.worker.chart_folder import folder
@@ -277,6 +277,7 @@ def _row_of(worker_id: uuid.UUID, options: Options) -> Worker:
 
 def _prepare_process() -> None:
     logs.harden()
+    log_lines.keep_from_now_on()
     _keep_connections()
     wait_for_locks_in_this_process()
 

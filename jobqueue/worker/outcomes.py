@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -11,8 +11,9 @@ from enum import StrEnum
 from jobqueue.broker.counters import DURATION_BUCKET, DURATION_SUM, JOBS, bucket_of
 from jobqueue.broker.counters import field as counter_field
 from jobqueue.exceptions import UnknownProcessor
-from jobqueue.models import Job
+from jobqueue.models import Job, LogLine
 from jobqueue.registry import Processor, get_processor
+from jobqueue.worker.log_lines import log_of
 
 
 class OutcomeStatus(StrEnum):
@@ -70,6 +71,12 @@ class Outcome:
             return get_processor(self.job.processor)
         except UnknownProcessor:
             return None
+
+    @property
+    def log(self) -> Sequence[LogLine]:
+        """What the processor logged in this run, as far as it is kept."""
+        kept = log_of(self.job)
+        return kept.lines if kept else ()
 
 
 def count_outcomes(outcomes: Iterable[Outcome]) -> dict[str, float]:

@@ -22,7 +22,7 @@ from jobqueue.models.cause_names import cause_of
 from jobqueue.registry import Skipped, delay_after, get_processor
 from jobqueue.sql.outages import is_outage
 from jobqueue.sql.texts import clean
-from jobqueue.worker import forks
+from jobqueue.worker import forks, log_lines
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.outcomes import Failure, Outcome, OutcomeStatus
 
@@ -50,6 +50,7 @@ def perform(
     job, using = claimed
     signals.send(signals.job_started, Job, job=job)
     started = time.perf_counter()
+    log_lines.begin(job, started)
     try:
         with running(job, using), limit(job) if limit else nullcontext() as within:
             answer: object = get_processor(job.processor).function(**job.payload)

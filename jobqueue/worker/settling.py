@@ -17,7 +17,7 @@ from jobqueue.models import Attempt, Job, jobs_in, stopping, transitions
 from jobqueue.plain_rq import Report
 from jobqueue.sql.texts import clean
 from jobqueue.sql.writing import writing
-from jobqueue.worker import outages
+from jobqueue.worker import log_lines, outages
 from jobqueue.worker.charted import chart_of
 from jobqueue.worker.claiming import Identity
 from jobqueue.worker.outcomes import DONE, Outcome, OutcomeStatus, count_outcomes
@@ -139,11 +139,7 @@ def _signal_of(outcome: Outcome) -> Signal:
 def _settle_rows(outcomes: list[Outcome], using: str, identity: Identity) -> Iterator[Outcome]:
     """Write the outcomes down; each one that counts, as soon as it is written."""
     done = [outcome for outcome in outcomes if outcome.status in DONE]
-    ours = transitions.complete(
-        jobs_in(using),
-        [(outcome.job.pk, outcome.job.attempt, clean(outcome.reason, 498)) for outcome in done],
-        identity.id,
-    )
+    ours = _complete(done, using, identity)
     for outcome in done:
         if outcome.job.pk in ours:
             outcome.is_settled = True
@@ -153,9 +149,23 @@ def _settle_rows(outcomes: list[Outcome], using: str, identity: Identity) -> Ite
             with writing(using):
                 final = outages.decided(outcome) if outcome.is_outage else outcome
                 written = _settle_failure(final, using, identity) or _settle_stop(final, using, identity)
+                if written is not None:
+                    log_lines.write([outcome.job], using)
             if written is not None:
                 outcome.is_settled = True
                 yield written
+
+
+def _complete(done: Sequence[Outcome], using: str, identity: Identity) -> set[int]:
+    """The ids of those that are completed; what they logged is there as soon as that is."""
+    told = [(outcome.job.pk, outcome.job.attempt, clean(outcome.reason, 498)) for outcome in done]
+    logged = [outcome.job for outcome in done if log_lines.has_logged(outcome.job)]
+    if not logged:
+        return transitions.complete(jobs_in(using), told, identity.id)
+    with writing(using):
+        ours = transitions.complete(jobs_in(using), told, identity.id)
+        log_lines.write([job for job in logged if job.pk in ours], using)
+    return ours
 
 
 def _settle_stop(outcome: Outcome, using: str, identity: Identity) -> Outcome | None:

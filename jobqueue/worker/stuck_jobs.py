@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from jobqueue.delivery import rescue
 from jobqueue.models import Job
+from jobqueue.worker import log_lines
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.database_threads import DatabaseThreads
 from jobqueue.worker.in_hand import hand_back_in_each
 from jobqueue.worker.options import Options
+
+_REASON = "ran past its time limit and could not be stopped"
 
 
 def interrupt(stuck: Sequence[Job], held: Sequence[Claim], identity: Identity, options: Options) -> None:
@@ -22,8 +25,9 @@ def interrupt(stuck: Sequence[Job], held: Sequence[Claim], identity: Identity, o
 
     def interrupt_those_of(using: str) -> None:
         for job, its_database in held:
-            if its_database == using and (using, job.pk) in keys:
-                rescue.interrupt(job, using, "ran past its time limit and could not be stopped")
+            is_stuck = its_database == using and (using, job.pk) in keys
+            if is_stuck and rescue.interrupt(job, using, _REASON):
+                log_lines.write([job], using)  # its thread hangs; what it said until then is here
 
     threads.each(interrupt_those_of)
     others = [claimed for claimed in held if (claimed.using, claimed.job.pk) not in keys]

@@ -17,6 +17,7 @@ from settlements.admin import (
     results,
     settlement_pages,
 )
+from settlements.admin.known_reasons import tell_known_reasons
 from settlements.admin.letter_words import LETTER_WORDS
 from settlements.admin.user_page import show_barred_addresses_of_users
 from settlements.models import ReminderType
@@ -56,4 +57,5 @@ def quiet_hours(first: datetime, last: datetime) -> list[tuple[datetime, datetim
     return quiet_periods_between(first, last, current_policy())
 
 
+tell_known_reasons()
 show_barred_addresses_of_users(admin.site)

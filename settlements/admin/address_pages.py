@@ -11,6 +11,7 @@ from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import badge, mask_address, mask_addresses
@@ -33,11 +34,11 @@ def _clear(barred: BarredAddress, answer: Answer) -> str:
 
 CLEAR: Final = Move(
     name="clear",
-    label="Clear",
-    done="cleared",
+    label=_("Clear"),
+    done=_("cleared"),
     permission="clear",
-    notice="E-mails go out to it again. If it bounces or complains again, it is barred again.",
-    trouble=lambda barred: "" if barred.is_barred else "cleared",
+    notice=_("E-mails go out to it again. If it bounces or complains again, it is barred again."),
+    trouble=lambda barred: "" if barred.is_barred else gettext("cleared"),
     carry_out=_clear,
 )
 
@@ -51,7 +52,7 @@ class BarredAddressForm(BarredAddressModelForm):
         """In small letters, and not barred yet."""
         address: str = self.cleaned_data["address"].lower()
         if BarredAddress.objects.barred().among(address).exists():
-            raise ValidationError("This address is barred already.", code="barred")
+            raise ValidationError(_("This address is barred already."), code="barred")
         return address
 
     def validate_unique(self) -> None:
@@ -137,4 +138,6 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     @admin.display(description=_("state"), ordering="cleared_at")
     def shown_status(self, barred: BarredAddress) -> SafeString:
         """Barred or cleared."""
-        return badge("barred" if barred.is_barred else "cleared")
+        if barred.is_barred:
+            return badge("barred", gettext("barred"))
+        return badge("cleared", gettext("cleared"))

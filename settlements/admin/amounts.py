@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
+from babel import Locale
 from django import forms
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
@@ -12,6 +14,7 @@ from djmoney.forms.widgets import MoneyWidget
 from moneyed import Money
 
 from settlements.money import places_of
+from settlements.templatetags.settlement_format import FALLBACK_LOCALE, active_locale
 
 
 class AmountWidget(MoneyWidget):
@@ -56,9 +59,22 @@ def use_amount_widget(field: Any, money: Money | None) -> None:
     number.attrs["step"] = step_of(str(money.currency)) if money is not None else "any"
     field.widget = AmountWidget(  # type: ignore[no-untyped-call]
         amount_widget=number,
-        currency_widget=CurrencySelect(currency.attrs, currency.choices),
+        currency_widget=CurrencySelect(currency.attrs, named_currencies(tuple(currency.choices))),
         default_currency=field.widget.default_currency,
     )
+
+
+def named_currencies(choices: tuple[tuple[str, Any], ...]) -> list[tuple[str, Any]]:
+    """The currencies by their names in the language of the page, in the order of these."""
+    return _named(choices, str(active_locale()))
+
+
+@lru_cache(maxsize=16)
+def _named(choices: tuple[tuple[str, Any], ...], locale: str) -> list[tuple[str, Any]]:
+    if locale.startswith(FALLBACK_LOCALE):
+        return list(choices)  # they are named so
+    known = Locale.parse(locale).currencies
+    return sorted(((code, known.get(code, name)) for code, name in choices), key=lambda one: str(one[1]))
 
 
 def step_of(currency: str) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
+
 from settlements import asking
 from settlements.admin.moves import Answer, Move
 from settlements.models import Payment, Settlement
@@ -19,64 +22,65 @@ def _remind(settlement: Settlement, answer: Answer) -> str:
 
 def _pause(settlement: Settlement, answer: Answer) -> str:
     asking.pause_reminders(settlement, paused=True)
-    return "reminders go out → paused"
+    return f"{gettext_noop('reminders go out')} → paused"
 
 
 def _resume(settlement: Settlement, answer: Answer) -> str:
     asking.pause_reminders(settlement, paused=False)
-    return "reminders paused → go out"
+    return f"{gettext_noop('reminders paused')} → {gettext_noop('go out')}"
 
 
 def _check(settlement: Settlement, answer: Answer) -> str:
-    return f"payments asked about: {asking.check_payments(settlement, _using(settlement))}"
+    number = asking.check_payments(settlement, _using(settlement))
+    return f"{gettext_noop('payments asked about')}: {number}"
 
 
 def _trouble_to_pause(settlement: Settlement) -> str:
     if not settlement.is_open:
         return str(settlement.get_status_display())
-    return "paused already" if settlement.reminders_paused else ""
+    return gettext("paused already") if settlement.reminders_paused else ""
 
 
 def _trouble_to_check(settlement: Settlement) -> str:
     # Not one by one: the page has read the payments.
     is_any = any(payment.status in Payment.UNSETTLED for payment in settlement.payments.all())
-    return "" if is_any else "no payment is unsettled"
+    return "" if is_any else gettext("no payment is unsettled")
 
 
 ASKING_MOVES: Final = (
     Move(
         name="send_reminder",
-        label="Send a reminder now",
-        done="reminded",
+        label=_("Send a reminder now"),
+        done=_("reminded"),
         permission="remind",
-        notice="One e-mail goes to the payer at once, at any hour. The plan of reminders stays as it is.",
+        notice=_("One e-mail goes to the payer at once, at any hour. The plan of reminders stays as it is."),
         trouble=lambda settlement: asking.why_no_reminder(settlement, _using(settlement)),
         carry_out=_remind,
     ),
     Move(
         name="pause_reminders",
-        label="Pause reminders",
-        done="paused",
+        label=_("Pause reminders"),
+        done=_("paused"),
         permission="remind",
-        notice="No reminder of it goes out until somebody resumes them; those that come due are skipped.",
+        notice=_("No reminder of it goes out until somebody resumes them; those that come due are skipped."),
         trouble=_trouble_to_pause,
         carry_out=_pause,
     ),
     Move(
         name="resume_reminders",
-        label="Resume reminders",
-        done="resumed",
+        label=_("Resume reminders"),
+        done=_("resumed"),
         permission="remind",
-        notice="Reminders that lie ahead go out again. What was skipped meanwhile is not made up for.",
-        trouble=lambda settlement: "" if settlement.reminders_paused else "not paused",
+        notice=_("Reminders that lie ahead go out again. What was skipped meanwhile is not made up for."),
+        trouble=lambda settlement: "" if settlement.reminders_paused else gettext("not paused"),
         carry_out=_resume,
     ),
     Move(
         name="check_payments",
-        label="Check payment now",
-        done="asked about",
+        label=_("Check payment now"),
+        done=_("asked about"),
         permission="remind",
-        notice="The provider is asked about every payment that is not settled yet.",
+        notice=_("The provider is asked about every payment that is not settled yet."),
         trouble=_trouble_to_check,
         carry_out=_check,
     ),

@@ -9,6 +9,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import Job
 from settlements.decisions import CHECKS
@@ -17,7 +19,7 @@ from settlements.models import Payment, Settlement
 CLOCKS_DIFFER: Final = timedelta(seconds=5)
 """By how much the database's clock, which jobs go by, may be behind that of the page."""
 
-A_PROGRAM: Final = "a program"
+A_PROGRAM: Final = _("a program")
 
 _CHANGE_A_PAYMENT: Final = (CHECKS,)
 _CHANGE_A_SETTLEMENT: Final = ("settlement.auto_complete",)
@@ -26,13 +28,17 @@ _CHANGE_A_SETTLEMENT: Final = ("settlement.auto_complete",)
 def changed_by(model: type[models.Model], pk: Any, since: datetime, settlement_id: Any = None) -> str:
     """The operators and the job that changed a record since then; A_PROGRAM if neither is known."""
     job = _job(model, settlement_id if model is Payment else pk, since)
-    jobs = [f"job {job.processor} #{job.pk}"] if job else []
-    return " and ".join([*_operators(model, pk, since), *jobs]) or A_PROGRAM
+    words = {"processor": job.processor, "number": job.pk} if job else {}
+    jobs = [gettext("job %(processor)s #%(number)s") % words] if job else []
+    both = [*_operators(model, pk, since), *jobs]
+    if len(both) == 2:
+        return gettext("%(operator)s and %(job)s") % {"operator": both[0], "job": both[1]}
+    return both[0] if both else str(A_PROGRAM)
 
 
 def added_or_deleted_by(model: type[models.Model], pk: Any, since: datetime) -> str:
     """The operator who made or removed a record since then: no job does."""
-    return " and ".join(_operators(model, pk, since)) or A_PROGRAM
+    return next(iter(_operators(model, pk, since)), str(A_PROGRAM))
 
 
 def _operators(model: type[models.Model], pk: Any, since: datetime) -> list[str]:

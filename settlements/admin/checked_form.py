@@ -8,6 +8,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature
 from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from settlements.admin.amounts import as_posted, names_posted
 from settlements.admin.changers import changed_by
@@ -22,10 +24,10 @@ else:
 SHOWN: Final = "shown_values"
 """The form field that carries what the page showed."""
 
-NOT_SAVED: Final = (
+NOT_SAVED: Final = _(
     "Nothing was saved. What you entered is still in the form: look at what is new, then save again."
 )
-UNKNOWN: Final = (
+UNKNOWN: Final = _(
     "This form does not say what it showed when it was opened, or that was changed on the way. "
     "Nothing was saved. Look at the page as it is now, then save again."
 )
@@ -85,10 +87,10 @@ class CheckedForm(AnyModelForm):
         try:
             shown = unseal(self._model, self.instance.pk, self.data.get(self.add_prefix(SHOWN), ""))
         except BadSignature:
-            self.trouble = [UNKNOWN]
+            self.trouble = [str(UNKNOWN)]
             return
         if set(shown.values) != set(self._now):
-            self.trouble = [UNKNOWN]
+            self.trouble = [str(UNKNOWN)]
             return
         changed = [name for name in self.watched if shown.values[name] != self._now[name]]
         if changed:
@@ -103,9 +105,12 @@ class CheckedForm(AnyModelForm):
         settlement_id = getattr(self.instance, "settlement_id", None)
         whom = changed_by(self._model, self.instance.pk, shown.at, settlement_id)
         name = self._model._meta.verbose_name
-        return (
-            f"This {name} was changed while the page was open. {capfirst(differences)} by {whom}. {NOT_SAVED}"
-        )
+        text = gettext("This %(name)s was changed while the page was open. %(differences)s by %(whom)s.") % {
+            "name": name,
+            "differences": capfirst(differences),
+            "whom": whom,
+        }
+        return f"{text} {NOT_SAVED}"
 
     def _follow(self, changed: list[str], shown: Shown) -> None:
         """Fields that were sent as they had been shown follow the row: nobody meant to set them back."""

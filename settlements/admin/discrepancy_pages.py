@@ -10,6 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import badge
@@ -24,17 +25,17 @@ def _close(discrepancy: Discrepancy, answer: Answer) -> str:
     try:
         discrepancy.close(answer.user, answer.reason)
     except DiscrepancyClosed:
-        raise LeftAlone(f"{discrepancy} (closed)") from None
+        raise LeftAlone(f"{discrepancy} ({gettext('closed')})") from None
     return "open → closed"
 
 
 CLOSE: Final = Move(
     name="close",
-    label="Close",
-    done="closed",
+    label=_("Close"),
+    done=_("closed"),
     permission="close",
-    notice="It was looked after. It is noted again only if it happens with another amount.",
-    trouble=lambda discrepancy: "" if discrepancy.is_open else "closed",
+    notice=_("It was looked after. It is noted again only if it happens with another amount."),
+    trouble=lambda discrepancy: "" if discrepancy.is_open else gettext("closed"),
     carry_out=_close,
 )
 
@@ -111,4 +112,6 @@ class DiscrepancyAdmin(RecordPageMixin, ReadOnlyAdmin):
     @admin.display(description=_("state"), ordering="closed_at")
     def shown_status(self, discrepancy: Discrepancy) -> SafeString:
         """Open or closed."""
-        return badge("open" if discrepancy.is_open else "closed")
+        if discrepancy.is_open:
+            return badge("open", gettext("open"))
+        return badge("closed", gettext("closed"))

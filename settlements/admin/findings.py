@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin import Finding, register_finding
 from jobqueue.models import Job
+from jobqueue.operating import grouped
 from settlements.models import BarredAddress
 
 LATE = timedelta(minutes=15)
@@ -73,4 +74,4 @@ def _counted(rows: QuerySet[Job] | QuerySet[BarredAddress], moment: str) -> tupl
 
 
 def _shown(number: int) -> str:
-    return f"{_MOST:,}+" if number > _MOST else f"{number:,}"
+    return f"{grouped(_MOST)}+" if number > _MOST else grouped(number)

@@ -11,6 +11,7 @@ from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 from moneyed import Money
 
 from jobqueue.admin import badge
@@ -84,12 +85,13 @@ class PaymentAmountForm(AmountForm):
 
     def _check_against_refund(self, amount: Money, refunded: Money) -> None:
         if amount.currency != refunded.currency:
-            text = f"{money(refunded)} of it were refunded: its currency must stay {refunded.currency}."
+            text = _("%(refunded)s of it were refunded: its currency must stay %(currency)s.")
         elif amount.amount <= refunded.amount:
-            text = f"{money(refunded)} of it were refunded: the amount must be more than that."
+            text = _("%(refunded)s of it were refunded: the amount must be more than that.")
         else:
             return
-        self.add_error("amount", ValidationError(text, code="refunded"))
+        words = {"refunded": money(refunded), "currency": refunded.currency}
+        self.add_error("amount", ValidationError(text, code="refunded", params=words))
 
 
 class PaymentForm(PaymentAmountForm):
@@ -169,7 +171,7 @@ def currency_error(amount: Money, owed: Money) -> ValidationError | None:
     if amount.currency == owed.currency:
         return None
     return ValidationError(
-        f"The settlement is in {owed.currency}: a payment in {amount.currency} would count nothing. "
-        f"Enter it in {owed.currency}.",
+        _("The settlement is in %(owed)s: a payment in %(paid)s would count nothing. Enter it in %(owed)s."),
         code="currency",
+        params={"owed": owed.currency, "paid": amount.currency},
     )

@@ -11,6 +11,7 @@ from django.forms import HiddenInput
 from django.forms.models import BaseInlineFormSet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from settlements.admin.amounts import as_posted
 from settlements.admin.changers import added_or_deleted_by
@@ -94,13 +95,14 @@ class PaymentFormSet(PaymentInlineFormSet):
         try:
             shown = unseal(Payment, pk, text)
         except BadSignature:
-            return UNKNOWN
+            return str(UNKNOWN)
         amount, status = (in_words(Payment, name, shown.values.get(name)) for name in ("amount", "status"))
         whom = added_or_deleted_by(Payment, pk, shown.at)
-        return (
-            f"The payment of {amount} ({status}) was deleted or moved while the page was open, by {whom}. "
-            f"{NOT_SAVED}"
+        text = _(
+            "The payment of %(amount)s (%(status)s) was deleted or moved while the page was open, "
+            "by %(whom)s."
         )
+        return f"{text % {'amount': amount, 'status': status, 'whom': whom}} {NOT_SAVED}"
 
     def _rearrange(self, sent: dict[str, int], rows: list[str]) -> None:
         assert self._total is not None and self._initial is not None
@@ -156,13 +158,14 @@ class PaymentFormSet(PaymentInlineFormSet):
             self._check_currency(form)
         trouble = [*self.gone, *self._changed_but_to_be_deleted()]
         if not self.save_as_new and (self._total is None or self._initial is None):
-            trouble.append(UNKNOWN)
+            trouble.append(str(UNKNOWN))
         if trouble:
             raise ValidationError([ValidationError(text, code="stale") for text in trouble])
 
     def _what_came(self, payment: Payment) -> str:
         whom = added_or_deleted_by(Payment, payment.pk, payment.created_at)
-        return f"This payment was added while the page was open, by {whom}. {NOT_SAVED}"
+        text = _("This payment was added while the page was open, by %(whom)s.") % {"whom": whom}
+        return f"{text} {NOT_SAVED}"
 
     def _is_to_be_deleted(self, form: InlinePaymentForm) -> bool:
         return bool(self.can_delete and form.cleaned_data.get("DELETE"))

@@ -16,10 +16,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.functional import Promise
+from django.utils.text import capfirst, format_lazy
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import log_change
+from jobqueue.operating import grouped, in_english
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.money import MAX_DIGITS, STORED_PLACES
 
@@ -48,10 +51,10 @@ class Move:
     """One thing that an operator may do to a record, with a reason."""
 
     name: str
-    label: str
-    done: str
+    label: Promise
+    done: Promise
     permission: str
-    notice: str
+    notice: Promise
     trouble: Callable[[Any], str]
     """Why a record cannot be changed so, as far as can be seen; empty if nothing speaks against it."""
     carry_out: Callable[[Any, Answer], str]
@@ -72,11 +75,13 @@ class ReasonForm(forms.Form):
     """Why; and how much, where that is asked for."""
 
     reason = forms.CharField(
+        label=_("Reason"),
         max_length=LONGEST_REASON,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "maxlength": LONGEST_REASON}),
-        error_messages={"required": "Say why: the reason is kept with the record."},
+        error_messages={"required": _("Say why: the reason is kept with the record.")},
     )
     amount = forms.DecimalField(
+        label=_("Amount"),
         required=False,
         max_digits=MAX_DIGITS,
         decimal_places=STORED_PLACES,
@@ -94,7 +99,7 @@ class ReasonForm(forms.Form):
 def action_for(move: Move) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse]:
     """The admin action of a move."""
 
-    @admin.action(description=f"{move.label} …", permissions=[move.permission])
+    @admin.action(description=format_lazy("{} …", move.label), permissions=[move.permission])
     def act(model_admin: Any, request: HttpRequest, records: QuerySet[Any]) -> HttpResponse:
         is_answer = request.POST.get("confirmed") == move.name
         record = records.first() if move.takes_amount and _is_one(request) else None
@@ -229,12 +234,14 @@ def _move_one(request: HttpRequest, model: type[models.Model], key: Any, move: M
     with transaction.atomic(using=router.db_for_write(model)):
         record = model._default_manager.select_for_update(no_key=True).filter(pk=key).first()
         if record is None:
-            raise LeftAlone(f"{key} (deleted)")
+            raise LeftAlone(gettext("%(name)s (deleted)") % {"name": key})
         trouble = move.trouble(record)
         if trouble:
             raise LeftAlone(_named(record, trouble))
         change = move.carry_out(record, answer)
-        log_change(request, record, f"{capfirst(move.done)}: {change}. Reason: {answer.reason}")
+        with in_english():
+            done = capfirst(str(move.done))
+        log_change(request, record, f"{done}: {change}. Reason: {answer.reason}")
 
 
 def _named(record: Any, trouble: str) -> str:
@@ -244,21 +251,25 @@ def _named(record: Any, trouble: str) -> str:
 def _tell(model_admin: Any, request: HttpRequest, move: Move, outcome: Outcome) -> None:
     names = model_admin.opts
     if outcome.moved:
-        model_admin.message_user(request, f"{_count(outcome.moved, names)} {move.done}.", messages.SUCCESS)
+        words = {"what": _count(outcome.moved, names), "done": move.done}
+        model_admin.message_user(request, gettext("%(what)s %(done)s.") % words, messages.SUCCESS)
     if outcome.refused:
         number = len(outcome.refused)
         listed = "; ".join(outcome.refused[:MOST_NAMED]) + ("; …" if number > MOST_NAMED else "")
-        verb = "was" if number == 1 else "were"
-        text = f"{_count(number, names)} cannot be {move.done} and {verb} left alone: {listed}."
-        model_admin.message_user(request, text, messages.WARNING)
-    if outcome.gone:
-        model_admin.message_user(request, f"Nothing was {move.done}: it is gone.", messages.WARNING)
-    if outcome.left:
-        text = (
-            f"More match: one request takes at most {MOST_PER_REQUEST}. Filter the list to reach the others."
+        text = ngettext(
+            "%(what)s cannot be %(done)s and was left alone: %(listed)s.",
+            "%(what)s cannot be %(done)s and were left alone: %(listed)s.",
+            number,
         )
+        words = {"what": _count(number, names), "done": move.done, "listed": listed}
+        model_admin.message_user(request, text % words, messages.WARNING)
+    if outcome.gone:
+        text = gettext("Nothing was %(done)s: it is gone.") % {"done": move.done}
         model_admin.message_user(request, text, messages.WARNING)
+    if outcome.left:
+        text = gettext("More match: one request takes at most %(most)s. Filter the list to reach the others.")
+        model_admin.message_user(request, text % {"most": MOST_PER_REQUEST}, messages.WARNING)
 
 
 def _count(number: int, names: Any) -> str:
-    return f"{number:,} {names.verbose_name if number == 1 else names.verbose_name_plural}"
+    return f"{grouped(number)} {names.verbose_name if number == 1 else names.verbose_name_plural}"

@@ -10,17 +10,19 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from settlements.admin.base import amount_tag, link_to, may
 from settlements.models import BarredAddress, Discrepancy, Settlement
 
 MOST_DISCREPANCIES = 10
 _WHY = {
-    BarredAddress.Cause.REFUSED: "was refused by its mail server",
-    BarredAddress.Cause.BOUNCED: "bounced",
-    BarredAddress.Cause.COMPLAINED: "was complained about",
-    BarredAddress.Cause.UNSUBSCRIBED: "was unsubscribed",
-    BarredAddress.PAUSED: "was paused by an operator",
+    BarredAddress.Cause.REFUSED: _("was refused by its mail server"),
+    BarredAddress.Cause.BOUNCED: _("bounced"),
+    BarredAddress.Cause.COMPLAINED: _("was complained about"),
+    BarredAddress.Cause.UNSUBSCRIBED: _("was unsubscribed"),
+    BarredAddress.PAUSED: _("was paused by an operator"),
 }
 
 
@@ -42,7 +44,7 @@ def email_of(person: Any) -> str:
 def barred_text(row: BarredAddress, request: HttpRequest) -> SafeString:
     """Since when and why, linked to the barred address for who may see it."""
     day = date_format(localtime(row.barred_at), "Y-m-d")
-    text = format_html("barred since {}, because it {}", day, _WHY.get(row.cause, row.cause))
+    text = format_html(gettext("barred since {}, because it {}"), day, _WHY.get(row.cause, row.cause))
     return (
         format_html('<a href="{}">{}</a>', _url(row), text) if may(request, "view", BarredAddress) else text
     )
@@ -53,12 +55,15 @@ def _url(row: BarredAddress) -> str:
 
 
 def _barred(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
-    people = {"payer": settlement.payer, "payee": settlement.payee}
+    people = {gettext("payer"): settlement.payer, gettext("payee"): settlement.payee}
     barred = barred_rows(*(email_of(person) for person in people.values()))
     found = [(role, person, barred.get(email_of(person).lower())) for role, person in people.items()]
     return [
         format_html(
-            "No e-mail reaches the {}, {}: the address is {}.", role, person, barred_text(row, request)
+            gettext("No e-mail reaches the {}, {}: the address is {}."),
+            role,
+            person,
+            barred_text(row, request),
         )
         for role, person, row in found
         if row is not None
@@ -70,7 +75,7 @@ def _discrepancies(settlement: Settlement, request: HttpRequest) -> list[SafeStr
     may_view = may(request, "view", Discrepancy)
     return [
         format_html(
-            "Somebody must look at this: {}, {}{}.",
+            gettext("Somebody must look at this: {}, {}{}."),
             link_to(row, row.get_kind_display()) if may_view else row.get_kind_display(),
             amount_tag(row.amount, row.currency),
             f" ({row.detail})" if row.detail else "",

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import JobsPanelMixin
@@ -47,7 +48,10 @@ class PaymentAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPanel
 
     def named(self, record: Payment) -> str:
         """Its amount and status, and of which settlement it is."""
-        return f"{record} of {record.settlement}"
+        return gettext("%(payment)s of %(settlement)s") % {
+            "payment": record,
+            "settlement": record.settlement,
+        }
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The first status and what was refunded by then are chosen once."""
@@ -57,7 +61,7 @@ class PaymentAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPanel
 
     def amount_hint(self, payment: Payment) -> AmountHint:
         """How much of the payment is left to go back."""
-        text = f"Left empty: all that is left of it, {money(payment.left)}."
+        text = gettext("Left empty: all that is left of it, %(amount)s.") % {"amount": money(payment.left)}
         return AmountHint(text, step_of(str(payment.amount.currency)))
 
     @admin.display(description=_("refunded"), ordering="refunded_amount")

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin import badge, log_change, mask_addresses
 from jobqueue.models import Job, due_time, subject_of
+from jobqueue.operating import retold_reason, told_reason
 from settlements.addresses import bar
 from settlements.admin.base import may
 from settlements.admin.letter_words import letter_word
@@ -171,7 +172,7 @@ def _job_row(job: Job, names: dict[str, Settlement]) -> dict[str, Any]:
         "settlement": names.get(job.subject),
         "time": _text(moment),
         "state": badge(_state(job)),
-        "reason": mask_addresses(job.reason),
+        "reason": mask_addresses(told_reason(job)),
     }
 
 
@@ -197,8 +198,14 @@ def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str
         "time": _text(letter.sent_at or letter.created_at),
         "settlement": names.get(letter.about),
         "state": badge(letter.status, letter.get_status_display()),
-        "reason": mask_addresses(letter.error),
+        "reason": mask_addresses(_told_error(letter)),
     }
+
+
+def _told_error(letter: EmailDelivery) -> str:
+    """Why it was skipped, as the reader says it; what a server answered as it was."""
+    is_skipped = letter.status == EmailDelivery.Status.SKIPPED
+    return retold_reason(letter.error) if is_skipped else letter.error
 
 
 def _text(moment: Any) -> str:

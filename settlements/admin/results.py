@@ -102,7 +102,8 @@ def of_auto_complete(job: Job, request: HttpRequest) -> Iterator[Result]:
         return
     settlement = Settlement.objects.using(alias_of(job)).filter(pk=job.payload["settlement_id"]).first()
     if settlement is not None:
-        name = f" “{mask_addresses(str(settlement))}”" if may(request, "view", Settlement) else ""
+        shown = _("“%(text)s”") % {"text": mask_addresses(str(settlement))}
+        name = f" {shown}" if may(request, "view", Settlement) else ""
         yield Result(
             f"{_('Settlement')}{name}",
             state=str(settlement.status),
@@ -140,7 +141,7 @@ def _letter(letter: EmailDelivery, request: HttpRequest) -> Result:
     may_read = request.user.has_perm("jobqueue.view_payload")
     address = letter.recipient if may_read else mask_address(letter.recipient)
     subject = (
-        f": “{mask_addresses(letter.subject)}”"
+        f": {_('“%(text)s”') % {'text': mask_addresses(letter.subject)}}"
         if letter.subject and may(request, "view", EmailDelivery)
         else ""
     )

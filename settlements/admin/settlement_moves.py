@@ -6,32 +6,40 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from django_fsm import TransitionNotAllowed, can_proceed
 
+from jobqueue.operating import in_english
 from settlements.admin.moves import Answer, LeftAlone, Move
 from settlements.models import Settlement
 
-COVERED: Final = "its payments cover it: one of them has to be refunded or deleted first"
-COVERED_YET_OPEN: Final = "its payments cover it: it completes by itself in a moment"
+COVERED: Final = _("its payments cover it: one of them has to be refunded or deleted first")
+COVERED_YET_OPEN: Final = _("its payments cover it: it completes by itself in a moment")
 
-_TOLD: Final = " Payer and payee are told, unless it is history."
+
+def _and_told(notice: Promise) -> Promise:
+    return format_lazy("{} {}", notice, _("Payer and payee are told, unless it is history."))
 
 
 def _decide(verb: Callable[[Settlement], None], settlement: Settlement, answer: Answer) -> str:
-    before = settlement.get_status_display()
+    with in_english():
+        before = str(settlement.get_status_display())
     settlement.by_decision_of(answer.user, answer.reason)
     try:
         verb(settlement)
     except TransitionNotAllowed:
-        raise LeftAlone(f"{settlement} ({before})") from None
+        raise LeftAlone(f"{settlement} ({settlement.get_status_display()})") from None
     settlement.save()
-    return f"{before} → {settlement.get_status_display()}"
+    with in_english():
+        return f"{before} → {settlement.get_status_display()}"
 
 
 def _trouble_to_complete(settlement: Settlement) -> str:
     if not can_proceed(settlement.complete):
         return str(settlement.get_status_display())
-    return COVERED_YET_OPEN if settlement.is_covered() else ""
+    return str(COVERED_YET_OPEN) if settlement.is_covered() else ""
 
 
 def _trouble_to_cancel(settlement: Settlement) -> str:
@@ -41,35 +49,37 @@ def _trouble_to_cancel(settlement: Settlement) -> str:
 def _trouble_to_reopen(settlement: Settlement) -> str:
     if settlement.is_open or not can_proceed(settlement.reopen):
         return str(settlement.get_status_display())
-    return COVERED if settlement.is_covered() else ""
+    return str(COVERED) if settlement.is_covered() else ""
 
 
 MOVES: Final = (
     Move(
         name="complete",
-        label="Complete",
-        done="completed",
+        label=_("Complete"),
+        done=_("completed"),
         permission="decide",
-        notice="Nothing is owed any more, though payments do not cover it. No reminder goes out." + _TOLD,
+        notice=_and_told(
+            _("Nothing is owed any more, though payments do not cover it. No reminder goes out.")
+        ),
         trouble=_trouble_to_complete,
         carry_out=partial(_decide, Settlement.complete),
     ),
     Move(
         name="cancel",
-        label="Cancel",
-        done="cancelled",
+        label=_("Cancel"),
+        done=_("cancelled"),
         permission="decide",
-        notice="The debt is called off. No reminder goes out." + _TOLD,
+        notice=_and_told(_("The debt is called off. No reminder goes out.")),
         trouble=_trouble_to_cancel,
         carry_out=partial(_decide, Settlement.cancel),
         is_dangerous=True,
     ),
     Move(
         name="reopen",
-        label="Reopen",
-        done="reopened",
+        label=_("Reopen"),
+        done=_("reopened"),
         permission="decide",
-        notice="What payments do not cover is owed again, and reminders go out." + _TOLD,
+        notice=_and_told(_("What payments do not cover is owed again, and reminders go out.")),
         trouble=_trouble_to_reopen,
         carry_out=partial(_decide, Settlement.reopen),
     ),

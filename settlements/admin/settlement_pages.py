@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from moneyed import Money
 
@@ -85,7 +86,9 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     @admin.display(description=_("history"))
     def shown_history(self, settlement: Settlement) -> str:
         """Whether nobody is told of it."""
-        return "Yes: nobody is told of it." if settlement.history else "No: people are told of it."
+        if settlement.history:
+            return gettext("Yes: nobody is told of it.")
+        return gettext("No: people are told of it.")
 
     def get_urls(self) -> list[URLPattern]:
         """With the simulation of reminders."""

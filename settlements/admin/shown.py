@@ -13,6 +13,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
+from django.utils.translation import gettext
 from djmoney.models.fields import MoneyField
 from moneyed import Money
 
@@ -93,11 +94,11 @@ def _in_words(field: Any, name: str, plain: Any, model: type[models.Model], curr
     if plain is None or plain == "":
         return NOTHING
     if isinstance(plain, bool):
-        return "yes" if plain else "no"
+        return gettext("yes") if plain else gettext("no")
     value = as_python(model, name, plain)
     if field.is_relation:
         related = field.related_model._base_manager.filter(pk=value).first()
-        return str(related) if related is not None else f"{plain} (deleted)"
+        return str(related) if related is not None else gettext("%(name)s (deleted)") % {"name": plain}
     if isinstance(value, Money):
         return money(value)
     if isinstance(value, Decimal):

@@ -73,7 +73,9 @@ class BarredAddressMixin(UserModelAdmin):
     def shown_barred_address(self, user: Any) -> SafeString:
         """That nothing reaches the user, since when and why."""
         return format_html(
-            '<strong class="jq-bad">No e-mail goes out to this user:</strong> the address is {}.',
+            '<strong class="jq-bad">{}</strong> {} {}.',
+            _("No e-mail goes out to this user:"),
+            _("the address is"),
             vars(user)[_NOTICE],
         )
 

@@ -7,6 +7,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobqueue.api.bodies import Choice, Strict, Text
@@ -56,6 +57,7 @@ class EmailsQuery(PageQuery):
     about = serializers.CharField(required=False, max_length=200, help_text="settlements.settlement:<id>")
 
 
+@extend_schema_field({"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,3})?$", "examples": ["84.50"]})
 class Amount(serializers.DecimalField):
     """An amount as a text, so that no digit of it is lost."""
 

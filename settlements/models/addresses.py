@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import WrittenManager
@@ -72,7 +73,8 @@ class BarredAddress(models.Model):
         permissions = [("clear_barredaddress", _("Can clear barred addresses"))]
 
     def __str__(self) -> str:
-        return f"{self.get_cause_display()} ({'cleared' if self.cleared_at else 'barred'})"
+        state = gettext("cleared") if self.cleared_at else gettext("barred")
+        return f"{self.get_cause_display()} ({state})"
 
     @property
     def is_barred(self) -> bool:

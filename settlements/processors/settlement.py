@@ -22,6 +22,7 @@ from settlements.letters import Facts, people_for, why_not
 from settlements.models import Payment, Settlement
 from settlements.planning import plan_reminders
 from settlements.rows import Question
+from settlements.status_words import written_status
 from settlements.truth import look
 
 
@@ -63,7 +64,7 @@ def auto_complete(settlement_id: str, reopen: bool | None = None) -> Skipped | N
             return Skipped("settlement cancelled")
         stays = settlement.status == Settlement.Status.COMPLETED and reopen is False
         if stays or not settlement.follow_payments(paid):
-            return Skipped(f"settlement already {settlement.get_status_display()}")
+            return Skipped(f"settlement already {written_status(settlement)}")
         settlement.save(using=using, update_fields=["status"])
     return None
 
@@ -90,7 +91,7 @@ def payment_status_check(settlement_id: str, payment_id: str | None = None) -> S
     if payment is None:
         return Skipped("payment was deleted")
     if payment.status not in Payment.UNSETTLED:
-        return Skipped(f"payment is {payment.get_status_display()}")
+        return Skipped(f"payment is {written_status(payment)}")
     return _check(payment, using)
 
 
@@ -277,7 +278,7 @@ def periodic_reminder(settlement_id: str) -> Skipped | None:
         if settlement is None:
             return Skipped("settlement was deleted")
         if not settlement.is_open:
-            return Skipped(f"settlement already {settlement.get_status_display()}")
+            return Skipped(f"settlement already {written_status(settlement)}")
         changed = plan_reminders(settlement, using=using)
         if not changed.created and not changed.cancelled:
             return Skipped("the reminder plan is complete")

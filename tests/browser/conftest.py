@@ -34,7 +34,10 @@ def open_page(browser: Browser, live_server: LiveServer, admin_user: User, clien
 
     def start(path: str, *, width: int = 1400, scheme: str = "light") -> Page:
         context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=live_server.url
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            base_url=live_server.url,
+            locale="en-GB",
         )
         contexts.append(context)
         context.add_cookies([cookie])

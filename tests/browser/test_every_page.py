@@ -41,7 +41,8 @@ def site(settlement: Settlement, payer: User) -> scene.Scene:
 def walk(browser: Browser, live_server: Any, admin_user: User, client: Any) -> Iterator[Walk]:
     """Who walks, logged in as a superuser."""
     client.force_login(admin_user)
-    context = browser.new_context(base_url=live_server.url, viewport={"width": looks.WIDE, "height": 900})
+    size: Any = {"width": looks.WIDE, "height": 900}
+    context = browser.new_context(base_url=live_server.url, viewport=size, locale="en-GB")
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
     context.add_cookies([cookie])
     walk = Walk(context.new_page(), live_server.url)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from jobqueue.models import Job
+from jobqueue.models import AttemptLog, Job
+from tests.browser.looks import faults
 from tests.jobqueue.admin.steps import add_attempt, make_job, page_of
 
 pytestmark = [
@@ -53,3 +55,19 @@ def test_a_bar_leads_to_its_job(open_page: Any) -> None:
     page = open_page(page_of(job))
     page.click(".jq-runs svg .jq-chart-failed")
     expect(page.locator("h1").last).to_contain_text(f"Job #{other.pk}")
+
+
+def test_the_lines_of_an_attempt_open_below_it(open_page: Any) -> None:
+    job = make_job("completed")
+    lines = [
+        [0.0, "INFO", "shop", "first"],
+        [0.2, "WARNING", "shop", "long " * 80],
+        [1.5, "ERROR", "shop", "<b>"],
+    ]
+    AttemptLog.objects.create(job=job, number=1, lines=lines, left_out=412, left_out_after=1)
+    page = open_page(page_of(job))
+    page.click("text=Log: 415 lines")
+    expect(page.locator(".jq-log li")).to_have_text(
+        [re.compile("first"), "412 lines left out", re.compile("long"), re.compile("<b>")]
+    )
+    assert faults(page) == []

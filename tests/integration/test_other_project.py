@@ -46,7 +46,8 @@ def test_the_wheel_holds_every_file_of_the_app_and_nothing_else(wheel: Path) -> 
     files = {path for path in (ROOT / "jobqueue").rglob("*") if path.is_file()}
     ours = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
     assert installed == ours
-    assert {Path(name).suffix for name in installed} >= {".css", ".html", ".js", ".lua", ".py", ".typed"}
+    kinds = {Path(name).suffix for name in installed}
+    assert kinds >= {".css", ".html", ".js", ".lua", ".mo", ".py", ".typed"}
 
 
 def test_the_wheel_says_what_it_needs(wheel: Path) -> None:

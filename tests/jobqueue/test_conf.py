@@ -104,7 +104,7 @@ SECONDS_ABOVE_0 = ["TIMEOUT", "HEARTBEAT_INTERVAL", "WORKER_SILENCE", "PUBLISH_T
 SECONDS_ABOVE_0 += ["RELAY_INTERVAL", "HEALTH_TIMEOUT"]
 WAITS_ABOVE_0 = ["TIMEOUT_GRACE", "LOST_AFTER", "UNKNOWN_PROCESSOR_TIMEOUT", "LATE_AFTER"]
 SECONDS = ["SHUTDOWN_TIMEOUT", "PUBLISH_PAUSE", "OUTAGE_RETRY_FOR", "RECONCILE_INTERVAL"]
-WHOLE_NUMBERS = ["PAYLOAD_LIMIT", "THREADS", "PROCESSES", "RELAY_BATCH"]
+WHOLE_NUMBERS = ["PAYLOAD_LIMIT", "THREADS", "PROCESSES", "RELAY_BATCH", "LOG_LIMIT"]
 WHOLE_NUMBERS_OR_NONE = ["MAX_JOBS_PER_PROCESS", "MAX_MEMORY_PER_PROCESS"]
 LENGTHS = ["KEEP_COMPLETED", "KEEP_FAILED", "KEEP_AUDIT"]
 
@@ -119,6 +119,9 @@ WRONG: list[tuple[str, Any]] = [
     *((key, 0) for key in WAITS_ABOVE_0 + SECONDS_ABOVE_0),
     *((key, value) for key in WHOLE_NUMBERS + WHOLE_NUMBERS_OR_NONE for value in NO_WHOLE_NUMBERS),
     *((key, None) for key in WHOLE_NUMBERS),
+    *(("LOG_LINES", value) for value in [*(one for one in NO_WHOLE_NUMBERS if one != 0), 10_001]),
+    *(("LOG_LIMIT", value) for value in [1, 8191, 1_048_577]),
+    *(("LOG_LEVEL", value) for value in ["info", "TRACE", "", 20, None, True, ["INFO"]]),
     *((key, value) for key in LENGTHS for value in NO_LENGTHS),
     *(("CPU_AFFINITY", value) for value in [0, 1, "yes", None]),
     *(("RETRY", value) for value in NO_POLICIES),

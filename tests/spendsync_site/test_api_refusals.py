@@ -51,6 +51,10 @@ def test_an_address_that_is_none_is_404_to_every_method(method: str, path: str) 
     assert "/api/schema" in refused["detail"]
 
 
+def test_a_method_that_is_none_is_405_whatever_the_query(trusted: Client) -> None:
+    problem(ask(trusted, "DELETE", "jobs/?limit=5"), 405)
+
+
 def test_the_pages_of_the_schema_refuse_what_changes_by_a_problem_document(root: Client) -> None:
     answer = ask(root, "POST", "docs/")
 

@@ -136,6 +136,18 @@ def test_an_action_that_only_reads_has_no_refusals_of_changes() -> None:
         assert bool(of_changes) == (method != "get"), path
 
 
+def test_the_form_of_a_body_refuses_what_it_does_not_know() -> None:
+    forms = DOCUMENT["components"]["schemas"]
+    open_ones = [
+        name
+        for name, form in forms.items()
+        if name.endswith("Request") and "additionalProperties" not in form
+    ]
+
+    assert open_ones == []
+    assert forms["PatchedLimitsRequest"]["minProperties"] == 1
+
+
 def test_refusals_that_ask_for_patience_say_by_which_header() -> None:
     for path, _method, one in _actions():
         for status in ("429", "503"):

@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from spendsync_site import errors
+
+
+def test_under_the_api_a_host_that_is_none_is_a_problem_document_that_says_so() -> None:
+    answer = Client().get("/api/queues/", headers={"Host": "elsewhere.example"})
+
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+    assert "Host names none of the hosts" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

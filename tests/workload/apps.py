@@ -15,9 +15,9 @@ class WorkloadConfig(AppConfig):
 
     def ready(self) -> None:
         """What a test asks for: forked processes die, one dies or hangs at a step, clocks are wrong."""
-        from tests.workload import children, guarded, state, stoppable, unruly
+        from tests.workload import children, guarded, state, stoppable, talkative, unruly
 
-        assert children and guarded and state and stoppable and unruly  # importing them registers them
+        assert children and guarded and state and stoppable and talkative and unruly  # importing registers
         if os.environ.get("WORKLOAD_FORKS_DIE") == "1":
             os.register_at_fork(after_in_child=lambda: os._exit(3))
         if step := os.environ.get("WORKLOAD_HANG_AT"):

@@ -14,6 +14,7 @@ from django.utils import timezone
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import AuditEntry, BulkAction, Job
+from jobqueue.models.attempt_log import logs_without_job
 from jobqueue.models.chart import prune_hours
 from jobqueue.sql.databases import in_each_database
 
@@ -23,8 +24,9 @@ _BATCH = 1000
 class Command(BaseCommand):
     """Deletes completed and cancelled jobs after KEEP_COMPLETED, failed ones after KEEP_FAILED.
 
-    What was set aside is never deleted. Bulk actions that have ended go with the jobs that they changed,
-    what operators did after KEEP_AUDIT, the hours of the charts after 90 days.
+    Attempts and their lines of log go with their jobs, what operators did after KEEP_AUDIT, the hours of the
+    charts after 90 days, bulk actions that have ended with the jobs that they changed. What was set aside is
+    never deleted.
     """
 
     help = __doc__
@@ -60,6 +62,7 @@ def _prune(using: str, done: timedelta, failed: timedelta, keep_audit: timedelta
     prune_hours(using)
     _delete(rows.filter(state=Job.State.FAILED, set_aside="", finished_at__lt=Now() - failed), deleted)
     _delete(AuditEntry.objects.using(using).filter(at__lt=Now() - keep_audit), [])
+    _delete(logs_without_job(using), [])
 
 
 def _days(option: str, value: float | None, default: timedelta) -> timedelta:

@@ -20,7 +20,7 @@ from jobqueue import registry
 from jobqueue.counts import proof
 from jobqueue.jobs import enqueue
 from jobqueue.management.commands import jobqueue_prune
-from jobqueue.models import Attempt, BulkAction, Job
+from jobqueue.models import Attempt, AttemptLog, BulkAction, Job
 from jobqueue.registry import reconciler
 from jobqueue.worker import options
 from tests.jobqueue.processors_for_tests import SUCCEED
@@ -75,6 +75,18 @@ def test_what_has_not_ended_is_kept_however_old(state: str) -> None:
     _call("jobqueue_prune")
 
     assert _left() == {job.pk}
+
+
+@in_databases
+def test_the_lines_of_log_go_with_their_job_also_with_one_that_older_code_deleted() -> None:
+    pruned, deleted, kept = _job("completed", days=31), _job("completed", days=1), _job("completed", days=1)
+    for job in (pruned, deleted, kept):
+        AttemptLog.objects.create(job=job, number=1, lines=[[0.1, "INFO", "shop", "here"]])
+    Job.objects.filter(pk=deleted.pk)._raw_delete("default")
+
+    _call("jobqueue_prune")
+
+    assert list(AttemptLog.objects.values_list("job_id", flat=True)) == [kept.pk]
 
 
 @in_databases

@@ -1,0 +1,156 @@
+"""What operators did is kept in English, whoever did it; here it is told in the language of who reads it.
+
+Fragments that the catalogues know are told by them, whatever app they are of: an app marks what it writes
+down with `gettext_noop`. What is not known, as names and reasons, stays as it was written.
+"""
+
+from __future__ import annotations
+
+import re
+
+from django.utils.functional import Promise
+from django.utils.text import capfirst
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
+
+from jobqueue.models import Job
+from jobqueue.operating.audit_entry import said_by
+
+_WITH_PLACES: list[tuple[re.Pattern[str], Promise]] = [
+    (re.compile(r"delayed until (?P<moment>.+)"), _("delayed until %(moment)s")),
+    (re.compile(r"paused until (?P<moment>.+)"), _("paused until %(moment)s")),
+    (re.compile(r"held, was to run (?P<moment>.+)"), _("held, was to run %(moment)s")),
+    (re.compile(r"runs (?P<moment>.+)"), _("runs %(moment)s")),
+    (re.compile(r"set aside \((?P<why>.*)\)"), _("set aside (%(why)s)")),
+    (re.compile(r"(?P<number>\d+) processes on (?P<host>.+)"), _("%(number)s processes on %(host)s")),
+    (
+        re.compile(r"(?P<number>\d+) of (?P<all>\d+) jobs were changed"),
+        _("%(number)s of %(all)s jobs were changed"),
+    ),
+    (
+        re.compile(r"(?P<number>\d+) jobs by (?P<days>-?\d+) days \((?P<which>.*)\)", re.S),
+        _("%(number)s jobs by %(days)s days (%(which)s)"),
+    ),
+    (re.compile(r"(?P<number>\d+) jobs \((?P<which>.*)\)", re.S), _("%(number)s jobs (%(which)s)")),
+    (re.compile(r"job #(?P<number>\d+), (?P<how>with .+)"), _("job #%(number)s, %(how)s")),
+    (re.compile(r"with another (?P<names>.+)"), _("with another %(names)s")),
+    (re.compile(r"job #(?P<number>\d+)"), _("job #%(number)s")),
+]
+_BY_SOMEBODY: tuple[tuple[re.Pattern[str], Promise], ...] = (
+    (re.compile(r"stopped by (?P<who>.+)"), _("stopped by %(who)s")),
+    (re.compile(r"held by (?P<who>.+)"), _("held by %(who)s")),
+    (re.compile(r"cancelled by (?P<who>.+)"), _("cancelled by %(who)s")),
+)
+"""What stands before a colon, and behind it what that person said."""
+_KNOWN = (
+    gettext_noop("cancelled by an operator"),
+    gettext_noop("cleared by an operator"),
+    gettext_noop("held by an operator"),
+    gettext_noop("Add"),
+    gettext_noop("Change"),
+    gettext_noop("Hold"),
+    gettext_noop("Release"),
+    gettext_noop("Put back"),
+    gettext_noop("Limits"),
+    gettext_noop("Pause letters"),
+    gettext_noop("Resume letters"),
+    gettext_noop("due now"),
+    gettext_noop("as it was"),
+    gettext_noop("set aside"),
+    gettext_noop("its failures do not count"),
+    gettext_noop("its failures count"),
+    gettext_noop("with another payload"),
+    gettext_noop("with the same payload"),
+)
+"""What stands alone in what is written down, and nowhere else on the pages."""
+_WORDS_OF_A_SELECTION = (
+    "cause",
+    "queue",
+    "processor",
+    "failed since",
+    "failed before",
+    "kind",
+    "to run from",
+    "to",
+)
+
+
+def tell_also(pattern: str, told: Promise) -> None:
+    """Tell what an app writes down: what the pattern finds as a whole, with its named groups as places."""
+    _WITH_PLACES.append((re.compile(pattern), told))
+
+
+def told_reason(job: Job) -> str:
+    """Why the job was skipped, cancelled or held, as the reader says it; an error stays as it was raised."""
+    is_error = job.state in (Job.State.FAILED, Job.State.ACTIVE) or (
+        job.state == Job.State.WAITING and job.held_run_at is None
+    )
+    return job.reason if is_error else retold_reason(job.reason)
+
+
+def retold_reason(reason: str) -> str:
+    """`skipped: nothing is left to pay`; what a person said stays as it is."""
+    head, colon, rest = reason.partition(": ")
+    for pattern, told in _BY_SOMEBODY:
+        if (found := pattern.fullmatch(head)) and head not in _KNOWN:
+            return f"{str(told) % found.groupdict()}{colon}{rest}"
+    return retold(reason)
+
+
+def retold(text: str) -> str:
+    """`Retry: failed → waiting` as the reader says it."""
+    return "; ".join(_sentence(part) for part in text.split("; "))
+
+
+def retold_message(message: str) -> str:
+    """A whole message of the history: what was done, and the reason as it was given."""
+    what, reason = said_by(message)
+    return f"{retold(what)} {gettext('Reason:')} {reason}" if reason else retold(what)
+
+
+def retold_verb(verb: str) -> str:
+    """`Retry` as the reader says it."""
+    return _word(verb)
+
+
+def _sentence(text: str) -> str:
+    verb, colon, rest = text.partition(": ")
+    if not colon:
+        return _steps(text)
+    return f"{_word(verb)}: {_steps(rest)}"
+
+
+def _steps(text: str) -> str:
+    end = "." if text.endswith(".") else ""
+    return " → ".join(_fragment(part) for part in text.removesuffix(".").split(" → ")) + end
+
+
+def _fragment(text: str) -> str:
+    for pattern, told in _WITH_PLACES:
+        if found := pattern.fullmatch(text):
+            return str(told) % {name: _place(name, value) for name, value in found.groupdict().items()}
+    head, colon, rest = text.partition(": ")
+    return f"{_word(head)}{colon}{rest}"
+
+
+def _place(name: str, value: str) -> str:
+    if name == "which":
+        return ", ".join(_selected(part) for part in value.split(", "))
+    return _fragment(value) if name == "how" else value
+
+
+def _selected(text: str) -> str:
+    for label in _WORDS_OF_A_SELECTION:
+        if text.startswith(f"{label} "):
+            return f"{gettext(label)} {text.removeprefix(label).strip()}"
+    return _word(text)
+
+
+def _word(text: str) -> str:
+    """What the catalogues say for it, also where it stands there with a small letter."""
+    if not text.strip():
+        return text  # the catalogues say what they are for nothing
+    told = gettext(text)
+    if told != text or not text[0].isupper():
+        return told
+    return str(capfirst(gettext(text[0].lower() + text[1:])))

@@ -1,0 +1,65 @@
+"""Why jobs of this app are skipped and cancelled, as it stands in their rows: told to who reads the pages.
+
+Kept in English; `tests/languages/test_reasons.py` finds what is missing here.
+"""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
+from jobqueue.operating import tell_also
+
+KNOWN = (
+    gettext_noop("settlement cancelled"),
+    gettext_noop("settlement already completed"),
+    gettext_noop("settlement already cancelled"),
+    gettext_noop("settlement already pending"),
+    gettext_noop("settlement already partially paid"),
+    gettext_noop("settlement is completed again"),
+    gettext_noop("settlement is cancelled again"),
+    gettext_noop("settlement is pending again"),
+    gettext_noop("settlement is partially paid again"),
+    gettext_noop("settlement is history"),
+    gettext_noop("settlement was deleted"),
+    gettext_noop("the settlement was deleted"),
+    gettext_noop("the settlement changed"),
+    gettext_noop("the settlement is completed"),
+    gettext_noop("the settlement is cancelled"),
+    gettext_noop("re-planned"),
+    gettext_noop("nothing is left to pay"),
+    gettext_noop("money is missing again"),
+    gettext_noop("the debt is this person's again"),
+    gettext_noop("no letter about it had gone out to this person"),
+    gettext_noop("payment was made by a former payer"),
+    gettext_noop("payment was deleted"),
+    gettext_noop("payment belongs to another settlement"),
+    gettext_noop("payment is pending"),
+    gettext_noop("payment is processing"),
+    gettext_noop("payment is completed"),
+    gettext_noop("payment is failed"),
+    gettext_noop("payment is refunded"),
+    gettext_noop("no payment is named"),
+    gettext_noop("no payment is unsettled"),
+    gettext_noop("every unsettled payment has a check of its own"),
+    gettext_noop("a newer check takes over"),
+    gettext_noop("a later reminder went out, or is on its way"),
+    gettext_noop("a later reminder is due as well"),
+    gettext_noop("the initial reminder went out already"),
+    gettext_noop("this reminder went out already"),
+    gettext_noop("this reminder is on its way"),
+    gettext_noop("the reminder plan is complete"),
+    gettext_noop("reminders are paused"),
+    gettext_noop("letters to this address are paused"),
+    gettext_noop("the address is barred, because it refused or complained about an e-mail"),
+    gettext_noop("nobody concerned has an e-mail address"),
+    gettext_noop("already sent"),
+)
+
+
+def tell_known_reasons() -> None:
+    """Let pages tell those that name something."""
+    tell_also(r"due date moved to (?P<moment>.+)", _("due date moved to %(moment)s"))
+    tell_also(r"user (?P<user>\S+) is inactive", _("user %(user)s is inactive"))
+    tell_also(r"user (?P<user>\S+) has no e-mail address", _("user %(user)s has no e-mail address"))
+    tell_also(r"user (?P<user>\S+) does not exist any more", _("user %(user)s does not exist any more"))

@@ -95,6 +95,26 @@ class NotDelayed(JobTransitionRefused):
     """What takes a delayed job was asked of one that runs, has ended, or is due."""
 
 
+class NotWaiting(JobTransitionRefused):
+    """What takes a job that waits was asked of one that runs or has ended."""
+
+
+class AlreadyHeld(JobTransitionRefused):
+    """Somebody holds the job already."""
+
+
+class NotHeld(JobTransitionRefused):
+    """The release of a job was asked for that nobody holds."""
+
+
+class CannotRun(JobQueueError, AssertionError):
+    """A test ran a job that no worker would run; its text says why, and what makes it run."""
+
+
+class JobIsHeld(CannotRun):
+    """A test ran a job that somebody holds."""
+
+
 class WorkerGone(JobTransitionRefused, WorkerOrderRefused):
     """The worker that would have to do it gives no sign of life."""
 

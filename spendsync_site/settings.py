@@ -273,7 +273,7 @@ SPECTACULAR_SETTINGS = {
         "PaymentStatus": "settlements.api.views.PAYMENT_STATES",
         "FirstPaymentStatus": "settlements.api.views.FIRST_STATES",
         "EmailStatus": "settlements.api.views.EMAIL_STATES",
-        "BulkState": "jobqueue.api.causes.BULK_STATES",
+        "BulkState": "jobqueue.api.bulk.BULK_STATES",
     },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SWAGGER_UI_DIST": "SIDECAR",

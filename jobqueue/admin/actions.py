@@ -21,7 +21,7 @@ from jobqueue.models import Job, JobQuerySet, bulk
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.audit import entry_of, write_down
 from jobqueue.operating.consequences import count_emails
-from jobqueue.operating.verbs import VERBS, Mail, Verb
+from jobqueue.operating.verbs import BULK_VERBS, Mail, Verb
 from jobqueue.operating.words import grouped
 from jobqueue.sql.writing import writing
 
@@ -55,17 +55,17 @@ def _in_background(
     model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb
 ) -> bulk_plans.Plan | None:
     """What a worker is to do: all jobs that match a list, where they are more than one batch."""
-    if request.POST.get("select_across") != "1" or bulk_plans.verb_of(verb.name) is None:
+    if request.POST.get("select_across") != "1":
         return None
     words = bulk_start.words_of(request.GET.dict(), getattr(model_admin, "only_state", ""))
     if verb.eligible(jobs.order_by())[: bulk.BATCH + 1].count() <= bulk.BATCH:
         return None
-    if words is None:
+    if words is None or bulk_plans.verb_of(verb.name) is None:
         return frozen_list.plan_of(model_admin, request, jobs, verb)
     return bulk_plans.plan(verb, words, request.POST.get("newest", ""))
 
 
-ACTIONS = {name: action_for(verb) for name, verb in VERBS.items()}
+ACTIONS = {name: action_for(verb) for name, verb in BULK_VERBS.items()}
 
 
 # Asking -------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def _one_batch(eligible: JobQuerySet, verb: Verb, request: HttpRequest, progress
     """
     with writing(eligible.db):
         rows = eligible.filter(pk__gt=progress.last).select_for_update().order_by("pk")
-        batch = list(rows.only("processor", "state", "run_at")[:BATCH])
+        batch = list(rows.only("processor", "state", "run_at", "held_run_at")[:BATCH])
         if not batch:
             return False
         progress.last = batch[-1].pk

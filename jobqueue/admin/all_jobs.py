@@ -17,6 +17,7 @@ from jobqueue.admin.job_lists import JOB_ID, LATEST_ENDED, LONGEST_RUNNING, JobL
 from jobqueue.admin.job_page import page_of
 from jobqueue.admin.named_filters import AuditFilter, LeftOutFilter
 from jobqueue.models import Job
+from jobqueue.operating.verbs import BULK_VERBS
 
 _ORDERING = {
     "delayed": ("run_at", "id"),
@@ -36,6 +37,7 @@ _TIMES = {
 class JobAdmin(JobList):
     """All jobs, and the page of each."""
 
+    verbs = tuple(BULK_VERBS)
     list_display = (
         "number", "shown_processor", "queue", "shown_state", "about", "runs", "attempt", "shown_reason",
     )  # fmt: skip

@@ -20,14 +20,12 @@ from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.audit import log_change
-from jobqueue.operating.verbs import VERBS
+from jobqueue.operating.verbs import BULK_VERBS, permission_of
 from jobqueue.operating.words import absolute, exact_span, grouped, span
 from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
 
 REFRESH_SECONDS = 1
-# Of verbs that change jobs of the calendar only.
-_PERMISSIONS = {"move": "move", "hold": "move", "let_go": "move"}
 _LONGEST_LEFT = 1e10
 _SHORTEST_WITH_RATE = timedelta(seconds=1)
 
@@ -122,7 +120,7 @@ class BulkActionAdmin(OwnPage):
             "sentence": _sentence(action, now),
             "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
             "may_stop": action.is_open and self._may_stop(request, action),
-            "is_of_calendar": action.verb not in bulk_plans.OF_FAILURES,
+            "came_from": self._came_from(action),
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
             "done": action.changed,
             "of": max(action.expected, action.changed, 1),
@@ -131,10 +129,19 @@ class BulkActionAdmin(OwnPage):
         }
         return self.page(request, "bulk_action.html", context)
 
+    def _came_from(self, action: BulkAction) -> tuple[str, str]:
+        """The address and the name of the page where such actions are begun."""
+        if action.verb in bulk_plans.OF_FAILURES:
+            name, text = "cause_changelist", gettext("Failures by cause")
+        elif action.is_listed:
+            name, text = "job_changelist", str(capfirst(Job._meta.verbose_name_plural))
+        else:
+            name, text = "job_calendar", gettext("Calendar")
+        return reverse(f"{self.admin_site.name}:jobqueue_{name}"), text
+
     def _may_stop(self, request: HttpRequest, action: BulkAction) -> bool:
-        verb = VERBS.get(action.verb)
-        permission = _PERMISSIONS.get(action.verb) or (verb and verb.permission)
-        return bool(permission) and request.user.has_perm(f"jobqueue.{permission}_job")
+        permission = permission_of(action.verb)
+        return bool(permission) and request.user.has_perm(permission)
 
     # Columns --------------------------------------------------------------------------------------
 
@@ -181,9 +188,9 @@ def _title(action: BulkAction) -> str:
 
 def _label(action: BulkAction) -> str:
     """What its verb is called; newer code may ask for others."""
-    if action.verb in VERBS:
-        return str(VERBS[action.verb].label)
-    return capfirst(action.get_verb_display()) if action.verb in _PERMISSIONS else str(action.verb)
+    if action.verb in BULK_VERBS:
+        return str(BULK_VERBS[action.verb].label)
+    return capfirst(action.get_verb_display())
 
 
 def _sentence(action: BulkAction, now: datetime) -> str:

@@ -35,7 +35,7 @@ class Finding:
     """One thing that is wrong.
 
     `weight` says how much: stores that are away weigh 100, jobs that nobody runs 90, stuck ones 80, a paused
-    queue 70, what waits for long 60, what is set aside 50.
+    queue 70, what waits for long 60, what is held past its time 55, what is set aside 50.
     """
 
     weight: int

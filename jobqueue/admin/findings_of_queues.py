@@ -166,11 +166,29 @@ def _jobs(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
         ) % {"number": number(seen.unknown.number)}
         cure = _("Deploy the code that knows them, or cancel them.")
         yield Finding(65, text, page(request, "job", state="waiting"), seen.unknown.since, cure)
+    if seen.held_late.number:
+        yield _held(seen, request)
     if text := set_aside.counted_text(seen.aside):
         cure = _("Nobody can work on it until somebody has mended it and puts it back.")
         yield Finding(
             50, _("Set aside: %(counts)s") % {"counts": text}, page(request, "setasidejob"), None, cure
         )
+
+
+def _held(seen: Overview, request: HttpRequest) -> Finding:
+    late, held = seen.held_late.number, seen.held_late.number + seen.held.number
+    text = ngettext(
+        "%(held)s jobs are held, and %(late)s of them is past its time.",
+        "%(held)s jobs are held, and %(late)s of them are past their time.",
+        late,
+    )
+    if held == late:
+        text = ngettext(
+            "%(held)s job is held and past its time.", "%(held)s jobs are held and past their time.", held
+        )
+    cure = _("They do not run until somebody releases them; cancel what is no longer to run.")
+    shown = text % {"held": number(held), "late": number(late)}
+    return Finding(55, shown, page(request, "job", state="held"), seen.held_late.since, cure)
 
 
 def _failures(seen: Overview, request: HttpRequest) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
 from jobqueue.operating.retelling import told_reason
-from jobqueue.operating.verbs import VERBS
+from jobqueue.operating.verbs import BULK_VERBS
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 # Not by id where few rows of the table are in that state: SQLite would read them all in that order.
@@ -112,7 +112,7 @@ class JobList(JobPermissions):
             context["dates"] = date_links(context["cl"], self.date_hierarchy)
 
     def _check_post(self, request: HttpRequest) -> None:
-        asked = [VERBS[name] for name in request.POST.getlist("action") if name in VERBS]
+        asked = [BULK_VERBS[name] for name in request.POST.getlist("action") if name in BULK_VERBS]
         if not all(self.may(request, verb) for verb in asked):
             raise PermissionDenied
         if not all(JOB_ID.fullmatch(pk) for pk in request.POST.getlist(ACTION_CHECKBOX_NAME)):

@@ -23,12 +23,12 @@ from jobqueue.admin.results import shown_results
 from jobqueue.admin.running_pages import stop_url
 from jobqueue.admin.words import badge
 from jobqueue.models import Job, bulk
-from jobqueue.operating.admins_log import entries_of
+from jobqueue.operating.audit import history_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.logs import ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import told_reason
-from jobqueue.operating.verbs import Verb
+from jobqueue.operating.verbs import VERBS, Verb
 
 
 def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     attempts, has_earlier = latest_attempts(job)
     last_error = attempts[-1].error_class if attempts else ""
     facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck, last_error=last_error)
-    history, logs = entries_of(job)[::-1], _logs_of(job, request)
+    history, logs = history_of(job)[::-1], _logs_of(job, request)
     action = bulk.of_job(job, Job.objects.db)
     known = Known(job, facts.now, request, attempts, history, facts.worker, action, logs, has_earlier)
     return {
@@ -79,7 +79,11 @@ def _logs_of(job: Job, request: HttpRequest) -> dict[int, ShownLog]:
 
 
 def _possible(job: Job, verbs: list[Verb]) -> list[Verb]:
-    """Those of the verbs that take the job as it is, asked for with one statement."""
+    """Those of the verbs that take the job as it is, asked for with one statement.
+
+    It is held and released on the calendar, which asks for a reason.
+    """
+    verbs = [verb for verb in verbs if verb.name in VERBS]
     if not verbs:
         return []
     one = Job.objects.filter(pk=job.pk).order_by()

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from django.contrib.admin.models import LogEntry
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -21,6 +20,7 @@ from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import Attempt, BulkAction, Job, Worker
 from jobqueue.models.holding import due_time
+from jobqueue.operating.audit import Done
 from jobqueue.operating.logs import ShownLog
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.retelling import retold_message, told_reason
@@ -62,7 +62,7 @@ class Known:
     now: datetime
     request: HttpRequest
     attempts: Sequence[Attempt] = ()
-    history: Sequence[LogEntry] = ()
+    history: Sequence[Done] = ()
     worker: Worker | None = None
     bulk_action: BulkAction | None = None
     logs: Mapping[int, ShownLog] = field(default_factory=dict)
@@ -89,9 +89,9 @@ def _past(known: Known) -> Iterator[Step]:
     yield from _attempts(known)
     if job.published_at is not None and job.state in (Job.State.WAITING, Job.State.ACTIVE):
         yield Step(_("Published"), job.published_at)
-    for entry in known.history:
-        said = retold_message(known.shown(entry.get_change_message()))
-        yield Step("", entry.action_time, kind="action", text=said, who=printable(entry.user.get_username()))
+    for done in known.history:
+        said = retold_message(known.shown(done.what))
+        yield Step("", done.at, kind="action", text=said, who=printable(done.who))
     if known.bulk_action is not None:
         yield _in_bulk(known.bulk_action, known)
     if job.finished_at is not None and not _ran_last(job):

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.models import Job
-from jobqueue.operating.verbs import VERBS, Verb
+from jobqueue.operating.verbs import BULK_VERBS, VERBS, Verb
 
 if TYPE_CHECKING:
     JobModelAdmin = admin.ModelAdmin[Job]
@@ -55,10 +55,14 @@ class JobPermissions(BoundedSearch, JobModelAdmin):
         """Whether this user may clear stuck jobs."""
         return request.user.has_perm("jobqueue.clear_job")
 
+    def has_move_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may move, hold and release jobs."""
+        return request.user.has_perm("jobqueue.move_job")
+
     def may(self, request: HttpRequest, verb: Verb) -> bool:
         """Whether this user may do that to jobs."""
         return bool(getattr(self, f"has_{verb.permission}_permission")(request))
 
     def allowed_verbs(self, request: HttpRequest) -> list[Verb]:
         """What this user may do to the jobs of this list."""
-        return [VERBS[name] for name in self.verbs if self.may(request, VERBS[name])]
+        return [BULK_VERBS[name] for name in self.verbs if self.may(request, BULK_VERBS[name])]

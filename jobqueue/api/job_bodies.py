@@ -22,6 +22,17 @@ class Stop(Strict):
     )
 
 
+class Hold(Strict):
+    """Why a job is held or released."""
+
+    reason = Text(
+        required=False,
+        allow_blank=True,
+        max_length=LONGEST_REASON,
+        help_text="Stands in its history, and while it is held in its row.",
+    )
+
+
 class Move(Strict):
     """To which time a delayed job is moved, and why."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.http import Http404
@@ -16,25 +17,28 @@ from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Nothing, read_body, read_query
-from jobqueue.api.job_bodies import Copy, Move, Stop
+from jobqueue.api.job_bodies import Copy, Hold, Move, Stop
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
 from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
-from jobqueue.api.problems import BadQuery, Refused, invalid
+from jobqueue.api.problems import Refused, invalid
+from jobqueue.api.searches import found_by
 from jobqueue.api.shapes import described, page_of
 from jobqueue.exceptions import InvalidPayload, InvalidRunAt
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.operating.audit import entry_of, write_down
+from jobqueue.operating.audit_entry import because
 from jobqueue.operating.copies import COPY, copy_and_log
+from jobqueue.operating.holds import HOLD, hold_and_log, release_and_log
 from jobqueue.operating.moves import MOVE, move_and_log
 from jobqueue.operating.reading import may_read
 from jobqueue.operating.stops import stop_and_log
 from jobqueue.operating.verbs import VERBS
-from jobqueue.searching import Found, Unreadable, find_jobs, parse
-from jobqueue.searching.query import why_refused
+from jobqueue.operating.words import state_word
 from jobqueue.searching.states import CONDITIONS
 from jobqueue.sql.writing import writing
 
 VIEW = ("jobqueue.view_job",)
+_CLEAR = "jobqueue.clear_job"
 
 
 class JobsQuery(PageQuery):
@@ -56,16 +60,16 @@ class ScheduleQuery(PageQuery):
     processor = serializers.CharField(required=False, max_length=100)
 
 
-def _verb(name: str, summary: str) -> Any:
-    """The action of a verb of `VERBS` on one job."""
+def _verb(name: str, summary: str, called: str = "") -> Any:
+    """The action of a verb of `VERBS` on one job; here it may be called otherwise."""
 
     def act(self: JobViewSet, request: Request, pk: str = "") -> Response:
         read_body(Nothing, request)
         return Response(in_full(_carry_out(name, pk, request), request))
 
-    act.__name__ = name
+    act.__name__ = called or name
     act.__doc__ = f"{summary}."
-    routed = action(detail=True, methods=["post"], url_path=name.replace("_", "-"))(act)
+    routed = action(detail=True, methods=["post"], url_path=act.__name__.replace("_", "-"))(act)
     return described(summary, JobInFull, body=None)(routed)
 
 
@@ -88,6 +92,18 @@ def _verb(name: str, summary: str) -> Any:
         status=202,
         body=Stop,
         codes={409: ("not_running", "already_stopping", "worker_gone", "worker_too_old", "refused")},
+    ),
+    hold=described(
+        "Let a job that waits not run until it is released",
+        JobInFull,
+        body=Hold,
+        codes={409: ("not_waiting", "already_held")},
+    ),
+    release=described(
+        "Let a held job run at the time that it had; put a stuck one back on the road",
+        JobInFull,
+        body=Hold,
+        codes={409: ("not_waiting", "not_held", "refused")},
     ),
     copy=described(
         "Enqueue a job like this one, with another payload if that is asked for",
@@ -125,6 +141,9 @@ class JobViewSet(OperatorViewSet):
         "list": VIEW,
         "retrieve": VIEW,
         **{name: (*VIEW, f"jobqueue.{verb.permission}_job") for name, verb in VERBS.items()},
+        "put_back": (*VIEW, _CLEAR),
+        "hold": (*VIEW, HOLD),
+        "release": (*VIEW, f"{HOLD} or {_CLEAR}"),
         "stop": (*VIEW, "jobqueue.stop_job"),
         "move": (*VIEW, MOVE),
         "copy": (*VIEW, COPY),
@@ -133,7 +152,7 @@ class JobViewSet(OperatorViewSet):
     def list(self, request: Request) -> Response:
         """The jobs that the search finds."""
         asked = read_query(JobsQuery, request)
-        found = _found(asked.get("search", ""), request)
+        found = found_by(asked.get("search", ""), request)
         rows = found.jobs.order_by("-pk")
         if "cursor" in asked:
             [last] = read_cursor(asked["cursor"], whole_id)
@@ -154,8 +173,29 @@ class JobViewSet(OperatorViewSet):
     retry = _verb("retry", "Put a failed or cancelled job back on the road")
     cancel = _verb("cancel", "Take a waiting job off the road for good")
     run_now = _verb("run_now", "Make a delayed job due now")
-    release = _verb("release", "Put a stuck job back on the road")
+    put_back = _verb("release", "Put a stuck job back on the road", "put_back")
     fail = _verb("fail", "End a stuck job as failed")
+
+    @action(detail=True, methods=["post"])
+    def hold(self, request: Request, pk: str = "") -> Response:
+        """Hold it."""
+        asked, job = read_body(Hold, request), _job(pk)
+        hold_and_log(job, django_request(request), reason=asked.get("reason", "").strip())
+        return Response(in_full(job, request))
+
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, pk: str = "") -> Response:
+        """Release it; a stuck job is put back, as this address always did."""
+        asked, job = read_body(Hold, request), _job(pk)
+        reason, is_running = asked.get("reason", "").strip(), job.state == Job.State.ACTIVE
+        permission = _CLEAR if is_running else HOLD
+        if not request.user.has_perm(permission):
+            raise PermissionDenied(f"Of this job that takes the permission {permission}.")
+        if is_running:
+            job = _carry_out("release", pk, request, reason)
+        else:
+            release_and_log(job, django_request(request), reason=reason)
+        return Response(in_full(job, request))
 
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str = "") -> Response:
@@ -219,19 +259,6 @@ def _behind(rows: JobQuerySet, run_at: Any, pk: int) -> JobQuerySet:
     return rows.filter(run_at__gte=run_at).exclude(run_at=run_at, pk__lte=pk)
 
 
-def _found(text: str, request: Request) -> Found:
-    """What the search finds; BadQuery says which word cannot be read and what is allowed."""
-    search = parse(text)
-    if isinstance(search, Unreadable):
-        raise BadQuery({"search": [serializers.ErrorDetail(str(search), "unreadable_search")]})
-    refused = why_refused(search, request.user)
-    if refused:
-        raise PermissionDenied(str(refused))
-    found = find_jobs(Job.objects.all(), search, request.user)
-    assert isinstance(found, Found)  # that was asked above
-    return found
-
-
 def _copied(job: Job, asked: Mapping[str, Any], request: Request) -> Job:
     """The copy; each refusal names the field that asks for what cannot be."""
     if "payload" in asked and not may_read(request):
@@ -260,7 +287,7 @@ def _key(text: str) -> int:
     return number
 
 
-def _carry_out(name: str, pk: str, request: Request) -> Job:
+def _carry_out(name: str, pk: str, request: Request, reason: str = "") -> Job:
     """Do it to the locked row, and write it down; Refused if the job is not in a state for it.
 
     Of two operators at once one changes the job and the other finds it changed.
@@ -275,11 +302,10 @@ def _carry_out(name: str, pk: str, request: Request) -> Job:
         if not verb.eligible(one).exists() or not verb.apply(one):
             label = str(verb.label).lower()
             raise Refused(f"Job {job.pk} is {_state(job)}; {label} takes {verb.takes}.")
-        write_down([entry])
+        write_down([replace(entry, message=because(entry.message, reason))])
     job.refresh_from_db()
     return job
 
 
 def _state(job: Job) -> str:
-    is_delayed = job.state == Job.State.WAITING and job.run_at > timezone.now()
-    return "delayed" if is_delayed else job.state
+    return state_word(job, timezone.now())

@@ -22,7 +22,8 @@ try:
 except ImportError as error:
     raise MissingExtra("the API", "djangorestframework or drf-spectacular", extra="api") from error
 
-from jobqueue.api.causes import BulkViewSet, CauseViewSet
+from jobqueue.api.bulk import BulkViewSet
+from jobqueue.api.causes import CauseViewSet
 from jobqueue.api.jobs import JobViewSet, ScheduleViewSet
 from jobqueue.api.problems import answer
 from jobqueue.api.queues import QueueViewSet

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connections
 
 from jobqueue.conf import get_settings
+from jobqueue.models.held import HELD_UNTIL
 from jobqueue.sql.tolerant import LAST, as_text
 
 MOST_COUNTED = 10_000
@@ -48,6 +49,10 @@ class Signs:
     stuck: Sign = field(default_factory=Sign)
     unknown: Sign = field(default_factory=Sign)
     """Waiting jobs that no worker knows."""
+    held: Sign = field(default_factory=Sign)
+    """Held jobs whose time lies ahead."""
+    held_late: Sign = field(default_factory=Sign)
+    """Held jobs that were to have run by now."""
     started: dict[str, int] = field(default_factory=dict)
     """By queue how many of the jobs that run began within the last minute."""
 
@@ -74,7 +79,7 @@ def _note(signs: Signs, kind: str, queue: str, number: int, since: datetime | No
         signs.failed[queue] = Sign(number, since)
     elif kind == "started":
         signs.started[queue] = number
-    elif kind in ("usual", "stuck", "unknown"):
+    elif kind in ("usual", "stuck", "unknown", "held", "held_late"):
         setattr(signs, kind, Sign(number, since))
 
 
@@ -99,7 +104,7 @@ def _ago(vendor: str, seconds: float) -> str:
 def _text_of(vendor: str, queues: int) -> str:
     """The statement, for so many queues."""
     settings = get_settings()
-    parts = [_NOW, *[_OLDEST] * queues, _FAILED, _USUAL, _STUCK, _UNKNOWN, _STARTED]
+    parts = [_NOW, *[_OLDEST] * queues, _FAILED, _USUAL, _STUCK, _UNKNOWN, _HELD, _STARTED]
     # SQLite keeps any bytes as a text, and cannot give back those that are none.
     as_bytes = "CAST({} AS BLOB)" if vendor == "sqlite" else "{}"
     first = "CAST(MIN({}) AS BLOB)" if vendor == "sqlite" else "MIN({})"
@@ -116,6 +121,8 @@ def _text_of(vendor: str, queues: int) -> str:
         finished_at=first.format("finished_at"),
         started_at=first.format("started_at"),
         unfit_since=first.format("unfit_since"),
+        held_run_at=first.format("held_run_at"),
+        held_until=_HELD_SINCE[vendor],
         most=MOST_COUNTED + 1,
     )
 
@@ -156,6 +163,17 @@ _UNKNOWN = """
         SELECT unfit_since FROM jobqueue_job
         WHERE state = 'waiting' AND unfit_since IS NOT NULL LIMIT {most}
     ) AS unfit
+"""
+_HELD_SINCE = {
+    "sqlite": f"'{HELD_UNTIL:%Y-%m-%d %H:%M:%S}'",
+    "postgresql": f"TIMESTAMPTZ '{HELD_UNTIL.isoformat()}'",
+}
+_HELD = """
+    SELECT CASE WHEN held_run_at <= {now} THEN 'held_late' ELSE 'held' END, '', COUNT(*), {held_run_at} FROM (
+        SELECT held_run_at FROM jobqueue_job
+        WHERE state = 'waiting' AND published_at IS NULL AND run_at >= {held_until}
+        AND held_run_at IS NOT NULL LIMIT {most}
+    ) AS held GROUP BY 1
 """
 _STARTED = """
     SELECT 'started', {queue}, COUNT(*), NULL FROM jobqueue_job

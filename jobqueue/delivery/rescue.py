@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from django.db import connections, models
@@ -25,6 +25,7 @@ from jobqueue.delivery import failures
 from jobqueue.delivery.apart import blame, readable
 from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker, jobs_in, stopping, transitions
+from jobqueue.models.bulk_verbs import Apply, BulkVerb, noted
 from jobqueue.models.cause_names import cause_of_text
 from jobqueue.registry import delay_after
 from jobqueue.sql.blame import may_be_of_a_row
@@ -137,6 +138,14 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
             signals.send(signals.job_failed, Job, job=job, outcome=None, exception=error)
         failed += changed
     return failed
+
+
+_ENDED_CLAIM = ~models.Q(state=Job.State.ACTIVE)
+IN_BULK: Mapping[str, Apply] = {
+    BulkVerb.RELEASE: noted(release, _ENDED_CLAIM),
+    BulkVerb.FAIL: noted(fail, _ENDED_CLAIM),
+}
+"""The same to a batch of a bulk action; one reason for all, by which they are found as one cause."""
 
 
 def interrupt(job: Job, using: str, reason: str) -> int:

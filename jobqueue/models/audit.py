@@ -92,7 +92,8 @@ class NamesAny(models.Func):
             listed = f"CASE jsonb_typeof({column}) WHEN 'array' THEN {column} ELSE '[]'::jsonb END"
             each = f"jsonb_array_elements_text({listed}) AS one(value) WHERE one.value ~ '^-?[0-9]{{1,18}}$'"
             return f"EXISTS (SELECT 1 FROM {each} AND one.value::bigint IN ({numbers}))", []
-        listed = f"CASE WHEN json_valid({column}) THEN {column} ELSE '[]' END"
+        is_list = f"CASE WHEN json_valid({column}) THEN json_type({column}) = 'array' END"
+        listed = f"CASE WHEN {is_list} THEN {column} ELSE '[]' END"
         return f"EXISTS (SELECT 1 FROM json_each({listed}) one WHERE one.value IN ({numbers}))", []
 
 
@@ -122,6 +123,24 @@ def entries_about(
         found = found.values(*shown).union(named.order_by().values(*shown))
     rows = found.order_by("-id")[:most]
     return [AuditEntry(**row) for row in (rows if jobs else rows.values(*shown))]
+
+
+def entries_of_job(job: Job, most: int, together: int) -> list[AuditEntry]:
+    """The newest `most` actions on this job, alone or with others, the latest first.
+
+    PostgreSQL finds all of them by an index; elsewhere the newest `together` actions on many are looked at.
+    """
+    entries = AuditEntry.objects.filter(object_type=Job._meta.label_lower).order_by()
+    # Not ordered or cut there: the index of that order would be walked for what few rows name.
+    if connections[entries.db].vendor == "postgresql":
+        found = entries.filter(job_ids__contains=[job.pk])
+    else:
+        many = entries.filter(object_id="").order_by("-id").values("pk")[:together]
+        # Without the kind of object, which `many` has: its index would be read to the end.
+        named = AuditEntry.objects.filter(NamesAny([job.pk]), pk__in=many, at__gte=job.created_at).order_by()
+        alone = entries.filter(object_id=str(job.pk))
+        found = AuditEntry.objects.filter(pk__in=alone.values("pk").union(named.values("pk"))).order_by()
+    return sorted(found, key=lambda entry: entry.pk, reverse=True)[:most]
 
 
 def jobs_of(entry_id: int, jobs: models.QuerySet[Job]) -> models.QuerySet[Job]:

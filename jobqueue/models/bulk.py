@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from django.db import IntegrityError, connections, models
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.models import holding
+from jobqueue.models.bulk_verbs import APPLY, Apply, BulkVerb, taken
 from jobqueue.models.job import Job, jobs_in
 from jobqueue.models.querysets import JobQuerySet
 from jobqueue.models.selection import UNKNOWN_CAUSE, Selection
@@ -39,14 +39,7 @@ _BEFORE_THE_FIRST = -(2**63)
 class BulkAction(models.Model):
     """One verb for all jobs of a selection. `changed` of the `expected` jobs have been changed so far."""
 
-    class Verb(models.TextChoices):
-        RETRY = "retry", _("retry")
-        DELETE = "delete", _("discard")
-        CANCEL = "cancel", _("cancel")
-        MOVE = "move", _("move")
-        HOLD = "hold", _("hold")
-        # Not "release": so is called what puts stuck jobs back on the road.
-        LET_GO = "let_go", _("release")
+    Verb = BulkVerb
 
     id = models.BigAutoField(primary_key=True)
     verb = models.CharField(_("verb"), max_length=20, choices=Verb.choices)
@@ -113,37 +106,10 @@ class BulkAction(models.Model):
         """The jobs that are meant and have not been changed yet."""
         chosen = Selection.from_json(self.selection).of(jobs_in(using).all())
         if self.is_listed:
-            chosen = chosen.filter(_TAKEN[self.verb])
+            chosen = taken(self.verb, chosen, self.asked_at)
         # What ended after this was asked for was not meant by it.
         ended_before = models.Q(finished_at__isnull=True) | models.Q(finished_at__lte=self.asked_at)
         return chosen.filter(ended_before, pk__lte=self.highest_id)
-
-
-_TAKEN: Mapping[str, models.Q] = {
-    BulkAction.Verb.RETRY: models.Q(state__in=[Job.State.FAILED, Job.State.CANCELLED]),
-    BulkAction.Verb.DELETE: ~models.Q(state=Job.State.ACTIVE) & models.Q(set_aside=""),
-}
-"""Which jobs each verb takes, of those that a list showed: they may be in any state by then."""
-
-
-def _cancel(jobs: JobQuerySet, action: BulkAction) -> int:
-    ids = list(jobs.values_list("pk", flat=True))
-    changed = jobs.cancel_all(f"cancelled by {action.asked_by}: {action.reason}")
-    jobs_in(jobs.db).filter(pk__in=ids, state=Job.State.CANCELLED).update(bulk_action=action.pk)
-    return changed
-
-
-_APPLY: Mapping[str, Callable[[JobQuerySet, BulkAction], int]] = {
-    BulkAction.Verb.RETRY: lambda jobs, action: jobs.retry_all(bulk_action=action.pk),
-    BulkAction.Verb.DELETE: lambda jobs, _action: jobs.filter(set_aside="").delete_all(),
-    BulkAction.Verb.CANCEL: _cancel,
-    BulkAction.Verb.HOLD: lambda jobs, action: holding.hold_all(
-        jobs, holding.reason_of(action.asked_by, action.reason), action.pk
-    ),
-    BulkAction.Verb.LET_GO: lambda jobs, action: holding.release_all(jobs, action.pk),
-}
-_ONE_BY_ONE = (BulkAction.Verb.MOVE,)
-"""Verbs that ask the app that owns a job: `jobqueue.models.bulk_moves`."""
 
 
 # Asked for, and stopped, by people -----------------------------------------------------------------
@@ -198,7 +164,7 @@ def open_actions(using: str) -> models.QuerySet[BulkAction]:
 
 def walkable_actions(using: str) -> models.QuerySet[BulkAction]:
     """Those of them whose verb is known here: what newer code asks for is left to newer workers."""
-    return open_actions(using).filter(verb__in=[*_APPLY, *_ONE_BY_ONE])
+    return open_actions(using).filter(verb__in=BulkVerb.values)
 
 
 def take(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
@@ -229,10 +195,13 @@ def next_ids(action: BulkAction, most: int, using: str) -> list[int]:
     return list(action.jobs(using).order_by("pk").values_list("pk", flat=True)[:most])
 
 
-def change(action: BulkAction, ids: Sequence[int], holder: uuid.UUID, using: str) -> Step:
+def change(
+    action: BulkAction, ids: Sequence[int], holder: uuid.UUID, using: str, apply: Apply | None = None
+) -> Step:
     """Change those of these jobs that are still meant, and note how far that was, in one transaction.
 
-    Nobody is waited for: a job that somebody else keeps locked is held back until he lets go of it.
+    Nobody is waited for: a job that somebody else keeps locked is held back until he lets go of it. `apply`
+    is what the verb does, where that is more than a change of rows.
     """
     with writing(using):
         current = locked(action, holder, using)
@@ -243,7 +212,8 @@ def change(action: BulkAction, ids: Sequence[int], holder: uuid.UUID, using: str
         meant = current.meant(using).filter(pk__in=asked)
         there = set(meant.values_list("pk", flat=True))
         free = _lock_what_is_free(meant, using)
-        changed = _APPLY[current.verb](jobs_in(using).filter(pk__in=free), current) if free else 0
+        do = apply or APPLY[current.verb]
+        changed = do(jobs_in(using).filter(pk__in=free), current) if free else 0
         current.held_back = sorted((known - set(asked)) | (there - set(free)))
         leave_out(current, "changed", sorted(set(asked) - there))
         leave_out(current, "kept", _still_there(free, using) if changed < len(free) else [])

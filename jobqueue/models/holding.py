@@ -13,7 +13,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Now
 from django.utils.translation import gettext as _
 
-from jobqueue.exceptions import JobTransitionRefused
+from jobqueue.exceptions import AlreadyHeld, NotHeld, NotWaiting
 from jobqueue.models.held import HELD_UNTIL, IS_HELD
 from jobqueue.models.job import Job, jobs_in
 from jobqueue.models.querysets import JobQuerySet
@@ -68,18 +68,18 @@ def _by(bulk_action: int | None) -> dict[str, Any]:
     return {} if bulk_action is None else {"bulk_action": bulk_action}
 
 
-def reason_of(who: str, why: str) -> str:
-    """What a held job says of itself."""
-    return f"held by {who}: {why}"[:LONGEST_REASON]
+def reason_of(who: str, why: str, done: str = "held") -> str:
+    """What a held job says of itself: "held by pia: the text is wrong", without a reason "held by pia"."""
+    return (f"{done} by {who}: {why}" if why else f"{done} by {who}")[:LONGEST_REASON]
 
 
 def hold(job: Job, who: str, why: str, using: str) -> None:
-    """Hold one job. Raises JobTransitionRefused if it does not wait, or is held already."""
+    """Hold one job. Raises NotWaiting, or AlreadyHeld, which says by whom and why."""
     _take(job, hold_all(jobs_in(using).filter(pk=job.pk), reason_of(who, why)), "held", using)
 
 
 def release(job: Job, using: str) -> None:
-    """Release one job. Raises JobTransitionRefused if it is not held."""
+    """Release one job. Raises NotWaiting or NotHeld."""
     _take(job, release_all(jobs_in(using).filter(pk=job.pk)), "released", using)
 
 
@@ -89,14 +89,13 @@ def _take(job: Job, changed: int, name: str, using: str) -> None:
     if changed:
         return
     if job.state != State.WAITING:
-        refused = {
-            "held": _("job %(number)s is %(state)s and cannot be held; that takes a job that waits"),
-            "released": _("job %(number)s is %(state)s and cannot be released; that takes a job that waits"),
-        }
-    else:
-        refused = {
-            "held": _("job %(number)s is held already (%(reason)s)"),
-            "released": _("job %(number)s is not held"),
-        }
-    words = {"number": job.pk, "state": job.get_state_display(), "reason": job.reason}
-    raise JobTransitionRefused(refused[name] % words)
+        text = (
+            _("job %(number)s is %(state)s and cannot be held; that takes a job that waits")
+            if name == "held"
+            else _("job %(number)s is %(state)s and cannot be released; that takes a held job")
+        )
+        raise NotWaiting(text % {"number": job.pk, "state": job.get_state_display()})
+    if name == "held":
+        text = _("job %(number)s is held already (%(reason)s)")
+        raise AlreadyHeld(text % {"number": job.pk, "reason": job.reason})
+    raise NotHeld(_("job %(number)s is not held") % {"number": job.pk})

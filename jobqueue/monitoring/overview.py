@@ -67,6 +67,9 @@ class Overview:
     usual: Sign = field(default_factory=Sign)
     stuck: Sign = field(default_factory=Sign)
     unknown: Sign = field(default_factory=Sign)
+    held: Sign = field(default_factory=Sign)
+    held_late: Sign = field(default_factory=Sign)
+    """Held jobs whose time lies ahead, and those that were to have run by now."""
     away: list[str] = field(default_factory=list)
     """Databases that did not answer."""
     has_redis: bool = True
@@ -161,6 +164,7 @@ def _add(found: Overview, told: _InDatabase, rows: dict[str, Queue]) -> None:
     found.now = signs.now
     found.usual, found.stuck = found.usual + signs.usual, found.stuck + signs.stuck
     found.unknown += signs.unknown
+    found.held, found.held_late = found.held + signs.held, found.held_late + signs.held_late
     for name, counts in told.counts.items():
         if name not in found.queues and len(found.queues) < len(django_settings.RQ_QUEUES) + _MOST_QUEUES:
             found.queues[name] = QueueNow(rows.get(name, Queue(name)))

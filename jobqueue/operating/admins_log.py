@@ -5,7 +5,7 @@ To be imported only where `django.contrib.admin` is installed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -14,10 +14,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
-from jobqueue.models import Job
 from jobqueue.operating.audit_entry import Entry, audited
 
-_MOST_ENTRIES = 50
 _OURS = "_jobqueue_audits_it"
 
 
@@ -32,11 +30,10 @@ def write(entries: Sequence[Entry]) -> int | None:
     return first
 
 
-def entries_of(job: Job) -> list[LogEntry]:
-    """What operators did to this job, the latest first."""
-    kind = ContentType.objects.get_for_model(Job)
-    entries = LogEntry.objects.filter(content_type=kind, object_id=str(job.pk))
-    return list(entries.select_related("user").order_by("-action_time")[:_MOST_ENTRIES])
+def messages_of(numbers: Collection[int], object_id: str) -> dict[int, str]:
+    """What the entries of these numbers say; of those that are about another object nothing."""
+    entries = LogEntry.objects.filter(pk__in=list(numbers), object_id=object_id)
+    return {entry.pk: entry.get_change_message() for entry in entries}
 
 
 def object_type_of(entry: LogEntry) -> str:

@@ -50,6 +50,11 @@ def said_by(message: str) -> tuple[str, str]:
     return what.strip(), reason.strip()
 
 
+def because(what: str, reason: str) -> str:
+    """A message that says both, as `said_by` reads it."""
+    return f"{what}. {REASON}{reason}" if reason else what
+
+
 def is_about_jobs(object_type: str) -> bool:
     """Whether the objects are single jobs."""
     return object_type == Job._meta.label_lower

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_choice
 from jobqueue.models.failures import subjects_by_cause
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
 from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.failing_times import YEARS
@@ -30,7 +31,7 @@ from jobqueue.sql.writing import writing
 WORDS = ("cause", "queue", "processor", "age", "from", "to")
 """The words of an address by which jobs are meant."""
 OF_FAILURES = (BulkAction.Verb.RETRY.value, BulkAction.Verb.DELETE.value)
-"""What is done in bulk to failed jobs; the calendar begins others."""
+"""What is done in bulk to failed jobs that words mean; others to what a list, a search or a day shows."""
 TYPED_ABOVE = 1_000
 """An action on more jobs takes their number, typed, and a reason."""
 LONGEST_REASON = 500
@@ -54,20 +55,7 @@ class Plan:
     @cached_property
     def by_processor(self) -> dict[str, int]:
         """The jobs that are meant, by processor, the most frequent first."""
-        if self.problem:
-            return {}
-        try:
-            return self._numbers("processor")
-        except Exception as error:
-            if not may_be_of_a_row(error):
-                raise
-        return self._numbers(AsText("processor"))  # a row may hold one that is no text
-
-    def _numbers(self, column: str | AsText) -> dict[str, int]:
-        found: Counter[str] = Counter()
-        for name, number in self.jobs.order_by().values_list(column).annotate(number=Count("pk")):
-            found[as_text(name)] += number
-        return dict(found.most_common())
+        return {} if self.problem else _by_processor(self.jobs)
 
     @property
     def jobs(self) -> JobQuerySet:
@@ -87,9 +75,14 @@ class Plan:
 
     @property
     def mail(self) -> str:
-        """What happens to e-mails. Those of failed jobs do not wait: to discard them holds back none."""
-        emails = count_emails(self.by_processor) if self.verb.mail is Mail.GOES_OUT else 0
-        return self.verb.mail.of(emails)
+        """What happens to e-mails; to discard jobs that are over holds back none."""
+        is_out = self.verb.mail is Mail.GOES_OUT
+        return self.verb.mail.of(count_emails(self.by_processor if is_out else self._held_back()))
+
+    def _held_back(self) -> dict[str, int]:
+        if self.verb.name != "delete":
+            return self.by_processor  # whatever else holds mail back takes no other jobs
+        return {} if self.listed is None else _by_processor(self.jobs.unfinished())
 
     def concerned(self, request: HttpRequest) -> str:
         """Whom they are about and what it is worth; "at least" where there are too many to read."""
@@ -110,6 +103,22 @@ class Plan:
     def in_words(self) -> str:
         """Which jobs are meant, for people and the audit."""
         return in_words(self.selection)
+
+
+def _by_processor(jobs: JobQuerySet) -> dict[str, int]:
+    try:
+        return _numbers(jobs, "processor")
+    except Exception as error:
+        if not may_be_of_a_row(error):
+            raise
+    return _numbers(jobs, AsText("processor"))  # a row may hold one that is no text
+
+
+def _numbers(jobs: JobQuerySet, column: str | AsText) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for name, number in jobs.order_by().values_list(column).annotate(number=Count("pk")):
+        found[as_text(name)] += number
+    return dict(found.most_common())
 
 
 def in_words(selection: Selection) -> str:
@@ -215,7 +224,7 @@ def write_down(
             keep_choice(action, ids, Job.objects.db)
             with in_english():
                 text = f"{plan.verb.label}: {plan.number} jobs ({plan.in_words})"
-            log_change(request, action, f"{text}. Reason: {reason}" if reason else text)
+            log_change(request, action, because(text, reason))
     return action, is_new
 
 
@@ -225,5 +234,5 @@ def _ids(plan: Plan) -> list[int]:
 
 
 def verb_of(name: str) -> Verb | None:
-    """The verb of that name, if it can be a bulk action."""
+    """The verb of that name, if the words of a selection may mean its jobs: failed ones."""
     return VERBS[name] if name in OF_FAILURES else None

@@ -7,25 +7,29 @@ from django.http import HttpRequest
 from jobqueue.models import Job, alias_of, due_time, holding
 from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
 from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
+HOLD = "jobqueue.move_job"
+"""The permission to hold a job and to release a held one."""
+
 
 def hold_and_log(job: Job, request: HttpRequest, *, reason: str) -> None:
-    """Hold a job that waits. Raises JobTransitionRefused."""
+    """Hold a job that waits. Raises NotWaiting or AlreadyHeld."""
     using = alias_of(job)
     with writing(using):
         holding.hold(job, request.user.get_username(), reason, using)
-        log_change(request, job, f"Hold: runs {absolute(due_time(job))} → held. Reason: {reason}")
+        log_change(request, job, because(f"Hold: runs {absolute(due_time(job))} → held", reason))
 
 
 def release_and_log(job: Job, request: HttpRequest, *, reason: str) -> None:
-    """Release a held job. Raises JobTransitionRefused."""
+    """Release a held job. Raises NotWaiting or NotHeld."""
     using, before = alias_of(job), absolute(due_time(job))
     with writing(using):
         holding.release(job, using)
         text = f"Release: held, was to run {before} → runs {absolute(job.run_at)}"
-        log_change(request, job, f"{text}. Reason: {reason}")
+        log_change(request, job, because(text, reason))
 
 
 def cancel_and_log(job: Job, request: HttpRequest, *, reason: str) -> None:

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from jobqueue.models import Job, alias_of, due_time
 from jobqueue.moving import move_job
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
 from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
@@ -29,7 +30,7 @@ def move_and_log(
         before = job.run_at if seen is None else seen
         move_job(job, moment, seen=seen)
         text = f"Move: {absolute(before)} → {absolute(job.run_at)}"
-        log_change(request, job, f"{text}. Reason: {reason}" if reason else text)
+        log_change(request, job, because(text, reason))
 
 
 def shift_and_log(job: Job, request: HttpRequest, moment: datetime, *, reason: str) -> None:

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.held import IS_HELD
-from jobqueue.models.holding import due_time
+from jobqueue.models.holding import due_time, hold_all, release_all
 from jobqueue.operating.words import absolute, grouped
 
 
@@ -62,9 +62,11 @@ class Verb:
 
     def before(self, job: Job) -> str:
         """The job's state before, for the audit entry."""
-        return f"delayed until {absolute(due_time(job))}" if self.name == "run_now" else job.state
+        words = _BEFORE.get(self.name)
+        return f"{words} {absolute(due_time(job))}" if words else job.state
 
 
+_BEFORE = {"run_now": "delayed until", "hold": "runs", "let_go": "held, was to run"}
 VERBS = {
     verb.name: verb
     for verb in (
@@ -104,7 +106,7 @@ VERBS = {
             eligible=JobQuerySet.waiting,
             apply=lambda jobs: jobs.cancel_all("cancelled by an operator"),
             mail=Mail.STAYS_IN,
-            states=("waiting", "delayed"),
+            states=("waiting", "delayed", "held"),
             notice=_("They will not run unless somebody retries them."),
         ),
         Verb(
@@ -145,8 +147,47 @@ VERBS = {
             apply=JobQuerySet.delete_all,
             mail=Mail.STAYS_IN,
             is_dangerous=True,
-            states=("waiting", "delayed", "failed", "completed", "skipped", "cancelled"),
+            states=("waiting", "delayed", "held", "failed", "completed", "skipped", "cancelled"),
             notice=_("Their payloads, errors and tracebacks are gone for good."),
         ),
     )
 }
+
+
+_OF_THE_CALENDAR = (
+    Verb(
+        name="hold",
+        permission="move",
+        label=_("Hold"),
+        done=_("held"),
+        takes=_("a waiting or delayed job that is not held"),
+        after="held",
+        eligible=lambda jobs: jobs.waiting().exclude(IS_HELD),
+        apply=lambda jobs: hold_all(jobs, "held by an operator"),
+        mail=Mail.STAYS_IN,
+        states=("waiting", "delayed"),
+        notice=_("They do not run until somebody releases them."),
+    ),
+    Verb(
+        name="let_go",
+        permission="move",
+        label=_("Release"),
+        done=_("released"),
+        takes=_("a held job"),
+        after="waiting",
+        eligible=lambda jobs: jobs.waiting().filter(IS_HELD),
+        apply=release_all,
+        mail=Mail.GOES_OUT,
+        states=("held",),
+        notice=_("Each runs at the time that it had, or at once where that is past."),
+    ),
+)
+BULK_VERBS = VERBS | {verb.name: verb for verb in _OF_THE_CALENDAR}
+"""What can be done in the background to all jobs that a list or a search shows."""
+
+
+def permission_of(name: str) -> str:
+    """What a bulk action of this verb takes, also to be stopped; empty for one that is not known here."""
+    verb = BULK_VERBS.get(name)
+    permission = "move" if name == "move" else verb.permission if verb else ""
+    return f"jobqueue.{permission}_job" if permission else ""

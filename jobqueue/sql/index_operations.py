@@ -60,3 +60,19 @@ def _is_valid(schema_editor: BaseDatabaseSchemaEditor, name: str) -> bool | None
 
 def _take_away(schema_editor: BaseDatabaseSchemaEditor, name: str) -> None:
     schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(name)}", params=None)
+
+
+def add_index(schema_editor: BaseDatabaseSchemaEditor, name: str, definition: str) -> None:
+    """An index of PostgreSQL alone that no model can name, built beside writers: `ON table USING …`.
+
+    For migrations with `atomic = False`; one that was broken off is begun again.
+    """
+    if _is_valid(schema_editor, name) is False:
+        _take_away(schema_editor, name)
+    quoted = schema_editor.quote_name(name)
+    schema_editor.execute(f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {quoted} {definition}", params=None)
+
+
+def drop_index(schema_editor: BaseDatabaseSchemaEditor, name: str) -> None:
+    """Take it away, also beside writers."""
+    _take_away(schema_editor, name)

@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from jobqueue.delivery import rescue
 from jobqueue.models import BulkAction, bulk, bulk_moves, failures
+from jobqueue.models.bulk_verbs import ONE_BY_ONE
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.worker.database_threads import IN_TURN
 
@@ -125,8 +127,10 @@ class BulkWalker:
 
     def _change(self, action: BulkAction, walk: _Walk, ids: list[int], using: str) -> None:
         try:
-            one_by_one = action.verb == BulkAction.Verb.MOVE
-            step = (bulk_moves if one_by_one else bulk).change(action, ids, self._holder, using)
+            if action.verb in ONE_BY_ONE:
+                step = bulk_moves.change(action, ids, self._holder, using)
+            else:
+                step = bulk.change(action, ids, self._holder, using, rescue.IN_BULK.get(action.verb))
         except Exception as error:
             walk.batches.appendleft(ids)
             if not may_be_of_a_row(error):

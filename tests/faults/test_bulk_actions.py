@@ -9,8 +9,9 @@ from typing import Any
 from django.db.models.functions import Now
 
 from jobqueue.jobs import enqueue_many
-from jobqueue.models import BulkAction, Job, Queue, Selection, bulk
+from jobqueue.models import BulkAction, Job, Queue, Selection, bulk, keep_choice
 from jobqueue.sql.clock import database_now
+from jobqueue.sql.writing import writing
 from tests.conftest import StartWorker, wait_until
 from tests.faults.steps import QUICK
 from tests.workload.fixtures import Workload, wait_until_done
@@ -18,28 +19,36 @@ from tests.workload.fixtures import Workload, wait_until_done
 JOBS = 3_000
 
 
-def _failed_jobs(number: int = JOBS) -> list[str]:
-    """So many failed jobs, which have their effect once they are retried."""
+def _delayed_jobs(number: int = JOBS) -> list[str]:
+    """So many delayed jobs, which have their effect once they are made due."""
     names = [f"job-{count}" for count in range(number)]
     enqueue_many(
         [("workload.note.email", {"name": name}) for name in names],
         run_at=database_now("default") + timedelta(hours=1),
     )
+    return names
+
+
+def _failed_jobs(number: int = JOBS) -> list[str]:
+    """So many failed jobs, which have their effect once they are retried."""
+    names = _delayed_jobs(number)
     Job.objects.update(state=Job.State.FAILED, cause="OSError", finished_at=Now())
     return names
 
 
 def _ask(**fields: Any) -> BulkAction:
     highest = Job.objects.latest("pk").pk
-    action = BulkAction(
-        verb="retry",
-        key="key",
-        selection=Selection(cause="OSError").as_json(),
-        highest_id=highest,
-        expected=JOBS,
-        **fields,
-    )
+    values = {"verb": "retry", "selection": Selection(cause="OSError").as_json(), **fields}
+    action = BulkAction(key="key", highest_id=highest, expected=JOBS, **values)
     return bulk.ask(action, "default")[0]
+
+
+def _ask_of_a_list(**fields: Any) -> BulkAction:
+    """Of all jobs, as a list showed them."""
+    with writing("default"):
+        action = _ask(selection=Selection(state="", listed="all").as_json(), **fields)
+        keep_choice(action, sorted(Job.objects.values_list("pk", flat=True)), "default")
+    return action
 
 
 def _changed(action: BulkAction) -> int:
@@ -91,6 +100,24 @@ def test_an_executor_that_is_killed_while_it_walks_is_followed_by_another(
 
     assert action.changed == JOBS
     assert Job.objects.filter(attempt=2, state=Job.State.WAITING).count() == JOBS
+
+
+def test_an_executor_that_is_killed_while_it_makes_a_list_due_doubles_no_job(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    names = _delayed_jobs()
+    Queue.objects.create(name="email", paused=True)
+    worker = rqworker("--processes", "1")
+    action = _ask_of_a_list(verb="run_now", per_second=1_500)
+    wait_until(lambda: 0 < _changed(action) < JOBS)
+
+    worker.children()[0].kill()
+    _wait_until_ended(action)
+    assert (action.changed, Job.objects.due().filter(bulk_action=action.pk).count()) == (JOBS, JOBS)
+
+    Queue.objects.update(paused=False)
+    wait_until_done()
+    assert workload.effects() == dict.fromkeys(names, 1)
 
 
 def test_a_deploy_in_the_middle_lets_the_next_worker_go_on_at_once(

@@ -9,11 +9,12 @@ import pytest
 from django.utils import timezone
 
 from jobqueue import testing
-from jobqueue.exceptions import InvalidPayload, UnknownProcessor
+from jobqueue.exceptions import CannotRun, InvalidPayload, JobIsHeld, UnknownProcessor
 from jobqueue.jobs import RetryLater, enqueue
-from jobqueue.models import Job
+from jobqueue.models import Job, holding
 from jobqueue.testing import drain, run_job
 from jobqueue.worker.outcomes import OutcomeStatus
+from tests.jobqueue.admin.steps import make_job
 from tests.jobqueue.processors_for_tests import CALL, FAIL, RETRY_LATER, SUCCEED, TAKES_A_NUMBER, Calls
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +114,54 @@ def test_a_job_that_does_not_wait_cannot_be_run() -> None:
     run_job(job)
 
     with pytest.raises(AssertionError, match=f"job {job.pk} is completed, not waiting"):
+        run_job(job)
+
+
+@pytest.mark.parametrize(
+    ("state", "instead"),
+    [
+        ("active", "something claimed it"),
+        ("completed", "enqueue another one"),
+        ("failed", r"job.retry\(\)"),
+        ("cancelled", r"job.retry\(\)"),
+    ],
+)
+def test_the_error_of_a_job_that_does_not_wait_says_what_makes_it_run(state: str, instead: str) -> None:
+    job = make_job(state)
+
+    with pytest.raises(CannotRun, match=f"job {job.pk} is {state}, not waiting: .*{instead}"):
+        run_job(job)
+
+
+def test_a_held_job_says_so_how_it_is_released_and_stays_as_it_was() -> None:
+    job = enqueue(SUCCEED, delay=60)
+    holding.hold(job, "pia", "wrong text", "default")
+    before = vars(Job.objects.get(pk=job.pk)) | {"_state": None}
+
+    with pytest.raises(JobIsHeld, match=r"is held by pia: wrong text.* job.run_now\(\)"):
+        run_job(job)
+
+    assert vars(Job.objects.get(pk=job.pk)) | {"_state": None} == before
+    assert drain(until=timezone.now() + timedelta(days=1)) == []
+    job.run_now()
+    assert run_job(job).status == Status.COMPLETED
+
+
+def test_a_job_that_is_not_there_says_so() -> None:
+    job = enqueue(SUCCEED)
+    Job.objects.all().delete()
+
+    with pytest.raises(CannotRun, match=f"no job {job.pk} in the database 'default', it was deleted"):
+        run_job(job)
+    with pytest.raises(CannotRun, match="never written"):
+        run_job(Job())
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_a_job_of_another_database_says_of_which() -> None:
+    job = enqueue(SUCCEED, using="other")
+
+    with pytest.raises(CannotRun, match=r"run_job\(job, using='other'\)"):
         run_job(job)
 
 

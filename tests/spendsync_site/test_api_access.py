@@ -40,6 +40,8 @@ CHANGES = {
     ("POST", "jobs/{id}/retry/"): 200,
     ("POST", "jobs/{id}/cancel/"): 200,
     ("POST", "jobs/{id}/run-now/"): 409,
+    ("POST", "jobs/{id}/put-back/"): 409,
+    ("POST", "jobs/{id}/hold/"): 409,
     ("POST", "jobs/{id}/release/"): 409,
     ("POST", "jobs/{id}/fail/"): 409,
     ("POST", "jobs/{id}/stop/"): 409,

@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from jobqueue.models import holding
 from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -106,6 +107,7 @@ def _rows() -> list[Any]:
     make_worker()
     states = ("waiting", "delayed", "active", "stuck", "completed", "skipped", "cancelled")
     jobs = [make_job(state) for state in states]
+    holding.hold(jobs[1], "pia", "", "default")
     failed = make_job("failed", cause="ConnectionError", payload={"text": "<script>\u202e{{ \x1b[31m"})
     add_attempt(failed, message="<script>alert(1)</script>")
     return [failed.pk, *(job.pk for job in jobs), 2**62]

@@ -321,7 +321,7 @@ def test_what_came_after_the_question_is_left_alone(admin_client: Client) -> Non
     ("query", "offered"),
     [
         ({"state": "failed"}, {"retry", "delete"}),
-        ({"state": "delayed"}, {"run_now", "cancel", "delete"}),
+        ({"state": "delayed"}, {"run_now", "cancel", "delete", "hold"}),
         ({"state": "stuck"}, {"release", "fail"}),
         ({"state": "completed"}, {"delete"}),
     ],

@@ -11,7 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from jobqueue.admin.job_timeline import MOST_ATTEMPTS, Step
-from jobqueue.models import Job
+from jobqueue.models import AuditEntry, Job
 from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import add_attempt, confirm, make_job, make_worker, operator, page_of, text_of
@@ -170,8 +170,45 @@ def test_errors_are_masked_for_who_may_not_read_payloads() -> None:
 def test_a_hostile_name_of_an_operator_is_escaped(admin_client: Client) -> None:
     job = make_job("failed")
     confirm(admin_client, "retry", job)
-    LogEntry.objects.update(change_message="Retry: <script>alert(1)</script>")
+    AuditEntry.objects.update(text="Retry: <script>alert(1)</script>", who="<script>alert(2)</script>")
     assert "<script>alert" not in text_of(admin_client.get(page_of(job)))
+
+
+def actions_on(client: Client, job: Job) -> list[tuple[str, str]]:
+    """Who did what to it, as its page tells."""
+    return [(step.who, step.text) for step in steps_of(client, job) if step.kind == "action"]
+
+
+def test_what_operators_did_is_told_whatever_became_of_the_log_of_the_admin(admin_client: Client) -> None:
+    jobs = [make_job("failed") for _ in range(2)]
+    confirm(admin_client, "retry", *jobs)
+    confirm(admin_client, "cancel", jobs[0])
+    LogEntry.objects.all().delete()
+    assert actions_on(admin_client, jobs[0]) == [
+        ("admin", "Retry: failed → waiting"),
+        ("admin", "Cancel: waiting → cancelled"),
+    ]
+    assert actions_on(admin_client, jobs[1]) == [("admin", "Retry: failed → waiting")]
+
+
+def test_of_an_action_on_many_each_job_tells_what_it_was_to_it(admin_client: Client) -> None:
+    now = database_now("default")
+    jobs = [make_job("delayed", run_at=now + timedelta(hours=hours)) for hours in (1, 2)]
+    confirm(admin_client, "run_now", *jobs)
+    for job in jobs:
+        said = f"Run now: delayed until {absolute(job.run_at)} → due now"
+        assert actions_on(admin_client, job) == [("admin", said)]
+    LogEntry.objects.all().delete()
+    assert actions_on(admin_client, jobs[0]) == [("admin", "Run now")]
+
+
+def test_an_action_on_other_jobs_is_none_of_this_one(admin_client: Client) -> None:
+    others = [make_job("failed") for _ in range(2)]
+    job = make_job("failed")
+    confirm(admin_client, "retry", *others)
+    AuditEntry.objects.create(who="x", verb="Pause", object_type="jobqueue.queue", object_id=str(job.pk))
+    AuditEntry.objects.create(who="x", verb="Retry", object_type="jobqueue.job", job_ids={"odd": job.pk})
+    assert actions_on(admin_client, job) == []
 
 
 def test_a_bulk_action_that_retried_it_stands_between_its_attempts(

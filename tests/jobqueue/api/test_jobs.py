@@ -101,6 +101,7 @@ def test_a_job_says_why_it_waits() -> None:
         ("retry", "cancelled", "waiting"),
         ("cancel", "waiting", "cancelled"),
         ("run-now", "delayed", "waiting"),
+        ("put-back", "stuck", "waiting"),
         ("release", "stuck", "waiting"),
         ("fail", "stuck", "failed"),
     ],

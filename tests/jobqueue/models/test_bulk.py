@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
+from jobqueue.delivery import rescue
 from jobqueue.models import BulkAction, Job, Selection, bulk, failures
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import make_job
@@ -33,7 +34,8 @@ def walk(action: BulkAction, holder: uuid.UUID = FIRST, size: int = 100) -> int:
         if not ids:
             bulk.finish(action, holder, "default")
             break
-        changed += bulk.change(action, ids, holder, "default").changed
+        more = rescue.IN_BULK.get(action.verb)
+        changed += bulk.change(action, ids, holder, "default", more).changed
     action.refresh_from_db()
     return changed
 

@@ -19,7 +19,7 @@ from django.test import Client
 from jobqueue.broker import server
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue
-from jobqueue.models import Job
+from jobqueue.models import Job, holding
 from jobqueue.monitoring import health
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from spendsync_site.demo.redis_server import RedisServer
@@ -56,6 +56,13 @@ def test_the_answer_has_exactly_this_form_and_order(client: Client) -> None:
         assert list(counts) == ["waiting", "active", "completed", "failed", "delayed"]
     assert body["status"] == "UP"
     assert body["queues"] == {"email": NOTHING, "reminders": NOTHING, "settlement": NOTHING}
+
+
+@with_databases
+def test_jobs_that_are_held_past_their_time_are_no_outage(client: Client) -> None:
+    holding.hold(enqueue(SUCCEED), "pia", "wrong text", "default")
+    status, body = _get(client)
+    assert (status, body["status"]) == (200, "UP")
 
 
 @with_empty_databases

@@ -1,0 +1,236 @@
+"""`/api/bulk/`: actions on all jobs that a filter or a search means, walked by the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import extend_schema_view
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobqueue.api.access import OperatorViewSet, django_request
+from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.bulk_bodies import OF_FAILURES_ALONE, VERBS, BulkStart, PlanQuery, words_of
+from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
+from jobqueue.api.problems import BadQuery, InvalidBody, NothingMatches, Refused
+from jobqueue.api.searches import found_by
+from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
+from jobqueue.models import BulkAction, Job, JobQuerySet, bulk
+from jobqueue.operating import bulk_plans
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.verbs import BULK_VERBS, permission_of
+from jobqueue.operating.words import printable
+from jobqueue.operating.workers import is_a_worker_alive
+
+BULK_STATES = ["waits", "under way", "done", "stopped"]
+VIEW = ("jobqueue.view_job",)
+_NAMES = {verb: name for name, verb in VERBS.items()}
+
+
+class BulkLine(serializers.Serializer[Any]):
+    """An action on many jobs, and how far it is."""
+
+    id = serializers.IntegerField()
+    verb = serializers.CharField()
+    state = serializers.ChoiceField(BULK_STATES)
+    which = serializers.CharField(allow_blank=True, help_text="Which jobs are meant, in words.")
+    selection = AnyJSON()
+    expected = serializers.IntegerField()
+    changed = serializers.IntegerField()
+    per_second = serializers.IntegerField(allow_null=True)
+    reason = serializers.CharField(allow_blank=True)
+    asked_by = serializers.CharField(allow_blank=True)
+    stopped_by = serializers.CharField(allow_blank=True)
+    asked_at = Moment()
+    began_at = Moment(allow_null=True)
+    ended_at = Moment(allow_null=True)
+    waits_for_a_worker = serializers.BooleanField(help_text="Whether no living worker would walk it.")
+
+
+class PlanShown(serializers.Serializer[Any]):
+    """What an action would do; nothing is changed by asking."""
+
+    verb = serializers.CharField()
+    which = serializers.CharField()
+    jobs = serializers.IntegerField()
+    by_processor = serializers.DictField(child=serializers.IntegerField())
+    mail = serializers.CharField(allow_blank=True)
+    concerned = serializers.CharField(allow_blank=True, help_text="Whom it is about, and what it is worth.")
+    must_be_confirmed = serializers.BooleanField(help_text="Whether it takes `confirm` and `reason`.")
+
+
+@extend_schema_view(
+    list=described("Bulk actions, the latest first", page_of(BulkLine), query=PageQuery),
+    retrieve=described("How far a bulk action is", BulkLine),
+    create=described(
+        "Begin an action on all jobs that a filter or a search means, in the background",
+        BulkLine,
+        status=202,
+        body=BulkStart,
+        others={200: BulkLine},
+        codes={422: ("unreadable_search", "failed_jobs_only", "invalid")},
+    ),
+    plan=described("What an action would do, in numbers", PlanShown, query=PlanQuery),
+    stop=described("Let an action end after the batch that is under way", BulkLine, body=None),
+)
+class BulkViewSet(OperatorViewSet):
+    """Actions on many jobs, walked by the workers."""
+
+    lookup_value_regex = "[0-9]{1,19}"
+    needs = dict.fromkeys(("list", "retrieve", "create", "plan", "stop"), VIEW)
+
+    def list(self, request: Request) -> Response:
+        """A page of them."""
+        asked = read_query(PageQuery, request)
+        rows = BulkAction.objects.order_by("-pk")
+        if "cursor" in asked:
+            rows = rows.filter(pk__lt=read_cursor(asked["cursor"], whole_id)[0])
+        found = list(rows[: asked["limit"] + 1])
+        return Response(
+            page(
+                request,
+                found,
+                asked["limit"],
+                lambda one: [one.pk],
+                lambda some: [_bulk(one, request) for one in some],
+            )
+        )
+
+    def retrieve(self, request: Request, pk: str = "") -> Response:
+        """One of them."""
+        return Response(_bulk(_of(pk), request))
+
+    def create(self, request: Request) -> Response:
+        """Begin one."""
+        asked = read_body(BulkStart, request)
+        verb = asked.pop("verb")
+        self._check_permission(request, VERBS[verb])
+        return begin(verb, asked, request)
+
+    @action(detail=False, methods=["get"])
+    def plan(self, request: Request) -> Response:
+        """What one would do."""
+        asked = read_query(PlanQuery, request)
+        planned = _plan(asked["verb"], asked, request, BadQuery)
+        return Response(
+            {
+                "verb": asked["verb"],
+                "which": printable(planned.in_words),
+                "jobs": planned.number,
+                "by_processor": {printable(name): jobs for name, jobs in planned.by_processor.items()},
+                "mail": planned.mail,
+                "concerned": planned.concerned(django_request(request)),
+                "must_be_confirmed": planned.is_large,
+            }
+        )
+
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str = "") -> Response:
+        """Stop one."""
+        read_body(Nothing, request)
+        found = _of(pk)
+        self._check_permission(request, found.verb)
+        if not bulk.stop(found, request.user.get_username(), Job.objects.db):
+            raise Refused("It had ended already.")
+        found.refresh_from_db()
+        text = f"Stop: {found.changed} of {found.expected} jobs were changed"
+        log_change(django_request(request), found, text)
+        return Response(_bulk(found, request))
+
+    def _check_permission(self, request: Request, verb: str) -> None:
+        permission = permission_of(verb)
+        if not request.user.has_perm(permission):
+            self.permission_denied(request, f"That takes the permission {permission}.")
+
+
+def _of(pk: str) -> BulkAction:
+    found = BulkAction.objects.filter(pk=pk).first() if int(pk) <= LARGEST_ID else None
+    if found is None:
+        raise Http404
+    return found
+
+
+def _plan(
+    verb: str, asked: Mapping[str, Any], request: Request, refuse: type[BadQuery | InvalidBody]
+) -> bulk_plans.Plan:
+    """What it would do; `refuse` says what of the filter or the search cannot be."""
+    found = BULK_VERBS[VERBS[verb]]
+    if "search" not in asked and bulk_plans.verb_of(found.name) is not None:
+        planned = bulk_plans.plan(found, words_of(asked))
+    else:
+        planned = bulk_plans.plan_of_list(found, _jobs(verb, asked, request, refuse), _narrowing(asked))
+    if planned.problem:
+        raise refuse({"non_field_errors": [planned.problem]})
+    return planned
+
+
+def _jobs(
+    verb: str, asked: Mapping[str, Any], request: Request, refuse: type[BadQuery | InvalidBody]
+) -> JobQuerySet:
+    """The jobs among which the verb finds those that it takes."""
+    others = [name for name in OF_FAILURES_ALONE if name in asked]
+    if others:
+        where = "beside a search" if "search" in asked else f"for {verb}"
+        text = f"It narrows failed jobs for retry and discard; {where} say it in the search, or leave it out."
+        raise refuse({name: [serializers.ErrorDetail(text, "failed_jobs_only")] for name in others})
+    narrowed = {name: asked[name] for name in ("queue", "processor") if asked.get(name)}
+    jobs = Job.objects.filter(**narrowed)
+    if "search" not in asked:
+        return jobs
+    rows: Any = found_by(asked["search"], request, jobs, refuse).jobs
+    return rows  # type: ignore[no-any-return]
+
+
+def _narrowing(asked: Mapping[str, Any]) -> dict[str, str]:
+    """The words by which one list is told from another."""
+    return {name: asked[name] for name in ("search", "queue", "processor") if asked.get(name)}
+
+
+def begin(verb: str, asked: Mapping[str, Any], request: Request) -> Response:
+    """Begin what is confirmed: 202; 200 with the one that is under way if the same was asked for before."""
+    planned = _plan(verb, asked, request, InvalidBody)
+    if not planned.number:
+        raise NothingMatches(f"Nothing was begun: no job matches ({printable(planned.in_words)}).")
+    reason = asked.get("reason", "").strip()
+    problems = {}
+    if planned.is_large and asked.get("confirm") != planned.number:
+        problems["confirm"] = [f"Give the number of jobs, {planned.number}, to begin."]
+    if planned.is_large and not reason:
+        problems["reason"] = ["Say why: an action on so many jobs takes a reason."]
+    if problems:
+        raise InvalidBody(problems)
+    begun, is_new = bulk_plans.write_down(django_request(request), planned, reason, asked.get("per_second"))
+    return Response(_bulk(begun, request), status=202 if is_new else 200)
+
+
+def _bulk(one: BulkAction, request: Request) -> dict[str, Any]:
+    ended = "stopped" if one.stopped_by else "done"
+    state = ended if one.ended_at else "under way" if one.began_at else "waits"
+    times = ("asked_at", "began_at", "ended_at")
+    return {
+        "id": one.pk,
+        "verb": _NAMES.get(one.verb, one.verb),
+        "state": state,
+        "which": shown_text(bulk_plans.which(one), request),
+        "selection": _shown_selection(one, request),
+        "expected": one.expected,
+        "changed": one.changed,
+        "per_second": one.per_second,
+        "reason": shown_text(one.reason, request),
+        "asked_by": printable(one.asked_by),
+        "stopped_by": printable(one.stopped_by),
+        **{name: Moment().to_representation(getattr(one, name)) for name in times},
+        "waits_for_a_worker": one.is_open and not is_a_worker_alive(Job.objects.db),
+    }
+
+
+def _shown_selection(one: BulkAction, request: Request) -> Any:
+    """As the row has it; what a list was searched for may name an address."""
+    if one.is_listed:
+        return {**one.selection, "listed": shown_text(str(one.selection["listed"]), request)}
+    return one.selection

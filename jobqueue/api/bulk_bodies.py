@@ -1,0 +1,88 @@
+"""What is said to begin an action on many jobs: which of them, how fast, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rest_framework import serializers
+
+from jobqueue.api.bodies import Strict, StrictQuery, Text, Whole
+from jobqueue.models.cause_names import LONGEST_CAUSE
+from jobqueue.operating import bulk_plans
+from jobqueue.operating.failing_times import AGES
+
+VERBS: Final = {
+    "retry": "retry",
+    "discard": "delete",
+    "run_now": "run_now",
+    "cancel": "cancel",
+    "put_back": "release",
+    "fail": "fail",
+    "hold": "hold",
+    "release": "let_go",
+}
+"""What a bulk action is called here, and the verb of the operators that it is."""
+OF_FAILURES_ALONE: Final = ("cause", "age", "since", "until")
+"""What narrows failed jobs, and no others."""
+_WORDS = {"since": "from", "until": "to"}
+_AGES = [*AGES, "older"]
+_LONGEST_SEARCH = 4_000
+_SEARCH = "Words as in the admin's search, in place of a filter: `state:delayed queue:email`."
+
+
+class CausesQuery(StrictQuery):
+    """Which failed jobs: those that failed in a time, of a queue, of a processor."""
+
+    age = serializers.ChoiceField(_AGES, required=False, help_text="Failed within the last …")
+    since = serializers.CharField(required=False, max_length=40, help_text="Failed at this time or later.")
+    until = serializers.CharField(required=False, max_length=40, help_text="Failed before this time.")
+    queue = serializers.CharField(required=False, max_length=100)
+    processor = serializers.CharField(required=False, max_length=100)
+
+
+class PlanQuery(CausesQuery):
+    """What an action would do."""
+
+    verb = serializers.ChoiceField(list(VERBS))
+    cause = serializers.CharField(required=False, max_length=LONGEST_CAUSE)
+    search = serializers.CharField(required=False, max_length=_LONGEST_SEARCH, help_text=_SEARCH)
+
+
+class _Filter(Strict):
+    age = serializers.ChoiceField(_AGES, required=False)
+    since = Text(required=False, max_length=40)
+    until = Text(required=False, max_length=40)
+    queue = Text(required=False, max_length=100)
+    processor = Text(required=False, max_length=100)
+    reason = Text(required=False, max_length=bulk_plans.LONGEST_REASON)
+    per_second = Whole(required=False, allow_null=True, min_value=1, max_value=bulk_plans.MOST_PER_SECOND)
+    confirm = Whole(
+        required=False, min_value=0, help_text="The number of jobs, for an action on more than 1,000."
+    )
+
+
+class CauseAction(_Filter):
+    """An action on all failed jobs of one cause."""
+
+    cause = Text(max_length=LONGEST_CAUSE)
+
+
+class BulkStart(_Filter):
+    """An action on all jobs that a filter or a search means; retry and discard take failed ones."""
+
+    verb = serializers.ChoiceField(list(VERBS))
+    cause = Text(required=False, max_length=LONGEST_CAUSE)
+    search = Text(required=False, max_length=_LONGEST_SEARCH, help_text=_SEARCH)
+
+
+class CauseName(Strict):
+    """A cause."""
+
+    cause = Text(max_length=LONGEST_CAUSE)
+
+
+def words_of(asked: Mapping[str, Any]) -> dict[str, str]:
+    """The words by which pages ask for failed jobs."""
+    words = {_WORDS.get(name, name): str(text) for name, text in asked.items()}
+    return {name: words[name] for name in bulk_plans.WORDS if words.get(name)}

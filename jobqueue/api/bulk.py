@@ -29,6 +29,7 @@ from jobqueue.operating.workers import is_a_worker_alive
 
 BULK_STATES = ["waits", "under way", "done", "stopped"]
 VIEW = ("jobqueue.view_job",)
+_ENDED = "already_ended"
 _NAMES = {verb: name for name, verb in VERBS.items()}
 
 
@@ -76,12 +77,15 @@ class PlanShown(serializers.Serializer[Any]):
         codes={422: ("unreadable_search", "failed_jobs_only", "invalid")},
     ),
     plan=described("What an action would do, in numbers", PlanShown, query=PlanQuery),
-    stop=described("Let an action end after the batch that is under way", BulkLine, body=None),
+    stop=described(
+        "Let an action end after the batch that is under way", BulkLine, body=None, codes={409: (_ENDED,)}
+    ),
 )
 class BulkViewSet(OperatorViewSet):
     """Actions on many jobs, walked by the workers."""
 
     lookup_value_regex = "[0-9]{1,19}"
+    what = "bulk action"
     needs = dict.fromkeys(("list", "retrieve", "create", "plan", "stop"), VIEW)
 
     def list(self, request: Request) -> Response:
@@ -106,7 +110,11 @@ class BulkViewSet(OperatorViewSet):
         return Response(_bulk(_of(pk), request))
 
     def create(self, request: Request) -> Response:
-        """Begin one."""
+        """Begin one; it takes the permission of its verb, too (discard that to delete jobs).
+
+        The same action that is under way already is answered with 200. Of more than 1,000 jobs it takes
+        `confirm`, their number, and a `reason`.
+        """
         asked = read_body(BulkStart, request)
         verb = asked.pop("verb")
         self._check_permission(request, VERBS[verb])
@@ -131,12 +139,12 @@ class BulkViewSet(OperatorViewSet):
 
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str = "") -> Response:
-        """Stop one."""
+        """Stop one; it takes the permission of its verb, too. What was changed stays changed."""
         read_body(Nothing, request)
         found = _of(pk)
         self._check_permission(request, found.verb)
         if not bulk.stop(found, request.user.get_username(), Job.objects.db):
-            raise Refused("It had ended already.")
+            raise Refused(f"Nothing to do: bulk action {found.pk} has ended already.", _ENDED)
         found.refresh_from_db()
         text = f"Stop: {found.changed} of {found.expected} jobs were changed"
         log_change(django_request(request), found, text)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from rest_framework import serializers
 
-from jobqueue.api.bodies import Strict, StrictQuery, Text, Whole
+from jobqueue.api.bodies import CalendarMoment, Choice, Strict, StrictQuery, Text, Whole
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.failing_times import AGES
+from jobqueue.operating.failing_times import AGES, OLDER, YEARS
+from jobqueue.searching import LONGEST_SEARCH
 
 VERBS: Final = {
     "retry": "retry",
@@ -26,17 +28,32 @@ VERBS: Final = {
 OF_FAILURES_ALONE: Final = ("cause", "age", "since", "until")
 """What narrows failed jobs, and no others."""
 _WORDS = {"since": "from", "until": "to"}
-_AGES = [*AGES, "older"]
-_LONGEST_SEARCH = 4_000
-_SEARCH = "Words as in the admin's search, in place of a filter: `state:delayed queue:email`."
+_AGES = [*AGES, OLDER]
+_AGE = "Failed within that time: quarter is 15 minutes, month 30 days; older is before these."
+_SINCE = "Failed at this time or later; with its zone."
+_UNTIL = "Failed before this time; with its zone."
+_SEARCH = "Words as `/api/jobs/` takes them, in place of a filter: `state:delayed queue:email`."
+
+
+class FailingMoment(CalendarMoment):
+    """A time at which jobs can have failed."""
+
+    default_error_messages = {"year": f"The year must lie between {YEARS[0]} and {YEARS[-1]}."}
+
+    def to_internal_value(self, value: Any) -> datetime:
+        """The time."""
+        found = super().to_internal_value(value)
+        if found.year not in YEARS:
+            self.fail("year")
+        return found
 
 
 class CausesQuery(StrictQuery):
     """Which failed jobs: those that failed in a time, of a queue, of a processor."""
 
-    age = serializers.ChoiceField(_AGES, required=False, help_text="Failed within the last …")
-    since = serializers.CharField(required=False, max_length=40, help_text="Failed at this time or later.")
-    until = serializers.CharField(required=False, max_length=40, help_text="Failed before this time.")
+    age = Choice(_AGES, required=False, help_text=_AGE)
+    since = FailingMoment(required=False, help_text=_SINCE)
+    until = FailingMoment(required=False, help_text=_UNTIL)
     queue = serializers.CharField(required=False, max_length=100)
     processor = serializers.CharField(required=False, max_length=100)
 
@@ -44,15 +61,15 @@ class CausesQuery(StrictQuery):
 class PlanQuery(CausesQuery):
     """What an action would do."""
 
-    verb = serializers.ChoiceField(list(VERBS))
+    verb = Choice(list(VERBS))
     cause = serializers.CharField(required=False, max_length=LONGEST_CAUSE)
-    search = serializers.CharField(required=False, max_length=_LONGEST_SEARCH, help_text=_SEARCH)
+    search = serializers.CharField(required=False, max_length=LONGEST_SEARCH, help_text=_SEARCH)
 
 
 class _Filter(Strict):
-    age = serializers.ChoiceField(_AGES, required=False)
-    since = Text(required=False, max_length=40)
-    until = Text(required=False, max_length=40)
+    age = Choice(_AGES, required=False, help_text=_AGE)
+    since = FailingMoment(required=False, help_text=_SINCE)
+    until = FailingMoment(required=False, help_text=_UNTIL)
     queue = Text(required=False, max_length=100)
     processor = Text(required=False, max_length=100)
     reason = Text(required=False, max_length=bulk_plans.LONGEST_REASON)
@@ -71,9 +88,9 @@ class CauseAction(_Filter):
 class BulkStart(_Filter):
     """An action on all jobs that a filter or a search means; retry and discard take failed ones."""
 
-    verb = serializers.ChoiceField(list(VERBS))
+    verb = Choice(list(VERBS))
     cause = Text(required=False, max_length=LONGEST_CAUSE)
-    search = Text(required=False, max_length=_LONGEST_SEARCH, help_text=_SEARCH)
+    search = Text(required=False, max_length=LONGEST_SEARCH, help_text=_SEARCH)
 
 
 class CauseName(Strict):
@@ -84,5 +101,8 @@ class CauseName(Strict):
 
 def words_of(asked: Mapping[str, Any]) -> dict[str, str]:
     """The words by which pages ask for failed jobs."""
-    words = {_WORDS.get(name, name): str(text) for name, text in asked.items()}
+    words = {
+        _WORDS.get(name, name): value.isoformat() if isinstance(value, datetime) else str(value)
+        for name, value in asked.items()
+    }
     return {name: words[name] for name in bulk_plans.WORDS if words.get(name)}

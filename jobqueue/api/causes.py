@@ -28,6 +28,7 @@ from jobqueue.operating.verbs import permission_of
 from jobqueue.operating.words import printable
 
 VIEW = ("jobqueue.view_job",)
+_SO_ALREADY = {True: "already_muted", False: "not_muted"}
 
 
 # What is shown -------------------------------------------------------------------------------------
@@ -80,8 +81,12 @@ class Muted(serializers.Serializer[Any]):
         body=CauseAction,
         others={200: BulkLine},
     ),
-    mute=described("Let failures of a cause not count", Muted, body=CauseName),
-    unmute=described("Let failures of a cause count again", Muted, body=CauseName),
+    mute=described(
+        "Let failures of a cause not count", Muted, body=CauseName, codes={409: (_SO_ALREADY[True],)}
+    ),
+    unmute=described(
+        "Let failures of a cause count again", Muted, body=CauseName, codes={409: (_SO_ALREADY[False],)}
+    ),
 )
 class CauseViewSet(OperatorViewSet):
     """Failures by cause; a cause is named in the body, for it may hold any character."""
@@ -143,7 +148,8 @@ def _mute(request: Request, *, is_to_be: bool) -> Response:
     if name == UNKNOWN_CAUSE:
         raise InvalidBody({"cause": ["Failures without a cause cannot be muted: name a cause."]})
     if not Cause.objects.filter(pk=name).exists() and not Job.objects.failed().filter(cause=name).exists():
-        raise Http404
+        raise Http404("There is no such cause: nothing has failed by it.")
     if not set_muted(name, is_to_be, django_request(request)):
-        raise Refused("Nothing was changed: that was so already.")
+        text = f"Nothing to do: this cause is {'' if is_to_be else 'not '}muted already."
+        raise Refused(text, _SO_ALREADY[is_to_be])
     return Response({"cause": name, "muted": is_to_be})

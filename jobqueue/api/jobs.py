@@ -16,12 +16,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.bodies import CalendarMoment, Nothing, read_body, read_query
 from jobqueue.api.job_bodies import Copy, Hold, Move, Stop
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
 from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
 from jobqueue.api.problems import Refused, invalid
-from jobqueue.api.searches import found_by
+from jobqueue.api.searches import SEARCH, found_by
 from jobqueue.api.shapes import described, page_of
 from jobqueue.exceptions import InvalidPayload, InvalidRunAt
 from jobqueue.models import Job, JobQuerySet
@@ -34,28 +34,26 @@ from jobqueue.operating.reading import may_read
 from jobqueue.operating.stops import stop_and_log
 from jobqueue.operating.verbs import VERBS
 from jobqueue.operating.words import state_word
+from jobqueue.searching import LONGEST_SEARCH
 from jobqueue.searching.states import CONDITIONS
 from jobqueue.sql.writing import writing
 
 VIEW = ("jobqueue.view_job",)
+WRONG_STATE = "wrong_state"
 _CLEAR = "jobqueue.clear_job"
 
 
 class JobsQuery(PageQuery):
     """Which jobs."""
 
-    search = serializers.CharField(
-        required=False,
-        max_length=4_000,
-        help_text='Words as in the admin\'s search: `state:failed error:"mailbox full" since:2h`.',
-    )
+    search = serializers.CharField(required=False, max_length=LONGEST_SEARCH, help_text=SEARCH)
 
 
 class ScheduleQuery(PageQuery):
     """Which of the delayed jobs."""
 
-    since = serializers.DateTimeField(required=False, help_text="That run at this time or later.")
-    until = serializers.DateTimeField(required=False, help_text="That run before this time.")
+    since = CalendarMoment(required=False, help_text="That run at this time or later; with its zone.")
+    until = CalendarMoment(required=False, help_text="That run before this time; with its zone.")
     queue = serializers.CharField(required=False, max_length=100)
     processor = serializers.CharField(required=False, max_length=100)
 
@@ -70,7 +68,7 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
     act.__name__ = called or name
     act.__doc__ = f"{summary}."
     routed = action(detail=True, methods=["post"], url_path=act.__name__.replace("_", "-"))(act)
-    return described(summary, JobInFull, body=None)(routed)
+    return described(summary, JobInFull, body=None, codes={409: (WRONG_STATE,)})(routed)
 
 
 @extend_schema_view(
@@ -103,7 +101,7 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
         "Let a held job run at the time that it had; put a stuck one back on the road",
         JobInFull,
         body=Hold,
-        codes={409: ("not_waiting", "not_held", "refused")},
+        codes={409: ("not_waiting", "not_held", WRONG_STATE)},
     ),
     copy=described(
         "Enqueue a job like this one, with another payload if that is asked for",
@@ -301,7 +299,7 @@ def _carry_out(name: str, pk: str, request: Request, reason: str = "") -> Job:
         entry = entry_of(verb, job, django_request(request))
         if not verb.eligible(one).exists() or not verb.apply(one):
             label = str(verb.label).lower()
-            raise Refused(f"Job {job.pk} is {_state(job)}; {label} takes {verb.takes}.")
+            raise Refused(f"Job {job.pk} is {_state(job)}; {label} takes {verb.takes}.", WRONG_STATE)
         write_down([replace(entry, message=because(entry.message, reason))])
     job.refresh_from_db()
     return job

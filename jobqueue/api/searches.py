@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from jobqueue.api.problems import BadQuery, InvalidBody
 from jobqueue.models import Job, JobQuerySet
-from jobqueue.searching import Found, Unreadable, find_jobs, parse
+from jobqueue.searching import LONGEST_SEARCH, MOST_WORDS, STATES, Found, Unreadable, find_jobs, parse
 from jobqueue.searching.query import why_refused
+
+SEARCH: Final = (
+    f"Words, all of them required, at most {MOST_WORDS} and {LONGEST_SEARCH} characters: "
+    f"`state:` ({', '.join(STATES)}), `since:2h`, `until:2026-10-17` (`30s`, `15min`, `2h`, `3d`, `2w`, a "
+    "day, or `2026-10-17T14:22` in the zone of the site), `queue:email`, `processor:reminders.send`, "
+    '`error:"mailbox full"`, `about:"Rent"` (a record, its id or subject), `args.user_id:5`, '
+    "`email:name@host`, `worker:web-1`, `id:123`; bare text looks in people, records and errors. "
+    "`-` before a word leaves out what it finds."
+)
+"""What a search may be, for the schema."""
 
 
 def found_by(

@@ -28,7 +28,6 @@ from jobqueue.operating import shown_text
 from settlements import first_status
 from settlements.api.bodies import (
     EMAIL_STATES,
-    FIRST_STATES,  # noqa: F401 - the settings name it as of here
     PAYMENT_STATES,
     SETTLEMENT_STATES,
     EmailsQuery,

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from jobqueue.api.told import seconds_of
-from tests.jobqueue.admin.steps import operator
+from tests.jobqueue.admin.steps import make_job, operator
 from tests.jobqueue.api.steps import ask, problem
 
 pytestmark = [pytest.mark.django_db(databases=["default", "other"]), pytest.mark.one_database]
@@ -84,6 +84,8 @@ def test_the_pages_of_the_schema_are_found_with_and_without_a_slash(root: Client
         ("GET", "jobs/5/", {}, 404, "not_found", "There is no job 5."),
         ("GET", "emails/5/", {}, 404, "not_found", "There is no e-mail 5."),
         ("GET", f"payments/{'0' * 32}/", {}, 404, "not_found", f"There is no payment {'0' * 32}."),
+        ("GET", "jobs/5/", {}, 404, "not_found", "There is no job 5."),
+        ("POST", "bulk/5/stop/", {}, 404, "not_found", "There is no bulk action 5."),
         ("POST", "queues/email/resume/", {}, 409, "not_paused", "the queue email is running already"),
     ],
 )
@@ -94,6 +96,23 @@ def test_a_refusal_says_what_is_allowed(
 
     assert refused["code"] == code
     assert allowed in refused["detail"]
+
+
+def test_a_verb_on_a_job_in_another_state_says_which_it_takes(trusted: Client) -> None:
+    refused = problem(ask(trusted, "POST", f"jobs/{make_job('completed').pk}/retry/"), 409)
+
+    assert refused["code"] == "wrong_state"
+    assert "is completed; retry takes a failed or cancelled job" in refused["detail"]
+
+
+@pytest.mark.parametrize(("verb", "code"), [("mute", "already_muted"), ("unmute", "not_muted")])
+def test_a_cause_that_is_so_already_is_no_change(trusted: Client, verb: str, code: str) -> None:
+    make_job("failed", cause="ConnectionError")
+    answers = [ask(trusted, "POST", f"causes/{one}/", {"cause": "ConnectionError"}) for one in ("mute", verb)]
+    if verb == "unmute":
+        answers.append(ask(trusted, "POST", "causes/unmute/", {"cause": "ConnectionError"}))
+
+    assert problem(answers[-1], 409)["code"] == code
 
 
 def test_a_session_without_the_token_of_the_form_is_told_which_header_it_lacks(root: Client) -> None:
@@ -165,6 +184,13 @@ def test_the_end_of_a_pause_is_a_time_ahead_with_its_zone(trusted: Client, until
         ("settlements/?status=nix", "status", "Allowed are: "),
         ("emails/?template=nix", "template", "Allowed are: "),
         ("payments/?settlement=5", "settlement", "no id such as "),
+        ("causes/?since=2h", "since", "no time such as "),
+        ("causes/?since=2026-01-31", "since", "no time zone"),
+        ("causes/?until=1000-01-01T00:00:00Z", "until", "between 1900 and 2200"),
+        ("causes/?age=soon", "age", "Allowed are: quarter, "),
+        ("bulk/plan/?verb=explode", "verb", "Allowed are: retry, "),
+        ("schedule/?since=9999-12-31T23:59:59-14:00", "since", "outside of the calendar"),
+        ("schedule/?until=2026-01-31T08:00:00", "until", "no time zone"),
     ],
 )
 def test_a_parameter_that_cannot_be_read_says_what_can(

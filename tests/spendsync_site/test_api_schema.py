@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from jobqueue.models import holding
+from jobqueue.searching import LONGEST_SEARCH, NAMES
 from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -152,6 +153,16 @@ def test_refusals_that_ask_for_patience_say_by_which_header() -> None:
     for path, _method, one in _actions():
         for status in ("429", "503"):
             assert "Retry-After" in one["responses"][status]["headers"], path
+
+
+def test_the_search_language_stands_in_the_schema() -> None:
+    [search] = [
+        one for one in DOCUMENT["paths"]["/api/jobs/"]["get"]["parameters"] if one["name"] == "search"
+    ]
+
+    assert search["schema"]["maxLength"] == LONGEST_SEARCH
+    for name in NAMES:
+        assert f"`{name}" in search["description"]
 
 
 def test_the_resources_stand_in_the_order_and_with_the_words_of_the_site() -> None:

@@ -56,7 +56,7 @@ def test_the_second_of_two_operators_is_told_who_holds_it() -> None:
         ("hold", "completed", "not_waiting"),
         ("release", "failed", "not_waiting"),
         ("release", "delayed", "not_held"),
-        ("release", "active", "refused"),
+        ("release", "active", "wrong_state"),
     ],
 )
 def test_a_refusal_has_a_code_of_its_own(verb: str, state: str, code: str) -> None:

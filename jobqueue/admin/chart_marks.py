@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 
 from jobqueue.charting.folding import home
 from jobqueue.models import BulkAction, Queue, VersionStart
+from jobqueue.operating.retelling import retold_message
 from jobqueue.operating.words import grouped
 
 _MOST = 50
@@ -41,7 +42,9 @@ def _to_queues(begin: datetime, queue: str) -> list[Happened]:
         entries = entries.filter(object_id=queue)
     rows = entries.order_by("-action_time").values_list("action_time", "object_id", "change_message")[:_MOST]
     return [
-        Happened(at, "limit" if _is_limit(message) else "pause", f"{name}: {message}"[:_LONGEST])
+        Happened(
+            at, "limit" if _is_limit(message) else "pause", f"{name}: {retold_message(message)}"[:_LONGEST]
+        )
         for at, name, message in rows
     ]
 

@@ -37,6 +37,8 @@ def jobqueue_overview(context: dict[str, Any]) -> dict[str, Any]:
     request = context.get("request")
     found: dict[str, Any] = overview.context_of(request) if request is not None else {"seen": None}
     seen = found["seen"]
+    if request is not None and request.user.has_perm("jobqueue.view_job"):
+        found["search_url"] = _url(request, "jobqueue_job_changelist")
     # A database that hangs is not asked once more.
     if request is not None and seen is not None and not seen.away:
         found["chart"] = chart_of_a_day(request, seen.now)

@@ -24,6 +24,8 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
+from django.db import connections
+
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobStopped, JobTimeout
 from jobqueue.jobs import current_job
@@ -123,17 +125,28 @@ def has_logged(job: Job) -> bool:
 def write(jobs: Sequence[Job], using: str) -> None:
     """Write down what these have logged, in the transaction that ends their attempts.
 
-    A database that refuses it costs the lines, and no job its outcome.
+    A database that refuses it costs the lines, and no job its outcome. Raises the database's error if the
+    transaction can hold no outcome any more; whoever tries again does so without the lines.
     """
-    logs = [(job, kept) for job in jobs if (kept := log_of(job)) is not None]
-    if not logs:
+    if not any(map(has_logged, jobs)):
         return
     try:
+        logs = [(job, kept) for job in jobs if (kept := log_of(job)) is not None]
         with writing(using):
             write_logs(logs, using)
     except Exception as error:
+        for job in jobs:
+            vars(job).pop(_LOG, None)
         # Not its text: the database may quote the lines.
-        logger.warning("what %d jobs have logged cannot be kept: %s", len(logs), type(error).__name__)
+        logger.warning("what %d jobs have logged cannot be kept: %s", len(jobs), type(error).__name__)
+        if connections[using].in_atomic_block:
+            _raise_if_broken(using)
+
+
+def _raise_if_broken(using: str) -> None:
+    """Else the end of a transaction that was broken off would look like any other, and nothing be written."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 # Seen -------------------------------------------------------------------------------------------------

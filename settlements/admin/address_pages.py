@@ -27,6 +27,9 @@ else:
     BarredAddressModelForm = forms.ModelForm
 
 
+PAUSED_WORD: Final = _("paused by an operator")
+
+
 def _clear(barred: BarredAddress, answer: Answer) -> str:
     barred.clear(answer.user, answer.reason)
     return "barred → cleared"
@@ -76,6 +79,21 @@ class BarredFilter(admin.SimpleListFilter):
         return queryset.filter(cleared_at__isnull=self.value() == "barred")
 
 
+class CauseFilter(admin.SimpleListFilter):
+    """Why it is barred; also those that an operator paused, which is no cause that servers give."""
+
+    title = _("cause")
+    parameter_name = "cause"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Every cause there is."""
+        return [*BarredAddress.Cause.choices, (BarredAddress.PAUSED, PAUSED_WORD)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The addresses of that cause."""
+        return queryset.filter(cause=self.value()) if self.value() else queryset
+
+
 @admin.register(BarredAddress)
 class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     """Addresses that nothing is sent to. The list hides most of an address."""
@@ -84,7 +102,7 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     moves = (CLEAR,)
     actions = [action_for(CLEAR)]
     list_display = ("hidden_address", "shown_status", "shown_cause", "barred_at", "shown_detail")
-    list_filter = (BarredFilter, "cause")
+    list_filter = (BarredFilter, CauseFilter)
     search_fields = ("address",)
     search_help_text = _("The whole address.")
     readonly_fields = ("shown_status",)
@@ -128,7 +146,8 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     @admin.display(description=_("cause"), ordering="cause")
     def shown_cause(self, barred: BarredAddress) -> SafeString:
         """The cause in colour and in words."""
-        return badge(barred.cause, barred.get_cause_display())
+        is_paused = barred.cause == BarredAddress.PAUSED
+        return badge(barred.cause, str(PAUSED_WORD) if is_paused else barred.get_cause_display())
 
     @admin.display(description=_("what was said"))
     def shown_detail(self, barred: BarredAddress) -> str:

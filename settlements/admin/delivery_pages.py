@@ -7,14 +7,16 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import COUNT_LIMIT, BoundedCount, mask_address, mask_addresses
-from settlements.admin.base import ReadOnlyAdmin
+from jobqueue.admin import COUNT_LIMIT, NOTHING, BoundedCount, mask_address, mask_addresses
+from settlements.admin.base import ReadOnlyAdmin, link_to
 from settlements.admin.letter_words import letter_word
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
+from settlements.searching import with_key
 
 
 class TemplateFilter(admin.SimpleListFilter):
@@ -51,10 +53,10 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
     search_fields = ("about", "recipient", "provider_id")
     search_help_text = _("The whole address of a recipient, the id of a settlement, or the provider's id.")
     fields = (
-        "template_type", "subject", "recipient", "user", "about", "shown_status", "tries", "error",
+        "letter", "subject", "recipient", "user", "shown_about", "shown_status", "tries", "error",
         "message_id", "provider_id", "job", "created_at", "sent_at",
     )  # fmt: skip
-    readonly_fields = ("shown_status",)
+    readonly_fields = ("shown_status", "letter", "shown_about")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -82,6 +84,15 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
     def letter(self, delivery: EmailDelivery) -> str:
         """What the letter is called."""
         return letter_word(delivery.template_type)
+
+    @admin.display(description=_("about"))
+    def shown_about(self, delivery: EmailDelivery) -> SafeString | str:
+        """The settlement, with the way to its page; of one that is gone, and of what is none, the key."""
+        model, _colon, key = delivery.about.partition(":")
+        is_one = model == Settlement._meta.label_lower
+        found = with_key(key) if is_one else None
+        settlement = Settlement.objects.filter(found).first() if found is not None else None
+        return link_to(settlement) if settlement is not None else delivery.about or NOTHING
 
     @admin.display(description=_("recipient"))
     def hidden_recipient(self, delivery: EmailDelivery) -> str:

@@ -14,7 +14,7 @@ from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from jobqueue.models import BulkAction, Cause, Job, Queue
+from jobqueue.models import AttemptLog, BulkAction, Cause, Job, Queue
 from settlements.models import (
     BarredAddress,
     Discrepancy,
@@ -66,6 +66,8 @@ def build(settlement: Settlement, person: User) -> Scene:
     failed = jobs["failed"]
     Job.objects.filter(pk=failed.pk).update(cause=CAUSE, reason="long " * 60, payload={"user_id": person.pk})
     add_attempt(failed, message="550 no such mailbox " * 20, traceback="Traceback:\n" + "  File x\n" * 20)
+    lines = [[place / 4, "WARNING", "workload", "long " * 60] for place in range(3)]
+    AttemptLog.objects.create(job=failed, number=1, lines=lines, left_out=412, left_out_after=1)
     Cause.objects.create(name=CAUSE)
     Cause.objects.create(name="ValueError", muted_by=person, muted_at=timezone.now())
     make_job("failed", cause="ValueError")

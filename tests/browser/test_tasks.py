@@ -97,7 +97,8 @@ def test_stop_this_running_job(
     _press(page, row.get_by_role("link", name="Stop"))
     _reach(page, page.get_by_label("Reason"))
     page.keyboard.type("it goes to the wrong people")
-    _press(page, page.get_by_role("button", name="Stop: yes, this job"))
+    with page.expect_navigation():  # else the next page is asked for while this one is on its way
+        _press(page, page.get_by_role("button", name="Stop: yes, this job"))
     wait_until_done(60)
     page.goto(f"/admin/jobqueue/job/{job.pk}/change/")
     expect(page.locator("h1 .jq-cancelled")).to_be_visible()

@@ -77,6 +77,14 @@ def test_barred_and_cleared_ones_are_filtered(
     assert len(_found(admin_client)) == 2
 
 
+def test_those_that_an_operator_paused_are_a_cause_of_their_own(
+    admin_client: Client, barred: BarredAddress
+) -> None:
+    BarredAddress.objects.create(address="b@example.com", cause=BarredAddress.PAUSED)
+    assert _found(admin_client, cause="paused") == ["b@example.com"]
+    assert "paused by an operator</span>" in text_of(admin_client.get(ADDRESSES))
+
+
 # Clearing -----------------------------------------------------------------------------------------
 
 

@@ -185,3 +185,17 @@ def test_reminders_show_their_status_and_are_filtered_by_it(
     assert f'class="jq-badge jq-{status}"' in text_of(response)
     assert f'class="jq-badge jq-{status}"' in text_of(admin_client.get(f"{REMINDERS}{shown.pk}/change/"))
     assert len(rows) == 3
+
+
+def test_a_letter_leads_to_its_settlement_and_has_a_name(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    delivery = _delivery(about=subject_of(settlement))
+    text = text_of(admin_client.get(f"{EMAILS}{delivery.pk}/change/"))
+    assert f'<a href="/admin/settlements/settlement/{settlement.pk}/change/">{settlement}</a>' in text
+    assert "payment received" in text
+
+
+def test_a_letter_about_what_is_gone_tells_its_key(admin_client: Client) -> None:
+    delivery = _delivery(about="settlements.settlement:00000000-0000-4000-8000-000000000000")
+    assert delivery.about in text_of(admin_client.get(f"{EMAILS}{delivery.pk}/change/"))

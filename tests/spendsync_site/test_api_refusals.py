@@ -178,6 +178,8 @@ def test_a_parameter_that_cannot_be_read_says_what_can(
     ("method", "path", "body"),
     [
         ("GET", "jobs/?limit=0", None),
+        ("GET", "jobs/?search=state:nix", None),
+        ("GET", "bulk/plan/?verb=retry", None),
         ("PATCH", "queues/email/limits/", {"rate_limit": 0}),
         ("DELETE", "jobs/", None),
     ],

@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import DatabaseError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from jobqueue.exceptions import JobTimeout
 from jobqueue.jobs import RetryLater, Skipped, enqueue
 from jobqueue.models import AttemptLog, Job, KeptLog, LogLine, jobs_in
 from jobqueue.testing import run_job
-from jobqueue.worker import log_lines
+from jobqueue.worker import log_lines, performing
+from jobqueue.worker.claiming import Claim
 from tests.jobqueue.processors_for_tests import CALL, FAIL, SUCCEED, Calls
-from tests.jobqueue.steps import claimed, run
+from tests.jobqueue.steps import claimed, run, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -74,8 +76,6 @@ def test_lines_are_kept_however_the_attempt_ended(sample_processors: Calls) -> N
 
 
 def test_a_job_that_logs_nothing_costs_no_statement_and_has_no_row(sample_processors: Calls) -> None:
-    from django.db import connection
-
     job, statements = claimed(SUCCEED), []
     for is_keeping in (True, False):
         with CaptureQueriesContext(connection) as asked:
@@ -308,6 +308,29 @@ def test_lines_that_cannot_be_written_cost_no_job_its_outcome(
 
     assert (job.state, AttemptLog.objects.count()) == ("completed", 0)
     assert "cannot be kept" in caplog.text and "pia@" not in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lines_that_break_the_transaction_cost_a_second_try_and_no_outcome(
+    sample_processors: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(*_: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(log_lines, "write_logs", break_off)
+    sample_processors.behaviour = lambda **_: logger.info("here")
+    job = claimed(CALL)
+    outcome = performing.perform(Claim(job, "default"))
+
+    with pytest.raises(DatabaseError):
+        settle([outcome])
+    assert not outcome.is_settled
+    assert settle([outcome]) == [outcome]
+
+    job.refresh_from_db()
+    assert job.state == "completed"
 
 
 def test_a_claim_that_was_taken_away_writes_no_lines(sample_processors: Calls) -> None:

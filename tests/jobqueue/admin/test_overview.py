@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from jobqueue.admin import Finding, findings, register_finding
-from jobqueue.models import Cause, Job, Queue, holding
+from jobqueue.models import Cause, Job, Queue
 from jobqueue.models.pauses import pause
 from jobqueue.monitoring import overview as monitoring
 from jobqueue.sql.clock import database_now
@@ -353,39 +353,6 @@ def test_what_has_not_changed_is_not_sent_again(admin_client: Client) -> None:
     changed = admin_client.get(REGION, headers=asked | {"If-None-Match": first.headers["ETag"]})
     assert changed.status_code == 200
     assert changed.headers["ETag"] != first.headers["ETag"]
-
-
-# What is held -----------------------------------------------------------------------------------------
-
-
-def _hold(number: int, **fields: Any) -> None:
-    for _ in range(number):
-        holding.hold(make_job("delayed", **fields), "pia", "wrong text", "default")
-
-
-@pytest.mark.usefixtures("_no_finders")
-def test_jobs_that_are_held_past_their_time_are_a_finding_with_the_way_to_them(admin_client: Client) -> None:
-    _hold(1)
-    assert _findings(admin_client) == []
-
-    _hold(2, run_at=_ago(hours=1))
-    assert _findings(admin_client) == ["3 jobs are held, and 2 of them are past their time."]
-    [shown] = admin_client.get(REGION).context["findings"]
-    assert (shown.finding.since or _ago()) < _ago(minutes=59)
-    listed = admin_client.get(shown.finding.url)
-    assert len(listed.context["cl"].result_list) == 3
-
-
-@pytest.mark.usefixtures("_no_finders")
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(1, "1 job is held and past its time."), (2, "2 jobs are held and past their time.")],
-)
-def test_where_all_that_is_held_is_past_its_time_it_says_so(
-    admin_client: Client, number: int, text: str
-) -> None:
-    _hold(number, run_at=_ago(hours=1))
-    assert _findings(admin_client) == [text]
 
 
 def test_what_runs_and_the_calendar_are_in_the_menu_for_who_may_see_jobs(admin_client: Client) -> None:

@@ -227,6 +227,7 @@ def test_one_line_of_a_megabyte_is_cut(sample_processors: Calls) -> None:
         ("two\nlines\tand a tab", "two\nlines\tand a tab"),
         ("\x00" * 1_000_000, None),
     ],
+    ids=["NUL", "colours", "direction", "half a sign", "lines and tabs", "a megabyte of NUL"],
 )
 def test_signs_that_no_page_can_carry_are_written_out(
     sample_processors: Calls, said: str, shown: str | None

@@ -193,7 +193,7 @@ class Progress:
 def _carry_out(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb) -> HttpResponse:
     chosen = count_up_to_limit(jobs)
     newest = request.POST.get("newest", "")
-    if newest.isascii() and newest.isdecimal():
+    if newest.isascii() and newest.isdecimal() and len(newest) <= bulk_plans.LONGEST_ID:
         # Nobody was asked about jobs that came after the question.
         jobs = jobs.filter(pk__lte=int(newest))
     progress = _in_batches(verb.eligible(jobs.order_by()), verb, request)

@@ -14,6 +14,10 @@ from django.utils.translation import gettext
 
 from jobqueue.admin.bounded_search import BoundedChangeList
 from jobqueue.admin.keyed_pages import LAST, KeyedPage, KeyedPages, Part
+from jobqueue.admin.offered_lookups import OfferedLookups
+
+_LONGEST_NUMBER = len("99")
+"""Of a column: no list has more of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Way:
     url: str
 
 
-class KeyedChangeList(BoundedChangeList):
+class KeyedChangeList(OfferedLookups, BoundedChangeList):
     """A list whose pages begin behind a row; by numbers only where its order is by columns of other rows."""
 
     keyed_page: KeyedPage | None = None
@@ -64,7 +68,9 @@ class KeyedChangeList(BoundedChangeList):
 
     def _may_sort(self, part: str) -> bool:
         number = part.rpartition("-")[2]
-        if not (number.isascii() and number.isdecimal() and int(number[:9]) < len(self.list_display)):
+        if not (number.isascii() and number.isdecimal() and len(number) <= _LONGEST_NUMBER):
+            return False
+        if int(number) >= len(self.list_display):
             return False
         return self.sortable_by is None or self.list_display[int(number)] in self.sortable_by
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
+from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.words import NOTHING
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class OwnPage(AnyModelAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this user may see the page."""
         return request.user.has_perm(self.view_permission)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OfferedLookups]:
+        """Of a page that is a list: one that takes what it offers."""
+        return OfferedLookups
 
     def page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         """The page, with what every page of the admin is drawn with."""

@@ -16,11 +16,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from jobqueue.admin.moments import parse_moment
 from jobqueue.counts.reading import counts_of_database
 from jobqueue.exceptions import InvalidPause, UnknownQueue
 from jobqueue.models import Queue
@@ -180,13 +180,10 @@ def _until(length: str, moment: str) -> datetime | None:
 
 
 def _typed(moment: str) -> datetime:
-    try:
-        found = parse_datetime(moment)
-        if found is None:
-            raise ValueError
-        return timezone.make_aware(found) if timezone.is_naive(found) else found
-    except (ValueError, OverflowError):
-        raise InvalidPause(_("the end of a pause must be a time such as 2030-01-31 08:00")) from None
+    found = parse_moment(moment)
+    if found is None:
+        raise InvalidPause(_("the end of a pause must be a time such as 2030-01-31 08:00"))
+    return found
 
 
 def _back(request: HttpRequest) -> HttpResponse:

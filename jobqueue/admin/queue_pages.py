@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings as django_settings
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -20,6 +18,8 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
 from jobqueue.admin.limits import LimitsForm, limits_of, starts_of, use_of
+from jobqueue.admin.offered_lookups import OfferedLookups
+from jobqueue.admin.queue_rows import with_all_configured
 from jobqueue.admin.queue_views import REFRESH_SECONDS, QueueViews, live_counts
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.models import Queue
@@ -29,14 +29,15 @@ from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.sql.clock import database_now
 
 
-class QueueChangeList(ChangeList):
+class QueueChangeList(OfferedLookups):
     """The queues with their counts of this moment."""
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the queues, and their counts once for all."""
         super().get_results(request)
         counts, self.notice = live_counts()
-        self.result_list = list(self.result_list)
+        self.result_list = with_all_configured(self.result_list)
+        self.result_count = len(self.result_list)
         now = database_now(Queue.objects.db)
         may_pause = request.user.has_perm("jobqueue.pause_queue")
         starts = starts_of(self.result_list)
@@ -100,14 +101,6 @@ class QueueAdmin(QueueViews):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[QueueChangeList]:
         """The list that brings the counts."""
         return QueueChangeList
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Queue]:
-        """The configured queues; those without a row get one."""
-        queues = super().get_queryset(request).filter(name__in=django_settings.RQ_QUEUES)
-        missing = set(django_settings.RQ_QUEUES) - set(queues.values_list("name", flat=True))
-        if missing:
-            Queue.objects.bulk_create([Queue(name=name) for name in sorted(missing)], ignore_conflicts=True)
-        return queues
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from django.conf import settings as django_settings
-from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
@@ -15,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, overview, pausing
+from jobqueue.admin.queue_rows import QueueRows
 from jobqueue.admin.words import NOTHING
 from jobqueue.broker import counters, neighbours
 from jobqueue.counts.reading import QueueCounts, queue_counts
@@ -22,11 +21,6 @@ from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
 from jobqueue.operating.words import grouped
 from jobqueue.operating.workers import serving_workers
-
-if TYPE_CHECKING:
-    QueueModelAdmin = admin.ModelAdmin[Queue]
-else:
-    QueueModelAdmin = admin.ModelAdmin
 
 REFRESH_SECONDS = 4
 NO_REDIS = _("Redis cannot be reached: the numbers of completed jobs are unknown, and due jobs wait.")
@@ -71,7 +65,7 @@ def _said_by_redis() -> str:
         return str(NO_REDIS)
 
 
-class QueueViews(QueueModelAdmin):
+class QueueViews(QueueRows):
     """What the list of queues and the overview are refreshed from, and what their buttons call."""
 
     def get_urls(self) -> list[URLPattern]:

@@ -14,6 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import BoundedChangeList, BoundedSearch
+from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.words import NOTHING, badge, time_tag, worker_word
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
@@ -26,7 +27,7 @@ else:
     WorkerModelAdmin = admin.ModelAdmin
 
 
-class WorkerChangeList(BoundedChangeList):
+class WorkerChangeList(OfferedLookups, BoundedChangeList):
     """The workers, seen by the database's clock."""
 
     def get_results(self, request: HttpRequest) -> None:

@@ -7,7 +7,7 @@ then too. And what is left of a pause that such code ended is taken away before 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -20,6 +20,7 @@ from jobqueue.sql.clock import database_now
 from jobqueue.sql.writing import writing
 
 LONGEST_PAUSE_REASON = 500
+_A_DAY = timedelta(days=1)
 _NO_PAUSE = {
     "paused": False,
     "paused_at": None,
@@ -33,8 +34,8 @@ def pause(queue: str, *, by: str = "", reason: str = "", until: datetime | None 
     """Start no more jobs of the queue from now on, or until then; what runs ends as usual.
 
     Returns whether this changed anything: False if it is paused already. Raises UnknownQueue if RQ_QUEUES
-    does not have it, and InvalidPause for an end that is not ahead, or has no time zone, and for a reason
-    that is too long.
+    does not have it, and InvalidPause for an end that is not ahead, has no time zone or is at the end of
+    the calendar, and for a reason that is too long.
     """
     check_queue(queue)
     using = Queue.objects.db
@@ -81,6 +82,16 @@ def _check(reason: str, until: datetime | None, now: datetime) -> None:
         return
     if until.tzinfo is None:
         raise InvalidPause(_("the end of a pause must have a time zone"))
+    if not _is_in_calendar(until):
+        raise InvalidPause(_("the end of a pause must be a time such as 2030-01-31 08:00"))
     if until <= now:
         text = _("the end of a pause must be ahead, not %(moment)s")
         raise InvalidPause(text % {"moment": until.isoformat(timespec="seconds")})
+
+
+def _is_in_calendar(moment: datetime) -> bool:
+    """Whether the day before and the day after are there too: no zone is further away than that."""
+    try:
+        return bool((moment - _A_DAY).astimezone(UTC) < (moment + _A_DAY).astimezone(UTC))
+    except OverflowError:
+        return False

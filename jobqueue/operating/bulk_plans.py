@@ -37,7 +37,7 @@ TYPED_ABOVE = 1_000
 LONGEST_REASON = 500
 MOST_PER_SECOND = 100_000
 _LONGEST_LISTED = 1_000
-_LONGEST_ID = len(str(2**63))
+LONGEST_ID = len(str(2**63))
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def plan(verb: Verb, words: Mapping[str, str], newest: str = "", shown_at: str =
     until = _moment(shown_at)
     asked: Question = question(words, until)
     highest = Job.objects.aggregate(highest=Max("pk"))["highest"] or 0
-    if newest.isascii() and newest.isdecimal() and len(newest) <= _LONGEST_ID:
+    if newest.isascii() and newest.isdecimal() and len(newest) <= LONGEST_ID:
         highest = min(highest, int(newest))
     selection = asked.selection
     if until is not None and (selection.ended_to is None or until < selection.ended_to):

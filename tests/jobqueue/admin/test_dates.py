@@ -33,6 +33,36 @@ def test_the_dates_lead_to_the_jobs_of_a_day(admin_client: Client) -> None:
     assert ids_of(found) == {old.pk}
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"year": "9999"},
+        {"year": "9999", "month": "12"},
+        {"year": "9999", "month": "12", "day": "31"},
+        {"year": "1"},
+        {"year": "0"},
+        {"year": "9" * 5000},
+        {"year": "2026", "month": "13"},
+        {"month": "2"},
+        {"gte": "2026-01-01"},
+        {"gte": "9999-12-31T23:59:59-14:00"},
+    ],
+    ids=lambda query: ",".join(f"{name} {text[:12]}" for name, text in query.items()),
+)
+def test_dates_that_the_list_does_not_offer_are_refused(admin_client: Client, query: dict[str, str]) -> None:
+    make_job()
+    words = {f"created_at__{part}": text for part, text in query.items()}
+    page = admin_client.get(JOBS, words, follow=True)
+    assert page.redirect_chain == [(f"{JOBS}?e=1", 302)]
+    assert page.status_code == 200
+
+
+def test_the_last_day_that_every_zone_has_finds_nothing(admin_client: Client) -> None:
+    make_job()
+    query = {"created_at__year": "9998", "created_at__month": "12", "created_at__day": "30"}
+    assert ids_of(admin_client.get(JOBS, query)) == set()
+
+
 @pytest.mark.parametrize("day", ["31", "x", "0"])
 def test_a_day_that_does_not_exist_does_no_harm(admin_client: Client, day: str) -> None:
     make_job()

@@ -9,8 +9,10 @@ from uuid import UUID
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, User
+from django.db import connections
 from django.db.models import Model
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from jobqueue.models import BulkAction, Cause, Job, Queue
@@ -26,6 +28,7 @@ GROUPS = import_module("jobqueue.migrations.0009_operators").GROUPS
 _OURS = ("jobqueue_", "settlements_", "index", "app_list")
 # What changes by looking: sessions and logs, and the names of content types.
 _NOT_OURS = ("admin", "auth", "sessions", "contenttypes", "axes")
+_TABLES_NOT_OURS = ("django_session", "django_content_type", "axes_")
 
 
 def _patterns(resolver: URLResolver | None = None) -> Iterator[str]:
@@ -120,3 +123,25 @@ def test_who_may_change_nothing_changes_nothing(role: str) -> None:
     before = _rows()
     answers(role, "POST")
     assert _rows() == before
+
+
+def _written(sql: str) -> bool:
+    """Whether the statement writes a row of ours."""
+    verb, *words = sql.replace('"', "").split()[:3]
+    table = words[-1] if verb in ("INSERT", "DELETE") else words[0] if words else ""
+    return verb in ("INSERT", "UPDATE", "DELETE") and not table.startswith(_TABLES_NOT_OURS)
+
+
+def test_to_look_at_a_page_writes_nothing() -> None:
+    Queue.objects.all().delete()
+    client = _client("superuser")
+    written = {}
+    for name in sorted(set(_patterns())):
+        with (
+            CaptureQueriesContext(connections["default"]) as first,
+            CaptureQueriesContext(connections["other"]) as second,
+        ):
+            client.get(_address(name))
+        queries = [*first.captured_queries, *second.captured_queries]
+        written[name] = [query["sql"] for query in queries if _written(query["sql"])]
+    assert {name: statements for name, statements in written.items() if statements} == {}

@@ -56,6 +56,8 @@ def test_until_tomorrow_is_ahead(admin_client: Client) -> None:
         {"for": "9"},
         {"until": "soon"},
         {"until": "2001-01-01T08:00"},
+        {"until": "9999-12-31T23:59:59-14:00"},
+        {"until": "9999-01-01T00:00"},
         {"reason": "x" * 501},
         {"queue": "none"},
     ],

@@ -13,7 +13,7 @@ from jobqueue.broker import neighbours
 from jobqueue.models import Queue
 from jobqueue.testing import drain
 from spendsync_site.demo.processes import LOOPBACK, free_port
-from tests.jobqueue.admin.steps import COUNTS, QUEUES, make_job, make_worker, text_of
+from tests.jobqueue.admin.steps import COUNTS, QUEUES, make_job, make_worker, operator, text_of
 from tests.jobqueue.conftest import UseRedis
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -32,6 +32,19 @@ def _switch(client: Client, action: str, *queues: str) -> list[str]:
 def test_every_configured_queue_has_its_row(admin_client: Client, settings: LazySettings) -> None:
     rows = admin_client.get(QUEUES).context["cl"].result_list
     assert {queue.name for queue in rows} == set(settings.RQ_QUEUES)
+    assert not Queue.objects.exists()
+
+
+def test_a_queue_without_a_row_has_limits_to_set(admin_client: Client) -> None:
+    assert 'name="rate_limit"' in text_of(admin_client.get(f"{QUEUES}email/change/"))
+    assert not Queue.objects.exists()
+
+
+def test_who_may_order_nothing_makes_no_rows() -> None:
+    client = operator("view_queue")
+    client.post(QUEUES, {"action": "pause", "_selected_action": ["email"], "index": "0"})
+    client.post(f"{QUEUES}email/change/", {"rate_limit": "1"})
+    assert not Queue.objects.exists()
 
 
 def test_a_queue_that_is_not_configured_any_more_is_not_shown(admin_client: Client) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -86,6 +86,9 @@ def test_a_queue_that_is_not_configured_cannot_be_paused() -> None:
         ("x" * (LONGEST_PAUSE_REASON + 1), None),
         ("nul\x00", None),
         ("", datetime(2101, 1, 1)),
+        ("", datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(-timedelta(hours=14)))),
+        ("", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("", datetime(1, 1, 1, tzinfo=UTC)),
     ],
 )
 def test_a_pause_that_cannot_be_is_refused(reason: str, until: datetime | None) -> None:

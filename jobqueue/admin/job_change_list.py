@@ -28,6 +28,7 @@ class JobChangeList(KeyedChangeList):
     """A list of jobs whose rows lead to the page of the job, also from the lists of failed and stuck ones."""
 
     model_admin: Any
+    also_taken = ("state",)  # the lists of failed and of stuck jobs have no filter for it
     _state = ""
 
     def pages(self, request: HttpRequest) -> KeyedPages | None:

@@ -6,7 +6,7 @@ number of rows what the page masks, `?reason__regex=(` fails in the database, an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
@@ -20,6 +20,9 @@ _ENDS = (1, 9999)
 class OfferedLookups(ChangeList):
     """A list that takes its own filters and its own dates; for the rest Django says that it is wrong."""
 
+    also_taken: ClassVar[tuple[str, ...]] = ()
+    """Columns that an address may name beside the filters, by their whole value."""
+
     def get_filters(self, request: HttpRequest) -> Any:
         """The filters, if each word of the address belongs to one of them."""
         asked = self.get_filters_params()
@@ -29,7 +32,9 @@ class OfferedLookups(ChangeList):
             found = super().get_filters(request)
         except (ValueError, OverflowError) as error:  # of Django's dates, at the ends of the calendar
             raise IncorrectLookupParameters(error) from error
-        left: dict[str, Any] = dict(found[2])
+        left: dict[str, Any] = {
+            name: texts for name, texts in found[2].items() if name not in self.also_taken
+        }
         dates = [left.pop(f"{self.date_hierarchy}__{bound}", None) for bound in _BOUNDS if self._has_year]
         if left or any(moment.year in _ENDS for moments in dates for moment in moments or ()):
             raise IncorrectLookupParameters(f"the list offers none of {', '.join(left) or 'these dates'}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -21,6 +22,12 @@ from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.models import Payment, Settlement
 from settlements.money import form_error
 from settlements.templatetags.settlement_format import money
+
+_DUE = (
+    MinValueValidator(datetime(1900, 1, 1, tzinfo=UTC)),
+    MaxValueValidator(datetime(8900, 1, 1, tzinfo=UTC)),
+)
+"""Within these every zone has the moment, and jobs can still run behind it: theirs end with the year 9000."""
 
 
 class AmountForm(CheckedForm):
@@ -68,7 +75,11 @@ class SettlementForm(AmountForm):
         """The form shows whole seconds: an unchanged date keeps its fraction, or it would count as moved."""
         entered: datetime = self.cleaned_data["due_date"]
         saved: datetime | None = self.instance.due_date
-        return saved if saved and entered == saved.replace(microsecond=0) else entered
+        if saved and entered == saved.replace(microsecond=0):
+            return saved
+        for check in _DUE:
+            check(entered)
+        return entered
 
 
 class PaymentAmountForm(AmountForm):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from jobqueue.models import Job
@@ -23,6 +23,7 @@ from tests.settlements.admin_steps import (
     PAYMENTS,
     REMINDERS,
     SETTLEMENTS,
+    errors_of,
     new_payment,
     new_settlement,
     opened,
@@ -117,6 +118,25 @@ def test_a_wrong_value_is_refused_and_makes_no_job(
     assert response.status_code == 200
     assert response.context["errors"]
     assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "time"),
+    [
+        ("UTC", "9999-12-31", "23:59:59"),
+        ("UTC", "8999-12-31", "23:59:59"),
+        ("America/New_York", "9999-12-31", "23:00:00"),
+        ("Asia/Tokyo", "0001-01-01", "00:00:00"),
+    ],
+)
+def test_a_due_date_at_the_ends_of_the_calendar_is_refused_with_what_is_allowed(
+    admin_client: Client, payer: User, payee: User, zone: str, day: str, time: str
+) -> None:
+    due = {"due_date_0": day, "due_date_1": time}
+    with override_settings(TIME_ZONE=zone):
+        said = errors_of(admin_client.post(f"{SETTLEMENTS}add/", new_settlement(payer, payee, **due)))
+    assert "Ensure this value is" in said
+    assert not Settlement.objects.exists()
 
 
 def test_deleting_a_settlement_cancels_its_jobs(admin_client: Client, settlement: Settlement) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,7 +17,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import calendar_changes
-from jobqueue.admin.calendar import days_ahead
+from jobqueue.admin.calendar import DAYS, days_ahead
 from jobqueue.admin.calendar_asked import Asked
 from jobqueue.admin.calendar_changes import PERMISSIONS
 from jobqueue.admin.kinds import name_of
@@ -29,6 +28,7 @@ from jobqueue.admin.preview_pages import preview_url
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
 from jobqueue.operating.words import absolute
+from jobqueue.sql.clock import about_now
 
 PAGE = 50
 
@@ -93,15 +93,26 @@ def _day(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked) -> HttpResp
 
 
 def _beside(site: AdminSite, asked: Asked) -> list[tuple[str, str]]:
-    """The days before and after, of the same kind."""
-    found = []
-    for label, days in ((_("Day before"), -1), (_("Day after"), 1)):
-        with suppress(OverflowError):  # at the ends of the calendar
-            day = (asked.day + timedelta(days=days)).isoformat()
-            found.append(
-                (label, reverse(f"{site.name}:jobqueue_job_calendar_day", args=[day], query=asked.words))
-            )
-    return found
+    """The days before and after, of the same kind, as far as the calendar shows them.
+
+    Without an end, whoever follows every way of a page would follow them for ever.
+    """
+    today = timezone.localdate(about_now())
+    shown = {today + timedelta(days=number) for number in range(DAYS)}
+    ways = ((_("Day before"), -1), (_("Day after"), 1))
+    days = ((label, _beside_day(asked.day, distance)) for label, distance in ways)
+    return [
+        (label, reverse(f"{site.name}:jobqueue_job_calendar_day", args=[str(day)], query=asked.words))
+        for label, day in days
+        if day in shown
+    ]
+
+
+def _beside_day(day: date, distance: int) -> date | None:
+    try:
+        return day + timedelta(days=distance)
+    except OverflowError:  # at the ends of the calendar
+        return None
 
 
 def _row(job: Job, asked: Asked, request: HttpRequest, pages: ModelAdmin[Any]) -> dict[str, Any]:

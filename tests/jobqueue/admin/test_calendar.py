@@ -213,3 +213,13 @@ def test_hostile_text_stays_text(admin_client: Client) -> None:
     make_job(processor="reminders.send", payload={"reminder_type": evil}, run_at=tomorrow(), subject=evil)
     for url in (CALENDAR, day_url(tomorrow()), day_url(tomorrow(), "move/")):
         assert evil not in text_of(admin_client.get(url))
+
+
+@pytest.mark.parametrize(
+    ("days", "ways"), [(0, ["Day after"]), (1, ["Day before", "Day after"]), (13, ["Day before"]), (400, [])]
+)
+def test_the_ways_beside_a_day_end_where_the_calendar_does(
+    admin_client: Client, days: int, ways: list[str]
+) -> None:
+    shown = admin_client.get(day_url(tomorrow(days=days))).context["ways"]
+    assert [str(label) for label, _url in shown] == ways

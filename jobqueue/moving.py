@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from jobqueue.exceptions import JobTransitionRefused, NotDelayed, PastRunAt
 from jobqueue.jobs import check_run_at
-from jobqueue.models import Job, alias_of
+from jobqueue.models import Job, alias_of, due_time
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.writing import writing
 
@@ -27,13 +27,19 @@ def move_job(job: Job, moment: datetime, *, seen: datetime | None = None) -> Non
         now = database_now(using)
         if why := why_not(job, now):
             raise NotDelayed(why)
-        if seen is not None and job.run_at != seen:
-            text = _("job %(number)s was moved meanwhile, to %(moment)s; look at it, and ask again")
-            raise JobTransitionRefused(text % {"number": job.pk, "moment": job.run_at.isoformat()})
+        check_seen(job, seen)
         if moment <= now:
             text = _("run_at %(moment)s is past: a job moves to a time ahead; “Run now” makes it due")
             raise PastRunAt(text % {"moment": moment.isoformat()})
         job.move(moment)
+
+
+def check_seen(job: Job, seen: datetime | None) -> None:
+    """Raise JobTransitionRefused if the job, as it was read, has another time than somebody saw."""
+    moment = due_time(job)
+    if seen is not None and moment != seen:
+        text = _("job %(number)s was moved meanwhile, to %(moment)s; look at it, and ask again")
+        raise JobTransitionRefused(text % {"number": job.pk, "moment": moment.isoformat()})
 
 
 def why_not(job: Job, now: datetime) -> str:

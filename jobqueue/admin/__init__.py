@@ -17,7 +17,7 @@ from jobqueue.admin import (
 )
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.charts import chart_of_a_day
-from jobqueue.admin.findings import Finding, register_finding
+from jobqueue.admin.findings import Finding, lists_finding, register_finding
 from jobqueue.admin.happenings import Happening, Happenings, happenings_about
 from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
@@ -54,6 +54,7 @@ __all__ = [
     "chart_pages",
     "failed_jobs",
     "happenings_about",
+    "lists_finding",
     "log_change",
     "mask_address",
     "mask_addresses",

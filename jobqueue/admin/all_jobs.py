@@ -11,11 +11,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils.translation import gettext
 
-from jobqueue.admin import calendar_pages, copy_pages, move_pages, preview_pages, running_pages
+from jobqueue.admin import calendar_pages, copy_pages, live, move_pages, preview_pages, running_pages
 from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
 from jobqueue.admin.job_lists import JOB_ID, LATEST_ENDED, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
-from jobqueue.admin.named_filters import AuditFilter, LeftOutFilter
+from jobqueue.admin.named_filters import AuditFilter, FindingFilter, LeftOutFilter
 from jobqueue.models import Job
 from jobqueue.operating.verbs import BULK_VERBS
 
@@ -43,6 +43,7 @@ class JobAdmin(JobList):
     )  # fmt: skip
     list_filter = (
         StateFilter, QueueFilter, ProcessorFilter, AgeFilter, EndedFilter, AuditFilter, LeftOutFilter,
+        FindingFilter,
     )  # fmt: skip
     has_state_filter = True
     date_hierarchy = "created_at"
@@ -79,7 +80,7 @@ class JobAdmin(JobList):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The page of one job."""
+        """The page of one job; while it runs the page says by itself when it has ended."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         job = Job.objects.filter(pk=object_id).first() if JOB_ID.fullmatch(object_id) else None
@@ -89,4 +90,4 @@ class JobAdmin(JobList):
             return HttpResponseRedirect(reverse(f"{self.admin_site.name}:jobqueue_job_changelist"))
         page = page_of(job, request, self)
         context = self.admin_site.each_context(request) | page | (extra_context or {})
-        return TemplateResponse(request, "admin/jobqueue/job.html", context)
+        return live.answer(request, TemplateResponse(request, "admin/jobqueue/job.html", context))

@@ -17,9 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin import bulk_left_out, bulk_start
 from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.words import NOTHING, badge, time_tag
-from jobqueue.models import BulkAction, Job, bulk
+from jobqueue.models import BulkAction, Job
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.audit import log_change
+from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
 from jobqueue.operating.words import absolute, exact_span, grouped, span
 from jobqueue.operating.workers import is_a_worker_alive
@@ -86,9 +86,7 @@ class BulkActionAdmin(OwnPage):
             raise Http404
         if not self._may_stop(request, action):
             raise PermissionDenied
-        if bulk.stop(action, request.user.get_username(), Job.objects.db):
-            action.refresh_from_db()
-            log_change(request, action, f"Stop: {action.changed} of {action.expected} jobs were changed")
+        if stop_bulk_and_log(request, action):
             self.message_user(request, gettext("It is stopped."), messages.SUCCESS)
         else:
             self.message_user(request, gettext("It had ended already."), messages.WARNING)

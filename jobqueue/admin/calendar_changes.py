@@ -127,6 +127,7 @@ def _ask(
         "is_large": asked.job is None and facts["number"] > TYPED_ABOVE,
         "typed": request.POST.get("typed", "")[:20],
         "first": absolute(first_at),
+        "seen": first_at.isoformat(),
         "problems": problems,
         "reason": request.POST.get("reason", "")[:_LONGEST_REASON],
         "to": request.POST.get("to", as_field(first_at))[:30],
@@ -206,7 +207,8 @@ def _do(job: Job, verb: str, moment: datetime | None, request: HttpRequest) -> N
     """Change the job and write it down. Raises JobTransitionRefused."""
     reason = request.POST["reason"].strip()
     if moment is not None:
-        shift_and_log(job, request, moment, reason=reason)
+        seen = parse_moment(request.POST.get("seen", ""))
+        shift_and_log(job, request, moment, seen=seen, reason=reason)
     else:
         _ONE[verb](job, request, reason=reason)
 

@@ -10,7 +10,8 @@ An app adds findings of its own. In its `admin` it registers a function that is 
             yield Finding(60, f"{late} invoices are late.", url="/admin/shop/invoice/", cure="Call them.")
 
 It is asked each time somebody looks at the overview: it takes one query that does not grow with the rows,
-writes nothing, and yields only what this user may know. One that fails is left out.
+writes nothing, and yields only what this user may know. One that fails is left out. The jobs that it counts
+are listed under `?finding=<name>` where it registers them with `lists_finding`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.http import HttpRequest
 
+from jobqueue.models import JobQuerySet
 from jobqueue.sql.blame import may_be_of_a_row
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,35 @@ def register_finding(finder: Finder) -> Finder:
     if finder not in _finders:
         _finders.append(finder)
     return finder
+
+
+Listing = TypeVar("Listing", bound=Callable[[JobQuerySet], JobQuerySet])
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFinding:
+    """The jobs that a finding counts, as the list of jobs shows them with `?finding=<name>`."""
+
+    label: Any
+    of: Callable[[JobQuerySet], JobQuerySet]
+
+
+_listed: dict[str, ListedFinding] = {}
+
+
+def lists_finding(name: str, label: Any) -> Callable[[Listing], Listing]:
+    """Let the list of jobs show what a finding counts: the function is given all jobs and returns these."""
+
+    def register(listing: Listing) -> Listing:
+        _listed[name] = ListedFinding(label, listing)
+        return listing
+
+    return register
+
+
+def listed_finding(name: str) -> ListedFinding | None:
+    """What an app registered under this name."""
+    return _listed.get(name)
 
 
 def findings_of_apps(request: HttpRequest) -> list[Finding]:

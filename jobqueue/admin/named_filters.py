@@ -10,6 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bulk_left_out import jobs_left_out_by
+from jobqueue.admin.findings import listed_finding
+from jobqueue.models import JobQuerySet
 from jobqueue.models.audit import jobs_of
 
 _LONGEST_NUMBER = 18
@@ -55,3 +57,28 @@ class LeftOutFilter(_NumberedFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Those of them that are still there."""
         return jobs_left_out_by(self.number, queryset) if self.value() else queryset
+
+
+class FindingFilter(admin.SimpleListFilter):
+    """The jobs that a finding of the overview counts."""
+
+    title = _("found by the overview")
+    parameter_name = "finding"
+
+    def has_output(self) -> bool:
+        """While it is used."""
+        return bool(self.value())
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The one that is asked for."""
+        asked = request.GET.get(self.parameter_name, "")
+        found = listed_finding(asked)
+        return [(asked, found.label if found else asked)] if asked else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those that it counts now; one that nobody knows has none."""
+        if not self.value():
+            return queryset
+        assert isinstance(queryset, JobQuerySet)
+        found = listed_finding(self.value() or "")
+        return found.of(queryset) if found else queryset.none()

@@ -80,6 +80,7 @@ def context_of(request: HttpRequest) -> dict[str, Any]:
         "seen": seen,
         "request": request,
         "sentence": _sentence(found),
+        "before_title": title_of(request),
         "findings": [ShownFinding(each, _since(each.since, seen.now)) for each in found[:MOST_FINDINGS]],
         "more": len(found) - MOST_FINDINGS,
         "tiles": _tiles(seen, request),

@@ -32,6 +32,7 @@ from jobqueue.operating.workers import ORDERS, order_and_log
 from jobqueue.sql.clock import database_now
 
 REFRESH_SECONDS = 2
+"""So often this page is refreshed, and that of a job which runs."""
 MOST_JOBS = 500
 
 

@@ -19,10 +19,10 @@ from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_
 from jobqueue.api.problems import BadQuery, InvalidBody, NothingMatches, Refused
 from jobqueue.api.searches import found_by
 from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
-from jobqueue.models import BulkAction, Job, JobQuerySet, bulk
+from jobqueue.models import BulkAction, Job, JobQuerySet
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.audit import log_change
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
 from jobqueue.operating.words import printable
 from jobqueue.operating.workers import is_a_worker_alive
@@ -143,11 +143,8 @@ class BulkViewSet(OperatorViewSet):
         read_body(Nothing, request)
         found = _of(pk)
         self._check_permission(request, found.verb)
-        if not bulk.stop(found, request.user.get_username(), Job.objects.db):
+        if not stop_bulk_and_log(django_request(request), found):
             raise Refused(f"Nothing to do: bulk action {found.pk} has ended already.", _ENDED)
-        found.refresh_from_db()
-        text = f"Stop: {found.changed} of {found.expected} jobs were changed"
-        log_change(django_request(request), found, text)
         return Response(_bulk(found, request))
 
     def _check_permission(self, request: Request, verb: str) -> None:

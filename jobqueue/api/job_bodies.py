@@ -37,6 +37,10 @@ class Move(Strict):
     """To which time a delayed job is moved, and why."""
 
     run_at = AwareMoment(help_text="A time ahead, with its zone.")
+    seen = AwareMoment(
+        required=False,
+        help_text="`run_at` of the job as it was read: if somebody moved it since, it stays (409).",
+    )
     reason = Text(
         required=False, allow_blank=True, max_length=LONGEST_REASON, help_text="Stands in its history."
     )

@@ -214,7 +214,8 @@ class JobViewSet(OperatorViewSet):
         asked = read_body(Move, request)
         job = _job(pk)
         try:
-            move_and_log(job, django_request(request), asked["run_at"], reason=asked.get("reason", ""))
+            reason, seen = asked.get("reason", ""), asked.get("seen")
+            move_and_log(job, django_request(request), asked["run_at"], seen=seen, reason=reason)
         except InvalidRunAt as error:
             raise invalid("run_at", error) from None
         return Response(in_full(job, request))

@@ -142,7 +142,10 @@ def stop(action: BulkAction, who: str, using: str) -> bool:
     """Let it end after the batch that is under way. False if it had ended already."""
     with writing(using):
         rows = open_actions(using).filter(pk=action.pk)
-        return bool(rows.update(ended_at=Now(), stopped_by=who[:200] or "?", holder=None, held_until=None))
+        ended = rows.update(ended_at=Now(), stopped_by=who[:200] or "?", holder=None, held_until=None)
+        if ended:  # whoever walks it has its row locked for each batch, and looks there first
+            _forget_choice(action, using)
+        return bool(ended)
 
 
 # Walked by workers ----------------------------------------------------------------------------------
@@ -260,9 +263,15 @@ def finish(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
     """Note that nothing is left. False if somebody else walks it, or it was stopped."""
     rows = open_actions(using).filter(pk=action.pk, holder=holder)
     is_finished = bool(rows.update(ended_at=Now(), holder=None, held_until=None))
-    if is_finished and action.is_listed:
-        action.choices.using(using).all().delete()
+    if is_finished:
+        _forget_choice(action, using)
     return is_finished
+
+
+def _forget_choice(action: BulkAction, using: str) -> None:
+    """Let go of the ids that a list showed: of an action that has ended nobody asks for them."""
+    if action.is_listed:
+        action.choices.using(using).all().delete()
 
 
 def locked(action: BulkAction, holder: uuid.UUID, using: str) -> BulkAction | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -21,6 +21,13 @@ from jobqueue.models.worker import Worker
 from jobqueue.models.written import alias_of
 from jobqueue.sql import rows
 from jobqueue.sql.writing import writing
+
+_NOT_RETRIED = _(
+    "job %(number)s is %(state)s and cannot be retried; that takes a job that is failed or cancelled"
+)
+_NOT_CANCELLED = _("job %(number)s is %(state)s and cannot be cancelled; that takes a job that is waiting")
+_NOT_RUN_NOW = _("job %(number)s is %(state)s and cannot be run now; that takes a job that is waiting")
+_NOT_MOVED = _("job %(number)s is %(state)s and cannot be moved; that takes a job that is waiting")
 
 
 class Job(models.Model):
@@ -124,20 +131,18 @@ class Job(models.Model):
 
     def retry(self) -> None:
         """Put a failed or cancelled job back on the road with a full budget of retries."""
-        self._take(transitions.retry, "retried", transitions.CAN_BE_RETRIED)
+        self._take(transitions.retry, _NOT_RETRIED)
 
     def cancel(self, reason: str = "cancelled") -> None:
         """Take a waiting job off the road for good."""
         using = self._written_to
         with writing(using):
-            self._take(
-                lambda jobs: transitions.cancel(jobs, reason), "cancelled", transitions.CAN_BE_CANCELLED
-            )
+            self._take(lambda jobs: transitions.cancel(jobs, reason), _NOT_CANCELLED)
             signals.job_cancelled.send(Job, jobs=[self], reason=reason, using=using)
 
     def run_now(self) -> None:
         """Make a delayed job due at once."""
-        self._take(transitions.run_now, "run now", transitions.CAN_BE_RUN_NOW)
+        self._take(transitions.run_now, _NOT_RUN_NOW)
 
     def move(self, moment: datetime) -> None:
         """Let a waiting job run at another time, sooner or later; one that is past means now.
@@ -147,7 +152,7 @@ class Job(models.Model):
         using = self._written_to
         with writing(using):
             signals.job_moving.send(Job, job=self, moment=moment, using=using)
-            self._take(lambda jobs: transitions.reschedule(jobs, moment), "moved", transitions.CAN_BE_RUN_NOW)
+            self._take(lambda jobs: transitions.reschedule(jobs, moment), _NOT_MOVED)
 
     @property
     def _written_to(self) -> str:
@@ -159,17 +164,14 @@ class Job(models.Model):
         """Read the row again, and what was not read of it, where it is written."""
         super().refresh_from_db(using or self._written_to, fields, from_queryset)
 
-    def _take(self, verb: Callable[[JobQuerySet], int], name: str, allowed: Sequence[str]) -> None:
+    def _take(self, verb: Callable[[JobQuerySet], int], refusal: Any) -> None:
         """Take this step, or refuse with what would be allowed; the instance is as its row afterwards."""
         using = self._written_to
         with writing(using):
             changed = verb(Job.objects.using(using).filter(pk=self.pk))
             self.refresh_from_db(using=using)
         if not changed:
-            raise JobTransitionRefused(
-                f"job {self.pk} is {self.state} and cannot be {name}; "
-                f"that takes a job that is {' or '.join(allowed)}"
-            )
+            raise JobTransitionRefused(refusal % {"number": self.pk, "state": self.get_state_display()})
 
 
 @lru_cache(maxsize=1)

@@ -7,16 +7,18 @@ from django.http import HttpRequest
 from jobqueue.models import Cause
 from jobqueue.operating.audit import log_change
 from jobqueue.sql.clock import database_now
+from jobqueue.sql.writing import writing
 
 
 def set_muted(name: str, is_to_be: bool, request: HttpRequest) -> bool:
     """Mute a cause, or end that; with an entry in the audit. False if it was so already."""
-    cause, _is_new = Cause.objects.get_or_create(name=name)
-    rows = Cause.objects.filter(pk=name, muted_at__isnull=is_to_be)
-    values = (database_now(rows.db), request.user.get_username()[:200]) if is_to_be else (None, "")
-    if not rows.update(muted_at=values[0], muted_by=values[1]):
-        return False
-    log_change(
-        request, cause, "Mute: its failures do not count" if is_to_be else "Unmute: its failures count"
-    )
+    using = Cause.objects.db
+    with writing(using):
+        cause, _is_new = Cause.objects.using(using).get_or_create(name=name)
+        rows = Cause.objects.using(using).filter(pk=name, muted_at__isnull=is_to_be)
+        values = (database_now(using), request.user.get_username()[:200]) if is_to_be else (None, "")
+        if not rows.update(muted_at=values[0], muted_by=values[1]):
+            return False
+        text = "Mute: its failures do not count" if is_to_be else "Unmute: its failures count"
+        log_change(request, cause, text)
     return True

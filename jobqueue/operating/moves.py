@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from jobqueue.models import Job, alias_of, due_time
-from jobqueue.moving import move_job
+from jobqueue.moving import check_seen, move_job
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import because
 from jobqueue.operating.words import absolute
@@ -33,9 +33,18 @@ def move_and_log(
         log_change(request, job, because(text, reason))
 
 
-def shift_and_log(job: Job, request: HttpRequest, moment: datetime, *, reason: str) -> None:
-    """Move a job that waits, held or not, to any time: one that is past means now. Raises as `Job.move`."""
-    before = absolute(due_time(job))
-    with writing(alias_of(job)):
+def shift_and_log(
+    job: Job, request: HttpRequest, moment: datetime, *, seen: datetime | None = None, reason: str
+) -> None:
+    """Move a job that waits, held or not, to any time: one that is past means now. Raises as `Job.move`.
+
+    With `seen`, the time that it had when it was looked at, raises JobTransitionRefused if it was moved
+    meanwhile.
+    """
+    using = alias_of(job)
+    with writing(using):
+        job.refresh_from_db(using=using)
+        check_seen(job, seen)
+        before = absolute(due_time(job))
         job.move(moment)
         log_change(request, job, f"Move: {before} → {absolute(moment)}. Reason: {reason}")

@@ -10,21 +10,26 @@ from jobqueue.models import Queue
 from jobqueue.models.pauses import pause, resume
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.words import absolute
+from jobqueue.sql.writing import writing
 
 
 def pause_and_log(request: HttpRequest, name: str, reason: str = "", until: datetime | None = None) -> bool:
     """Pause it in the name of this user, with an entry in the history; False if it is paused already."""
-    if not pause(name, by=request.user.get_username(), reason=reason, until=until):
-        return False
-    end = f" until {absolute(until)}" if until else ""
-    why = f". Reason: {reason}" if reason else ""
-    log_change(request, Queue(name), f"Pause: running → paused{end}{why}")
+    with writing(Queue.objects.db):
+        if not pause(name, by=request.user.get_username(), reason=reason, until=until):
+            return False
+        end = f" until {absolute(until)}" if until else ""
+        why = f". Reason: {reason}" if reason else ""
+        log_change(request, Queue(name), f"Pause: running → paused{end}{why}")
     return True
 
 
 def resume_and_log(request: HttpRequest, name: str) -> bool:
     """Resume it, with an entry in the history; False if it is not paused."""
-    if "\x00" in name or not resume(name):
+    if "\x00" in name:
         return False
-    log_change(request, Queue(name), "Resume: paused → running")
+    with writing(Queue.objects.db):
+        if not resume(name):
+            return False
+        log_change(request, Queue(name), "Resume: paused → running")
     return True

@@ -1,11 +1,11 @@
-"""The stop of a running job by an operator, with what is written down of it."""
+"""The stop of a running job, or of a bulk action, by an operator, with what is written down of it."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest
 
 from jobqueue.delivery import orders
-from jobqueue.models import Job
+from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating.audit import log_change
 from jobqueue.sql.writing import writing
 
@@ -21,3 +21,17 @@ def stop_and_log(request: HttpRequest, job: Job, reason: str = "") -> None:
         orders.stop_job(job, who=request.user.get_username(), why=reason)
         why = f". Reason: {reason.strip()}" if reason.strip() else ""
         log_change(request, job, f"Stop: active → stopping{why}")
+
+
+def stop_bulk_and_log(request: HttpRequest, action: BulkAction) -> bool:
+    """Let the action end after its batch, with an entry in the audit. False if it had ended already.
+
+    The instance is as its row afterwards.
+    """
+    using = Job.objects.db
+    with writing(using):
+        if not bulk.stop(action, request.user.get_username(), using):
+            return False
+        action.refresh_from_db(using=using)
+        log_change(request, action, f"Stop: {action.changed} of {action.expected} jobs were changed")
+    return True

@@ -19,7 +19,7 @@ def of_settlements(subjects: Collection[str], request: HttpRequest) -> dict[str,
     """Payer, payee and amount of each settlement among these, for who may see settlements."""
     if not request.user.has_perm("settlements.view_settlement"):
         return {}
-    keys = [key for key in map(_key_of, subjects) if key is not None]
+    keys = [key for key in map(key_of, subjects) if key is not None]
     if not keys:
         return {}
     rows = Settlement.objects.filter(pk__in=keys).values_list(
@@ -33,8 +33,8 @@ def of_settlements(subjects: Collection[str], request: HttpRequest) -> dict[str,
     }
 
 
-def _key_of(subject: str) -> uuid.UUID | None:
-    """The settlement's key, if the subject is one."""
+def key_of(subject: str) -> uuid.UUID | None:
+    """The key of the settlement that a job is about, if its subject names one."""
     label, _colon, key = subject.partition(":")
     if label == Settlement._meta.label_lower:
         with suppress(ValueError):

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin import badge, log_change, mask_addresses
 from jobqueue.models import Job, due_time, subject_of
-from jobqueue.operating import retold_reason, told_reason
+from jobqueue.operating import grouped, retold_reason, told_reason
 from settlements.addresses import bar
 from settlements.admin.base import may
 from settlements.admin.letter_words import letter_word
@@ -63,7 +63,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         Settlement.objects.filter(Q(payer=person) | Q(payee=person)).order_by("-created_at")[: MOST + 1]
     )
     names = {subject_of(one): one for one in settlements[:MOST]}
-    waiting, over = (_jobs(list(names), waits=waits) for waits in (True, False))
+    waiting, over = (_jobs([*names, subject_of(person)], waits=waits) for waits in (True, False))
     jobs = [
         job
         for job in [*waiting[:MOST_JOBS], *over[:MOST_JOBS]]
@@ -86,7 +86,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "may_resume": barred is not None and may(request, "clear", BarredAddress),
         "coming": [_job_row(job, names) for job in sorted(jobs, key=due_time) if _waits(job)],
         "held": [_job_row(job, names) for job in jobs if _tells_why_not(job)],
-        "letters": [_letter_row(one, names) for one in _letters(person)],
+        **_letters(pages, person, names),
     }
     return TemplateResponse(request, "admin/settlements/person.html", context)
 
@@ -136,8 +136,19 @@ def _all_jobs(pages: ModelAdmin[Any], person: Any) -> str:
     return reverse(name, query={"q": f"args.user_id:{person.pk}"})
 
 
-def _letters(person: Any) -> list[EmailDelivery]:
-    return list(EmailDelivery.objects.filter(user=person).select_related("job").order_by("-id")[:MOST])
+def _letters(pages: ModelAdmin[Any], person: Any, names: dict[str, Settlement]) -> dict[str, Any]:
+    """The newest letters as rows; where there are more, how many there are, and where all are listed."""
+    rows = EmailDelivery.objects.filter(user=person)
+    found = list(rows.select_related("job").order_by("-id")[: MOST + 1])
+    shown = {"letters": [_letter_row(one, names) for one in found[:MOST]]}
+    if len(found) <= MOST:
+        return shown
+    words = {"n": MOST, "all": grouped(rows.count())}
+    name = f"{pages.admin_site.name}:settlements_emaildelivery_changelist"
+    return shown | {
+        "letters_left_out": _("These are the newest %(n)s of %(all)s letters.") % words,
+        "all_letters_url": reverse(name, query={"user__id__exact": person.pk}),
+    }
 
 
 def _waits(job: Job) -> bool:

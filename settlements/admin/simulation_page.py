@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from jobqueue.jobs import database_now
 from settlements.conf import ReminderPolicy
@@ -21,6 +22,11 @@ from settlements.reminders import current_policy
 from settlements.simulation import MOST, simulate
 
 DAYS = 30
+_LABELS = {
+    "follow_up": gettext_lazy("Follow-ups, days after the beginning"),
+    "overdue": gettext_lazy("Overdue, days after the due date"),
+}
+"""What the fields are called on the page."""
 _MOST_STEPS = 20
 _FURTHEST = 365
 
@@ -82,7 +88,7 @@ def _policy(asked: dict[str, str]) -> tuple[ReminderPolicy, list[str]]:
             policy = replace(policy, **changed)
         except ValueError:
             allowed = _("whole days from 1 to %(most)s, ascending, such as 3, 7, 14") % {"most": _FURTHEST}
-            problems.append(f"{name.replace('_', ' ')}: {allowed}.")
+            problems.append(f"{_LABELS[name]}: {allowed}.")
     return policy, problems
 
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from jobqueue.models import AttemptLog, Job
+from jobqueue.sql.clock import database_now
 from tests.browser.looks import faults
 from tests.jobqueue.admin.steps import add_attempt, make_job, page_of
 
@@ -71,3 +72,14 @@ def test_the_lines_of_an_attempt_open_below_it(open_page: Any) -> None:
         [re.compile("first"), "412 lines left out", re.compile("long"), re.compile("<b>")]
     )
     assert faults(page) == []
+
+
+def test_the_page_of_a_running_job_says_when_it_has_ended(open_page: Any) -> None:
+    job = make_job("active", stop_asked_at=database_now("default"), stop_reason="stopped by anna: wrong")
+    page = open_page(page_of(job))
+    expect(page.locator(".jq-why")).to_contain_text("Stopping")
+    assert faults(page) == []
+    cancelled = {"state": "cancelled", "finished_at": database_now("default"), "reason": job.stop_reason}
+    Job.objects.filter(pk=job.pk).update(**cancelled)
+    expect(page.locator("#jq-job-state")).to_have_text("cancelled", timeout=10_000)
+    expect(page.locator(".jq-why")).to_contain_text("stopped by anna")

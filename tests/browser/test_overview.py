@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from jobqueue.models import Queue
+from jobqueue.models import Job, Queue
 from tests.conftest import StartWorker
 from tests.jobqueue.admin.steps import make_job
 
@@ -40,6 +41,15 @@ def test_is_anything_wrong_right_now(open_page: Any) -> None:
     expect(page.locator(".jq-finding")).to_contain_text("Start one: manage.py rqworker settlement")
     page.get_by_role("link", name="1 job waits on settlement").click()
     expect(page.locator("h1")).to_have_text("Workers")
+
+
+def test_the_number_of_failed_jobs_in_the_title_is_kept_up_to_date(open_page: Any) -> None:
+    page = open_page(OVERVIEW)
+    expect(page).to_have_title(re.compile("^Overview"))
+    make_job("failed")
+    expect(page).to_have_title(re.compile(r"^\(1\) Overview"), timeout=15_000)
+    Job.objects.all().delete()
+    expect(page).to_have_title(re.compile("^Overview"), timeout=15_000)
 
 
 def test_pause_e_mail_now(open_page: Any) -> None:

@@ -66,7 +66,12 @@ def test_texts_that_need_a_translation_are_found() -> None:
 
 def test_a_label_of_the_style_sheet_is_said_in_german_too() -> None:
     sheet = (ROOT / "jobqueue/static/jobqueue/admin.css").read_text()
-    labels = re.findall(r'^\s*(\S.*?)::before \{ content: "([a-z ]+) "; \}$', sheet, re.M)
+    labels = re.findall(r'^\s*(\S.*?)::(?:before|after) \{ content: " ?([a-z ]+?) ?"; \}$', sheet, re.M)
     english = [selector for selector, _word in labels if ":lang(" not in selector]
     assert len(english) > 20
     assert [one for one in english if f":lang(de) {one.split(', ')[0]}" not in sheet] == []
+
+
+def test_a_time_that_ends_is_no_addressee_in_german() -> None:
+    sheet = (ROOT / "jobqueue/static/jobqueue/admin.css").read_text()
+    assert ':lang(de) .jq-cause-list td:nth-child(4)::before { content: "bis "; }' in sheet

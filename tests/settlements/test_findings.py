@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
 
+from jobqueue.models import Cause, Job, subject_of
 from jobqueue.sql.clock import database_now
-from settlements.models import BarredAddress
-from tests.jobqueue.admin.steps import make_job, make_worker, operator
+from settlements.models import BarredAddress, Settlement
+from tests.jobqueue.admin.steps import ids_of, make_job, make_worker, operator
+from tests.settlements.steps import forget_jobs, give_status
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 REGION = "/admin/jobqueue/queue/overview/"
@@ -33,6 +36,53 @@ def test_reminders_that_were_due_and_are_not_sent(admin_client: Client) -> None:
     make_job("delayed", queue="reminders", processor="reminders.send")
     make_job(queue="reminders", processor="reminders.send")
     assert _findings(admin_client)[0] == "2 reminders were due and are not sent."
+
+
+def _of_reminders(client: Client) -> list[str]:
+    return [text for text in _findings(client) if "due and" in text]
+
+
+def _late(state: str = "failed", **fields: Any) -> Job:
+    due = database_now("default") - timedelta(minutes=20)
+    return make_job(state, queue="reminders", processor="reminders.send", run_at=due, **fields)
+
+
+@pytest.mark.parametrize("state", ["waiting", "failed"])
+@pytest.mark.parametrize(("status", "number"), [("pending", 1), ("completed", 0), ("cancelled", 0)])
+def test_late_reminders_of_a_settlement_that_is_over_are_not_missed(
+    admin_client: Client, settlement: Settlement, state: str, status: str, number: int
+) -> None:
+    give_status(settlement, status)
+    forget_jobs()
+    make_worker()
+    _late(state, subject=subject_of(settlement))
+    assert len(_of_reminders(admin_client)) == number
+
+
+def test_late_reminders_of_a_deleted_settlement_are_not_missed(admin_client: Client) -> None:
+    _late(subject=subject_of(Settlement()))
+    assert _of_reminders(admin_client) == []
+
+
+def test_late_reminders_that_failed_of_a_muted_cause_do_not_count(admin_client: Client) -> None:
+    Cause.objects.create(name="ConnectionError", muted_at=database_now("default"))
+    _late(cause="ConnectionError")
+    assert _of_reminders(admin_client) == []
+
+
+def test_late_reminders_lead_to_those_that_are_counted(admin_client: Client) -> None:
+    make_worker()
+    Cause.objects.create(name="muted", muted_at=database_now("default"))
+    counted = {_late("waiting").pk, _late(cause="other").pk}
+    _late(cause="muted")
+    make_job("completed", queue="reminders")
+    finding = admin_client.get(REGION).context["findings"][0].finding
+    assert ids_of(admin_client.get(finding.url)) == counted
+
+
+def test_a_finding_that_nobody_knows_has_no_jobs(admin_client: Client) -> None:
+    make_job()
+    assert ids_of(admin_client.get("/admin/jobqueue/job/?finding=nothing")) == set()
 
 
 def test_addresses_that_bounced_within_a_day(admin_client: Client) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job
 from settlements.admin import person_page
-from settlements.models import BarredAddress, Settlement
+from settlements.jobs import add_email_notification_job
+from settlements.models import BarredAddress, EmailDelivery, Settlement
 from tests.jobqueue.admin.steps import ids_of, operator, text_of
 from tests.settlements.admin_steps import EVIL, USERS, history_of, said
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
@@ -139,3 +143,24 @@ def test_it_says_that_jobs_were_left_out_and_where_all_are(
     found = ids_of(admin_client.get(response.context["all_url"]))
     named = Job.objects.filter(payload__user_id=payer.pk).values_list("pk", flat=True)
     assert found == set(named) and len(found) > 2
+
+
+def test_a_delayed_letter_about_no_settlement_will_come(admin_client: Client, payer: User) -> None:
+    later = timezone.now() + timedelta(hours=2)
+    add_email_notification_job(payer.pk, payer.email, "Hello", "payment_received", {}, run_at=later)
+    response = admin_client.get(letters(payer))
+    assert [row["job"].subject for row in response.context["coming"]] == [f"auth.user:{payer.pk}"]
+
+
+def test_it_says_how_many_letters_there_are_and_where_all_are(
+    admin_client: Client, payer: User, payee: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(person_page, "MOST", 2)
+    for person in (payer, payer, payee):
+        EmailDelivery.objects.create(user=person, recipient=person.email, message_id=uuid.uuid4().hex)
+    assert "letters_left_out" not in admin_client.get(letters(payer)).context
+    EmailDelivery.objects.create(user=payer, recipient=payer.email, message_id=uuid.uuid4().hex)
+    response = admin_client.get(letters(payer))
+    assert "These are the newest 2 of 3 letters." in text_of(response)
+    listed = admin_client.get(response.context["all_letters_url"]).context["cl"].result_list
+    assert [letter.user for letter in listed] == [payer] * 3

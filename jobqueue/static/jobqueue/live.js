@@ -1,6 +1,7 @@
 "use strict";
 // Keeps the marked regions of a page as its server would draw them now, while the page is looked at.
-// A region says how often (data-region-seconds) and, unless it is this page, from where (data-region-url).
+// A region says how often (data-region-seconds) and, unless it is this page, from where (data-region-url); and
+// with what number the title begins (data-region-title), "(3) " or nothing.
 document.addEventListener("DOMContentLoaded", () => {
   const LONGEST_PAUSE = 60;
   const bar = document.querySelector("[data-live]");
@@ -72,6 +73,7 @@ document.addEventListener("DOMContentLoaded", () => {
       for (const region of regions().filter((each) => (each.dataset.regionUrl || location.href) === url)) {
         const now = page.getElementById(region.id);
         if (now) renew(region, now);
+        if (now && "regionTitle" in now.dataset) document.title = now.dataset.regionTitle + document.title.replace(/^\([^)]*\) /, "");
       }
       if (url === location.href && page.title) document.title = page.title;
     }

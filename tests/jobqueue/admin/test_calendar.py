@@ -40,6 +40,20 @@ def change(client: Client, url: str, **fields: Any) -> list[str]:
     return [str(message) for message in response.context["messages"]]
 
 
+def test_a_job_that_somebody_else_moved_meanwhile_stays_where_it_is(admin_client: Client) -> None:
+    job = make_job(run_at=tomorrow())
+    url = day_url(tomorrow(), "move/", job=job.pk)
+    seen = admin_client.get(url).context["seen"]
+    assert f'name="seen" value="{seen}"' in text_of(admin_client.get(url))
+    first, second = (f"{tomorrow(hour):%Y-%m-%dT%H:%M}" for hour in (10, 11))
+    assert change(admin_client, url, to=first, seen=seen) == ["1 job moved."]
+    refused = admin_client.post(url, {"reason": "x", "to": second, "seen": seen})
+    assert "was moved meanwhile" in refused.context["problems"][0]
+    job.refresh_from_db()
+    assert job.run_at == tomorrow(10)
+    assert change(admin_client, url, to=second, seen=refused.context["seen"]) == ["1 job moved."]
+
+
 def walked() -> int:
     """Let a worker walk the bulk action that was begun last; how many jobs it changed."""
     walker, action = BulkWalker(uuid.UUID(int=1), lambda: None), BulkAction.objects.latest("pk")

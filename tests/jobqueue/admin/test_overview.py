@@ -245,6 +245,12 @@ def test_the_title_has_the_number_of_failed_jobs(admin_client: Client) -> None:
     assert "<title>(2) Overview" in text_of(admin_client.get(OVERVIEW))
 
 
+def test_what_is_refreshed_says_how_the_title_begins(admin_client: Client) -> None:
+    assert 'data-region-title=""' in text_of(admin_client.get(REGION))
+    make_job("failed")
+    assert 'data-region-title="(1) "' in text_of(admin_client.get(REGION))
+
+
 def test_the_menu_marks_the_overview_on_its_own_page_only(admin_client: Client) -> None:
     marked = f'<a href="{OVERVIEW}" aria-current="page">Overview</a>'
     assert marked in text_of(admin_client.get(OVERVIEW))

@@ -80,6 +80,15 @@ def test_a_stop_is_asked_for_once_and_written_down_once() -> None:
     assert "Stopping for" in text_of(client.get(page_of(job)))
 
 
+def test_the_page_of_a_job_is_refreshed_until_it_has_ended() -> None:
+    job, client = _running(), operator("view_job")
+    first = client.get(page_of(job), headers={"X-Jobqueue-Live": "1"})
+    assert first.headers["ETag"]
+    assert text_of(first).count("data-region-seconds") == 2
+    Job.objects.filter(pk=job.pk).update(state="completed", finished_at=database_now("default"))
+    assert "data-region-seconds" not in text_of(client.get(page_of(job)))
+
+
 @pytest.mark.parametrize("state", ["waiting", "completed", "failed", "cancelled"])
 def test_a_job_that_does_not_run_is_not_stopped_and_the_page_says_why(state: str) -> None:
     job = make_job(state)

@@ -10,7 +10,7 @@ import pytest
 from django.db.models.functions import Now
 
 from jobqueue.delivery import rescue
-from jobqueue.models import BulkAction, Job, Selection, bulk, failures
+from jobqueue.models import BulkAction, BulkChoice, Job, Selection, bulk, failures, keep_choice
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import make_job
 
@@ -46,6 +46,17 @@ def test_all_that_were_meant_are_retried_in_batches() -> None:
     assert walk(action, size=2) == 5
     assert Job.objects.due().count() == len(jobs)
     assert (action.changed, action.is_open, action.holder) == (5, False, None)
+
+
+def test_an_action_that_is_stopped_lets_go_of_the_ids_that_it_meant() -> None:
+    ids = [make_job("failed").pk for _ in range(3)]
+    action = ask(selection=Selection(state="", listed="of all").as_json())
+    keep_choice(action, ids, "default")
+    assert bulk.take(action, FIRST, "default")
+    assert bulk.stop(action, "anna", "default")
+    assert not BulkChoice.objects.exists()
+    assert not bulk.change(action, ids, FIRST, "default").is_ours
+    assert Job.objects.failed().count() == 3
 
 
 def test_a_discarded_job_is_gone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import translation
 
 from jobqueue.delivery import rescue
 from jobqueue.exceptions import JobTransitionRefused, UnknownQueue
@@ -44,6 +45,13 @@ def test_a_job_in_another_state_cannot_be_retried(state: str) -> None:
         match=f"job {job.pk} is {state} and cannot be retried; that takes a job that is failed or cancelled",
     ):
         job.retry()
+
+
+def test_a_refusal_is_told_in_the_language_of_who_asked() -> None:
+    job = in_state(State.ACTIVE)
+    with translation.override("de"), pytest.raises(JobTransitionRefused) as refused:
+        job.cancel()
+    assert str(refused.value).startswith(f"Auftrag {job.pk} ist aktiv und lässt sich nicht abbrechen")
 
 
 @pytest.mark.parametrize("state", [State.ACTIVE, State.COMPLETED, State.FAILED, State.CANCELLED])

@@ -37,9 +37,11 @@ class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
         css = {"all": ["jobqueue/admin.css"]}
         js = ["settlements/autocomplete_names.js"]
 
+    list_of_rows: type[KeyedChangeList] = KeyedChangeList
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeyedChangeList]:
         """The list whose pages begin behind a row."""
-        return KeyedChangeList
+        return self.list_of_rows
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

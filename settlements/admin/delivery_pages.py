@@ -10,7 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import COUNT_LIMIT, NOTHING, BoundedCount, mask_address, mask_addresses
+from jobqueue.admin import (
+    COUNT_LIMIT,
+    NOTHING,
+    BoundedCount,
+    KeyedChangeList,
+    mask_address,
+    mask_addresses,
+)
 from settlements.admin.base import ReadOnlyAdmin, link_to
 from settlements.admin.letter_words import letter_word
 from settlements.deliveries import deferred_among_newest
@@ -34,10 +41,17 @@ class TemplateFilter(admin.SimpleListFilter):
         return queryset.filter(template_type=self.value()) if self.value() else queryset
 
 
+class ListOfEmails(KeyedChangeList):
+    """Takes a person too: their page leads to all that was sent to them."""
+
+    also_taken = ("user__id__exact",)
+
+
 @admin.register(EmailDelivery)
 class EmailDeliveryAdmin(ReadOnlyAdmin):
     """E-mails and what became of them. The list hides most of an address."""
 
+    list_of_rows = ListOfEmails
     change_list_template = "admin/settlements/emails.html"
     list_display = (
         "letter",

@@ -23,6 +23,7 @@ from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 from jobqueue.monitoring import set_aside as counting
+from jobqueue.operating.audit import log_change, log_change_in_redis
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import grouped, printable
 from jobqueue.sql.clock import about_now
@@ -153,29 +154,34 @@ def _counted(kind: str, count: int) -> str:
     return text % {"number": grouped(count)}
 
 
-def put_back(choice: str) -> tuple[Job | None, str]:
-    """Put back what a line of the list stands for: the job, if it is one, and why not, if it is not done."""
+def put_back(choice: str, request: HttpRequest) -> str:
+    """Put back what a line of the list stands for, and write it down; why not, if it is not done."""
     kind, _colon, name = choice.partition(":")
     store, _colon, name = name.partition(":")
     if kind == counting.JOB:
-        return _put_job_back(store, name)
+        return _put_job_back(store, name, request)
     servers = clients("probe")
     if store not in map(str, range(len(servers))):
-        return None, gettext("There is nothing of that name.")
+        return gettext("There is nothing of that name.")
     try:
-        return None, set_aside.put_back(servers[int(store)], kind, name)
+        why_not = set_aside.put_back(servers[int(store)], kind, name)
     except BrokerUnavailable:
-        return None, gettext("Redis cannot be reached.")
+        return gettext("Redis cannot be reached.")
+    if not why_not:
+        log_change_in_redis(request, choice, "Put back: set aside → as it was")
+    return why_not
 
 
-def _put_job_back(using: str, name: str) -> tuple[Job | None, str]:
+def _put_job_back(using: str, name: str, request: HttpRequest) -> str:
     if using not in databases() or not _JOB_ID.fullmatch(name):
-        return None, gettext("There is no such job.")
+        return gettext("There is no such job.")
     try:
         with writing(using):
             rows = Job.objects.using(using).set_aside().filter(pk=int(name))
             job = rows.select_for_update().first()
-            changed = rows.retry_all()
+            if job is None or not rows.retry_all():
+                return gettext("It is not set aside any more.")
+            log_change(request, job, f"Put back: set aside ({mask_addresses(job.set_aside)}) → waiting")
     except (OperationalError, InterfaceError):
-        return None, gettext("The database cannot be reached.")
-    return job, "" if changed else gettext("It is not set aside any more.")
+        return gettext("The database cannot be reached.")
+    return ""

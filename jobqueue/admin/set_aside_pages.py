@@ -12,9 +12,7 @@ from django.utils.translation import gettext, ngettext
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.set_aside import gather, put_back
-from jobqueue.masking import mask_addresses
 from jobqueue.models import SetAsideJob
-from jobqueue.operating.audit import log_change, log_change_in_redis
 
 _CHOSEN = "chosen"
 _MOST_AT_ONCE = 1_000
@@ -48,16 +46,11 @@ class SetAsideAdmin(OnePage, JobPermissions):
         chosen = request.POST.getlist(_CHOSEN)[:_MOST_AT_ONCE]
         done = 0
         for choice in chosen:
-            job, why_not = put_back(choice)
-            if why_not:
+            if why_not := put_back(choice, request):
                 text = gettext("%(name)s was not put back: %(why)s")
                 self.message_user(request, text % {"name": choice[:80], "why": why_not}, messages.WARNING)
-                continue
-            done += 1
-            if job is not None:
-                log_change(request, job, f"Put back: set aside ({mask_addresses(job.set_aside)}) → waiting")
             else:
-                log_change_in_redis(request, choice, "Put back: set aside → as it was")
+                done += 1
         if done:
             text = ngettext("%(number)s put back.", "%(number)s put back.", done)
             self.message_user(request, text % {"number": done}, messages.SUCCESS)

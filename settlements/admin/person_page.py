@@ -9,7 +9,7 @@ from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db import router
+from django.db import router, transaction
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -248,12 +248,14 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
 
 
 def _do(verb: str, address: str, reason: str, request: HttpRequest, person: Any) -> bool:
-    barred = barred_rows(address).get(address.lower()) if address else None
-    if not address or (barred is None) != (verb == "pause"):
-        return False
-    if barred is None:
-        bar(address, BarredAddress.PAUSED, reason, using=router.db_for_write(BarredAddress))
-    else:
-        barred.clear(request.user, reason)
-    log_change(request, person, f"{verb.capitalize()} letters. Reason: {reason}")
+    using = router.db_for_write(BarredAddress)
+    with transaction.atomic(using=using):
+        barred = barred_rows(address).get(address.lower()) if address else None
+        if not address or (barred is None) != (verb == "pause"):
+            return False
+        if barred is None:
+            bar(address, BarredAddress.PAUSED, reason, using=using)
+        else:
+            barred.clear(request.user, reason)
+        log_change(request, person, f"{verb.capitalize()} letters. Reason: {reason}")
     return True

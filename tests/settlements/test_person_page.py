@@ -82,6 +82,18 @@ def test_letters_are_paused_and_resumed_once(
     assert history_of(payer) == ["Pause letters. Reason: on holiday", "Resume letters. Reason: back"]
 
 
+def test_a_pause_that_cannot_be_written_down_is_none(
+    admin_client: Client, payer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: object) -> None:
+        raise RuntimeError("the process ends here")
+
+    monkeypatch.setattr(person_page, "log_change", break_down)
+    with pytest.raises(RuntimeError, match="ends here"):
+        admin_client.post(letters(payer), {"verb": "pause", "reason": "on holiday"})
+    assert not BarredAddress.objects.exists()
+
+
 @pytest.mark.parametrize("reason", ["", " ", "x" * 501, "a\x00"])
 def test_a_pause_takes_a_reason(admin_client: Client, payer: User, reason: str) -> None:
     response = admin_client.post(letters(payer), {"verb": "pause", "reason": reason}, follow=True)

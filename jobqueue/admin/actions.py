@@ -224,7 +224,9 @@ def _one_batch(eligible: JobQuerySet, verb: Verb, request: HttpRequest, progress
             return False
         progress.last = batch[-1].pk
         entries = {job.pk: entry_of(verb, job, request) for job in batch}
-        progress.changed += verb.apply(Job.objects.using(eligible.db).filter(pk__in=entries))
+        progress.changed += verb.apply(
+            Job.objects.using(eligible.db).filter(pk__in=entries), request.user.get_username()
+        )
         write_down(entries.values())
     return True
 

@@ -43,26 +43,29 @@ ONE_BY_ONE = (BulkVerb.MOVE,)
 """Verbs that ask the app that owns a job, of each."""
 
 
-def taken(verb: str, jobs: JobQuerySet, asked_at: datetime) -> JobQuerySet:
-    """Those of the jobs that the verb takes: what a list showed may be in any state when its turn comes."""
-    return _TAKEN[verb](jobs, asked_at)
-
-
-def _began_before(jobs: JobQuerySet, asked_at: datetime) -> JobQuerySet:
-    """What has begun since is another run, or waits for another reason, than the one that was seen."""
-    return jobs.filter(models.Q(started_at__isnull=True) | models.Q(started_at__lte=asked_at))
-
-
-_TAKEN: Mapping[str, Callable[[JobQuerySet, datetime], JobQuerySet]] = {
-    BulkVerb.RETRY: lambda jobs, _at: jobs.filter(state__in=[Job.State.FAILED, Job.State.CANCELLED]),
-    BulkVerb.DELETE: lambda jobs, _at: jobs.exclude(state=Job.State.ACTIVE).filter(set_aside=""),
-    BulkVerb.CANCEL: lambda jobs, _at: jobs.waiting(),
-    BulkVerb.HOLD: lambda jobs, _at: jobs.waiting().exclude(IS_HELD),
-    BulkVerb.LET_GO: lambda jobs, _at: jobs.waiting().filter(IS_HELD),
-    BulkVerb.RUN_NOW: lambda jobs, at: _began_before(jobs.delayed().exclude(IS_HELD), at),
-    BulkVerb.RELEASE: lambda jobs, at: _began_before(jobs.stuck(), at),
-    BulkVerb.FAIL: lambda jobs, at: _began_before(jobs.stuck(), at),
+TAKES: Mapping[str, Callable[[JobQuerySet], JobQuerySet]] = {
+    BulkVerb.RETRY: lambda jobs: jobs.filter(state__in=[Job.State.FAILED, Job.State.CANCELLED]),
+    BulkVerb.DELETE: lambda jobs: jobs.exclude(state=Job.State.ACTIVE).filter(set_aside=""),
+    BulkVerb.CANCEL: JobQuerySet.waiting,
+    BulkVerb.HOLD: lambda jobs: jobs.waiting().exclude(IS_HELD),
+    BulkVerb.LET_GO: lambda jobs: jobs.waiting().filter(IS_HELD),
+    BulkVerb.RUN_NOW: lambda jobs: jobs.delayed().exclude(IS_HELD),
+    BulkVerb.RELEASE: JobQuerySet.stuck,
+    BulkVerb.FAIL: JobQuerySet.stuck,
 }
+"""Those of the jobs that a verb takes as they are now, of one job or of many."""
+_OF_ONE_RUN = (BulkVerb.RUN_NOW, BulkVerb.RELEASE, BulkVerb.FAIL)
+
+
+def taken(verb: str, jobs: JobQuerySet, asked_at: datetime) -> JobQuerySet:
+    """Those of the jobs that the verb takes: what a list showed may be in any state when its turn comes.
+
+    What has begun since is another run, or waits for another reason, than the one that was seen.
+    """
+    found = TAKES[verb](jobs)
+    if verb not in _OF_ONE_RUN:
+        return found
+    return found.filter(models.Q(started_at__isnull=True) | models.Q(started_at__lte=asked_at))
 
 
 def noted(verb: Callable[[JobQuerySet], int], changed: models.Q) -> Apply:

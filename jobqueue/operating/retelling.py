@@ -45,7 +45,6 @@ _BY_SOMEBODY: tuple[tuple[re.Pattern[str], Promise], ...] = (
 _KNOWN = (
     gettext_noop("cancelled by an operator"),
     gettext_noop("cleared by an operator"),
-    gettext_noop("held by an operator"),
     gettext_noop("Add"),
     gettext_noop("Change"),
     gettext_noop("Hold"),

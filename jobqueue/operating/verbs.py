@@ -12,8 +12,8 @@ from django.utils.translation import ngettext
 
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
-from jobqueue.models.held import IS_HELD
-from jobqueue.models.holding import due_time, hold_all, release_all
+from jobqueue.models.bulk_verbs import TAKES
+from jobqueue.models.holding import due_time, hold_all, reason_of, release_all
 from jobqueue.operating.words import absolute, grouped
 
 
@@ -53,12 +53,15 @@ class Verb:
     done: Promise
     takes: Promise
     after: str
-    eligible: Callable[[JobQuerySet], JobQuerySet]
-    apply: Callable[[JobQuerySet], int]
+    apply: Callable[[JobQuerySet, str], int]
     mail: Mail
     is_dangerous: bool = False
     notice: Promise | str = ""
     states: tuple[str, ...] = ()
+
+    def eligible(self, jobs: JobQuerySet) -> JobQuerySet:
+        """Those of the jobs that it takes as they are now."""
+        return TAKES[self.name](jobs)
 
     def before(self, job: Job) -> str:
         """The job's state before, for the audit entry."""
@@ -77,8 +80,7 @@ VERBS = {
             done=_("retried"),
             takes=_("a failed or cancelled job"),
             after="waiting",
-            eligible=lambda jobs: jobs.filter(state__in=[Job.State.FAILED, Job.State.CANCELLED]),
-            apply=JobQuerySet.retry_all,
+            apply=lambda jobs, _who: jobs.retry_all(),
             mail=Mail.GOES_OUT,
             states=("failed", "cancelled"),
             notice=_("They run at once, with a full budget of retries."),
@@ -90,8 +92,7 @@ VERBS = {
             done=_("made due now"),
             takes=_("a delayed job that is not held"),
             after="due now",
-            eligible=lambda jobs: jobs.delayed().exclude(IS_HELD),
-            apply=JobQuerySet.run_all_now,
+            apply=lambda jobs, _who: jobs.run_all_now(),
             mail=Mail.GOES_OUT,
             states=("delayed",),
             notice=_("They do not wait for their time."),
@@ -103,8 +104,7 @@ VERBS = {
             done=_("cancelled"),
             takes=_("a waiting or delayed job"),
             after="cancelled",
-            eligible=JobQuerySet.waiting,
-            apply=lambda jobs: jobs.cancel_all("cancelled by an operator"),
+            apply=lambda jobs, who: jobs.cancel_all(reason_of(who, "", "cancelled")),
             mail=Mail.STAYS_IN,
             states=("waiting", "delayed", "held"),
             notice=_("They will not run unless somebody retries them."),
@@ -116,8 +116,7 @@ VERBS = {
             done=_("put back on the road"),
             takes=_("a stuck job"),
             after="waiting",
-            eligible=JobQuerySet.stuck,
-            apply=rescue.release,
+            apply=lambda jobs, _who: rescue.release(jobs),
             mail=Mail.GOES_OUT,
             states=("stuck", "active"),
             notice=_("They run again at once. What they did before they got stuck may happen a second time."),
@@ -129,8 +128,7 @@ VERBS = {
             done=_("failed"),
             takes=_("a stuck job"),
             after="failed",
-            eligible=JobQuerySet.stuck,
-            apply=rescue.fail,
+            apply=lambda jobs, _who: rescue.fail(jobs),
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("stuck", "active"),
@@ -143,8 +141,7 @@ VERBS = {
             done=_("deleted"),
             takes=_("a job that is neither running nor set aside"),
             after="deleted",
-            eligible=lambda jobs: jobs.exclude(state=Job.State.ACTIVE).filter(set_aside=""),
-            apply=JobQuerySet.delete_all,
+            apply=lambda jobs, _who: jobs.delete_all(),
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("waiting", "delayed", "held", "failed", "completed", "skipped", "cancelled"),
@@ -162,8 +159,7 @@ _OF_THE_CALENDAR = (
         done=_("held"),
         takes=_("a waiting or delayed job that is not held"),
         after="held",
-        eligible=lambda jobs: jobs.waiting().exclude(IS_HELD),
-        apply=lambda jobs: hold_all(jobs, "held by an operator"),
+        apply=lambda jobs, who: hold_all(jobs, reason_of(who, "")),
         mail=Mail.STAYS_IN,
         states=("waiting", "delayed"),
         notice=_("They do not run until somebody releases them."),
@@ -175,8 +171,7 @@ _OF_THE_CALENDAR = (
         done=_("released"),
         takes=_("a held job"),
         after="waiting",
-        eligible=lambda jobs: jobs.waiting().filter(IS_HELD),
-        apply=release_all,
+        apply=lambda jobs, _who: release_all(jobs),
         mail=Mail.GOES_OUT,
         states=("held",),
         notice=_("Each runs at the time that it had, or at once where that is past."),

@@ -29,6 +29,7 @@ from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import BulkAction, Job, JobQuerySet, bulk
 from jobqueue.models.holding import due_time
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
 from jobqueue.operating.bulk_plans import TYPED_ABOVE, in_words
 from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
 from jobqueue.operating.consequences import count_emails
@@ -240,7 +241,7 @@ def _begin(
             by = f" by {days} days" if days else ""
             with in_english():
                 text = f"{verb.capitalize()}: {facts['number']} jobs{by} ({in_words(selection)})"
-            log_change(request, action, f"{text}. Reason: {reason}")
+            log_change(request, action, because(text, reason))
     if not is_new:
         text = _("The same is under way already: %(who)s began it.") % {"who": action.asked_by}
         pages.message_user(request, text, messages.WARNING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -98,21 +98,13 @@ def _beside(site: AdminSite, asked: Asked) -> list[tuple[str, str]]:
     Without an end, whoever follows every way of a page would follow them for ever.
     """
     today = timezone.localdate(about_now())
-    shown = {today + timedelta(days=number) for number in range(DAYS)}
-    ways = ((_("Day before"), -1), (_("Day after"), 1))
-    days = ((label, _beside_day(asked.day, distance)) for label, distance in ways)
+    number = (asked.day - today).days
+    ways = ((_("Day before"), number - 1), (_("Day after"), number + 1))
+    days = ((label, today + timedelta(days=other)) for label, other in ways if 0 <= other < DAYS)
     return [
         (label, reverse(f"{site.name}:jobqueue_job_calendar_day", args=[str(day)], query=asked.words))
         for label, day in days
-        if day in shown
     ]
-
-
-def _beside_day(day: date, distance: int) -> date | None:
-    try:
-        return day + timedelta(days=distance)
-    except OverflowError:  # at the ends of the calendar
-        return None
 
 
 def _row(job: Job, asked: Asked, request: HttpRequest, pages: ModelAdmin[Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from jobqueue.copying import copy_job
 from jobqueue.masking import shown_keys
 from jobqueue.models import Job, alias_of
 from jobqueue.operating.audit import log_together
+from jobqueue.operating.audit_entry import because
 from jobqueue.operating.reading import may_read
 from jobqueue.sql.writing import writing
 
@@ -36,7 +37,7 @@ def copy_and_log(
     with writing(alias_of(job)):
         copy = copy_job(job, payload, run_at=run_at, copies_seen=copies_seen)
         text = f"Copy: job #{job.pk} → job #{copy.pk}, {_changed(job.payload, copy.payload)}"
-        log_together(request, [job, copy], f"{text}. Reason: {reason}" if reason else text)
+        log_together(request, [job, copy], because(text, reason))
     return copy
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.http import HttpRequest
 
 from jobqueue.models import Job, alias_of, due_time, holding
-from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import because
 from jobqueue.operating.words import absolute
@@ -36,5 +35,5 @@ def cancel_and_log(job: Job, request: HttpRequest, *, reason: str) -> None:
     """Cancel a delayed job. Raises JobTransitionRefused."""
     before = absolute(due_time(job))
     with writing(alias_of(job)):
-        job.cancel(f"cancelled by {request.user.get_username()}: {reason}"[:LONGEST_REASON])
-        log_change(request, job, f"Cancel: delayed until {before} → cancelled. Reason: {reason}")
+        job.cancel(holding.reason_of(request.user.get_username(), reason, "cancelled"))
+        log_change(request, job, because(f"Cancel: delayed until {before} → cancelled", reason))

@@ -47,4 +47,4 @@ def shift_and_log(
         check_seen(job, seen)
         before = absolute(due_time(job))
         job.move(moment)
-        log_change(request, job, f"Move: {before} → {absolute(moment)}. Reason: {reason}")
+        log_change(request, job, because(f"Move: {before} → {absolute(moment)}", reason))

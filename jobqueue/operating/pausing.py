@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from jobqueue.models import Queue
 from jobqueue.models.pauses import pause, resume
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
 from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
@@ -19,8 +20,7 @@ def pause_and_log(request: HttpRequest, name: str, reason: str = "", until: date
         if not pause(name, by=request.user.get_username(), reason=reason, until=until):
             return False
         end = f" until {absolute(until)}" if until else ""
-        why = f". Reason: {reason}" if reason else ""
-        log_change(request, Queue(name), f"Pause: running → paused{end}{why}")
+        log_change(request, Queue(name), because(f"Pause: running → paused{end}", reason))
     return True
 
 

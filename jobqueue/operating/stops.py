@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from jobqueue.delivery import orders
 from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
 from jobqueue.sql.writing import writing
 
 LONGEST_STOP_REASON = 300
@@ -19,8 +20,7 @@ def stop_and_log(request: HttpRequest, job: Job, reason: str = "") -> None:
     """
     with writing(Job.objects.db):
         orders.stop_job(job, who=request.user.get_username(), why=reason)
-        why = f". Reason: {reason.strip()}" if reason.strip() else ""
-        log_change(request, job, f"Stop: active → stopping{why}")
+        log_change(request, job, because("Stop: active → stopping", reason.strip()))
 
 
 def stop_bulk_and_log(request: HttpRequest, action: BulkAction) -> bool:

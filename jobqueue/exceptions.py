@@ -31,6 +31,10 @@ class InvalidRetryPolicy(JobQueueError, ValueError):
     """A policy by which no job can be retried."""
 
 
+class InvalidProgress(JobQueueError, ValueError):
+    """What a job says of how far it is, is no share of anything. Raised by the call, inside the job."""
+
+
 class DuplicateSource(JobQueueError, ValueError):
     """Two sources of records claim one name."""
 

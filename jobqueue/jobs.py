@@ -6,8 +6,6 @@ A job is a row, written in the caller's transaction: it exists exactly if that t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +14,8 @@ from django.db import connections, models, router
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobqueue.current import current_database, current_job, report_progress
+from jobqueue.current import running as running
 from jobqueue.delivery.outbox import publish_on_commit
 from jobqueue.exceptions import (
     Discard,
@@ -63,6 +63,7 @@ __all__ = [
     "mask_addresses",
     "processor",
     "reconciler",
+    "report_progress",
 ]
 
 _BATCH = 1000
@@ -358,38 +359,3 @@ def _bring_forward(job: Job, moment: datetime | None, using: str) -> None:
     """Make a waiting job due at `moment`, or now."""
     transitions.reschedule(Job.objects.using(using).filter(pk=job.pk), moment)
     job.refresh_from_db(using=using)
-
-
-# Which job this thread runs --------------------------------------------------------------------------
-
-_current: ContextVar[tuple[Job, str] | None] = ContextVar("jobqueue_current_job", default=None)
-
-
-def current_job() -> Job | None:
-    """The job that runs in this thread; None outside a processor."""
-    running = _current.get()
-    return running[0] if running else None
-
-
-def current_database() -> str | None:
-    """The alias of the database that the running job came from; None outside a processor."""
-    running = _current.get()
-    return running[1] if running else None
-
-
-def running(job: Job, using: str) -> AbstractContextManager[None]:
-    """Make `job` the current job of the block."""
-    return _Running((job, using))
-
-
-class _Running(AbstractContextManager[None]):
-    __slots__ = ("_job", "_token")
-
-    def __init__(self, job: tuple[Job, str]) -> None:
-        self._job = job
-
-    def __enter__(self) -> None:
-        self._token = _current.set(self._job)
-
-    def __exit__(self, *_: object) -> None:
-        _current.reset(self._token)

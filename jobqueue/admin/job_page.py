@@ -20,7 +20,7 @@ from jobqueue.admin.payloads import shown_payload
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.preview_pages import preview_url
 from jobqueue.admin.results import shown_results
-from jobqueue.admin.running_pages import REFRESH_SECONDS, stop_url
+from jobqueue.admin.running_pages import REFRESH_SECONDS, running_facts, stop_url
 from jobqueue.admin.words import badge
 from jobqueue.models import Job, bulk
 from jobqueue.operating.audit import history_of
@@ -49,7 +49,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "original": job,
         "job": job,
         "kind": shown_text(kind_of(job), request),
-        **_state(job),
+        **_state(job, request),
         "why": shown_text(explain(job, facts), request),
         "subject": listed(job).subject,
         "worker": facts.worker,
@@ -73,11 +73,12 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
     }
 
 
-def _state(job: Job) -> dict[str, Any]:
-    """Its state, and every how many seconds that is looked at again; 0 where it does not run."""
+def _state(job: Job, request: HttpRequest) -> dict[str, Any]:
+    """Its state, how far it is, and every how many seconds that is looked at again; 0 if it does not run."""
     return {
         "state": badge(state_of(job)),
         "seconds": REFRESH_SECONDS if job.state == Job.State.ACTIVE else 0,
+        **running_facts(job, request),
     }
 
 

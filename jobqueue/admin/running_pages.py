@@ -23,9 +23,12 @@ from jobqueue.admin import live
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.subjects import Subject
 from jobqueue.admin.words import badge, time_tag
+from jobqueue.broker.running import Run
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobTransitionRefused, WorkerOrderRefused
 from jobqueue.models import Job, Worker, stopping
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.running import progress_words, runs_of
 from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
 from jobqueue.operating.words import exact_span, printable
 from jobqueue.operating.workers import ORDERS, order_and_log
@@ -34,6 +37,15 @@ from jobqueue.sql.clock import database_now
 REFRESH_SECONDS = 2
 """So often this page is refreshed, and that of a job which runs."""
 MOST_JOBS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ShownProgress:
+    """How far a job says that it is, as a bar with its words."""
+
+    share: float | None
+    words: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,9 @@ class RunningJob:
     """How long it has run, of its limit in `job.timeout`; never more, as a bar shows it."""
     is_stuck: bool
     stop_reason: str
+    thread: str
+    """The number of its thread in its process; empty if its worker has not told it yet."""
+    progress: ShownProgress | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +108,18 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
     jobs = prepare(active[:MOST_JOBS], request, pages.admin_site)
     now = database_now(Job.objects.db)
     known = list(Worker.objects.order_by("name", "pk"))
+    by_worker: dict[uuid.UUID | None, list[RunningJob]] = {}
+    runs = runs_of(jobs)
+    for job in jobs:
+        by_worker.setdefault(job.worker_id, []).append(_row(job, now, runs.get(job.pk), request))
     groups = [
-        RunningWorker(worker, _state_of(worker, now), _rows(jobs, worker.pk, now))
+        RunningWorker(worker, _state_of(worker, now), by_worker.pop(worker.pk, []))
         for worker in known
-        if _silence(worker, now) <= get_settings().worker_silence or _rows(jobs, worker.pk, now)
+        if _silence(worker, now) <= get_settings().worker_silence or worker.pk in by_worker
     ]
-    strangers = [job for job in jobs if job.worker_id not in {worker.pk for worker in known}]
+    strangers = [row for rows in by_worker.values() for row in rows]
     if strangers:
-        groups.append(RunningWorker(None, badge("silent", _("gone")), [_row(job, now) for job in strangers]))
+        groups.append(RunningWorker(None, badge("silent", _("gone")), strangers))
     return _page(
         pages,
         request,
@@ -115,11 +134,21 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
     )
 
 
-def _rows(jobs: list[Job], worker_id: uuid.UUID, now: datetime) -> list[RunningJob]:
-    return [_row(job, now) for job in jobs if job.worker_id == worker_id]
+def _shown_progress(run: Run | None, request: HttpRequest) -> ShownProgress | None:
+    """How far the job says that it is; None if it says nothing, or what was told is not of this run."""
+    if run is None or run.progress is None:
+        return None
+    told = run.progress
+    return ShownProgress(told.share, progress_words(told), shown_text(told.text, request))
 
 
-def _row(job: Job, now: datetime) -> RunningJob:
+def running_facts(job: Job, request: HttpRequest) -> dict[str, Any]:
+    """Of a job's page: the number of its thread and how far it says that it is, as far as it runs."""
+    run = runs_of([job]).get(job.pk)
+    return {"thread": "" if run is None else str(run.thread), "progress": _shown_progress(run, request)}
+
+
+def _row(job: Job, now: datetime, run: Run | None, request: HttpRequest) -> RunningJob:
     ran = now - (job.started_at or now)
     return RunningJob(
         job=job,
@@ -129,6 +158,8 @@ def _row(job: Job, now: datetime) -> RunningJob:
         seconds=min(max(0.0, ran.total_seconds()), job.timeout),
         is_stuck=listed(job).is_stuck,
         stop_reason=printable(job.stop_reason),
+        thread="" if run is None else str(run.thread),
+        progress=_shown_progress(run, request),
     )
 
 

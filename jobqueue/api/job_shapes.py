@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from jobqueue.api.shapes import AnyJSON, Moment, presentable
+from jobqueue.broker.running import Run
 from jobqueue.copying import copies_of
 from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job, Worker
@@ -17,6 +18,7 @@ from jobqueue.operating.audit import Done, history_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.logs import MOST_LINES, MOST_LOGS, ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.running import runs_of
 from jobqueue.operating.words import printable, state_word
 from jobqueue.searching import STATES
 from jobqueue.sql.clock import database_now
@@ -89,10 +91,27 @@ class HistoryLine(serializers.Serializer[Any]):
     what = serializers.CharField(allow_blank=True)
 
 
+class ProgressShape(serializers.Serializer[Any]):
+    """How far a running job says that it is."""
+
+    done = serializers.FloatField(allow_null=True)
+    total = serializers.FloatField(allow_null=True)
+    share = serializers.FloatField(
+        allow_null=True, help_text="From 0 to 1; null where it said no share and no total."
+    )
+    text = serializers.CharField(allow_blank=True)
+
+
 class JobInFull(JobLine):
     """A job with all that is known of it."""
 
     why = serializers.CharField(help_text="What it waits for, who runs it, or how it ended: a sentence.")
+    thread = serializers.IntegerField(
+        allow_null=True, help_text="The number of the thread that runs it, in its worker's process."
+    )
+    progress = ProgressShape(
+        allow_null=True, help_text="What it last reported, while it runs; null if it reported nothing."
+    )
     payload = AnyJSON()
     is_masked = serializers.BooleanField(
         help_text="Whether payload, errors and log lines are hidden from this user."
@@ -159,6 +178,7 @@ def in_full(job: Job, request: Request) -> dict[str, Any]:
     return {
         **line,
         "why": shown_text(explain(job, facts), request),
+        **run_line(runs_of([job]).get(job.pk), request),
         "payload": presentable(payload),
         "is_masked": is_masked,
         "attempts": [_attempt(one, request) for one in job.attempts.order_by("-number")],
@@ -166,6 +186,20 @@ def in_full(job: Job, request: Request) -> dict[str, Any]:
         "history": [_done(one, request) for one in history_of(job)],
         "copies": copies_of(job).count(),
     }
+
+
+def run_line(run: Run | None, request: Request) -> dict[str, Any]:
+    """What its worker told of a run: its thread, and how far it says that it is."""
+    if run is None:
+        return {"thread": None, "progress": None}
+    told = run.progress
+    shown = told and {
+        "done": told.done,
+        "total": told.total,
+        "share": told.share,
+        "text": shown_text(told.text, request),
+    }
+    return {"thread": run.thread, "progress": shown}
 
 
 def _attempt(attempt: Attempt, request: Request) -> dict[str, Any]:

@@ -16,18 +16,30 @@ from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.job_shapes import ProgressShape, run_line
 from jobqueue.api.paging import PageQuery, page, read_cursor
 from jobqueue.api.problems import Refused
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
+from jobqueue.operating.running import runs_of
 from jobqueue.operating.words import printable
 from jobqueue.operating.workers import ORDERS, order_and_log
 from jobqueue.sql.clock import database_now
 
 WORKER_STATES = ["alive", "quiet", "stopping", "silent"]
 VIEW = ("jobqueue.view_worker",)
+MOST_JOBS = 500
 _ALREADY = {"quiet": "already_quiet", "resume": "not_quiet", "stop": "already_stopping"}
+
+
+class RunningLine(serializers.Serializer[Any]):
+    """A job that a worker runs."""
+
+    id = serializers.IntegerField()
+    processor = serializers.CharField()
+    thread = serializers.IntegerField(allow_null=True, help_text="The number of its thread.")
+    progress = ProgressShape(allow_null=True)
 
 
 class WorkerLine(serializers.Serializer[Any]):
@@ -41,6 +53,11 @@ class WorkerLine(serializers.Serializer[Any]):
     queues = serializers.ListField(child=serializers.CharField())
     threads = serializers.IntegerField()
     running = serializers.IntegerField(help_text="Jobs that it runs.")
+    jobs = RunningLine(
+        many=True,
+        help_text=f"Those, the longest running first, at most {MOST_JOBS} of all workers of a page; none for "
+        "who may not see jobs.",
+    )
     version = serializers.CharField(allow_blank=True, help_text="Of the site; empty if it says none.")
     memory = serializers.IntegerField(allow_null=True, help_text="Bytes in use at its last heartbeat.")
     started_at = Moment()
@@ -55,7 +72,7 @@ def _order(name: str, summary: str, already: str) -> Any:
         worker = _worker(pk)
         if not order_and_log(django_request(request), worker, ORDERS[name]):
             raise Refused(f"Nothing to do: worker {printable(worker.name)} {already}.", _ALREADY[name])
-        [line] = _lines([_as_it_is_now(worker)])
+        [line] = _lines([_as_it_is_now(worker)], request)
         return Response(line, status=202)
 
     act.__name__ = name
@@ -104,11 +121,18 @@ class WorkerViewSet(OperatorViewSet):
             name, pk = read_cursor(asked["cursor"], str, uuid.UUID)
             rows = rows.filter(name__gte=name).exclude(name=name, pk__lte=pk)
         found = list(rows[: asked["limit"] + 1])
-        return Response(page(request, found, asked["limit"], lambda one: [one.name, str(one.pk)], _lines))
+        body = page(
+            request,
+            found,
+            asked["limit"],
+            lambda one: [one.name, str(one.pk)],
+            lambda some: _lines(some, request),
+        )
+        return Response(body)
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One of them, as long as it has a row."""
-        [line] = _lines([_worker(pk)])
+        [line] = _lines([_worker(pk)], request)
         return Response(line)
 
     quiet = _order("quiet", "Let a worker claim no more jobs, in all its processes", "is quiet already")
@@ -116,13 +140,14 @@ class WorkerViewSet(OperatorViewSet):
     stop = _order("stop", "Let a worker end as by SIGTERM, in all its processes", "is stopping already")
 
 
-def _lines(workers: list[Worker]) -> list[dict[str, Any]]:
+def _lines(workers: list[Worker], request: Request) -> list[dict[str, Any]]:
     now = database_now(Worker.objects.db)
     running = Counter(
         Job.objects.active()
         .filter(worker_id__in=[one.pk for one in workers])
         .values_list("worker", flat=True)
     )
+    jobs = _jobs_of(workers, request) if request.user.has_perm("jobqueue.view_job") else {}
     return [
         {
             "id": str(one.pk),
@@ -133,6 +158,7 @@ def _lines(workers: list[Worker]) -> list[dict[str, Any]]:
             "queues": [printable(queue) for queue in one.served],
             "threads": one.threads,
             "running": running[one.pk],
+            "jobs": jobs.get(one.pk, []),
             "version": printable(one.version),
             "memory": one.memory,
             "started_at": Moment().to_representation(one.started_at),
@@ -140,6 +166,19 @@ def _lines(workers: list[Worker]) -> list[dict[str, Any]]:
         }
         for one in workers
     ]
+
+
+def _jobs_of(workers: list[Worker], request: Request) -> dict[Any, list[dict[str, Any]]]:
+    """What each of them runs."""
+    active = Job.objects.active().filter(worker_id__in=[one.pk for one in workers])
+    jobs = list(
+        active.order_by("started_at", "id").only("processor", "state", "attempt", "worker_id")[:MOST_JOBS]
+    )
+    runs, found = runs_of(jobs), dict[Any, list[dict[str, Any]]]()
+    for job in jobs:
+        line = {"id": job.pk, "processor": printable(job.processor), **run_line(runs.get(job.pk), request)}
+        found.setdefault(job.worker_id, []).append(line)
+    return found
 
 
 def _state(worker: Worker, now: datetime) -> str:

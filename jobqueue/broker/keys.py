@@ -15,6 +15,8 @@ _OURS = f"{RQ_KEY_PREFIX}:jobqueue"
 COUNTERS = f"{_OURS}:counters"
 # A mark that the chart was folded a moment ago.
 CHART_FOLDED = f"{_OURS}:chart-folded"
+# Behind it the id of a worker: what its threads run.
+RUNNING = f"{_OURS}:running:"
 
 # By their names in the scripts. What ends in a colon is completed there: with a queue, but `job` with the id
 # of a message, `batch` with that of a batch and `chart` with the number of a period.

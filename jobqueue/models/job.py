@@ -19,6 +19,7 @@ from jobqueue.models.job_indexes import INDEXES
 from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet
 from jobqueue.models.worker import Worker
 from jobqueue.models.written import alias_of
+from jobqueue.progress import Progress
 from jobqueue.sql import rows
 from jobqueue.sql.writing import writing
 
@@ -79,6 +80,9 @@ class Job(models.Model):
     # Somebody asked for the end of the run that is under way: `stopped by <who>: <why>`.
     stop_asked_at = models.DateTimeField(_("stop asked for"), null=True, blank=True)
     stop_reason = models.CharField(_("stopped"), max_length=500, default="", db_default="", blank=True)
+
+    # What the run that is under way said of itself, in the process that runs it; no column.
+    progress: Progress | None = None
 
     objects: ClassVar[JobManager] = JobManager()
 

@@ -35,6 +35,7 @@ from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, E
 from jobqueue.worker.orders import Orders
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 from jobqueue.worker.relay import Relay
+from jobqueue.worker.running_jobs import RunningJobs
 from jobqueue.worker.settlers import Settlers
 from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
@@ -145,6 +146,7 @@ class Executor:
             Loop("upkeep of Redis", loops.upkeep(options.queues, neighbours, keeping)),
             Loop("queue decisions", self._read_decisions),
             Loop("orders", orders.look, wait=orders.wait, wake=orders.wake),
+            Loop("running jobs", RunningJobs(self.id.hex, self._threads).look),
         ]
         if options.reconciles:
             bulk, charts = Loop("bulk actions", self._bulk_walker.look), Loop("charts", folder(self.id.hex))

@@ -14,9 +14,9 @@ from datetime import timedelta
 from jobqueue import signals
 from jobqueue.conf import get_settings
 from jobqueue.coroutines import Within, finish
+from jobqueue.current import running
 from jobqueue.delivery import failures
 from jobqueue.exceptions import DatabaseUnavailable, JobStopped, RetryLater, UnreadableError
-from jobqueue.jobs import running
 from jobqueue.models import OUTAGE_PREFIX, SKIPPED_PREFIX, Job
 from jobqueue.models.cause_names import cause_of
 from jobqueue.registry import Skipped, delay_after, get_processor

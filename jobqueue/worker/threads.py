@@ -10,6 +10,7 @@ from functools import partial
 
 from django.db import connections
 
+from jobqueue.models import Job
 from jobqueue.sql.databases import close_broken_connections
 from jobqueue.worker import after_job, performing
 from jobqueue.worker.claiming import Claim
@@ -58,6 +59,7 @@ class JobThreads:
         self._calls_freed = False
         self._average_seconds = 1.0
         self._last_performed = time.monotonic()
+        self._numbers: dict[int, int] = {}
 
     def start(self) -> None:
         """Start the threads."""
@@ -84,6 +86,15 @@ class JobThreads:
     def is_stalled(self) -> bool:
         """Whether all threads are busy and no job ended for a while: what is held ahead cannot start soon."""
         return self.unperformed >= self.count and time.monotonic() - self._last_performed >= STALLED_AFTER
+
+    def running(self) -> list[tuple[int, Job, float]]:
+        """What runs now: the number of its thread, the job, and for how many seconds it has run."""
+        now, runs = time.monotonic(), self.limits.runs()
+        return [
+            (self._numbers[run.thread], run.job, now - run.deadline + run.job.timeout)
+            for run in runs
+            if run.thread in self._numbers
+        ]
 
     def tell_when_free(self) -> bool:
         """Have `freed` called once a thread is free; False if there is one now."""
@@ -154,6 +165,7 @@ class JobThreads:
 
     def _run(self, number: int) -> None:
         """Body of a thread."""
+        self._numbers[threading.get_ident()] = number
         limit, idle_since, pristine = self.limits.limit, time.monotonic(), after_job.begin_thread()
         while True:
             try:

@@ -153,10 +153,14 @@ class TimeLimits:
                 if late >= running.deadline or (running.stop_reason and late >= running.stopped_at)
             ]
 
+    def runs(self) -> list[Running]:
+        """The runs that are under way, each with its thread."""
+        with self._lock:
+            return list(self._running.values())
+
     def running(self) -> list[Job]:
         """The jobs that run now."""
-        with self._lock:
-            return [running.job for running in list(self._running.values())]
+        return [running.job for running in self.runs()]
 
 
 def _interrupt(running: Running) -> None:

@@ -53,6 +53,7 @@ def test_no_key_ever_changes() -> None:
         "aside_news": "rq:jobqueue:set-aside:news",
     }
     assert keys.CHART_FOLDED == "rq:jobqueue:chart-folded"
+    assert keys.RUNNING == "rq:jobqueue:running:"
     assert keys.OTHERS == {
         "workers": "rq:workers",
         "worker": "rq:worker:",

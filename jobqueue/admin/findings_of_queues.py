@@ -79,7 +79,7 @@ def _of_queue(queue: QueueNow, seen: Overview, request: HttpRequest) -> Finding 
         return _not_configured(queue, request)
     if queue.counts.waiting and not queue.workers:
         return _no_worker(queue, request)
-    late = timedelta(seconds=get_settings().late_after)
+    late = timedelta(seconds=queue.decided.late_after or get_settings().late_after)
     if queue.oldest is not None and seen.now - queue.oldest > late and queue.counts.waiting:
         return _late(queue, seen, request)
     return None

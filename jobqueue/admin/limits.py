@@ -17,7 +17,7 @@ from jobqueue.broker import paces
 from jobqueue.broker.limits import MOST_RATE
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
-from jobqueue.operating.limits import MOST_CONCURRENCY
+from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE
 from jobqueue.operating.words import grouped
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def limits_of(queue: Queue) -> str:
         for limit, text in (
             (queue.rate_limit, gettext("%(number)s a second")),
             (queue.concurrency_limit, gettext("%(number)s at once")),
+            (queue.late_after, gettext("late after %(number)s s")),
         )
         if limit is not None
     )
@@ -96,6 +97,16 @@ class LimitField(forms.IntegerField):
             )
 
 
+class LateField(LimitField):
+    """Seconds from 1 on, or nothing."""
+
+    default_error_messages = {
+        "invalid": _("Enter whole seconds, 1 or more, or leave this empty for the limit of the site."),
+        "zero": _("Enter whole seconds, 1 or more, or leave this empty for the limit of the site."),
+        "too_much": _("The most is %(most)s seconds. Leave this empty for the limit of the site."),
+    }
+
+
 class LimitsForm(QueueModelForm):
     """The limits of one queue."""
 
@@ -109,7 +120,15 @@ class LimitsForm(QueueModelForm):
         _("Concurrency limit"),
         _("At most so many jobs run at once, in all workers together. Empty: no limit."),
     )
+    late_after = LateField(
+        MOST_LATE,
+        _("Late after"),
+        _(
+            "Seconds that a due job of it may wait before the overview names it. "
+            "Empty: the limit of the site, LATE_AFTER."
+        ),
+    )
 
     class Meta:
         model = Queue
-        fields = ("rate_limit", "concurrency_limit")
+        fields = LIMITS

@@ -24,7 +24,7 @@ from jobqueue.admin.queue_views import REFRESH_SECONDS, QueueViews, live_counts
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.models import Queue
 from jobqueue.operating.audit import log_change
-from jobqueue.operating.limits import in_words
+from jobqueue.operating.limits import LIMITS, in_words
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.sql.clock import database_now
 
@@ -69,7 +69,7 @@ class QueueAdmin(QueueViews):
         (
             None,
             {
-                "fields": ("rate_limit", "concurrency_limit"),
+                "fields": LIMITS,
                 "description": _("A change is in force within a second. Jobs that run are left alone."),
             },
         ),
@@ -135,7 +135,7 @@ class QueueAdmin(QueueViews):
 
     def save_model(self, request: HttpRequest, obj: Queue, form: Any, change: bool) -> None:
         """Write the limits and nothing else: somebody may pause the queue at the same time."""
-        obj.save(update_fields=["rate_limit", "concurrency_limit"])
+        obj.save(update_fields=LIMITS)
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False

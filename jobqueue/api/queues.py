@@ -30,7 +30,7 @@ from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable, InvalidPause
 from jobqueue.models import Queue
 from jobqueue.models.pauses import LONGEST_PAUSE_REASON
-from jobqueue.operating.limits import MOST_CONCURRENCY, change_limits
+from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, change_limits
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import printable
@@ -54,6 +54,10 @@ class QueueLine(serializers.Serializer[Any]):
     pause_reason = serializers.CharField(allow_blank=True)
     rate_limit = serializers.IntegerField(allow_null=True, help_text="Jobs that may start in a second.")
     concurrency_limit = serializers.IntegerField(allow_null=True, help_text="Jobs that may run at once.")
+    late_after = serializers.IntegerField(
+        allow_null=True,
+        help_text="Seconds that a due job may wait before it is late; null: LATE_AFTER.",
+    )
     workers = serializers.IntegerField(help_text="Living workers that serve it.")
     waiting = serializers.IntegerField()
     active = serializers.IntegerField()
@@ -87,6 +91,13 @@ class Limits(Strict):
 
     rate_limit = Whole(required=False, allow_null=True, min_value=1, max_value=MOST_RATE)
     concurrency_limit = Whole(required=False, allow_null=True, min_value=1, max_value=MOST_CONCURRENCY)
+    late_after = Whole(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=MOST_LATE,
+        help_text="Seconds that a due job may wait before it is late; null: the limit of the site.",
+    )
 
 
 @extend_schema_view(
@@ -149,9 +160,7 @@ class QueueViewSet(OperatorViewSet):
         """Change what the body names."""
         asked = read_body(Limits, request)
         if not asked:
-            raise InvalidBody(
-                {field: ["Name one of the limits."] for field in ("rate_limit", "concurrency_limit")}
-            )
+            raise InvalidBody({field: ["Name one of the limits."] for field in LIMITS})
         _check(name)
         change_limits(django_request(request), name, asked)
         return Response(_line(name, request))
@@ -183,6 +192,7 @@ def _lines(names: list[str], request: Request) -> list[dict[str, Any]]:
                 **_pause(queue, now, request),
                 "rate_limit": queue.rate_limit,
                 "concurrency_limit": queue.concurrency_limit,
+                "late_after": queue.late_after,
                 "workers": len(serving.get(name, [])),
                 **counts.get(name, QueueCounts()).as_dict(),
                 "completed": None if completed is None else completed.get(name, 0),

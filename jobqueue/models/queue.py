@@ -36,6 +36,12 @@ class Queue(models.Model):
         blank=True,
         help_text=_("Jobs running at once in all workers together."),
     )
+    late_after = models.PositiveIntegerField(
+        _("late after"),
+        null=True,
+        blank=True,
+        help_text=_("Seconds that a due job may wait before the overview names it. Empty: LATE_AFTER."),
+    )
 
     objects = TolerantManager()
 

@@ -11,10 +11,13 @@ from jobqueue.operating.audit import log_change
 from jobqueue.sql.writing import writing
 
 MOST_CONCURRENCY = 1_000_000
+MOST_LATE = 30 * 86_400
+"""Seconds."""
+LIMITS = ("rate_limit", "concurrency_limit", "late_after")
 
 
 def change_limits(request: HttpRequest, name: str, asked: Mapping[str, int | None]) -> bool:
-    """Set those of `rate_limit` and `concurrency_limit` that are named; None is no limit.
+    """Set those of `LIMITS` that are named; None is no limit, of `late_after` the setting's.
 
     Whether this changed anything. What changes nothing is written down nowhere.
     """

@@ -37,6 +37,7 @@ def _limits() -> tuple[int | None, int | None]:
         ({"rate_limit": 1000}, "1,000 a second"),
         ({"concurrency_limit": 2}, "2 at once"),
         ({"rate_limit": 10, "concurrency_limit": 2}, "10 a second, 2 at once"),
+        ({"late_after": 3600}, "late after 3,600 s"),
         ({}, "–"),
     ],
 )
@@ -158,3 +159,21 @@ def test_who_may_change_limits_may_not_pause() -> None:
     _limit(client, rate=7)
     assert _limits() == (7, None)
     assert client.post("/admin/jobqueue/queue/pause/", {"queue": "email"}).status_code == 403
+
+
+def test_the_wait_from_which_on_jobs_are_late_is_set_and_written_down(admin_client: Client) -> None:
+    admin_client.post(LIMITS, {"rate_limit": 5, "late_after": 1200})
+    admin_client.post(LIMITS, {"rate_limit": 5, "late_after": ""})
+
+    assert Queue.objects.get(pk="email").late_after is None
+    first, second = LogEntry.objects.order_by("pk")
+    assert "Late after: none → 1,200" in first.get_change_message()
+    assert second.get_change_message() == "Late after: 1,200 → none"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "9" * 20])
+def test_what_is_no_wait_is_refused_with_what_to_do(admin_client: Client, value: str) -> None:
+    assert "leave this empty for the limit of the site" in text_of(
+        admin_client.post(LIMITS, {"late_after": value})
+    ).replace("Leave", "leave")
+    assert not Queue.objects.filter(late_after__isnull=False).exists()

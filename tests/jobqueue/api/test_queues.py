@@ -81,6 +81,14 @@ def test_limits_are_changed_by_name() -> None:
     assert LogEntry.objects.latest("pk").change_message == "Rate limit: 7 → none"
 
 
+def test_a_queue_has_a_limit_of_its_own_for_how_long_its_due_jobs_wait() -> None:
+    client = full_operator()
+
+    assert post(client, "queues/email/limits/", {"late_after": 900}, "PATCH")["late_after"] == 900
+    assert post(client, "queues/email/limits/", {"late_after": None}, "PATCH")["late_after"] is None
+    problem(ask(client, "PATCH", "queues/email/limits/", {"late_after": 0}), 422)
+
+
 @pytest.mark.parametrize("limit", [0, -1, "7", 1.5, True, 10**12])
 def test_what_is_no_limit_is_refused(limit: object) -> None:
     refused = problem(ask(full_operator(), "PATCH", "queues/email/limits/", {"rate_limit": limit}), 422)

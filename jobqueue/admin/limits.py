@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -18,12 +18,14 @@ from jobqueue.broker.limits import MOST_RATE
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
 from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE
-from jobqueue.operating.words import grouped
+from jobqueue.operating.words import grouped, printable
 
 if TYPE_CHECKING:
     QueueModelForm = forms.ModelForm[Queue]
 else:
     QueueModelForm = forms.ModelForm
+
+_MOST_PROCESSORS = 5
 
 
 def limits_of(queue: Queue) -> str:
@@ -66,6 +68,17 @@ def use_of(queue: Queue, running: str, starts: int | None) -> SafeString:
             )
             for number, limit, text in parts
         ),
+    )
+
+
+def shown_use(running: Sequence[tuple[str, int]]) -> SafeString:
+    """Who runs how many jobs now: `email.notification: 7`, the few that run most."""
+    rows = [(printable(processor), grouped(number)) for processor, number in running[:_MOST_PROCESSORS]]
+    more = [(_("others"), grouped(sum(number for _name, number in running[_MOST_PROCESSORS:])))]
+    return format_html_join(
+        mark_safe("<br>"),
+        '<span class="jq-use">{}: {}</span>',
+        rows + more if len(running) > _MOST_PROCESSORS else rows,
     )
 
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
-from jobqueue.admin.limits import LimitsForm, limits_of, starts_of, use_of
+from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, starts_of, use_of
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.queue_rows import with_all_configured
 from jobqueue.admin.queue_views import REFRESH_SECONDS, QueueViews, live_counts
@@ -26,6 +26,7 @@ from jobqueue.models import Queue
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.limits import LIMITS, in_words
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
+from jobqueue.operating.processors import running_by_processor
 from jobqueue.sql.clock import database_now
 
 
@@ -40,8 +41,9 @@ class QueueChangeList(OfferedLookups):
         self.result_count = len(self.result_list)
         now = database_now(Queue.objects.db)
         may_pause = request.user.has_perm("jobqueue.pause_queue")
-        starts = starts_of(self.result_list)
+        starts, running = starts_of(self.result_list), running_by_processor()
         for number, queue in enumerate(self.result_list, 1):
+            vars(queue)["_running"] = running.get(queue.pk, [])
             vars(queue)["_starts"] = starts.get(queue.pk)
             vars(queue)["_counts"] = counts.get(queue.pk, {})
             vars(queue)["_pause"] = pausing.shown(queue, now)
@@ -57,6 +59,7 @@ class QueueAdmin(QueueViews):
         "switch",
         "limits",
         "used",
+        "processors",
         "workers",
         "waiting",
         "active",
@@ -178,6 +181,11 @@ class QueueAdmin(QueueViews):
     def used(self, queue: Queue) -> SafeString | None:
         """How much of its limits is used up now."""
         return use_of(queue, vars(queue)["_counts"].get("active", NOTHING), vars(queue)["_starts"]) or None
+
+    @admin.display(description=_("by processor"), empty_value=NOTHING)
+    def processors(self, queue: Queue) -> SafeString | None:
+        """Whose jobs run now: the processors of most of them, with how many each."""
+        return shown_use(vars(queue)["_running"]) or None
 
     @admin.display(description=_("workers"))
     def workers(self, queue: Queue) -> SafeString:

@@ -32,6 +32,7 @@ from jobqueue.models import Queue
 from jobqueue.models.pauses import LONGEST_PAUSE_REASON
 from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, change_limits
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
+from jobqueue.operating.processors import MOST_PROCESSORS, running_by_processor
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import printable
 from jobqueue.operating.workers import serving_workers
@@ -41,6 +42,13 @@ VIEW = ("jobqueue.view_queue",)
 ALREADY_PAUSED = "already_paused"
 NOT_PAUSED = "not_paused"
 _LONGEST_NAMED = 100
+
+
+class ProcessorUse(serializers.Serializer[Any]):
+    """A processor whose jobs run."""
+
+    processor = serializers.CharField()
+    active = serializers.IntegerField(help_text="How many run now.")
 
 
 class QueueLine(serializers.Serializer[Any]):
@@ -59,6 +67,10 @@ class QueueLine(serializers.Serializer[Any]):
         help_text="Seconds that a due job may wait before it is late; null: LATE_AFTER.",
     )
     workers = serializers.IntegerField(help_text="Living workers that serve it.")
+    processors = ProcessorUse(
+        many=True,
+        help_text=f"Whose jobs run now, the most first; at most {MOST_PROCESSORS} of all queues together.",
+    )
     waiting = serializers.IntegerField()
     active = serializers.IntegerField()
     delayed = serializers.IntegerField()
@@ -183,6 +195,7 @@ def _lines(names: list[str], request: Request) -> list[dict[str, Any]]:
         completed: dict[str, int] | None = counters.completed("probe")
     except BrokerUnavailable:
         completed = None
+    running = running_by_processor()
     shown = []
     for name in names:
         queue = rows.get(name) or Queue(name)
@@ -194,6 +207,10 @@ def _lines(names: list[str], request: Request) -> list[dict[str, Any]]:
                 "concurrency_limit": queue.concurrency_limit,
                 "late_after": queue.late_after,
                 "workers": len(serving.get(name, [])),
+                "processors": [
+                    {"processor": printable(processor), "active": number}
+                    for processor, number in running.get(name, [])
+                ],
                 **counts.get(name, QueueCounts()).as_dict(),
                 "completed": None if completed is None else completed.get(name, 0),
             }

@@ -177,3 +177,15 @@ def test_what_is_no_wait_is_refused_with_what_to_do(admin_client: Client, value:
         admin_client.post(LIMITS, {"late_after": value})
     ).replace("Leave", "leave")
     assert not Queue.objects.filter(late_after__isnull=False).exists()
+
+
+def test_the_list_shows_which_processors_use_a_queue_and_how_much(admin_client: Client) -> None:
+    for number in range(1, 8):
+        for _ in range(number):
+            make_job("active", processor=f"sample.p{number}")
+    make_job("completed", processor="sample.done")
+
+    text = text_of(admin_client.get(QUEUES))
+    assert '<span class="jq-use">sample.p7: 7</span><br><span class="jq-use">sample.p6: 6</span>' in text
+    assert '<span class="jq-use">others: 3</span>' in text
+    assert "sample.done" not in text

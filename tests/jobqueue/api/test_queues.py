@@ -99,3 +99,15 @@ def test_what_is_no_limit_is_refused(limit: object) -> None:
 def test_a_queue_that_is_not_configured_is_not_found() -> None:
     for method, path in (("GET", "queues/x/"), ("POST", "queues/x/pause/")):
         problem(ask(full_operator(f"user {method}"), method, path), 404)
+
+
+def test_a_queue_says_which_processors_use_it() -> None:
+    for processor in ("sample.a", "sample.b", "sample.b"):
+        make_job("active", processor=processor)
+
+    shown = {one["name"]: one["processors"] for one in get(viewer(), "queues/")["results"]}
+    assert shown["email"] == [
+        {"processor": "sample.b", "active": 2},
+        {"processor": "sample.a", "active": 1},
+    ]
+    assert shown["reminders"] == []

@@ -1,0 +1,25 @@
+"""How much of a queue each processor takes up now."""
+
+from __future__ import annotations
+
+from django.db.models import Count
+
+from jobqueue.models import Job
+
+MOST_PROCESSORS = 100
+"""That are named of all queues together; those that run most."""
+
+
+def running_by_processor() -> dict[str, list[tuple[str, int]]]:
+    """By queue the processors whose jobs run now, each with how many, the most first: one statement."""
+    rows = (
+        Job.objects.active()
+        .order_by()
+        .values_list("queue", "processor")
+        .annotate(number=Count("id"))
+        .order_by("-number", "queue", "processor")
+    )
+    found: dict[str, list[tuple[str, int]]] = {}
+    for queue, processor, number in rows[:MOST_PROCESSORS]:
+        found.setdefault(queue, []).append((processor, number))
+    return found

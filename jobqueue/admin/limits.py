@@ -74,7 +74,7 @@ def use_of(queue: Queue, running: str, starts: int | None) -> SafeString:
 def shown_use(running: Sequence[tuple[str, int]]) -> SafeString:
     """Who runs how many jobs now: `email.notification: 7`, the few that run most."""
     rows = [(printable(processor), grouped(number)) for processor, number in running[:_MOST_PROCESSORS]]
-    more = [(_("others"), grouped(sum(number for _name, number in running[_MOST_PROCESSORS:])))]
+    more = [(gettext("others"), grouped(sum(number for _name, number in running[_MOST_PROCESSORS:])))]
     return format_html_join(
         mark_safe("<br>"),
         '<span class="jq-use">{}: {}</span>',

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import Count
 
 from jobqueue.models import Job
+from jobqueue.sql.tolerant import AsText, as_text
 
 MOST_PROCESSORS = 100
 """That are named of all queues together; those that run most."""
@@ -15,11 +16,11 @@ def running_by_processor() -> dict[str, list[tuple[str, int]]]:
     rows = (
         Job.objects.active()
         .order_by()
-        .values_list("queue", "processor")
+        .values_list(AsText("queue"), AsText("processor"))
         .annotate(number=Count("id"))
-        .order_by("-number", "queue", "processor")
+        .order_by("-number")
     )
     found: dict[str, list[tuple[str, int]]] = {}
     for queue, processor, number in rows[:MOST_PROCESSORS]:
-        found.setdefault(queue, []).append((processor, number))
+        found.setdefault(as_text(queue), []).append((as_text(processor), number))
     return found

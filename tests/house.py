@@ -72,8 +72,8 @@ ROOMS: Mapping[str, str] = {
 }
 # What lies between the rooms, in jobqueue/ itself; nothing else does.
 HALL = (
-    "__init__ apps callables checks conf copying coroutines exceptions jobs masking moving payloads registry"
-    " retry operators rule_checks rules signals testing values watching"
+    "__init__ apps callables checks conf copying coroutines current exceptions jobs masking moving payloads"
+    " registry retry operators progress rule_checks rules signals testing values watching"
 )
 _NUMBERS = (
     *("none", "one", "two", "three", "four", "five", "six"),

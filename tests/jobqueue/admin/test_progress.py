@@ -58,7 +58,7 @@ def test_the_page_says_how_far_a_job_is(which: str, said: dict[str, Any], shown:
 def test_the_pages_name_the_thread_that_runs_a_job() -> None:
     job = _told()
 
-    assert "<td>3</td>" in _page("running", job)
+    assert '<td class="jq-thread">3</td>' in _page("running", job)
     assert "Thread 3." in _page("job", job)
 
 

@@ -217,8 +217,8 @@ def test_it_is_not_added_up_for_who_may_not_see_settlements(
 def test_people_whom_two_apps_know_are_told_as_at_least(
     admin_client: Client, shop: list[Collection[str]], many: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    total = concerns.Total(3, (("EUR", Decimal(7)),))
     for teller in (*concerns._tellers, lambda subjects, request: {}):
-        total = concerns.Total(3, (("EUR", Decimal(7)),))
         monkeypatch.setitem(concerns._summers, teller, lambda groups, request: {"OSError": total})
         if teller not in concerns._tellers:
             concerns._tellers.append(teller)

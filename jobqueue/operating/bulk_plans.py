@@ -221,6 +221,15 @@ def write_down(
     return action, is_new
 
 
+def is_the_same(action: BulkAction, plan: Plan) -> bool:
+    """Whether what is under way is what was planned, whenever each was asked for."""
+    chosen = action.selection if isinstance(action.selection, dict) else {}
+    planned = plan.selection.as_json()
+    fixed = set(chosen) - {"ended_to"} == set(planned) - {"ended_to"}
+    same = all(chosen.get(name) == planned.get(name) for name in ("cause", "queue", "processor", "listed"))
+    return action.verb == plan.verb.name and fixed and same
+
+
 def _ids(plan: Plan) -> list[int]:
     """The ids of what a list showed, no more than were told."""
     return list(plan.jobs.order_by("pk").values_list("pk", flat=True)[: plan.number])

@@ -28,7 +28,7 @@ from jobqueue.admin.results import Result, tells_results
 from jobqueue.admin.words import NOTHING, badge, moment_tag
 from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.operating.audit import log_change
-from jobqueue.operating.concerns import Concern, tells_concerns
+from jobqueue.operating.concerns import Concern, Groups, Total, sums_concerns, tells_concerns
 from jobqueue.operating.consequences import sends_emails
 
 __all__ = [
@@ -39,12 +39,14 @@ __all__ = [
     "BoundedSearch",
     "Concern",
     "Finding",
+    "Groups",
     "Happening",
     "Happenings",
     "JobsPanelMixin",
     "KeyedChangeList",
     "Preview",
     "Result",
+    "Total",
     "all_jobs",
     "audit_pages",
     "badge",
@@ -65,6 +67,7 @@ __all__ = [
     "sends_emails",
     "set_aside_pages",
     "stuck_jobs",
+    "sums_concerns",
     "tells_concerns",
     "tells_preview",
     "tells_quiet_hours",

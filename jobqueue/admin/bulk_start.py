@@ -122,10 +122,20 @@ def _write_down(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) 
     reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
     action, is_new = write_down(request, plan, reason, int(rate) if rate else None)
     if not is_new:
-        text = gettext("The same is under way already: %(who)s began it.") % {"who": action.asked_by}
-        pages.message_user(request, text, messages.WARNING)
+        pages.message_user(request, _under_way(action, plan), messages.WARNING)
     name = f"{pages.admin_site.name}:jobqueue_bulkaction_change"
     return HttpResponseRedirect(reverse(name, args=[action.pk]))
+
+
+def _under_way(action: BulkAction, plan: Plan) -> str:
+    """That nothing was begun, and when it can be: what failed since is not in the one that is under way."""
+    if not plan.words.get("cause"):
+        return gettext("The same is under way already: %(who)s began it.") % {"who": action.asked_by}
+    text = gettext(
+        "Nothing was begun: this one, which %(who)s began, is under way for the same cause. "
+        "What failed after it was asked for is not in it: begin again once it has ended."
+    )
+    return text % {"who": action.asked_by}
 
 
 def _back(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> str:

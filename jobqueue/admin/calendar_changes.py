@@ -31,7 +31,7 @@ from jobqueue.models.holding import due_time
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import because
 from jobqueue.operating.bulk_plans import TYPED_ABOVE, in_words
-from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
+from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
 from jobqueue.operating.language import in_english
@@ -143,15 +143,9 @@ def _consequences(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Any]:
     rows = jobs.order_by()
     by_processor = dict(rows.values_list("processor").annotate(number=Count("pk")))
     emails = count_emails(Counter(by_processor))
-    concerned = ""
-    if is_anybody_asked():
-        subjects = set(rows.exclude(subject="").values_list("subject", flat=True).distinct()[:MOST_SUBJECTS])
-        concerned = Sum.of(concerns_of(subjects, request).values()).in_words()
-        if concerned and len(subjects) >= MOST_SUBJECTS:
-            concerned = _("at least %(whom)s") % {"whom": concerned}
     return {
         "emails": ngettext("up to %(n)s e-mail", "up to %(n)s e-mails", emails) % {"n": grouped(emails)},
-        "concerned": concerned,
+        "concerned": concerned(rows, request),
     }
 
 

@@ -132,10 +132,11 @@ def _bar(column: Column, kinds: Sequence[str], chosen: Chosen) -> Bar:
     parts = [(kind, getattr(column, kind)) for kind in kinds if getattr(column, kind)]
     if not parts:
         return Bar((), "")
-    of_failed = "completed" not in kinds or not column.completed
     words = ", ".join(f"{grouped(amount)} {state_label(kind)}" for kind, amount in parts)
-    url = failed_url(column, chosen) if of_failed else completed_url(column, chosen)
-    return Bar(parts, f"{moment(column.begin)}: {words}", url)
+    # What was retried is told on the pages of its jobs: no list has it.
+    lists = {"completed": completed_url, "failed": failed_url}
+    urls = {kind: lists[kind](column, chosen) for kind, _amount in parts if kind in lists}
+    return Bar(parts, f"{moment(column.begin)}: {words}", urls)
 
 
 def _lines(seen: Picture, what: str) -> SafeString:

@@ -30,6 +30,7 @@ from jobqueue.operating.workers import is_a_worker_alive
 BULK_STATES = ["waits", "under way", "done", "stopped"]
 VIEW = ("jobqueue.view_job",)
 _ENDED = "already_ended"
+UNDER_WAY = "under_way"
 _NAMES = {verb: name for name, verb in VERBS.items()}
 
 
@@ -74,7 +75,7 @@ class PlanShown(serializers.Serializer[Any]):
         status=202,
         body=BulkStart,
         others={200: BulkLine},
-        codes={422: ("unreadable_search", "failed_jobs_only", "invalid")},
+        codes={409: (UNDER_WAY,), 422: ("unreadable_search", "failed_jobs_only", "invalid")},
     ),
     plan=described("What an action would do, in numbers", PlanShown, query=PlanQuery),
     stop=described(
@@ -112,7 +113,8 @@ class BulkViewSet(OperatorViewSet):
     def create(self, request: Request) -> Response:
         """Begin one; it takes the permission of its verb, too (discard that to delete jobs).
 
-        The same action that is under way already is answered with 200. Of more than 1,000 jobs it takes
+        The same action that is under way already is answered with 200, another one for the same cause with
+        409. Of more than 1,000 jobs it takes
         `confirm`, their number, and a `reason`.
         """
         asked = read_body(BulkStart, request)
@@ -210,6 +212,12 @@ def begin(verb: str, asked: Mapping[str, Any], request: Request) -> Response:
     if problems:
         raise InvalidBody(problems)
     begun, is_new = bulk_plans.write_down(django_request(request), planned, reason, asked.get("per_second"))
+    if not is_new and not bulk_plans.is_the_same(begun, planned):
+        raise Refused(
+            f"Nothing was begun: bulk action {begun.pk} is under way for the same cause. What failed after "
+            "it was asked for is not in it: begin again once it has ended.",
+            UNDER_WAY,
+        )
     return Response(_bulk(begun, request), status=202 if is_new else 200)
 
 

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import read_body, read_query
-from jobqueue.api.bulk import BulkLine, begin
+from jobqueue.api.bulk import UNDER_WAY, BulkLine, begin
 from jobqueue.api.bulk_bodies import CauseAction, CauseName, CausesQuery, words_of
 from jobqueue.api.problems import BadQuery, InvalidBody, Refused
 from jobqueue.api.shapes import Moment, as_one, described
@@ -73,6 +73,7 @@ class Muted(serializers.Serializer[Any]):
         status=202,
         body=CauseAction,
         others={200: BulkLine},
+        codes={409: (UNDER_WAY,)},
     ),
     discard=described(
         "Delete all failed jobs of a cause, in the background",
@@ -80,6 +81,7 @@ class Muted(serializers.Serializer[Any]):
         status=202,
         body=CauseAction,
         others={200: BulkLine},
+        codes={409: (UNDER_WAY,)},
     ),
     mute=described(
         "Let failures of a cause not count", Muted, body=CauseName, codes={409: (_SO_ALREADY[True],)}

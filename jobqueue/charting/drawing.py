@@ -6,8 +6,8 @@ The picture is for those who see it (`aria-hidden`); what it says stands in a ta
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -19,11 +19,14 @@ _PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A column: its parts from the ground up, each with a class and an amount; what it says, and its list."""
+    """A column: its parts from the ground up, each with a class and an amount; what it says.
+
+    `urls` has the list of what a part counts, by its class.
+    """
 
     parts: Sequence[tuple[str, int]]
     title: str
-    url: str = ""
+    urls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +127,18 @@ def shown_seconds(seconds: float | None) -> str:
 def _bar(bar: Bar, left: float, width: float, top: int) -> SafeString:
     # Of 90 days by hour there are thousands: figures need no escaping, which took half of the page's time.
     ground = float(_TOP + _PLOT_HEIGHT)
+    title = f"<title>{escape(bar.title)}</title>"
     drawn = ""
     for kind, amount in bar.parts:
         height = max(1.0, amount / top * _PLOT_HEIGHT)
         ground -= height
-        drawn += (
+        part = (
             f'<rect class="jq-chart-{escape(kind)}" x="{left:.2f}" y="{ground:.2f}"'
-            f' width="{max(0.4, width * 0.86):.2f}" height="{height:.2f}"></rect>'
+            f' width="{max(0.4, width * 0.86):.2f}" height="{height:.2f}"></rect>{title}'
         )
-    drawn += f"<title>{escape(bar.title)}</title>"
-    if not bar.url:
-        return mark_safe(f"<g>{drawn}</g>")
-    return mark_safe(f'<a href="{escape(bar.url)}" tabindex="-1">{drawn}</a>')
+        url = bar.urls.get(kind, "")
+        drawn += f'<a href="{escape(url)}" tabindex="-1">{part}</a>' if url else f"<g>{part}</g>"
+    return mark_safe(drawn)
 
 
 def _span(span: Span, left: float, width: float, share: float) -> SafeString:

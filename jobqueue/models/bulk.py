@@ -30,6 +30,7 @@ BATCH = 500
 """Jobs that are changed in one transaction."""
 LEASE = timedelta(seconds=10)
 """For so long after a batch nobody else walks the action; who leaves in order gives it up at once."""
+OF_A_CAUSE = "of a cause"
 _MOST_TURNS = 5
 _MOST_NAMED = 1_000
 _MOST_SAID = 5
@@ -116,7 +117,13 @@ class BulkAction(models.Model):
 
 
 def key_of(verb: str, words: Mapping[str, str]) -> str:
-    """The key of an action: the same for two operators who ask for the same in the same words."""
+    """The key of an action: the same for two operators who ask for the same in the same words.
+
+    Of a cause one action at a time is under way, whatever its verb and the other words: a second one would
+    take the jobs of the first past its rate.
+    """
+    if words.get("cause"):
+        verb, words = OF_A_CAUSE, {"cause": words["cause"]}
     asked = json.dumps([verb, sorted((name, text) for name, text in words.items() if text)])
     return hashlib.sha256(asked.encode("utf-8", "backslashreplace")).hexdigest()
 

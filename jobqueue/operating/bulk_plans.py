@@ -14,10 +14,9 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 
 from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_choice
-from jobqueue.models.failures import subjects_by_cause
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import because
-from jobqueue.operating.concerns import MOST_SUBJECTS, Sum, concerns_of, is_anybody_asked
+from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.failing_times import YEARS
 from jobqueue.operating.failures import Question, question
@@ -85,14 +84,8 @@ class Plan:
         return {} if self.listed is None else _by_processor(self.jobs.unfinished())
 
     def concerned(self, request: HttpRequest) -> str:
-        """Whom they are about and what it is worth; "at least" where there are too many to read."""
-        if not is_anybody_asked():
-            return ""
-        by_cause = subjects_by_cause(self.jobs, MOST_SUBJECTS)
-        subjects: set[str] = set().union(*by_cause.values())
-        text = Sum.of(concerns_of(subjects, request).values()).in_words()
-        is_cut = sum(map(len, by_cause.values())) >= MOST_SUBJECTS
-        return gettext("at least %(whom)s") % {"whom": text} if text and is_cut else text
+        """Whom they are about and what it is worth; "at least" where that cannot be added up."""
+        return concerned(self.jobs, request)
 
     @property
     def is_large(self) -> bool:
@@ -226,6 +219,15 @@ def write_down(
                 text = f"{plan.verb.label}: {plan.number} jobs ({plan.in_words})"
             log_change(request, action, because(text, reason))
     return action, is_new
+
+
+def is_the_same(action: BulkAction, plan: Plan) -> bool:
+    """Whether what is under way is what was planned, whenever each was asked for."""
+    chosen = action.selection if isinstance(action.selection, dict) else {}
+    planned = plan.selection.as_json()
+    fixed = set(chosen) - {"ended_to"} == set(planned) - {"ended_to"}
+    same = all(chosen.get(name) == planned.get(name) for name in ("cause", "queue", "processor", "listed"))
+    return action.verb == plan.verb.name and fixed and same
 
 
 def _ids(plan: Plan) -> list[int]:

@@ -11,6 +11,15 @@ them:
         return {"shop.invoice:7": Concern(people=frozenset({17}), amounts=(("EUR", Decimal("84.50")),))}
 
 It is asked once for a page, with at most MOST_SUBJECTS subjects, and takes one query, however many there are.
+Of more than that it can be told only by a second function, which has the database count:
+
+    @sums_concerns(of_invoices)
+    def sums_of_invoices(groups, request):
+        return {"OSError": Total(people=390, amounts=(("EUR", Decimal("18240.00")),))}
+
+`groups` has what the jobs are about in groups, of one cause each for instance, as a statement to join with
+(`Groups.statement`); the answer has a total for each group, each record and each person counted once in it.
+None says that it cannot be told so. It is asked inside `jobqueue.sql.long_reads.long_read`.
 """
 
 from __future__ import annotations
@@ -19,11 +28,13 @@ import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from django.db.models import CharField, F, Value
 from django.http import HttpRequest
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 
+from jobqueue.models import JobQuerySet
 from jobqueue.operating.words import grouped
 from jobqueue.sql.blame import may_be_of_a_row
 
@@ -40,15 +51,87 @@ class Concern:
     amounts: tuple[tuple[str, Decimal], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many people some records are about, and their amounts: `(currency, amount)`.
+
+    With `is_least` they may be more.
+    """
+
+    people: int
+    amounts: tuple[tuple[str, Decimal], ...] = ()
+    is_least: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What jobs are about, in groups: those of a cause each, or all in one whose name is empty."""
+
+    jobs: JobQuerySet
+    is_by_cause: bool
+
+    @property
+    def using(self) -> str:
+        """The database that has the jobs."""
+        return self.jobs.db
+
+    def statement(self, label: str) -> tuple[str, tuple[Any, ...]]:
+        """SQL that gives `(name, subject)` of each record of this model in each group once; its parameters.
+
+        Raises EmptyResultSet where nobody needs to ask.
+        """
+        name: Any = F("cause") if self.is_by_cause else Value("", output_field=CharField())
+        rows = self.jobs.order_by().filter(subject__startswith=f"{label}:").annotate(name=name)
+        pairs = rows.values_list("name", "subject").distinct()
+        sql, parameters = pairs.query.get_compiler(self.using).as_sql()
+        return sql, tuple(parameters)
+
+
 Concerns = Mapping[str, Concern]
 Teller = TypeVar("Teller", bound=Callable[[Collection[str], HttpRequest], Concerns])
+Summer = TypeVar("Summer", bound=Callable[[Groups, HttpRequest], "Mapping[str, Total] | None"])
 _tellers: list[Callable[[Collection[str], HttpRequest], Concerns]] = []
+_summers: dict[Any, Callable[[Groups, HttpRequest], Mapping[str, Total] | None]] = {}
 
 
 def tells_concerns(function: Teller) -> Teller:
     """Register a function that tells what subjects concern."""
     _tellers.append(function)
     return function
+
+
+def sums_concerns(teller: Callable[[Collection[str], HttpRequest], Concerns]) -> Callable[[Summer], Summer]:
+    """Register a function that tells the same as `teller` of any number of jobs, added up."""
+
+    def register(function: Summer) -> Summer:
+        _summers[teller] = function
+        return function
+
+    return register
+
+
+def totals_of(groups: Groups, request: HttpRequest) -> dict[str, Total] | None:
+    """The total of each group; None where an app knows only single records, or cannot tell."""
+    if not can_add_up():
+        return None
+    found: dict[str, Total] = {}
+    for teller in _tellers:
+        told = _summers[teller](groups, request)
+        if told is None:
+            return None
+        for name, total in told.items():
+            found[name] = _together(found[name], total) if name in found else total
+    return found
+
+
+def _together(first: Total, second: Total) -> Total:
+    """What two apps know of a group: the people of one may be those of the other."""
+    amounts: dict[str, Decimal] = {}
+    for currency, amount in (*first.amounts, *second.amounts):
+        amounts[currency] = amounts.get(currency, Decimal(0)) + amount
+    is_sure = not first.people or not second.people
+    is_least = first.is_least or second.is_least or not is_sure
+    return Total(max(first.people, second.people), tuple(amounts.items()), is_least)
 
 
 def concerns_of(subjects: Collection[str], request: HttpRequest) -> Concerns:
@@ -67,6 +150,11 @@ def concerns_of(subjects: Collection[str], request: HttpRequest) -> Concerns:
 def is_anybody_asked() -> bool:
     """Whether an app tells anything."""
     return bool(_tellers)
+
+
+def can_add_up() -> bool:
+    """Whether of any number of jobs it can be told whom they concern."""
+    return bool(_tellers) and all(teller in _summers for teller in _tellers)
 
 
 @dataclass(slots=True)
@@ -88,10 +176,15 @@ class Sum:
 
     def in_words(self) -> str:
         """ "390 people, 18,240.00 EUR"; empty if nothing is known."""
-        if not self.people and not self.amounts:
-            return ""
-        number = len(self.people)
-        people = ngettext("%(number)s person", "%(number)s people", number) % {"number": grouped(number)}
-        return ", ".join(
-            [people, *(f"{grouped(amount)} {currency}" for currency, amount in sorted(self.amounts.items()))]
-        )
+        return in_words(Total(len(self.people), tuple(self.amounts.items())))
+
+
+def in_words(total: Total) -> str:
+    """ "at least 390 people, 18,240.00 EUR"; empty if nothing is known."""
+    if not total.people and not total.amounts:
+        return ""
+    people = ngettext("%(number)s person", "%(number)s people", total.people)
+    parts = [people % {"number": grouped(total.people)}]
+    parts += [f"{grouped(amount)} {currency}" for currency, amount in sorted(total.amounts)]
+    text = ", ".join(parts)
+    return gettext("at least %(whom)s") % {"whom": text} if total.is_least else text

@@ -21,6 +21,7 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "jobqueue_bulkaction_stop": (302, 405, 405, 405, 405, 302, 403, 403, 302, 302),
     "jobqueue_cause_add": (302, 403, 403, 403, 403, 302, 403, 403, 403, 403),
     "jobqueue_cause_change": (302, 302, 302, 302, 302, 302, 302, 302, 302, 302),
+    "jobqueue_cause_concerned": (302, 403, 200, 200, 200, 302, 403, 200, 200, 200),
     "jobqueue_cause_changelist": (302, 403, 200, 200, 200, 302, 403, 403, 302, 302),
     "jobqueue_cause_delete": (302, 403, 403, 403, 403, 302, 403, 403, 403, 403),
     "jobqueue_cause_history": (302, 403, 200, 200, 200, 302, 403, 200, 200, 200),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -124,6 +126,20 @@ def test_a_bar_of_failures_leads_to_what_failed_then(admin_client: Client) -> No
     listed = admin_client.get(failed_url(column, Chosen())).context["cl"].result_list
 
     assert [job.pk for job in listed] == [wanted.pk]
+
+
+def test_each_part_of_a_bar_of_mixed_outcomes_leads_to_the_list_that_it_counts(
+    admin_client: Client,
+) -> None:
+    now = database_now("default")
+    for state, number in (("completed", 2), ("skipped", 1), ("failed", 2)):
+        for _ in range(number):
+            make_job(state, finished_at=now)
+            count(1, state, hours_ago=0)
+    figure = page(admin_client).partition('<svg class="jq-chart"')[2].partition("</svg>")[0]
+    parts = re.findall(r'<a href="([^"]+)" tabindex="-1"><rect class="jq-chart-(\w+)"', figure)
+    listed = {kind: len(admin_client.get(unescape(url)).context["cl"].result_list) for url, kind in parts}
+    assert listed == {"completed": 3, "failed": 2}
 
 
 def test_a_time_that_cannot_be_read_lists_nothing(admin_client: Client) -> None:

@@ -13,7 +13,7 @@ from django.test import Client
 
 from jobqueue.admin import Concern, tells_concerns
 from jobqueue.models import subject_of
-from jobqueue.operating import bulk_plans, concerns
+from jobqueue.operating import concerned, concerns
 from settlements.models import Settlement
 from tests.jobqueue.admin.steps import CAUSES, make_job, operator, text_of
 
@@ -62,7 +62,7 @@ def test_the_question_says_it_too(
 def test_of_more_than_can_be_read_it_says_at_least(
     admin_client: Client, shop: list[Collection[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_plans, "MOST_SUBJECTS", 2)
+    monkeypatch.setattr(concerned, "MOST_SUBJECTS", 2)
     for number in (1, 2, 3):
         make_job("failed", subject=f"shop.invoice:{number}")
     assert "They are about at least 2 people, 21.00 EUR." in text_of(
@@ -73,7 +73,7 @@ def test_of_more_than_can_be_read_it_says_at_least(
 def test_it_says_at_least_also_where_causes_share_what_they_are_about(
     admin_client: Client, shop: list[Collection[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_plans, "MOST_SUBJECTS", 2)
+    monkeypatch.setattr(concerned, "MOST_SUBJECTS", 2)
     for cause in ("KeyError", "OSError", "ValueError"):
         make_job("failed", cause=cause, subject="shop.invoice:1")
     assert "They are about at least 1 person, 10.50 EUR." in text_of(
@@ -135,3 +135,95 @@ def test_the_page_takes_the_same_number_of_queries_for_many_records(
         make_job("failed", subject=subject_of(make_settlement()))
     with django_assert_max_num_queries(15):
         admin_client.get(CAUSES)
+
+
+# Any number ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two failed jobs are more than are read one by one."""
+    monkeypatch.setattr("jobqueue.admin.cause_pages._MOST_CONCERNED", 1)
+    monkeypatch.setattr(concerned, "MOST_SUBJECTS", 1)
+
+
+def _told_apart(client: Client, **asked: str) -> dict[str, str]:
+    response = client.get(f"{CAUSES}concerned/", asked)
+    assert response.status_code == 200
+    return {cause: text for _id, cause, text in response.context["concerned"]}
+
+
+def test_of_any_number_of_failures_it_is_added_up_beside_the_page(
+    admin_client: Client, make_settlement: Callable[..., Settlement], many: None
+) -> None:
+    first, second = make_settlement(), make_settlement()
+    for settlement in (first, first, second):
+        make_job("failed", cause="OSError", subject=subject_of(settlement))
+    make_job("failed", cause="KeyError", subject=subject_of(first))
+    amount = f"{first.amount.amount:,.2f} {first.amount.currency}"
+    both = f"2 people, {2 * first.amount.amount:,.2f} {first.amount.currency}"
+    assert _told_apart(admin_client) == {"KeyError": f"2 people, {amount}", "OSError": both}
+
+
+def test_the_page_fetches_it_for_each_cause(
+    admin_client: Client, make_settlement: Callable[..., Settlement], many: None
+) -> None:
+    for cause in ("OSError", ""):
+        make_job("failed", cause=cause, queue="email", subject=subject_of(make_settlement()))
+    page = admin_client.get(CAUSES, {"queue": "email"})
+    apart = text_of(admin_client.get(page.context["concerned_url"]))
+    for cause in page.context["causes"]:
+        assert f'<small id="{cause.about_id}" data-region-seconds="1"' in text_of(page)
+        assert f'<small id="{cause.about_id}">About 2 people' in apart
+
+
+def test_it_is_narrowed_as_the_page_is(
+    admin_client: Client, make_settlement: Callable[..., Settlement], many: None
+) -> None:
+    for queue in ("email", "reminders"):
+        make_job("failed", cause=queue, queue=queue, subject=subject_of(make_settlement()))
+    assert list(_told_apart(admin_client, queue="reminders")) == ["reminders"]
+    assert _told_apart(admin_client, queue="nobody") == {}
+
+
+def test_the_question_about_any_number_is_exact(
+    admin_client: Client, make_settlement: Callable[..., Settlement], many: None
+) -> None:
+    first, second = make_settlement(), make_settlement()
+    for settlement, cause in ((first, "OSError"), (first, "KeyError"), (second, "KeyError")):
+        make_job("failed", cause=cause, subject=subject_of(settlement))
+    text = text_of(admin_client.post(START, {"verb": "delete"}))
+    assert f"They are about 2 people, {2 * first.amount.amount:,.2f} {first.amount.currency}." in text
+
+
+def test_what_names_no_settlement_counts_for_nothing(
+    admin_client: Client, make_settlement: Callable[..., Settlement], many: None
+) -> None:
+    make_job("failed", cause="OSError", subject=subject_of(make_settlement()))
+    for subject in ("settlements.settlement:no-key", "settlements.settlement:", "shop.invoice:7", ""):
+        make_job("failed", cause="OSError", subject=subject)
+    [told] = _told_apart(admin_client).values()
+    assert told.startswith("2 people, ")
+
+
+def test_it_is_not_added_up_for_who_may_not_see_settlements(
+    make_settlement: Callable[..., Settlement], many: None
+) -> None:
+    make_job("failed", subject=subject_of(make_settlement()))
+    assert _told_apart(operator("view_job")) == {}
+    assert operator(username="nobody").get(f"{CAUSES}concerned/").status_code == 403
+
+
+def test_people_whom_two_apps_know_are_told_as_at_least(
+    admin_client: Client, shop: list[Collection[str]], many: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total = concerns.Total(3, (("EUR", Decimal(7)),))
+    for teller in (*concerns._tellers, lambda subjects, request: {}):
+        monkeypatch.setitem(concerns._summers, teller, lambda groups, request: {"OSError": total})
+        if teller not in concerns._tellers:
+            concerns._tellers.append(teller)
+    assert _told_apart(admin_client) == {"OSError": "at least 3 people, 14 EUR"}
+
+
+def test_a_query_that_cannot_be_read_is_told_there_too(admin_client: Client) -> None:
+    assert "Nothing was looked for" in text_of(admin_client.get(f"{CAUSES}concerned/", {"age": "soon"}))

@@ -54,6 +54,19 @@ def test_two_operators_who_ask_for_the_same_begin_one_action() -> None:
     assert LogEntry.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("address", "narrowed"), [("causes/retry/", {"queue": "email"}), ("causes/discard/", {})]
+)
+def test_another_action_for_a_cause_is_refused_while_one_is_under_way(
+    address: str, narrowed: dict[str, str]
+) -> None:
+    _fail()
+    assert ask(full_operator("one"), "POST", "causes/retry/", {"cause": CAUSE}).status_code == 202
+    answer = ask(full_operator("two"), "POST", address, {"cause": CAUSE, **narrowed})
+    assert (answer.status_code, answer.json()["code"]) == (409, "under_way")
+    assert BulkAction.objects.count() == 1
+
+
 def test_an_action_that_nothing_matches_says_so() -> None:
     refused = problem(ask(full_operator(), "POST", "bulk/", {"verb": "retry", "queue": "email"}), 422)
 

@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("starting Redis and PostgreSQL …", flush=True)
     with Arena() as arena:
         outcome.machine = machine.describe(arena) | {"rounds": options.rounds}
+        outcome.machine["notes"].append(_command(arguments))
         for note in outcome.machine["notes"]:
             print(note.replace("**", ""), flush=True)
         Run(arena, outcome, options, started).all()
@@ -81,6 +82,12 @@ class Run:
             return
         self._outcome.add(measure.key, peer.key, figures)
         print(f"{figures[measure.shown]:>12,.2f} {measure.shown.replace('_', ' ')}", flush=True)
+
+
+def _command(arguments: Sequence[str] | None) -> str:
+    """How these results are measured anew."""
+    given = " ".join(sys.argv[1:] if arguments is None else arguments)
+    return f"""Measured by `make bench{f' ARGS="{given}"' if given else ""}`."""
 
 
 def _write(outcome: Outcome, folder: Path) -> None:

@@ -16,7 +16,8 @@ class TimedPage:
     """A page: its key in the results, what it is called, its address, and how long it may take.
 
     In addresses stand the names of what the measured site has: `{job}`, `{failed}`, `{settlement}`,
-    `{person}`, `{day}`; `{older}` leads a list on to a page in its middle.
+    `{person}`, `{day}`; `{older}` leads a list on to a page in its middle, and `{hour}`
+    is a time of one hour.
     """
 
     key: str
@@ -41,7 +42,17 @@ _SEARCHES = (
     ("without", "state:delayed -queue:email"),
     ("name", "user77"),
     ("word", "reminders"),
+    ("words", "reminders user77 Rent"),
 )
+_API = (
+    ("jobs", "jobs/"),
+    ("jobs_failed", "jobs/?search=state:failed"),
+    ("jobs_email", "jobs/?search=email:user77@example.com"),
+    ("jobs_word", "jobs/?search=user77"),
+    *((name, f"{name}/") for name in ("queues", "causes", "bulk", "workers", "schedule")),
+    *((name, f"{name}/") for name in ("settlements", "payments", "emails")),
+)
+"""Lists of the API, under `/api/`."""
 
 PAGES: Final = (
     TimedPage("overview", "overview", "/admin/jobqueue/", OVERVIEW),
@@ -59,6 +70,12 @@ PAGES: Final = (
         "failed_error", "failed jobs by an old address", "/admin/jobqueue/failedjob/?error=ValueError&age=day"
     ),
     TimedPage("failed_cause", "failed jobs of a rare cause", "/admin/jobqueue/failedjob/?cause=KeyError"),
+    TimedPage(
+        "failed_hours", "failed jobs of the last two hours", "/admin/jobqueue/failedjob/?age=two_hours"
+    ),
+    _jobs("ended", "completed jobs of an hour, from a chart", "?state=completed&{hour}"),
+    TimedPage("set_aside", "the list of jobs set aside", "/admin/jobqueue/setasidejob/"),
+    TimedPage("bulk", "bulk actions", "/admin/jobqueue/bulkaction/"),
     TimedPage("stuck", "the list of stuck jobs", "/admin/jobqueue/stuckjob/"),
     TimedPage("causes", "failures by cause", "/admin/jobqueue/cause/"),
     TimedPage("causes_hour", "failures by cause, last two hours", "/admin/jobqueue/cause/?age=two_hours"),
@@ -68,6 +85,9 @@ PAGES: Final = (
     TimedPage("settlement", "a settlement", "/admin/settlements/settlement/{settlement}/change/", ONE),
     TimedPage("person", "a person", "/admin/auth/user/{person}/change/", ONE),
     TimedPage("letters", "a person's letters", "/admin/auth/user/{person}/letters/", ONE),
+    TimedPage("people", "the list of people: search", "/admin/auth/user/?q=user77"),
+    TimedPage("copy", "a job, to be copied", "/admin/jobqueue/job/{failed}/copy/", ONE),
+    TimedPage("job_history", "the history of a job", "/admin/jobqueue/job/{failed}/history/", ONE),
     TimedPage("calendar", "the calendar", "/admin/jobqueue/job/calendar/", CALENDAR),
     TimedPage("calendar_day", "a day of the calendar", "/admin/jobqueue/job/calendar/{day}/", CALENDAR),
     TimedPage("running", "who runs what now", "/admin/jobqueue/job/running/", OVERVIEW),
@@ -80,7 +100,13 @@ PAGES: Final = (
     TimedPage("audit_day", "what was done on a day", "/admin/jobqueue/auditentry/?day={yesterday}"),
     TimedPage("settlements", "the list of settlements", "/admin/settlements/settlement/"),
     TimedPage("settlements_word", "settlements: search", "/admin/settlements/settlement/?q=Rent+4711"),
+    TimedPage("simulate", "the reminder policy, tried", "/admin/settlements/settlement/simulate/", CALENDAR),
+    TimedPage("payments", "the list of payments", "/admin/settlements/payment/"),
+    TimedPage("discrepancies", "the list of discrepancies", "/admin/settlements/discrepancy/"),
+    TimedPage("addresses", "the list of barred addresses", "/admin/settlements/barredaddress/"),
     TimedPage("letters_sent", "the list of e-mails", "/admin/settlements/emaildelivery/"),
+    TimedPage("letters_word", "e-mails: search", "/admin/settlements/emaildelivery/?q=user77@example.com"),
     TimedPage("reminders", "the list of reminders", "/admin/settlements/reminderdelivery/"),
     TimedPage("reminders_word", "reminders: search", "/admin/settlements/reminderdelivery/?q=Rent+4711"),
+    *(TimedPage(f"api_{key}", f"`GET /api/{path}`", f"/api/{path}") for key, path in _API),
 )

@@ -118,10 +118,10 @@ def find_settlements(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
 
 
 def _says(word: str) -> Q:
-    """Settlements for that, or between people of that name, asked for apart: a join would read all."""
+    """Settlements for that, or between people of that name, looked for within: a join would read all."""
     user = get_user_model()
     people = user._default_manager.filter(**{f"{user.USERNAME_FIELD}__icontains": word}).order_by("-pk")
-    keys = list(people.values_list("pk", flat=True)[:_MOST_OF_A_PERSON])
+    keys = people.values("pk")[:_MOST_OF_A_PERSON]
     return Q(description__icontains=word) | Q(payer__in=keys) | Q(payee__in=keys)
 
 

@@ -11,7 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote_plus
@@ -105,6 +105,22 @@ _STATEMENTS = (
         'Retry: failed → waiting', (SELECT id FROM django_content_type
             WHERE app_label = 'jobqueue' AND model = 'job'), 1 + n % {people}
     FROM generate_series(1, {entries}) AS n""",
+    """INSERT INTO settlements_payment (id, settlement_id, amount_currency, amount, refunded_amount, status,
+        failure_reason, created_at, updated_at, announced_status)
+    SELECT md5('payment' || n)::uuid, md5(n::text)::uuid, 'EUR', 10, 0, 'completed', '',
+        now() - n * interval '1 minute', now(), 'completed'
+    FROM generate_series(0, {settlements} - 1) AS n""",
+    """INSERT INTO settlements_barredaddress (address, cause, detail, barred_at, clearing_reason)
+    SELECT 'gone' || n || '@example.com', 'bounced', '550 no such mailbox', now(), ''
+    FROM generate_series(1, {people}) AS n""",
+    """INSERT INTO settlements_discrepancy (kind, amount, currency, detail, opened_at, closing_reason,
+        settlement_id)
+    SELECT 'overpaid', 1, 'EUR', '', now(), '', md5(n::text)::uuid
+    FROM generate_series(1, {people}) AS n""",
+    """INSERT INTO jobqueue_bulkaction (verb, selection, key, highest_id, position, expected, changed, reason,
+        asked_by, began_at, ended_at, stopped_by)
+    SELECT 'retry', '{{"state": "failed"}}', n::text, 1, 1, 100, 100, 'mended', 'operator1', now(), now(), ''
+    FROM generate_series(1, {people}) AS n""",
     """INSERT INTO jobqueue_charthour (hour, queue, processor, outcome, jobs, runs, waits)
     SELECT date_trunc('hour', now()) - n * interval '1 hour', queue, processor, outcome, 500,
         (SELECT jsonb_agg(CASE WHEN b = 5 THEN 500 ELSE 0 END) FROM generate_series(1, 24) AS b),
@@ -177,6 +193,9 @@ def _names(get: Any) -> Iterator[tuple[str, str]]:
     yield "person", str(get_user_model().objects.get(username="user77").pk)
     yield "day", str(timezone.localdate() + timedelta(days=3))
     yield "yesterday", str(timezone.localdate() - timedelta(days=1))
+    begin = timezone.now().replace(minute=0, second=0, microsecond=0, tzinfo=UTC) - timedelta(hours=3)
+    times = (moment.strftime("%Y-%m-%dT%H:%M:%SZ") for moment in (begin, begin + timedelta(hours=1)))
+    yield "hour", "ended_from={}&ended_to={}".format(*times)
     number = Job.objects.count() * 9 // 10
     yield "older", _older(Job.objects.order_by("-pk").filter(pk__lte=number))
     yield "older_failed", _older(Job.objects.failed().order_by("-finished_at", "-pk"), 0.5)

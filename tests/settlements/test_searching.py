@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from jobqueue.models import Job
 from jobqueue.searching import Search, find_jobs, parse
@@ -109,3 +111,13 @@ def test_an_address_finds_the_e_mails_and_the_reminders_of_its_person(
     }
     make_job(payload={"user_id": payer.pk + 1_000, "email": f"a{payer.email}"})
     assert ids_of(admin_client.get(JOBS, {"q": f"email:{payer.email}"})) == wanted
+
+
+def test_a_search_of_ten_words_asks_no_more_than_one_of_one_word(
+    admin_user: User, settlement: Settlement
+) -> None:
+    with CaptureQueriesContext(connection) as of_one:
+        _records("lisbon", admin_user)
+    with CaptureQueriesContext(connection) as of_ten:
+        _records("lisbon " * 10, admin_user)
+    assert len(of_ten) == len(of_one)

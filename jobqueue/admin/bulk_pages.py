@@ -19,8 +19,9 @@ from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating import bulk_plans
+from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.stops import stop_bulk_and_log
-from jobqueue.operating.verbs import BULK_VERBS, permission_of
+from jobqueue.operating.verbs import BULK_VERBS
 from jobqueue.operating.words import absolute, exact_span, grouped, span
 from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
@@ -84,8 +85,7 @@ class BulkActionAdmin(OwnPage):
         action = BulkAction.objects.filter(pk=number).first()
         if action is None:
             raise Http404
-        if not self._may_stop(request, action):
-            raise PermissionDenied
+        demand(request, Right.STOP_BULK_ACTION)
         if stop_bulk_and_log(request, action):
             self.message_user(request, gettext("It is stopped."), messages.SUCCESS)
         else:
@@ -117,7 +117,7 @@ class BulkActionAdmin(OwnPage):
             "asked": absolute(action.asked_at),
             "sentence": _sentence(action, now),
             "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
-            "may_stop": action.is_open and self._may_stop(request, action),
+            "may_stop": action.is_open and request.user.has_perm(Right.STOP_BULK_ACTION),
             "came_from": self._came_from(action),
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
             "done": action.changed,
@@ -136,10 +136,6 @@ class BulkActionAdmin(OwnPage):
         else:
             name, text = "job_calendar", gettext("Calendar")
         return reverse(f"{self.admin_site.name}:jobqueue_{name}"), text
-
-    def _may_stop(self, request: HttpRequest, action: BulkAction) -> bool:
-        permission = permission_of(action.verb)
-        return bool(permission) and request.user.has_perm(permission)
 
     # Columns --------------------------------------------------------------------------------------
 

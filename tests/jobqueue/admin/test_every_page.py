@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from uuid import UUID
 
 import pytest
@@ -19,12 +18,13 @@ from jobqueue.models import BulkAction, Cause, Job, Queue
 from jobqueue.operators import add_groups
 from tests.jobqueue.admin.every_page import STATUSES
 from tests.jobqueue.admin.steps import make_job, make_worker
+from tests.jobqueue.groups import GROUPS
 from tests.jobqueue.models.test_bulk import ask
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 ROLES = ("anonymous", "staff", "viewer", "operator", "superuser")
 METHODS = ("GET", "POST")
-GROUPS = import_module("jobqueue.migrations.0009_operators").GROUPS
+
 _OURS = ("jobqueue_", "settlements_", "index", "app_list")
 # What changes by looking: sessions and logs, and the names of content types.
 _NOT_OURS = ("admin", "auth", "sessions", "contenttypes", "axes")

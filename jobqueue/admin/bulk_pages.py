@@ -64,10 +64,10 @@ class BulkActionAdmin(OwnPage):
 
     def start_view(self, request: HttpRequest) -> HttpResponse:
         """Begin an action on the failed jobs that the words of a form mean."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
         if not self.has_view_permission(request):
             raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
         verb = bulk_plans.verb_of(request.POST.get("verb", ""))
         if verb is None:
             raise BadRequest(f"a bulk action on failed jobs is one of {', '.join(bulk_plans.OF_FAILURES)}")
@@ -80,12 +80,12 @@ class BulkActionAdmin(OwnPage):
 
     def stop_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Let an action end after its batch."""
+        demand(request, Right.STOP_BULK_ACTION)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         action = BulkAction.objects.filter(pk=number).first()
         if action is None:
             raise Http404
-        demand(request, Right.STOP_BULK_ACTION)
         if stop_bulk_and_log(request, action):
             self.message_user(request, gettext("It is stopped."), messages.SUCCESS)
         else:

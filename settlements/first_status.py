@@ -1,7 +1,7 @@
 """Which status a payment may have when somebody adds it: what its state machine leads to in one step.
 
 A payment begins pending. Who adds one that is further on says with it that the step was taken: where that
-step is a decision, it takes the permission to decide. Processors and the gateway add none.
+step is a decision, it takes the permission of that decision. Processors and the gateway add none.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from typing import Any, Final
 from settlements.models import Payment
 
 BEGINNING: Final = Payment.Status.PENDING.value
-DECIDE: Final = "settlements.decide_payment"
-_DECIDED: Final = (Payment.Status.COMPLETED.value, Payment.Status.FAILED.value, Payment.Status.REFUNDED.value)
+TAKES: Final = {
+    Payment.Status.COMPLETED.value: "settlements.complete_payment",
+    Payment.Status.FAILED.value: "settlements.fail_payment",
+    Payment.Status.REFUNDED.value: "settlements.refund_payment",
+}
+"""The permission of the step that a status says was taken, where that step is a decision."""
 
 
 def reachable() -> list[str]:
@@ -25,8 +29,7 @@ def reachable() -> list[str]:
 
 def allowed_for(user: Any) -> list[str]:
     """Those that this user may give to a new payment."""
-    decides = user.has_perm(DECIDE)
-    return [status for status in reachable() if decides or status not in _DECIDED]
+    return [status for status in reachable() if status not in TAKES or user.has_perm(TAKES[status])]
 
 
 def why_not(status: str, user: Any) -> str:
@@ -35,8 +38,8 @@ def why_not(status: str, user: Any) -> str:
     if status in allowed:
         return ""
     text = f"A new payment may be {_in_words(allowed)} here, not {status:.20}."
-    needs = [known for known in reachable() if known not in allowed]
-    return f"{text} {_in_words(needs).capitalize()} take the permission {DECIDE}." if needs else text
+    needs = [f"{known.capitalize()} takes {TAKES[known]}." for known in reachable() if known not in allowed]
+    return " ".join([text, *needs])
 
 
 def _in_words(names: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 
 from jobqueue.api.problems import answer
@@ -32,6 +32,11 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """What is not there."""
     return _answer(request, 404, lambda: defaults.page_not_found(request, exception))
+
+
+def nowhere(request: HttpRequest, **_: Any) -> HttpResponse:
+    """An address at which nothing is."""
+    raise Http404
 
 
 def server_error(request: HttpRequest, *_: Any) -> HttpResponse:

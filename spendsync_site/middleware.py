@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django_prometheus.middleware import PrometheusAfterMiddleware
 
 
@@ -21,3 +22,23 @@ class BoundedMetricsMiddleware(PrometheusAfterMiddleware):  # type: ignore[misc]
         if "method" in labels:
             labels["method"] = self._method(request)
         return super().label_metric(metric, request, response, **labels)
+
+
+class PagesMiddleware:
+    """Pages are asked for and told, by GET, HEAD and POST: other methods are refused, whoever asks.
+
+    Django's admin would answer each of them as a GET.
+    """
+
+    METHODS: Final = ("GET", "HEAD", "POST")
+    _PAGES: Final = ("/admin/", "/settlements/")
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """The refusal, or the page."""
+        is_page = request.path_info == "/" or request.path_info.startswith(self._PAGES)
+        if is_page and request.method not in self.METHODS:
+            return HttpResponseNotAllowed(self.METHODS)
+        return self.get_response(request)

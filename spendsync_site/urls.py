@@ -5,6 +5,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from jobqueue.api.routes import not_found
+from spendsync_site.errors import nowhere
 
 urlpatterns = [
     path("", include("jobqueue.api.urls")),
@@ -13,6 +14,8 @@ urlpatterns = [
     path("api/", include("settlements.api.routes")),
     path("api/", include("jobqueue.api.documents")),
     re_path("^api(?:/.*)?$", not_found),
+    # Where Django would look for a record's page outside the admin: none has one, and some keys are no keys.
+    path("admin/r/<path:rest>", nowhere),
     path("admin/", admin.site.urls),
     path("anymail/", include("settlements.webhooks")),
     # Where the buttons of letters lead (SITE_URL), as long as no site for payers is in front of this one.

@@ -36,7 +36,7 @@ _BACK_TO_JOB = "back"
 def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], HttpResponse]:
     """The admin action of a verb."""
 
-    @admin.action(description=format_lazy("{} …", verb.label), permissions=[verb.permission])
+    @admin.action(description=format_lazy("{} …", verb.label))
     def act(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet) -> HttpResponse:
         in_background = _in_background(model_admin, request, jobs, verb)
         if in_background is not None:

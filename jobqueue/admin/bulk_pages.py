@@ -19,8 +19,9 @@ from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating import bulk_plans
+from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.stops import stop_bulk_and_log
-from jobqueue.operating.verbs import BULK_VERBS, permission_of
+from jobqueue.operating.verbs import BULK_VERBS
 from jobqueue.operating.words import absolute, exact_span, grouped, span
 from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
@@ -63,10 +64,10 @@ class BulkActionAdmin(OwnPage):
 
     def start_view(self, request: HttpRequest) -> HttpResponse:
         """Begin an action on the failed jobs that the words of a form mean."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
         if not self.has_view_permission(request):
             raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
         verb = bulk_plans.verb_of(request.POST.get("verb", ""))
         if verb is None:
             raise BadRequest(f"a bulk action on failed jobs is one of {', '.join(bulk_plans.OF_FAILURES)}")
@@ -79,13 +80,12 @@ class BulkActionAdmin(OwnPage):
 
     def stop_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Let an action end after its batch."""
+        demand(request, Right.STOP_BULK_ACTION)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         action = BulkAction.objects.filter(pk=number).first()
         if action is None:
             raise Http404
-        if not self._may_stop(request, action):
-            raise PermissionDenied
         if stop_bulk_and_log(request, action):
             self.message_user(request, gettext("It is stopped."), messages.SUCCESS)
         else:
@@ -117,7 +117,7 @@ class BulkActionAdmin(OwnPage):
             "asked": absolute(action.asked_at),
             "sentence": _sentence(action, now),
             "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
-            "may_stop": action.is_open and self._may_stop(request, action),
+            "may_stop": action.is_open and request.user.has_perm(Right.STOP_BULK_ACTION),
             "came_from": self._came_from(action),
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
             "done": action.changed,
@@ -136,10 +136,6 @@ class BulkActionAdmin(OwnPage):
         else:
             name, text = "job_calendar", gettext("Calendar")
         return reverse(f"{self.admin_site.name}:jobqueue_{name}"), text
-
-    def _may_stop(self, request: HttpRequest, action: BulkAction) -> bool:
-        permission = permission_of(action.verb)
-        return bool(permission) and request.user.has_perm(permission)
 
     # Columns --------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -18,6 +17,7 @@ from django.utils.translation import gettext
 from jobqueue.admin.frozen_list import OF_THE_LIST, are_more, hidden_fields
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating.bulk_plans import LONGEST_REASON, MOST_PER_SECOND, WORDS, Plan, write_down
+from jobqueue.operating.rights import demand
 from jobqueue.operating.words import typed_number
 from jobqueue.sql.clock import database_now
 
@@ -55,8 +55,7 @@ def ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> HttpR
 
 def _refusal(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> HttpResponse | None:
     """The answer where nothing can be begun. Raises PermissionDenied for who may not."""
-    if not request.user.has_perm(f"jobqueue.{plan.verb.permission}_job"):
-        raise PermissionDenied
+    demand(request, plan.verb.right)
     if plan.number:
         return None
     pages.message_user(request, _nothing(plan), messages.WARNING)

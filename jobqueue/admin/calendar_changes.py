@@ -14,7 +14,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max, Min
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -36,14 +35,15 @@ from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
 from jobqueue.operating.language import in_english
 from jobqueue.operating.moves import shift_and_log
+from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.words import absolute, grouped, typed_number
 from jobqueue.sql.writing import writing
 
 PERMISSIONS = {
-    "move": "jobqueue.move_job",
-    "cancel": "jobqueue.cancel_job",
-    "hold": "jobqueue.move_job",
-    "release": "jobqueue.move_job",
+    "move": Right.MOVE,
+    "cancel": Right.CANCEL,
+    "hold": Right.HOLD,
+    "release": Right.RELEASE,
 }
 _BULK = {
     "move": BulkAction.Verb.MOVE,
@@ -77,8 +77,7 @@ def change(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str
     """Ask whether these are to be changed, or change them."""
     if verb not in PERMISSIONS:
         raise Http404(f"what is on the calendar can be moved, cancelled, held or released, not {verb:.20}")
-    if not request.user.has_perm("jobqueue.view_job") or not request.user.has_perm(PERMISSIONS[verb]):
-        raise PermissionDenied
+    demand(request, "jobqueue.view_job", PERMISSIONS[verb])
     if verb in ("move", "cancel") and asked.job is not None and asked.held().exists():
         jobs = asked.held()
     else:

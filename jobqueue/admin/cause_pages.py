@@ -24,6 +24,7 @@ from jobqueue.operating.concerned import concerned_by_cause
 from jobqueue.operating.concerns import MOST_SUBJECTS, can_add_up
 from jobqueue.operating.failing_times import AGE, AGES, FROM, TO
 from jobqueue.operating.failures import Question, question
+from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
 from jobqueue.sql.clock import database_now
@@ -89,18 +90,18 @@ class CauseAdmin(OnePage):
         context = {
             **_choices(asked),
             **_found(question(asked), asked, request, self),
-            "may_retry": request.user.has_perm("jobqueue.retry_job"),
-            "may_discard": request.user.has_perm("jobqueue.delete_job"),
-            "may_mute": request.user.has_perm("jobqueue.mute_cause"),
+            "may_retry": request.user.has_perm(Right.RETRY),
+            "may_discard": request.user.has_perm(Right.DELETE),
+            "may_mute": request.user.has_perm(Right.MUTE_CAUSE),
+            "may_unmute": request.user.has_perm(Right.UNMUTE_CAUSE),
             **(extra_context or {}),
         }
         return self.page(request, "causes.html", context)
 
     def _mute(self, request: HttpRequest) -> HttpResponse:
-        if not request.user.has_perm("jobqueue.mute_cause"):
-            raise PermissionDenied
         name = request.POST.get("cause", "")
         is_to_be = request.POST.get("action") == _MUTE
+        demand(request, Right.MUTE_CAUSE if is_to_be else Right.UNMUTE_CAUSE)
         if not 0 < len(name) <= LONGEST_CAUSE or name == UNKNOWN_CAUSE or "\x00" in name:
             self.message_user(request, gettext("No cause was chosen."), messages.WARNING)
         elif request.POST.get("action") not in (_MUTE, _UNMUTE):

@@ -23,8 +23,9 @@ from jobqueue.admin.payloads import shown_payload
 from jobqueue.copying import copies_of
 from jobqueue.exceptions import InvalidJob, InvalidPayload, InvalidRunAt, JobCopyRefused
 from jobqueue.models import Job, due_time
-from jobqueue.operating.copies import COPY, copy_and_log
+from jobqueue.operating.copies import copy_and_log
 from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.rights import Right, demand
 from jobqueue.sql.clock import database_now
 
 _MOST_DIGITS = 9
@@ -46,8 +47,7 @@ def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
     """The address of the page, below the page of the job."""
 
     def copy(request: HttpRequest, object_id: str) -> HttpResponse:
-        if not request.user.has_perm("jobqueue.view_job") or not request.user.has_perm(COPY):
-            raise PermissionDenied
+        demand(request, "jobqueue.view_job", Right.COPY)
         job = pages.get_object(request, object_id)
         if job is None:
             raise Http404(f"there is no job {object_id:.20}")
@@ -58,7 +58,7 @@ def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
 
 def copy_url(job: Job, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
     """Where the job is copied; empty for who may not."""
-    if not request.user.has_perm(COPY):
+    if not request.user.has_perm(Right.COPY):
         return ""
     return reverse(f"{pages.admin_site.name}:jobqueue_job_copy", args=[job.pk])
 

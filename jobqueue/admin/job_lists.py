@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import SEARCH_VAR
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -31,6 +31,7 @@ from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
 from jobqueue.operating.retelling import told_reason
+from jobqueue.operating.rights import demand
 from jobqueue.operating.verbs import BULK_VERBS
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -113,8 +114,7 @@ class JobList(JobPermissions):
 
     def _check_post(self, request: HttpRequest) -> None:
         asked = [BULK_VERBS[name] for name in request.POST.getlist("action") if name in BULK_VERBS]
-        if not all(self.may(request, verb) for verb in asked):
-            raise PermissionDenied
+        demand(request, *(verb.right for verb in asked))
         if not all(JOB_ID.fullmatch(pk) for pk in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             raise BadRequest("a job id is a number")
 

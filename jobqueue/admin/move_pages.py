@@ -8,7 +8,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -21,7 +20,8 @@ from jobqueue.admin.moments import as_field, parse_moment, zone_named, zones
 from jobqueue.exceptions import InvalidRunAt, JobMoveRefused, JobTransitionRefused
 from jobqueue.models import Job
 from jobqueue.moving import why_not
-from jobqueue.operating.moves import MOVE, move_and_log
+from jobqueue.operating.moves import move_and_log
+from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import database_now
 
@@ -40,8 +40,7 @@ def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
     """The address of the page, below the page of the job."""
 
     def move(request: HttpRequest, object_id: str) -> HttpResponse:
-        if not request.user.has_perm("jobqueue.view_job") or not request.user.has_perm(MOVE):
-            raise PermissionDenied
+        demand(request, "jobqueue.view_job", Right.MOVE)
         job = pages.get_object(request, object_id)
         if job is None:
             raise Http404(f"there is no job {object_id:.20}")
@@ -52,7 +51,7 @@ def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
 
 def move_url(job: Job, now: datetime, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
     """Where the job is moved; empty if it is not delayed, or this user may not."""
-    if why_not(job, now) or not request.user.has_perm(MOVE):
+    if why_not(job, now) or not request.user.has_perm(Right.MOVE):
         return ""
     return reverse(f"{pages.admin_site.name}:jobqueue_job_move", args=[job.pk])
 

@@ -85,7 +85,7 @@ def context_of(request: HttpRequest) -> dict[str, Any]:
         "more": len(found) - MOST_FINDINGS,
         "tiles": _tiles(seen, request),
         "seconds": REFRESH_SECONDS,
-        "may_pause": request.user.has_perm("jobqueue.pause_queue"),
+        "switches": pausing.allowed_buttons(request),
         "pauses": pausing.OFFERED,
         "back": pausing.TO_OVERVIEW,
     }

@@ -10,7 +10,6 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, InterfaceError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.loader import render_to_string
@@ -26,6 +25,7 @@ from jobqueue.exceptions import InvalidPause, UnknownQueue
 from jobqueue.models import Queue
 from jobqueue.monitoring.overview import Overview
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
+from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.words import absolute, printable, relative
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.databases import databases
@@ -73,9 +73,16 @@ def shown(queue: Queue, now: datetime, holds: int | None = None) -> ShownPause |
     )
 
 
-def button(queue: Queue, number: str, now: datetime) -> SafeString:
+def allowed_buttons(request: HttpRequest) -> set[str]:
+    """Which of the two buttons are for this user."""
+    rights = {"pause": Right.PAUSE_QUEUE, "resume": Right.RESUME_QUEUE}
+    return {name for name, right in rights.items() if request.user.has_perm(right)}
+
+
+def button(queue: Queue, number: str, now: datetime, allowed: set[str]) -> SafeString:
     """The button on the row of a queue; it sends the form with this number, which stands elsewhere."""
     values = {
+        "switches": allowed,
         "form_id": f"jq-switch-{number}",
         "pause": shown(queue, now),
         "name": printable(queue.name),
@@ -129,7 +136,7 @@ def _shown(queues: Iterable[tuple[Queue, int | None]], now: datetime) -> list[Sh
 
 def pause_view(request: HttpRequest) -> HttpResponse:
     """Pause the queue of the form; whoever comes second is told that it is so already."""
-    name = _asked(request)
+    name = _asked(request, Right.PAUSE_QUEUE)
     if name is None:
         return HttpResponseNotAllowed(["POST"])
     try:
@@ -148,7 +155,7 @@ def pause_view(request: HttpRequest) -> HttpResponse:
 
 def resume_view(request: HttpRequest) -> HttpResponse:
     """Resume the queue of the form."""
-    name = _asked(request)
+    name = _asked(request, Right.RESUME_QUEUE)
     if name is None:
         return HttpResponseNotAllowed(["POST"])
     if resume_and_log(request, name):
@@ -158,10 +165,9 @@ def resume_view(request: HttpRequest) -> HttpResponse:
     return _back(request)
 
 
-def _asked(request: HttpRequest) -> str | None:
+def _asked(request: HttpRequest, right: Right) -> str | None:
     """The queue that the form names; None if none was sent. Raises PermissionDenied for who may not."""
-    if not request.user.has_perm("jobqueue.pause_queue"):
-        raise PermissionDenied
+    demand(request, right)
     return request.POST.get("queue", "") if request.method == "POST" else None
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.models import Job
+from jobqueue.operating.rights import Right
 from jobqueue.operating.verbs import BULK_VERBS, VERBS, Verb
 
 if TYPE_CHECKING:
@@ -36,32 +37,12 @@ class JobPermissions(BoundedSearch, JobModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A job that runs is not deleted under its worker's hands."""
-        allowed = request.user.has_perm("jobqueue.delete_job")
+        allowed = request.user.has_perm(Right.DELETE)
         return allowed and (obj is None or obj.state != Job.State.ACTIVE)
-
-    def has_retry_permission(self, request: HttpRequest) -> bool:
-        """Whether this user may retry jobs."""
-        return request.user.has_perm("jobqueue.retry_job")
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Whether this user may cancel jobs."""
-        return request.user.has_perm("jobqueue.cancel_job")
-
-    def has_run_permission(self, request: HttpRequest) -> bool:
-        """Whether this user may run delayed jobs now."""
-        return request.user.has_perm("jobqueue.run_job")
-
-    def has_clear_permission(self, request: HttpRequest) -> bool:
-        """Whether this user may clear stuck jobs."""
-        return request.user.has_perm("jobqueue.clear_job")
-
-    def has_move_permission(self, request: HttpRequest) -> bool:
-        """Whether this user may move, hold and release jobs."""
-        return request.user.has_perm("jobqueue.move_job")
 
     def may(self, request: HttpRequest, verb: Verb) -> bool:
         """Whether this user may do that to jobs."""
-        return bool(getattr(self, f"has_{verb.permission}_permission")(request))
+        return bool(request.user.has_perm(verb.right))
 
     def allowed_verbs(self, request: HttpRequest) -> list[Verb]:
         """What this user may do to the jobs of this list."""

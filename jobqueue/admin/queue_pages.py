@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
@@ -27,6 +26,7 @@ from jobqueue.operating.audit import log_change
 from jobqueue.operating.limits import LIMITS, in_words
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.processors import running_by_processor
+from jobqueue.operating.rights import Right, demand
 from jobqueue.sql.clock import database_now
 
 
@@ -40,14 +40,14 @@ class QueueChangeList(OfferedLookups):
         self.result_list = with_all_configured(self.result_list)
         self.result_count = len(self.result_list)
         now = database_now(Queue.objects.db)
-        may_pause = request.user.has_perm("jobqueue.pause_queue")
+        allowed = pausing.allowed_buttons(request)
         starts, running = starts_of(self.result_list), running_by_processor()
         for number, queue in enumerate(self.result_list, 1):
             vars(queue)["_running"] = running.get(queue.pk, [])
             vars(queue)["_starts"] = starts.get(queue.pk)
             vars(queue)["_counts"] = counts.get(queue.pk, {})
             vars(queue)["_pause"] = pausing.shown(queue, now)
-            vars(queue)["_button"] = pausing.button(queue, str(number), now) if may_pause else ""
+            vars(queue)["_button"] = pausing.button(queue, str(number), now, allowed) if allowed else ""
 
 
 @admin.register(Queue)
@@ -91,15 +91,19 @@ class QueueAdmin(QueueViews):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this user may change limits. Pausing has a permission of its own."""
-        return request.user.has_perm("jobqueue.limit_queue") or super().has_change_permission(request, obj)
+        return request.user.has_perm(Right.LIMIT_QUEUE)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Queues are removed in the settings."""
         return False
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
-        """Whether this user may pause and resume queues."""
-        return request.user.has_perm("jobqueue.pause_queue")
+        """Whether this user may pause queues."""
+        return request.user.has_perm(Right.PAUSE_QUEUE)
+
+    def has_resume_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may resume queues."""
+        return request.user.has_perm(Right.RESUME_QUEUE)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[QueueChangeList]:
         """The list that brings the counts."""
@@ -109,9 +113,8 @@ class QueueAdmin(QueueViews):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The queues, refreshed while the page is looked at."""
-        wants_pause = {"pause", "resume"} & set(request.POST.getlist("action"))
-        if wants_pause and not self.has_pause_permission(request):
-            raise PermissionDenied
+        asked = {"pause": Right.PAUSE_QUEUE, "resume": Right.RESUME_QUEUE}
+        demand(request, *(asked[name] for name in request.POST.getlist("action") if name in asked))
         title = capfirst(self.opts.verbose_name_plural)
         response = super().changelist_view(
             request, {"title": title, "seconds": REFRESH_SECONDS, **(extra_context or {})}
@@ -120,7 +123,7 @@ class QueueAdmin(QueueViews):
         if "cl" in context:
             context["notice"] = context["cl"].notice
             context["set_aside"] = set_aside.notice(request, self.admin_site)
-            context["switched"] = context["cl"].result_list if self.has_pause_permission(request) else []
+            context["switched"] = context["cl"].result_list if pausing.allowed_buttons(request) else []
         return live.answer(request, response)
 
     # Limits ---------------------------------------------------------------------------------------
@@ -133,6 +136,8 @@ class QueueAdmin(QueueViews):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """The limits of one queue."""
+        if request.method == "POST":
+            demand(request, Right.LIMIT_QUEUE)
         context = {"title": _("Limits"), "show_save_and_continue": False, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
@@ -229,7 +234,7 @@ class QueueAdmin(QueueViews):
         """Start no more jobs of these queues; what runs ends as usual."""
         self._switch(request, queues, paused=True)
 
-    @admin.action(description=_("Resume"), permissions=["pause"])
+    @admin.action(description=_("Resume"), permissions=["resume"])
     def resume(self, request: HttpRequest, queues: QuerySet[Queue]) -> None:
         """Start jobs of these queues again."""
         self._switch(request, queues, paused=False)

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from jobqueue.models import Queue
+from jobqueue.operating.rights import Right
 
 if TYPE_CHECKING:
     QueueModelAdmin = admin.ModelAdmin[Queue]
@@ -42,4 +43,5 @@ class QueueRows(QueueModelAdmin):
         return Queue(name=object_id) if found is None and is_configured else found
 
     def _may_order(self, request: HttpRequest) -> bool:
-        return self.has_change_permission(request) or request.user.has_perm("jobqueue.pause_queue")
+        rights = (Right.LIMIT_QUEUE, Right.PAUSE_QUEUE, Right.RESUME_QUEUE)
+        return any(map(request.user.has_perm, rights))

@@ -29,6 +29,7 @@ from jobqueue.exceptions import JobTransitionRefused, WorkerOrderRefused
 from jobqueue.models import Job, Worker, stopping
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.running import progress_words, runs_of
+from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
 from jobqueue.operating.words import exact_span, printable
 from jobqueue.operating.workers import ORDERS, order_and_log
@@ -95,7 +96,7 @@ def _bound(page: Callable[..., HttpResponse], pages: ModelAdmin[Any]) -> Callabl
 
 def stop_url(job: Job, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
     """Where the job is stopped; empty if it does not run, is being stopped, or this user may not."""
-    if job.state != Job.State.ACTIVE or job.stop_asked_at or not request.user.has_perm("jobqueue.stop_job"):
+    if job.state != Job.State.ACTIVE or job.stop_asked_at or not request.user.has_perm(Right.STOP):
         return ""
     return reverse(f"{pages.admin_site.name}:jobqueue_job_stop", args=[job.pk])
 
@@ -129,8 +130,8 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
         number=len(jobs),
         is_cut=len(active) > MOST_JOBS,
         seconds=REFRESH_SECONDS,
-        may_stop=request.user.has_perm("jobqueue.stop_job"),
-        may_control=request.user.has_perm("jobqueue.control_worker"),
+        may_stop=request.user.has_perm(Right.STOP),
+        may_order={name for name, order in ORDERS.items() if request.user.has_perm(order.right)},
     )
 
 
@@ -179,8 +180,7 @@ def _state_of(worker: Worker, now: datetime) -> SafeString:
 
 
 def _stop(pages: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpResponse:
-    if not request.user.has_perm("jobqueue.stop_job"):
-        raise PermissionDenied
+    demand(request, Right.STOP)
     job = pages.get_object(request, object_id)
     if job is None:
         raise Http404
@@ -225,11 +225,12 @@ def _job_url(pages: ModelAdmin[Any], job: Job) -> str:
 def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -> HttpResponse:
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    if not request.user.has_perm("jobqueue.control_worker"):
-        raise PermissionDenied
-    worker = Worker.objects.filter(Q(pk=worker_id)).first()
     order = ORDERS.get(request.POST.get("order", ""))
-    if worker is None or order is None:
+    if order is None:
+        raise Http404(f"a worker is told one of: {', '.join(ORDERS)}")
+    demand(request, order.right)
+    worker = Worker.objects.filter(Q(pk=worker_id)).first()
+    if worker is None:
         raise Http404
     try:
         changed = order_and_log(request, worker, order)

@@ -13,6 +13,7 @@ from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.set_aside import gather, put_back
 from jobqueue.models import SetAsideJob
+from jobqueue.operating.rights import Right, demand
 
 _CHOSEN = "chosen"
 _MOST_AT_ONCE = 1_000
@@ -34,15 +35,14 @@ class SetAsideAdmin(OnePage, JobPermissions):
             return self._put_back(request)
         context = {
             "aside": gather(request, self.admin_site),
-            "may_put_back": self.has_retry_permission(request),
+            "may_put_back": request.user.has_perm(Right.PUT_BACK_SET_ASIDE),
             "name": _CHOSEN,
             **(extra_context or {}),
         }
         return self.page(request, "set_aside.html", context)
 
     def _put_back(self, request: HttpRequest) -> HttpResponse:
-        if not self.has_retry_permission(request):
-            raise PermissionDenied
+        demand(request, Right.PUT_BACK_SET_ASIDE)
         chosen = request.POST.getlist(_CHOSEN)[:_MOST_AT_ONCE]
         done = 0
         for choice in chosen:

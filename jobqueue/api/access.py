@@ -138,7 +138,8 @@ class OperatorViewSet(InEnglish, ViewSet):
             raise
         self.check_throttles(request)
         self.check_permissions(request)
-        if self.action and not getattr(getattr(self, self.action), "takes_query", False):
+        act = getattr(self, self.action or "", None)  # none for OPTIONS, which is refused after this
+        if act is not None and not getattr(act, "takes_query", False):
             read_query(StrictQuery, request)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:

@@ -22,6 +22,7 @@ from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
 from jobqueue.models import BulkAction, Job, JobQuerySet
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
 from jobqueue.operating.words import printable
@@ -87,7 +88,10 @@ class BulkViewSet(OperatorViewSet):
 
     lookup_value_regex = "[0-9]{1,19}"
     what = "bulk action"
-    needs = dict.fromkeys(("list", "retrieve", "create", "plan", "stop"), VIEW)
+    needs = {
+        **dict.fromkeys(("list", "retrieve", "create", "plan"), VIEW),
+        "stop": (*VIEW, Right.STOP_BULK_ACTION),
+    }
 
     def list(self, request: Request) -> Response:
         """A page of them."""
@@ -119,7 +123,7 @@ class BulkViewSet(OperatorViewSet):
         """
         asked = read_body(BulkStart, request)
         verb = asked.pop("verb")
-        self._check_permission(request, VERBS[verb])
+        demand(django_request(request), permission_of(VERBS[verb]))
         return begin(verb, asked, request)
 
     @action(detail=False, methods=["get"])
@@ -141,18 +145,12 @@ class BulkViewSet(OperatorViewSet):
 
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str = "") -> Response:
-        """Stop one; it takes the permission of its verb, too. What was changed stays changed."""
+        """Stop one. What was changed stays changed."""
         read_body(Nothing, request)
         found = _of(pk)
-        self._check_permission(request, found.verb)
         if not stop_bulk_and_log(django_request(request), found):
             raise Refused(f"Nothing to do: bulk action {found.pk} has ended already.", _ENDED)
         return Response(_bulk(found, request))
-
-    def _check_permission(self, request: Request, verb: str) -> None:
-        permission = permission_of(verb)
-        if not request.user.has_perm(permission):
-            self.permission_denied(request, f"That takes the permission {permission}.")
 
 
 def _of(pk: str) -> BulkAction:

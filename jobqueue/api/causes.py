@@ -24,7 +24,7 @@ from jobqueue.operating.causes import set_muted
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.failures import question
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.verbs import permission_of
+from jobqueue.operating.rights import Right
 from jobqueue.operating.words import printable
 
 VIEW = ("jobqueue.view_job",)
@@ -95,10 +95,10 @@ class CauseViewSet(OperatorViewSet):
 
     needs = {
         "list": VIEW,
-        "retry": (*VIEW, permission_of("retry")),
-        "discard": (*VIEW, permission_of("delete")),
-        "mute": (*VIEW, "jobqueue.mute_cause"),
-        "unmute": (*VIEW, "jobqueue.mute_cause"),
+        "retry": (*VIEW, Right.RETRY),
+        "discard": (*VIEW, Right.DELETE),
+        "mute": (*VIEW, Right.MUTE_CAUSE),
+        "unmute": (*VIEW, Right.UNMUTE_CAUSE),
     }
 
     def list(self, request: Request) -> Response:

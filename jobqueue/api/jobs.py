@@ -27,10 +27,11 @@ from jobqueue.exceptions import InvalidPayload, InvalidRunAt
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.operating.audit import entry_of, write_down
 from jobqueue.operating.audit_entry import because
-from jobqueue.operating.copies import COPY, copy_and_log
-from jobqueue.operating.holds import HOLD, hold_and_log, release_and_log
-from jobqueue.operating.moves import MOVE, move_and_log
+from jobqueue.operating.copies import copy_and_log
+from jobqueue.operating.holds import hold_and_log, release_and_log
+from jobqueue.operating.moves import move_and_log
 from jobqueue.operating.reading import may_read
+from jobqueue.operating.rights import Right
 from jobqueue.operating.stops import stop_and_log
 from jobqueue.operating.verbs import VERBS
 from jobqueue.operating.words import state_word
@@ -40,7 +41,6 @@ from jobqueue.sql.writing import writing
 
 VIEW = ("jobqueue.view_job",)
 WRONG_STATE = "wrong_state"
-_CLEAR = "jobqueue.clear_job"
 
 
 class JobsQuery(PageQuery):
@@ -138,13 +138,13 @@ class JobViewSet(OperatorViewSet):
     needs = {
         "list": VIEW,
         "retrieve": VIEW,
-        **{name: (*VIEW, f"jobqueue.{verb.permission}_job") for name, verb in VERBS.items()},
-        "put_back": (*VIEW, _CLEAR),
-        "hold": (*VIEW, HOLD),
-        "release": (*VIEW, f"{HOLD} or {_CLEAR}"),
-        "stop": (*VIEW, "jobqueue.stop_job"),
-        "move": (*VIEW, MOVE),
-        "copy": (*VIEW, COPY),
+        **{name: (*VIEW, verb.right) for name, verb in VERBS.items()},
+        "put_back": (*VIEW, Right.PUT_BACK),
+        "hold": (*VIEW, Right.HOLD),
+        "release": (*VIEW, f"{Right.RELEASE} or {Right.PUT_BACK}"),
+        "stop": (*VIEW, Right.STOP),
+        "move": (*VIEW, Right.MOVE),
+        "copy": (*VIEW, Right.COPY),
     }
 
     def list(self, request: Request) -> Response:
@@ -186,7 +186,7 @@ class JobViewSet(OperatorViewSet):
         """Release it; a stuck job is put back, as this address always did."""
         asked, job = read_body(Hold, request), _job(pk)
         reason, is_running = asked.get("reason", "").strip(), job.state == Job.State.ACTIVE
-        permission = _CLEAR if is_running else HOLD
+        permission = Right.PUT_BACK if is_running else Right.RELEASE
         if not request.user.has_perm(permission):
             raise PermissionDenied(f"Of this job that takes the permission {permission}.")
         if is_running:

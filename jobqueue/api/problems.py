@@ -145,7 +145,7 @@ def _known(error: Exception) -> exceptions.APIException | None:
     if isinstance(error, ObjectDoesNotExist):
         return exceptions.NotFound("It is there no more: it was deleted, or ended, at this moment.")
     if isinstance(error, PermissionDenied):
-        return exceptions.PermissionDenied()
+        return exceptions.PermissionDenied(str(error) or None)
     if isinstance(error, RequestDataTooBig):
         return TooLarge("The body is larger than what is read.")
     if isinstance(error, BadRequest | SuspiciousOperation | UnreadablePostError):

@@ -111,7 +111,7 @@ class WorkerViewSet(OperatorViewSet):
 
     lookup_value_regex = "[0-9a-fA-F-]{36}"
     what = "worker"
-    needs = {"list": VIEW, "retrieve": VIEW, **dict.fromkeys(ORDERS, (*VIEW, "jobqueue.control_worker"))}
+    needs = {"list": VIEW, "retrieve": VIEW, **{name: (*VIEW, order.right) for name, order in ORDERS.items()}}
 
     def list(self, request: Request) -> Response:
         """The workers by name."""

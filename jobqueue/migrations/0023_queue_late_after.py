@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobqueue", "0021_bulk_verbs"),
+        ("jobqueue", "0022_verbs_of_operators"),
     ]
 
     operations = [

@@ -74,6 +74,7 @@ class BulkAction(models.Model):
         default_permissions = ()
         verbose_name = _("bulk action")
         verbose_name_plural = _("bulk actions")
+        permissions = [("stop_bulkaction", _("Can stop bulk actions"))]
         constraints = [
             models.UniqueConstraint(
                 fields=["key"], condition=models.Q(ended_at__isnull=True), name="jobqueue_bulkaction_once"

@@ -26,7 +26,10 @@ class Cause(models.Model):
         default_permissions = ()
         verbose_name = _("cause of failures")
         verbose_name_plural = _("failures by cause")
-        permissions = [("mute_cause", _("Can mute causes of failures"))]
+        permissions = [
+            ("mute_cause", _("Can mute causes of failures")),
+            ("unmute_cause", _("Can let muted causes of failures count again")),
+        ]
 
     def __str__(self) -> str:
         return self.name

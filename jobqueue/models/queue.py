@@ -50,7 +50,8 @@ class Queue(models.Model):
         verbose_name = _("queue")
         verbose_name_plural = _("queues")
         permissions = [
-            ("pause_queue", _("Can pause and resume queues")),
+            ("pause_queue", _("Can pause queues")),
+            ("resume_queue", _("Can resume paused queues")),
             ("limit_queue", _("Can change the limits of queues")),
         ]
 

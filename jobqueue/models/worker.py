@@ -44,7 +44,11 @@ class Worker(models.Model):
         base_manager_name = "objects"
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
-        permissions = [("control_worker", _("Can quiet and stop workers"))]
+        permissions = [
+            ("quiet_worker", _("Can quiet workers")),
+            ("resume_worker", _("Can let quiet workers claim again")),
+            ("stop_worker", _("Can stop workers")),
+        ]
 
     @property
     def served(self) -> list[str]:

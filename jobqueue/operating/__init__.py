@@ -10,10 +10,12 @@ from jobqueue.operating.consequences import sends_emails
 from jobqueue.operating.language import in_english
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import retold_reason, tell_also, told_reason
+from jobqueue.operating.rights import demand
 from jobqueue.operating.words import grouped
 
 __all__ = [
     "Concern",
+    "demand",
     "grouped",
     "in_english",
     "log_change",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from jobqueue.copying import copy_job
@@ -13,10 +12,9 @@ from jobqueue.masking import shown_keys
 from jobqueue.models import Job, alias_of
 from jobqueue.operating.audit import log_together
 from jobqueue.operating.audit_entry import because
-from jobqueue.operating.reading import may_read
+from jobqueue.operating.reading import VIEW_PAYLOAD
+from jobqueue.operating.rights import Right, demand
 from jobqueue.sql.writing import writing
-
-COPY = "jobqueue.copy_job"
 
 
 def copy_and_log(
@@ -32,8 +30,7 @@ def copy_and_log(
 
     Raises PermissionDenied for who may not copy jobs, or sends another payload and may not read the job's.
     """
-    if not request.user.has_perm(COPY) or (payload is not None and not may_read(request)):
-        raise PermissionDenied
+    demand(request, Right.COPY, *(() if payload is None else (VIEW_PAYLOAD,)))
     with writing(alias_of(job)):
         copy = copy_job(job, payload, run_at=run_at, copies_seen=copies_seen)
         text = f"Copy: job #{job.pk} → job #{copy.pk}, {_changed(job.payload, copy.payload)}"

@@ -10,9 +10,6 @@ from jobqueue.operating.audit_entry import because
 from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
-HOLD = "jobqueue.move_job"
-"""The permission to hold a job and to release a held one."""
-
 
 def hold_and_log(job: Job, request: HttpRequest, *, reason: str) -> None:
     """Hold a job that waits. Raises NotWaiting or AlreadyHeld."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from jobqueue.models import Job, alias_of, due_time
 from jobqueue.moving import check_seen, move_job
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import because
+from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
-
-MOVE = "jobqueue.move_job"
 
 
 def move_and_log(
@@ -24,8 +22,7 @@ def move_and_log(
 
     Raises PermissionDenied for who may not move jobs.
     """
-    if not request.user.has_perm(MOVE):
-        raise PermissionDenied
+    demand(request, Right.MOVE)
     with writing(alias_of(job)):
         before = job.run_at if seen is None else seen
         move_job(job, moment, seen=seen)

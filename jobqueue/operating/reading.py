@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from jobqueue.masking import mask_addresses
 from jobqueue.operating.words import printable
 
+VIEW_PAYLOAD = "jobqueue.view_payload"
+
 
 class Asked(Protocol):
     """A request, of Django or of Django REST Framework."""
@@ -18,7 +20,7 @@ class Asked(Protocol):
 
 def may_read(request: Asked) -> bool:
     """Whether the user may read payloads, errors and tracebacks as they are."""
-    return bool(request.user.has_perm("jobqueue.view_payload"))
+    return bool(request.user.has_perm(VIEW_PAYLOAD))
 
 
 def shown_text(text: str, request: Asked) -> str:

@@ -14,6 +14,7 @@ from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.bulk_verbs import TAKES
 from jobqueue.models.holding import due_time, hold_all, reason_of, release_all
+from jobqueue.operating.rights import Right
 from jobqueue.operating.words import absolute, grouped
 
 
@@ -58,6 +59,11 @@ class Verb:
     is_dangerous: bool = False
     notice: Promise | str = ""
     states: tuple[str, ...] = ()
+
+    @property
+    def right(self) -> str:
+        """The permission that it takes, of one job and of many."""
+        return Right(f"jobqueue.{self.permission}_job")
 
     def eligible(self, jobs: JobQuerySet) -> JobQuerySet:
         """Those of the jobs that it takes as they are now."""
@@ -111,7 +117,7 @@ VERBS = {
         ),
         Verb(
             name="release",
-            permission="clear",
+            permission="put_back",
             label=_("Put back on the road"),
             done=_("put back on the road"),
             takes=_("a stuck job"),
@@ -123,7 +129,7 @@ VERBS = {
         ),
         Verb(
             name="fail",
-            permission="clear",
+            permission="fail",
             label=_("Fail"),
             done=_("failed"),
             takes=_("a stuck job"),
@@ -154,7 +160,7 @@ VERBS = {
 _OF_THE_CALENDAR = (
     Verb(
         name="hold",
-        permission="move",
+        permission="hold",
         label=_("Hold"),
         done=_("held"),
         takes=_("a waiting or delayed job that is not held"),
@@ -166,7 +172,7 @@ _OF_THE_CALENDAR = (
     ),
     Verb(
         name="let_go",
-        permission="move",
+        permission="release",
         label=_("Release"),
         done=_("released"),
         takes=_("a held job"),
@@ -182,7 +188,6 @@ BULK_VERBS = VERBS | {verb.name: verb for verb in _OF_THE_CALENDAR}
 
 
 def permission_of(name: str) -> str:
-    """What a bulk action of this verb takes, also to be stopped; empty for one that is not known here."""
+    """What a bulk action of this verb takes; empty for one that is not known here."""
     verb = BULK_VERBS.get(name)
-    permission = "move" if name == "move" else verb.permission if verb else ""
-    return f"jobqueue.{permission}_job" if permission else ""
+    return Right.MOVE if name == "move" else verb.right if verb else ""

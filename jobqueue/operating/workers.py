@@ -17,6 +17,7 @@ from jobqueue.delivery import orders
 from jobqueue.models import Worker
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.language import in_english
+from jobqueue.operating.rights import Right
 from jobqueue.sql.writing import writing
 
 
@@ -25,13 +26,14 @@ class Order:
     """What a worker can be told to do, in all its processes."""
 
     label: Promise
+    right: Right
     apply: Callable[[Worker], list[Worker]]
 
 
 ORDERS = {
-    "quiet": Order(_("Quiet"), orders.quiet),
-    "resume": Order(_("Resume"), orders.resume),
-    "stop": Order(_("Stop"), orders.stop),
+    "quiet": Order(_("Quiet"), Right.QUIET_WORKER, orders.quiet),
+    "resume": Order(_("Resume"), Right.RESUME_WORKER, orders.resume),
+    "stop": Order(_("Stop"), Right.STOP_WORKER, orders.stop),
 }
 
 

@@ -35,13 +35,31 @@ def _clear(barred: BarredAddress, answer: Answer) -> str:
     return "barred → cleared"
 
 
+def _trouble(barred: BarredAddress, *, is_paused: bool) -> str:
+    """What an operator paused is resumed; what a server said is cleared."""
+    if not barred.is_barred:
+        return gettext("cleared")
+    if (barred.cause == BarredAddress.PAUSED) == is_paused:
+        return ""
+    return str(PAUSED_WORD) if barred.cause == BarredAddress.PAUSED else gettext("not paused")
+
+
 CLEAR: Final = Move(
     name="clear",
     label=_("Clear"),
     done=_("cleared"),
     permission="clear",
     notice=_("E-mails go out to it again. If it bounces or complains again, it is barred again."),
-    trouble=lambda barred: "" if barred.is_barred else gettext("cleared"),
+    trouble=lambda barred: _trouble(barred, is_paused=False),
+    carry_out=_clear,
+)
+RESUME: Final = Move(
+    name="resume",
+    label=_("Let letters go out again"),
+    done=_("resumed"),
+    permission="resume",
+    notice=_("E-mails go out to it again."),
+    trouble=lambda barred: _trouble(barred, is_paused=True),
     carry_out=_clear,
 )
 
@@ -99,8 +117,8 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     """Addresses that nothing is sent to. The list hides most of an address."""
 
     form = BarredAddressForm
-    moves = (CLEAR,)
-    actions = [action_for(CLEAR)]
+    moves = (CLEAR, RESUME)
+    actions = [action_for(CLEAR), action_for(RESUME)]
     list_display = ("hidden_address", "shown_status", "shown_cause", "barred_at", "shown_detail")
     list_filter = (BarredFilter, CauseFilter)
     search_fields = ("address",)
@@ -116,10 +134,6 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Somebody may have complained by telephone."""
         return may(request, "add", BarredAddress)
-
-    def has_clear_permission(self, request: HttpRequest) -> bool:
-        """Whether the operator may clear addresses."""
-        return may(request, "clear", BarredAddress)
 
     def save_model(self, request: HttpRequest, obj: BarredAddress, form: Any, change: bool) -> None:
         """Bar it, also if it had been barred and cleared before."""

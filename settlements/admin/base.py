@@ -96,9 +96,13 @@ class ReadOnlyAdmin(SettlementsAdmin):
 
 
 def may(request: HttpRequest, action: str, model: type[models.Model]) -> bool:
-    """Whether the operator has this permission of a model: `view`, `decide`, `close` …"""
-    codename = get_permission_codename(action, model._meta)
-    return bool(request.user.has_perm(f"{model._meta.app_label}.{codename}"))
+    """Whether the operator has this permission of a model: `view`, `complete`, `close` …"""
+    return bool(request.user.has_perm(right(action, model)))
+
+
+def right(action: str, model: type[models.Model]) -> str:
+    """What the permission is called, as `has_perm` is asked for it."""
+    return f"{model._meta.app_label}.{get_permission_codename(action, model._meta)}"
 
 
 def amount_tag(amount: Any, currency: str = "") -> SafeString:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import badge
-from settlements.admin.base import ReadOnlyAdmin, amount_tag, link_to, may
+from settlements.admin.base import ReadOnlyAdmin, amount_tag, link_to
 from settlements.admin.moves import Answer, LeftAlone, Move, action_for
 from settlements.admin.record_page import RecordPageMixin
 from settlements.exceptions import DiscrepancyClosed
@@ -80,10 +80,6 @@ class DiscrepancyAdmin(RecordPageMixin, ReadOnlyAdmin):
         "shown_status", "closed_at", "closed_by", "closing_reason",
     )  # fmt: skip
     readonly_fields = ("shown_kind", "shown_settlement", "shown_payment", "shown_amount", "shown_status")
-
-    def has_close_permission(self, request: HttpRequest) -> bool:
-        """Whether the operator may close discrepancies."""
-        return may(request, "close", Discrepancy)
 
     def named(self, record: Discrepancy) -> str:
         """What it is, and of which settlement."""

@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import log_change
 from jobqueue.operating import grouped, in_english
+from settlements.admin.base import may
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.money import MAX_DIGITS, STORED_PLACES
 
@@ -99,7 +100,7 @@ class ReasonForm(forms.Form):
 def action_for(move: Move) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse]:
     """The admin action of a move."""
 
-    @admin.action(description=format_lazy("{} …", move.label), permissions=[move.permission])
+    @admin.action(description=format_lazy("{} …", move.label))
     def act(model_admin: Any, request: HttpRequest, records: QuerySet[Any]) -> HttpResponse:
         is_answer = request.POST.get("confirmed") == move.name
         record = records.first() if move.takes_amount and _is_one(request) else None
@@ -123,7 +124,7 @@ def moves_of(model_admin: Any, request: HttpRequest, record: Any, moves: Iterabl
     return [
         move
         for move in moves
-        if getattr(model_admin, f"has_{move.permission}_permission")(request) and not move.trouble(record)
+        if may(request, move.permission, model_admin.model) and not move.trouble(record)
     ]
 
 

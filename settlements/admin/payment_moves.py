@@ -48,8 +48,9 @@ def _trouble_to_take_back(payment: Payment) -> str:
 
 
 def _payment_move(name: str, label: Promise, done: Promise, notice: Promise, verb: Verb, **more: Any) -> Move:
+    permission = more.pop("permission", name)
     values: dict[str, Any] = {"trouble": partial(_trouble, name)} | more
-    return Move(name, label, done, "decide", notice, carry_out=partial(_carry_out, verb), **values)
+    return Move(name, label, done, permission, notice, carry_out=partial(_carry_out, verb), **values)
 
 
 MOVES: Final = (
@@ -90,6 +91,7 @@ MOVES: Final = (
         _("taken back from being refunded"),
         _("Nothing of the payment went back after all: all of it counts again."),
         lambda payment, answer: payment.take_back(),
+        permission="take_back",
         trouble=_trouble_to_take_back,
     ),
 )

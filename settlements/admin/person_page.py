@@ -20,9 +20,9 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin import badge, log_change, mask_addresses
 from jobqueue.models import Job, due_time, subject_of
-from jobqueue.operating import grouped, retold_reason, told_reason
+from jobqueue.operating import demand, grouped, retold_reason, told_reason
 from settlements.addresses import bar
-from settlements.admin.base import may
+from settlements.admin.base import may, right
 from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_rows, barred_text, email_of
 from settlements.decisions import EMAILS, REMINDERS
@@ -82,8 +82,8 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "address": email_of(person) if getattr(person, "is_active", True) else "",
         "barred": barred_text(barred, request) if barred else "",
         "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
-        "may_pause": bool(email_of(person)) and barred is None and may(request, "add", BarredAddress),
-        "may_resume": barred is not None and may(request, "clear", BarredAddress),
+        "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
+        "may_resume": barred is not None and may(request, _to_end(barred), BarredAddress),
         "coming": [_job_row(job, names) for job in sorted(jobs, key=due_time) if _waits(job)],
         "held": [_job_row(job, names) for job in jobs if _tells_why_not(job)],
         **_letters(pages, person, names),
@@ -229,10 +229,11 @@ def _text(moment: Any) -> str:
 def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
     """Hold letters to the person's address back, or let them go out again."""
     verb, reason = request.POST.get("verb", ""), request.POST.get("reason", "").strip()
-    needed = {"pause": "add", "resume": "clear"}.get(verb)
-    if needed is None or not may(request, needed, BarredAddress):
-        raise PermissionDenied
     address = email_of(person)
+    if verb not in ("pause", "resume"):
+        raise PermissionDenied
+    barred = barred_rows(address).get(address.lower()) if address and verb == "resume" else None
+    demand(request, right("pause" if verb == "pause" else _to_end(barred), BarredAddress))
     if not reason or len(reason) > _LONGEST_REASON or "\x00" in reason:
         text, level = (
             _("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON},
@@ -245,6 +246,11 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
         text, level = _("Nothing was changed: that was so already."), messages.WARNING
     messages.add_message(request, level, text)
     return HttpResponseRedirect(request.path)
+
+
+def _to_end(barred: BarredAddress | None) -> str:
+    """The verb that lets letters go out again: what an operator paused is resumed, other bars are cleared."""
+    return "resume" if barred is None or barred.cause == BarredAddress.PAUSED else "clear"
 
 
 def _do(verb: str, address: str, reason: str, request: HttpRequest, person: Any) -> bool:

@@ -10,7 +10,8 @@ from django.contrib.admin.utils import unquote
 from django.db import connections, models, router
 from django.http import HttpRequest, HttpResponse
 
-from settlements.admin.base import may
+from jobqueue.operating import demand
+from settlements.admin.base import may, right
 from settlements.admin.checked_form import SHOWN
 from settlements.admin.moves import Move, moves_of
 from settlements.exceptions import InvalidAmount, InvalidRefund
@@ -32,6 +33,18 @@ class RecordPageMixin(AnyAdmin):
     def facts_of(self, record: Any, request: HttpRequest) -> dict[str, Any]:
         """What the page shows above the form."""
         return {}
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Those that this operator may take."""
+        refused = {move.name for move in self.moves if not may(request, move.permission, self.model)}
+        found = super().get_actions(request)
+        return {name: action for name, action in found.items() if name not in refused}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list; an action that the operator may not take is refused by the name of what it takes."""
+        asked = request.POST.getlist("action")
+        demand(request, *(right(move.permission, self.model) for move in self.moves if move.name in asked))
+        return super().changelist_view(request, extra_context)
 
     def change_view(
         self,
@@ -104,7 +117,3 @@ class CheckedPageMixin(AnyAdmin):
         except (InvalidAmount, InvalidRefund) as error:
             request._refusal = str(error)  # type: ignore[attr-defined]
             return super().changeform_view(request, object_id, form_url, extra_context)
-
-    def has_decide_permission(self, request: HttpRequest) -> bool:
-        """Whether the operator may change statuses."""
-        return may(request, "decide", self.model)

@@ -57,7 +57,7 @@ MOVES: Final = (
         name="complete",
         label=_("Complete"),
         done=_("completed"),
-        permission="decide",
+        permission="complete",
         notice=_and_told(
             _("Nothing is owed any more, though payments do not cover it. No reminder goes out.")
         ),
@@ -68,7 +68,7 @@ MOVES: Final = (
         name="cancel",
         label=_("Cancel"),
         done=_("cancelled"),
-        permission="decide",
+        permission="cancel",
         notice=_and_told(_("The debt is called off. No reminder goes out.")),
         trouble=_trouble_to_cancel,
         carry_out=partial(_decide, Settlement.cancel),
@@ -78,7 +78,7 @@ MOVES: Final = (
         name="reopen",
         label=_("Reopen"),
         done=_("reopened"),
-        permission="decide",
+        permission="reopen",
         notice=_and_told(_("What payments do not cover is owed again, and reminders go out.")),
         trouble=_trouble_to_reopen,
         carry_out=partial(_decide, Settlement.reopen),

@@ -17,7 +17,7 @@ from moneyed import Money
 
 from jobqueue.admin import JobsPanelMixin, log_change
 from settlements.admin.asking_moves import ASKING_MOVES
-from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag, may
+from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import InlinePaymentForm, KnownAutocomplete, SettlementForm
 from settlements.admin.formsets import PaymentFormSet
 from settlements.admin.moves import action_for
@@ -93,10 +93,6 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     def get_urls(self) -> list[URLPattern]:
         """With the simulation of reminders."""
         return [*urls_of(self), *super().get_urls()]
-
-    def has_remind_permission(self, request: HttpRequest) -> bool:
-        """Whether the operator may send and pause reminders, and have payments checked."""
-        return may(request, "remind", Settlement)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """People are chosen by their names; those of the record are named without asking for them again."""

@@ -80,7 +80,11 @@ class NewPayment(Strict):
         FIRST_STATES,
         required=False,
         default=first_status.BEGINNING,
-        help_text=f"Completed and failed take the permission {first_status.DECIDE}.",
+        help_text=" ".join(
+            f"{status.capitalize()} takes {permission}."
+            for status, permission in first_status.TAKES.items()
+            if status in FIRST_STATES
+        ),
         error_messages={
             "invalid_choice": f"“{{input}}” is no first status of a payment: {', '.join(FIRST_STATES)}."
         },

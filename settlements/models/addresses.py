@@ -70,7 +70,11 @@ class BarredAddress(models.Model):
         ordering = ["-barred_at"]
         verbose_name = _("barred address")
         verbose_name_plural = _("barred addresses")
-        permissions = [("clear_barredaddress", _("Can clear barred addresses"))]
+        permissions = [
+            ("clear_barredaddress", _("Can clear barred addresses")),
+            ("pause_barredaddress", _("Can pause letters to addresses")),
+            ("resume_barredaddress", _("Can resume letters to addresses")),
+        ]
 
     def __str__(self) -> str:
         state = gettext("cleared") if self.cleared_at else gettext("barred")

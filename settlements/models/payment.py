@@ -77,7 +77,13 @@ class Payment(PaymentSavingMixin):
         ordering = ["-created_at"]
         verbose_name = _("payment")
         verbose_name_plural = _("payments")
-        permissions = [("decide_payment", _("Can complete, fail and refund payments"))]
+        permissions = [
+            ("start_payment", _("Can mark payments as processing")),
+            ("complete_payment", _("Can complete payments")),
+            ("fail_payment", _("Can mark payments as failed")),
+            ("refund_payment", _("Can refund payments")),
+            ("take_back_payment", _("Can take refunds of payments back")),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(amount__gte=0), name="payment_amount_not_negative"),
             models.CheckConstraint(

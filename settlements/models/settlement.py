@@ -35,8 +35,13 @@ if TYPE_CHECKING:
     from settlements.models.payment import Payment
 
 _PERMISSIONS: list[tuple[str, str | _StrPromise]] = [
-    ("decide_settlement", _("Can complete, cancel and reopen settlements")),
-    ("remind_settlement", _("Can send and pause reminders, and have payments checked")),
+    ("complete_settlement", _("Can complete settlements")),
+    ("cancel_settlement", _("Can cancel settlements")),
+    ("reopen_settlement", _("Can reopen settlements")),
+    ("remind_settlement", _("Can send a reminder of a settlement now")),
+    ("pause_settlement", _("Can pause reminders of settlements")),
+    ("resume_settlement", _("Can resume reminders of settlements")),
+    ("check_settlement", _("Can have payments of settlements checked")),
 ]
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from spendsync_site.demo.redis_server import RedisServer
+from tests.jobqueue.groups import GROUPS
 from tests.projects import Project
 
 pytestmark = pytest.mark.one_database
-GROUPS = import_module("jobqueue.migrations.0009_operators").GROUPS
+
 _SHOW = """
     import json
     from django.contrib.auth.models import Group

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 
 import pytest
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
 from jobqueue.counts import triggers
+from jobqueue.operating.rights import Right
+from tests.jobqueue.groups import FINER, GROUPS
 
-GROUPS = import_module("jobqueue.migrations.0009_operators").GROUPS
 BEFORE = [("jobqueue", "0008_causes")]
-VERBS = {
-    *("retry_job", "cancel_job", "run_job", "clear_job", "stop_job", "move_job", "copy_job"),
-    *("pause_queue", "limit_queue", "control_worker", "mute_cause"),
-}
+VERBS = {right.partition(".")[2] for right in Right} - {"delete_job"}
+NO_LONGER_USED = {"clear_job", "control_worker"}
 
 
 @pytest.fixture(params=["default", "other"])
@@ -71,10 +70,70 @@ def test_a_viewer_changes_nothing() -> None:
 
 
 def test_an_operator_has_every_verb_but_the_one_that_nobody_can_take_back() -> None:
-    assert set(GROUPS["Job operator"]) == set(GROUPS["Job viewer"]) | VERBS | {"view_audit"}
+    assert set(GROUPS["Job operator"]) == set(GROUPS["Job viewer"]) | VERBS | NO_LONGER_USED | {"view_audit"}
 
 
 @pytest.mark.django_db
 def test_each_verb_has_a_permission() -> None:
     there = Permission.objects.filter(content_type__app_label="jobqueue").values_list("codename", flat=True)
     assert VERBS | {"view_payload", "view_audit", "delete_job"} <= set(there)
+
+
+# Finer permissions ----------------------------------------------------------------------------------
+
+COARSE = [("jobqueue", "0021_bulk_verbs")]
+
+
+@pytest.fixture
+def before_finer(transactional_db: None) -> Iterator[None]:
+    """The default database before each verb had a permission of its own, and afterwards as it was."""
+    _migrate("default", COARSE)
+    for name in NO_LONGER_USED - set(Permission.objects.values_list("codename", flat=True)):
+        kind = ContentType.objects.get(app_label="jobqueue", model=name.partition("_")[2])
+        Permission.objects.create(codename=name, content_type=kind, name=name)
+    yield
+    _migrate("default")
+
+
+def _with(*codenames: str) -> tuple[User, Group]:
+    """A user, and a group, who hold these."""
+    user, group = User.objects.create_user("pia"), Group.objects.create(name="Night")
+    rows = Permission.objects.filter(content_type__app_label="jobqueue", codename__in=codenames)
+    user.user_permissions.set(rows)
+    group.permissions.set(rows)
+    return user, group
+
+
+def _held(holder: User | Group) -> set[str]:
+    mine = holder.user_permissions if isinstance(holder, User) else holder.permissions
+    return set(mine.values_list("codename", flat=True))
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+@pytest.mark.parametrize("coarse", FINER)
+def test_who_held_what_stood_for_several_verbs_holds_each_of_them(before_finer: None, coarse: str) -> None:
+    holders = _with(coarse)
+    _migrate("default")
+    assert [_held(holder) for holder in holders] == [{coarse, *FINER[coarse]}] * 2
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_backwards_who_has_all_of_them_holds_the_former_again(before_finer: None) -> None:
+    _migrate("default")
+    user, group = _with("put_back_job", "fail_job", "stop_bulkaction", "quiet_worker")
+    Permission.objects.filter(codename="clear_job").delete()
+    _migrate("default", COARSE)
+    assert _held(user) == _held(group) == {"clear_job"}
+    assert not Permission.objects.filter(codename="fail_job").exists()
+    assert Permission.objects.get(codename="clear_job").name == "Can clear stuck jobs"
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_permission_that_is_asked_for_no_more_says_so(before_finer: None) -> None:
+    _migrate("default")
+    names = dict(Permission.objects.values_list("codename", "name"))
+    assert {names[code] for code in NO_LONGER_USED} == {
+        "No longer used: Can clear stuck jobs",
+        "No longer used: Can quiet and stop workers",
+    }
+    assert names["pause_queue"] == "Can pause queues"

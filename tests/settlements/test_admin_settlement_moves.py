@@ -254,7 +254,12 @@ def test_settlements_are_decided_with_a_permission_of_its_own(
 
 
 def test_who_may_decide_need_not_be_able_to_change(settlement: Settlement) -> None:
-    client = operator("settlements.view_settlement", "settlements.decide_settlement")
+    client = operator(
+        "settlements.view_settlement",
+        "settlements.complete_settlement",
+        "settlements.cancel_settlement",
+        "settlements.reopen_settlement",
+    )
     assert buttons_of(client.get(page_of(settlement))) == ["complete", "cancel"]
     give_reason(client, "cancel", settlement)
     assert stored(settlement).status == "cancelled"

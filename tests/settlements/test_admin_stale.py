@@ -26,10 +26,14 @@ pytestmark = pytest.mark.django_db
 MAY_ALL = (
     "settlements.change_settlement",
     "settlements.view_settlement",
-    "settlements.decide_settlement",
+    "settlements.complete_settlement",
+    "settlements.cancel_settlement",
+    "settlements.reopen_settlement",
     "settlements.change_payment",
     "settlements.view_payment",
-    "settlements.decide_payment",
+    "settlements.complete_payment",
+    "settlements.fail_payment",
+    "settlements.refund_payment",
 )
 
 

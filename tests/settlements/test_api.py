@@ -17,6 +17,7 @@ from tests.jobqueue.api.steps import ask, get, problem
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 PAYMENTS = ("settlements.view_payment", "settlements.add_payment")
+DECIDE = ("settlements.complete_payment", "settlements.fail_payment")
 KEY = {"Idempotency-Key": "one"}
 
 
@@ -162,14 +163,16 @@ def test_a_first_status_that_is_a_decision_takes_the_permission(
     [error] = refused["errors"]
     assert (error["field"], error["code"]) == ("status", "status_not_allowed")
     assert "may be pending or processing here" in error["detail"]
-    assert "settlements.decide_payment" in error["detail"]
+    assert "settlements.complete_payment" in error["detail"]
     assert not Payment.objects.exists()
-    decider = operator(*PAYMENTS, "settlements.decide_payment", username="decider")
+    decider = operator(
+        *PAYMENTS, "settlements.complete_payment", "settlements.fail_payment", username="decider"
+    )
     assert ask(decider, "POST", "payments/", _body(settlement, status=status), **KEY).status_code == 201
 
 
 def test_no_payment_begins_refunded(settlement: Settlement) -> None:
-    decider = operator(*PAYMENTS, "settlements.decide_payment")
+    decider = operator(*PAYMENTS, *DECIDE)
     refused = problem(ask(decider, "POST", "payments/", _body(settlement, status="refunded"), **KEY), 422)
     assert "pending, processing, completed, failed" in refused["errors"][0]["detail"]
 

@@ -149,7 +149,13 @@ def test_the_page_takes_few_queries_however_much_happened(
     Job.objects.filter(processor=REMINDER).update(bulk_action=action.pk)
     EmailDelivery.objects.update(user=settlement.payer)
     names = [f"settlements.view_{name}" for name in ("settlement", "payment", "emaildelivery", "discrepancy")]
-    client = operator("view_job", "settlements.change_settlement", "settlements.remind_settlement", *names)
+    client = operator(
+        "view_job",
+        "settlements.change_settlement",
+        "settlements.remind_settlement",
+        "settlements.pause_settlement",
+        *names,
+    )
     client.get(page_of(settlement))
     with django_assert_max_num_queries(15):
         client.get(page_of(settlement))

@@ -128,7 +128,7 @@ def test_every_action_names_the_permissions_that_it_takes() -> None:
 
     assert silent == []
     limits = DOCUMENT["paths"]["/api/queues/{name}/limits/"]["patch"]["description"]
-    assert limits.endswith("`jobqueue.view_queue`, `jobqueue.limit_queue` or `jobqueue.change_queue`.")
+    assert limits.endswith("`jobqueue.view_queue`, `jobqueue.limit_queue`.")
 
 
 def test_an_action_that_only_reads_has_no_refusals_of_changes() -> None:

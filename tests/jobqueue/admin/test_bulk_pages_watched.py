@@ -197,11 +197,9 @@ def test_beginning_takes_the_permission_of_the_verb(
 
 
 @pytest.mark.parametrize(
-    ("permission", "status"), [("view_job", 403), ("delete_job", 403), ("retry_job", 302)]
+    ("permission", "status"), [("view_job", 403), ("retry_job", 403), ("stop_bulkaction", 302)]
 )
-def test_stopping_takes_the_permission_of_the_verb(
-    admin_client: Client, permission: str, status: int
-) -> None:
+def test_stopping_takes_a_permission_of_its_own(admin_client: Client, permission: str, status: int) -> None:
     action = _begun(admin_client)
     assert operator("view_job", permission).post(f"{BULK}{action.pk}/stop/").status_code == status
 

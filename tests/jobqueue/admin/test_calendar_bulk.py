@@ -138,7 +138,7 @@ def test_the_calendar_and_the_day_show_what_is_held(admin_client: Client) -> Non
     assert ids_of(admin_client.get(f"{JOBS}?q=state:held")) == {job.pk}
 
 
-def test_holding_takes_the_permission_to_move(django_assert_max_num_queries: Callable[..., Any]) -> None:
+def test_holding_takes_a_permission_of_its_own(django_assert_max_num_queries: Callable[..., Any]) -> None:
     make_job(run_at=tomorrow())
     viewer = operator("view_job")
     for verb in ("hold/", "release/"):
@@ -149,7 +149,9 @@ def test_holding_takes_the_permission_to_move(django_assert_max_num_queries: Cal
         mover.get(CALENDAR)
     with django_assert_max_num_queries(15):
         mover.get(day_url(tomorrow()))
-    assert mover.get(day_url(tomorrow(), "hold/")).status_code == 200
+    assert mover.get(day_url(tomorrow(), "hold/")).status_code == 403
+    holder = operator("view_job", "hold_job", username="holder")
+    assert holder.get(day_url(tomorrow(), "hold/")).status_code == 200
 
 
 def test_by_days_is_at_the_same_time_of_day_when_the_clocks_change() -> None:

@@ -2,82 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib import import_module
-from uuid import UUID
+from collections.abc import Mapping
 
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, User
-from django.db import connections
-from django.db.models import Model
+from django.db import connections, transaction
+from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from jobqueue.models import BulkAction, Cause, Job, Queue
+from jobqueue.models import Queue
 from jobqueue.operators import add_groups
+from tests.jobqueue.admin import world
 from tests.jobqueue.admin.every_page import STATUSES
-from tests.jobqueue.admin.steps import make_job, make_worker
-from tests.jobqueue.models.test_bulk import ask
+from tests.jobqueue.admin.world import World
+from tests.jobqueue.groups import GROUPS, OF_MONEY
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 ROLES = ("anonymous", "staff", "viewer", "operator", "superuser")
 METHODS = ("GET", "POST")
-GROUPS = import_module("jobqueue.migrations.0009_operators").GROUPS
-_OURS = ("jobqueue_", "settlements_", "index", "app_list")
+
 # What changes by looking: sessions and logs, and the names of content types.
 _NOT_OURS = ("admin", "auth", "sessions", "contenttypes", "axes")
 _TABLES_NOT_OURS = ("django_session", "django_content_type", "axes_")
 
 
-def _patterns(resolver: URLResolver | None = None) -> Iterator[str]:
-    """The names of the addresses of the admin."""
-    for entry in (resolver or _admin()).url_patterns:
-        if isinstance(entry, URLResolver):
-            yield from _patterns(entry)
-        elif isinstance(entry, URLPattern) and str(entry.name).startswith(_OURS):
-            yield str(entry.name)
-
-
-def _admin() -> URLResolver:
-    found = [one for one in get_resolver().url_patterns if getattr(one, "namespace", "") == "admin"]
-    assert isinstance(found[0], URLResolver)
-    return found[0]
-
-
-def _address(name: str) -> str:
-    """The address of that name, with what stands in the tables."""
-    model = name.rpartition("_")[0]
-    known = {
-        "jobqueue_queue": "email",
-        "jobqueue_cause": "ValueError",
-        "jobqueue_bulkaction": _newest(BulkAction),
-        "settlements_person": _newest(User),
-        **{f"jobqueue_{kind}job": _newest(Job) for kind in ("", "failed", "setaside", "stuck")},
-    }
-    one = known.get(model, "1")
-    for arguments in ([], [one], [int(one) if one.isdigit() else 1], [one, "1"], ["jobqueue"], [UUID(int=1)]):
-        try:
-            return reverse(f"admin:{name}", args=arguments)
-        except Exception:
-            continue
-    raise AssertionError(f"how is the address {name} made? Teach _address")
-
-
-def _newest(model: type[Model]) -> str:
-    newest = model._default_manager.order_by("-pk").first()
-    return str(newest.pk if newest else 1)
-
-
-def _client(role: str) -> Client:
+def client_of(role: str) -> Client:
     client = Client(raise_request_exception=True)
     if role == "anonymous":
         return client
     user = User.objects.create_user(role, is_staff=True, is_superuser=role == "superuser")
     if role in ("viewer", "operator"):
         add_groups(apps, "jobqueue", GROUPS, "default")
-        user.groups.add(Group.objects.get(name=f"Job {role}"))
+        add_groups(apps, "settlements", OF_MONEY, "default")
+        groups = {"viewer": ["Job viewer"], "operator": ["Job operator", "Settlement operator"]}[role]
+        user.groups.set(Group.objects.filter(name__in=groups))
     client.force_login(user)
     return client
 
@@ -89,39 +49,71 @@ def _rows() -> dict[str, list[object]]:
     return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
 
 
-@pytest.fixture(autouse=True)
-def _something_to_see() -> None:
-    Queue.objects.bulk_create([Queue(name=name) for name in ("email", "reminders", "settlement")])
-    Cause.objects.create(name="ValueError")
-    make_job("failed", cause="ValueError")
-    make_worker()
-    ask()
+def _rows() -> dict[str, list[object]]:
+    """All rows of all models of ours."""
+    models = [model for model in apps.get_models() if model._meta.app_label not in _NOT_OURS]
+    models = [model for model in models if model._meta.managed and not model._meta.proxy]
+    return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
 
 
-def answers(role: str, method: str) -> dict[str, int]:
-    """The status of each address, asked by this person in this way."""
-    client = _client(role)
-    names = sorted(set(_patterns()))
-    ask_for = client.get if method == "GET" else client.post
-    return {name: ask_for(_address(name)).status_code for name in names}
+@pytest.fixture
+def here() -> World:
+    """One row of everything."""
+    return world.build()
+
+
+def answers(client: Client, here: World, method: str) -> dict[str, HttpResponse]:
+    """What each address answers, asked in this way; nothing of it stays."""
+    found = {}
+    for name in world.names():
+        with transaction.atomic(), transaction.atomic("other"):
+            data = world.sent(name, here) if method == "POST" else {}
+            found[name] = getattr(client, method.lower())(world.address(name, here), data)
+            for using in ("default", "other"):
+                transaction.set_rollback(True, using)
+    return found
+
+
+def _statuses(answered: Mapping[str, HttpResponse]) -> dict[str, int]:
+    return {name: answer.status_code for name, answer in answered.items()}
+
+
+def _column(method: str, role: str) -> dict[str, int]:
+    place = METHODS.index(method) * len(ROLES) + ROLES.index(role)
+    return {name: statuses[place] for name, statuses in STATUSES.items()}
 
 
 def test_every_page_is_in_the_table() -> None:
-    assert sorted(set(_patterns()) - set(STATUSES)) == []
+    assert sorted(set(world.names()) ^ set(STATUSES)) == []
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("role", ROLES)
-def test_each_page_answers_as_the_table_says(role: str, method: str) -> None:
-    place = METHODS.index(method) * len(ROLES) + ROLES.index(role)
-    expected = {name: statuses[place] for name, statuses in STATUSES.items()}
-    assert answers(role, method) == expected
+def test_each_page_answers_as_the_table_says(role: str, method: str, here: World) -> None:
+    assert _statuses(answers(client_of(role), here, method)) == _column(method, role)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_head_is_answered_as_a_get_without_its_body(role: str, here: World) -> None:
+    answered = answers(client_of(role), here, "HEAD")
+    assert _statuses(answered) == _column("GET", role)
+    assert [name for name, answer in answered.items() if answer.content] == []
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"])
+@pytest.mark.parametrize("role", ["anonymous", "superuser"])
+def test_other_methods_are_named_as_not_allowed_whoever_asks(role: str, method: str, here: World) -> None:
+    answered = answers(client_of(role), here, method)
+    assert set(_statuses(answered).values()) == {405}
+    assert {answer["Allow"] for answer in answered.values()} == {"GET, HEAD, POST"}
+    assert [name for name, answer in answered.items() if answer.content] == []
 
 
 @pytest.mark.parametrize("role", ["anonymous", "staff", "viewer"])
-def test_who_may_change_nothing_changes_nothing(role: str) -> None:
-    before = _rows()
-    answers(role, "POST")
+def test_who_may_change_nothing_changes_nothing(role: str, here: World) -> None:
+    client, before = client_of(role), _rows()
+    for name in world.names():
+        client.post(world.address(name, here), world.sent(name, here))
     assert _rows() == before
 
 
@@ -132,16 +124,16 @@ def _written(sql: str) -> bool:
     return verb in ("INSERT", "UPDATE", "DELETE") and not table.startswith(_TABLES_NOT_OURS)
 
 
-def test_to_look_at_a_page_writes_nothing() -> None:
+def test_to_look_at_a_page_writes_nothing(here: World) -> None:
     Queue.objects.all().delete()
-    client = _client("superuser")
+    client = client_of("superuser")
     written = {}
-    for name in sorted(set(_patterns())):
+    for name in world.names():
         with (
             CaptureQueriesContext(connections["default"]) as first,
             CaptureQueriesContext(connections["other"]) as second,
         ):
-            client.get(_address(name))
+            client.get(world.address(name, here))
         queries = [*first.captured_queries, *second.captured_queries]
         written[name] = [query["sql"] for query in queries if _written(query["sql"])]
     assert {name: statements for name, statements in written.items() if statements} == {}

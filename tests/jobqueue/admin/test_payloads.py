@@ -54,7 +54,7 @@ def test_a_subject_whose_key_is_an_address_is_hidden_like_any_other() -> None:
 
 def test_what_operators_did_tells_no_address() -> None:
     job = make_job("failed", set_aside="ValueError: no mailbox pia@example.com")
-    client = operator("view_job", "retry_job")
+    client = operator("view_job", "put_back_set_aside")
 
     client.post("/admin/jobqueue/setasidejob/", {"chosen": f"job:default:{job.pk}"})
 

@@ -39,8 +39,8 @@ ACTIONS = {
     "retry": ("retry_job", "failed"),
     "run_now": ("run_job", "delayed"),
     "cancel": ("cancel_job", "waiting"),
-    "release": ("clear_job", "stuck"),
-    "fail": ("clear_job", "stuck"),
+    "release": ("put_back_job", "stuck"),
+    "fail": ("fail_job", "stuck"),
     "delete": ("delete_job", "failed"),
 }
 EVERY_PERMISSION = sorted({permission for permission, _state in ACTIONS.values()})
@@ -178,18 +178,19 @@ def test_who_has_no_permission_changes_nothing(who: str, action: str) -> None:
 def test_pausing_a_queue_has_a_permission_of_its_own(action: str) -> None:
     Queue.objects.create(name="email", paused=action == "resume")
     data = {"action": action, "_selected_action": ["email"], "index": "0"}
-    assert operator("view_queue", "change_queue").post(QUEUES, data).status_code == 403
+    other_end = {"pause": "resume_queue", "resume": "pause_queue"}[action]
+    assert operator("view_queue", "limit_queue", other_end).post(QUEUES, data).status_code == 403
     assert Queue.objects.get(pk="email").paused is (action == "resume")
-    assert operator("view_queue", "pause_queue", username="other").post(QUEUES, data).status_code == 302
+    assert operator("view_queue", f"{action}_queue", username="other").post(QUEUES, data).status_code == 302
     assert Queue.objects.get(pk="email").paused is (action == "pause")
 
 
-def test_changing_limits_takes_the_permission_to_change_queues() -> None:
+def test_changing_limits_has_a_permission_of_its_own() -> None:
     Queue.objects.create(name="email")
     url, data = f"{QUEUES}email/change/", {"rate_limit": "10", "concurrency_limit": ""}
-    assert operator("view_queue", "pause_queue").post(url, data).status_code == 403
+    assert operator("view_queue", "pause_queue", "change_queue").post(url, data).status_code == 403
     assert Queue.objects.get(pk="email").rate_limit is None
-    assert operator("change_queue", username="other").post(url, data).status_code == 302
+    assert operator("limit_queue", username="other").post(url, data).status_code == 302
     assert Queue.objects.get(pk="email").rate_limit == 10
 
 

@@ -77,7 +77,7 @@ def test_a_row_that_cannot_be_read_is_listed() -> None:
 
 def test_put_back_puts_it_on_the_road_and_writes_down_who_did_it() -> None:
     job = _set_aside()
-    client = operator("view_job", "retry_job")
+    client = operator("view_job", "put_back_set_aside")
 
     page = text_of(client.post(ASIDE, {"chosen": f"job:default:{job.pk}"}, follow=True))
 
@@ -91,7 +91,7 @@ def test_put_back_puts_it_on_the_road_and_writes_down_who_did_it() -> None:
 
 def test_a_message_is_put_back_and_judged_anew(redis_client: object) -> None:
     _foreign(redis_client)
-    client = operator("view_job", "retry_job")
+    client = operator("view_job", "put_back_set_aside")
     page = text_of(client.get(ASIDE))
     choice = page.split('name="chosen" value="message:', 1)[1].split('"', 1)[0]
 
@@ -127,7 +127,7 @@ def test_nobody_sees_it_without_the_permission_to_view_jobs() -> None:
     ],
 )
 def test_what_is_not_there_is_not_put_back(choice: str) -> None:
-    page = text_of(operator("view_job", "retry_job").post(ASIDE, {"chosen": choice}, follow=True))
+    page = text_of(operator("view_job", "put_back_set_aside").post(ASIDE, {"chosen": choice}, follow=True))
 
     assert "was not put back" in page
 
@@ -139,7 +139,9 @@ def test_a_row_whose_database_is_away_is_not_put_back_and_the_page_says_so(
         raise OperationalError("the database is away")
 
     monkeypatch.setattr(set_aside, "writing", away)
-    page = text_of(operator("view_job", "retry_job").post(ASIDE, {"chosen": "job:default:1"}, follow=True))
+    page = text_of(
+        operator("view_job", "put_back_set_aside").post(ASIDE, {"chosen": "job:default:1"}, follow=True)
+    )
 
     assert "The database cannot be reached." in page
 

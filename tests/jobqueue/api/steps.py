@@ -14,8 +14,10 @@ API = "/api/"
 PROBLEM = "application/problem+json"
 
 VIEWER = ("view_job", "view_queue", "view_worker")
-OPERATOR = (*VIEWER, "retry_job", "cancel_job", "run_job", "clear_job", "delete_job", "pause_queue",
-            "limit_queue", "mute_cause", "stop_job", "move_job", "copy_job", "control_worker")  # fmt: skip
+OPERATOR = (*VIEWER, "retry_job", "cancel_job", "run_job", "put_back_job", "fail_job", "delete_job",
+            "pause_queue", "resume_queue", "limit_queue", "mute_cause", "unmute_cause", "stop_job",
+            "move_job", "hold_job", "release_job", "copy_job", "quiet_worker", "resume_worker", "stop_worker",
+            "stop_bulkaction")  # fmt: skip
 
 
 def ask(client: Client, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:

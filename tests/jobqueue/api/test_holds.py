@@ -68,8 +68,8 @@ def test_a_refusal_has_a_code_of_its_own(verb: str, state: str, code: str) -> No
 
 def test_what_may_be_released_depends_on_the_permission() -> None:
     held, stuck = make_job(), make_job("stuck")
-    mover = operator("view_job", "move_job", username="mover")
-    clearer = operator("view_job", "clear_job", username="clearer")
+    mover = operator("view_job", "hold_job", "release_job", username="mover")
+    clearer = operator("view_job", "put_back_job", username="clearer")
     post(mover, f"jobs/{held.pk}/hold/")
 
     problem(ask(clearer, "POST", f"jobs/{held.pk}/hold/"), 403)
@@ -78,8 +78,8 @@ def test_what_may_be_released_depends_on_the_permission() -> None:
         for client, job in ((mover, stuck), (clearer, held))
     ]
 
-    assert "jobqueue.clear_job" in refused[0]
-    assert "jobqueue.move_job" in refused[1]
+    assert "jobqueue.put_back_job" in refused[0]
+    assert "jobqueue.release_job" in refused[1]
     assert post(mover, f"jobs/{held.pk}/release/")["state"] == "waiting"
     assert post(clearer, f"jobs/{stuck.pk}/release/", {"reason": "told to"})["state"] == "waiting"
     assert entries_of(stuck) == ["Put back on the road: active → waiting. Reason: told to"]

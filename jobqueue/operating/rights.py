@@ -1,0 +1,47 @@
+"""Which permission each verb takes: exactly one, and no two verbs the same.
+
+Also the two ends of one thing are two verbs: who may hold letters back need not be who lets them go out.
+To look is no verb: `view_…` of the models, `view_payload` and `view_audit`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+
+@unique
+class Right(StrEnum):
+    """The permissions of the verbs, as `has_perm` is asked for them."""
+
+    RETRY = "jobqueue.retry_job"
+    RUN_NOW = "jobqueue.run_job"
+    CANCEL = "jobqueue.cancel_job"
+    PUT_BACK = "jobqueue.put_back_job"
+    FAIL = "jobqueue.fail_job"
+    DELETE = "jobqueue.delete_job"
+    MOVE = "jobqueue.move_job"
+    HOLD = "jobqueue.hold_job"
+    RELEASE = "jobqueue.release_job"
+    STOP = "jobqueue.stop_job"
+    COPY = "jobqueue.copy_job"
+    PUT_BACK_SET_ASIDE = "jobqueue.put_back_set_aside"
+    STOP_BULK_ACTION = "jobqueue.stop_bulkaction"
+    PAUSE_QUEUE = "jobqueue.pause_queue"
+    RESUME_QUEUE = "jobqueue.resume_queue"
+    LIMIT_QUEUE = "jobqueue.limit_queue"
+    QUIET_WORKER = "jobqueue.quiet_worker"
+    RESUME_WORKER = "jobqueue.resume_worker"
+    STOP_WORKER = "jobqueue.stop_worker"
+    MUTE_CAUSE = "jobqueue.mute_cause"
+    UNMUTE_CAUSE = "jobqueue.unmute_cause"
+
+
+def demand(request: HttpRequest, *permissions: str) -> None:
+    """Raise PermissionDenied, which names what is missing, if the user lacks one of these."""
+    for permission in permissions:
+        if not request.user.has_perm(permission):
+            raise PermissionDenied(_("That takes the permission %(name)s.") % {"name": str(permission)})

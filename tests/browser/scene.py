@@ -14,7 +14,7 @@ from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from jobqueue.models import AttemptLog, BulkAction, Cause, Job, Queue
+from jobqueue.models import AttemptLog, BulkAction, Cause, Job, Queue, Worker
 from settlements.models import (
     BarredAddress,
     Discrepancy,
@@ -39,6 +39,10 @@ _NO_PAGES = {
     "jobqueue_queue_counts",
     "jobqueue_queue_overview",  # a part of a page, which refreshes
     "jobqueue_stuckjob_delete",  # refused of a job that is active
+    "jobqueue_charts_history",  # there are no rows of these
+    "jobqueue_charts_change",
+    "jobqueue_auditentry_history",
+    "jobqueue_auditentry_change",
 }
 
 
@@ -147,6 +151,7 @@ def _key_of(model: str, scene: Scene) -> Any:
         "barredaddress": BarredAddress,
         "reminderdelivery": ReminderDelivery,
         "bulkaction": BulkAction,
+        "worker": Worker,
     }
     if model in known:
         return known[model]

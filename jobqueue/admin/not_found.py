@@ -90,6 +90,10 @@ class FramedNotFound(AnyModelAdmin):
         }
         raise Http404(_("There is no %(name)s %(number)s: perhaps it was deleted.") % words)
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row of that key; no database has one with a NUL."""
+        return None if "\x00" in object_id else super().get_object(request, object_id, from_field)
+
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:

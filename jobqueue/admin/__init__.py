@@ -22,6 +22,7 @@ from jobqueue.admin.happenings import Happening, Happenings, happenings_about
 from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
+from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
 from jobqueue.admin.results import Result, tells_results
@@ -40,6 +41,7 @@ __all__ = [
     "Concern",
     "Finding",
     "Groups",
+    "FramedNotFound",
     "Happening",
     "Happenings",
     "JobsPanelMixin",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
-from django.utils.translation import gettext
 
 from jobqueue.admin import calendar_pages, copy_pages, live, move_pages, preview_pages, running_pages
 from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
@@ -85,9 +84,7 @@ class JobAdmin(JobList):
             raise PermissionDenied
         job = Job.objects.filter(pk=object_id).first() if JOB_ID.fullmatch(object_id) else None
         if job is None:
-            text = gettext("There is no job %(number)s: perhaps it was deleted.")
-            self.message_user(request, text % {"number": object_id}, messages.WARNING)
-            return HttpResponseRedirect(reverse(f"{self.admin_site.name}:jobqueue_job_changelist"))
+            self.raise_not_found(object_id)
         page = page_of(job, request, self)
         context = self.admin_site.each_context(request) | page | (extra_context or {})
         return live.answer(request, TemplateResponse(request, "admin/jobqueue/job.html", context))

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -85,7 +85,7 @@ class BulkActionAdmin(OwnPage):
             return HttpResponseNotAllowed(["POST"])
         action = BulkAction.objects.filter(pk=number).first()
         if action is None:
-            raise Http404
+            self.raise_not_found(number)
         if stop_bulk_and_log(request, action):
             self.message_user(request, gettext("It is stopped."), messages.SUCCESS)
         else:
@@ -107,7 +107,7 @@ class BulkActionAdmin(OwnPage):
         is_number = object_id.isascii() and object_id.isdecimal() and len(object_id) < 19
         action = BulkAction.objects.filter(pk=object_id).first() if is_number else None
         if action is None:
-            raise Http404
+            self.raise_not_found(object_id)
         now = database_now(Job.objects.db)
         context = {
             "title": _title(action),

@@ -34,10 +34,10 @@ class Asked:
             chosen = date.fromisoformat(day)
             job = int(words["job"]) if words.get("job") else None
         except ValueError:
-            raise Http404("a day is written as 2026-01-31, and a job is a number") from None
+            raise Http404(_("A day is written as 2026-01-31, and a job is a number.")) from None
         text = words.get("processor", "") + words.get("kind", "")
         if chosen.year not in YEARS or "\x00" in text or (job is not None and abs(job) >= 2**63):
-            raise Http404("there is no such day, kind or job")
+            raise Http404(_("There is no such day, kind or job."))
         return cls(chosen, words.get("processor", ""), words.get("kind", ""), job)
 
     @property

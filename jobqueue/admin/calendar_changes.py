@@ -76,7 +76,8 @@ def page(pages: ModelAdmin[Any], request: HttpRequest, title: str, **more: Any) 
 def change(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str) -> HttpResponse:
     """Ask whether these are to be changed, or change them."""
     if verb not in PERMISSIONS:
-        raise Http404(f"what is on the calendar can be moved, cancelled, held or released, not {verb:.20}")
+        text = _("What is on the calendar can be moved, cancelled, held or released, not %(verb)s.")
+        raise Http404(text % {"verb": verb[:20]})
     demand(request, "jobqueue.view_job", PERMISSIONS[verb])
     if verb in ("move", "cancel") and asked.job is not None and asked.held().exists():
         jobs = asked.held()

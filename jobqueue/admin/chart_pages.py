@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings as django_settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.utils.text import capfirst
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import charts
 from jobqueue.admin.charts import Picture
+from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.words import state_label
 from jobqueue.broker.chart import PERIOD
 from jobqueue.charting.folding import HOUR
 from jobqueue.charting.reading import DAY, Chosen, Span
 from jobqueue.models import Charts
 from jobqueue.registry import all_processors
-
-if TYPE_CHECKING:
-    ChartsModelAdmin = admin.ModelAdmin[Charts]
-else:
-    ChartsModelAdmin = admin.ModelAdmin
 
 SPANS = {
     "day": (_("24 hours"), Span(DAY, PERIOD)),
@@ -39,27 +33,11 @@ _LONGEST_NAME = 100
 
 
 @admin.register(Charts)
-class ChartsAdmin(ChartsModelAdmin):
+class ChartsAdmin(OnePage):
     """The charts; there is nothing else to see of their rows."""
 
     class Media:
-        css = {"all": ["jobqueue/admin.css", "jobqueue/charts.css"]}
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Workers write them."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is edited."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """They go by themselves."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may see jobs."""
-        return request.user.has_perm("jobqueue.view_job")
+        css = {"all": ["jobqueue/charts.css"]}
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -70,25 +48,11 @@ class ChartsAdmin(ChartsModelAdmin):
         asked = _asked(request)
         seen = charts.picture(SPANS[asked["span"]][1], Chosen(asked["queue"], asked["processor"]))
         context = {
-            **self.admin_site.each_context(request),
-            "title": capfirst(self.opts.verbose_name_plural),
-            "opts": self.opts,
-            "media": self.media,
             **_choices(asked),
             **_shown(seen),
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/jobqueue/charts.html", context)
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Back to the charts."""
-        return HttpResponseRedirect("../../")
+        return self.page(request, "charts.html", context)
 
 
 def _asked(request: HttpRequest) -> dict[str, str]:

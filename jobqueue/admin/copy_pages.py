@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from jobqueue.admin.asked import LONGEST_REASON, consequences, reason_of, sentence
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment
+from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.payloads import shown_payload
 from jobqueue.copying import copies_of
 from jobqueue.exceptions import InvalidJob, InvalidPayload, InvalidRunAt, JobCopyRefused
@@ -43,14 +44,14 @@ class Answer:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
+def urls_of(pages: FramedNotFound) -> list[URLPattern]:
     """The address of the page, below the page of the job."""
 
     def copy(request: HttpRequest, object_id: str) -> HttpResponse:
         demand(request, "jobqueue.view_job", Right.COPY)
         job = pages.get_object(request, object_id)
         if job is None:
-            raise Http404(f"there is no job {object_id:.20}")
+            pages.raise_not_found(object_id)
         return _copy(pages, request, job)
 
     return [path("<str:object_id>/copy/", pages.admin_site.admin_view(copy), name="jobqueue_job_copy")]

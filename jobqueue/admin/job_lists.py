@@ -176,5 +176,10 @@ class JobMenuEntry(JobList):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """The page of the job."""
+        number = unquote(object_id)
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if not (JOB_ID.fullmatch(number) and Job.objects.filter(pk=number).exists()):
+            self.raise_not_found(number)
         name = f"{self.admin_site.name}:jobqueue_job_change"
-        return HttpResponseRedirect(reverse(name, args=[quote(unquote(object_id))]))
+        return HttpResponseRedirect(reverse(name, args=[quote(number)]))

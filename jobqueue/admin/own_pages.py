@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
+from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.words import NOTHING
 
-if TYPE_CHECKING:
-    AnyModelAdmin = admin.ModelAdmin[Any]
-else:
-    AnyModelAdmin = admin.ModelAdmin
 
-
-class OwnPage(AnyModelAdmin):
+class OwnPage(FramedNotFound):
     """A page of our own, for who may see jobs; its template extends `admin/jobqueue/page.html`."""
 
     view_permission = "jobqueue.view_job"
@@ -68,5 +65,9 @@ class OnePage(OwnPage):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Back to the list."""
+        """Back to the list, from what is in it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if self.get_object(request, unquote(object_id)) is None:
+            self.raise_not_found(unquote(object_id))
         return HttpResponseRedirect("../../")

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from jobqueue.admin.bounded_search import BoundedSearch
+from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.models import Job
 from jobqueue.operating.rights import Right
 from jobqueue.operating.verbs import BULK_VERBS, VERBS, Verb
@@ -18,7 +19,7 @@ else:
     JobModelAdmin = admin.ModelAdmin
 
 
-class JobPermissions(BoundedSearch, JobModelAdmin):
+class JobPermissions(FramedNotFound, BoundedSearch, JobModelAdmin):
     """The permissions of every page of jobs; `verbs` names what its jobs can take."""
 
     verbs: tuple[str, ...] = tuple(VERBS)

@@ -53,7 +53,8 @@ def _job(request: HttpRequest, object_id: str) -> Job:
         raise PermissionDenied
     job = Job.objects.filter(pk=object_id).first() if _JOB_ID.fullmatch(object_id) else None
     if job is None or not has_preview(job):
-        raise Http404(f"there is no job {object_id} whose letters can be shown before they go")
+        text = _("There is no job %(number)s whose letters can be shown before they go.")
+        raise Http404(text % {"number": object_id[:20]})
     return job
 
 
@@ -91,7 +92,7 @@ def _letter(job: Job, number: int) -> HttpResponse:
     """The HTML of one letter, as nothing but a picture: no script, no form, no request goes out from it."""
     letters = preview_of(job).letters
     if number >= len(letters) or not letters[number].html:
-        raise Http404(f"job {job.pk} has no letter {number}")
+        raise Http404(_("Job %(number)s has no such letter.") % {"number": job.pk})
     response = HttpResponse(printable(letters[number].html))
     response["Content-Security-Policy"] = LETTER_POLICY
     response["X-Frame-Options"] = "SAMEORIGIN"

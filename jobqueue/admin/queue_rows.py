@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.models import Queue
 from jobqueue.operating.rights import Right
 
@@ -25,7 +26,7 @@ def with_all_configured(rows: Iterable[Queue]) -> list[Queue]:
     return [known.get(name) or Queue(name=name) for name in sorted({*known, *django_settings.RQ_QUEUES})]
 
 
-class QueueRows(QueueModelAdmin):
+class QueueRows(FramedNotFound, QueueModelAdmin):
     """The pages of the configured queues, whether they have a row or not."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Queue]:

@@ -28,8 +28,8 @@ from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobTransitionRefused, WorkerOrderRefused
 from jobqueue.models import Job, Worker, stopping
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.running import progress_words, runs_of
 from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.running import progress_words, runs_of
 from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
 from jobqueue.operating.words import exact_span, printable
 from jobqueue.operating.workers import ORDERS, order_and_log

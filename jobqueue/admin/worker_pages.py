@@ -14,6 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import BoundedChangeList, BoundedSearch
+from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.words import NOTHING, badge, time_tag, worker_word
 from jobqueue.conf import get_settings
@@ -49,7 +50,7 @@ def _running_jobs(workers: list[uuid.UUID]) -> dict[uuid.UUID, int]:
 
 
 @admin.register(Worker)
-class WorkerAdmin(BoundedSearch, WorkerModelAdmin):
+class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
     """Workers write themselves in and are forgotten a day after their last sign of life."""
 
     list_display = (

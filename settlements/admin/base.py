@@ -14,7 +14,14 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import NOTHING, BoundedPaginator, BoundedSearch, KeyedChangeList, badge
+from jobqueue.admin import (
+    NOTHING,
+    BoundedPaginator,
+    BoundedSearch,
+    FramedNotFound,
+    KeyedChangeList,
+    badge,
+)
 from settlements.searching import with_key
 from settlements.templatetags.settlement_format import money
 
@@ -24,7 +31,7 @@ else:
     AnyModelAdmin = admin.ModelAdmin
 
 
-class SettlementsAdmin(BoundedSearch, AnyModelAdmin):
+class SettlementsAdmin(FramedNotFound, BoundedSearch, AnyModelAdmin):
     """Lists that stay quick, with statuses in colour and amounts with their currency."""
 
     paginator = BoundedPaginator

@@ -11,14 +11,14 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from jobqueue.admin import badge, log_change, mask_addresses
+from jobqueue.admin import FramedNotFound, badge, log_change, mask_addresses
 from jobqueue.models import Job, due_time, subject_of
 from jobqueue.operating import demand, grouped, retold_reason, told_reason
 from settlements.addresses import bar
@@ -35,7 +35,7 @@ _OVER = (Job.State.COMPLETED, Job.State.FAILED, Job.State.CANCELLED)
 _LONGEST_REASON = 500
 
 
-def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
+def urls_of(pages: FramedNotFound) -> list[URLPattern]:
     """The address of a person's letters, below the page of the user."""
 
     def letters(request: HttpRequest, object_id: str) -> HttpResponse:
@@ -43,7 +43,7 @@ def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
         if not may_look(request) or not pages.has_view_permission(request, person):
             raise PermissionDenied
         if person is None:
-            raise Http404("there is no such person")
+            pages.raise_not_found(unquote(object_id))
         return _change(request, pages, person) if request.method == "POST" else _show(request, pages, person)
 
     view = pages.admin_site.admin_view(letters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.apps import apps
 from django.contrib import admin
@@ -14,20 +14,15 @@ from django.utils.module_loading import module_has_submodule
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin import FramedNotFound
 from settlements.admin.input_names import name_parts
 from settlements.admin.notices import barred_rows, barred_text, email_of
 from settlements.admin.person_page import may_look, urls_of
 
-if TYPE_CHECKING:
-    UserModelAdmin = admin.ModelAdmin[Any]
-else:
-    UserModelAdmin = object
-
-
 _NOTICE = "barred_address_notice"
 
 
-class BarredAddressMixin(UserModelAdmin):
+class BarredAddressMixin(FramedNotFound):
     """Adds to a user's page that nothing is sent to the address, since when and why."""
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:

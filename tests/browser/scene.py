@@ -39,6 +39,12 @@ _NO_PAGES = {
     "jobqueue_queue_counts",
     "jobqueue_queue_overview",  # a part of a page, which refreshes
     "jobqueue_stuckjob_delete",  # refused of a job that is active
+    "jobqueue_worker_history",  # there are no rows of these, or nothing leads to their pages
+    "jobqueue_worker_change",
+    "jobqueue_charts_history",
+    "jobqueue_charts_change",
+    "jobqueue_auditentry_history",
+    "jobqueue_auditentry_change",
 }
 
 
@@ -138,6 +144,7 @@ def _key_of(model: str, scene: Scene) -> Any:
         "settlement": scene.settlement.pk,
         "failedjob": scene.jobs["failed"].pk,
         "stuckjob": scene.jobs["stuck"].pk,
+        "setasidejob": scene.jobs["failed"].pk,
         "job": scene.jobs["failed"].pk,
     }
     models: dict[str, type[Model]] = {

@@ -199,10 +199,6 @@ def test_adding_shows_no_panel(admin_client: Client) -> None:
     assert 'id="jobs"' not in text_of(admin_client.get(f"{SETTLEMENTS}add/"))
 
 
-def test_a_settlement_that_does_not_exist_does_no_harm(admin_client: Client) -> None:
-    assert admin_client.get(f"{SETTLEMENTS}nothing/change/", follow=True).status_code == 200
-
-
 # Pages --------------------------------------------------------------------------------------------
 
 

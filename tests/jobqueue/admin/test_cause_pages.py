@@ -178,7 +178,7 @@ def test_what_cannot_be_muted_is_refused(admin_client: Client, action: str, caus
 
 
 def test_the_history_of_a_cause_that_no_database_holds_is_not_there(admin_client: Client) -> None:
-    assert admin_client.get(f"{CAUSES}a_00b/history/").status_code == 302
+    assert admin_client.get(f"{CAUSES}a_00b/history/").status_code == 404
 
 
 def test_muting_takes_a_permission_of_its_own() -> None:

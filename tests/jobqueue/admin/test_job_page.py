@@ -8,7 +8,6 @@ from django.test import Client
 from jobqueue.models import Job, subject_of
 from settlements.models import Settlement
 from tests.jobqueue.admin.steps import (
-    JOBS,
     add_attempt,
     confirm,
     make_job,
@@ -90,12 +89,6 @@ def test_nothing_on_the_page_can_be_edited(admin_client: Client) -> None:
     admin_client.post(page_of(job), {"processor": "other", "state": "failed"})
     job.refresh_from_db()
     assert (job.processor, job.state) == ("sample.succeed", "waiting")
-
-
-@pytest.mark.parametrize("key", ["999999999", "x", "9" * 30])
-def test_a_job_that_does_not_exist_leads_back_to_the_list(admin_client: Client, key: str) -> None:
-    response = admin_client.get(f"{JOBS}{key}/change/")
-    assert (response.status_code, response.headers["Location"]) == (302, JOBS)
 
 
 @pytest.mark.parametrize(

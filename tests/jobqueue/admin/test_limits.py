@@ -133,7 +133,7 @@ def test_limits_can_be_set_before_a_queue_has_its_row(admin_client: Client) -> N
 
 def test_a_queue_that_is_not_configured_has_no_limits_to_set(admin_client: Client) -> None:
     Queue.objects.create(name="removed")
-    assert admin_client.get("/admin/jobqueue/queue/removed/change/").status_code == 302
+    assert admin_client.get("/admin/jobqueue/queue/removed/change/").status_code == 404
 
 
 def test_the_list_shows_how_much_of_the_limits_is_used_up(

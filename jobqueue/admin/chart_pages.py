@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import charts
+from jobqueue.admin import charts, live
 from jobqueue.admin.charts import Picture
 from jobqueue.admin.words import state_label
 from jobqueue.broker.chart import PERIOD
@@ -35,6 +35,7 @@ SPANS = {
     "quarter_by_hour": (_("90 days by hour"), Span(90 * DAY, HOUR)),
 }
 _FIRST = "day"
+_SECONDS = 20
 _LONGEST_NAME = 100
 
 
@@ -76,9 +77,10 @@ class ChartsAdmin(ChartsModelAdmin):
             "media": self.media,
             **_choices(asked),
             **_shown(seen),
+            "seconds": _SECONDS,
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/jobqueue/charts.html", context)
+        return live.answer(request, TemplateResponse(request, "admin/jobqueue/charts.html", context))
 
     def change_view(
         self,

@@ -99,6 +99,7 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "jobqueue_job_calendar_change": (302, 404, 404, 404, 404, 302, 404, 404, 404, 404),
     "jobqueue_job_calendar_day": (302, 404, 404, 404, 404, 302, 404, 404, 404, 404),
     "settlements_person_letters": (302, 403, 403, 403, 200, 302, 403, 403, 403, 403),
+    "settlements_settlement_timeline": (302, 403, 403, 403, 404, 302, 403, 403, 403, 404),
     "settlements_simulation": (302, 403, 403, 403, 200, 302, 403, 403, 403, 200),
     "jobqueue_job_running": (302, 403, 200, 200, 200, 302, 403, 200, 200, 200),
     "jobqueue_job_copy": (302, 403, 403, 200, 200, 302, 403, 403, 200, 200),

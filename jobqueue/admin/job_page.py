@@ -80,7 +80,7 @@ def _state(job: Job) -> dict[str, Any]:
     """Its state, and every how many seconds that is looked at again; 0 where it is over."""
     return {
         "state": badge(state_of(job)),
-        "seconds": _SECONDS.get(job.state, 0),
+        "seconds": _SECONDS.get(Job.State(job.state), 0),
     }
 
 

@@ -31,7 +31,7 @@ from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.verbs import VERBS, Verb
 
-_SECONDS = {Job.State.WAITING: live.SECONDS, Job.State.ACTIVE: REFRESH_SECONDS}
+_SECONDS: dict[str, int] = {Job.State.WAITING: live.SECONDS, Job.State.ACTIVE: REFRESH_SECONDS}
 
 
 def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _state(job: Job) -> dict[str, Any]:
     """Its state, and every how many seconds that is looked at again; 0 where it is over."""
     return {
         "state": badge(state_of(job)),
-        "seconds": _SECONDS.get(Job.State(job.state), 0),
+        "seconds": _SECONDS.get(job.state, 0),
     }
 
 

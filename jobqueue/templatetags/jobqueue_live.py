@@ -22,13 +22,14 @@ def region(
 
     It is asked for from the page's own address, unless another answers with it alone.
     """
-    seconds = context.get("seconds") or 0
+    known: Any = getattr(context.get("cl"), "live", context)
+    seconds = known.get("seconds") or 0
     often = format_html(' data-region-seconds="{}"', f"{seconds:d}") if seconds else ""
     where = format_html(' data-region-url="{}"', url) if seconds and url else ""
     shown = format_html('<{} id="{}"{}{}>{}</{}>', element, name, often, where, content, element)
     from jobqueue.admin import live
 
-    found: list[str] | None = getattr(context.get("request"), live.REGIONS, None)
+    found: list[str] | None = getattr(known.get("request"), live.REGIONS, None)
     if found is not None:
         found.append(shown)
     return shown

@@ -32,6 +32,7 @@ def test_a_new_row_can_be_chosen_and_counted_like_those_that_were_there(open_pag
     _look(page)
     expect(page.locator("#result_list tbody tr")).to_have_count(2)
     expect(page.locator("[data-live-said]")).to_have_text("2 jobs")
+    expect(page.locator("#toolbar")).to_contain_text("2 results")
     page.locator("#action-toggle").check()
     expect(page.locator(".action-select:checked")).to_have_count(2)
     expect(page.locator(".action-counter")).to_have_text("2 of 2 selected")

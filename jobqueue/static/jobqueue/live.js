@@ -124,7 +124,7 @@
     for (const time of document.querySelectorAll("time[datetime]")) {
       const node = time.querySelector("small") ?? (time.childElementCount ? null : time);
       const moment = Date.parse(time.getAttribute("datetime"));
-      if (!node || Number.isNaN(moment)) continue;
+      if (!node || Number.isNaN(moment) || time.closest("[data-still]")) continue; // the moment of the look itself
       const text = told(node.textContent, (Date.now() + ahead - moment) / 1000);
       if (text !== node.textContent) node.textContent = text;
     }

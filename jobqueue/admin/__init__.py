@@ -22,6 +22,8 @@ from jobqueue.admin.happenings import Happening, Happenings, happenings_about
 from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
+from jobqueue.admin.live import SECONDS as LIVE_SECONDS
+from jobqueue.admin.live import answer as live_answer
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
@@ -34,6 +36,7 @@ from jobqueue.operating.consequences import sends_emails
 
 __all__ = [
     "COUNT_LIMIT",
+    "LIVE_SECONDS",
     "NOTHING",
     "BoundedCount",
     "BoundedPaginator",
@@ -59,6 +62,7 @@ __all__ = [
     "failed_jobs",
     "happenings_about",
     "lists_finding",
+    "live_answer",
     "log_change",
     "mask_address",
     "mask_addresses",

@@ -14,7 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import bulk_left_out, bulk_start
+from jobqueue.admin import bulk_left_out, bulk_start, live
 from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.models import BulkAction, Job
@@ -41,9 +41,6 @@ class BulkActionAdmin(OwnPage):
     actions = None
     show_full_result_count = False
 
-    class Media:
-        js = ["jobqueue/live.js"]
-
     # Pages ----------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
@@ -60,7 +57,9 @@ class BulkActionAdmin(OwnPage):
     ) -> HttpResponse:
         """The list of them, the latest first."""
         title = capfirst(self.opts.verbose_name_plural)
-        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+        return live.answer(
+            request, super().changelist_view(request, {"title": title, **(extra_context or {})})
+        )
 
     def start_view(self, request: HttpRequest) -> HttpResponse:
         """Begin an action on the failed jobs that the words of a form mean."""
@@ -122,7 +121,8 @@ class BulkActionAdmin(OwnPage):
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
             "done": action.changed,
             "of": max(action.expected, action.changed, 1),
-            "seconds": REFRESH_SECONDS,
+            "said": _said(action),
+            "seconds": REFRESH_SECONDS if action.is_open else 0,
             **(extra_context or {}),
         }
         return self.page(request, "bulk_action.html", context)
@@ -185,6 +185,13 @@ def _label(action: BulkAction) -> str:
     if action.verb in BULK_VERBS:
         return str(BULK_VERBS[action.verb].label)
     return capfirst(action.get_verb_display())
+
+
+def _said(action: BulkAction) -> str:
+    """What is read out of it: each tenth, not each second."""
+    if not action.is_open:
+        return gettext("It has ended.")
+    return gettext("%(percent)s %% done") % {"percent": 10 * (10 * action.changed // max(action.expected, 1))}
 
 
 def _sentence(action: BulkAction, now: datetime) -> str:

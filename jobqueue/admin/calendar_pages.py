@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from jobqueue.admin import calendar_changes
+from jobqueue.admin import calendar_changes, live
 from jobqueue.admin.calendar import DAYS, days_ahead
 from jobqueue.admin.calendar_asked import Asked
 from jobqueue.admin.calendar_changes import PERMISSIONS
@@ -63,7 +63,7 @@ def _calendar(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
     context = _page(pages, request, _("Calendar"))
     context["days"], context["held"] = days_ahead(pages.admin_site.name)
     context["held_url"] = reverse(f"{pages.admin_site.name}:jobqueue_job_changelist", query={"state": "held"})
-    return TemplateResponse(request, "admin/jobqueue/calendar.html", context)
+    return live.answer(request, TemplateResponse(request, "admin/jobqueue/calendar.html", context))
 
 
 def _day(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked) -> HttpResponse:
@@ -89,7 +89,7 @@ def _day(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked) -> HttpResp
     verbs = [*(("move", "cancel", "hold") if rows else ()), *(("release",) if held else ())]
     context["verbs"] = _links(pages.admin_site, asked, request, verbs)
     context["ways"] = _beside(pages.admin_site, asked) if asked.job is None else []
-    return TemplateResponse(request, "admin/jobqueue/calendar_day.html", context)
+    return live.answer(request, TemplateResponse(request, "admin/jobqueue/calendar_day.html", context))
 
 
 def _beside(site: AdminSite, asked: Asked) -> list[tuple[str, str]]:

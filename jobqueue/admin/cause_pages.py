@@ -49,9 +49,6 @@ class Chip:
 class CauseAdmin(OnePage):
     """All failures by cause; there are no pages of single causes."""
 
-    class Media:
-        js = ["jobqueue/live.js"]
-
     # The page ------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:

@@ -29,6 +29,7 @@ SPANS = {
     "quarter_by_hour": (_("90 days by hour"), Span(90 * DAY, HOUR)),
 }
 _FIRST = "day"
+_SECONDS = 20
 _LONGEST_NAME = 100
 
 
@@ -50,6 +51,7 @@ class ChartsAdmin(OnePage):
         context = {
             **_choices(asked),
             **_shown(seen),
+            "seconds": _SECONDS,
             **(extra_context or {}),
         }
         return self.page(request, "charts.html", context)

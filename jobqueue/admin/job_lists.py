@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst, format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import set_aside
+from jobqueue.admin import live, set_aside
 from jobqueue.admin.actions import ACTIONS
 from jobqueue.admin.dates import date_links
 from jobqueue.admin.job_change_list import JobChangeList
@@ -103,7 +103,7 @@ class JobList(JobPermissions):
         response = super().changelist_view(request, context)
         if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
             self.add_to_list(request, response.context_data or {})
-        return response
+        return live.answer(request, response)
 
     def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
         """More of what the page of the list shows."""

@@ -9,6 +9,7 @@ from django.db.models import CharField, Value
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
+from jobqueue.admin import live
 from jobqueue.admin.calendar_pages import hold_links
 from jobqueue.admin.copy_pages import copies_shown, copy_url
 from jobqueue.admin.job_runs import runs_of
@@ -29,6 +30,8 @@ from jobqueue.operating.logs import ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.verbs import VERBS, Verb
+
+_SECONDS: dict[str, int] = {Job.State.WAITING: live.SECONDS, Job.State.ACTIVE: REFRESH_SECONDS}
 
 
 def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
@@ -74,10 +77,10 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
 
 
 def _state(job: Job, request: HttpRequest) -> dict[str, Any]:
-    """Its state, how far it is, and every how many seconds that is looked at again; 0 if it does not run."""
+    """Its state, how far it is, and every how many seconds that is looked at again; 0 if it is over."""
     return {
         "state": badge(state_of(job)),
-        "seconds": REFRESH_SECONDS if job.state == Job.State.ACTIVE else 0,
+        "seconds": _SECONDS.get(job.state, 0),
         **running_facts(job, request),
     }
 

@@ -15,9 +15,9 @@ from jobqueue.admin import findings_of_queues, pausing
 from jobqueue.admin.findings import Finding, findings_of_apps
 from jobqueue.admin.findings_of_queues import findings_of_queues as find
 from jobqueue.admin.limits import limits_of
-from jobqueue.admin.words import NOTHING, time_tag
+from jobqueue.admin.words import NOTHING, length_tag, time_tag
 from jobqueue.monitoring.overview import Overview, QueueNow, look
-from jobqueue.operating.words import grouped, printable, span
+from jobqueue.operating.words import grouped, printable
 
 MOST_FINDINGS = 5
 REFRESH_SECONDS = 4
@@ -124,7 +124,8 @@ def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) ->
     def of_state(state: str, **query: str) -> str:
         return page(request, "job", queue=queue.name, state=state, **query) if jobs else ""
 
-    waits = span(seen.now - queue.oldest) if queue.oldest is not None and queue.counts.waiting else NOTHING
+    oldest = queue.oldest if queue.counts.waiting else None
+    waits = NOTHING if oldest is None else length_tag(oldest, seen.now)
     started = NOTHING if queue.started is None else grouped(queue.started)
     failed = findings_of_queues.number(queue.failed.number)
     facts = [

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
+from jobqueue.admin import live
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.words import NOTHING
@@ -45,14 +46,14 @@ class OwnPage(FramedNotFound):
         return OfferedLookups
 
     def page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-        """The page, with what every page of the admin is drawn with."""
+        """The page, with what every page of the admin is drawn with; kept up to date where it has regions."""
         head = {
             **self.admin_site.each_context(request),
             "title": capfirst(self.opts.verbose_name_plural),
             "opts": self.opts,
             "media": self.media,
         }
-        return TemplateResponse(request, f"admin/jobqueue/{template}", head | context)
+        return live.answer(request, TemplateResponse(request, f"admin/jobqueue/{template}", head | context))
 
 
 class OnePage(OwnPage):

@@ -20,13 +20,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jobqueue.admin.moments import parse_moment
+from jobqueue.admin.words import time_tag
 from jobqueue.counts.reading import counts_of_database
 from jobqueue.exceptions import InvalidPause, UnknownQueue
 from jobqueue.models import Queue
 from jobqueue.monitoring.overview import Overview
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.rights import Right, demand
-from jobqueue.operating.words import absolute, printable, relative
+from jobqueue.operating.words import absolute, printable
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.databases import databases
 
@@ -53,7 +54,7 @@ class ShownPause:
     queue: str
     by: str
     reason: str
-    since: str
+    since: SafeString | str
     until: str
     holds: int | None = None
     """How many jobs wait; None if it is not known."""
@@ -67,7 +68,7 @@ def shown(queue: Queue, now: datetime, holds: int | None = None) -> ShownPause |
         printable(queue.name),
         printable(queue.paused_by),
         printable(queue.pause_reason),
-        relative(queue.paused_at, now) if queue.paused_at else "",
+        time_tag(queue.paused_at, now) if queue.paused_at else "",
         absolute(queue.paused_until) if queue.paused_until else "",
         holds,
     )

@@ -19,7 +19,7 @@ from jobqueue.admin import live, pausing, set_aside
 from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, starts_of, use_of
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.queue_rows import with_all_configured
-from jobqueue.admin.queue_views import REFRESH_SECONDS, QueueViews, live_counts
+from jobqueue.admin.queue_views import QueueViews, live_counts
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.models import Queue
 from jobqueue.operating.audit import log_change
@@ -83,7 +83,6 @@ class QueueAdmin(QueueViews):
 
     class Media:
         css = {"all": ["jobqueue/admin.css", "jobqueue/overview.css"]}
-        js = ["jobqueue/live.js"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Queues are added in the settings."""
@@ -116,9 +115,7 @@ class QueueAdmin(QueueViews):
         asked = {"pause": Right.PAUSE_QUEUE, "resume": Right.RESUME_QUEUE}
         demand(request, *(asked[name] for name in request.POST.getlist("action") if name in asked))
         title = capfirst(self.opts.verbose_name_plural)
-        response = super().changelist_view(
-            request, {"title": title, "seconds": REFRESH_SECONDS, **(extra_context or {})}
-        )
+        response = super().changelist_view(request, {"title": title, **(extra_context or {})})
         context = getattr(response, "context_data", None) or {}
         if "cl" in context:
             context["notice"] = context["cl"].notice

@@ -22,7 +22,6 @@ from jobqueue.models import Queue
 from jobqueue.operating.words import grouped
 from jobqueue.operating.workers import serving_workers
 
-REFRESH_SECONDS = 4
 NO_REDIS = _("Redis cannot be reached: the numbers of completed jobs are unknown, and due jobs wait.")
 
 

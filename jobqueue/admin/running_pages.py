@@ -12,7 +12,6 @@ from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
-from django.forms import Media
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -247,6 +246,6 @@ def _page(pages: ModelAdmin[Any], request: HttpRequest, template: str, **context
     head = {
         **pages.admin_site.each_context(request),
         "opts": pages.opts,
-        "media": pages.media + Media(js=["jobqueue/live.js"]),
+        "media": pages.media,
     }
     return live.answer(request, TemplateResponse(request, f"admin/jobqueue/{template}", head | context))

@@ -14,9 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin.filters import ProcessorFilter, QueueFilter
 from jobqueue.admin.job_lists import LONGEST_RUNNING, JobMenuEntry
 from jobqueue.admin.listing import listed
-from jobqueue.admin.words import NOTHING, worker_word
+from jobqueue.admin.words import NOTHING, length_tag, worker_word
 from jobqueue.models import Job, JobQuerySet, StuckJob, Worker
-from jobqueue.operating.words import span
 
 
 @admin.register(StuckJob)
@@ -57,14 +56,14 @@ class StuckJobAdmin(JobMenuEntry):
         worker: Worker | None = vars(job).get("_worker")
         if worker is None:
             return gettext("gone")
-        silence = span(listed(job).now - worker.heartbeat_at)
-        said = gettext("last sign of life %(span)s ago") % {"span": silence}
+        silence = length_tag(worker.heartbeat_at, listed(job).now)
+        said = format_html(gettext("last sign of life %(span)s ago").replace("%(span)s", "{}"), silence)
         return format_html("{} <small>{}</small>", worker_word(worker.name), said)
 
     @admin.display(description=_("running for"), ordering="started_at")
-    def running_for(self, job: Job) -> str:
+    def running_for(self, job: Job) -> SafeString | str:
         """How long ago the job was started."""
-        return span(listed(job).now - job.started_at) if job.started_at else NOTHING
+        return length_tag(job.started_at, listed(job).now) if job.started_at else NOTHING
 
     @admin.display(description=_("time limit"))
     def time_limit(self, job: Job) -> str:

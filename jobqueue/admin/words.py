@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.operating.words import absolute, printable, relative
+from jobqueue.operating.words import span as length
 
 NOTHING = "–"
 
@@ -53,6 +54,13 @@ def moment_tag(moment: datetime, now: datetime) -> SafeString:
         moment.isoformat(),
         absolute(moment),
         relative(moment, now),
+    )
+
+
+def length_tag(since: datetime, now: datetime) -> SafeString:
+    """`12 min`: how long it has been so; the page counts on by itself."""
+    return format_html(
+        '<time class="jq-length" datetime="{}">{}</time>', since.isoformat(), length(now - since)
     )
 
 

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin import live
 from jobqueue.admin.bounded_search import BoundedChangeList, BoundedSearch
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.offered_lookups import OfferedLookups
@@ -93,7 +94,7 @@ class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
         context: dict[str, Any] = {"title": capfirst(self.opts.verbose_name_plural)}
         if request.user.has_perm("jobqueue.view_job"):
             context["running_url"] = reverse(f"{self.admin_site.name}:jobqueue_job_running")
-        return super().changelist_view(request, context | (extra_context or {}))
+        return live.answer(request, super().changelist_view(request, context | (extra_context or {})))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[WorkerChangeList]:
         """The list that knows the time."""

@@ -21,6 +21,7 @@ from jobqueue.admin import (
     FramedNotFound,
     KeyedChangeList,
     badge,
+    live_answer,
 )
 from settlements.searching import with_key
 from settlements.templatetags.settlement_format import money
@@ -53,9 +54,10 @@ class SettlementsAdmin(FramedNotFound, BoundedSearch, AnyModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The list, whose title says what it is of; Django's own says "Select … to change"."""
+        """The list, kept up to date; its title says what it is of, Django's says "Select … to change"."""
         title = capfirst(self.opts.verbose_name_plural)
-        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+        response = super().changelist_view(request, {"title": title, **(extra_context or {})})
+        return live_answer(request, response)
 
     def named(self, record: Any) -> str:
         """What an operator knows the record by, where it is asked about."""

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from jobqueue.admin import FramedNotFound, badge, log_change, mask_addresses
+from jobqueue.admin import FramedNotFound, badge, live_answer, log_change, mask_addresses
 from jobqueue.models import Job, due_time, subject_of
 from jobqueue.operating import demand, grouped, retold_reason, told_reason
 from settlements.addresses import bar
@@ -88,7 +88,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "held": [_job_row(job, names) for job in jobs if _tells_why_not(job)],
         **_letters(pages, person, names),
     }
-    return TemplateResponse(request, "admin/settlements/person.html", context)
+    return live_answer(request, TemplateResponse(request, "admin/settlements/person.html", context))
 
 
 def _jobs(subjects: list[str], *, waits: bool) -> list[Job]:

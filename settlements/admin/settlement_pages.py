@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.models import ADDITION, DELETION, LogEntry
+from django.contrib.admin.utils import unquote
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import URLPattern
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from moneyed import Money
 
-from jobqueue.admin import JobsPanelMixin, log_change
+from jobqueue.admin import LIVE_SECONDS, JobsPanelMixin, live_answer, log_change
 from settlements.admin.asking_moves import ASKING_MOVES
 from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import InlinePaymentForm, KnownAutocomplete, SettlementForm
@@ -91,8 +94,10 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
         return gettext("No: people are told of it.")
 
     def get_urls(self) -> list[URLPattern]:
-        """With the simulation of reminders."""
-        return [*urls_of(self), *super().get_urls()]
+        """With the timeline of one alone, and the simulation of reminders."""
+        view = self.admin_site.admin_view(self.timeline_view)
+        timeline = path("<path:object_id>/timeline/", view, name="settlements_settlement_timeline")
+        return [timeline, *urls_of(self), *super().get_urls()]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """People are chosen by their names; those of the record are named without asking for them again."""
@@ -107,7 +112,25 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     def story_of(self, record: Settlement, request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         """The timeline."""
         _keep_payments(record, context)
-        return {"timeline": timeline_of(record, request, self.admin_site)}
+        return self._timeline(record, request)
+
+    def timeline_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The timeline alone, which the page asks for again and again; the form beside it is left alone."""
+        record = self.get_object(request, unquote(object_id))
+        if not self.has_view_or_change_permission(request, record):
+            raise PermissionDenied
+        if record is None:
+            raise Http404("there is no such settlement")
+        context = self._timeline(record, request)
+        return live_answer(request, TemplateResponse(request, "admin/settlements/timeline.html", context))
+
+    def _timeline(self, record: Settlement, request: HttpRequest) -> dict[str, Any]:
+        name = f"{self.admin_site.name}:settlements_settlement_timeline"
+        return {
+            "timeline": timeline_of(record, request, self.admin_site),
+            "timeline_url": reverse(name, args=[record.pk]),
+            "seconds": LIVE_SECONDS,
+        }
 
     def facts_of(self, record: Settlement, request: HttpRequest) -> dict[str, Any]:
         """How the settlement stands, who decided it, and what to know of it."""

@@ -9,7 +9,7 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "app_list": (302, 404, 200, 200, 200, 302, 404, 200, 200, 200),
     "index": (302, 200, 200, 200, 200, 302, 200, 200, 200, 200),
     "jobqueue_auditentry_add": (302, 403, 403, 403, 403, 302, 403, 403, 403, 403),
-    "jobqueue_auditentry_change": (302, 403, 403, 404, 404, 302, 403, 403, 404, 404),
+    "jobqueue_auditentry_change": (302, 403, 403, 302, 302, 302, 403, 403, 302, 302),
     "jobqueue_auditentry_changelist": (302, 403, 403, 200, 200, 302, 403, 403, 200, 200),
     "jobqueue_auditentry_delete": (302, 403, 403, 403, 403, 302, 403, 403, 403, 403),
     "jobqueue_auditentry_history": (302, 403, 403, 200, 200, 302, 403, 403, 200, 200),
@@ -106,5 +106,6 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "settlements_settlement_changelist": (302, 403, 403, 200, 200, 302, 403, 403, 302, 302),
     "settlements_settlement_delete": (302, 403, 403, 403, 200, 302, 403, 403, 403, 302),
     "settlements_settlement_history": (302, 403, 403, 200, 200, 302, 403, 403, 200, 200),
+    "settlements_settlement_timeline": (302, 403, 403, 200, 200, 302, 403, 403, 200, 200),
     "settlements_simulation": (302, 403, 403, 200, 200, 302, 403, 403, 200, 200),
 }

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from jobqueue.admin import Finding, findings, register_finding
 from jobqueue.models import Cause, Job, Queue
@@ -47,7 +48,7 @@ def _sentence(client: Client) -> str:
 
 def _facts(client: Client, queue: str) -> dict[str, str]:
     [tile] = [tile for tile in client.get(REGION).context["tiles"] if tile.name == queue]
-    return {str(fact.label): fact.value for fact in tile.facts}
+    return {str(fact.label): strip_tags(fact.value) for fact in tile.facts}
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_the_page_of_a_job_is_refreshed_until_it_has_ended() -> None:
     job, client = _running(), operator("view_job")
     first = client.get(page_of(job), headers={"X-Jobqueue-Live": "1"})
     assert first.headers["ETag"]
-    assert text_of(first).count("data-region-seconds") == 2
+    assert text_of(first).count("data-region-seconds") == 3
     Job.objects.filter(pk=job.pk).update(state="completed", finished_at=database_now("default"))
     assert "data-region-seconds" not in text_of(client.get(page_of(job)))
 

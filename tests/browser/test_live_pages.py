@@ -1,0 +1,74 @@
+"""Pages of the site that are kept up to date, in a real browser: lists, their actions, who is logged out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.sessions.models import Session
+from playwright.sync_api import Page, expect
+
+from jobqueue.models import Job
+from settlements.models import Settlement
+from tests.jobqueue.admin.steps import make_job
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+]
+NOW = "() => document.dispatchEvent(new Event('visibilitychange'))"
+
+
+def _look(page: Page) -> None:
+    """As when the tab is shown again: nobody waits for four seconds."""
+    with page.expect_response(lambda answer: "x-jobqueue-live" in answer.request.headers):
+        page.evaluate(NOW)
+
+
+def test_a_new_row_can_be_chosen_and_counted_like_those_that_were_there(open_page: Any) -> None:
+    make_job("failed")
+    page = open_page("/admin/jobqueue/job/?state=failed")
+    make_job("failed")
+    _look(page)
+    expect(page.locator("#result_list tbody tr")).to_have_count(2)
+    expect(page.locator("[data-live-said]")).to_have_text("2 jobs")
+    expect(page.locator("#toolbar")).to_contain_text("2 results")
+    page.locator("#action-toggle").check()
+    expect(page.locator(".action-select:checked")).to_have_count(2)
+    expect(page.locator(".action-counter")).to_have_text("2 of 2 selected")
+    Job.objects.all().delete()
+    page.evaluate(NOW)
+    expect(page.locator("[data-live-state]")).to_contain_text("waits while")
+    expect(page.locator("#result_list tbody tr")).to_have_count(2)
+
+
+def test_an_empty_list_gets_rows_with_actions(open_page: Any) -> None:
+    page = open_page("/admin/jobqueue/job/")
+    expect(page.locator(".jq-none")).to_be_visible()
+    make_job()
+    _look(page)
+    page.locator(".action-select").check()
+    expect(page.locator(".action-counter")).to_have_text("1 of 1 selected")
+
+
+def test_who_is_logged_out_sees_what_was_there_and_is_told(open_page: Any) -> None:
+    make_job()
+    page = open_page("/admin/jobqueue/job/")
+    Session.objects.all().delete()
+    page.evaluate(NOW)
+    expect(page.locator("[data-live-state]")).to_contain_text("you are logged out")
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
+    expect(page.locator("#id_username")).to_have_count(0)
+
+
+def test_the_timeline_of_a_settlement_goes_on_beside_a_form_that_is_filled_in(
+    open_page: Any, settlement: Settlement
+) -> None:
+    page = open_page(f"/admin/settlements/settlement/{settlement.pk}/change/")
+    page.fill("#id_description", "half a sent")
+    page.locator("h1").click()
+    page.evaluate("() => document.activeElement.blur()")
+    make_job("failed", subject=f"settlements.settlement:{settlement.pk}", processor="sample.marked")
+    _look(page)
+    expect(page.locator("#timeline")).to_contain_text("sample.marked")
+    expect(page.locator("#id_description")).to_have_value("half a sent")

@@ -1,0 +1,169 @@
+"""Every page that is kept up to date answers with its regions alone, and not again where nothing changed."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from jobqueue.admin import listing
+from jobqueue.models import BulkAction, Job
+from jobqueue.sql.clock import database_now
+from settlements.models import Settlement
+from tests.browser import scene
+from tests.jobqueue.admin.steps import JOBS, STUCK, make_job, operator, text_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+ASKED = {"X-Jobqueue-Live": "1"}
+REGION = re.compile(r"<(?P<element>\w+) id=\"(?P<id>[\w-]+)\"[^>]* data-region-seconds=\"\d+\"[^>]*>")
+URL = re.compile(r'data-region-url="([^"]+)"')
+# Forms, questions and what is over.
+NOT_LIVE = re.compile(
+    r"_(add|delete|copy|move|preview|stop|history|change|simulation)$|"
+    r"^(index|user|move of one|hold of a day|settlements_simulation|jobqueue_job_calendar_change)$|"
+    r"^job that is (completed|skipped|failed|cancelled)$"
+)
+LIVE_THOUGH = {"jobqueue_bulkaction_change", "settlements_settlement_change"}
+MOVES = {"jobqueue_job_running", "job that is active"}  # how long a job runs is told to the tenth
+
+
+@pytest.fixture
+def pages(settlement: Settlement, payer: User) -> dict[str, str]:
+    """The addresses of all pages, by their names."""
+    return scene.pages_of(scene.build(settlement, payer))
+
+
+def regions_of(text: str) -> list[str]:
+    """The ids of the regions of a page."""
+    return [found["id"] for found in REGION.finditer(text)]
+
+
+def test_each_page_that_is_no_form_is_live_and_asks_for_its_regions_alone(
+    admin_client: Client, pages: dict[str, str]
+) -> None:
+    wrong = {}
+    for name, address in pages.items():
+        page = admin_client.get(address, follow=True)
+        text = page.content.decode()
+        regions = regions_of(text)
+        if not regions:
+            if not NOT_LIVE.search(name) or name in LIVE_THOUGH:
+                wrong[name] = "is not live"
+            continue
+        asked = (URL.findall(text) or [page.request["PATH_INFO"] + "?" + page.request["QUERY_STRING"]])[0]
+        wrong[name] = _fault_of(partial(admin_client.get, asked), regions, may_move=name in MOVES)
+    assert {name: fault for name, fault in wrong.items() if fault} == {}
+
+
+def _fault_of(ask: partial[Any], regions: list[str], *, may_move: bool) -> str:
+    first = ask(headers=ASKED)
+    text = first.content.decode()
+    again = ask(headers=ASKED | {"If-None-Match": first.headers.get("ETag", "none")})
+    if again.status_code == 200:  # a sentence may have told the second between the two
+        again = ask(headers=ASKED | {"If-None-Match": again.headers.get("ETag", "none")})
+    if regions_of(text) != regions:
+        return f"answers with {regions_of(text)} in place of {regions}"
+    if "<html" in text or "nav-sidebar" in text or "messagelist" in text:
+        return "answers with the whole page"
+    if ASKED.items() - dict(first.headers).items() or "X-Jobqueue-Live" not in first.headers["Vary"]:
+        return "does not say that it is no page"
+    if "ETag" not in first.headers:
+        return "has no ETag"
+    if (again.status_code, again.content) != (304, b"") and not may_move:
+        return f"answers again with {again.status_code}"
+    return ""
+
+
+def test_to_ask_for_a_region_writes_nothing(admin_client: Client, pages: dict[str, str]) -> None:
+    written = {}
+    for name, address in pages.items():
+        with CaptureQueriesContext(connections["default"]) as first:
+            admin_client.get(address, headers=ASKED)
+        written[name] = [each["sql"] for each in first if _writes(each["sql"])]
+    assert {name: statements for name, statements in written.items() if statements} == {}
+
+
+def _writes(sql: str) -> bool:
+    return sql.lstrip().split(" ", 1)[0] in ("INSERT", "UPDATE", "DELETE")
+
+
+def test_a_region_needs_the_same_permission_as_its_page(client: Client, pages: dict[str, str]) -> None:
+    for role in (client, operator()):
+        other = {
+            name: (role.get(address, headers=ASKED).status_code, role.get(address).status_code)
+            for name, address in pages.items()
+        }
+        assert {name: both for name, both in other.items() if both[0] != both[1]} == {}
+
+
+def test_the_timeline_of_a_settlement_needs_the_permission_to_see_settlements(
+    settlement: Settlement,
+) -> None:
+    address = f"/admin/settlements/settlement/{settlement.pk}/timeline/"
+    assert operator("view_job").get(address, headers=ASKED).status_code == 403
+    reader = operator("settlements.view_settlement", username="reader")
+    assert "jq-timeline-now" in text_of(reader.get(address, headers=ASKED))
+
+
+@pytest.mark.parametrize("state", ["failed", "active", "delayed", "stuck"])
+def test_that_time_passes_is_no_change(
+    admin_client: Client, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_job(state)
+    address = f"{JOBS}?state={state}" if state != "stuck" else STUCK
+    first = admin_client.get(address, headers=ASKED)
+    later = database_now("default") + timedelta(seconds=25)
+    monkeypatch.setattr(listing, "database_now", lambda using: later)
+    assert admin_client.get(address).content != first.content
+    again = admin_client.get(address, headers=ASKED | {"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_a_row_that_changes_is_a_change(admin_client: Client) -> None:
+    job = make_job()
+    first = admin_client.get(JOBS, headers=ASKED)
+    Job.objects.filter(pk=job.pk).update(state="failed", reason="no route")
+    again = admin_client.get(JOBS, headers=ASKED | {"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 200
+    assert again.headers["ETag"] != first.headers["ETag"]
+
+
+def test_a_page_behind_the_first_stays_where_it_is_and_one_with_a_number_is_not_live(
+    admin_client: Client,
+) -> None:
+    for _ in range(53):
+        make_job()
+    ways = admin_client.get(JOBS).context["cl"].ways
+    older = f"{JOBS}{next(way.url for way in ways if way.label == 'Older')}"
+    first = admin_client.get(older, headers=ASKED)
+    make_job()
+    again = admin_client.get(older, headers=ASKED)
+    assert [job.pk for job in again.context["cl"].result_list] == [
+        job.pk for job in first.context["cl"].result_list
+    ]
+    assert regions_of(text_of(again))
+    assert regions_of(text_of(admin_client.get(f"{JOBS}?p=2"))) == []
+
+
+def test_the_messages_wait_for_the_next_page(admin_client: Client) -> None:
+    job = make_job()
+    data = {"action": "cancel", "confirmed": "cancel", "_selected_action": [str(job.pk)]}
+    admin_client.post(JOBS, data)
+    admin_client.get(JOBS, headers=ASKED)
+    assert "1 job cancelled." in text_of(admin_client.get(JOBS))
+
+
+def test_a_bulk_action_that_has_ended_is_not_asked_for_again(
+    admin_client: Client, pages: dict[str, str]
+) -> None:
+    assert regions_of(text_of(admin_client.get(pages["jobqueue_bulkaction_change"])))
+    BulkAction.objects.update(ended_at=timezone.now())
+    assert regions_of(text_of(admin_client.get(pages["jobqueue_bulkaction_change"]))) == []

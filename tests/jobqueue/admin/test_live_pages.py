@@ -25,9 +25,9 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 ASKED = {"X-Jobqueue-Live": "1"}
 REGION = re.compile(r"<(?P<element>\w+) id=\"(?P<id>[\w-]+)\"[^>]* data-region-seconds=\"\d+\"[^>]*>")
 URL = re.compile(r'data-region-url="([^"]+)"')
-# Forms, questions and what is over.
+# Forms, questions, what is over, and what takes long to add up.
 NOT_LIVE = re.compile(
-    r"_(add|delete|copy|move|preview|stop|history|change|simulation)$|"
+    r"_(add|delete|copy|move|preview|stop|history|change|simulation|concerned)$|"
     r"^(index|user|move of one|hold of a day|settlements_simulation|jobqueue_job_calendar_change)$|"
     r"^job that is (completed|skipped|failed|cancelled)$"
 )

@@ -169,7 +169,8 @@ def test_the_same_is_asked_for_with_its_etag_and_changes_nothing(opened: Opened,
     expect(opened.links).to_have_count(2)
     opened.says("Refreshes every 4 s.")
     opened.page.evaluate("document.querySelector('#now a').textContent = 'mine'")
-    opened.wait()
+    with opened.page.expect_response(lambda _: True):
+        opened.wait()
     opened.says("Refreshes every 4 s.")
     assert network.asked[-1]["if-none-match"] == '"1"'
     expect(opened.links.first).to_have_text("mine")

@@ -176,7 +176,7 @@ def _add_coarse(known: Mapping[str, Any], finer: Finer, holders: Iterable[_Holde
 
 
 def _delete(known: Mapping[str, Any], names: set[str]) -> None:
-    for name in names & known.keys() - {"limit_queue"}:
+    for name in names & known.keys():
         known[name].delete()
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.own_pages import OnePage
-from jobqueue.admin.shown_causes import ShownCause, about_id
+from jobqueue.admin.shown_causes import ShownCause
 from jobqueue.models import UNKNOWN_CAUSE, Cause, Job
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.models.failures import FailuresByCause, by_cause
@@ -57,7 +57,7 @@ class CauseAdmin(OnePage):
         return [path("concerned/", view, name="jobqueue_cause_concerned"), *super().get_urls()]
 
     def concerned_view(self, request: HttpRequest) -> HttpResponse:
-        """Whom the failures of each cause are about and what it is worth: the page of causes fetches it."""
+        """Whom the failures of each cause are about and what it is worth: the page of causes leads here."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         asked = _asked(request)
@@ -66,7 +66,7 @@ class CauseAdmin(OnePage):
         context = {
             "title": gettext("Whom failures concern"),
             "problem": found.problem,
-            "concerned": [(about_id(cause), cause, text) for cause, text in sorted(concerned.items())],
+            "concerned": sorted(concerned.items()),
             "back_url": _with(reverse(f"{self.admin_site.name}:jobqueue_cause_changelist"), asked),
         }
         return self.page(request, "causes_concerned.html", context)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from urllib.parse import urlencode
 
 from django.utils.safestring import SafeString
@@ -17,11 +16,6 @@ from jobqueue.models.failures import CauseGroup
 from jobqueue.operating.bulk_plans import TYPED_ABOVE
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.words import grouped
-
-
-def about_id(cause: str) -> str:
-    """The `id` on pages of whom the failures of a cause concern."""
-    return f"jq-about-{sha256(cause.encode('utf-8', 'backslashreplace')).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +35,6 @@ class ShownCause:
     def name(self) -> str:
         """The cause."""
         return self.group.cause
-
-    @property
-    def about_id(self) -> str:
-        """Where the page says whom these jobs concern."""
-        return about_id(self.name)
 
     @property
     def is_known(self) -> bool:

@@ -10,7 +10,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
@@ -120,7 +120,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
         if not self.has_view_or_change_permission(request, record):
             raise PermissionDenied
         if record is None:
-            raise Http404("there is no such settlement")
+            self.raise_not_found(unquote(object_id))
         context = self._timeline(record, request)
         return live_answer(request, TemplateResponse(request, "admin/settlements/timeline.html", context))
 

@@ -43,7 +43,6 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models.cause_names import cause_of_setting_aside, cause_of_text
 from jobqueue.sql import rows
-from jobqueue.sql.clock import note_shown
 from jobqueue.sql.fast_path import run
 from jobqueue.sql.statements import (
     claim_statement,
@@ -136,8 +135,6 @@ def claim(
         return []
     connection = connections[jobs.db]
     found = run(connection, claim_statement(connection, messages, worker_id))
-    if found and isinstance(found[0][-1], float):
-        note_shown(jobs.db, found[0][-1])
     position = {job_id: index for index, (job_id, _attempt) in enumerate(messages)}
     found.sort(key=lambda row: position[row[0]])
     known = {"state": State.ACTIVE, "worker_id": worker_id}

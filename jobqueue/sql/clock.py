@@ -40,28 +40,24 @@ def about_now() -> datetime:
 
 # By database: by how much its clock is ahead of this process's monotonic one, and when that was found out.
 _seen: dict[str, tuple[float, float]] = {}
-# For so many seconds the one tells what the other shows: in ten minutes they part by less than 0.1 s.
-_SEEN_LATELY = 600.0
-
-
-def note_shown(using: str, seconds: float) -> None:
-    """A statement was answered just now that says what the database's clock shows, since the epoch."""
-    now = time.monotonic()
-    _seen[using] = (seconds - now, now)
+# For so many seconds the one tells what the other shows: a clock that is set is followed within that time.
+_SEEN_LATELY = 30.0
 
 
 def about_shown(using: str) -> float:
     """What the clock of that database shows, in seconds since the epoch, to some milliseconds.
 
-    It asks no database where an answer said so within the last ten minutes.
+    It asks the database twice a minute at most.
     """
     if _pretended is not None:
         return _pretended.timestamp()
     now = time.monotonic()
     lead, found_at = _seen.get(using, (0.0, -math.inf))
     if now - found_at > _SEEN_LATELY:
-        note_shown(using, database_now(using).timestamp())
-        lead = _seen[using][0]
+        shown = database_now(using).timestamp()
+        now = time.monotonic()
+        lead = shown - now
+        _seen[using] = lead, now
     return lead + now
 
 

@@ -134,24 +134,23 @@ def _told(job: Job) -> dict[str, Any]:
 CLAIMED_FIELDS = (
     *("id", "processor", "queue", "payload", "attempt", "failures", "timeout", "subject", "created_at"),
 )
-# Behind them, for the charts: how long it had waited since it was due, and when it started by the database's
-# clock; both in seconds, the second since the epoch. Apart: PostgreSQL refuses to subtract infinite times.
-_SINCE_ON_POSTGRESQL = "extract(epoch FROM job.{column})::float8"
-_SINCE_ON_SQLITE = "(julianday({column}) - 2440587.5) * 86400.0"
-
-
-def _clocked(since: str) -> str:
-    started, due = since.format(column="started_at"), since.format(column="run_at")
-    return f"{started} - {due}, {started}"
-
-
 # Seconds since the epoch: psycopg reads times in Python, which takes as long as all other columns of a row.
-_CLAIMED_ON_POSTGRESQL = (
-    ", ".join(
-        "extract(epoch FROM job.created_at)::float8" if name == "created_at" else f"job.{name}"
-        for name in CLAIMED_FIELDS
-    )
-    + f", {_clocked(_SINCE_ON_POSTGRESQL)}"
+# `date_part` and not `extract`, which makes a numeric of it first: 0.14 us more each.
+_EPOCH_ON_POSTGRESQL = "date_part('epoch', job.{})"
+# Behind the fields, for the charts: how many seconds it had waited since it was due. In seconds since the epoch,
+# for PostgreSQL refuses to subtract infinite times.
+_WAITED_ON_POSTGRESQL = (
+    f"{_EPOCH_ON_POSTGRESQL.format('started_at')} - {_EPOCH_ON_POSTGRESQL.format('run_at')}"
+)
+_WAITED_ON_SQLITE = "(julianday(started_at) - julianday(run_at)) * 86400.0"
+_CLAIMED_ON_POSTGRESQL = ", ".join(
+    [
+        *(
+            _EPOCH_ON_POSTGRESQL.format(name) if name == "created_at" else f"job.{name}"
+            for name in CLAIMED_FIELDS
+        ),
+        _WAITED_ON_POSTGRESQL,
+    ]
 )
 # Skipping locked rows: waiting for them would stop the whole batch behind one open transaction. `state || ''`
 # keeps the planner from the indexes of waiting rows: by statistics from when there were few it would read
@@ -197,14 +196,14 @@ _CLAIM_ON_SQLITE = _claim(
     f"(id, attempt) IN (VALUES {{values}}) AND {_DUE_ON_SQLITE}",
     now=_NOW_ON_SQLITE,
     deadline=_NOW_ON_SQLITE.replace("'now'", "'now', '+' || timeout || ' seconds'"),
-    returning=f"{', '.join(CLAIMED_FIELDS)}, {_clocked(_SINCE_ON_SQLITE)}",
+    returning=", ".join([*CLAIMED_FIELDS, _WAITED_ON_SQLITE]),
 )
 
 
 def claim_statement(connection: Any, messages: Sequence[tuple[int, int]], worker_id: uuid.UUID) -> Statement:
     """Make these `(job id, attempt)` active, if they wait and are due.
 
-    Returns `CLAIMED_FIELDS` of each, and its seconds: waited, and started since the epoch.
+    Returns `CLAIMED_FIELDS` of each, and the seconds that it had waited.
     """
     if connection.vendor == "sqlite":
         values = ", ".join(["(%s, %s)"] * len(messages))

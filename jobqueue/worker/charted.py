@@ -13,7 +13,7 @@ from jobqueue.broker.tallies import Tally, bucket_of
 from jobqueue.registry import is_registered
 from jobqueue.sql.clock import about_shown
 from jobqueue.sql.rows import WAITED
-from jobqueue.worker.outcomes import Outcome
+from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 
 logger = logging.getLogger(__name__)
 
@@ -32,21 +32,22 @@ def chart_of(counted: Sequence[Outcome]) -> list[Record]:
 
 
 def _tallies(counted: Iterable[Outcome]) -> dict[tuple[int, Group], Tally]:
-    periods: dict[str, int] = {}
-    tallies: dict[tuple[int, Group], Tally] = {}
+    alike: dict[tuple[str, str, str, OutcomeStatus], list[Outcome]] = {}
     for outcome in counted:
-        using, job = outcome.using, outcome.job
-        period = periods.get(using)
-        if period is None:
-            period = periods[using] = int(about_shown(using) // PERIOD)
-        processor = job.processor if is_registered(job.processor) else OTHER
-        place = period, Group(job.queue, processor, str(outcome.status))
-        tally = tallies.get(place)
-        if tally is None:
-            tally = tallies[place] = Tally()
-        tally.jobs += 1
+        job = outcome.job
+        alike.setdefault((outcome.using, job.queue, job.processor, outcome.status), []).append(outcome)
+    tallies: dict[tuple[int, Group], Tally] = {}
+    for (using, queue, processor, status), outcomes in alike.items():
+        period = int(about_shown(using) // PERIOD)
+        group = Group(queue, processor if is_registered(processor) else OTHER, str(status))
+        _add(tallies.setdefault((period, group), Tally()), outcomes)
+    return tallies
+
+
+def _add(tally: Tally, outcomes: Sequence[Outcome]) -> None:
+    tally.jobs += len(outcomes)
+    for outcome in outcomes:
         tally.runs[bucket_of(outcome.seconds)] += 1
-        waited = job.__dict__.get(WAITED)
+        waited = outcome.job.__dict__.get(WAITED)
         if waited is not None:
             tally.waits[bucket_of(waited)] += 1
-    return tallies

@@ -3,9 +3,9 @@
 
 PORT ?= 8000
 VAR ?= var
-# How many test processes: two for each core, for most tests wait for other processes, but not more than eight.
+# How many test processes: three for each core, for most tests wait for other processes, but not more than eight.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-WORKERS ?= $(shell echo $$(( $(CORES) < 4 ? 2 * $(CORES) : 8 )))
+WORKERS ?= $(shell echo $$(( $(CORES) < 3 ? 3 * $(CORES) : 8 )))
 # About how long each test of `make soak` takes: its numbers of trials grow with it.
 MINUTES ?= 10
 # More arguments for pytest: make test ARGS="-k reminders"

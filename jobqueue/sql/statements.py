@@ -137,8 +137,8 @@ CLAIMED_FIELDS = (
 # Seconds since the epoch: psycopg reads times in Python, which takes as long as all other columns of a row.
 # `date_part` and not `extract`, which makes a numeric of it first: 0.14 us more each.
 _EPOCH_ON_POSTGRESQL = "date_part('epoch', job.{})"
-# Behind the fields, for the charts: how many seconds it had waited since it was due. In seconds since the epoch,
-# for PostgreSQL refuses to subtract infinite times.
+# Behind the fields, for the charts: how many seconds it had waited since it was due. Of seconds since the
+# epoch, for PostgreSQL refuses to subtract infinite times.
 _WAITED_ON_POSTGRESQL = (
     f"{_EPOCH_ON_POSTGRESQL.format('started_at')} - {_EPOCH_ON_POSTGRESQL.format('run_at')}"
 )

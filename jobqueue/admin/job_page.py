@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import quote
 from django.db.models import CharField, Value
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext
 
 from jobqueue.admin import live
@@ -25,7 +27,7 @@ from jobqueue.admin.running_pages import REFRESH_SECONDS, running_facts, stop_ur
 from jobqueue.admin.words import badge
 from jobqueue.models import Job, bulk
 from jobqueue.operating.audit import history_of
-from jobqueue.operating.explain import explain, gather
+from jobqueue.operating.explain import Facts, explain, gather
 from jobqueue.operating.logs import ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import told_reason
@@ -70,10 +72,20 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "copy_url": copy_url(job, request, pages),
         **copies_shown(job, pages),
         "stop_url": stop_url(job, request, pages),
+        "limits_url": _limits_url(job, facts, request, pages),
         "hold_links": hold_links(job, request, site),
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,
     }
+
+
+def _limits_url(job: Job, facts: Facts, request: HttpRequest, pages: JobPermissions) -> str:
+    """Where the limits stand that this job waits for; empty if it waits for none of its processor."""
+    is_held_back = facts.processor_running is not None or facts.processor_rate is not None
+    if not is_held_back or not request.user.has_perm("jobqueue.view_queue"):
+        return ""
+    name = f"{pages.admin_site.name}:jobqueue_processorlimits_change"
+    return reverse(name, args=[quote(job.processor)])
 
 
 def _state(job: Job, request: HttpRequest) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from jobqueue.worker.left_alone import LeftAlone
 from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.memory import memory_in_use
 from jobqueue.worker.options import EXIT_RETIRED, Options
+from jobqueue.worker.parked import ParkedJobs
 from jobqueue.worker.pauses import GrowingPauses
 from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
@@ -87,6 +88,7 @@ class ClaimLoop:
     threads: JobThreads
     decisions: QueueDecisions
     unfit: UnfitJobs
+    parked: ParkedJobs
     left_alone: LeftAlone
     affinity: Affinity
     stop: Stop
@@ -138,10 +140,7 @@ class ClaimLoop:
         if not room:
             self.affinity.adapt(is_crowded=False)
             return state
-        found = self.unfit.find(max(1, room // 2), self._served(), self.decisions.limits)
-        if found:
-            self.start(found)
-            room -= len(found)
+        room -= self._start_found(room)
         if room <= 0:
             return state
         state, claims = self._claim(state, room)
@@ -152,6 +151,22 @@ class ClaimLoop:
         elif self._is_done(state):
             return Stopped()
         return state
+
+    def _start_found(self, room: int) -> int:
+        """Start what is there without a message: how many jobs."""
+        served, limited = self._served(), self.decisions.limits
+        found = self.unfit.find(max(1, room // 2), served, limited, self.decisions.processors)
+        if found:
+            self.start(found)
+        if not self.parked.is_needed:
+            return len(found)
+        if not self.threads.free:
+            self.threads.tell_when_free()
+        # What a limit counts as running is to run: nothing of it is held ahead.
+        started = self.parked.find(min(room - len(found), self.threads.free), served)
+        if started:
+            self.start(started)
+        return len(found) + len(started)
 
     def start(self, claims: list[Claim]) -> None:
         """Have the threads run these; what cannot be run here is handed on."""
@@ -196,9 +211,12 @@ class ClaimLoop:
             self._wait_for_messages(asked, state.until)
             if self.stop.is_asked:
                 return state, []
-        wanted = Wanted(room, asked, self.decisions.limits, self.threads.free)
+        parks = self.decisions.limited_here()
+        wanted = Wanted(room, asked, self.decisions.limits, self.threads.free, parks)
         batch = claiming.claim(self.identity, wanted, self.teller, self.left_alone)
         self._pauses.reset()
+        if batch.parked:
+            self.parked.note_parked()
         return _state_after(batch, room, leaves_out), batch.jobs
 
     def _without_limited(self, served: list[str]) -> list[str]:
@@ -215,6 +233,8 @@ class ClaimLoop:
         timeout = until - time.monotonic()
         if self.threads.unstarted:
             timeout = min(timeout, STALLED_AFTER)
+        if self.parked.is_needed:
+            timeout = min(timeout, self.parked.wait())
         if self._bell is None or self._bell.names != tuple(queues):
             self._leave_bell()
             self._bell = Bell(queues)
@@ -236,6 +256,10 @@ class ClaimLoop:
         if isinstance(state, HeldBack):
             if self.options.burst:
                 self.stop.wake.wait(state.until - time.monotonic())
+            return False
+        if self.parked.holds_back:
+            if self.options.burst:
+                self.stop.wake.wait(_LOOK_AT_THREADS_EVERY)
             return False
         if not self.in_hand.is_empty:
             if self.options.burst:
@@ -278,7 +302,7 @@ class ClaimLoop:
 
 def _state_after(batch: Batch, room: int, leaves_out: bool) -> Claiming | Waiting:
     """What a claim of `room` jobs leads to."""
-    if len(batch.jobs) >= room:
+    if len(batch.jobs) >= room or batch.parked:
         return Claiming()
     pause = _LOOK_EVERY if batch.pause is None else min(batch.pause, _LOOK_EVERY)
     is_held_back = not batch.jobs and batch.pause is not None

@@ -55,7 +55,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "job": job,
         "kind": shown_text(kind_of(job), request),
         **_state(job, request),
-        "why": shown_text(explain(job, facts), request),
+        **_why(job, facts, request, pages),
         "subject": listed(job).subject,
         "worker": facts.worker,
         "timeline": timeline_of(known),
@@ -72,20 +72,20 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "copy_url": copy_url(job, request, pages),
         **copies_shown(job, pages),
         "stop_url": stop_url(job, request, pages),
-        "limits_url": _limits_url(job, facts, request, pages),
         "hold_links": hold_links(job, request, site),
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,
     }
 
 
-def _limits_url(job: Job, facts: Facts, request: HttpRequest, pages: JobPermissions) -> str:
-    """Where the limits stand that this job waits for; empty if it waits for none of its processor."""
+def _why(job: Job, facts: Facts, request: HttpRequest, pages: JobPermissions) -> dict[str, str]:
+    """What the job waits for, and where the limits of its processor stand, if it waits for those."""
+    why = {"why": shown_text(explain(job, facts), request)}
     is_held_back = facts.processor_running is not None or facts.processor_rate is not None
-    if not is_held_back or not request.user.has_perm("jobqueue.view_queue"):
-        return ""
-    name = f"{pages.admin_site.name}:jobqueue_processorlimits_change"
-    return reverse(name, args=[quote(job.processor)])
+    if is_held_back and request.user.has_perm("jobqueue.view_queue"):
+        name = f"{pages.admin_site.name}:jobqueue_processorlimits_change"
+        why["limits_url"] = reverse(name, args=[quote(job.processor)])
+    return why
 
 
 def _state(job: Job, request: HttpRequest) -> dict[str, Any]:

@@ -38,8 +38,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "limits of a processor",
-                "verbose_name_plural": "limits of processors",
+                "verbose_name": "processor",
+                "verbose_name_plural": "processors",
                 "db_table": "jobqueue_processor",
                 "ordering": ["name"],
                 "default_permissions": (),

@@ -32,8 +32,8 @@ class ProcessorLimits(models.Model):
         ordering = ["name"]
         # Who may see queues and limit them, may so with these.
         default_permissions = ()
-        verbose_name = _("limits of a processor")
-        verbose_name_plural = _("limits of processors")
+        verbose_name = _("processor")
+        verbose_name_plural = _("processors")
 
     def __str__(self) -> str:
         return self.name

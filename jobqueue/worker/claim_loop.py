@@ -88,7 +88,6 @@ class ClaimLoop:
     threads: JobThreads
     decisions: QueueDecisions
     unfit: UnfitJobs
-    parked: ParkedJobs
     left_alone: LeftAlone
     affinity: Affinity
     stop: Stop
@@ -96,6 +95,7 @@ class ClaimLoop:
 
     def __post_init__(self) -> None:
         self._bell: Bell | None = None
+        self.parked = ParkedJobs(self.identity, self.decisions, self.left_alone.threads, self.stop.wake.wake)
         self._pauses = GrowingPauses(_PAUSE_AFTER_ERROR, _LONGEST_PAUSE)
         self._memory = _MemoryGauge(self.options.max_memory)
 
@@ -119,7 +119,7 @@ class ClaimLoop:
             self.affinity.end()
             self.in_hand.wait_until_settled(gives_up=lambda: self.stop.is_asked)
             return Stopped()
-        if self._is_to_retire():
+        if _is_to_retire(self.options, self.in_hand.taken, self._memory):
             return Retiring()
         try:
             return self._fill(state)
@@ -140,7 +140,14 @@ class ClaimLoop:
         if not room:
             self.affinity.adapt(is_crowded=False)
             return state
-        room -= self._start_found(room)
+        served, limited = self._served(), self.decisions.limits
+        found = self.unfit.find(max(1, room // 2), served, limited, self.decisions.processors)
+        if found:
+            self.start(found)
+        parked = self.parked.find(room - len(found), served, self.threads)
+        if parked:
+            self.start(parked)
+        room -= len(found) + len(parked)
         if room <= 0:
             return state
         state, claims = self._claim(state, room)
@@ -151,22 +158,6 @@ class ClaimLoop:
         elif self._is_done(state):
             return Stopped()
         return state
-
-    def _start_found(self, room: int) -> int:
-        """Start what is there without a message: how many jobs."""
-        served, limited = self._served(), self.decisions.limits
-        found = self.unfit.find(max(1, room // 2), served, limited, self.decisions.processors)
-        if found:
-            self.start(found)
-        if not self.parked.is_needed:
-            return len(found)
-        if not self.threads.free:
-            self.threads.tell_when_free()
-        # What a limit counts as running is to run: nothing of it is held ahead.
-        started = self.parked.find(min(room - len(found), self.threads.free), served)
-        if started:
-            self.start(started)
-        return len(found) + len(started)
 
     def start(self, claims: list[Claim]) -> None:
         """Have the threads run these; what cannot be run here is handed on."""
@@ -211,8 +202,8 @@ class ClaimLoop:
             self._wait_for_messages(asked, state.until)
             if self.stop.is_asked:
                 return state, []
-        parks = self.decisions.limited_here()
-        wanted = Wanted(room, asked, self.decisions.limits, self.threads.free, parks)
+        limits, limited = self.decisions.limits, self.decisions.limited_here()
+        wanted = Wanted(room, asked, limits, self.threads.free, limited)
         batch = claiming.claim(self.identity, wanted, self.teller, self.left_alone)
         self._pauses.reset()
         if batch.parked:
@@ -230,11 +221,9 @@ class ClaimLoop:
 
     def _wait_for_messages(self, queues: Sequence[str], until: float) -> None:
         # Blocks on a bell, not on the queues: a message is never out of Redis without a trace.
-        timeout = until - time.monotonic()
+        timeout = min(until - time.monotonic(), self.parked.wait())
         if self.threads.unstarted:
             timeout = min(timeout, STALLED_AFTER)
-        if self.parked.is_needed:
-            timeout = min(timeout, self.parked.wait())
         if self._bell is None or self._bell.names != tuple(queues):
             self._leave_bell()
             self._bell = Bell(queues)
@@ -257,11 +246,7 @@ class ClaimLoop:
             if self.options.burst:
                 self.stop.wake.wait(state.until - time.monotonic())
             return False
-        if self.parked.holds_back:
-            if self.options.burst:
-                self.stop.wake.wait(_LOOK_AT_THREADS_EVERY)
-            return False
-        if not self.in_hand.is_empty:
+        if self.parked.holds_back or not self.in_hand.is_empty:
             if self.options.burst:
                 self.stop.wake.wait(0.01)
             return False
@@ -269,24 +254,6 @@ class ClaimLoop:
             return self.left_alone.is_empty and _is_nothing_due(self.left_alone.threads)
         idle = time.monotonic() - self.in_hand.last_work
         return self.options.max_idle_time is not None and idle >= self.options.max_idle_time
-
-    def _is_to_retire(self) -> bool:
-        """Whether this process has done its share, or grew too large, and gives way to a fresh one.
-
-        Not before its first job: where the limit is too low for any process, jobs run all the same.
-        """
-        taken, most = self.in_hand.taken, self.options.max_jobs_per_process
-        if not taken:
-            return False
-        if most is not None and taken >= most:
-            logger.info("executor of %s gives way after %d jobs", self.options.name, taken)
-            return True
-        if self._memory.is_too_much():
-            logger.info(
-                "executor of %s gives way with %d MB in use", self.options.name, self._memory.used >> 20
-            )
-            return True
-        return False
 
     def _retire(self) -> None:
         """Let the threads take up what was claimed, hand back what they do not get to, and give way."""
@@ -331,3 +298,20 @@ class _MemoryGauge:
         self._next_look = time.monotonic() + _LOOK_AT_MEMORY_EVERY
         self.used = memory_in_use()
         return self.used > self._most
+
+
+def _is_to_retire(options: Options, taken: int, memory: _MemoryGauge) -> bool:
+    """Whether this process has done its share, or grew too large, and gives way to a fresh one.
+
+    Not before its first job: where the limit is too low for any process, jobs run all the same.
+    """
+    most = options.max_jobs_per_process
+    if not taken:
+        return False
+    if most is not None and taken >= most:
+        logger.info("executor of %s gives way after %d jobs", options.name, taken)
+        return True
+    if memory.is_too_much():
+        logger.info("executor of %s gives way with %d MB in use", options.name, memory.used >> 20)
+        return True
+    return False

@@ -34,7 +34,6 @@ from jobqueue.worker.neighbours import Neighbours
 from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB, Options
 from jobqueue.worker.orders import Orders
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
-from jobqueue.worker.parked import ParkedJobs
 from jobqueue.worker.relay import Relay
 from jobqueue.worker.running_jobs import RunningJobs
 from jobqueue.worker.settlers import Settlers
@@ -66,7 +65,6 @@ class Executor:
         self._affinity = Affinity(options.core)
         self._claimers = DatabaseThreads("who claims jobs")
         self._in_hand = InHand(self.id, self.slot.running, self._claimers)
-        self._parked = ParkedJobs(self.identity, self._decisions, self._claimers)
         self._teller = Teller()
         self._relay = Relay(self.id.hex, self._teller)
         self._bulk_walker = BulkWalker(self.id, self._relay.have_leader_look)
@@ -94,7 +92,6 @@ class Executor:
             unfit=UnfitJobs(
                 self.identity, self._teller, self._in_hand.take, self._settlers.put, self._claimers
             ),
-            parked=self._parked,
             left_alone=LeftAlone(self.id.hex, self._teller, self._claimers),
             affinity=self._affinity,
             stop=self._stop,
@@ -175,10 +172,7 @@ class Executor:
         self.slot.settled(*_completed_and_failed(counted))
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
-        limited = self._decisions.processors
-        if limited and any(outcome.job.processor in limited for outcome in outcomes):
-            self._parked.look_soon()
-            self._stop.wake.wake()
+        self._claim_loop.parked.note_ended(outcomes)
 
     def _enforce_limits(self) -> float:
         if self._stop.is_overdue():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from django.db.models import Count
 
@@ -22,6 +23,8 @@ from jobqueue.sql.writing import writing
 from jobqueue.worker.claiming import Claim, Identity
 from jobqueue.worker.database_threads import IN_TURN, DatabaseThreads
 from jobqueue.worker.limits import QueueDecisions
+from jobqueue.worker.outcomes import Outcome
+from jobqueue.worker.threads import JobThreads
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +41,17 @@ Row = tuple[str, int, int]
 
 
 class ParkedJobs:
-    """What one executor starts of the parked jobs. One thread's, but for `look_soon`."""
+    """What one executor starts of the parked jobs. One thread's, but for `note_ended`."""
 
     def __init__(
-        self, identity: Identity, decisions: QueueDecisions, threads: DatabaseThreads = IN_TURN
+        self,
+        identity: Identity,
+        decisions: QueueDecisions,
+        threads: DatabaseThreads = IN_TURN,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
-        """`threads` are of who claims."""
-        self._identity, self._decisions, self._threads = identity, decisions, threads
+        """`threads` are of who claims, `wake` ends its wait for messages."""
+        self._identity, self._decisions, self._threads, self._wake = identity, decisions, threads, wake
         self._next_look = 0.0
         self._away_until: dict[str, float] = {}
         self._active: dict[str, dict[str, int]] = {}
@@ -56,24 +63,35 @@ class ParkedJobs:
         """Whether a processor has limits, or had some a moment ago."""
         return bool(self._decisions.processors or self._decisions.ended)
 
-    def look_soon(self) -> None:
-        """Something ended that a limit counts."""
-        self._next_look = 0.0
+    def note_ended(self, outcomes: Sequence[Outcome]) -> None:
+        """Look at once, if a limit counted any of these."""
+        limited = self._decisions.processors
+        if limited and any(outcome.job.processor in limited for outcome in outcomes):
+            self._next_look = 0.0
+            self._wake()
 
     def note_parked(self) -> None:
         """Something was parked just now."""
         self.holds_back, self._next_look = True, 0.0
 
     def wait(self) -> float:
-        """Seconds until the next look."""
+        """Seconds until the next look; without an end where none is needed."""
+        if not self.is_needed:
+            return math.inf
         left = self._next_look - time.monotonic()
         return left if left > 0 else LOOK_EVERY
 
-    def find(self, room: int, served: Collection[str]) -> list[Claim]:
-        """Claim up to `room` parked jobs of these queues, which are to start at once."""
+    def find(self, room: int, served: Collection[str], threads: JobThreads) -> list[Claim]:
+        """Claim up to `room` parked jobs of these queues for threads that are free.
+
+        What a limit counts as running is to run: nothing of it is held ahead.
+        """
         if not self.is_needed:
             self.holds_back = False
             return []
+        room = min(room, threads.free)
+        if not room:
+            threads.tell_when_free()
         if room < 1 or time.monotonic() < self._next_look:
             return []
         self._next_look = time.monotonic() + LOOK_EVERY

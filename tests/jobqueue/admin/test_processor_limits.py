@@ -88,7 +88,7 @@ def test_both_lists_show_how_much_of_the_limits_is_used_up(
     for text in (of_processors, of_queues):
         assert '<span class="jq-use">2 of 10 in this second</span>' in text
         assert '<span class="jq-use jq-full">2 of 2 running</span>' in text
-    assert f'<a href="{LIST}">Limits of processors</a>' in of_queues
+    assert f'<a href="{LIST}">Processors and their limits</a>' in of_queues
 
 
 def test_the_overview_names_the_limits_of_the_processors_of_a_queue(admin_client: Client) -> None:

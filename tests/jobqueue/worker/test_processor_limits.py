@@ -11,6 +11,7 @@ from jobqueue.worker import claiming, limits
 from jobqueue.worker.claiming import Batch, Wanted
 from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.parked import ParkedJobs
+from jobqueue.worker.threads import JobThreads
 from tests.jobqueue.processors_for_tests import SUCCEED
 from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, TELLER, claim_row, list_of, published
 
@@ -33,7 +34,12 @@ def _claim(decisions: QueueDecisions) -> Batch:
 
 
 def _started(decisions: QueueDecisions, room: int = 10) -> list[int]:
-    return [claimed.job.pk for claimed in ParkedJobs(IDENTITY, decisions).find(room, QUEUES)]
+    return [claimed.job.pk for claimed in ParkedJobs(IDENTITY, decisions).find(10, QUEUES, _idle(room))]
+
+
+def _idle(count: int) -> JobThreads:
+    """So many threads that have nothing to do."""
+    return JobThreads(count, performing=lambda *_: None, performed=lambda _: None, guard=lambda body: body)
 
 
 def test_the_message_of_a_limited_processor_is_taken_out_and_its_job_starts_from_its_row(
@@ -134,7 +140,7 @@ def test_without_limits_nothing_is_looked_for(
     decisions.read()
 
     with django_assert_num_queries(0):  # type: ignore[operator]
-        assert ParkedJobs(IDENTITY, decisions).find(10, QUEUES) == []
+        assert ParkedJobs(IDENTITY, decisions).find(10, QUEUES, _idle(10)) == []
 
 
 def _parked() -> int:

@@ -54,8 +54,10 @@ def park(
 
 def release(jobs: JobManager, processor: str, most: int) -> int:
     """waiting -> waiting: leave so many parked jobs of it to the relay, the first ones; how many it were."""
+    rows = parked(jobs, [processor])
+    if not rows.exists():
+        return 0  # nobody waits for a lock while there is nothing to write
     with writing(jobs.db):
-        rows = parked(jobs, [processor])
         if connections[jobs.db].features.has_select_for_update_skip_locked:
             rows = rows.select_for_update(skip_locked=True)
         ids = list(rows.values_list("pk", flat=True)[:most])

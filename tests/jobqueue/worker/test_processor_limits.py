@@ -13,7 +13,7 @@ from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.parked import ParkedJobs
 from jobqueue.worker.threads import JobThreads
 from tests.jobqueue.processors_for_tests import SUCCEED
-from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, TELLER, claim_row, list_of, published
+from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, TELLER, claim_row, claimed, list_of, published
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -34,7 +34,7 @@ def _claim(decisions: QueueDecisions) -> Batch:
 
 
 def _started(decisions: QueueDecisions, room: int = 10) -> list[int]:
-    return [claimed.job.pk for claimed in ParkedJobs(IDENTITY, decisions).find(10, QUEUES, _idle(room))]
+    return [each.job.pk for each in ParkedJobs(IDENTITY, decisions).find(10, QUEUES, _idle(room))]
 
 
 def _idle(count: int) -> JobThreads:
@@ -64,6 +64,25 @@ def test_a_running_job_counts_whoever_runs_it(redis_client: redis.Redis) -> None
     _claim(decisions)
 
     assert _started(decisions) == []
+
+
+def test_what_runs_in_another_database_counts_as_of_the_last_look(redis_client: redis.Redis) -> None:
+    decisions = _decisions(concurrency_limit=1)
+    claimed(using="other", identity=OTHER_IDENTITY)
+    published()
+    _claim(decisions)
+
+    executor = ParkedJobs(IDENTITY, decisions)
+    executor._count_active("other")
+    assert executor.find(10, QUEUES, _idle(10)) == []
+
+
+def test_the_limits_of_what_this_process_cannot_run_park_nothing(redis_client: redis.Redis) -> None:
+    ProcessorLimits.objects.create(name="nobody.knows_it", concurrency_limit=1)
+    decisions = QueueDecisions()
+    decisions.read()
+
+    assert (list(decisions.processors), decisions.limited_here()) == (["nobody.knows_it"], [])
 
 
 def test_no_more_start_than_there_is_room(redis_client: redis.Redis) -> None:

@@ -374,12 +374,17 @@ def test_rqs_tools_and_the_counts_tell_what_runs_and_what_a_limit_holds_back(
     hold_back(workload, "one", "two", "three")
 
     told = RQQueue("settlement", connection=connections.client_for("settlement"))
+    started = told.started_job_registry
+
+    def counted() -> tuple[int, int]:
+        return started.get_job_count(cleanup=False), told.count
+
     counts = counts_of_database("default")["settlement"]
 
     # As with what is delayed, RQ's list has what a worker may take; the rows have all that waits.
-    wait_until(lambda: (told.started_job_registry.get_job_count(cleanup=False), told.count) == (1, 0))
+    wait_until(lambda: counted() == (1, 0))
     assert (counts.active, counts.waiting) == (1, 2)
     for name in ("one", "two", "three"):
         workload.open_gate(name)
     wait_until_done()
-    assert (told.started_job_registry.get_job_count(cleanup=False), told.count) == (0, 0)
+    wait_until(lambda: counted() == (0, 0))

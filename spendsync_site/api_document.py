@@ -28,6 +28,7 @@ says otherwise.
 """
 TAGS: Final = [
     {"name": "queues", "description": "Counts, pause and limits of the queues."},
+    {"name": "processors", "description": "Limits of the processors, and how much of them is used up."},
     {"name": "jobs", "description": "Jobs: found by words, changed by their verbs."},
     {"name": "causes", "description": "Failures by cause."},
     {"name": "bulk", "description": "Actions on many jobs, walked by the workers."},

@@ -11,9 +11,10 @@ from django.contrib.contenttypes.models import ContentType
 from django.utils.translation import gettext
 
 from jobqueue.charting.folding import home
-from jobqueue.models import BulkAction, Queue, VersionStart
+from jobqueue.models import BulkAction, ProcessorLimits, Queue, VersionStart
 from jobqueue.operating.retelling import retold_message
 from jobqueue.operating.words import grouped
+from jobqueue.registry import all_processors
 
 _MOST = 50
 _LONGEST = 160
@@ -30,7 +31,12 @@ class Happened:
 
 def happened(begin: datetime, queue: str) -> list[Happened]:
     """What happened since then, the oldest first; of queues to that one, or to any."""
-    found = [*_to_queues(begin, queue), *_bulk_actions(begin, queue), *_versions(begin)]
+    found = [
+        *_to_queues(begin, queue),
+        *_to_processors(begin, queue),
+        *_bulk_actions(begin, queue),
+        *_versions(begin),
+    ]
     return sorted(found, key=lambda one: one.at)
 
 
@@ -46,6 +52,20 @@ def _to_queues(begin: datetime, queue: str) -> list[Happened]:
             at, "limit" if _is_limit(message) else "pause", f"{name}: {retold_message(message)}"[:_LONGEST]
         )
         for at, name, message in rows
+    ]
+
+
+def _to_processors(begin: datetime, queue: str) -> list[Happened]:
+    """Changes of limits; for one queue those of the processors whose jobs go there."""
+    entries = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(ProcessorLimits), action_time__gte=begin
+    )
+    if queue:
+        names = [each.name for each in all_processors() if each.queue == queue]
+        entries = entries.filter(object_id__in=names)
+    rows = entries.order_by("-action_time").values_list("action_time", "object_id", "change_message")[:_MOST]
+    return [
+        Happened(at, "limit", f"{name}: {retold_message(message)}"[:_LONGEST]) for at, name, message in rows
     ]
 
 

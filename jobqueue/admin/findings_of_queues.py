@@ -15,11 +15,14 @@ from jobqueue.admin import set_aside
 from jobqueue.admin.findings import Finding
 from jobqueue.conf import get_settings
 from jobqueue.counts.signs import LATELY, MOST_COUNTED, USUALLY, Sign
+from jobqueue.models import ProcessorLimits
 from jobqueue.monitoring.overview import Overview, QueueNow
 from jobqueue.operating.words import absolute, grouped, printable, span
+from jobqueue.registry import all_processors
 
 _FEWEST_FAILURES = 5
 """Fewer failures in an hour are no finding: the list of failed jobs tells of them."""
+_MOST_NAMED = 5
 _UNUSUAL = 3
 """So many times the usual number of failures in an hour is too many."""
 
@@ -140,9 +143,19 @@ def _late(queue: QueueNow, seen: Overview, request: HttpRequest) -> Finding:
     }
     if queue.decided.rate_limit is not None or queue.decided.concurrency_limit is not None:
         cure = _("The queue is limited: see whether its limits are too low, or add workers.")
+    elif limited := limited_processors(queue, seen):
+        cure = _("Processors of it are limited (%(names)s): see whether their limits are too low.") % {
+            "names": ", ".join(printable(row.name) for row in limited[:_MOST_NAMED])
+        }
     else:
         cure = _("Add workers, or look at what keeps those there are.")
     return Finding(60, text, _jobs_of(queue, request), queue.oldest, cure)
+
+
+def limited_processors(queue: QueueNow, seen: Overview) -> list[ProcessorLimits]:
+    """The processors with limits whose jobs go to this queue."""
+    names = {each.name for each in all_processors() if each.queue == queue.name} if seen.processors else set()
+    return [row for row in seen.processors if row.name in names]
 
 
 # Jobs -------------------------------------------------------------------------------------------------

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import quote
 from django.db.models import CharField, Value
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext
 
 from jobqueue.admin import live
@@ -25,7 +27,7 @@ from jobqueue.admin.running_pages import REFRESH_SECONDS, running_facts, stop_ur
 from jobqueue.admin.words import badge
 from jobqueue.models import Job, bulk
 from jobqueue.operating.audit import history_of
-from jobqueue.operating.explain import explain, gather
+from jobqueue.operating.explain import Facts, explain, gather
 from jobqueue.operating.logs import ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import told_reason
@@ -53,7 +55,7 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "job": job,
         "kind": shown_text(kind_of(job), request),
         **_state(job, request),
-        "why": shown_text(explain(job, facts), request),
+        **_why(job, facts, request, pages),
         "subject": listed(job).subject,
         "worker": facts.worker,
         "timeline": timeline_of(known),
@@ -74,6 +76,16 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,
     }
+
+
+def _why(job: Job, facts: Facts, request: HttpRequest, pages: JobPermissions) -> dict[str, str]:
+    """What the job waits for, and where the limits of its processor stand, if it waits for those."""
+    why = {"why": shown_text(explain(job, facts), request)}
+    is_held_back = facts.processor_running is not None or facts.processor_rate is not None
+    if is_held_back and request.user.has_perm("jobqueue.view_queue"):
+        name = f"{pages.admin_site.name}:jobqueue_processorlimits_change"
+        why["limits_url"] = reverse(name, args=[quote(job.processor)])
+    return why
 
 
 def _state(job: Job, request: HttpRequest) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import Attempt, BulkAction, Job, Worker
 from jobqueue.models.holding import due_time
+from jobqueue.models.parking import is_parked
 from jobqueue.operating.audit import Done
 from jobqueue.operating.logs import ShownLog
 from jobqueue.operating.reading import shown_text
@@ -87,7 +88,8 @@ def _past(known: Known) -> Iterator[Step]:
     """What happened; of one moment the first comes first."""
     job = known.job
     yield from _attempts(known)
-    if job.published_at is not None and job.state in (Job.State.WAITING, Job.State.ACTIVE):
+    is_told = job.published_at is not None and not is_parked(job, known.now)
+    if is_told and job.state in (Job.State.WAITING, Job.State.ACTIVE):
         yield Step(_("Published"), job.published_at)
     for done in known.history:
         said = retold_message(known.shown(done.what))

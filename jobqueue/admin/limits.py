@@ -1,4 +1,4 @@
-"""The limits of a queue, in words and as a form."""
+"""The limits of queues and processors, in words and as forms."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ from jobqueue.admin.words import NOTHING
 from jobqueue.broker import paces
 from jobqueue.broker.limits import MOST_RATE
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.models import Queue
-from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE
+from jobqueue.models import ProcessorLimits, Queue
+from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, PROCESSOR_LIMITS
+from jobqueue.operating.processors import ProcessorUse
 from jobqueue.operating.words import grouped, printable
 
 if TYPE_CHECKING:
     QueueModelForm = forms.ModelForm[Queue]
+    ProcessorModelForm = forms.ModelForm[ProcessorLimits]
 else:
-    QueueModelForm = forms.ModelForm
+    QueueModelForm = ProcessorModelForm = forms.ModelForm
 
 _MOST_PROCESSORS = 5
 
 
-def limits_of(queue: Queue) -> str:
-    """The queue's limits in words; nothing if it has none."""
+def limits_of(row: Queue | ProcessorLimits) -> str:
+    """The limits of a queue or a processor in words; nothing if it has none."""
     return ", ".join(
         text % {"number": grouped(limit)}
         for limit, text in (
-            (queue.rate_limit, gettext("%(number)s a second")),
-            (queue.concurrency_limit, gettext("%(number)s at once")),
-            (queue.late_after, gettext("late after %(number)s s")),
+            (row.rate_limit, gettext("%(number)s a second")),
+            (row.concurrency_limit, gettext("%(number)s at once")),
+            (getattr(row, "late_after", None), gettext("late after %(number)s s")),
         )
         if limit is not None
     )
@@ -50,14 +52,14 @@ def starts_of(queues: Iterable[Queue]) -> dict[str, int]:
         return {}
 
 
-def use_of(queue: Queue, running: str, starts: int | None) -> SafeString:
-    """The limits of a queue with what they let through now: `7 of 10 in this second, 3 of 5 running`."""
+def use_of(row: Queue | ProcessorLimits, running: str, starts: int | None) -> SafeString:
+    """The limits with what they let through now: `7 of 10 in this second, 3 of 5 running`."""
     parts = []
-    if queue.rate_limit is not None:
+    if row.rate_limit is not None:
         number = NOTHING if starts is None else grouped(starts)
-        parts.append((number, queue.rate_limit, _("%(number)s of %(limit)s in this second")))
-    if queue.concurrency_limit is not None:
-        parts.append((running, queue.concurrency_limit, _("%(number)s of %(limit)s running")))
+        parts.append((number, row.rate_limit, _("%(number)s of %(limit)s in this second")))
+    if row.concurrency_limit is not None:
+        parts.append((running, row.concurrency_limit, _("%(number)s of %(limit)s running")))
     return format_html_join(
         mark_safe("<br>"),
         '<span class="jq-use{}">{}</span>',
@@ -71,14 +73,21 @@ def use_of(queue: Queue, running: str, starts: int | None) -> SafeString:
     )
 
 
-def shown_use(running: Sequence[tuple[str, int]]) -> SafeString:
-    """Who runs how many jobs now: `email.notification: 7`, the few that run most."""
-    rows = [(printable(processor), grouped(number)) for processor, number in running[:_MOST_PROCESSORS]]
-    more = [(gettext("others"), grouped(sum(number for _name, number in running[_MOST_PROCESSORS:])))]
+def shown_use(running: Sequence[tuple[str, int]], limited: Sequence[ProcessorUse] = ()) -> SafeString:
+    """Who runs how many jobs now: `email.notification: 7`, the few that run most.
+
+    Before them the `limited` processors of the queue, with what their limits let through:
+    `email.notification: 7 of 10 running`.
+    """
+    names = {use.name for use in limited}
+    others = [(name, number) for name, number in running if name not in names]
+    rows = [(printable(processor), grouped(number)) for processor, number in others[:_MOST_PROCESSORS]]
+    more = [(gettext("others"), grouped(sum(number for _name, number in others[_MOST_PROCESSORS:])))]
+    first = [(printable(use.name), use_of(use.limits, grouped(use.active), use.starts)) for use in limited]
     return format_html_join(
         mark_safe("<br>"),
         '<span class="jq-use">{}: {}</span>',
-        rows + more if len(running) > _MOST_PROCESSORS else rows,
+        first + rows + (more if len(others) > _MOST_PROCESSORS else []),
     )
 
 
@@ -120,19 +129,21 @@ class LateField(LimitField):
     }
 
 
+def _rate_field() -> LimitField:
+    text = _("At most so many jobs start in any second, in all workers together. Empty: no limit.")
+    return LimitField(MOST_RATE, _("Rate limit"), text)
+
+
+def _concurrency_field() -> LimitField:
+    text = _("At most so many jobs run at once, in all workers together. Empty: no limit.")
+    return LimitField(MOST_CONCURRENCY, _("Concurrency limit"), text)
+
+
 class LimitsForm(QueueModelForm):
     """The limits of one queue."""
 
-    rate_limit = LimitField(
-        MOST_RATE,
-        _("Rate limit"),
-        _("At most so many jobs start in any second, in all workers together. Empty: no limit."),
-    )
-    concurrency_limit = LimitField(
-        MOST_CONCURRENCY,
-        _("Concurrency limit"),
-        _("At most so many jobs run at once, in all workers together. Empty: no limit."),
-    )
+    rate_limit = _rate_field()
+    concurrency_limit = _concurrency_field()
     late_after = LateField(
         MOST_LATE,
         _("Late after"),
@@ -145,3 +156,14 @@ class LimitsForm(QueueModelForm):
     class Meta:
         model = Queue
         fields = LIMITS
+
+
+class ProcessorLimitsForm(ProcessorModelForm):
+    """The limits of one processor."""
+
+    rate_limit = _rate_field()
+    concurrency_limit = _concurrency_field()
+
+    class Meta:
+        model = ProcessorLimits
+        fields = PROCESSOR_LIMITS

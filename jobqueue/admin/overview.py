@@ -117,6 +117,13 @@ def _tiles(seen: Overview, request: HttpRequest) -> list[Tile]:
     return [_tile(str(number), queue, seen, request) for number, queue in enumerate(shown, 1)]
 
 
+def _limited(queue: QueueNow, seen: Overview) -> str:
+    """The limits of the queue, and of its processors: `10 a second, email.notification 3 at once`."""
+    rows = findings_of_queues.limited_processors(queue, seen)
+    of_processors = [f"{printable(row.name)} {limits_of(row)}" for row in rows]
+    return ", ".join(filter(None, [limits_of(queue.decided), *of_processors]))
+
+
 def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) -> Tile:
     page = findings_of_queues.page
     jobs = request.user.has_perm("jobqueue.view_job")
@@ -142,6 +149,6 @@ def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) ->
         printable(queue.name),
         facts,
         pausing.shown(queue.decided, seen.now),
-        limits_of(queue.decided),
+        _limited(queue, seen),
         page(request, "queue"),
     )

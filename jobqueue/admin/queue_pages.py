@@ -25,7 +25,7 @@ from jobqueue.models import Queue
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.limits import LIMITS, in_words
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
-from jobqueue.operating.processors import running_by_processor
+from jobqueue.operating.processors import processors_in_use, running_by_processor
 from jobqueue.operating.rights import Right, demand
 from jobqueue.sql.clock import database_now
 
@@ -42,8 +42,10 @@ class QueueChangeList(OfferedLookups):
         now = database_now(Queue.objects.db)
         allowed = pausing.allowed_buttons(request)
         starts, running = starts_of(self.result_list), running_by_processor()
+        limited = [use for use in processors_in_use(running) if use.is_limited]
         for number, queue in enumerate(self.result_list, 1):
             vars(queue)["_running"] = running.get(queue.pk, [])
+            vars(queue)["_limited"] = [use for use in limited if use.queue == queue.pk]
             vars(queue)["_starts"] = starts.get(queue.pk)
             vars(queue)["_counts"] = counts.get(queue.pk, {})
             vars(queue)["_pause"] = pausing.shown(queue, now)
@@ -119,6 +121,7 @@ class QueueAdmin(QueueViews):
         context = getattr(response, "context_data", None) or {}
         if "cl" in context:
             context["notice"] = context["cl"].notice
+            context["processors_url"] = reverse(f"{self.admin_site.name}:jobqueue_processorlimits_changelist")
             context["set_aside"] = set_aside.notice(request, self.admin_site)
             context["switched"] = context["cl"].result_list if pausing.allowed_buttons(request) else []
         return live.answer(request, response)
@@ -187,7 +190,7 @@ class QueueAdmin(QueueViews):
     @admin.display(description=_("by processor"), empty_value=NOTHING)
     def processors(self, queue: Queue) -> SafeString | None:
         """Whose jobs run now: the processors of most of them, with how many each."""
-        return shown_use(vars(queue)["_running"]) or None
+        return shown_use(vars(queue)["_running"], vars(queue)["_limited"]) or None
 
     @admin.display(description=_("workers"))
     def workers(self, queue: Queue) -> SafeString:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -14,6 +15,7 @@ from jobqueue.copying import copies_of
 from jobqueue.masking import mask_payload
 from jobqueue.models import Attempt, Job, Worker
 from jobqueue.models.holding import due_time
+from jobqueue.models.parking import is_parked
 from jobqueue.operating.audit import Done, history_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.logs import MOST_LINES, MOST_LOGS, ShownLog, shown_logs
@@ -134,10 +136,10 @@ def lines(jobs: Sequence[Job], request: Request) -> list[dict[str, Any]]:
     active = [job.pk for job in jobs if job.state == Job.State.ACTIVE]
     stuck = set(Job.objects.stuck().filter(pk__in=active).values_list("pk", flat=True)) if active else set()
     names = _names_of_workers(jobs)
-    return [_line(job, state_word(job, now, is_stuck=job.pk in stuck), names, request) for job in jobs]
+    return [_line(job, state_word(job, now, is_stuck=job.pk in stuck), names, request, now) for job in jobs]
 
 
-def _line(job: Job, state: str, names: Mapping[Any, str], request: Request) -> dict[str, Any]:
+def _line(job: Job, state: str, names: Mapping[Any, str], request: Request, now: datetime) -> dict[str, Any]:
     return {
         "id": job.pk,
         "processor": printable(job.processor),
@@ -157,8 +159,10 @@ def _line(job: Job, state: str, names: Mapping[Any, str], request: Request) -> d
         "copied_from": job.copied_from,
         **{
             name: Moment().to_representation(getattr(job, name))
-            for name in ("created_at", "published_at", "started_at", "finished_at", "stop_asked_at")
+            for name in ("created_at", "started_at", "finished_at", "stop_asked_at")
         },
+        # Of what the limits of its processor hold back no worker is told.
+        "published_at": Moment().to_representation(None if is_parked(job, now) else job.published_at),
     }
 
 
@@ -172,7 +176,7 @@ def in_full(job: Job, request: Request) -> dict[str, Any]:
     """One job with its attempts, its history and why it is where it is."""
     facts = gather(job)
     names = {} if facts.worker is None else {facts.worker.pk: printable(facts.worker.name)}
-    line = _line(job, state_word(job, facts.now, is_stuck=facts.is_stuck), names, request)
+    line = _line(job, state_word(job, facts.now, is_stuck=facts.is_stuck), names, request, facts.now)
     is_masked = not may_read(request)
     payload = mask_payload(job.payload) if is_masked else job.payload
     return {

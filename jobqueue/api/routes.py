@@ -26,6 +26,7 @@ from jobqueue.api.bulk import BulkViewSet
 from jobqueue.api.causes import CauseViewSet
 from jobqueue.api.jobs import JobViewSet, ScheduleViewSet
 from jobqueue.api.problems import answer
+from jobqueue.api.processors import ProcessorViewSet
 from jobqueue.api.queues import QueueViewSet
 from jobqueue.api.workers import WorkerViewSet
 
@@ -43,6 +44,7 @@ class Router(SimpleRouter):
 router = Router()
 for name, views in (
     ("queues", QueueViewSet),
+    ("processors", ProcessorViewSet),
     ("jobs", JobViewSet),
     ("causes", CauseViewSet),
     ("bulk", BulkViewSet),

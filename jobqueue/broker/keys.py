@@ -19,7 +19,8 @@ CHART_FOLDED = f"{_OURS}:chart-folded"
 RUNNING = f"{_OURS}:running:"
 
 # By their names in the scripts. What ends in a colon is completed there: with a queue, but `job` with the id
-# of a message, `batch` with that of a batch and `chart` with the number of a period.
+# of a message, `batch` with that of a batch, `chart` with the number of a period and `starts_of` with a
+# processor.
 PATTERNS = {
     "queues": f"{RQ_KEY_PREFIX}:queues",
     "suspended": f"{RQ_KEY_PREFIX}:suspended",
@@ -32,6 +33,7 @@ PATTERNS = {
     "number": f"{_OURS}:list:",
     "bell": f"{_OURS}:bell:",
     "starts": f"{_OURS}:starts:",
+    "starts_of": f"{_OURS}:starts-of:",
     "foreign": f"{_OURS}:foreign:",
     "batch": f"{_OURS}:batch:",
     "counters": COUNTERS,
@@ -167,6 +169,11 @@ def bell(name: str) -> str:
 def starts(queue: str) -> str:
     """When the last jobs of a queue with a rate limit started, in milliseconds, the newest first."""
     return _ALL["starts"] + queue
+
+
+def starts_of(processor: str) -> str:
+    """The same of a processor with a rate limit, over all its queues."""
+    return _ALL["starts_of"] + processor
 
 
 def chart(period: int) -> str:

@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from jobqueue.broker import keys
-from jobqueue.broker.connections import as_unavailable, by_server
+from jobqueue.broker.connections import as_unavailable, by_server, clients
 from jobqueue.broker.limits import RATE_WINDOW
 from jobqueue.broker.queues import KEEP_FINISHED
 
@@ -42,12 +42,28 @@ def starts_in_window(rates: Mapping[str, int]) -> dict[str, int]:
             seconds, microseconds = client.time()
             oldest = seconds * 1000 + microseconds // 1000 - RATE_WINDOW
             for queue in queues:
-                found[queue] = sum(start > oldest for start in _starts(client, queue, rates[queue]))
+                found[queue] = sum(
+                    start > oldest for start in _starts(client, keys.starts(queue), rates[queue])
+                )
     return found
 
 
-def _starts(client: Redis, queue: str, rate: int) -> list[int]:
+def starts_of_processors(rates: Mapping[str, int]) -> dict[str, int]:
+    """The same of processors, whose starts are counted on the first server."""
+    if not rates:
+        return {}
+    with as_unavailable():
+        client = clients("probe")[0]
+        seconds, microseconds = client.time()
+        oldest = seconds * 1000 + microseconds // 1000 - RATE_WINDOW
+        return {
+            name: sum(start > oldest for start in _starts(client, keys.starts_of(name), rate))
+            for name, rate in rates.items()
+        }
+
+
+def _starts(client: Redis, key: str, rate: int) -> list[int]:
     try:
-        return [int(start) for start in client.lrange(keys.starts(queue), 0, rate - 1)] if rate > 0 else []
+        return [int(start) for start in client.lrange(key, 0, rate - 1)] if rate > 0 else []
     except (ResponseError, ValueError):
         return []

@@ -26,6 +26,8 @@ CLAIM = Script(
     *("count", "at_once", "worker", "worker_name", "now", "window"),
     queues=("name", *QueueLimits._fields),
 )
+PARK = Script("park", "worker", messages=("queue", "id"))
+NOTE_STARTED = Script("note_started", "worker", "worker_name", "now", messages=Entry._fields)
 PUT_BACK = Script("put_back", "queue", "worker", backwards=())
 FINISH = Script(
     "finish",
@@ -127,6 +129,21 @@ def put_back(messages: Sequence[Message], worker_id: str) -> None:
     with as_unavailable():
         for queue, ids in by_queue.items():
             scripts.run(client_for(queue), PUT_BACK, queue=queue, worker=worker_id, backwards=ids[::-1])
+
+
+def park(messages: Sequence[Message], worker_id: str) -> None:
+    """Forget messages that were claimed: their jobs are parked, and start without one."""
+    with as_unavailable():
+        for client, group in by_server(messages, attrgetter("queue")):
+            scripts.run(client, PARK, worker=worker_id, messages=[(each.queue, each.id) for each in group])
+
+
+def note_started(messages: Sequence[Message], worker_id: str, worker_name: str) -> None:
+    """Let RQ's tools see what was claimed without a message, as they see all that runs."""
+    told = {"worker": worker_id, "worker_name": worker_name, "now": scripts.rq_now()}
+    with as_unavailable():
+        for client, group in by_server(messages, attrgetter("queue")):
+            scripts.run(client, NOTE_STARTED, messages=[message.entry() for message in group], **told)
 
 
 def finish(

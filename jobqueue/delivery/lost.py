@@ -17,6 +17,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery.apart import blame, take_apart
 from jobqueue.delivery.publishable import messages_in, publishable
 from jobqueue.models import Job, Worker, jobs_in, transitions
+from jobqueue.models.parking import PARKED_FOR
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,10 @@ class LostMessages:
         return [message for message in unknown if attempts.get(message.job_id) == message.attempt]
 
     def _rows_of_the_future(self, limit: int) -> list[tuple[Message, datetime]]:
-        ahead = publishable(self.using).filter(published_at__gt=Now())
+        # What lies as far ahead is parked, and started without a message.
+        ahead = publishable(self.using).filter(
+            published_at__gt=Now(), published_at__lt=Now() + PARKED_FOR / 2
+        )
         return messages_in(ahead.order_by("published_at", "id")[:limit], "published_at") if limit > 0 else []
 
     def _next_rows(self, limit: int, lost_after: float) -> list[tuple[Message, datetime]]:

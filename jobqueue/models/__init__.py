@@ -9,6 +9,7 @@ from jobqueue.models.cause import Cause, muted_causes
 from jobqueue.models.chart import ChartHour, Charts, VersionStart
 from jobqueue.models.holding import due_time
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
+from jobqueue.models.processor import ProcessorLimits
 from jobqueue.models.querysets import (
     OUTAGE_PREFIX,
     SKIPPED_PREFIX,
@@ -45,6 +46,7 @@ __all__ = [
     "JobTally",
     "KeptLog",
     "LogLine",
+    "ProcessorLimits",
     "Queue",
     "Selection",
     "SetAsideJob",

@@ -155,12 +155,9 @@ class JobManager(WrittenManager["Job"], _ManagerOfJobs["Job"]):
 
         To be called in the transaction of their claim: until it ends, no other claim of these queues counts.
         """
-        connection = connections[self.db]
         free: dict[str, int] = {}
         for queue in sorted(limits):
-            if connection.vendor == "postgresql":
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"jobqueue:{queue}"])
+            self._count_alone(queue)
             free[queue] = limits[queue] - self.active().filter(queue=queue).count()
         allowed = []
         for queue, job_id, attempt in messages:
@@ -170,3 +167,20 @@ class JobManager(WrittenManager["Job"], _ManagerOfJobs["Job"]):
                 free[queue] -= 1
             allowed.append((job_id, attempt))
         return allowed
+
+    def left_by_limit(self, processor: str, most: int, limit: int | None) -> int:
+        """How many jobs of a processor may start now, at most so many.
+
+        To be called in the transaction of their claim, beside which nobody counts; before `within_limits`.
+        """
+        self._count_alone(f"processor:{processor}")
+        if limit is None:
+            return most
+        return max(0, min(most, limit - self.active().filter(processor=processor).count()))
+
+    def _count_alone(self, name: str) -> None:
+        """Until the transaction ends nobody else counts by this name; SQLite has one writer anyway."""
+        connection = connections[self.db]
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"jobqueue:{name}"])

@@ -18,7 +18,7 @@ from jobqueue.broker import paces
 from jobqueue.conf import get_settings
 from jobqueue.counts.reading import QueueCounts, counts_of_database
 from jobqueue.counts.signs import Sign, Signs, read_signs
-from jobqueue.models import Queue, Worker
+from jobqueue.models import ProcessorLimits, Queue, Worker
 from jobqueue.monitoring import set_aside
 from jobqueue.monitoring.probes import Answered, Probe, ask_here
 from jobqueue.sql.clock import about_now
@@ -29,6 +29,7 @@ PATIENCE = 1.0
 """Seconds that a statement, and a store on its own thread, may take: then the page does without it."""
 _MOST_QUEUES = 50
 """Queues that are looked at beside those of RQ_QUEUES: some are left from before, by names or by attacks."""
+_MOST_PROCESSORS = 100
 
 
 @dataclass(slots=True)
@@ -77,6 +78,8 @@ class Overview:
     """That another installation uses the same Redis."""
     aside: dict[str, int] = field(default_factory=dict)
     """How much is set aside, by kind."""
+    processors: list[ProcessorLimits] = field(default_factory=list)
+    """What operators decided about processors that have limits."""
 
     @property
     def failed(self) -> int:
@@ -101,9 +104,11 @@ def look() -> Overview:
         for using in databases()
         if using not in begun
     }
-    decided = ask_here("the queues' rows", lambda: list(Queue.objects.all()))
+    decided = ask_here("the queues' rows", lambda: (list(Queue.objects.all()), _limited_processors()))
     answers |= {using: _database(using).finish(asked, PATIENCE) for using, asked in begun.items()}
-    found = _merged(answers, decided.answer or [])
+    queues, processors = decided.answer or ([], [])
+    found = _merged(answers, queues)
+    found.processors = processors
     paced = _redis.finish(asked_redis, PATIENCE)
     said = set_aside.finish(asked_aside, has_databases=not found.away, within=PATIENCE)
     found.has_redis = paced.is_there and said.has_redis
@@ -114,6 +119,11 @@ def look() -> Overview:
         elif not paced.is_there:
             queue.started = None
     return found
+
+
+def _limited_processors() -> list[ProcessorLimits]:
+    rows = ProcessorLimits.objects.exclude(rate_limit=None, concurrency_limit=None)
+    return list(rows[:_MOST_PROCESSORS])
 
 
 def _is_asked_here(using: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.utils.translation import gettext as _
@@ -18,6 +20,7 @@ from jobqueue.models import (
     UNKNOWN_PREFIX,
     Attempt,
     Job,
+    ProcessorLimits,
     Queue,
     Worker,
     alias_of,
@@ -47,6 +50,10 @@ class Facts:
     """The queue's rate limit, if so many jobs have started just now."""
     used_up_concurrency: int | None = None
     """The queue's concurrency limit, if so many jobs run."""
+    processor_rate: int | None = None
+    """The processor's rate limit, if so many jobs have started just now."""
+    processor_running: tuple[int, int] | None = None
+    """How many jobs of the processor run, and its concurrency limit, if that is used up."""
     worker: Worker | None = None
 
 
@@ -92,6 +99,7 @@ def _of_waiting(job: Job, now: datetime, last_error: str, using: str) -> Facts:
         last_error=last_error,
         used_up_rate=_used_up_rate(decided),
         used_up_concurrency=_used_up_concurrency(decided, using),
+        **(_used_up_of_processor(job, using) if job.run_at <= now else {}),
     )
 
 
@@ -109,6 +117,22 @@ def _used_up_concurrency(queue: Queue, using: str) -> int | None:
         return None
     running = Job.objects.using(using).active().filter(queue=queue.pk).count()
     return queue.concurrency_limit if running >= queue.concurrency_limit else None
+
+
+def _used_up_of_processor(job: Job, using: str) -> dict[str, Any]:
+    decided = ProcessorLimits.objects.filter(pk=job.processor).first()
+    if decided is None:
+        return {}
+    found: dict[str, Any] = {}
+    if decided.concurrency_limit is not None:
+        running = Job.objects.using(using).active().filter(processor=job.processor).count()
+        if running >= decided.concurrency_limit:
+            found["processor_running"] = (running, decided.concurrency_limit)
+    if decided.rate_limit is not None:
+        limit = limits.RateLimit(decided.rate_limit, processor=job.processor)
+        with suppress(BrokerUnavailable):
+            found["processor_rate"] = decided.rate_limit if limit.is_used_up() else None
+    return found
 
 
 def _processor_policy(job: Job) -> int | None:
@@ -215,6 +239,9 @@ def _obstacles(job: Job, facts: Facts) -> list[str]:
     words = {
         "queue": job.queue,
         "processor": job.processor,
+        "processor_rate": facts.processor_rate,
+        "running": facts.processor_running and facts.processor_running[0],
+        "limit": facts.processor_running and facts.processor_running[1],
         "rate": facts.used_up_rate,
         "concurrency": facts.used_up_concurrency,
     }
@@ -231,6 +258,17 @@ def _limits(job: Job, facts: Facts) -> list[str]:
     if facts.used_up_concurrency is not None:
         found.append(
             _("Held back by the queue's concurrency limit: no more than %(concurrency)s jobs run at once.")
+        )
+    if facts.processor_running is not None:
+        found.append(
+            _("It waits because processor %(processor)s is at its limit: %(running)s of %(limit)s running.")
+        )
+    if facts.processor_rate is not None:
+        found.append(
+            _(
+                "It waits because processor %(processor)s is at its limit: no more than "
+                "%(processor_rate)s of its jobs start in a second."
+            )
         )
     return found
 

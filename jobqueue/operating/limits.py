@@ -1,4 +1,4 @@
-"""The limits of a queue, changed by an operator, with what is written down of it."""
+"""The limits of queues and processors, changed by an operator, with what is written down of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from django.http import HttpRequest
 
-from jobqueue.models import Queue
+from jobqueue.models import ProcessorLimits, Queue
 from jobqueue.operating.audit import log_change
 from jobqueue.sql.writing import writing
 
@@ -14,21 +14,36 @@ MOST_CONCURRENCY = 1_000_000
 MOST_LATE = 30 * 86_400
 """Seconds."""
 LIMITS = ("rate_limit", "concurrency_limit", "late_after")
+PROCESSOR_LIMITS = ("rate_limit", "concurrency_limit")
 
 
 def change_limits(request: HttpRequest, name: str, asked: Mapping[str, int | None]) -> bool:
-    """Set those of `LIMITS` that are named; None is no limit, of `late_after` the setting's.
+    """Set those of `LIMITS` of a queue that are named; None is no limit, of `late_after` the setting's.
 
     Whether this changed anything. What changes nothing is written down nowhere.
     """
-    with writing(Queue.objects.db):
-        Queue.objects.bulk_create([Queue(name=name)], ignore_conflicts=True)
-        queue = Queue.objects.select_for_update().get(pk=name)
-        before = {field: getattr(queue, field) for field in asked}
+    return _change(request, Queue, name, asked)
+
+
+def change_processor_limits(request: HttpRequest, name: str, asked: Mapping[str, int | None]) -> bool:
+    """Likewise those of `PROCESSOR_LIMITS` of a processor."""
+    return _change(request, ProcessorLimits, name, asked)
+
+
+def _change(
+    request: HttpRequest,
+    model: type[Queue] | type[ProcessorLimits],
+    name: str,
+    asked: Mapping[str, int | None],
+) -> bool:
+    with writing(model.objects.db):
+        model.objects.bulk_create([model(name=name)], ignore_conflicts=True)  # type: ignore[list-item]
+        row = model.objects.select_for_update().get(pk=name)
+        before = {field: getattr(row, field) for field in asked}
         changed = {field: value for field, value in asked.items() if before[field] != value}
         if changed:
-            Queue.objects.filter(pk=name).update(**changed)
-            log_change(request, queue, in_words(before, changed))
+            model.objects.filter(pk=name).update(**changed)
+            log_change(request, row, in_words(before, changed))
     return bool(changed)
 
 

@@ -21,6 +21,7 @@ from jobqueue.worker.left_alone import LeftAlone
 from jobqueue.worker.limits import QueueDecisions
 from jobqueue.worker.memory import memory_in_use
 from jobqueue.worker.options import EXIT_RETIRED, Options
+from jobqueue.worker.parked import ParkedJobs
 from jobqueue.worker.pauses import GrowingPauses
 from jobqueue.worker.stop import Stop
 from jobqueue.worker.telling import Teller
@@ -94,6 +95,7 @@ class ClaimLoop:
 
     def __post_init__(self) -> None:
         self._bell: Bell | None = None
+        self.parked = ParkedJobs(self.identity, self.decisions, self.left_alone.threads, self.stop.wake.wake)
         self._pauses = GrowingPauses(_PAUSE_AFTER_ERROR, _LONGEST_PAUSE)
         self._memory = _MemoryGauge(self.options.max_memory)
 
@@ -117,7 +119,7 @@ class ClaimLoop:
             self.affinity.end()
             self.in_hand.wait_until_settled(gives_up=lambda: self.stop.is_asked)
             return Stopped()
-        if self._is_to_retire():
+        if _is_to_retire(self.options, self.in_hand.taken, self._memory):
             return Retiring()
         try:
             return self._fill(state)
@@ -138,10 +140,14 @@ class ClaimLoop:
         if not room:
             self.affinity.adapt(is_crowded=False)
             return state
-        found = self.unfit.find(max(1, room // 2), self._served(), self.decisions.limits)
+        served, limited = self._served(), self.decisions.limits
+        found = self.unfit.find(max(1, room // 2), served, limited, self.decisions.processors)
         if found:
             self.start(found)
-            room -= len(found)
+        parked = self.parked.find(room - len(found), served, self.threads)
+        if parked:
+            self.start(parked)
+        room -= len(found) + len(parked)
         if room <= 0:
             return state
         state, claims = self._claim(state, room)
@@ -196,9 +202,12 @@ class ClaimLoop:
             self._wait_for_messages(asked, state.until)
             if self.stop.is_asked:
                 return state, []
-        wanted = Wanted(room, asked, self.decisions.limits, self.threads.free)
+        limits, limited = self.decisions.limits, self.decisions.limited_here()
+        wanted = Wanted(room, asked, limits, self.threads.free, limited)
         batch = claiming.claim(self.identity, wanted, self.teller, self.left_alone)
         self._pauses.reset()
+        if batch.parked:
+            self.parked.note_parked()
         return _state_after(batch, room, leaves_out), batch.jobs
 
     def _without_limited(self, served: list[str]) -> list[str]:
@@ -212,7 +221,7 @@ class ClaimLoop:
 
     def _wait_for_messages(self, queues: Sequence[str], until: float) -> None:
         # Blocks on a bell, not on the queues: a message is never out of Redis without a trace.
-        timeout = until - time.monotonic()
+        timeout = min(until - time.monotonic(), self.parked.wait())
         if self.threads.unstarted:
             timeout = min(timeout, STALLED_AFTER)
         if self._bell is None or self._bell.names != tuple(queues):
@@ -237,7 +246,7 @@ class ClaimLoop:
             if self.options.burst:
                 self.stop.wake.wait(state.until - time.monotonic())
             return False
-        if not self.in_hand.is_empty:
+        if self.parked.holds_back or not self.in_hand.is_empty:
             if self.options.burst:
                 self.stop.wake.wait(0.01)
             return False
@@ -245,24 +254,6 @@ class ClaimLoop:
             return self.left_alone.is_empty and _is_nothing_due(self.left_alone.threads)
         idle = time.monotonic() - self.in_hand.last_work
         return self.options.max_idle_time is not None and idle >= self.options.max_idle_time
-
-    def _is_to_retire(self) -> bool:
-        """Whether this process has done its share, or grew too large, and gives way to a fresh one.
-
-        Not before its first job: where the limit is too low for any process, jobs run all the same.
-        """
-        taken, most = self.in_hand.taken, self.options.max_jobs_per_process
-        if not taken:
-            return False
-        if most is not None and taken >= most:
-            logger.info("executor of %s gives way after %d jobs", self.options.name, taken)
-            return True
-        if self._memory.is_too_much():
-            logger.info(
-                "executor of %s gives way with %d MB in use", self.options.name, self._memory.used >> 20
-            )
-            return True
-        return False
 
     def _retire(self) -> None:
         """Let the threads take up what was claimed, hand back what they do not get to, and give way."""
@@ -278,7 +269,7 @@ class ClaimLoop:
 
 def _state_after(batch: Batch, room: int, leaves_out: bool) -> Claiming | Waiting:
     """What a claim of `room` jobs leads to."""
-    if len(batch.jobs) >= room:
+    if len(batch.jobs) >= room or batch.parked:
         return Claiming()
     pause = _LOOK_EVERY if batch.pause is None else min(batch.pause, _LOOK_EVERY)
     is_held_back = not batch.jobs and batch.pause is not None
@@ -307,3 +298,20 @@ class _MemoryGauge:
         self._next_look = time.monotonic() + _LOOK_AT_MEMORY_EVERY
         self.used = memory_in_use()
         return self.used > self._most
+
+
+def _is_to_retire(options: Options, taken: int, memory: _MemoryGauge) -> bool:
+    """Whether this process has done its share, or grew too large, and gives way to a fresh one.
+
+    Not before its first job: where the limit is too low for any process, jobs run all the same.
+    """
+    most = options.max_jobs_per_process
+    if not taken:
+        return False
+    if most is not None and taken >= most:
+        logger.info("executor of %s gives way after %d jobs", options.name, taken)
+        return True
+    if memory.is_too_much():
+        logger.info("executor of %s gives way with %d MB in use", options.name, memory.used >> 20)
+        return True
+    return False

@@ -15,12 +15,12 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from jobqueue import plain_rq
 from jobqueue.broker import queues
-from jobqueue.broker.limits import QueueLimits, count_late_starts
+from jobqueue.broker.limits import QueueLimits, RateLimit, count_late_starts
 from jobqueue.broker.message import Message
 from jobqueue.delivery import outbox
 from jobqueue.delivery.apart import blame, take_apart
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.models import Job, jobs_in, transitions
+from jobqueue.models import Job, jobs_in, parking, transitions
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import databases, is_left_out
 from jobqueue.sql.writing import writing
@@ -73,13 +73,19 @@ class Wanted:
     limits: Mapping[str, QueueLimits] = field(default_factory=dict)
     free: int | None = None
     """How many can start at once: the most that is taken of queues with limits. None: all."""
+    parks: Sequence[str] = ()
+    """The processors with limits: their jobs are parked, and start from there; see `parked.py`."""
 
 
 class Batch(NamedTuple):
-    """What one claim brought. `pause`: seconds until a limit may let the next job go, if one holds it."""
+    """What one claim brought. `pause`: seconds until a limit may let the next job go, if one holds it.
+
+    `parked`: how many it found besides whose processors have limits.
+    """
 
     jobs: list[Claim]
     pause: float | None
+    parked: int = 0
 
 
 class _Answer(NamedTuple):
@@ -93,6 +99,8 @@ class _Answer(NamedTuple):
     error: Exception | None = None
     left: Sequence[Message] = ()
     """What has no answer, because of the error."""
+    parked: Sequence[Message] = ()
+    """What the limits of its processor keep waiting, from now on without a message."""
 
 
 def claim(identity: Identity, wanted: Wanted, teller: Teller, left_alone: LeftAlone | None = None) -> Batch:
@@ -111,19 +119,22 @@ def claim(identity: Identity, wanted: Wanted, teller: Teller, left_alone: LeftAl
         return Batch([], taken.pause)
     by_database = _by_database(taken.messages)
     if left_alone is None:
-        answers = _ask_in_turn(by_database, identity, wanted.limits)
+        answers = _ask_in_turn(by_database, identity, wanted)
     else:
-        answers = _ask_side_by_side(by_database, identity, wanted.limits, left_alone)
+        answers = _ask_side_by_side(by_database, identity, wanted, left_alone)
     for using, answer in answers.items():
         if answer.dropped:
             _drop(answer.dropped, using, identity, teller)
     refused = [message for answer in answers.values() for message in answer.refused]
     if refused:
         _put_back(refused, identity)
+    parked = [message for answer in answers.values() for message in answer.parked]
+    if parked:
+        _forget_parked(parked, identity, wanted.limits)
     claims = _claims_of(list(answers.values()), taken.messages, raises=left_alone is None)
     if wanted.limits and time.monotonic() - started > _LATE_START:
         _count_late_starts(claims, wanted.limits)
-    return Batch(claims, _pause(taken.pause, is_refused=bool(refused)))
+    return Batch(claims, _pause(taken.pause, is_refused=bool(refused)), len(parked))
 
 
 # Redis --------------------------------------------------------------------------------------------
@@ -158,6 +169,19 @@ def _put_back(messages: Sequence[Message], identity: Identity) -> None:
         logger.warning("the relay will publish %d messages again: %s", len(messages), error)
 
 
+def _forget_parked(
+    messages: Sequence[Message], identity: Identity, limits: Mapping[str, QueueLimits]
+) -> None:
+    """Take them out of Redis; they did not start, so no limit of their queues counts them."""
+    try:
+        queues.park(messages, identity.id.hex)
+        for queue, number in Counter(message.queue for message in messages).items():
+            if (limit := limits.get(queue)) is not None and limit.rate is not None:
+                RateLimit(limit.rate, queue=queue).give_back(number)
+    except BrokerUnavailable as error:
+        logger.warning("%d messages of parked jobs are swept later: %s", len(messages), error)
+
+
 def _count_late_starts(claims: list[Claim], limits: Mapping[str, QueueLimits]) -> None:
     started = Counter(claimed.job.queue for claimed in claims)
     late = {
@@ -182,12 +206,12 @@ def _by_database(messages: list[Message]) -> dict[str, list[Message]]:
 
 
 def _ask_in_turn(
-    by_database: Mapping[str, list[Message]], identity: Identity, limits: Mapping[str, QueueLimits]
+    by_database: Mapping[str, list[Message]], identity: Identity, wanted: Wanted
 ) -> dict[str, _Answer]:
     """What these messages lead to; those of a database that fails are put back."""
     answers = {}
     for using, messages in by_database.items():
-        answers[using] = answer = _ask_rows(using, messages, identity, limits)
+        answers[using] = answer = _ask_rows(using, messages, identity, wanted)
         if answer.left:
             _put_back(answer.left, identity)
     return answers
@@ -196,14 +220,14 @@ def _ask_in_turn(
 def _ask_side_by_side(
     by_database: Mapping[str, list[Message]],
     identity: Identity,
-    limits: Mapping[str, QueueLimits],
+    wanted: Wanted,
     left_alone: LeftAlone,
 ) -> dict[str, _Answer]:
     """Likewise; what fails is left alone for a while. `InHand` hands back what is claimed too late."""
     answers: dict[str, _Answer] = {}
 
     def ask(using: str) -> None:
-        answer = _ask_rows(using, by_database[using], identity, limits)
+        answer = _ask_rows(using, by_database[using], identity, wanted)
         if answer.error is not None:
             left_alone.note_failure(using, answer.left)
         answers[using] = answer
@@ -212,9 +236,7 @@ def _ask_side_by_side(
     return dict(answers)
 
 
-def _ask_rows(
-    using: str, messages: list[Message], identity: Identity, limits: Mapping[str, QueueLimits]
-) -> _Answer:
+def _ask_rows(using: str, messages: list[Message], identity: Identity, wanted: Wanted) -> _Answer:
     """What these messages lead to."""
     if using not in connections:
         logger.error("dropped %d messages of the unknown database %r", len(messages), using)
@@ -226,8 +248,8 @@ def _ask_rows(
         if using in identity.absent:
             raise OperationalError(f"the database {using!r} does not know this worker yet")
         if _careful_until and time.monotonic() < _careful_until.get(using, 0.0):
-            return _claim_apart(using, messages, identity, limits)
-        return _claim_rows(using, messages, identity, limits)
+            return _claim_apart(using, messages, identity, wanted)
+        return _claim_rows(using, messages, identity, wanted)
     except Exception as error:
         if using not in databases():
             # Back at the front of its queue it would come first again and again.
@@ -235,17 +257,24 @@ def _ask_rows(
             return _Answer([], dropped=messages)
         if may_be_of_a_row(error):
             _careful_until[using] = time.monotonic() + _CAREFUL_FOR
-            return _claim_apart(using, messages, identity, limits)
+            return _claim_apart(using, messages, identity, wanted)
         return _Answer([], error=error, left=messages)
 
 
-def _claim_rows(
-    using: str, messages: Sequence[Message], identity: Identity, limits: Mapping[str, QueueLimits]
-) -> _Answer:
+def _claim_rows(using: str, messages: Sequence[Message], identity: Identity, wanted: Wanted) -> _Answer:
     """Make the rows of these messages ours, as far as the limits of their queues let them start."""
+    if wanted.parks:
+        set_apart = parking.park(jobs_in(using), [_key(message) for message in messages], wanted.parks)
+        parked = [message for message in messages if _key(message) in set_apart]
+        others = [message for message in messages if _key(message) not in set_apart]
+        return _claim_allowed(using, others, identity, wanted)._replace(parked=parked)
+    return _claim_allowed(using, messages, identity, wanted)
+
+
+def _claim_allowed(using: str, messages: Sequence[Message], identity: Identity, wanted: Wanted) -> _Answer:
     jobs, keys = jobs_in(using), [_key(message) for message in messages]
     unreadable: list[tuple[int, Exception]] = []
-    concurrency = _concurrency_of(messages, limits)
+    concurrency = _concurrency_of(messages, wanted.limits)
     if not concurrency:
         allowed: Sequence[tuple[int, int]] = keys
         rows = transitions.claim(jobs, keys, identity.id, unreadable)
@@ -259,20 +288,19 @@ def _claim_rows(
     return _sorted(messages, allowed, rows, using)
 
 
-def _claim_apart(
-    using: str, messages: Sequence[Message], identity: Identity, limits: Mapping[str, QueueLimits]
-) -> _Answer:
+def _claim_apart(using: str, messages: Sequence[Message], identity: Identity, wanted: Wanted) -> _Answer:
     """Likewise, where one of them raises: it is set aside, and the others are claimed."""
 
     def claim_some(some: Sequence[Message]) -> _Answer:
         # SQLite commits what it then cannot give back as text.
         with writing(using):
-            return _claim_rows(using, some, identity, limits)
+            return _claim_rows(using, some, identity, wanted)
 
     found = take_apart(messages, claim_some)
     claims = [claimed for answer in found.done for claimed in answer.claims]
     refused = [message for answer in found.done for message in answer.refused]
     dropped = [message for answer in found.done for message in answer.dropped]
+    parked = [message for answer in found.done for message in answer.parked]
     error = found.error
     for message, its_error in found.refused:
         if _set_aside(using, message.job_id, its_error, identity):
@@ -280,7 +308,7 @@ def _claim_apart(
         else:
             found.left.append(message)
             error = error or its_error
-    return _Answer(claims, refused, dropped, error, found.left)
+    return _Answer(claims, refused, dropped, error, found.left, parked)
 
 
 def _set_aside(using: str, job_id: int, error: Exception, identity: Identity) -> bool:

@@ -172,6 +172,7 @@ class Executor:
         self.slot.settled(*_completed_and_failed(counted))
         if any(outcome.status == OutcomeStatus.RETRIED for outcome in counted):
             self._relay.have_leader_look()
+        self._claim_loop.parked.note_ended(outcomes)
 
     def _enforce_limits(self) -> float:
         if self._stop.is_overdue():

@@ -119,11 +119,17 @@ class UnfitJobs:
 
     # Find -----------------------------------------------------------------------------------------
 
-    def find(self, room: int, queues: Collection[str], limited: Collection[str]) -> list[Claim]:
+    def find(
+        self,
+        room: int,
+        queues: Collection[str],
+        limited: Collection[str],
+        processors: Collection[str] = (),
+    ) -> list[Claim]:
         """Claim up to `room` jobs of these queues that others handed on and that can be run here.
 
-        Without a message: whoever cannot run them would be as quick to take it. Those of `limited` queues,
-        whose limits are counted by messages, are only made due, so that they are offered to everybody.
+        Without a message: whoever cannot run them would be as quick to take it. Those of `limited` queues
+        and `processors` are only made due, so that they are offered to everybody, by messages.
         """
         if time.monotonic() < self._next_look:
             return []
@@ -132,7 +138,8 @@ class UnfitJobs:
 
         def find(using: str) -> None:
             try:
-                found[using] = self._find(using, room - sum(map(len, list(found.values()))), queues, limited)
+                left = room - sum(map(len, list(found.values())))
+                found[using] = self._find(using, left, queues, limited, processors)
             except OUTAGES as error:
                 # It is not this look that is to say so, nor to wait for a database that may not even answer.
                 logger.debug("cannot look for jobs that others do not know: %s", error)
@@ -148,20 +155,28 @@ class UnfitJobs:
     def _is_looked_into(self, using: str) -> bool:
         return using not in self._identity.absent and time.monotonic() >= self._away_until[using]
 
-    def _find(self, using: str, room: int, queues: Collection[str], limited: Collection[str]) -> list[Claim]:
+    def _find(
+        self,
+        using: str,
+        room: int,
+        queues: Collection[str],
+        limited: Collection[str],
+        processors: Collection[str],
+    ) -> list[Claim]:
         fit = self._next_fit(using, queues)
-        held_by_limits = [pk for pk, _attempt, queue in fit if queue in limited]
+        held_by_limits = [pk for pk, _, queue, name in fit if queue in limited or name in processors]
         if held_by_limits:
             transitions.run_now(_handed_on(using).filter(pk__in=held_by_limits))
-        keys = [(pk, attempt) for pk, attempt, queue in fit if queue not in limited][: max(0, room)]
+        held = set(held_by_limits)
+        keys = [(pk, attempt) for pk, attempt, _, _ in fit if pk not in held][: max(0, room)]
         if not keys:
             return []
         rows = _claim_at_once(keys, using, self._identity)
         logger.info("took %d jobs that other workers could not run", len(rows))
         return [Claim(job, using) for job in rows]
 
-    def _next_fit(self, using: str, queues: Collection[str]) -> list[tuple[int, int, str]]:
-        """The id, attempt and queue of what fits here. Walks what was handed on, so many rows at a time."""
+    def _next_fit(self, using: str, queues: Collection[str]) -> list[tuple[int, int, str, str]]:
+        """The id, attempt, queue and processor of what fits here. Walks what was handed on, row by row."""
         rows = list(
             _handed_on(using)
             .filter(
@@ -174,7 +189,7 @@ class UnfitJobs:
         )
         self._positions[using] = rows[-1][0] if len(rows) == _LOOK_AT else 0
         return [
-            (pk, attempt, queue)
+            (pk, attempt, queue, processor)
             for pk, attempt, queue, processor, payload in rows
             if not why_unfit(processor, payload)
         ]

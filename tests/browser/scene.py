@@ -14,7 +14,7 @@ from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from jobqueue.models import AttemptLog, BulkAction, Cause, Job, Queue
+from jobqueue.models import AttemptLog, BulkAction, Cause, Job, ProcessorLimits, Queue
 from settlements.models import (
     BarredAddress,
     Discrepancy,
@@ -67,6 +67,7 @@ def build(settlement: Settlement, person: User) -> Scene:
     Queue.objects.create(name="email", paused=True, paused_by=person, pause_reason="the mail server refuses")
     Queue.objects.create(name="reminders", rate_limit=10, concurrency_limit=5)
     Queue.objects.create(name="settlement")
+    ProcessorLimits.objects.create(name="email.notification", rate_limit=10, concurrency_limit=5)
     worker = make_worker(takes_orders=True)
     jobs = {state: make_job(state, subject=about) for state in _STATES}
     Job.objects.filter(pk=jobs["active"].pk).update(worker=worker)
@@ -140,6 +141,7 @@ def _address(name: str, scene: Scene) -> str:
 
 def _key_of(model: str, scene: Scene) -> Any:
     known = {
+        "processorlimits": "email.notification",
         "queue": "email",
         "cause": CAUSE,
         "settlement": scene.settlement.pk,

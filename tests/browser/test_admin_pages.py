@@ -13,7 +13,7 @@ from django.utils import timezone
 from moneyed import Money
 from playwright.sync_api import Page, expect
 
-from jobqueue.models import Job, Queue
+from jobqueue.models import Job, ProcessorLimits, Queue
 from jobqueue.testing import drain
 from settlements.models import BarredAddress, Discrepancy, EmailDelivery, Payment, Settlement
 from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker, page_of
@@ -181,7 +181,9 @@ def test_no_page_is_wider_than_the_screen_and_every_state_can_be_read(
     open_page: Any, settlement: Settlement, scheme: str, width: int
 ) -> None:
     worker = make_worker(silent_for=60)
-    Queue.objects.create(name="email", rate_limit=10_000, concurrency_limit=1_000)
+    most = {"rate_limit": 10_000, "concurrency_limit": 1_000}
+    Queue.objects.create(name="email", **most)
+    ProcessorLimits.objects.create(name="email.notification", **most)
     states = ("waiting", "delayed", "active", "stuck", "completed", "skipped", "failed", "cancelled")
     jobs = {state: make_job(state, subject=f"settlements.settlement:{settlement.pk}") for state in states}
     Job.objects.filter(pk=jobs["stuck"].pk).update(worker=worker, reason="a long reason " * 20)
@@ -193,6 +195,8 @@ def test_no_page_is_wider_than_the_screen_and_every_state_can_be_read(
         "/admin/jobqueue/stuckjob/",
         "/admin/jobqueue/queue/",
         "/admin/jobqueue/queue/email/change/",
+        "/admin/jobqueue/processorlimits/",
+        "/admin/jobqueue/processorlimits/email.notification/change/",
         "/admin/jobqueue/worker/",
         page_of(jobs["failed"]),
         page_of(jobs["stuck"]),

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 OF_SETTLEMENTS = tuple(f"settlements.view_{name}" for name in ("settlement", "payment", "emaildelivery"))
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 READ = {
+    *("processors/", "processors/email.notification/"),
     *("queues/", "queues/email/", "jobs/", "jobs/{id}/", "causes/", "bulk/", "workers/", "schedule/"),
     "workers/{worker}/",
     *(
@@ -46,6 +47,7 @@ CHANGES = {
     ("POST", "queues/email/pause/"): 200,
     ("POST", "queues/email/resume/"): 200,
     ("PATCH", "queues/email/limits/"): 422,
+    ("PATCH", "processors/email.notification/limits/"): 422,
     ("POST", "jobs/{id}/retry/"): 200,
     ("POST", "jobs/{id}/cancel/"): 200,
     ("POST", "jobs/{id}/run-now/"): 409,
@@ -130,7 +132,7 @@ def test_the_table_has_every_address_of_the_schema() -> None:
     filled = {path.format(id=1, uuid=1, worker=1, payment=1, email=1, bulk=1) for path in PATHS}
 
     for path in document["paths"]:
-        name = "email" if "queues" in path else 1
+        name = "email" if "queues" in path else "email.notification" if "processors" in path else 1
         assert path.removeprefix("/api/").format(id=1, name=name) in filled
 
 

@@ -39,7 +39,7 @@ def document() -> Any:
 def test_what_readme_asks_for_is_in_the_schema(document: Any, method: str, address: str) -> None:
     fixed = {path for path in document["paths"] if "{" not in path}
     if address not in fixed:
-        address = re.sub(r"(?<=/)(\$\w+|email)(?=/)", "{}", address)
+        address = re.sub(r"(?<=/)(\$\w+|email(\.notification)?)(?=/)", "{}", address)
     by_form = {re.sub(r"\{\w+\}", "{}", path): actions for path, actions in document["paths"].items()}
 
     assert method.lower() in by_form.get(address, {}), address
@@ -48,4 +48,14 @@ def test_what_readme_asks_for_is_in_the_schema(document: Any, method: str, addre
 def test_readme_shows_every_resource() -> None:
     shown = {address.split("/")[2] for _method, address in _requests()}
 
-    assert {"queues", "jobs", "causes", "bulk", "workers", "schedule", "settlements", "payments"} <= shown
+    assert {
+        "queues",
+        "processors",
+        "jobs",
+        "causes",
+        "bulk",
+        "workers",
+        "schedule",
+        "settlements",
+        "payments",
+    } <= shown

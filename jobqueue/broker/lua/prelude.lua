@@ -17,6 +17,7 @@ local key = {
   number = <<number>>,        -- + number of a queue's list, see number_of_list
   bell = <<bell>>,            -- + list of at most one token: wakes one idle worker of a queue
   starts = <<starts>>,        -- + list of milliseconds: the last starts of a queue with a rate limit, the newest first
+  starts_of = <<starts_of>>,  -- + the same of a processor with a rate limit
   foreign = <<foreign>>,      -- + sorted set of foreign messages of a queue, by when to look after them
   batch = <<batch>>,          -- + mark of a batch of outcomes that was counted
   counters = <<counters>>,    --   hash of the counters

@@ -39,6 +39,7 @@ def test_no_key_ever_changes() -> None:
         "number": "rq:jobqueue:list:",
         "bell": "rq:jobqueue:bell:",
         "starts": "rq:jobqueue:starts:",
+        "starts_of": "rq:jobqueue:starts-of:",
         "foreign": "rq:jobqueue:foreign:",
         "batch": "rq:jobqueue:batch:",
         "counters": "rq:jobqueue:counters",

@@ -62,6 +62,7 @@ TAKEN_OVER_HTTP = {
     "causes.mute": {Right.MUTE_CAUSE},
     "causes.retry": {Right.RETRY},
     "causes.unmute": {Right.UNMUTE_CAUSE},
+    "processors.limits": {Right.LIMIT_QUEUE},
     "queues.limits": {Right.LIMIT_QUEUE},
     "queues.pause": {Right.PAUSE_QUEUE},
     "queues.resume": {Right.RESUME_QUEUE},

@@ -6,6 +6,7 @@ import pytest
 from django.db import OperationalError
 
 from jobqueue.models import Job, Worker, bulk
+from jobqueue.worker import claim_loop
 from jobqueue.worker.board import Board
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.executor import Executor
@@ -33,15 +34,20 @@ def test_who_gives_way_hands_back_what_no_thread_gets_to_and_says_how_many_it_to
     assert (board.is_retiring(0), board.claimed(0)) == (True, 0)
 
 
+def _gives_way(executor: Executor) -> bool:
+    loop = executor._claim_loop
+    return claim_loop._is_to_retire(loop.options, loop.in_hand.taken, loop._memory)
+
+
 def test_nobody_gives_way_before_a_first_job() -> None:
-    assert not _executor(max_memory_per_process=1)._claim_loop._is_to_retire()
+    assert not _gives_way(_executor(max_memory_per_process=1))
 
 
 def test_too_much_memory_in_use_is_a_reason_to_give_way() -> None:
     executor = _executor(max_memory_per_process=1)
     executor._claim_loop.start([Claim(claimed(identity=executor.identity), "default")])
 
-    assert executor._claim_loop._is_to_retire()
+    assert _gives_way(executor)
 
 
 @pytest.mark.django_db(databases=["default", "other"])

@@ -63,8 +63,9 @@ class ProcessorFilter(_ChosenFilter):
 
 
 class StateFilter(_ChosenFilter):
-    """Jobs in one state, in the words of the pages."""
+    """Jobs in one state, in the words of the pages; the tabs above the list show its choices."""
 
+    template = "admin/jobqueue/no_filter.html"
     title = _("state")
     parameter_name = "state"
 

@@ -26,6 +26,7 @@ from jobqueue.admin.job_change_list import JobChangeList
 from jobqueue.admin.listing import BoundedPaginator, listed, state_of
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.search import SEARCH_HELP, search_jobs, shown_search
+from jobqueue.admin.state_tabs import tabs_of_jobs
 from jobqueue.admin.words import badge, breakable, time_tag
 from jobqueue.masking import mask_addresses
 from jobqueue.models import Job
@@ -108,6 +109,7 @@ class JobList(JobPermissions):
     def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
         """More of what the page of the list shows."""
         context["set_aside"] = set_aside.notice(request, self.admin_site)
+        context["tabs"] = tabs_of_jobs(context["cl"], request, self.admin_site.name)
         context["searched"] = shown_search(request, context["cl"], self.admin_site)
         if self.date_hierarchy:
             context["dates"] = date_links(context["cl"], self.date_hierarchy)

@@ -23,6 +23,7 @@ class StuckJobAdmin(JobMenuEntry):
     """Active jobs whose worker is gone or which ran past their limit."""
 
     verbs = ("release", "fail")
+    only_state = "stuck"
     ordering = LONGEST_RUNNING
     sortable_by = ("number", "running_for")
     list_display = (

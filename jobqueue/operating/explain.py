@@ -67,7 +67,7 @@ def gather(
         now=now,
         is_stuck=bool(is_stuck),
         is_configured=job.queue in django_settings.RQ_QUEUES,
-        is_registered=_processor_policy(job) is not None,
+        is_registered=retries_of(job) is not None,
         worker=Worker.objects.using(using).filter(pk=job.worker_id).first() if job.worker_id else None,
     )
 
@@ -79,7 +79,7 @@ def _last_error(job: Job, using: str) -> str:
 
 def _of_waiting(job: Job, now: datetime, last_error: str, using: str) -> Facts:
     """What a job that waits may wait for."""
-    processor = _processor_policy(job)
+    processor = retries_of(job)
     # Where the workers look.
     decided = Queue.objects.filter(pk=job.queue).first() or Queue(job.queue)
     return Facts(
@@ -90,12 +90,13 @@ def _of_waiting(job: Job, now: datetime, last_error: str, using: str) -> Facts:
         workers=len(serving_workers(using).get(job.queue, [])),
         max_retries=get_settings().retry.max_retries if processor is None else processor,
         last_error=last_error,
-        used_up_rate=_used_up_rate(decided),
+        used_up_rate=used_up_rate(decided),
         used_up_concurrency=_used_up_concurrency(decided, using),
     )
 
 
-def _used_up_rate(queue: Queue) -> int | None:
+def used_up_rate(queue: Queue) -> int | None:
+    """The queue's rate limit, if so many jobs have started just now; unknown while Redis is away."""
     if queue.rate_limit is None or queue.pk not in django_settings.RQ_QUEUES:
         return None
     try:
@@ -111,7 +112,8 @@ def _used_up_concurrency(queue: Queue, using: str) -> int | None:
     return queue.concurrency_limit if running >= queue.concurrency_limit else None
 
 
-def _processor_policy(job: Job) -> int | None:
+def retries_of(job: Job) -> int | None:
+    """How often its processor's jobs are retried; None if nobody registered it here."""
     try:
         return get_processor(job.processor).retry_policy.max_retries
     except UnknownProcessor:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.admin.views.main import IGNORED_PARAMS, ORDER_VAR, PAGE_VAR, ChangeList
 from django.http import HttpRequest
 from django.urls import reverse
@@ -24,8 +25,16 @@ from jobqueue.operating.words import grouped
 from jobqueue.searching import STATES
 
 STATE = "state"
+NO_FILTER = "admin/jobqueue/no_filter.html"
+"""The template of a filter whose choices the tabs show."""
 _OF_ALL_LISTS = ("q", "queue", "processor", AGE, FROM, TO)
 """The words of an address that the list of all jobs takes as the lists of failed and stuck ones do."""
+
+
+class TabsFilter(admin.ChoicesFieldListFilter):
+    """The choices of a field, beside the tabs that show them: `list_filter = [("status", TabsFilter)]`."""
+
+    template = NO_FILTER
 
 
 @dataclass(frozen=True, slots=True)

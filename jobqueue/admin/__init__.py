@@ -29,6 +29,7 @@ from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
 from jobqueue.admin.results import Result, tells_results
+from jobqueue.admin.state_tabs import TabsFilter, tabs_of_field
 from jobqueue.admin.words import NOTHING, badge, moment_tag
 from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.operating.audit import log_change
@@ -52,6 +53,7 @@ __all__ = [
     "KeyedChangeList",
     "Preview",
     "Result",
+    "TabsFilter",
     "Total",
     "all_jobs",
     "audit_pages",
@@ -76,6 +78,7 @@ __all__ = [
     "set_aside_pages",
     "stuck_jobs",
     "sums_concerns",
+    "tabs_of_field",
     "tells_concerns",
     "tells_preview",
     "tells_quiet_hours",

@@ -12,6 +12,7 @@ from django.urls import URLPattern, reverse
 
 from jobqueue.admin import calendar_pages, copy_pages, live, move_pages, preview_pages, running_pages
 from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
+from jobqueue.admin.job_columns import COLUMNS, OF_ALL
 from jobqueue.admin.job_lists import JOB_ID, LATEST_ENDED, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
 from jobqueue.admin.named_filters import AuditFilter, FindingFilter, LeftOutFilter
@@ -26,10 +27,13 @@ _ORDERING = {
     "cancelled": LATEST_ENDED,
 }
 _TIMES = {
-    "active": "started",
-    "stuck": "started",
-    **dict.fromkeys(("failed", "completed", "skipped", "cancelled"), "ended"),
+    "delayed": "due",
+    "active": "running_for",
+    "stuck": "running_for",
+    "failed": "failed_at",
+    "cancelled": "ended",
 }
+"""The column of the time by which a list of that state can be sorted: an index has it in that order."""
 
 
 @admin.register(Job)
@@ -37,9 +41,7 @@ class JobAdmin(JobList):
     """All jobs, and the page of each."""
 
     verbs = tuple(BULK_VERBS)
-    list_display = (
-        "number", "shown_processor", "queue", "shown_state", "about", "runs", "attempt", "shown_reason",
-    )  # fmt: skip
+    list_display = OF_ALL
     list_filter = (
         StateFilter, QueueFilter, ProcessorFilter, AgeFilter, EndedFilter, AuditFilter, LeftOutFilter,
         FindingFilter,
@@ -51,15 +53,14 @@ class JobAdmin(JobList):
         """The newest first; of a state that has a time of its own by that, what is most urgent first."""
         return _ORDERING.get(request.GET.get("state", ""), ("-id",))
 
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """With the time that matters in the state that the list is of."""
-        time = _TIMES.get(request.GET.get("state", ""), "runs")
-        return [time if name == "runs" else name for name in self.list_display]
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """What an operator asks of jobs in the state that the list is of."""
+        return COLUMNS.get(request.GET.get("state", ""), OF_ALL)
 
     def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
         """By what an index has the jobs of that state in order."""
         state = request.GET.get("state", "")
-        return ("number", _TIMES.get(state, "runs")) if state in _ORDERING else ("number",)
+        return ("number", _TIMES[state]) if state in _TIMES else ("number",)
 
     def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
         """With the ways to who runs what now and to the calendar."""

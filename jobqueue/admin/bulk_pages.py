@@ -15,6 +15,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import bulk_left_out, bulk_start, live
+from jobqueue.admin.keyed_list import KeyedChangeList
+from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.models import BulkAction, Job
@@ -40,6 +42,12 @@ class BulkActionAdmin(OwnPage):
     sortable_by = ()
     actions = None
     show_full_result_count = False
+    paginator = BoundedPaginator
+    list_per_page = 50
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeyedChangeList]:
+        """The list whose pages begin behind a row."""
+        return KeyedChangeList
 
     # Pages ----------------------------------------------------------------------------------------
 

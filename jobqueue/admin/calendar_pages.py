@@ -20,17 +20,20 @@ from jobqueue.admin import calendar_changes, live
 from jobqueue.admin.calendar import DAYS, days_ahead
 from jobqueue.admin.calendar_asked import Asked
 from jobqueue.admin.calendar_changes import PERMISSIONS
+from jobqueue.admin.keyed_list import Way, ways_of
+from jobqueue.admin.keyed_pages import KeyedPage, KeyedPages, Part
 from jobqueue.admin.kinds import name_of
 from jobqueue.admin.listing import listed, prepare
-from jobqueue.admin.moments import parse_moment
 from jobqueue.admin.panel import kind_of
 from jobqueue.admin.preview_pages import preview_url
-from jobqueue.models import Job
+from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.holding import due_time
 from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import about_now
 
 PAGE = 50
+OF_JOBS, OF_HELD = "p", "held_p"
+"""The words of an address that say which page of what runs, and of what is held, is shown."""
 
 
 def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
@@ -70,26 +73,33 @@ def _day(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked) -> HttpResp
     context = _page(
         pages, request, _("What runs on %(day)s") % {"day": date_format(asked.day, "D Y-m-d")}, asked=asked
     )
-    after = request.GET.get("after", "")
-    jobs = asked.jobs()
-    if (moment := parse_moment(after.partition(",")[0])) is not None and after.rpartition(",")[2].isdecimal():
-        number = int(after.rpartition(",")[2][:18])
-        jobs = jobs.filter(run_at__gte=moment).exclude(run_at=moment, pk__lte=number)
-    rows = list(jobs[: PAGE + 1])
-    held = list(asked.held()[: PAGE + 1]) if not after else []
-    prepare([*rows, *held], request, pages.admin_site)
-    shown = rows[:PAGE]
-    last = shown[-1] if len(rows) > PAGE else None
-    context["rows"] = [_row(job, asked, request, pages) for job in shown]
-    context["held"] = [_row(job, asked, request, pages) for job in held[:PAGE]]
-    context["is_held_cut"] = len(held) > PAGE
-    context["next"] = (
-        urlencode({**asked.words, "after": f"{last.run_at.isoformat()},{last.pk}"}) if last else ""
-    )
-    verbs = [*(("move", "cancel", "hold") if rows else ()), *(("release",) if held else ())]
+    jobs, held = _keyed(asked.jobs(), request, OF_JOBS), _keyed(asked.held(), request, OF_HELD)
+    rows = prepare([*jobs.rows, *held.rows], request, pages.admin_site)
+    shown = [_row(job, asked, request, pages) for job in rows]
+    context["rows"], context["held"] = shown[: len(jobs.rows)], shown[len(jobs.rows) :]
+    context["ways_of_jobs"] = _ways(jobs, asked, request, OF_JOBS)
+    context["ways_of_held"] = _ways(held, asked, request, OF_HELD)
+    verbs = [*(("move", "cancel", "hold") if jobs.rows else ()), *(("release",) if held.rows else ())]
     context["verbs"] = _links(pages.admin_site, asked, request, verbs)
     context["ways"] = _beside(pages.admin_site, asked) if asked.job is None else []
     return live.answer(request, TemplateResponse(request, "admin/jobqueue/calendar_day.html", context))
+
+
+def _keyed(jobs: JobQuerySet, request: HttpRequest, word: str) -> KeyedPage:
+    part = Part.of(jobs)
+    assert part is not None
+    return KeyedPages([part], PAGE).page(request.GET.get(word, ""))
+
+
+def _ways(page: KeyedPage, asked: Asked, request: HttpRequest, word: str) -> list[Way]:
+    """The ways to the other pages of one of the two lists; the other one stays where it is."""
+    places = {name: request.GET[name] for name in (OF_JOBS, OF_HELD) if request.GET.get(name)}
+
+    def address(place: str | None) -> str:
+        words = {**asked.words, **places, word: place or ""}
+        return "?" + urlencode({name: text for name, text in words.items() if text})
+
+    return list(ways_of(page, (_("Soonest"), _("Sooner"), _("Later"), _("Latest")), address))
 
 
 def _beside(site: AdminSite, asked: Asked) -> list[tuple[str, str]]:

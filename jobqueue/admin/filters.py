@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import tell_once
 from jobqueue.admin.failures import all_by_cause, of_error
+from jobqueue.admin.state_tabs import NO_FILTER
 from jobqueue.admin.words import breakable, state_label
 from jobqueue.models import UNKNOWN_CAUSE, JobQuerySet
 from jobqueue.operating.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
@@ -63,8 +64,9 @@ class ProcessorFilter(_ChosenFilter):
 
 
 class StateFilter(_ChosenFilter):
-    """Jobs in one state, in the words of the pages."""
+    """Jobs in one state, in the words of the pages; the tabs above the list show its choices."""
 
+    template = NO_FILTER
     title = _("state")
     parameter_name = "state"
 

@@ -16,12 +16,12 @@ from jobqueue.admin.listing import (
     INDEXED_STATES,
     bounded,
     count_among_newest,
-    number_in_state,
     parts_of_waiting,
     prepare,
 )
 from jobqueue.admin.search import asked_of
 from jobqueue.admin.searched_page import FoundPages
+from jobqueue.admin.state_tabs import state_counts
 
 
 class JobChangeList(KeyedChangeList):
@@ -54,7 +54,7 @@ class JobChangeList(KeyedChangeList):
             chosen.pop("state", None)
         queue = chosen.pop("queue", "")
         if self._state in COUNTED_STATES and not chosen:
-            return bounded(number_in_state(self._state, queue, self.queryset.db))
+            return bounded(state_counts(request, self.queryset.db).number(self._state, queue) or 0)
         if self._state in INDEXED_STATES:
             return super().number(request, pages)
         return count_among_newest(self.queryset, self.list_per_page + 1)

@@ -14,23 +14,18 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.text import capfirst, format_lazy
-from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, set_aside
 from jobqueue.admin.actions import ACTIONS
 from jobqueue.admin.dates import date_links
 from jobqueue.admin.job_change_list import JobChangeList
-from jobqueue.admin.listing import BoundedPaginator, listed, state_of
+from jobqueue.admin.job_columns import JobColumns, read_details
+from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.search import SEARCH_HELP, search_jobs, shown_search
-from jobqueue.admin.words import badge, breakable, time_tag
-from jobqueue.masking import mask_addresses
+from jobqueue.admin.state_tabs import tabs_of_jobs
 from jobqueue.models import Job
-from jobqueue.models.holding import due_time
-from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.rights import demand
 from jobqueue.operating.verbs import BULK_VERBS
 
@@ -40,7 +35,7 @@ LONGEST_RUNNING = ("started_at", "id")
 LATEST_ENDED = ("-finished_at", "-id")
 
 
-class JobList(JobPermissions):
+class JobList(JobColumns, JobPermissions):
     """What every list of jobs has: nothing is edited, everything goes through the verbs."""
 
     has_state_filter = False
@@ -108,6 +103,8 @@ class JobList(JobPermissions):
     def add_to_list(self, request: HttpRequest, context: dict[str, Any]) -> None:
         """More of what the page of the list shows."""
         context["set_aside"] = set_aside.notice(request, self.admin_site)
+        read_details(context["cl"], request)
+        context["tabs"] = tabs_of_jobs(context["cl"], request, self.admin_site.name)
         context["searched"] = shown_search(request, context["cl"], self.admin_site)
         if self.date_hierarchy:
             context["dates"] = date_links(context["cl"], self.date_hierarchy)
@@ -117,52 +114,6 @@ class JobList(JobPermissions):
         demand(request, *(verb.right for verb in asked))
         if not all(JOB_ID.fullmatch(pk) for pk in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             raise BadRequest("a job id is a number")
-
-    # Columns --------------------------------------------------------------------------------------
-
-    @admin.display(description=_("job"), ordering="id")
-    def number(self, job: Job) -> str:
-        """The job's id."""
-        return f"#{job.pk}"
-
-    @admin.display(description=_("processor"))
-    def shown_processor(self, job: Job) -> SafeString:
-        """The processor's name, with places where a narrow column may break it."""
-        return breakable(job.processor)
-
-    @admin.display(description=_("state"))
-    def shown_state(self, job: Job) -> SafeString:
-        """The state in colour and in words."""
-        return badge(state_of(job))
-
-    @admin.display(description=_("about"))
-    def about(self, job: Job) -> SafeString | str:
-        """The record the job is about."""
-        return listed(job).subject.as_html()
-
-    @admin.display(description=_("runs"), ordering="run_at")
-    def runs(self, job: Job) -> SafeString | str:
-        """When the job runs, or was to run."""
-        return time_tag(due_time(job), listed(job).now)
-
-    @admin.display(description=_("started"), ordering="started_at")
-    def started(self, job: Job) -> SafeString | str:
-        """When the run began that is under way."""
-        return time_tag(job.started_at, listed(job).now)
-
-    @admin.display(description=_("ended"), ordering="finished_at")
-    def ended(self, job: Job) -> SafeString | str:
-        """When the job was over."""
-        return time_tag(job.finished_at, listed(job).now)
-
-    @admin.display(description=_("reason"), empty_value="")
-    def shown_reason(self, job: Job) -> SafeString | str:
-        """Why the job is in its state, without addresses."""
-        return (
-            format_html('<span class="jq-reason">{}</span>', mask_addresses(told_reason(job)))
-            if job.reason
-            else ""
-        )
 
 
 class JobMenuEntry(JobList):

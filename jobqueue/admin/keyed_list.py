@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,21 @@ class Way:
 
     label: str
     url: str
+
+
+def ways_of(page: KeyedPage, labels: Sequence[str], address: Callable[[str | None], str]) -> Iterator[Way]:
+    """The links from a page to the others, the way to the beginning first.
+
+    `labels` are of the first, the one before, the one behind and the last; `address` makes the address of a
+    place, and of the beginning without one.
+    """
+    first, newer, older, last = labels
+    if page.newer:
+        yield Way(first, address(None))
+        yield Way(newer, address(page.newer.as_text()))
+    if page.older:
+        yield Way(older, address(page.older.as_text()))
+        yield Way(last, address(LAST))
 
 
 class KeyedChangeList(OfferedLookups, BoundedChangeList):
@@ -79,17 +94,12 @@ class KeyedChangeList(OfferedLookups, BoundedChangeList):
     @cached_property
     def ways(self) -> list[Way]:
         """The links below the list, the way to its beginning first."""
-        return list(self._ways()) if self.keyed_page else []
+        if self.keyed_page is None:
+            return []
+        return list(ways_of(self.keyed_page, self._labels, self._address))
 
-    def _ways(self) -> Iterator[Way]:
-        assert self.keyed_page is not None
-        first, newer, older, last = self._labels
-        if self.keyed_page.newer:
-            yield Way(first, self.get_query_string({PAGE_VAR: None}))
-            yield Way(newer, self.get_query_string({PAGE_VAR: self.keyed_page.newer.as_text()}))
-        if self.keyed_page.older:
-            yield Way(older, self.get_query_string({PAGE_VAR: self.keyed_page.older.as_text()}))
-            yield Way(last, self.get_query_string({PAGE_VAR: LAST}))
+    def _address(self, place: str | None) -> str:
+        return str(self.get_query_string({PAGE_VAR: place}))
 
     @property
     def _labels(self) -> Sequence[str]:

@@ -16,7 +16,6 @@ from django.http import HttpRequest
 
 from jobqueue.admin.keyed_pages import Part
 from jobqueue.admin.subjects import Subject, describe_subjects
-from jobqueue.counts.reading import QueueCounts, counts_of_database
 from jobqueue.models import Job
 from jobqueue.operating.words import grouped, state_word
 from jobqueue.sql.clock import database_now
@@ -94,13 +93,6 @@ class BoundedPaginator(_Paginator):
         if not rows:
             raise EmptyPage(f"there is no page {number}")
         return Page(rows, number, self)
-
-
-def number_in_state(state: str, queue: str, using: str) -> int:
-    """How many jobs are in that state, by the counts that are kept; of one queue, if it is named."""
-    counts = counts_of_database(using)
-    chosen = [counts.get(queue, QueueCounts())] if queue else counts.values()
-    return sum(entry.as_dict()[state] for entry in chosen)
 
 
 def parts_of_waiting(rows: models.QuerySet[Any]) -> list[Part]:

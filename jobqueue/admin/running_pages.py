@@ -134,7 +134,7 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
     )
 
 
-def _shown_progress(run: Run | None, request: HttpRequest) -> ShownProgress | None:
+def shown_progress(run: Run | None, request: HttpRequest) -> ShownProgress | None:
     """How far the job says that it is; None if it says nothing, or what was told is not of this run."""
     if run is None or run.progress is None:
         return None
@@ -145,7 +145,7 @@ def _shown_progress(run: Run | None, request: HttpRequest) -> ShownProgress | No
 def running_facts(job: Job, request: HttpRequest) -> dict[str, Any]:
     """Of a job's page: the number of its thread and how far it says that it is, as far as it runs."""
     run = runs_of([job]).get(job.pk)
-    return {"thread": "" if run is None else str(run.thread), "progress": _shown_progress(run, request)}
+    return {"thread": "" if run is None else str(run.thread), "progress": shown_progress(run, request)}
 
 
 def _row(job: Job, now: datetime, run: Run | None, request: HttpRequest) -> RunningJob:
@@ -159,7 +159,7 @@ def _row(job: Job, now: datetime, run: Run | None, request: HttpRequest) -> Runn
         is_stuck=listed(job).is_stuck,
         stop_reason=printable(job.stop_reason),
         thread="" if run is None else str(run.thread),
-        progress=_shown_progress(run, request),
+        progress=shown_progress(run, request),
     )
 
 

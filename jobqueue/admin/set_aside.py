@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite
+from django.contrib.admin.views.main import PAGE_VAR
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.urls import reverse
@@ -15,13 +15,15 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 
+from jobqueue.admin.keyed_list import Way, ways_of
 from jobqueue.admin.payloads import shown_payload
+from jobqueue.admin.set_aside_list import InRedis, SetAsidePages
 from jobqueue.admin.words import time_tag
 from jobqueue.broker import set_aside
 from jobqueue.broker.connections import clients
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.masking import mask_addresses
-from jobqueue.models import Job
+from jobqueue.models import Job, alias_of
 from jobqueue.monitoring import set_aside as counting
 from jobqueue.operating.audit import log_change, log_change_in_redis
 from jobqueue.operating.reading import shown_text
@@ -31,7 +33,7 @@ from jobqueue.sql.databases import databases
 from jobqueue.sql.read_only import sentence, why_not_written
 from jobqueue.sql.writing import writing
 
-MOST_SHOWN = 200
+PAGE = 100
 _JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 _LONGEST_CONTENT = 300
 
@@ -63,71 +65,70 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class SetAsideList:
-    """The lines, the latest first, and the stores that did not answer."""
+    """The lines of one page, the ways to the others, and the stores that did not answer."""
 
     entries: list[Entry]
     notices: list[str]
-    is_cut: bool
+    ways: list[Way]
 
 
 def gather(request: HttpRequest, site: AdminSite) -> SetAsideList:
-    """Everything that is set aside, at most MOST_SHOWN of each kind and store."""
-    entries: list[tuple[datetime, Entry]] = []
-    notices: list[str] = []
+    """A page of everything that is set aside."""
+    told: dict[str, None] = {}
+
+    def away(using: str, error: Exception) -> None:
+        told[_away_text(using, error)] = None
+
     for using in databases():
         try:
-            entries += _jobs(using, request, site)
             if why := why_not_written(using):
-                notices.append(f"{capfirst(sentence(using, why))}.")
+                told[f"{capfirst(sentence(using, why))}."] = None
         except (DatabaseError, InterfaceError) as error:
-            text = gettext("The database %(name)s cannot be reached: %(error)s.")
-            notices.append(text % {"name": using, "error": type(error).__name__})
-    try:
-        entries += _in_redis()
-    except BrokerUnavailable:
-        notices.append(gettext("Redis cannot be reached: which messages and keys are set aside is unknown."))
-    entries.sort(key=lambda pair: pair[0], reverse=True)
-    kinds = [entry.kind for _since, entry in entries]
-    is_cut = any(kinds.count(kind) >= MOST_SHOWN for kind in set(kinds))
-    return SetAsideList([entry for _since, entry in entries], notices, is_cut)
+            away(using, error)
+    page = SetAsidePages(away, PAGE).page(request.GET.get(PAGE_VAR, ""))
+    entries = [
+        _in_redis(row) if isinstance(row, InRedis) else _of_job(row, request, site) for row in page.rows
+    ]
+    labels = (gettext("First"), gettext("Previous"), gettext("Next"), gettext("Last"))
+    ways = ways_of(page, labels, lambda place: f"?{urlencode({PAGE_VAR: place})}" if place else "?")
+    return SetAsideList(entries, list(told), list(ways))
 
 
-def _jobs(using: str, request: HttpRequest, site: AdminSite) -> Iterator[tuple[datetime, Entry]]:
-    for job in Job.objects.using(using).set_aside().order_by("-pk")[:MOST_SHOWN]:
-        since = job.finished_at or job.created_at
-        is_here = using == Job.objects.db
-        yield (
-            since,
-            Entry(
-                kind=counting.JOB,
-                name=f"{using}:{job.pk}",
-                label=f"#{job.pk} {printable(job.processor)}",
-                url=reverse(f"{site.name}:jobqueue_job_change", args=[job.pk]) if is_here else "",
-                queue=printable(job.queue),
-                reason=shown_text(job.set_aside, request),
-                since=time_tag(since, about_now()),
-                # Lists are looked at over shoulders: its page shows it in full, to who may read it.
-                content=mask_addresses(" ".join(shown_payload(job, request).split()))[:_LONGEST_CONTENT],
-            ),
-        )
+def _away_text(using: str, error: Exception) -> str:
+    if not using:
+        return gettext("Redis cannot be reached: which messages and keys are set aside is unknown.")
+    text = gettext("The database %(name)s cannot be reached: %(error)s.")
+    return text % {"name": using, "error": type(error).__name__}
 
 
-def _in_redis() -> Iterator[tuple[datetime, Entry]]:
-    for number, client in enumerate(clients("probe")):
-        for known in set_aside.listed(client, MOST_SHOWN):
-            yield (
-                known.since,
-                Entry(
-                    kind=known.kind,
-                    name=f"{number}:{known.name}",
-                    label=printable(known.name),
-                    url="",
-                    queue=printable(known.queue),
-                    reason=printable(mask_addresses(known.reason)),
-                    since=time_tag(known.since, about_now()),
-                    content=printable(mask_addresses(known.content))[:_LONGEST_CONTENT],
-                ),
-            )
+def _of_job(job: Job, request: HttpRequest, site: AdminSite) -> Entry:
+    using = alias_of(job)
+    is_here = using == Job.objects.db
+    return Entry(
+        kind=counting.JOB,
+        name=f"{using}:{job.pk}",
+        label=f"#{job.pk} {printable(job.processor)}",
+        url=reverse(f"{site.name}:jobqueue_job_change", args=[job.pk]) if is_here else "",
+        queue=printable(job.queue),
+        reason=shown_text(job.set_aside, request),
+        since=time_tag(job.finished_at or job.created_at, about_now()),
+        # Lists are looked at over shoulders: its page shows it in full, to who may read it.
+        content=mask_addresses(" ".join(shown_payload(job, request).split()))[:_LONGEST_CONTENT],
+    )
+
+
+def _in_redis(row: InRedis) -> Entry:
+    known = row.known
+    return Entry(
+        kind=known.kind,
+        name=f"{row.server}:{known.name}",
+        label=printable(known.name),
+        url="",
+        queue=printable(known.queue),
+        reason=printable(mask_addresses(known.reason)),
+        since=time_tag(known.since, about_now()),
+        content=printable(mask_addresses(known.content))[:_LONGEST_CONTENT],
+    )
 
 
 def notice(request: HttpRequest, site: AdminSite) -> dict[str, str] | None:

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -14,9 +14,10 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live
-from jobqueue.admin.bounded_search import BoundedChangeList, BoundedSearch
+from jobqueue.admin.bounded_search import BoundedSearch
+from jobqueue.admin.keyed_list import KeyedChangeList
+from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.not_found import FramedNotFound
-from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.words import NOTHING, badge, time_tag, worker_word
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
@@ -29,7 +30,7 @@ else:
     WorkerModelAdmin = admin.ModelAdmin
 
 
-class WorkerChangeList(OfferedLookups, BoundedChangeList):
+class WorkerChangeList(KeyedChangeList):
     """The workers, seen by the database's clock."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -71,6 +72,9 @@ class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
     sortable_by = ("shown_name", "hostname")
     search_fields = ("name", "hostname")
     show_full_result_count = False
+    paginator = BoundedPaginator
+    # Two processes of a host may have begun at the same moment.
+    ordering = ("hostname", "started_at", "id")
 
     class Media:
         css = {"all": ["jobqueue/admin.css"]}
@@ -99,10 +103,6 @@ class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[WorkerChangeList]:
         """The list that knows the time."""
         return WorkerChangeList
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
-        """The workers by host, the latest sign of life first."""
-        return super().get_queryset(request).order_by("hostname", "-heartbeat_at")
 
     @admin.display(description=_("memory"), empty_value=NOTHING)
     def memory_in_use(self, worker: Worker) -> str | None:

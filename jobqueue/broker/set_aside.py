@@ -42,6 +42,8 @@ class SetAside:
     since: datetime
     content: str
     """What it was, in a few words; nothing of what stands in it."""
+    score: float = 0.0
+    """Its place among those of its kind, with its name: when it was set aside, in seconds."""
 
 
 def listed(client: Redis, limit: int = 200) -> list[SetAside]:
@@ -51,6 +53,32 @@ def listed(client: Redis, limit: int = 200) -> list[SetAside]:
     """
     found = [known for kind in keys.ASIDE_KINDS for known in _listed(client, kind, limit)]
     return sorted(found, key=lambda known: known.since, reverse=True)[:limit]
+
+
+def beside(
+    client: Redis, kind: str, place: tuple[float, str] | None, most: int, *, backwards: bool = False
+) -> list[SetAside]:
+    """So many of a kind behind a score and name, or before it, the nearest first; from an end without one.
+
+    The latest stand first. Where what the place names is gone, what has its score may be seen twice.
+    Raises BrokerUnavailable.
+    """
+    names = keys.aside_names(kind)
+    if place is None:
+        rank = int(_ask(client, 0, "ZCARD", names)) if backwards else 0
+        return _ranked(client, kind, rank, most, backwards=backwards)
+    known = _ask(client, None, "ZREVRANK", names, place[1])
+    rank = int(_ask(client, 0, "ZCOUNT", names, f"({place[0]!r}", "+inf")) if known is None else int(known)
+    first = rank if backwards or known is None else rank + 1
+    return _ranked(client, kind, first, most, backwards=backwards)
+
+
+def _ranked(client: Redis, kind: str, rank: int, most: int, *, backwards: bool) -> list[SetAside]:
+    """So many from a rank on, or before it."""
+    if not backwards:
+        return _listed(client, kind, most, rank)
+    first = max(0, rank - most)
+    return _listed(client, kind, rank - first, first)[::-1]
 
 
 def counted(client: Redis) -> dict[str, int]:
@@ -82,13 +110,24 @@ def forget_gone() -> int:
     )
 
 
-def _listed(client: Redis, kind: str, limit: int) -> list[SetAside]:
-    names = [text_of(name) for name in _ask(client, [], "ZREVRANGE", keys.aside_names(kind), 0, limit - 1)]
-    if not names:
+def _listed(client: Redis, kind: str, limit: int, first: int = 0) -> list[SetAside]:
+    if limit <= 0:
         return []
+    with_scores: Sequence[Any] = _ask(
+        client, [], "ZREVRANGE", keys.aside_names(kind), first, first + limit - 1, "WITHSCORES"
+    )
+    if not with_scores:
+        return []
+    # By the older protocol names and scores stand in turn.
+    is_paired = isinstance(with_scores[0], list | tuple)
+    pairs = with_scores if is_paired else list(zip(with_scores[::2], with_scores[1::2], strict=True))
+    names = [text_of(name) for name, _score in pairs]
     fields = [keys.aside_note(kind, name) for name in names]
     answers = _ask(client, [None] * len(names), "HMGET", keys.PATTERNS["aside_notes"], *fields)
-    return [_known(kind, name, _read(note)) for name, note in zip(names, answers, strict=True)]
+    return [
+        _known(kind, name, _read(note), float(pair[1]))
+        for name, note, pair in zip(names, answers, pairs, strict=True)
+    ]
 
 
 def _ask(client: Redis, otherwise: Any, *command: Any) -> Any:
@@ -110,7 +149,7 @@ def _read(note: bytes | str | None) -> dict[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
-def _known(kind: str, name: str, about: dict[str, Any]) -> SetAside:
+def _known(kind: str, name: str, about: dict[str, Any], score: float) -> SetAside:
     return SetAside(
         kind,
         name,
@@ -118,6 +157,7 @@ def _known(kind: str, name: str, about: dict[str, Any]) -> SetAside:
         _shown(about.get("reason")) or "unknown: the note about it is lost",
         _moment(about.get("since")),
         _shown(about.get("content")),
+        score,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings as django_settings
@@ -13,6 +14,7 @@ from django.db import DatabaseError, connections
 from jobqueue.counts import triggers
 from jobqueue.models import JobTally
 from jobqueue.sql.databases import databases
+from jobqueue.sql.tolerant import as_text
 from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
@@ -21,6 +23,8 @@ MOST_DUE = 10_000
 # Workers fold the rows of counts; a reader does it only where none runs.
 MOST_ROWS = 20_000
 _NO_LIMIT = 2**62
+AmountRow = tuple[str, str, int]
+"""A queue, what was counted of it, and how many."""
 # Counting more than MOST_DUE takes at most a twentieth of the time.
 _SHORTEST_MEMORY = 5.0
 _MEMORY_FACTOR = 20
@@ -63,7 +67,12 @@ def queue_counts() -> dict[str, QueueCounts]:
 
 def counts_of_database(using: str) -> dict[str, QueueCounts]:
     """The counts of the queues that have jobs in one database. A published job counts as waiting."""
-    found = _read(using, MOST_DUE + 1)
+    return counts_of_queues(using, read_amounts(using))
+
+
+def counts_of_queues(using: str, rows: Iterable[AmountRow]) -> dict[str, QueueCounts]:
+    """The counts of each queue by what the statement found."""
+    found = _by_queue(rows)
     due = {queue: amounts.due for queue, amounts in found.items()}
     if sum(due.values()) > MOST_DUE:
         due = _due_of_many(using)
@@ -91,20 +100,26 @@ def _counts(amounts: _Amounts, due: int) -> QueueCounts:
     )
 
 
-def _read(using: str, most_due: int) -> dict[str, _Amounts]:
-    """The rows of counts, the active jobs and, up to `most_due`, the due ones not published, by queue."""
+def read_amounts(using: str, most_due: int = MOST_DUE + 1, more: str = "") -> list[AmountRow]:
+    """The rows of counts, the active jobs and, up to `most_due`, the due ones not published, by queue.
+
+    `more` is a part of the statement that counts something else, of the same columns.
+    """
     connection = connections[using]
     with connection.cursor() as cursor:
         vendor = connection.vendor
-        cursor.execute(_READ.format(now=_NOW[vendor], queue=_QUEUE[vendor]), [most_due])
+        cursor.execute(_READ.format(now=_NOW[vendor], queue=_QUEUE[vendor]) + more, [most_due])
         rows = cursor.fetchall()
     if sum(summed for _queue, _kind, _amount, summed in rows) > MOST_ROWS:
         _compact(using)
+    # What is no text stands for itself: a queue that nobody serves.
+    return [(as_text(queue), kind, amount) for queue, kind, amount, _summed in rows]
+
+
+def _by_queue(rows: Iterable[AmountRow]) -> dict[str, _Amounts]:
     found: dict[str, _Amounts] = defaultdict(_Amounts)
-    for queue, kind, amount, _summed in rows:
-        # What is no text stands for itself: a queue that nobody serves.
-        name = queue.decode("utf-8", "replace") if isinstance(queue, bytes) else queue
-        setattr(found[name], kind, amount)
+    for queue, kind, amount in rows:
+        setattr(found[queue], kind, amount)
     return found
 
 
@@ -143,7 +158,7 @@ def _due_of_many(using: str) -> dict[str, int]:
     remembered = _remembered.get(using)
     if remembered is None or time.monotonic() >= remembered.until:
         started = time.monotonic()
-        due = {queue: amounts.due for queue, amounts in _read(using, _NO_LIMIT).items()}
+        due = {queue: amounts.due for queue, amounts in _by_queue(read_amounts(using, _NO_LIMIT)).items()}
         ended = time.monotonic()
         remembered = _Remembered(due, ended + max(_SHORTEST_MEMORY, _MEMORY_FACTOR * (ended - started)))
         _remembered[using] = remembered

@@ -94,7 +94,7 @@ def _moment(value: Any) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _ago(vendor: str, seconds: float) -> str:
+def ago(vendor: str, seconds: float) -> str:
     """The moment so many seconds ago."""
     if vendor == "sqlite":
         return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-{seconds:.3f} seconds')"
@@ -109,12 +109,12 @@ def _text_of(vendor: str, queues: int) -> str:
     as_bytes = "CAST({} AS BLOB)" if vendor == "sqlite" else "{}"
     first = "CAST(MIN({}) AS BLOB)" if vendor == "sqlite" else "MIN({})"
     return " UNION ALL ".join(parts).format(
-        now=_ago(vendor, 0),
-        lately=_ago(vendor, LATELY.total_seconds()),
-        usually=_ago(vendor, (LATELY + USUALLY).total_seconds()),
-        a_minute_ago=_ago(vendor, 60),
-        silent_since=_ago(vendor, settings.worker_silence),
-        overdue_since=_ago(vendor, settings.timeout_grace),
+        now=ago(vendor, 0),
+        lately=ago(vendor, LATELY.total_seconds()),
+        usually=ago(vendor, (LATELY + USUALLY).total_seconds()),
+        a_minute_ago=ago(vendor, 60),
+        silent_since=ago(vendor, settings.worker_silence),
+        overdue_since=ago(vendor, settings.timeout_grace),
         given="CAST(%s AS BLOB)" if vendor == "sqlite" else "%s::text",
         queue=as_bytes.format("queue"),
         run_at=first.format("run_at"),
@@ -122,7 +122,7 @@ def _text_of(vendor: str, queues: int) -> str:
         started_at=first.format("started_at"),
         unfit_since=first.format("unfit_since"),
         held_run_at=first.format("held_run_at"),
-        held_until=_HELD_SINCE[vendor],
+        held_until=HELD_SINCE[vendor],
         most=MOST_COUNTED + 1,
     )
 
@@ -149,13 +149,13 @@ _USUAL = f"""
         ORDER BY finished_at DESC LIMIT {{most}}
     ) AS earlier
 """
-_STUCK = """
-    SELECT 'stuck', '', COUNT(*), {started_at} FROM (
-        SELECT started_at FROM jobqueue_job
-        WHERE state = 'active' AND (
-            worker_id IS NULL OR deadline_at < {overdue_since}
-            OR worker_id NOT IN (SELECT id FROM jobqueue_worker WHERE heartbeat_at >= {silent_since})
-        ) LIMIT {most}
+IS_STUCK = """state = 'active' AND (
+    worker_id IS NULL OR deadline_at < {overdue_since}
+    OR worker_id NOT IN (SELECT id FROM jobqueue_worker WHERE heartbeat_at >= {silent_since})
+)"""
+_STUCK = f"""
+    SELECT 'stuck', '', COUNT(*), {{started_at}} FROM (
+        SELECT started_at FROM jobqueue_job WHERE {IS_STUCK} LIMIT {{most}}
     ) AS stuck
 """
 _UNKNOWN = """
@@ -164,16 +164,15 @@ _UNKNOWN = """
         WHERE state = 'waiting' AND unfit_since IS NOT NULL LIMIT {most}
     ) AS unfit
 """
-_HELD_SINCE = {
+HELD_SINCE = {
     "sqlite": f"'{HELD_UNTIL:%Y-%m-%d %H:%M:%S}'",
     "postgresql": f"TIMESTAMPTZ '{HELD_UNTIL.isoformat()}'",
 }
-_HELD = """
-    SELECT CASE WHEN held_run_at <= {now} THEN 'held_late' ELSE 'held' END, '', COUNT(*), {held_run_at} FROM (
-        SELECT held_run_at FROM jobqueue_job
-        WHERE state = 'waiting' AND published_at IS NULL AND run_at >= {held_until}
-        AND held_run_at IS NOT NULL LIMIT {most}
-    ) AS held GROUP BY 1
+IS_HELD = """state = 'waiting' AND published_at IS NULL AND run_at >= {held_until}
+    AND held_run_at IS NOT NULL"""
+_HELD = f"""
+    SELECT CASE WHEN held_run_at <= {{now}} THEN 'held_late' ELSE 'held' END, '', COUNT(*), {{held_run_at}}
+    FROM (SELECT held_run_at FROM jobqueue_job WHERE {IS_HELD} LIMIT {{most}}) AS held GROUP BY 1
 """
 _STARTED = """
     SELECT 'started', {queue}, COUNT(*), NULL FROM jobqueue_job

@@ -74,7 +74,7 @@ def gather(
         now=now,
         is_stuck=bool(is_stuck),
         is_configured=job.queue in django_settings.RQ_QUEUES,
-        is_registered=_processor_policy(job) is not None,
+        is_registered=retries_of(job) is not None,
         worker=Worker.objects.using(using).filter(pk=job.worker_id).first() if job.worker_id else None,
     )
 
@@ -86,7 +86,7 @@ def _last_error(job: Job, using: str) -> str:
 
 def _of_waiting(job: Job, now: datetime, last_error: str, using: str) -> Facts:
     """What a job that waits may wait for."""
-    processor = _processor_policy(job)
+    processor = retries_of(job)
     # Where the workers look.
     decided = Queue.objects.filter(pk=job.queue).first() or Queue(job.queue)
     return Facts(
@@ -97,13 +97,14 @@ def _of_waiting(job: Job, now: datetime, last_error: str, using: str) -> Facts:
         workers=len(serving_workers(using).get(job.queue, [])),
         max_retries=get_settings().retry.max_retries if processor is None else processor,
         last_error=last_error,
-        used_up_rate=_used_up_rate(decided),
+        used_up_rate=used_up_rate(decided),
         used_up_concurrency=_used_up_concurrency(decided, using),
-        **(_used_up_of_processor(job, using) if job.run_at <= now else {}),
+        **_used_up_of(job, now, using),
     )
 
 
-def _used_up_rate(queue: Queue) -> int | None:
+def used_up_rate(queue: Queue) -> int | None:
+    """The queue's rate limit, if so many jobs have started just now; unknown while Redis is away."""
     if queue.rate_limit is None or queue.pk not in django_settings.RQ_QUEUES:
         return None
     try:
@@ -119,23 +120,30 @@ def _used_up_concurrency(queue: Queue, using: str) -> int | None:
     return queue.concurrency_limit if running >= queue.concurrency_limit else None
 
 
-def _used_up_of_processor(job: Job, using: str) -> dict[str, Any]:
-    decided = ProcessorLimits.objects.filter(pk=job.processor).first()
-    if decided is None:
+def _used_up_of(job: Job, now: datetime, using: str) -> dict[str, Any]:
+    if job.run_at > now:
         return {}
-    found: dict[str, Any] = {}
-    if decided.concurrency_limit is not None:
-        running = Job.objects.using(using).active().filter(processor=job.processor).count()
-        if running >= decided.concurrency_limit:
-            found["processor_running"] = (running, decided.concurrency_limit)
-    if decided.rate_limit is not None:
-        limit = limits.RateLimit(decided.rate_limit, processor=job.processor)
-        with suppress(BrokerUnavailable):
-            found["processor_rate"] = decided.rate_limit if limit.is_used_up() else None
+    return used_up_of_processors({job.processor}, using).get(job.processor, {})
+
+
+def used_up_of_processors(names: set[str], using: str) -> dict[str, dict[str, Any]]:
+    """By processor the facts about those of its limits that are used up now; unknown while Redis is away."""
+    found: dict[str, dict[str, Any]] = {}
+    for decided in ProcessorLimits.objects.filter(pk__in=names):
+        facts = found[decided.pk] = {}
+        if decided.concurrency_limit is not None:
+            running = Job.objects.using(using).active().filter(processor=decided.pk).count()
+            if running >= decided.concurrency_limit:
+                facts["processor_running"] = (running, decided.concurrency_limit)
+        if decided.rate_limit is not None:
+            limit = limits.RateLimit(decided.rate_limit, processor=decided.pk)
+            with suppress(BrokerUnavailable):
+                facts["processor_rate"] = decided.rate_limit if limit.is_used_up() else None
     return found
 
 
-def _processor_policy(job: Job) -> int | None:
+def retries_of(job: Job) -> int | None:
+    """How often its processor's jobs are retried; None if nobody registered it here."""
     try:
         return get_processor(job.processor).retry_policy.max_retries
     except UnknownProcessor:

@@ -22,6 +22,7 @@ from jobqueue.admin import (
     KeyedChangeList,
     badge,
     live_answer,
+    tabs_of_field,
 )
 from settlements.searching import with_key
 from settlements.templatetags.settlement_format import money
@@ -45,6 +46,8 @@ class SettlementsAdmin(FramedNotFound, BoundedSearch, AnyModelAdmin):
         css = {"all": ["jobqueue/admin.css"]}
         js = ["settlements/autocomplete_names.js"]
 
+    has_status_tabs = False
+    """Whether the statuses stand above the list; its filter of them is then a `TabsFilter`."""
     list_of_rows: type[KeyedChangeList] = KeyedChangeList
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeyedChangeList]:
@@ -57,6 +60,10 @@ class SettlementsAdmin(FramedNotFound, BoundedSearch, AnyModelAdmin):
         """The list, kept up to date; its title says what it is of, Django's says "Select … to change"."""
         title = capfirst(self.opts.verbose_name_plural)
         response = super().changelist_view(request, {"title": title, **(extra_context or {})})
+        context = getattr(response, "context_data", None) or {}
+        if self.has_status_tabs and "cl" in context:
+            choices = self.model._meta.get_field("status").flatchoices
+            context["tabs"] = tabs_of_field(context["cl"], "status__exact", choices)
         return live_answer(request, response)
 
     def named(self, record: Any) -> str:

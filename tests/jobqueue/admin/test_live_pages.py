@@ -117,7 +117,7 @@ def test_the_timeline_of_a_settlement_needs_the_permission_to_see_settlements(
 def test_that_time_passes_is_no_change(
     admin_client: Client, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_job(state)
+    make_job(state, timeout=600)
     address = f"{JOBS}?state={state}" if state != "stuck" else STUCK
     first = admin_client.get(address, headers=ASKED)
     later = database_now("default") + timedelta(seconds=25)

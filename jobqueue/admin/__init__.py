@@ -28,7 +28,8 @@ from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
 from jobqueue.admin.results import Result, tells_results
-from jobqueue.admin.words import NOTHING, badge, moment_tag
+from jobqueue.admin.shown_moments import ShownMoments
+from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import Concern, Groups, Total, sums_concerns, tells_concerns
@@ -51,6 +52,7 @@ __all__ = [
     "KeyedChangeList",
     "Preview",
     "Result",
+    "ShownMoments",
     "Total",
     "all_jobs",
     "audit_pages",
@@ -66,7 +68,6 @@ __all__ = [
     "log_change",
     "mask_address",
     "mask_addresses",
-    "moment_tag",
     "names_kinds",
     "queue_pages",
     "register_finding",
@@ -78,5 +79,6 @@ __all__ = [
     "tells_preview",
     "tells_quiet_hours",
     "tells_results",
+    "time_tag",
     "worker_pages",
 ]

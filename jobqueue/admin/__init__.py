@@ -29,8 +29,9 @@ from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.previews import Preview, tells_preview
 from jobqueue.admin.results import Result, tells_results
+from jobqueue.admin.shown_moments import ShownMoments
 from jobqueue.admin.state_tabs import TabsFilter, tabs_of_field
-from jobqueue.admin.words import NOTHING, badge, moment_tag
+from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import Concern, Groups, Total, sums_concerns, tells_concerns
@@ -53,6 +54,7 @@ __all__ = [
     "KeyedChangeList",
     "Preview",
     "Result",
+    "ShownMoments",
     "TabsFilter",
     "Total",
     "all_jobs",
@@ -69,7 +71,6 @@ __all__ = [
     "log_change",
     "mask_address",
     "mask_addresses",
-    "moment_tag",
     "names_kinds",
     "processor_pages",
     "queue_pages",
@@ -83,5 +84,6 @@ __all__ = [
     "tells_preview",
     "tells_quiet_hours",
     "tells_results",
+    "time_tag",
     "worker_pages",
 ]

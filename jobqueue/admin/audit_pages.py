@@ -28,7 +28,7 @@ from jobqueue.models.audit import known_values
 from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.retelling import retold, retold_verb
-from jobqueue.operating.words import absolute, grouped
+from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import about_now
 
 BEFORE, AFTER = "before", "after"
@@ -41,7 +41,6 @@ class Row:
     """One action as the page shows it. Each address is empty where there is no page that the user may see."""
 
     at: SafeString | str
-    exactly: str
     who: str
     verb: str
     text: str
@@ -99,7 +98,6 @@ def recent_actions(request: HttpRequest) -> dict[str, Any]:
 def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSite) -> Row:
     return Row(
         at=time_tag(entry.at, now),
-        exactly=absolute(entry.at),
         who=entry.who,
         verb=retold_verb(entry.verb),
         text=retold(shown_text(entry.text, request)),

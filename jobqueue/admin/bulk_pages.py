@@ -24,7 +24,7 @@ from jobqueue.operating import bulk_plans
 from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS
-from jobqueue.operating.words import absolute, exact_span, grouped, span
+from jobqueue.operating.words import exact_span, grouped, span
 from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
 
@@ -121,7 +121,7 @@ class BulkActionAdmin(OwnPage):
             "action": action,
             "badge": self.state(action),
             "which": self.which(action),
-            "asked": absolute(action.asked_at),
+            "asked": time_tag(action.asked_at, now),
             "sentence": _sentence(action, now),
             "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
             "may_stop": action.is_open and request.user.has_perm(Right.STOP_BULK_ACTION),

@@ -24,6 +24,7 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin.calendar_asked import Asked
 from jobqueue.admin.moments import as_field, parse_moment
+from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import BulkAction, Job, JobQuerySet, bulk
 from jobqueue.models.holding import due_time
@@ -36,7 +37,8 @@ from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_l
 from jobqueue.operating.language import in_english
 from jobqueue.operating.moves import shift_and_log
 from jobqueue.operating.rights import Right, demand
-from jobqueue.operating.words import absolute, grouped, typed_number
+from jobqueue.operating.words import grouped, typed_number
+from jobqueue.sql.clock import about_now
 from jobqueue.sql.writing import writing
 
 PERMISSIONS = {
@@ -127,7 +129,7 @@ def _ask(
         "newest": facts["newest"],
         "is_large": asked.job is None and facts["number"] > TYPED_ABOVE,
         "typed": request.POST.get("typed", "")[:20],
-        "first": absolute(first_at),
+        "first": time_tag(first_at, about_now()),
         "seen": first_at.isoformat(),
         "problems": problems,
         "reason": request.POST.get("reason", "")[:_LONGEST_REASON],

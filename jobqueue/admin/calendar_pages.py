@@ -26,9 +26,9 @@ from jobqueue.admin.kinds import name_of
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.panel import kind_of
 from jobqueue.admin.preview_pages import preview_url
+from jobqueue.admin.words import time_tag
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.holding import due_time
-from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import about_now
 
 PAGE = 50
@@ -121,7 +121,7 @@ def _row(job: Job, asked: Asked, request: HttpRequest, pages: ModelAdmin[Any]) -
     verbs = ("release", "move", "cancel") if job.held_run_at is not None else ("move", "cancel", "hold")
     return {
         "job": job,
-        "time": absolute(due_time(job)),
+        "time": time_tag(due_time(job), about_now()),
         "what": name_of(job.processor, kind_of(job)),
         "subject": listed(job).subject,
         "preview": preview_url(job, request, pages.admin_site),

@@ -14,12 +14,13 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin import charts
 from jobqueue.admin.charts import Picture
 from jobqueue.admin.own_pages import OnePage
-from jobqueue.admin.words import state_label
+from jobqueue.admin.words import state_label, time_tag
 from jobqueue.broker.chart import PERIOD
 from jobqueue.charting.folding import HOUR
 from jobqueue.charting.reading import DAY, Chosen, Span
 from jobqueue.models import Charts
 from jobqueue.registry import all_processors
+from jobqueue.sql.clock import about_now
 
 SPANS = {
     "day": (_("24 hours"), Span(DAY, PERIOD)),
@@ -96,7 +97,7 @@ def _shown(seen: Picture) -> dict[str, Any]:
         "sums": charts.sums(seen),
         "zone": charts.zone_in_words(),
         "rows": charts.table(seen),
-        "marks": [(charts.moment(one.at.timestamp()), one.kind, one.text) for one in reversed(seen.marks)],
+        "marks": [(time_tag(one.at, about_now()), one.kind, one.text) for one in reversed(seen.marks)],
         "has_redis": seen.has_redis,
         "is_of_redis": seen.span.is_of_redis,
     }

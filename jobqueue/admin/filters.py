@@ -8,18 +8,20 @@ from django.conf import settings as django_settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.bounded_search import tell_once
 from jobqueue.admin.failures import all_by_cause, of_error
 from jobqueue.admin.state_tabs import NO_FILTER
-from jobqueue.admin.words import breakable, state_label
-from jobqueue.models import UNKNOWN_CAUSE, JobQuerySet
+from jobqueue.admin.words import breakable, state_label, time_tag
+from jobqueue.models import UNKNOWN_CAUSE, Job, JobQuerySet
 from jobqueue.operating.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
 from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
 from jobqueue.searching import STATES
+from jobqueue.sql.clock import about_now
 
 _MOST_CAUSES = 15
 
@@ -140,7 +142,15 @@ class EndedFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The time that is asked for."""
         begin = request.GET.get("ended_from", "")
-        return [(begin, f"{begin} – {request.GET.get('ended_to', '')}")] if begin else []
+        asked = {FROM: begin, TO: request.GET.get("ended_to", "")}
+        time, now = failing_time(asked, Job.objects.db), about_now()
+        if time.problem:
+            return [(begin, f"{begin} – {asked[TO]}")] if begin else []
+        return (
+            [(begin, format_html("{} – {}", time_tag(time.begin, now), time_tag(time.end, now)))]
+            if begin
+            else []
+        )
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The jobs that ended then; none, and why, for a time that cannot be read."""

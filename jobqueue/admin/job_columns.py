@@ -24,7 +24,6 @@ from jobqueue.admin.words import (
     badge,
     breakable,
     length_tag,
-    moment_tag,
     time_tag,
     worker_word,
 )
@@ -132,12 +131,12 @@ class JobColumns:
     @admin.display(description=_("due"), ordering="run_at")
     def due(self, job: Job) -> SafeString | str:
         """When the job runs, and in how long; of a held one when it was to run."""
-        return moment_tag(due_time(job), listed(job).now)
+        return time_tag(due_time(job), listed(job).now)
 
     @admin.display(description=_("was to run"))
     def was_to_run(self, job: Job) -> SafeString | str:
         """When a held job was to run: then it runs if it is released in time."""
-        return moment_tag(due_time(job), listed(job).now)
+        return time_tag(due_time(job), listed(job).now)
 
     @admin.display(description=_("why it waits"))
     def why(self, job: Job) -> SafeString | str:

@@ -25,7 +25,7 @@ from jobqueue.operating.audit import Done
 from jobqueue.operating.logs import ShownLog
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.retelling import retold_message, told_reason
-from jobqueue.operating.words import absolute, exact_span, printable
+from jobqueue.operating.words import exact_span, printable
 
 MOST_ATTEMPTS = 50
 """Failed attempts that the page shows, the newest."""
@@ -51,7 +51,6 @@ class Step:
     who: str = ""
     is_open: bool = False
     time: SafeString | str = ""
-    exact: str = ""
     after: str = ""
 
 
@@ -128,8 +127,8 @@ def _timed(steps: Sequence[Step], now: datetime) -> Iterator[Step]:
         after = ""
         if step.moment is not None and before is not None and step.moment >= before:
             after = _("%(span)s later") % {"span": exact_span(step.moment - before)}
-        time, exact = ("", "") if step.moment is None else (time_tag(step.moment, now), absolute(step.moment))
-        yield replace(step, time=time, exact=exact, after=after)
+        time = "" if step.moment is None else time_tag(step.moment, now)
+        yield replace(step, time=time, after=after)
         before = step.moment or before
 
 

@@ -18,13 +18,14 @@ from jobqueue.admin.asked import consequences, reason_of, sentence
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment, zone_named, zones
 from jobqueue.admin.not_found import FramedNotFound
+from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import InvalidRunAt, JobMoveRefused, JobTransitionRefused
 from jobqueue.models import Job
 from jobqueue.moving import why_not
 from jobqueue.operating.moves import move_and_log
 from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.words import absolute
-from jobqueue.sql.clock import database_now
+from jobqueue.sql.clock import about_now, database_now
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ def _ask(pages: ModelAdmin[Any], request: HttpRequest, job: Job, answer: Answer)
         "media": pages.media,
         "job": job,
         "subject": listed(job).subject,
-        "when": absolute(job.run_at),
+        "when": time_tag(job.run_at, about_now()),
         **consequences(job, request),
         "to": words.get("to", as_field(job.run_at))[:40],
         "zones": zones(),

@@ -27,7 +27,7 @@ from jobqueue.models import Queue
 from jobqueue.monitoring.overview import Overview
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.rights import Right, demand
-from jobqueue.operating.words import absolute, printable
+from jobqueue.operating.words import printable
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.databases import databases
 
@@ -55,7 +55,7 @@ class ShownPause:
     by: str
     reason: str
     since: SafeString | str
-    until: str
+    until: SafeString | str
     holds: int | None = None
     """How many jobs wait; None if it is not known."""
 
@@ -69,7 +69,7 @@ def shown(queue: Queue, now: datetime, holds: int | None = None) -> ShownPause |
         printable(queue.paused_by),
         printable(queue.pause_reason),
         time_tag(queue.paused_at, now) if queue.paused_at else "",
-        absolute(queue.paused_until) if queue.paused_until else "",
+        time_tag(queue.paused_until, now) if queue.paused_until else "",
         holds,
     )
 

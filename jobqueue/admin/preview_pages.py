@@ -14,11 +14,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
 from jobqueue.admin.previews import Previewed, has_preview, preview_of
+from jobqueue.admin.words import time_tag
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
 from jobqueue.operating.reading import may_read
 from jobqueue.operating.retelling import retold_reason
-from jobqueue.operating.words import absolute, printable
+from jobqueue.operating.words import printable
+from jobqueue.sql.clock import about_now
 
 LETTER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 """What the letter may do where it is shown: be looked at, framed by our pages alone."""
@@ -66,7 +68,7 @@ def _preview(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResp
         "opts": pages.opts,
         "media": pages.media,
         "job": job,
-        "when": absolute(due_time(job)),
+        "when": time_tag(due_time(job), about_now()),
         "letter_language": django_settings.LANGUAGE_CODE,
         **_shown(preview_of(job), job, site),
     }
@@ -80,7 +82,7 @@ def _shown(previewed: Previewed, job: Job, site: AdminSite) -> dict[str, Any]:
             "subject": printable(letter.subject),
             "text": printable(letter.text),
             "skipped": printable(retold_reason(letter.skipped)),
-            "waits": absolute(letter.waits_until) if letter.waits_until else "",
+            "waits": time_tag(letter.waits_until, about_now()) if letter.waits_until else "",
             "url": reverse(f"{site.name}:jobqueue_job_letter", args=[job.pk, number]) if letter.html else "",
         }
         for number, letter in enumerate(previewed.letters)

@@ -36,21 +36,11 @@ _MADE_UP = re.compile(r"^([0-9a-f]{8})[0-9a-f]{24}(?=\.|$)")
 
 
 def time_tag(moment: datetime | None, now: datetime) -> SafeString | str:
-    """`in 3 h`, with the exact time for whoever points at it."""
+    """`2026-11-26 16:00:00 UTC · in 3 h`: both are read, none has to be pointed at."""
     if moment is None:
         return NOTHING
     return format_html(
-        '<time class="jq-time" datetime="{}" title="{}">{}</time>',
-        moment.isoformat(),
-        absolute(moment),
-        relative(moment, now),
-    )
-
-
-def moment_tag(moment: datetime, now: datetime) -> SafeString:
-    """`2026-11-26 16:00:00 UTC, in 3 h`: both are read, none has to be pointed at."""
-    return format_html(
-        '<time class="jq-moment" datetime="{}">{}<small>{}</small></time>',
+        '<time class="jq-time" datetime="{}">{} · <small>{}</small></time>',
         moment.isoformat(),
         absolute(moment),
         relative(moment, now),

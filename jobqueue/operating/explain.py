@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.db.models import Count
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -129,17 +130,25 @@ def _used_up_of(job: Job, now: datetime, using: str) -> dict[str, Any]:
 def used_up_of_processors(names: set[str], using: str) -> dict[str, dict[str, Any]]:
     """By processor the facts about those of its limits that are used up now; unknown while Redis is away."""
     found: dict[str, dict[str, Any]] = {}
-    for decided in ProcessorLimits.objects.filter(pk__in=names):
+    decisions = list(ProcessorLimits.objects.filter(pk__in=names))
+    running = _running([decided.pk for decided in decisions if decided.concurrency_limit is not None], using)
+    for decided in decisions:
         facts = found[decided.pk] = {}
-        if decided.concurrency_limit is not None:
-            running = Job.objects.using(using).active().filter(processor=decided.pk).count()
-            if running >= decided.concurrency_limit:
-                facts["processor_running"] = (running, decided.concurrency_limit)
+        now_running, most = running.get(decided.pk, 0), decided.concurrency_limit
+        if most is not None and now_running >= most:
+            facts["processor_running"] = (now_running, most)
         if decided.rate_limit is not None:
             limit = limits.RateLimit(decided.rate_limit, processor=decided.pk)
             with suppress(BrokerUnavailable):
                 facts["processor_rate"] = decided.rate_limit if limit.is_used_up() else None
     return found
+
+
+def _running(processors: list[str], using: str) -> dict[str, int]:
+    if not processors:
+        return {}
+    rows = Job.objects.using(using).active().filter(processor__in=processors).order_by()
+    return dict(rows.values_list("processor").annotate(number=Count("pk")))
 
 
 def retries_of(job: Job) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django import template
 from django.utils.safestring import SafeString
 
@@ -23,3 +25,12 @@ def grouped(number: int) -> str:
     from jobqueue.operating import words
 
     return str(number) if hasattr(number, "stopped") else words.grouped(number)
+
+
+@register.simple_tag
+def moment(moment: datetime | None) -> SafeString | str:
+    """A moment exactly, with its zone, and how far from now it is."""
+    from jobqueue.admin import words
+    from jobqueue.sql.clock import about_now
+
+    return words.time_tag(moment, about_now())

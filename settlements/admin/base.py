@@ -20,6 +20,7 @@ from jobqueue.admin import (
     BoundedSearch,
     FramedNotFound,
     KeyedChangeList,
+    ShownMoments,
     badge,
     live_answer,
     tabs_of_field,
@@ -33,7 +34,7 @@ else:
     AnyModelAdmin = admin.ModelAdmin
 
 
-class SettlementsAdmin(FramedNotFound, BoundedSearch, AnyModelAdmin):
+class SettlementsAdmin(ShownMoments, FramedNotFound, BoundedSearch, AnyModelAdmin):
     """Lists that stay quick, with statuses in colour and amounts with their currency."""
 
     paginator = BoundedPaginator

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.formats import date_format
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin import time_tag
 from settlements.admin.base import amount_tag, link_to, may
 from settlements.models import BarredAddress, Discrepancy, Settlement
 
@@ -43,8 +43,8 @@ def email_of(person: Any) -> str:
 
 def barred_text(row: BarredAddress, request: HttpRequest) -> SafeString:
     """Since when and why, linked to the barred address for who may see it."""
-    day = date_format(localtime(row.barred_at), "Y-m-d")
-    text = format_html(gettext("barred since {}, because it {}"), day, _WHY.get(row.cause, row.cause))
+    since = time_tag(row.barred_at, timezone.now())
+    text = format_html(gettext("barred since {}, because it {}"), since, _WHY.get(row.cause, row.cause))
     return (
         format_html('<a href="{}">{}</a>', _url(row), text) if may(request, "view", BarredAddress) else text
     )

@@ -15,10 +15,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from jobqueue.admin import FramedNotFound, badge, live_answer, log_change, mask_addresses
+from jobqueue.admin import FramedNotFound, badge, live_answer, log_change, mask_addresses, time_tag
 from jobqueue.models import Job, due_time, subject_of
 from jobqueue.operating import demand, grouped, retold_reason, told_reason
 from settlements.addresses import bar
@@ -181,7 +180,7 @@ def _job_row(job: Job, names: dict[str, Settlement]) -> dict[str, Any]:
         "job": job,
         "what": _what(job),
         "settlement": names.get(job.subject),
-        "time": _text(moment),
+        "time": time_tag(moment, timezone.now()),
         "state": badge(_state(job)),
         "reason": mask_addresses(told_reason(job)),
     }
@@ -206,7 +205,7 @@ def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str
     return {
         "letter": letter,
         "what": letter_word(letter.template_type),
-        "time": _text(letter.sent_at or letter.created_at),
+        "time": time_tag(letter.sent_at or letter.created_at, timezone.now()),
         "settlement": names.get(letter.about),
         "state": badge(letter.status, letter.get_status_display()),
         "reason": mask_addresses(_told_error(letter)),
@@ -217,10 +216,6 @@ def _told_error(letter: EmailDelivery) -> str:
     """Why it was skipped, as the reader says it; what a server answered as it was."""
     is_skipped = letter.status == EmailDelivery.Status.SKIPPED
     return retold_reason(letter.error) if is_skipped else letter.error
-
-
-def _text(moment: Any) -> str:
-    return date_format(timezone.localtime(moment), "Y-m-d H:i:s T")
 
 
 # Pausing ------------------------------------------------------------------------------------------

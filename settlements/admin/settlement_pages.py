@@ -13,12 +13,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from moneyed import Money
 
-from jobqueue.admin import LIVE_SECONDS, JobsPanelMixin, live_answer, log_change
+from jobqueue.admin import LIVE_SECONDS, JobsPanelMixin, ShownMoments, live_answer, log_change, time_tag
 from settlements.admin.asking_moves import ASKING_MOVES
 from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import InlinePaymentForm, KnownAutocomplete, SettlementForm
@@ -37,7 +38,7 @@ else:
     PaymentTabularInline = admin.TabularInline
 
 
-class PaymentInline(PaymentTabularInline):
+class PaymentInline(ShownMoments, PaymentTabularInline):
     """The payments of a settlement, on its page."""
 
     model = Payment
@@ -148,6 +149,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
                     else []
                 ),
             ],
+            "decided_at": time_tag(record.decided_at, timezone.now()),
             "decision": record if record.decided_status else None,
         }
 

@@ -20,7 +20,7 @@ from jobqueue.admin import (
     happenings_about,
     mask_address,
     mask_addresses,
-    moment_tag,
+    time_tag,
 )
 from jobqueue.models import Job, subject_of
 from settlements.admin.base import may
@@ -41,7 +41,7 @@ _LATER_SAVE: Final = 1.0
 class Line:
     """A happening as the page shows it."""
 
-    time: SafeString
+    time: SafeString | str
     what: str
     url: str
     who: str
@@ -53,7 +53,7 @@ class Line:
 class Timeline:
     """What is to come, the furthest first, and what was, the newest first."""
 
-    now: SafeString
+    now: SafeString | str
     ahead: list[Line]
     past: list[Line]
     later_url: str
@@ -76,7 +76,7 @@ def timeline_of(settlement: Settlement, request: HttpRequest, site: AdminSite) -
     shown = [row for row in past if since is None or row.at >= since][:MOST_PAST]
     draw = _drawer(now)
     return Timeline(
-        now=moment_tag(now, now),
+        now=time_tag(now, now),
         ahead=[draw(row) for row in reversed(ahead[:MOST_AHEAD])],
         past=[draw(row) for row in shown],
         later_url=found.jobs_url if len(ahead) > MOST_AHEAD else "",
@@ -89,7 +89,7 @@ def _at(row: Happening) -> datetime:
 
 
 def _drawer(now: datetime) -> Callable[[Happening], Line]:
-    return lambda row: Line(moment_tag(row.at, now), row.what, row.url, row.who, row.state, row.detail)
+    return lambda row: Line(time_tag(row.at, now), row.what, row.url, row.who, row.state, row.detail)
 
 
 # What is read ---------------------------------------------------------------------------------------

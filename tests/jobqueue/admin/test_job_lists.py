@@ -56,7 +56,7 @@ def test_of_the_delayed_that_which_runs_next_comes_first(admin_client: Client) -
 
 def test_a_time_is_told_from_now(admin_client: Client) -> None:
     make_job("delayed", run_at=database_now("default") + timedelta(hours=3, seconds=30))
-    assert ">in 3 h</time>" in text_of(admin_client.get(JOBS))
+    assert ">in 3 h</small></time>" in text_of(admin_client.get(JOBS))
 
 
 def test_a_subject_leads_to_its_record(admin_client: Client, settlement: Settlement) -> None:

@@ -39,7 +39,7 @@ def test_a_worker_shows_how_many_jobs_it_runs(admin_client: Client) -> None:
 
 def test_silence_is_measured_by_the_clock_of_the_database(admin_client: Client) -> None:
     make_worker(heartbeat_at=database_now("default") - timedelta(minutes=45, seconds=20))
-    assert ">45 min ago</time>" in text_of(admin_client.get(WORKERS))
+    assert ">45 min ago</small></time>" in text_of(admin_client.get(WORKERS))
 
 
 def test_a_worker_with_a_bad_name_is_escaped(admin_client: Client) -> None:

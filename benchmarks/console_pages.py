@@ -49,7 +49,7 @@ _API = (
     ("jobs_failed", "jobs/?search=state:failed"),
     ("jobs_email", "jobs/?search=email:user77@example.com"),
     ("jobs_word", "jobs/?search=user77"),
-    *((name, f"{name}/") for name in ("queues", "causes", "bulk", "workers", "schedule")),
+    *((name, f"{name}/") for name in ("queues", "processors", "causes", "bulk", "workers", "schedule")),
     *((name, f"{name}/") for name in ("settlements", "payments", "emails")),
 )
 """Lists of the API, under `/api/`."""
@@ -92,6 +92,7 @@ PAGES: Final = (
     TimedPage("calendar_day", "a day of the calendar", "/admin/jobqueue/job/calendar/{day}/", CALENDAR),
     TimedPage("running", "who runs what now", "/admin/jobqueue/job/running/", OVERVIEW),
     TimedPage("queues", "queues", "/admin/jobqueue/queue/", OVERVIEW),
+    TimedPage("processors", "processors and their limits", "/admin/jobqueue/processorlimits/", OVERVIEW),
     TimedPage("workers", "workers", "/admin/jobqueue/worker/", OVERVIEW),
     TimedPage("charts", "charts of 48 hours", "/admin/jobqueue/charts/"),
     TimedPage("charts_days", "charts of 90 days", "/admin/jobqueue/charts/?span=quarter_by_hour"),

@@ -1,7 +1,7 @@
 """Chooses the tests that give the most for their time: `pytest --fast`, which `make test-fast` runs.
 
 In are all tests but those that start workers, and those that are recorded as slow in `slow_tests.json`: most
-test functions take an eighth of the time, a few take the rest. So a new test is in until somebody records
+test functions take a tenth of the time, a few take the rest. So a new test is in until somebody records
 that it is slow: `make test-times` measures them all anew. They are known by the names of their functions,
 whatever file these move to.
 
@@ -24,7 +24,7 @@ SLOW_TESTS = TESTS / "slow_tests.json"
 # Their tests start workers, a demo, a browser; the next folder that somebody makes is in.
 LEFT_OUT = frozenset({"browser", "faults", "integration", "soak"})
 STARTS_WORKERS = frozenset({"worker_process", "rqworker"})
-SHARE = 1 / 8
+SHARE = 1 / 10
 """What the fast test functions take of the time of all, which tells the same on every machine."""
 WORTH_A_WORD = 1.0
 """Seconds from which on a test function that is not recorded as slow is named after a fast run."""
@@ -82,8 +82,8 @@ def slow_ones(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def name_of(node_id: str) -> str:
-    """The name of the test function: `test_it` for `tests/test_a.py::test_it[case]`."""
-    return node_id.split("[")[0].rpartition("::")[2]
+    """The name of the test function: `test_it` for `tests/test_a.py::test_it[case]`, in a group or not."""
+    return node_id.split("[")[0].rpartition("::")[2].split("@")[0]
 
 
 def starts_workers(item: pytest.Item) -> bool:

@@ -1,7 +1,7 @@
 """Chooses the tests that give the most for their time: `pytest --fast`, which `make test-fast` runs.
 
 In are all tests but those that start workers, and those that are recorded as slow in `slow_tests.json`: most
-test functions take a tenth of the time, a few take the rest. So a new test is in until somebody records
+test functions take a sixteenth of the time, a few take the rest. So a new test is in until somebody records
 that it is slow: `make test-times` measures them all anew. They are known by the names of their functions,
 whatever file these move to.
 
@@ -24,7 +24,7 @@ SLOW_TESTS = TESTS / "slow_tests.json"
 # Their tests start workers, a demo, a browser; the next folder that somebody makes is in.
 LEFT_OUT = frozenset({"browser", "faults", "integration", "soak"})
 STARTS_WORKERS = frozenset({"worker_process", "rqworker"})
-SHARE = 1 / 10
+SHARE = 1 / 16
 """What the fast test functions take of the time of all, which tells the same on every machine."""
 WORTH_A_WORD = 1.0
 """Seconds from which on a test function that is not recorded as slow is named after a fast run."""

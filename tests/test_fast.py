@@ -71,7 +71,7 @@ def test_every_test_that_is_recorded_as_slow_exists() -> None:
     assert sorted(recorded_as_slow().keys() - names) == []
 
 
-def test_the_fastest_take_a_tenth_of_the_time_and_the_others_are_slow() -> None:
+def test_the_fastest_take_a_sixteenth_of_the_time_and_the_others_are_slow() -> None:
     assert slow_ones({"c": 0.1, "b": 7.54, "a": 1.0, "d": 0.7, "e": 0.36}) == {"b": 7.5, "a": 1.0, "d": 0.7}
 
 

@@ -19,8 +19,7 @@ from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.words import NOTHING
 from jobqueue.models import ProcessorLimits
-from jobqueue.operating.audit import log_change
-from jobqueue.operating.limits import PROCESSOR_LIMITS, in_words
+from jobqueue.operating.limits import PROCESSOR_LIMITS, change_processor_limits
 from jobqueue.operating.processors import ProcessorUse, processors_in_use
 from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.words import grouped, printable
@@ -124,20 +123,14 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
         return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: ProcessorLimits, form: Any, change: bool) -> None:
-        """Write the limits, with the first ones the row."""
-        ProcessorLimits.objects.bulk_create([ProcessorLimits(obj.name)], ignore_conflicts=True)
-        obj.save(update_fields=PROCESSOR_LIMITS)
+        """Change what was changed in the form, as the API does it, and write it down."""
+        change_processor_limits(
+            request, obj.name, {name: form.cleaned_data[name] for name in form.changed_data}
+        )
+        obj.refresh_from_db()  # somebody may have changed the others meanwhile
 
-    def construct_change_message(
-        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
-    ) -> Any:
-        """What was changed, for the audit entry; nothing if nothing was."""
-        return in_words(form.initial, {name: form.cleaned_data[name] for name in form.changed_data})
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Write a change down; what changed nothing is none."""
-        if message:
-            log_change(request, obj, message)
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """It is written down already; what changed nothing is none."""
 
     def response_change(self, request: HttpRequest, obj: ProcessorLimits) -> HttpResponse:
         """Back to the processors, with what is in force now."""

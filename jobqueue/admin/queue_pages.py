@@ -22,8 +22,7 @@ from jobqueue.admin.queue_rows import with_all_configured
 from jobqueue.admin.queue_views import QueueViews, live_counts
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.models import Queue
-from jobqueue.operating.audit import log_change
-from jobqueue.operating.limits import LIMITS, in_words
+from jobqueue.operating.limits import LIMITS, change_limits
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.processors import processors_in_use, running_by_processor
 from jobqueue.operating.rights import Right, demand
@@ -142,20 +141,12 @@ class QueueAdmin(QueueViews):
         return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Queue, form: Any, change: bool) -> None:
-        """Write the limits and nothing else: somebody may pause the queue at the same time."""
-        obj.save(update_fields=LIMITS)
+        """Change what was changed in the form, as the API does it, and write it down."""
+        change_limits(request, obj.name, {name: form.cleaned_data[name] for name in form.changed_data})
+        obj.refresh_from_db()  # somebody may have changed the others meanwhile
 
-    def construct_change_message(
-        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
-    ) -> Any:
-        """What was changed, for the audit entry; nothing if nothing was."""
-        changed = {name: form.cleaned_data[name] for name in form.changed_data}
-        return in_words(form.initial, changed)
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Write a change down; what changed nothing is none."""
-        if message:
-            log_change(request, obj, message)
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """It is written down already; what changed nothing is none."""
 
     def response_change(self, request: HttpRequest, obj: Queue) -> HttpResponse:
         """Back to the queues, with what is in force now."""

@@ -17,7 +17,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery.apart import blame, take_apart
 from jobqueue.delivery.publishable import messages_in, publishable
 from jobqueue.models import Job, Worker, jobs_in, transitions
-from jobqueue.models.parking import PARKED_FOR
+from jobqueue.models.parking import limited_processors
 
 logger = logging.getLogger(__name__)
 
@@ -81,11 +81,12 @@ class LostMessages:
         return [message for message in unknown if attempts.get(message.job_id) == message.attempt]
 
     def _rows_of_the_future(self, limit: int) -> list[tuple[Message, datetime]]:
-        # What lies as far ahead is parked, and started without a message.
-        ahead = publishable(self.using).filter(
-            published_at__gt=Now(), published_at__lt=Now() + PARKED_FOR / 2
-        )
-        return messages_in(ahead.order_by("published_at", "id")[:limit], "published_at") if limit > 0 else []
+        if limit <= 0:
+            return []
+        # Those of a processor with limits start from their rows, as what is parked, without a message.
+        ahead = publishable(self.using).filter(published_at__gt=Now())
+        others = ahead.exclude(processor__in=limited_processors()).order_by("published_at", "id")
+        return messages_in(others[:limit], "published_at")
 
     def _next_rows(self, limit: int, lost_after: float) -> list[tuple[Message, datetime]]:
         published = (

@@ -19,6 +19,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Greatest, Now
 
 from jobqueue.models.job import Job
+from jobqueue.models.processor import ProcessorLimits
 from jobqueue.models.querysets import JobManager, JobQuerySet
 from jobqueue.models.transitions import State
 from jobqueue.sql.writing import writing
@@ -32,6 +33,22 @@ def parked(jobs: JobManager, processors: Collection[str]) -> JobQuerySet:
     return rows.order_by("published_at", "pk")
 
 
+def free_of_others(rows: JobQuerySet) -> JobQuerySet:
+    """Those of the rows that nobody is changing, locked until the transaction ends.
+
+    So what a verb has held, moved or cancelled by then is not written over. SQLite has one writer anyway.
+    """
+    if connections[rows.db].features.has_select_for_update_skip_locked:
+        return rows.select_for_update(skip_locked=True)
+    return rows
+
+
+def limited_processors() -> set[str]:
+    """The processors with limits, which park their jobs."""
+    has_limits = Q(rate_limit__isnull=False) | Q(concurrency_limit__isnull=False)
+    return set(ProcessorLimits.objects.filter(has_limits).values_list("pk", flat=True))
+
+
 def park(
     jobs: JobManager, messages: Sequence[tuple[int, int]], processors: Collection[str]
 ) -> set[tuple[int, int]]:
@@ -43,9 +60,7 @@ def park(
     due = Q(run_at__lte=Now()) | Q(run_at__lte=F("published_at"))
     with writing(jobs.db):
         rows = jobs.waiting().filter(due, pk__in=[pk for pk, _ in messages], processor__in=processors)
-        if connections[jobs.db].features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True)
-        found = set(rows.values_list("pk", "attempt")).intersection(messages)
+        found = set(free_of_others(rows).values_list("pk", "attempt")).intersection(messages)
         if found:
             until = Greatest(F("run_at") + PARKED_FOR, Now() + PARKED_FOR / 2)
             jobs.filter(pk__in=[pk for pk, _ in found]).update(published_at=until)
@@ -58,9 +73,7 @@ def release(jobs: JobManager, processor: str, most: int) -> int:
     if not rows.exists():
         return 0  # nobody waits for a lock while there is nothing to write
     with writing(jobs.db):
-        if connections[jobs.db].features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True)
-        ids = list(rows.values_list("pk", flat=True)[:most])
+        ids = list(free_of_others(rows).values_list("pk", flat=True)[:most])
         return jobs.filter(pk__in=ids).update(published_at=None) if ids else 0
 
 

@@ -43,11 +43,11 @@ def _change(
         changed = {field: value for field, value in asked.items() if before[field] != value}
         if changed:
             model.objects.filter(pk=name).update(**changed)
-            log_change(request, row, in_words(before, changed))
+            log_change(request, row, _in_words(before, changed))
     return bool(changed)
 
 
-def in_words(before: Mapping[str, int | None], changed: Mapping[str, int | None]) -> str:
+def _in_words(before: Mapping[str, int | None], changed: Mapping[str, int | None]) -> str:
     """What of the limits was changed: "Rate limit: none → 10; Concurrency limit: 5 → none"."""
     return "; ".join(
         f"{field.replace('_', ' ').capitalize()}: {_or_none(before[field])} → {_or_none(value)}"

@@ -17,7 +17,7 @@ from jobqueue.broker.message import Message
 from jobqueue.delivery.apart import blame
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, JobManager, jobs_in, transitions
-from jobqueue.models.parking import parked, release
+from jobqueue.models.parking import free_of_others, parked, release
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.sql.writing import writing
 from jobqueue.worker.claiming import Claim, Identity
@@ -190,7 +190,7 @@ class ParkedJobs:
         allowed: list[Row] = []
         while room > len(allowed):
             chosen = [pk for _queue, pk, _attempt in allowed]
-            rows = parked(jobs, [name]).filter(queue__in=left).exclude(pk__in=chosen)
+            rows = free_of_others(parked(jobs, [name]).filter(queue__in=left).exclude(pk__in=chosen))
             wanted = allowed + list(rows.values_list("queue", "pk", "attempt")[: room - len(allowed)])
             concurrency = {
                 queue: limit.concurrency

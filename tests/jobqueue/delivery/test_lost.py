@@ -164,17 +164,20 @@ def test_what_a_living_worker_took_long_ago_and_does_not_know_of_is_published_ag
     assert redis_client.zcard("rq:wip:email") == 0
 
 
-def _publish_in_the_future(redis_client: redis.Redis) -> Job:
+def _publish_in_the_future(redis_client: redis.Redis, seconds: float = 60) -> Job:
     """A lost message, published before the database's clock stepped back."""
     [job] = _lose_all(redis_client, 1)
-    Job.objects.update(published_at=Now() + timedelta(seconds=60))
+    Job.objects.update(published_at=Now() + timedelta(seconds=seconds))
     return job
 
 
-def test_what_was_lost_before_the_clock_stepped_back_is_found(redis_client: redis.Redis) -> None:
-    job = _publish_in_the_future(redis_client)
+@pytest.mark.parametrize("seconds", [60, 86_400, 400 * 86_400])
+def test_what_was_lost_before_the_clock_stepped_back_is_found(
+    redis_client: redis.Redis, seconds: float
+) -> None:
+    job = _publish_in_the_future(redis_client, seconds)
     lost = LostMessages("default")
-    lost.clock_stepped_back(60)
+    lost.clock_stepped_back(seconds)
 
     assert lost.publish_again() == 1
     assert list_of(redis_client) == [job.message_id]

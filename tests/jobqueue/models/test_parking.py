@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from jobqueue.delivery import outbox
 from jobqueue.delivery.lost import LostMessages
-from jobqueue.models import Job, jobs_in
+from jobqueue.models import Job, ProcessorLimits, jobs_in
 from jobqueue.models.parking import park, parked, release
 from tests.jobqueue.admin.steps import make_job
 
@@ -77,11 +77,22 @@ def test_what_is_changed_meanwhile_is_parked_no_more(change: object) -> None:
 
 
 def test_what_is_parked_is_neither_published_nor_taken_for_lost() -> None:
+    ProcessorLimits.objects.create(name=NAME, concurrency_limit=1)
     _park(_waiting(published_at=Now() - timedelta(hours=1)))
 
     lost = LostMessages("default")
     lost.clock_stepped_back(3600)
     assert (outbox.publish_due("default"), lost.publish_again()) == (0, 0)
+
+
+def test_what_stayed_parked_without_limits_is_taken_for_lost_once_the_clock_stepped_back(
+    redis_client: object,
+) -> None:
+    _park(_waiting())
+    lost = LostMessages("default")
+    lost.clock_stepped_back(3600)
+
+    assert lost.publish_again() == 1
 
 
 def test_what_nobody_starts_for_a_day_is_published_as_lost(redis_client: object) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
 import pytest
 import redis
+from django.db import connection, connections, transaction
+from django.db.models.functions import Now
 
-from jobqueue.models import ProcessorLimits, jobs_in
+from jobqueue.models import Job, ProcessorLimits, jobs_in
+from jobqueue.models.holding import hold_all
 from jobqueue.models.parking import parked
 from jobqueue.worker import claiming, limits
 from jobqueue.worker.claiming import Batch, Wanted
@@ -150,6 +157,47 @@ def test_a_process_that_begins_releases_what_stayed_parked(redis_client: redis.R
     _started(_decisions(concurrency_limit=None))
 
     assert _parked() == 0
+
+
+if connection.vendor == "postgresql":
+
+    @pytest.mark.django_db(databases=["default", "other"], transaction=True)
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda jobs: hold_all(jobs, "held by ops"),
+            lambda jobs: jobs.update(run_at=Now() + timedelta(days=7)),
+        ],
+        ids=["held", "moved"],
+    )
+    def test_what_somebody_is_changing_is_passed_by_and_not_written_over(
+        redis_client: redis.Redis, change: Callable[[object], object]
+    ) -> None:
+        decisions = _decisions(concurrency_limit=1)
+        first, second = published(), published()
+        _claim(decisions)
+        is_changed, is_looked = threading.Event(), threading.Event()
+
+        def operate() -> None:
+            try:
+                with transaction.atomic():
+                    change(Job.objects.filter(pk=first.pk))
+                    Job.objects.filter(pk=first.pk).update(published_at=None)
+                    is_changed.set()
+                    is_looked.wait(5)
+            finally:
+                connections.close_all()
+
+        operator = threading.Thread(target=operate)
+        operator.start()
+        is_changed.wait(5)
+        started = _started(decisions)
+        is_looked.set()
+        operator.join()
+
+        assert started == [second.pk]
+        first.refresh_from_db()
+        assert (first.state, first.published_at) == ("waiting", None)
 
 
 def test_without_limits_nothing_is_looked_for(

@@ -209,6 +209,13 @@ def test_no_page_is_wider_than_the_screen_and_every_state_can_be_read(
     connection.close()
 
 
+def _assert_nothing_is_cut(page: Page, name: str) -> None:
+    """Neither the page nor a list on it is wider than its place."""
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
+    cut = "[...document.querySelectorAll('.results')].some((list) => list.scrollWidth > list.clientWidth)"
+    assert not page.evaluate(cut), name
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_column_is_cut_in_the_list_of_any_state_and_each_is_reached_by_keyboard(
     open_page: Any, settlement: Settlement, width: int
@@ -221,13 +228,12 @@ def test_no_column_is_cut_in_the_list_of_any_state_and_each_is_reached_by_keyboa
         make_job(state, **about)
     make_job("skipped", **about, queue="settlement")
     page = open_page("/admin/jobqueue/job/", width=width)
+    _assert_nothing_is_cut(page, "all")
     for word in STATES:
         page.locator(f'.jq-tab[href$="state={word}"]').focus()
         page.keyboard.press("Enter")
         expect(page.locator(f'.jq-tab[aria-current="page"][href$="state={word}"]')).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, word
-        cut = "[...document.querySelectorAll('.results')].some((list) => list.scrollWidth > list.clientWidth)"
-        assert not page.evaluate(cut), word
+        _assert_nothing_is_cut(page, word)
         assert page.evaluate(_LOWEST_CONTRAST) >= 4.5, word
     connection.close()
 

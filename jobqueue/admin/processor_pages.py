@@ -129,7 +129,7 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
         )
         obj.refresh_from_db()  # somebody may have changed the others meanwhile
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """It is written down already; what changed nothing is none."""
 
     def response_change(self, request: HttpRequest, obj: ProcessorLimits) -> HttpResponse:

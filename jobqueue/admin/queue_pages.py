@@ -145,7 +145,7 @@ class QueueAdmin(QueueViews):
         change_limits(request, obj.name, {name: form.cleaned_data[name] for name in form.changed_data})
         obj.refresh_from_db()  # somebody may have changed the others meanwhile
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """It is written down already; what changed nothing is none."""
 
     def response_change(self, request: HttpRequest, obj: Queue) -> HttpResponse:

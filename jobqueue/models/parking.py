@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import connections
 from django.db.models import F, Q
@@ -25,6 +26,8 @@ from jobqueue.models.transitions import State
 from jobqueue.sql.writing import writing
 
 PARKED_FOR = timedelta(days=1)
+Key = tuple[int, int]
+"""The id and the attempt of a job."""
 
 
 def parked(jobs: JobManager, processors: Collection[str]) -> JobQuerySet:
@@ -49,22 +52,41 @@ def limited_processors() -> set[str]:
     return set(ProcessorLimits.objects.filter(has_limits).values_list("pk", flat=True))
 
 
-def park(
-    jobs: JobManager, messages: Sequence[tuple[int, int]], processors: Collection[str]
-) -> set[tuple[int, int]]:
+class Parking(NamedTuple):
+    """What became of messages whose jobs are of processors with limits; none of them is to be claimed."""
+
+    parked: set[Key]
+    locked: set[Key]
+    """Due, but somebody is changing them: to be asked for again."""
+    stale: set[Key]
+    """Not due, or not waiting: nobody asks for them again."""
+
+    @property
+    def all(self) -> set[Key]:
+        """All that are of these processors."""
+        return self.parked | self.locked | self.stale
+
+
+def park(jobs: JobManager, messages: Sequence[Key], processors: Collection[str]) -> Parking:
     """waiting -> waiting: park those of these `(job id, attempt)` that are due and of these processors.
 
-    They stand in the order in which they were due, whoever is the first to park. Which they were; what
-    somebody has locked is left out.
+    They stand in the order in which they were due, whoever is the first to park. What is left out because
+    somebody has it locked must not be claimed either: a moment later it is free, and no limit had counted it.
     """
     due = Q(run_at__lte=Now()) | Q(run_at__lte=F("published_at"))
     with writing(jobs.db):
-        rows = jobs.waiting().filter(due, pk__in=[pk for pk, _ in messages], processor__in=processors)
-        found = set(free_of_others(rows).values_list("pk", "attempt")).intersection(messages)
+        limited = jobs.filter(pk__in=[pk for pk, _ in messages], processor__in=processors)
+        ids = set(limited.values_list("pk", flat=True))
+        ours = {key for key in messages if key[0] in ids}
+        if not ours:
+            return Parking(set(), set(), set())
+        rows = limited.waiting().filter(due)
+        ready = ours.intersection(rows.values_list("pk", "attempt"))
+        found = ready.intersection(free_of_others(rows).values_list("pk", "attempt"))
         if found:
             until = Greatest(F("run_at") + PARKED_FOR, Now() + PARKED_FOR / 2)
             jobs.filter(pk__in=[pk for pk, _ in found]).update(published_at=until)
-    return found
+    return Parking(found, ready - found, ours - ready)
 
 
 def release(jobs: JobManager, processor: str, most: int) -> int:

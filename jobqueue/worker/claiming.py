@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -263,12 +263,17 @@ def _ask_rows(using: str, messages: list[Message], identity: Identity, wanted: W
 
 def _claim_rows(using: str, messages: Sequence[Message], identity: Identity, wanted: Wanted) -> _Answer:
     """Make the rows of these messages ours, as far as the limits of their queues let them start."""
-    if wanted.parks:
-        set_apart = parking.park(jobs_in(using), [_key(message) for message in messages], wanted.parks)
-        parked = [message for message in messages if _key(message) in set_apart]
-        others = [message for message in messages if _key(message) not in set_apart]
-        return _claim_allowed(using, others, identity, wanted)._replace(parked=parked)
-    return _claim_allowed(using, messages, identity, wanted)
+    if not wanted.parks:
+        return _claim_allowed(using, messages, identity, wanted)
+    limited = parking.park(jobs_in(using), [_key(message) for message in messages], wanted.parks)
+
+    def those(keys: Container[tuple[int, int]]) -> list[Message]:
+        return [message for message in messages if _key(message) in keys]
+
+    others = [message for message in messages if _key(message) not in limited.all]
+    answer = _claim_allowed(using, others, identity, wanted)
+    refused, dropped = [*answer.refused, *those(limited.locked)], [*answer.dropped, *those(limited.stale)]
+    return answer._replace(refused=refused, dropped=dropped, parked=those(limited.parked))
 
 
 def _claim_allowed(using: str, messages: Sequence[Message], identity: Identity, wanted: Wanted) -> _Answer:

@@ -26,12 +26,8 @@ def _waiting(**values: object) -> Job:
 
 
 def _park(*jobs: Job, processor: str = NAME) -> list[int]:
-    return [
-        pk
-        for pk, _attempt in sorted(
-            park(jobs_in("default"), [(job.pk, job.attempt) for job in jobs], [processor])
-        )
-    ]
+    found = park(jobs_in("default"), [(job.pk, job.attempt) for job in jobs], [processor])
+    return [pk for pk, _attempt in sorted(found.parked)]
 
 
 def _parked() -> list[int]:
@@ -55,7 +51,7 @@ def test_what_is_not_due_ran_already_or_is_of_another_processor_is_not_parked() 
 
     assert _park(later, done, other) == []
     job = _waiting()
-    assert park(jobs_in("default"), [(job.pk, job.attempt + 1)], [NAME]) == set()
+    assert park(jobs_in("default"), [(job.pk, job.attempt + 1)], [NAME]).parked == set()
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -159,7 +161,64 @@ def test_a_process_that_begins_releases_what_stayed_parked(redis_client: redis.R
     assert _parked() == 0
 
 
+def test_a_message_of_a_limited_processor_whose_job_is_not_due_any_more_is_dropped(
+    redis_client: redis.Redis,
+) -> None:
+    decisions, job = _decisions(concurrency_limit=1), published()
+    Job.objects.filter(pk=job.pk).update(run_at=Now() + timedelta(days=1), published_at=None)
+
+    assert _claim(decisions) == Batch([], None, 0)
+    assert list_of(redis_client) == []
+
+
 if connection.vendor == "postgresql":
+
+    @contextmanager
+    def changing(job: Job, change: Callable[[object], object]) -> Iterator[None]:
+        """Inside the block somebody has changed the job, and not committed it yet."""
+        is_changed, is_over = threading.Event(), threading.Event()
+
+        def operate() -> None:
+            try:
+                with transaction.atomic():
+                    change(Job.objects.filter(pk=job.pk))
+                    Job.objects.filter(pk=job.pk).update(published_at=None)
+                    is_changed.set()
+                    is_over.wait(5)
+            finally:
+                connections.close_all()
+
+        operator = threading.Thread(target=operate)
+        operator.start()
+        is_changed.wait(5)
+        yield
+        is_over.set()
+        operator.join()
+
+    @pytest.mark.django_db(databases=["default", "other"], transaction=True)
+    def test_a_job_that_is_locked_while_it_is_to_be_parked_is_asked_for_again_and_never_past_the_limit(
+        redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        decisions = _decisions(concurrency_limit=1)
+        claim_row(published(), OTHER_IDENTITY)
+        redis_client.delete("rq:queue:email")
+        job = published()
+        lock = changing(job, lambda jobs: jobs.select_for_update().get())  # type: ignore[attr-defined]
+        lock.__enter__()
+        claim = claiming._claim_allowed
+
+        def claim_when_it_is_free(*arguments: Any) -> Any:
+            lock.__exit__(None, None, None)
+            return claim(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(claiming, "_claim_allowed", claim_when_it_is_free)
+            batch = _claim(decisions)
+
+        assert (batch.jobs, batch.parked) == ([], 0)
+        assert list_of(redis_client) == [job.message_id]
+        assert _claim(decisions).parked == 1
+        assert _started(decisions) == []
 
     @pytest.mark.django_db(databases=["default", "other"], transaction=True)
     @pytest.mark.parametrize(
@@ -176,24 +235,9 @@ if connection.vendor == "postgresql":
         decisions = _decisions(concurrency_limit=1)
         first, second = published(), published()
         _claim(decisions)
-        is_changed, is_looked = threading.Event(), threading.Event()
 
-        def operate() -> None:
-            try:
-                with transaction.atomic():
-                    change(Job.objects.filter(pk=first.pk))
-                    Job.objects.filter(pk=first.pk).update(published_at=None)
-                    is_changed.set()
-                    is_looked.wait(5)
-            finally:
-                connections.close_all()
-
-        operator = threading.Thread(target=operate)
-        operator.start()
-        is_changed.wait(5)
-        started = _started(decisions)
-        is_looked.set()
-        operator.join()
+        with changing(first, change):
+            started = _started(decisions)
 
         assert started == [second.pk]
         first.refresh_from_db()

@@ -167,10 +167,3 @@ def test_a_time_that_its_app_does_not_allow_is_refused_with_what_is_allowed() ->
 @pytest.mark.parametrize(("verb", "body"), [("stop", {}), ("move", {"run_at": "2100-01-31T08:00:00Z"})])
 def test_a_job_that_is_not_there_is_not_found(verb: str, body: dict[str, str]) -> None:
     problem(ask(full_operator(), "POST", f"jobs/4711/{verb}/", body), 404)
-
-
-def test_a_cancelled_job_keeps_the_reason_that_was_given() -> None:
-    job = make_job("delayed")
-    post(full_operator("one"), f"jobs/{job.pk}/cancel/", {"reason": "the text is wrong"})
-    job.refresh_from_db()
-    assert job.reason == "cancelled by one: the text is wrong"

@@ -94,7 +94,7 @@ def _behind(key: str) -> Q:
     number, _colon, payer = key.partition(":")
     try:
         pk = Settlement._meta.pk.to_python(number)
-        payer_id: Any = Settlement._meta.get_field("payer").target_field.to_python(payer)
+        payer_id: Any = Settlement._meta.get_field("payer").target_field.clean(payer, None)
     except ValidationError as error:
         raise ValueError(key) from error
     # The first condition is what an index is asked for.

@@ -31,7 +31,16 @@ def move_job(job: Job, moment: datetime, *, seen: datetime | None = None) -> Non
         if moment <= now:
             text = _("run_at %(moment)s is past: a job moves to a time ahead; “Run now” makes it due")
             raise PastRunAt(text % {"moment": moment.isoformat()})
-        job.move(moment)
+        move_as_seen(job, moment, seen)
+
+
+def move_as_seen(job: Job, moment: datetime, seen: datetime | None) -> None:
+    """Move it if it still has the time that somebody saw; of two at once one does, the other is refused."""
+    try:
+        job.move(moment, seen=seen)
+    except JobTransitionRefused:
+        check_seen(job, seen)  # as its row is now
+        raise
 
 
 def check_seen(job: Job, seen: datetime | None) -> None:

@@ -5,14 +5,16 @@ Each takes the settlement's locked row. To ask twice has one effect.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext
 
-from jobqueue.models import Job
+from jobqueue.models import Job, subject_of
 from settlements.decisions import CHECKS, EMAILS
 from settlements.jobs import add_letter_job, add_settlement_processing_job
 from settlements.models import Payment, Settlement
@@ -24,14 +26,32 @@ _UNFINISHED: Final = (Job.State.WAITING, Job.State.ACTIVE)
 
 def why_no_reminder(settlement: Settlement, using: str) -> str:
     """Why no reminder can be sent now; empty if nothing speaks against it."""
+    return why_no_reminders([settlement], using)[settlement.pk]
+
+
+def why_no_reminders(settlements: Collection[Settlement], using: str) -> dict[Any, str]:
+    """The same of many, by primary key: one question to the database, however many there are."""
+    found = {one.pk: _why_none_ever(one) for one in settlements}
+    asked = {subject_of(one): one.pk for one in settlements if not found[one.pk]}
+    letters = Job.objects.using(using).filter(subject__in=list(asked), processor=EMAILS)
+    lately = letters.filter(
+        Q(state__in=_UNFINISHED) | Q(created_at__gte=Now() - _JUST_NOW), payload__template_type=REMINDER
+    )
+    states: dict[str, set[str]] = defaultdict(set)
+    for subject, state in lately.values_list("subject", "state") if asked else ():
+        states[subject].add(state)
+    return found | {key: _why_not_again(states[subject]) for subject, key in asked.items()}
+
+
+def _why_none_ever(settlement: Settlement) -> str:
+    """What of the settlement itself speaks against a reminder."""
     if not settlement.is_open:
         return str(settlement.get_status_display())
-    if settlement.reminders_paused:
-        return gettext("reminders are paused")
-    letters = Job.objects.using(using).about(settlement).filter(processor=EMAILS)
-    asked = letters.filter(payload__template_type=REMINDER)
-    lately = asked.filter(Q(state__in=_UNFINISHED) | Q(created_at__gte=Now() - _JUST_NOW))
-    states = set(lately.values_list("state", flat=True))
+    return gettext("reminders are paused") if settlement.reminders_paused else ""
+
+
+def _why_not_again(states: set[str]) -> str:
+    """What the reminders that were asked for a moment ago speak against another."""
     if states.intersection(_UNFINISHED):
         return gettext("a reminder is on its way")
     return gettext("a reminder was sent a moment ago") if states else ""

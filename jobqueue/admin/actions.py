@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
@@ -12,17 +13,24 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.text import format_lazy
 from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin import bulk_start, frozen_list
+from jobqueue.admin.asked import LONGEST_REASON, optional_reason_of
 from jobqueue.admin.listing import BoundedCount, count_up_to_limit
 from jobqueue.models import Job, JobQuerySet, bulk
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.audit import entry_of, write_down
+from jobqueue.operating.audit import entry_of, history_of, write_down
+from jobqueue.operating.audit_entry import because
+from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.retelling import retold_message
 from jobqueue.operating.verbs import BULK_VERBS, Mail, Verb
 from jobqueue.operating.words import grouped
+from jobqueue.sql.clock import database_now
 from jobqueue.sql.writing import writing
 
 if TYPE_CHECKING:
@@ -30,6 +38,8 @@ if TYPE_CHECKING:
 
 MOST_PER_REQUEST = 5_000
 BATCH = 500
+A_MOMENT = timedelta(minutes=1)
+"""So long ago at most somebody else was quicker, and did not just do it before."""
 _BACK_TO_JOB = "back"
 
 
@@ -43,9 +53,12 @@ def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], Htt
             # What words say is begun at an address of its own; what a list shows the list itself says.
             answer = bulk_start.ask if in_background.listed is None else bulk_start.begin
             return answer(model_admin, request, in_background)
-        if request.POST.get("confirmed") == verb.name:
-            return _carry_out(model_admin, request, jobs, verb)
-        return _ask(model_admin, request, jobs, verb)
+        if request.POST.get("confirmed") != verb.name:
+            return _ask(model_admin, request, jobs, verb)
+        reason, problem = optional_reason_of(request)
+        if problem:
+            return _ask(model_admin, request, jobs, verb, problem)
+        return _carry_out(model_admin, request, jobs, verb, reason)
 
     act.__name__ = verb.name
     return act
@@ -129,7 +142,9 @@ def _has_mail(verb: Verb, state: str) -> bool:
     return verb.mail is Mail.GOES_OUT or state in (Job.State.WAITING, Job.State.ACTIVE)
 
 
-def _ask(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb) -> HttpResponse:
+def _ask(
+    model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb, problem: str = ""
+) -> HttpResponse:
     planned = plan(jobs, verb)
     if not planned.now:
         model_admin.message_user(request, _nothing_to_do(planned), messages.WARNING)
@@ -141,6 +156,10 @@ def _ask(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: V
         "opts": model_admin.opts,
         "media": model_admin.media,
         "plan": planned,
+        "concerned": concerned(_meant(jobs, verb, planned), request),
+        "problem": problem,
+        "reason": request.POST.get("reason", "")[:LONGEST_REASON],
+        "longest_reason": LONGEST_REASON,
         "verb": verb,
         "across": across,
         "selected": ["0"] if across else request.POST.getlist(ACTION_CHECKBOX_NAME),
@@ -150,6 +169,15 @@ def _ask(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: V
         "most": MOST_PER_REQUEST,
     }
     return TemplateResponse(request, "admin/jobqueue/confirm.html", context)
+
+
+def _meant(jobs: JobQuerySet, verb: Verb, planned: Plan) -> JobQuerySet:
+    """The jobs that one request takes, and no others."""
+    eligible = verb.eligible(jobs.order_by())
+    if not planned.later:
+        return eligible
+    taken = eligible.order_by("pk").values_list("pk", flat=True)[:MOST_PER_REQUEST]
+    return Job.objects.using(eligible.db).filter(pk__in=list(taken))
 
 
 def _nothing_to_do(planned: Plan) -> str:
@@ -184,35 +212,61 @@ def _back(model_admin: JobAdmin, request: HttpRequest) -> HttpResponseRedirect:
 
 @dataclass
 class Progress:
-    """What a bulk action has changed so far, and the id of the last job it looked at."""
+    """What a bulk action has changed so far, the id of the last job it looked at, and its audit entries."""
 
     changed: int = 0
     last: int = -(2**63)
+    entries: list[int] = field(default_factory=list)
 
 
-def _carry_out(model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb) -> HttpResponse:
+def _carry_out(
+    model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb, reason: str
+) -> HttpResponse:
     chosen = count_up_to_limit(jobs)
     newest = request.POST.get("newest", "")
     if newest.isascii() and newest.isdecimal() and len(newest) <= bulk_plans.LONGEST_ID:
         # Nobody was asked about jobs that came after the question.
         jobs = jobs.filter(pk__lte=int(newest))
-    progress = _in_batches(verb.eligible(jobs.order_by()), verb, request)
+    progress = _in_batches(verb.eligible(jobs.order_by()), verb, request, reason)
     across = request.POST.get("select_across") == "1"
     left = count_up_to_limit(verb.eligible(jobs.filter(pk__gt=progress.last))) if across else BoundedCount(0)
-    for text, level in _messages(verb, progress, 0 if across else chosen - progress.changed, left):
+    shown_at = _list_of(model_admin, request, verb, progress)
+    for text, level in _messages(verb, progress, 0 if across else chosen - progress.changed, left, shown_at):
         model_admin.message_user(request, text, level)
+    if chosen == 1 and not progress.changed and (quicker := _who_was_quicker(jobs)):
+        model_admin.message_user(request, quicker, messages.WARNING)
     return _back(model_admin, request)
 
 
-def _in_batches(eligible: JobQuerySet, verb: Verb, request: HttpRequest) -> Progress:
+def _who_was_quicker(jobs: JobQuerySet) -> str:
+    """Who did something to the one job a moment ago, so that it cannot be done now; empty if nobody did."""
+    job = jobs.order_by().first()
+    latest = next(iter(history_of(job)), None) if job is not None else None
+    if latest is None or database_now(jobs.db) - latest.at > A_MOMENT:
+        return ""
+    words = {"who": latest.who, "what": retold_message(latest.what).rstrip(".")}
+    return gettext("Somebody was quicker: %(who)s (%(what)s).") % words
+
+
+def _list_of(model_admin: JobAdmin, request: HttpRequest, verb: Verb, progress: Progress) -> str:
+    """Where exactly these jobs are listed; empty where none are left, or they are not of one entry."""
+    if len(progress.entries) != 1 or verb.name == "delete" or request.POST.get(_BACK_TO_JOB):
+        return ""
+    name = f"{model_admin.admin_site.name}:jobqueue_job_changelist"
+    return reverse(name, query={"audit": progress.entries[0]})
+
+
+def _in_batches(eligible: JobQuerySet, verb: Verb, request: HttpRequest, reason: str) -> Progress:
     progress = Progress()
     for _start in range(0, MOST_PER_REQUEST, BATCH):
-        if not _one_batch(eligible, verb, request, progress):
+        if not _one_batch(eligible, verb, request, progress, reason):
             break
     return progress
 
 
-def _one_batch(eligible: JobQuerySet, verb: Verb, request: HttpRequest, progress: Progress) -> bool:
+def _one_batch(
+    eligible: JobQuerySet, verb: Verb, request: HttpRequest, progress: Progress, reason: str
+) -> bool:
     """Lock a batch, change it and write it down, in one transaction. False once nothing is left.
 
     The lock makes of two operators who click at once one who changes a job and one who finds it changed.
@@ -225,16 +279,19 @@ def _one_batch(eligible: JobQuerySet, verb: Verb, request: HttpRequest, progress
         progress.last = batch[-1].pk
         entries = {job.pk: entry_of(verb, job, request) for job in batch}
         progress.changed += verb.apply(
-            Job.objects.using(eligible.db).filter(pk__in=entries), request.user.get_username()
+            Job.objects.using(eligible.db).filter(pk__in=entries), request.user.get_username(), reason
         )
-        write_down(entries.values())
+        said = (replace(entry, message=because(entry.message, reason)) for entry in entries.values())
+        progress.entries += write_down(said)
     return True
 
 
-def _messages(verb: Verb, progress: Progress, refused: int, left: BoundedCount) -> Iterator[tuple[str, int]]:
+def _messages(
+    verb: Verb, progress: Progress, refused: int, left: BoundedCount, shown_at: str
+) -> Iterator[tuple[str, int]]:
     if progress.changed:
         words = {"jobs": _jobs(progress.changed), "done": verb.done}
-        yield gettext("%(jobs)s %(done)s.") % words, messages.SUCCESS
+        yield _with_list(gettext("%(jobs)s %(done)s.") % words, shown_at), messages.SUCCESS
     if refused > 0:
         words = {"jobs": _jobs(refused), "verb": str(verb.label).lower(), "takes": verb.takes}
         yield gettext("%(jobs)s left alone: %(verb)s takes %(takes)s.") % words, messages.WARNING
@@ -245,6 +302,13 @@ def _messages(verb: Verb, progress: Progress, refused: int, left: BoundedCount) 
             "%(number)s more match: one request takes at most %(most)s. Repeat the action to go on."
         )
         yield text % {"number": left, "most": grouped(MOST_PER_REQUEST)}, messages.WARNING
+
+
+def _with_list(text: str, url: str) -> str | SafeString:
+    """What was done, with the way to how it goes on with exactly these jobs."""
+    if not url:
+        return text
+    return format_html('{} <a href="{}">{}</a>', text, url, gettext("How they go on"))
 
 
 def _jobs(number: int) -> str:

@@ -16,10 +16,19 @@ LONGEST_REASON = 500
 def reason_of(request: HttpRequest) -> tuple[str, str]:
     """The reason that a form says, and what is wrong with it; empty if nothing is."""
     reason = request.POST.get("reason", "").strip()
-    if reason and len(reason) <= LONGEST_REASON and "\x00" not in reason:
+    if reason and _can_be_kept(reason):
         return reason, ""
     said = _("Say why, in at most %(most)s characters.") % {"most": LONGEST_REASON}
     return reason[:LONGEST_REASON], said
+
+
+def optional_reason_of(request: HttpRequest) -> tuple[str, str]:
+    """The same where a form may be sent without a reason."""
+    return reason_of(request) if request.POST.get("reason", "").strip() else ("", "")
+
+
+def _can_be_kept(reason: str) -> bool:
+    return len(reason) <= LONGEST_REASON and "\x00" not in reason
 
 
 def consequences(job: Job, request: HttpRequest) -> dict[str, str]:

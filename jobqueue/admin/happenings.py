@@ -51,6 +51,8 @@ class Happening:
     state: SafeString | str = ""
     detail: str = ""
     job: Job | None = None
+    is_by_operator: bool = False
+    """Whether it stands in the audit, as something done to one record or to chosen jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ def _of_entry(entry: AuditEntry, record: models.Model, request: HttpRequest, sit
         what=f"{verb}: {shown_text(about, request)}" if about else verb,
         url=url,
         who=entry.who,
+        is_by_operator=True,
         detail=" – ".join(part for part in (retold(text), reason) if part and part != verb),
     )
 

@@ -298,7 +298,7 @@ def _carry_out(name: str, pk: str, request: Request, reason: str = "") -> Job:
             raise Http404
         one = Job.objects.filter(pk=job.pk)
         entry = entry_of(verb, job, django_request(request))
-        if not verb.eligible(one).exists() or not verb.apply(one, request.user.get_username()):
+        if not verb.eligible(one).exists() or not verb.apply(one, request.user.get_username(), reason):
             label = str(verb.label).lower()
             raise Refused(f"Job {job.pk} is {_state(job)}; {label} takes {verb.takes}.", WRONG_STATE)
         write_down([replace(entry, message=because(entry.message, reason))])

@@ -15,6 +15,7 @@ from jobqueue import signals
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import transitions
 from jobqueue.models.cause_names import LONGEST_CAUSE
+from jobqueue.models.held import still_at
 from jobqueue.models.job_indexes import INDEXES
 from jobqueue.models.querysets import SKIPPED_PREFIX, JobManager, JobQuerySet
 from jobqueue.models.worker import Worker
@@ -152,15 +153,16 @@ class Job(models.Model):
         """Make a delayed job due at once."""
         self._take(transitions.run_now, _NOT_RUN_NOW)
 
-    def move(self, moment: datetime) -> None:
+    def move(self, moment: datetime, *, seen: datetime | None = None) -> None:
         """Let a waiting job run at another time, sooner or later; one that is past means now.
 
-        Raises JobMoveRefused where the app that owns it does not allow that time.
+        With `seen` only if that is still its time as the row is written. Raises JobMoveRefused where the app
+        that owns it does not allow that time.
         """
         using = self._written_to
         with writing(using):
             signals.job_moving.send(Job, job=self, moment=moment, using=using)
-            self._take(lambda jobs: transitions.reschedule(jobs, moment), _NOT_MOVED)
+            self._take(lambda jobs: transitions.reschedule(jobs.filter(still_at(seen)), moment), _NOT_MOVED)
 
     @property
     def _written_to(self) -> str:

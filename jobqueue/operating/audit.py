@@ -13,7 +13,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob
-from jobqueue.models.audit import entries_of_job
+from jobqueue.models.audit import MOST_JOBS_NAMED, entries_of_job
 from jobqueue.operating.audit_entry import CHANGE, DELETION, LONGEST_NAME, REASON, Entry, audited, verb_of
 from jobqueue.operating.language import in_english
 from jobqueue.operating.verbs import Verb
@@ -45,13 +45,15 @@ def entry_of(verb: Verb, job: Job, request: HttpRequest) -> Entry:
     return _entry(request, job, message, flag)
 
 
-def write_down(entries: Iterable[Entry]) -> None:
-    """Write many entries at once, and one in the audit for all that one operator did by one verb."""
+def write_down(entries: Iterable[Entry]) -> list[int]:
+    """Write many entries at once, and one in the audit for all that one operator did by one verb.
+
+    Returns the ids of those in the audit that stand for all of their jobs.
+    """
     together: dict[tuple[Any, str], list[Entry]] = {}
     for entry in entries:
         together.setdefault((entry.operator, verb_of(entry.message, entry.flag)), []).append(entry)
-    for some in together.values():
-        _write(some)
+    return [number for some in together.values() if (number := _write(some)) is not None]
 
 
 def log_together(request: HttpRequest, jobs: Iterable[Job], message: str) -> None:
@@ -115,13 +117,16 @@ def _name_of(record: models.Model) -> str:
         return str(record)
 
 
-def _write(entries: Sequence[Entry]) -> None:
-    """Write what one operator did by one verb."""
+def _write(entries: Sequence[Entry]) -> int | None:
+    """Write what one operator did by one verb; the id of its entry in the audit, where it has one for all."""
     log = _admins_log()
     if log is not None:
-        audited(entries, log.write(entries)).save(force_insert=True)
-    else:  # the history of a job stands nowhere else: a row for each
-        AuditEntry.objects.bulk_create([audited([entry], None) for entry in entries])
+        entry = audited(entries, log.write(entries))
+        entry.save(force_insert=True)
+        return None if len(entries) > MOST_JOBS_NAMED else entry.pk
+    # The history of a job stands nowhere else: a row for each.
+    AuditEntry.objects.bulk_create([audited([one], None) for one in entries])
+    return None
 
 
 def _admins_log() -> ModuleType | None:

@@ -63,8 +63,11 @@ def is_about_jobs(object_type: str) -> bool:
 def audited(entries: Sequence[Entry], log_entry: int | None) -> AuditEntry:
     """One row for what one operator did by one verb."""
     first = entries[0]
-    texts = {said_by(entry.message) for entry in entries}
-    text, reason = texts.pop() if len(texts) == 1 else (verb_of(first.message, first.flag), "")
+    said = [said_by(entry.message) for entry in entries]
+    texts, reasons = {text for text, _reason in said}, {reason for _text, reason in said}
+    text = texts.pop() if len(texts) == 1 else verb_of(first.message, first.flag)
+    # Jobs differ by what they were before; the reason was given once for all of them.
+    reason = reasons.pop() if len(reasons) == 1 else ""
     is_single = is_about_jobs(first.object_type)
     numbers = [int(entry.object_id or 0) for entry in entries] if is_single else []
     is_one = len(entries) == 1

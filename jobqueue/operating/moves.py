@@ -7,7 +7,7 @@ from datetime import datetime
 from django.http import HttpRequest
 
 from jobqueue.models import Job, alias_of, due_time
-from jobqueue.moving import check_seen, move_job
+from jobqueue.moving import check_seen, move_as_seen, move_job
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import because
 from jobqueue.operating.rights import Right, demand
@@ -43,5 +43,5 @@ def shift_and_log(
         job.refresh_from_db(using=using)
         check_seen(job, seen)
         before = absolute(due_time(job))
-        job.move(moment)
+        move_as_seen(job, moment, seen)
         log_change(request, job, because(f"Move: {before} → {absolute(moment)}", reason))

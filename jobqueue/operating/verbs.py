@@ -54,7 +54,8 @@ class Verb:
     done: Promise
     takes: Promise
     after: str
-    apply: Callable[[JobQuerySet, str], int]
+    apply: Callable[[JobQuerySet, str, str], int]
+    """Does it to these jobs, for whoever does it and why; how many it changed."""
     mail: Mail
     is_dangerous: bool = False
     notice: Promise | str = ""
@@ -86,7 +87,7 @@ VERBS = {
             done=_("retried"),
             takes=_("a failed or cancelled job"),
             after="waiting",
-            apply=lambda jobs, _who: jobs.retry_all(),
+            apply=lambda jobs, _who, _why: jobs.retry_all(),
             mail=Mail.GOES_OUT,
             states=("failed", "cancelled"),
             notice=_("They run at once, with a full budget of retries."),
@@ -98,7 +99,7 @@ VERBS = {
             done=_("made due now"),
             takes=_("a delayed job that is not held"),
             after="due now",
-            apply=lambda jobs, _who: jobs.run_all_now(),
+            apply=lambda jobs, _who, _why: jobs.run_all_now(),
             mail=Mail.GOES_OUT,
             states=("delayed",),
             notice=_("They do not wait for their time."),
@@ -110,7 +111,7 @@ VERBS = {
             done=_("cancelled"),
             takes=_("a waiting or delayed job"),
             after="cancelled",
-            apply=lambda jobs, who: jobs.cancel_all(reason_of(who, "", "cancelled")),
+            apply=lambda jobs, who, why: jobs.cancel_all(reason_of(who, why, "cancelled")),
             mail=Mail.STAYS_IN,
             states=("waiting", "delayed", "held"),
             notice=_("They will not run unless somebody retries them."),
@@ -122,7 +123,7 @@ VERBS = {
             done=_("put back on the road"),
             takes=_("a stuck job"),
             after="waiting",
-            apply=lambda jobs, _who: rescue.release(jobs),
+            apply=lambda jobs, _who, _why: rescue.release(jobs),
             mail=Mail.GOES_OUT,
             states=("stuck", "active"),
             notice=_("They run again at once. What they did before they got stuck may happen a second time."),
@@ -134,7 +135,7 @@ VERBS = {
             done=_("failed"),
             takes=_("a stuck job"),
             after="failed",
-            apply=lambda jobs, _who: rescue.fail(jobs),
+            apply=lambda jobs, _who, _why: rescue.fail(jobs),
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("stuck", "active"),
@@ -147,7 +148,7 @@ VERBS = {
             done=_("deleted"),
             takes=_("a job that is neither running nor set aside"),
             after="deleted",
-            apply=lambda jobs, _who: jobs.delete_all(),
+            apply=lambda jobs, _who, _why: jobs.delete_all(),
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("waiting", "delayed", "held", "failed", "completed", "skipped", "cancelled"),
@@ -165,7 +166,7 @@ _OF_THE_CALENDAR = (
         done=_("held"),
         takes=_("a waiting or delayed job that is not held"),
         after="held",
-        apply=lambda jobs, who: hold_all(jobs, reason_of(who, "")),
+        apply=lambda jobs, who, why: hold_all(jobs, reason_of(who, why)),
         mail=Mail.STAYS_IN,
         states=("waiting", "delayed"),
         notice=_("They do not run until somebody releases them."),
@@ -177,7 +178,7 @@ _OF_THE_CALENDAR = (
         done=_("released"),
         takes=_("a held job"),
         after="waiting",
-        apply=lambda jobs, _who: release_all(jobs),
+        apply=lambda jobs, _who, _why: release_all(jobs),
         mail=Mail.GOES_OUT,
         states=("held",),
         notice=_("Each runs at the time that it had, or at once where that is past."),

@@ -110,7 +110,7 @@ def action_for(move: Move) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpRe
             answer = Answer(request.user, form.cleaned_data["reason"], form.cleaned_data.get("amount"))
             outcome = _carry_out(request, records, move, answer)
             if outcome.error is None:
-                _tell(model_admin, request, move, outcome)
+                _tell(model_admin.opts, request, move, outcome)
                 return _back(model_admin, request)
             form.add_error("amount" if hint else None, ValidationError(outcome.error))
         return _ask(model_admin, request, records, move, form)
@@ -150,7 +150,7 @@ def _ask(
     able = [line for line in lines if not line.trouble]
     if not able:
         refused = [_named(line.record, line.trouble) for line in lines]
-        _tell(model_admin, request, move, Outcome(refused=refused, gone=not lines))
+        _tell(model_admin.opts, request, move, Outcome(refused=refused, gone=not lines))
         return _back(model_admin, request)
     across = request.POST.get("select_across") == "1"
     names = model_admin.opts
@@ -211,6 +211,15 @@ class Outcome:
     error: str | None = None
 
 
+def carry_out_and_tell(request: HttpRequest, records: QuerySet[Any], move: Move, answer: Answer) -> None:
+    """Do what another page than that of the records has asked about, and say what came of it."""
+    outcome = _carry_out(request, records, move, answer)
+    if outcome.error is None:
+        _tell(records.model._meta, request, move, outcome)
+    else:
+        messages.warning(request, outcome.error)
+
+
 def _carry_out(request: HttpRequest, records: QuerySet[Any], move: Move, answer: Answer) -> Outcome:
     keys = list(records.order_by("pk").values_list("pk", flat=True)[: MOST_PER_REQUEST + 1])
     outcome = Outcome(left=len(keys) > MOST_PER_REQUEST, gone=not keys)
@@ -249,11 +258,10 @@ def _named(record: Any, trouble: str) -> str:
     return f"{record} ({trouble})"
 
 
-def _tell(model_admin: Any, request: HttpRequest, move: Move, outcome: Outcome) -> None:
-    names = model_admin.opts
+def _tell(names: Any, request: HttpRequest, move: Move, outcome: Outcome) -> None:
     if outcome.moved:
         words = {"what": _count(outcome.moved, names), "done": move.done}
-        model_admin.message_user(request, gettext("%(what)s %(done)s.") % words, messages.SUCCESS)
+        messages.success(request, gettext("%(what)s %(done)s.") % words)
     if outcome.refused:
         number = len(outcome.refused)
         listed = "; ".join(outcome.refused[:MOST_NAMED]) + ("; …" if number > MOST_NAMED else "")
@@ -263,13 +271,13 @@ def _tell(model_admin: Any, request: HttpRequest, move: Move, outcome: Outcome) 
             number,
         )
         words = {"what": _count(number, names), "done": move.done, "listed": listed}
-        model_admin.message_user(request, text % words, messages.WARNING)
+        messages.warning(request, text % words)
     if outcome.gone:
         text = gettext("Nothing was %(done)s: it is gone.") % {"done": move.done}
-        model_admin.message_user(request, text, messages.WARNING)
+        messages.warning(request, text)
     if outcome.left:
         text = gettext("More match: one request takes at most %(most)s. Filter the list to reach the others.")
-        model_admin.message_user(request, text % {"most": MOST_PER_REQUEST}, messages.WARNING)
+        messages.warning(request, text % {"most": MOST_PER_REQUEST})
 
 
 def _count(number: int, names: Any) -> str:

@@ -21,6 +21,7 @@ from jobqueue.admin import FramedNotFound, badge, live_answer, log_change, mask_
 from jobqueue.models import Job, due_time, subject_of
 from jobqueue.operating import demand, grouped, retold_reason, told_reason
 from settlements.addresses import bar
+from settlements.admin import person_asking
 from settlements.admin.base import may, right
 from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_rows, barred_text, email_of
@@ -84,6 +85,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
         "may_resume": barred is not None and may(request, _to_end(barred), BarredAddress),
         "coming": [_job_row(job, names) for job in sorted(jobs, key=due_time) if _waits(job)],
+        "owed": person_asking.owed_by(person, settlements[:MOST], barred, request),
         "held": [_job_row(job, names) for job in jobs if _tells_why_not(job)],
         **_letters(pages, person, names),
     }
@@ -222,24 +224,23 @@ def _told_error(letter: EmailDelivery) -> str:
 
 
 def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
-    """Hold letters to the person's address back, or let them go out again."""
+    """Hold letters to the person's address back, let them go out again, or send a reminder."""
     verb, reason = request.POST.get("verb", ""), request.POST.get("reason", "").strip()
-    address = email_of(person)
-    if verb not in ("pause", "resume"):
+    address, remind_of = email_of(person), request.POST.get("remind")
+    if remind_of is None and verb not in ("pause", "resume"):
         raise PermissionDenied
     barred = barred_rows(address).get(address.lower()) if address and verb == "resume" else None
-    demand(request, right("pause" if verb == "pause" else _to_end(barred), BarredAddress))
+    of_address = right("pause" if verb == "pause" else _to_end(barred), BarredAddress)
+    demand(request, of_address if remind_of is None else person_asking.RIGHT)
     if not reason or len(reason) > _LONGEST_REASON or "\x00" in reason:
-        text, level = (
-            _("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON},
-            messages.ERROR,
-        )
+        messages.error(request, _("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON})
+    elif remind_of is not None:
+        person_asking.remind(request, person, remind_of, reason)
     elif _do(verb, address, reason, request, person):
         done = _("Letters to this address are paused.") if verb == "pause" else _("Letters go out again.")
-        text, level = done, messages.SUCCESS
+        messages.success(request, done)
     else:
-        text, level = _("Nothing was changed: that was so already."), messages.WARNING
-    messages.add_message(request, level, text)
+        messages.warning(request, _("Nothing was changed: that was so already."))
     return HttpResponseRedirect(request.path)
 
 
@@ -249,14 +250,29 @@ def _to_end(barred: BarredAddress | None) -> str:
 
 
 def _do(verb: str, address: str, reason: str, request: HttpRequest, person: Any) -> bool:
+    """Do it and write it down. Of two operators at once one does, and the other finds it done: False."""
     using = router.db_for_write(BarredAddress)
     with transaction.atomic(using=using):
-        barred = barred_rows(address).get(address.lower()) if address else None
-        if not address or (barred is None) != (verb == "pause"):
+        done = _pause if verb == "pause" else _resume
+        if not address or not done(address, reason, request, using):
             return False
-        if barred is None:
-            bar(address, BarredAddress.PAUSED, reason, using=using)
-        else:
-            barred.clear(request.user, reason)
         log_change(request, person, f"{verb.capitalize()} letters. Reason: {reason}")
     return True
+
+
+def _pause(address: str, reason: str, request: HttpRequest, using: str) -> bool:
+    if barred_rows(address):
+        return False
+    moment = timezone.now()
+    bar(address, BarredAddress.PAUSED, reason, using=using, at=moment)
+    # Where somebody barred it at the same moment, the row is his.
+    rows = BarredAddress.objects.using(using).barred().among(address)
+    return rows.filter(cause=BarredAddress.PAUSED, barred_at=moment).exists()
+
+
+def _resume(address: str, reason: str, request: HttpRequest, using: str) -> bool:
+    rows = BarredAddress.objects.using(using).barred().among(address)
+    barred = rows.select_for_update().first()
+    if barred is not None:
+        barred.clear(request.user, reason)
+    return barred is not None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
@@ -16,10 +17,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jobqueue.jobs import database_now
+from jobqueue.operating import grouped
 from settlements.conf import ReminderPolicy
 from settlements.models import ReminderType, Settlement
 from settlements.reminders import current_policy
-from settlements.simulation import MOST, simulate
+from settlements.simulation import MOST, SimulatedDay, simulate
 
 DAYS = 30
 _LABELS = {
@@ -29,6 +31,7 @@ _LABELS = {
 """What the fields are called on the page."""
 _MOST_STEPS = 20
 _FURTHEST = 365
+_LONGEST_KEY = 100
 
 
 def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
@@ -46,18 +49,16 @@ def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
 def _show(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
     asked = {name: request.GET.get(name, "").strip()[:200] for name in ("follow_up", "overdue")}
     policy, problems = _policy(asked)
+    tried = {name: text for name, text in asked.items() if text}
     using = router.db_for_read(Settlement)
     stages = [(stage.value, stage.label) for stage in ReminderType]
-    found = simulate(policy, database_now(using), DAYS, using)
-    rows = [
-        (
-            one.day,
-            [one.letters.get(stage, 0) for stage, _label in stages],
-            sum(one.letters.values()),
-            len(one.people),
-        )
-        for one in found.days
-    ]
+    after = request.GET.get("after", "")[:_LONGEST_KEY]
+    try:
+        found = simulate(policy, now := database_now(using), DAYS, using, after)
+    except (ValueError, OverflowError):
+        problems.append(_("There is no such page: this is the first."))
+        found, after = simulate(policy, now, DAYS, using), ""
+    rows = _rows(found.days, [stage for stage, _label in stages])
     context = {
         **pages.admin_site.each_context(request),
         "title": _("Reminders of the next %(days)s days, simulated") % {"days": DAYS},
@@ -68,13 +69,24 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
         "total": sum(row[2] for row in rows),
         "people": len(set().union(*(one.people for one in found.days))),
         "found": found,
-        "most": MOST,
+        "most": grouped(MOST),
+        "is_part": bool(after or found.next_key),
+        "first_url": f"?{urlencode(tried)}" if after else "",
+        "next_url": f"?{urlencode(tried | {'after': found.next_key})}" if found.next_key else "",
         "zone": policy.time_zone.key,
         "problems": problems,
         "follow_up": asked["follow_up"] or _in_days(policy.follow_up_after),
         "overdue": asked["overdue"] or _in_days(policy.overdue_after),
     }
     return TemplateResponse(request, "admin/settlements/simulation.html", context)
+
+
+def _rows(days: list[SimulatedDay], stages: list[str]) -> list[tuple[date, list[int], int, int]]:
+    """Of each day the letters by stage, all of them, and to how many people."""
+    return [
+        (one.day, [one.letters.get(stage, 0) for stage in stages], sum(one.letters.values()), len(one.people))
+        for one in days
+    ]
 
 
 def _policy(asked: dict[str, str]) -> tuple[ReminderPolicy, list[str]]:

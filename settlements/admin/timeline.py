@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -25,6 +25,7 @@ from jobqueue.admin import (
 from jobqueue.models import Job, subject_of
 from settlements.admin.base import may
 from settlements.admin.letter_words import letter_word
+from settlements.admin.saves import Save, with_saves
 from settlements.decisions import EMAILS, REMINDERS
 from settlements.models import EmailDelivery, Payment, Settlement
 from settlements.templatetags.settlement_format import money
@@ -68,7 +69,8 @@ def timeline_of(settlement: Settlement, request: HttpRequest, site: AdminSite) -
     keys = {Payment._meta.label_lower: [str(payment.pk) for payment in payments]}
     found = happenings_about(settlement, request, site, also=keys)
     now = found.now
-    jobs = _without_letters(found.rows, letters, settlement)
+    known = with_saves(found.rows, [*_saves_of_payments(payments), *_save_of(settlement)])
+    jobs = _without_letters(known, letters, settlement)
     rows = [*jobs, *map(_of_letter, letters), *_of_payments(payments), *_of_settlement(settlement)]
     since = max((bound for bound in (found.since, first, first_letter) if bound), default=None)
     ahead = sorted((row for row in rows if row.at > now), key=_at)
@@ -115,7 +117,7 @@ def _letters(settlement: Settlement, request: HttpRequest) -> tuple[list[EmailDe
 
 
 def _without_letters(
-    rows: list[Happening], letters: list[EmailDelivery], settlement: Settlement
+    rows: Iterable[Happening], letters: list[EmailDelivery], settlement: Settlement
 ) -> Iterator[Happening]:
     """The jobs, without those whose letter is shown; a reminder that would be skipped says so."""
     told = {letter.job_id for letter in letters}
@@ -149,29 +151,38 @@ def _of_payments(payments: list[Payment]) -> Iterator[Happening]:
         amount = {"amount": money(payment.amount)}
         url = reverse("admin:settlements_payment_change", args=[payment.pk])
         state = badge(payment.status, str(payment.get_status_display()))
-        is_saved_later = (payment.updated_at - payment.created_at).total_seconds() > _LATER_SAVE
         yield Happening(
             at=payment.created_at,
             what=_("Payment of %(amount)s made") % amount,
             url=url,
-            state="" if is_saved_later else state,
+            state="" if _is_saved_later(payment) else state,
         )
-        if is_saved_later:
-            yield Happening(
-                at=payment.updated_at,
-                what=_("Payment of %(amount)s saved last") % amount,
-                url=url,
-                state=state,
-                detail=mask_addresses(payment.failure_reason),
-            )
+
+
+def _is_saved_later(record: Payment | Settlement) -> bool:
+    return (record.updated_at - record.created_at).total_seconds() > _LATER_SAVE
+
+
+def _saves_of_payments(payments: Sequence[Payment]) -> Iterator[Save]:
+    for payment in filter(_is_saved_later, payments):
+        yield Save(
+            at=payment.updated_at,
+            what=_("Payment of %(amount)s saved last") % {"amount": money(payment.amount)},
+            url=reverse("admin:settlements_payment_change", args=[payment.pk]),
+            state=badge(payment.status, str(payment.get_status_display())),
+            detail=mask_addresses(payment.failure_reason),
+        )
+
+
+def _save_of(settlement: Settlement) -> Iterator[Save]:
+    if _is_saved_later(settlement):
+        state = badge(settlement.status, str(settlement.get_status_display()))
+        yield Save(at=settlement.updated_at, what=_("Settlement saved last"), state=state)
 
 
 def _of_settlement(settlement: Settlement) -> Iterator[Happening]:
     yield Happening(at=settlement.created_at, what=_("Settlement created"))
     yield Happening(at=settlement.due_date, what=_("Due date"))
-    if (settlement.updated_at - settlement.created_at).total_seconds() > _LATER_SAVE:
-        state = badge(settlement.status, str(settlement.get_status_display()))
-        yield Happening(at=settlement.updated_at, what=_("Settlement saved last"), state=state)
 
 
 def _older(

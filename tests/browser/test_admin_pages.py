@@ -108,7 +108,7 @@ def test_a_failed_job_is_found_read_and_retried(open_page: Any) -> None:
     page.click("button[value=retry]")
     expect(page.locator(".jq-question")).to_contain_text("1 job")
     page.click("text=Retry: yes, 1 job")
-    expect(page.locator(".messagelist .success")).to_have_text("1 job retried.")
+    expect(page.locator(".messagelist .success")).to_contain_text("1 job retried.")
     expect(page.locator(".jq-timeline")).to_contain_text("admin")
     assert Job.objects.get(pk=job.pk).state == "waiting"
 
@@ -119,7 +119,7 @@ def test_all_jobs_of_a_list_are_retried_over_its_pages(open_page: Any) -> None:
     page = open_page("/admin/jobqueue/failedjob/")
     page.click(".jq-all-matching button[value=retry]")
     page.click("text=Retry: yes, 55 jobs")
-    expect(page.locator(".messagelist .success")).to_have_text("55 jobs retried.")
+    expect(page.locator(".messagelist .success")).to_contain_text("55 jobs retried.")
     assert Job.objects.waiting().count() == 55
 
 
@@ -135,7 +135,7 @@ def test_chosen_jobs_are_cancelled_through_the_menu(open_page: Any) -> None:
     page.select_option("select[name=action]", "cancel")
     page.click("button[name=index]")
     page.click("text=Cancel: yes, 1 job")
-    expect(page.locator(".messagelist .success")).to_have_text("1 job cancelled.")
+    expect(page.locator(".messagelist .success")).to_contain_text("1 job cancelled.")
     assert Job.objects.get(pk=other.pk).state == "waiting"
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core import mail
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job
+from settlements.addresses import bar
 from settlements.admin import person_page
 from settlements.jobs import add_email_notification_job
 from settlements.models import BarredAddress, EmailDelivery, Settlement
@@ -99,6 +101,78 @@ def test_a_pause_takes_a_reason(admin_client: Client, payer: User, reason: str) 
     response = admin_client.post(letters(payer), {"verb": "pause", "reason": reason}, follow=True)
     assert "Say why" in said(response)[0]
     assert not BarredAddress.objects.exists()
+
+
+# A reminder now -----------------------------------------------------------------------------------
+
+
+def owed(client: Client, person: User) -> dict[str, str]:
+    """Of what the person can be reminded now, and why not."""
+    found = client.get(letters(person)).context["owed"]
+    return {one.settlement.description: one.why_not for one in found}
+
+
+def remind(client: Client, person: User, key: Any, **fields: Any) -> list[str]:
+    """Send a reminder of this settlement from the person's page; what it says then."""
+    data = {"remind": str(key), "reason": "she asked for it", **fields}
+    return said(client.post(letters(person), data, follow=True))
+
+
+def test_a_reminder_is_sent_from_it_once_for_two_clicks(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    run_soon()
+    mail.outbox.clear()
+    assert owed(admin_client, payer) == {"Dinner in Lisbon": ""}
+    assert remind(admin_client, payer, settlement.pk) == ["1 settlement reminded."]
+    assert "a reminder is on its way" in remind(admin_client, payer, settlement.pk)[0]
+    run_soon()
+    assert [message.to for message in mail.outbox] == [[payer.email]]
+    assert "Reason: she asked for it" in history_of(settlement)[0] and len(history_of(settlement)) == 1
+
+
+def test_it_says_why_no_reminder_can_be_sent_now(
+    admin_client: Client, make_settlement: Callable[..., Settlement], payer: User
+) -> None:
+    make_settlement(description="paused", reminders_paused=True)
+    asked = make_settlement(description="asked")
+    make_settlement(description="free")
+    remind(admin_client, payer, asked.pk)
+    expected = {"paused": "reminders are paused", "asked": "a reminder is on its way", "free": ""}
+    assert owed(admin_client, payer) == expected
+    assert "Not now: reminders are paused." in text_of(admin_client.get(letters(payer)))
+
+
+def test_nobody_is_reminded_whom_letters_do_not_reach(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    bar(payer.email, "bounced", "", using="default")
+    why = "no e-mail goes out to the address"
+    assert owed(admin_client, payer) == {"Dinner in Lisbon": why}
+    assert remind(admin_client, payer, settlement.pk) == [f"No reminder was sent: {why}."]
+    assert not history_of(settlement)
+
+
+@pytest.mark.parametrize("key", ["", "x", "a\x00b", str(uuid.UUID(int=7))])
+def test_of_what_is_not_there_nobody_is_reminded(admin_client: Client, payer: User, key: str) -> None:
+    assert remind(admin_client, payer, key) == ["Nothing was reminded: it is gone."]
+
+
+def test_only_who_owes_it_is_reminded_from_the_own_page(
+    admin_client: Client, settlement: Settlement, payee: User
+) -> None:
+    assert owed(admin_client, payee) == {}
+    assert remind(admin_client, payee, settlement.pk) == ["Nothing was reminded: it is gone."]
+
+
+def test_a_reminder_takes_a_reason_and_the_permission_of_its_settlement(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    assert "Say why" in remind(admin_client, payer, settlement.pk, reason=" ")[0]
+    viewer = operator("auth.view_user", "view_job", "settlements.view_emaildelivery")
+    assert owed(viewer, payer) == {}
+    refused = viewer.post(letters(payer), {"remind": str(settlement.pk), "reason": "x"})
+    assert refused.status_code == 403 and not history_of(settlement)
 
 
 def test_who_may_not_look_sees_nothing(payer: User) -> None:

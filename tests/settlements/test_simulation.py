@@ -15,6 +15,7 @@ from pytest_django import Settings as DjangoSettings
 
 from jobqueue.jobs import database_now
 from jobqueue.models import Job
+from settlements import simulation
 from settlements.addresses import bar
 from settlements.models import Settlement
 from settlements.reminders import current_policy, day_of
@@ -108,3 +109,29 @@ def test_it_takes_few_queries(
         make_settlement()
     with django_assert_max_num_queries(12):
         admin_client.get(f"{SETTLEMENTS}simulate/")
+
+
+def test_pages_reach_every_settlement_once_and_say_that_their_numbers_are_their_own(
+    admin_client: Client, make_settlement: Callable[..., Settlement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        make_settlement(description=str(number))
+    whole = admin_client.get(f"{SETTLEMENTS}simulate/?overdue=2")
+    assert "of this page alone" not in text_of(whole)
+    monkeypatch.setattr(simulation, "MOST", 2)
+    url, seen, letters = "?overdue=2", [], 0
+    while url:
+        response = admin_client.get(f"{SETTLEMENTS}simulate/{url}")
+        assert "of this page alone" in text_of(response) and "overdue=2" in url
+        seen.append(response.context["found"].settlements)
+        letters, url = letters + response.context["total"], response.context["next_url"]
+    assert (seen, letters) == ([2, 2, 1], whole.context["total"])
+
+
+@pytest.mark.parametrize(
+    "after", ["x", ":", "x:1", f"{'0' * 32}:", f"{'0' * 32}:x", f"{'0' * 32}:9{'9' * 60}", "\x00"]
+)
+def test_a_page_that_is_not_there_is_told(admin_client: Client, settlement: Settlement, after: str) -> None:
+    response = admin_client.get(f"{SETTLEMENTS}simulate/", {"after": after})
+    assert "There is no such page: this is the first." in text_of(response)
+    assert response.context["found"].settlements == 1

@@ -14,7 +14,7 @@ from jobqueue.models import BulkAction, Job
 from settlements.admin.timeline import MOST_PAST
 from settlements.models import EmailDelivery, Payment, Settlement
 from tests.jobqueue.admin.steps import JOBS, choose, confirm, operator, text_of
-from tests.settlements.admin_steps import EVIL, give_reason, page_of
+from tests.settlements.admin_steps import EVIL, give_reason, opened, page_of, saved
 from tests.settlements.steps import EMAIL, REMINDER, domain_settings, run_soon, waiting_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -159,3 +159,74 @@ def test_the_page_takes_few_queries_however_much_happened(
     client.get(page_of(settlement))
     with django_assert_max_num_queries(15):
         client.get(page_of(settlement))
+
+
+# Saves ----------------------------------------------------------------------------------------------
+
+
+def later(record: Settlement | Payment, seconds: int = 60) -> None:
+    """Have the record made a while ago, so that a save now is another one."""
+    made = record.created_at - timedelta(seconds=seconds)
+    type(record).objects.filter(pk=record.pk).update(created_at=made)
+    record.refresh_from_db()
+
+
+def saves(client: Client, settlement: Settlement) -> list[tuple[str, str]]:
+    """The lines of last saves: what and who."""
+    return [(one.what, one.who) for one in timeline(client, settlement).past if "saved last" in one.what]
+
+
+def test_a_save_on_a_page_of_the_admin_says_who_changed_what(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    later(settlement)
+    saved(opened(admin_client, settlement).save(description="Supper in Porto"))
+    [line] = [line for line in timeline(admin_client, settlement).past if line.who == "admin"]
+    assert (line.what, line.detail) == ("Change", "Changed Description")
+    assert "pending" in line.state and not saves(admin_client, settlement)
+
+
+def test_a_save_of_nobody_known_is_a_programs(admin_client: Client, settlement: Settlement) -> None:
+    later(settlement)
+    settlement.description = "Supper in Porto"
+    settlement.save()
+    assert saves(admin_client, settlement) == [("Settlement saved last", "a program")]
+
+
+def test_a_settlement_that_follows_a_payment_names_the_job_that_saved_it(
+    admin_client: Client, settlement: Settlement, make_payment: Callable[..., Payment]
+) -> None:
+    payment = make_payment(settlement)
+    later(settlement)
+    later(payment)
+    give_reason(admin_client, "complete", payment)
+    run_soon()
+    job = Job.objects.about(settlement).get(processor="settlement.auto_complete")
+    assert saves(admin_client, settlement) == [
+        ("Settlement saved last", f"job settlement.auto_complete #{job.pk}")
+    ]
+
+
+def test_a_save_by_a_job_names_the_job_and_the_bulk_action_that_had_it_run(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    later(settlement)
+    settlement.description = "Supper in Porto"
+    settlement.save()
+    action = BulkAction.objects.create(verb="retry", key="k", highest_id=1, expected=1)
+    moment = Settlement.objects.get().updated_at
+    job = Job.objects.create(
+        processor="settlement.auto_complete",
+        queue="settlement",
+        timeout=30,
+        state="completed",
+        subject=f"settlements.settlement:{settlement.pk}",
+        bulk_action=action.pk,
+        run_at=moment,
+        started_at=moment,
+        finished_at=moment,
+    )
+    assert saves(admin_client, settlement) == [
+        ("Settlement saved last", f"job settlement.auto_complete #{job.pk}")
+    ]
+    assert f"bulk action #{action.pk}" in text_of(admin_client.get(page_of(settlement)))

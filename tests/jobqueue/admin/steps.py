@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -47,7 +48,7 @@ def make_job(state: str = "waiting", **fields: Any) -> Job:
         "cancelled": {"finished_at": now, "reason": "cancelled"},
     }
     if state == "active":
-        in_state["active"]["worker_id"] = make_worker().pk
+        in_state["active"]["worker_id"] = fields.get("worker_id") or make_worker().pk
     values = defaults | {"state": state} | in_state[state] | fields
     return Job.objects.create(**values)
 
@@ -96,12 +97,12 @@ def choose(client: Client, action: str, *jobs: Job, url: str = JOBS, **fields: A
 
 
 def confirm(client: Client, action: str, *jobs: Job, url: str = JOBS, **fields: Any) -> list[str]:
-    """Answer the question about these jobs with yes; what the next page says."""
+    """Answer the question about these jobs with yes; what the next page says, without its links."""
     chosen = [str(job.pk) for job in jobs] or ["0"]
     data = {"action": action, "confirmed": action, "_selected_action": chosen, **fields}
     response = client.post(url, data, follow=True)
     assert response.status_code == 200
-    return [str(message) for message in response.context["messages"]]
+    return [re.sub(" <a .*</a>", "", str(message)) for message in response.context["messages"]]
 
 
 def entries_of(job: Job) -> list[str]:

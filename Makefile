@@ -18,6 +18,9 @@ INSTALL := -m pip --disable-pip-version-check --quiet install --require-hashes
 LOCK := .tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 LINT_ENVIRONMENT := DEBUG=1 DATABASE_URL=sqlite:///$(CURDIR)/.venv/lint.sqlite3
 
+# Compiled once and not by each of the processes that a test starts: a worker is there in two thirds of the time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-reset test test-fast test-times test-browser test-package matrix soak bench house lock
 .PHONY: screenshots messages lint lint-style lint-types lint-imports lint-migrations format

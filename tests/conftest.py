@@ -27,7 +27,6 @@ from tests.servers import REDIS_DATABASE, ROOT, main_redis, subprocess_environme
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-    from django.db.backends.postgresql.operations import DatabaseOperations
 
     from settlements.models import Payment, Settlement
     from tests.projects import Project
@@ -59,28 +58,6 @@ def wait_until(predicate: Callable[[], Any], timeout: float = 15.0, *, interval:
             pytest.fail(f"not within {timeout} s: {getattr(predicate, '__qualname__', predicate)}")
         pause.wait(interval)
     return value
-
-
-# Databases ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _emptying_tables_wins_every_deadlock() -> Iterator[None]:
-    """On PostgreSQL a statement that outlives its test loses against the emptying of the tables.
-
-    A probe that was given up, or the last statement of a killed worker, may hold one table and wait for
-    another while TRUNCATE does the opposite. PostgreSQL ends whoever looks for a deadlock first.
-    """
-    from django.db.backends.postgresql.operations import DatabaseOperations
-
-    execute_sql_flush = DatabaseOperations.execute_sql_flush
-
-    def look_last(self: DatabaseOperations, statements: list[str]) -> None:
-        execute_sql_flush(self, ["SET LOCAL deadlock_timeout = '5min'", *statements])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "execute_sql_flush", look_last)
-        yield
 
 
 # Redis --------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ Whoever ran all tests on SQLite has seen those already that never use a database
 A test is in if it asks for one, itself or by a fixture, and if its file is about PostgreSQL. It is out again
 
 - if it is marked `one_database`: Redis, or the process, is what fails there;
-- if it is one of many cases of the domain or of a page: they differ in values that meet the same statements.
+- if it is one of many cases of the domain, of a page or of a message: they differ in values that meet the same
+  statements. Where they meet different ones the test is marked `every_case`.
 
 Loaded with `-p tests.other_database` (pyproject.toml).
 """
@@ -20,9 +21,11 @@ import pytest
 FIXTURES = frozenset(
     {"db", "transactional_db", "django_db_setup", "live_server", "new_database", "new_postgresql"}
 )
-SAMPLED = ("tests/settlements/", "tests/jobqueue/admin/", "tests/jobqueue/api/", "tests/spendsync_site/")
-"""Where a test of many cases is run with a few of them."""
-FEW = 3
+SAMPLED = (
+    *("tests/settlements/", "tests/spendsync_site/", "tests/jobqueue/test_arguments.py"),
+    *(f"tests/jobqueue/{room}/" for room in ("admin", "api", "broker", "operating", "plain_rq")),
+)
+"""Where a test of many cases is run with one of them."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,11 +55,11 @@ def depends_on_the_database(item: pytest.Item) -> bool:
 
 
 def sample(items: Iterable[pytest.Item]) -> Iterable[pytest.Item]:
-    """All of them, but of each test of many cases in one of the folders SAMPLED only a few, evenly spread."""
+    """All of them, but of each test of many cases where these are SAMPLED only the middle one."""
     cases: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        is_sampled = item.nodeid.startswith(SAMPLED)
+        is_sampled = item.nodeid.startswith(SAMPLED) and item.get_closest_marker("every_case") is None
         cases[item.nodeid.partition("[")[0] if is_sampled else item.nodeid].append(item)
     for alike in cases.values():
-        alike.sort(key=lambda item: item.nodeid)  # the same ones, in whatever order they are run
-        yield from alike[:: -(-len(alike) // FEW)]
+        alike.sort(key=lambda item: item.nodeid)  # the same one, in whatever order they are run
+        yield alike[len(alike) // 2]

@@ -64,6 +64,7 @@ def test_on_a_schema_older_than_its_code_it_takes_no_job_until_that_is_migrated(
     assert workload.wait_for_effects(1, timeout=WITHIN) == {"early": 1}
 
 
+@pytest.mark.one_database
 def test_it_waits_for_the_tables_of_the_apps_whose_jobs_it_runs(
     rqworker: StartWorker, workload: Workload, site: Site
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_schema_that_gets_older_while_it_runs_loses_nothing(
     assert worker.stop() == 0
 
 
+@pytest.mark.one_database
 def test_a_database_that_cannot_be_opened_yet_is_waited_for(
     rqworker: StartWorker, workload: Workload, tmp_path: Path
 ) -> None:
@@ -110,6 +112,7 @@ def test_a_database_that_cannot_be_opened_yet_is_waited_for(
     assert "Traceback" not in worker.output
 
 
+@pytest.mark.one_database
 def test_with_database_and_redis_away_it_waits_for_both(
     rqworker: StartWorker, workload: Workload, tmp_path: Path, private_redis: Callable[..., RedisServer]
 ) -> None:
@@ -128,6 +131,7 @@ def test_with_database_and_redis_away_it_waits_for_both(
     assert "Traceback" not in worker.output
 
 
+@pytest.mark.one_database
 def test_while_it_waits_for_the_database_a_signal_ends_it_at_once(rqworker: StartWorker) -> None:
     worker = rqworker(wait=False, DATABASE_URL=NOWHERE)
     worker.wait_for_line("waiting for the database")

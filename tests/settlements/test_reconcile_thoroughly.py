@@ -50,7 +50,7 @@ from tests.settlements.steps import (
 MakeSettlement = Callable[..., Settlement]
 
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [pytest.mark.django_db(databases=["default", "other"]), pytest.mark.every_case]
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from settlements.reconcile import reconcile
 from tests.settlements.status_steps import DAY, World, save
 from tests.settlements.steps import AUTO_COMPLETE, at_once, domain_settings, run_soon, stored, waiting_of
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [pytest.mark.django_db(databases=["default", "other"]), pytest.mark.every_case]
 
 
 @pytest.fixture(autouse=True)

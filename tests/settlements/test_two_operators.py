@@ -18,7 +18,7 @@ from settlements.models import BarredAddress, Settlement
 from tests.settlements.admin_steps import SETTLEMENTS, USERS
 from tests.settlements.steps import EMAIL, at_once, domain_settings
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+pytestmark = [pytest.mark.django_db(transaction=True, databases=["default", "other"]), pytest.mark.every_case]
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from settlements.models import Payment, Settlement
 from settlements.reconcile import reconcile
 from tests.settlements.steps import REMINDER, domain_settings
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [pytest.mark.django_db(databases=["default", "other"]), pytest.mark.every_case]
 DAY = timedelta(days=1)
 
 # The keys as they are, with S for the settlement's id, P for the payment's and D for the due date.

@@ -22,6 +22,7 @@ from tests.servers import ROOT, subprocess_environment
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
     pytest.mark.xdist_group("production"),
+    pytest.mark.one_database,
 ]
 
 HOST = "spendsync.example"

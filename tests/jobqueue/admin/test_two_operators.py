@@ -20,7 +20,7 @@ from jobqueue.models import AuditEntry, Job
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import JOBS, make_job, make_worker, page_of
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+pytestmark = [pytest.mark.django_db(transaction=True, databases=["default", "other"]), pytest.mark.every_case]
 
 Click = Callable[[Client], HttpResponse]
 

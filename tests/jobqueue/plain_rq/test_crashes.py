@@ -23,7 +23,7 @@ from tests.jobqueue.steps import claim_row, run, run_waiting
 from tests.workload.fixtures import Workload
 from tests.workload.functions import note
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.every_case]
 
 
 def test_a_worker_that_dies_with_a_message_in_hand_leaves_it_to_the_next() -> None:

@@ -1,6 +1,6 @@
 """What stands on every page of the admin: how many jobs are failed, before its title, and what is paused.
 
-One question tells both, asked once for a page. Pages that have nothing to do with jobs fail for nothing of it.
+One question tells both. A page that has nothing to do with jobs fails for none of it.
 """
 
 from __future__ import annotations

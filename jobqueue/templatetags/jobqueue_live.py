@@ -20,8 +20,8 @@ def region(
 ) -> SafeString:
     """A part of the page with this id, asked for every `seconds`; with 0 of them it stays as it is.
 
-    It is asked for from the page's own address, unless another answers with it alone. It says how many jobs are
-    failed, for the title.
+    It is asked for from the page's own address, unless another answers with it alone. It tells
+    how many jobs are failed, for the title.
     """
     known: Any = getattr(context.get("cl"), "live", context)
     seconds = known.get("seconds") or 0

@@ -47,7 +47,7 @@ def jobqueue_overview(context: dict[str, Any]) -> dict[str, Any]:
 
 @register.simple_tag(takes_context=True)
 def jobqueue_seen(context: dict[str, Any]) -> str:
-    """Ask all that the overview shows before the rest of the page is drawn, which takes its numbers from it."""
+    """Ask all that the overview shows before the rest of the page is drawn, which has its numbers from it."""
     from jobqueue.admin import overview
 
     request = context.get("request")

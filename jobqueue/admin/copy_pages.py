@@ -75,7 +75,8 @@ def copies_shown(job: Job, pages: ModelAdmin[Any]) -> dict[str, Any]:
     if original is not None:
         asked = asked.union(Job.objects.filter(pk=original).order_by().values_list("pk", flat=True), all=True)
     urls = {key: _job_url(pages, key) for key in sorted(asked, reverse=True)}
-    return {"original_url": urls.pop(original, ""), "copies": list(urls.items())}
+    original_url = urls.pop(original, "") if original is not None else ""
+    return {"original_url": original_url, "copies": list(urls.items())}
 
 
 def _copy(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResponse:

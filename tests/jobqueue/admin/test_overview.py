@@ -22,7 +22,6 @@ from jobqueue.models.pauses import pause
 from jobqueue.monitoring import overview as monitoring
 from jobqueue.sql.clock import database_now
 from spendsync_site.demo.redis_server import RedisServer
-from tests.jobqueue.admin.every_page import STATUSES
 from tests.jobqueue.admin.steps import JOBS, make_job, make_worker, operator, text_of
 from tests.jobqueue.conftest import UseRedis
 
@@ -278,26 +277,6 @@ def test_it_is_first_in_the_menu(admin_client: Client) -> None:
     jobs = menu.partition("app-jobqueue")[2]
     first = jobs.partition("model-bulkaction")[0].partition("</caption>")[2]
     assert '<a href="/admin/jobqueue/#content-start">Overview</a>' in first
-
-
-def test_where_this_is_stands_on_every_page(admin_client: Client, settings: LazySettings) -> None:
-    assert "jq-environment" not in text_of(admin_client.get("/admin/auth/user/"))
-    settings.JOBQUEUE = {"ENVIRONMENT": "production <1>"}
-    for client, page in (
-        (admin_client, OVERVIEW),
-        (admin_client, "/admin/"),
-        (admin_client, "/admin/auth/user/"),
-        (Client(), "/admin/login/"),
-    ):
-        assert "production &lt;1&gt;</span>" in text_of(client.get(page)), page
-
-
-def test_where_this_is_stands_above_every_list(admin_client: Client, settings: LazySettings) -> None:
-    settings.JOBQUEUE = {"ENVIRONMENT": "production"}
-    for name in STATUSES:
-        if name.endswith("_changelist"):
-            page = admin_client.get(reverse(f"admin:{name}"), follow=True).content.decode()
-            assert "production</span>" in page, name
 
 
 @pytest.mark.parametrize("permission", ["view_job", "view_queue"])

@@ -177,6 +177,8 @@ class Settlement(SettlementSavingMixin):
         ]
         indexes = [
             models.Index(fields=["due_date"], name="settlement_due_date"),
+            # The order of the list: to sort 100,000 took 130 ms.
+            models.Index(fields=["-created_at", "-id"], name="settlement_newest"),
             # What the reconciler looks for every half minute: hardly ever a row.
             models.Index(
                 fields=["id"],

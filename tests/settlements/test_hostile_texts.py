@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.staticfiles import finders
 from django.http import HttpResponse
 from django.test import Client
 from pytest_django import Settings as DjangoSettings
@@ -13,7 +15,7 @@ from pytest_django import Settings as DjangoSettings
 from jobqueue.models import Job, subject_of
 from settlements.addresses import bar
 from settlements.models import BarredAddress, Discrepancy, EmailDelivery, Payment, Settlement
-from tests.hostile_texts import EVIL, TEXTS, name_of, stored
+from tests.hostile_texts import EVIL, OVERRIDE, TEXTS, name_of, stored
 from tests.jobqueue.admin.steps import JOBS, text_of
 from tests.settlements.admin_steps import (
     ADDRESSES,
@@ -98,3 +100,14 @@ def test_hostile_text_stays_text_on_every_page(
         assert EVIL not in html
         assert "14 {% debug" not in html
         assert page["X-Content-Type-Options"] == "nosniff"
+
+
+def test_what_turns_writing_around_does_so_within_its_element(
+    admin_client: Client, make_payment: Callable[..., Payment]
+) -> None:
+    settlement = _settlement(OVERRIDE, make_payment)
+    sheet = Path(str(finders.find("jobqueue/admin.css"))).read_text()
+
+    for url in (page_of(settlement), f"{USERS}{settlement.payer_id}/letters/", SETTLEMENTS, PAYMENTS, EMAILS):
+        assert "jobqueue/admin.css" in text_of(admin_client.get(url))
+    assert "#content :is(a, b, code, em, span, strong, time) { unicode-bidi: isolate; }" in sheet

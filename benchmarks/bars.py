@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from benchmarks import console_report
 from benchmarks.console_pages import PAGES
+from benchmarks.figures import middle_spread
 from benchmarks.outcome import Outcome
 from benchmarks.plan import LARGEST, MIDDLE, OPERATIONS
 
 MOST_GROWTH = 1.5
+MOST_OF_COUNTERS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ def bars(outcome: Outcome) -> list[Bar]:
         _at_most("lateness p50 : Bull 4 concurrency 50", 6, times("delayed", ours, bull, p50)),
         _at_most("lateness p99 : Bull 4 concurrency 50", 8, times("delayed", ours, bull, p99)),
         _never_early(outcome.samples("delayed", ours, "earliest_milliseconds")),
+        _cheap_counters(outcome),
         *(_bounded_growth(outcome, operation) for operation in OPERATIONS),
         _quick_pages(outcome),
         _nothing_lost(outcome),
@@ -86,6 +89,27 @@ def growth(outcome: Outcome, operation: str) -> float | None:
     small = outcome.middle("crowd", "ours_postgresql", f"{operation}_milliseconds_{MIDDLE}")
     large = outcome.middle("crowd", "ours_postgresql", f"{operation}_milliseconds_{LARGEST}")
     return None if small is None or large is None else large / small
+
+
+def _cheap_counters(outcome: Outcome) -> Bar:
+    """Beyond the spread: what the middle half of the rounds of either differs by is no cost."""
+    what, asked = "counters of the charts: part of a no-op job's time", "less than 5 % beyond the spread"
+    cost = cost_of_counters(outcome)
+    if cost is None:
+        return Bar(what, asked, None, "–", None)
+    samples = [outcome.samples("counters", peer, "jobs_per_second") for peer in _COUNTING]
+    between = max(map(middle_spread, samples))
+    shown = f"{100 * cost:.1f} %, spread {100 * between:.1f} %"
+    return Bar(what, asked, cost, shown, cost - between < MOST_OF_COUNTERS)
+
+
+_COUNTING = ("ours_uncounted", "ours_postgresql")
+
+
+def cost_of_counters(outcome: Outcome) -> float | None:
+    """By which part a job takes longer with the counters of the charts than without them."""
+    without = outcome.times("counters", *_COUNTING, "jobs_per_second")
+    return None if without is None else without - 1
 
 
 def _quick_pages(outcome: Outcome) -> Bar:

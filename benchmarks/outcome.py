@@ -52,7 +52,7 @@ class Outcome:
         return int(
             sum(
                 figures.get("jobs", figures.get("samples", 0))
-                for measure in ("noop", "io5", "email", "pickup", "delayed")
+                for measure in ("noop", "counters", "io5", "email", "pickup", "delayed")
                 for rounds in self.rounds.get(measure, {}).values()
                 for figures in rounds
             )

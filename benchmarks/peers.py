@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _PYTHON = sys.executable
 _QUEUES = ("email", "reminders", "settlement")
@@ -73,6 +73,12 @@ OURS = _ours(
     "this worker, defaults, PostgreSQL",
     "postgresql",
     {"noop": 40_000, "io5": 20_000, "email": 3_000},
+)
+OURS_UNCOUNTED = replace(
+    OURS,
+    key="ours_uncounted",
+    label="the same, charts not counted",
+    environment={**OURS.environment, "BENCHMARK_WITHOUT_CHARTS": "1"},
 )
 OURS_2X50 = _ours(
     "ours_2x50",
@@ -151,6 +157,7 @@ DRAINING = [
     OURS,
     OURS_2X50,
 ]
+COUNTING = [OURS, OURS_UNCOUNTED]
 EMAILING = [STOCK_EMAIL, OURS]
 ENQUEUEING = [STOCK, BULL_50, BULLMQ_50, OURS_SQLITE, OURS]
 PICKING_UP = [STOCK, CELERY_PREFORK, CELERY_THREADS, BULL_50, BULLMQ_50, OURS_SQLITE, OURS]

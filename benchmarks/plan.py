@@ -27,6 +27,7 @@ OPERATIONS = {
 
 MEASURES = {
     "noop": "Drain: jobs that do nothing but one RPUSH",
+    "counters": "What the counters of the charts cost such a job: drained with and without them, in turns",
     "io5": "Drain: jobs that wait 5 ms, then one RPUSH",
     "email": "Drain: the real e-mail job",
     "bulk": "Enqueue, a thousand at a time",
@@ -69,6 +70,7 @@ def measures(scale: float) -> list[Measure]:
     rate = "jobs_per_second"
     return [
         Measure("noop", peers.DRAINING, drained("noop"), rate),
+        Measure("counters", peers.COUNTING, drained("noop"), rate),
         Measure("io5", peers.DRAINING, drained("io5"), rate),
         Measure("email", peers.EMAILING, drained("email"), rate),
         Measure("bulk", peers.ENQUEUEING, partial(enqueueing.bulk, count=some(30_000, 2000)), rate),

@@ -15,6 +15,12 @@ Row = Sequence[str]
 Column = tuple[str, Callable[[str], str]]
 
 _STOCK, _BULL, _OURS = "stock", "bull_50", "ours_postgresql"
+_SHORT = {
+    _STOCK: "stock",
+    "stock_email": "stock",
+    "celery_threads": "Celery threads",
+    "ours_uncounted": "without",
+}
 
 
 def markdown(outcome: Outcome) -> str:
@@ -22,6 +28,7 @@ def markdown(outcome: Outcome) -> str:
     parts = ["# Results", _introduction(outcome), _failures(outcome), _bars(outcome)]
     tables: dict[str, Callable[[], str]] = {
         "noop": lambda: _drained(outcome, "noop", [_STOCK, _BULL]),
+        "counters": lambda: _drained(outcome, "counters", ["ours_uncounted"]),
         "io5": lambda: _drained(outcome, "io5", [_BULL, "celery_threads", _STOCK]),
         "email": lambda: _drained(outcome, "email", ["stock_email"]),
         "bulk": lambda: _enqueued(outcome, "bulk"),
@@ -97,10 +104,9 @@ def _table_of(outcome: Outcome, measure: str, columns: Sequence[Column]) -> str:
 
 def _ratio_columns(outcome: Outcome, measure: str, bases: Sequence[str], figure: str) -> list[Column]:
     def column(base: str) -> Column:
-        name = {"stock_email": "stock", "celery_threads": "Celery threads"}.get(
-            base, "stock" if base == _STOCK else "Bull 50"
+        return f"× {_SHORT.get(base, 'Bull 50')}", lambda peer: factor(
+            outcome.times(measure, peer, base, figure)
         )
-        return f"× {name}", lambda peer: factor(outcome.times(measure, peer, base, figure))
 
     return [column(base) for base in bases if base in outcome.peers(measure)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from operator import and_, or_
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, Q
+from django.utils.text import smart_split, unescape_string_literal
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.searching import FoundRecord, RecordSource, register_source
@@ -114,14 +115,25 @@ def find_settlements(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
     key = with_key(words[0]) if len(words) == 1 else None
     rows = Settlement.objects.order_by("-created_at")
     found = list(rows.filter(key)[:most]) if key is not None else []
-    return [FoundRecord(row, str(row)) for row in found or rows.filter(*map(_says, words))[:most]]
+    said = (says(word, _MOST_OF_A_PERSON) for word in words)
+    return [FoundRecord(row, str(row)) for row in found or rows.filter(*said)[:most]]
 
 
-def _says(word: str) -> Q:
-    """Settlements for that, or between people of that name, looked for within: a join would read all."""
+def words_of(text: str) -> Iterator[str]:
+    """The words of a search, as Django's lists take them: quotes keep spaces together."""
+    for word in smart_split(text):
+        is_quoted = len(word) > 1 and word[0] in "\"'" and word[0] == word[-1]
+        yield unescape_string_literal(word) if is_quoted else word
+
+
+def says(word: str, most: int | None = None) -> Q:
+    """Settlements for that, or between people of that name, looked for within: a join would read all.
+
+    Of people with that name at `most` so many, the newest, are looked at.
+    """
     user = get_user_model()
     people = user._default_manager.filter(**{f"{user.USERNAME_FIELD}__icontains": word}).order_by("-pk")
-    keys = people.values("pk")[:_MOST_OF_A_PERSON]
+    keys = people.values("pk")[:most] if most else people.order_by().values("pk")
     return Q(description__icontains=word) | Q(payer__in=keys) | Q(payee__in=keys)
 
 

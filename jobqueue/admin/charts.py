@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import get_script_prefix, get_urlconf, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
@@ -21,14 +21,14 @@ from jobqueue.admin.chart_marks import Happened, happened
 from jobqueue.admin.words import state_label
 from jobqueue.broker import chart
 from jobqueue.broker.chart import PERIOD, Chart
-from jobqueue.broker.tallies import percentile
+from jobqueue.broker.tallies import percentiles
 from jobqueue.charting import drawing
 from jobqueue.charting.drawing import Bar, Line, Mark, Tick, shown_seconds
 from jobqueue.charting.folding import HOUR, home
 from jobqueue.charting.reading import DAY, Chosen, Column, Span, columns_of, longer
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.monitoring.probes import Probe
-from jobqueue.operating.words import grouped
+from jobqueue.operating.words import grouped, grouping
 from jobqueue.sql.clock import database_now
 
 PATIENCE = 0.25
@@ -123,27 +123,32 @@ def runs_figure(seen: Picture) -> SafeString:
 
 
 def _bars(seen: Picture, kinds: Sequence[str]) -> SafeString:
-    return drawing.bars(
-        [_bar(column, kinds, seen.chosen) for column in seen.columns], _ticks(seen), _marks(seen)
-    )
+    bar = _Bars(kinds, seen.chosen)
+    return drawing.bars([bar.of(column) for column in seen.columns], _ticks(seen), _marks(seen))
 
 
-def _bar(column: Column, kinds: Sequence[str], chosen: Chosen) -> Bar:
-    parts = [(kind, getattr(column, kind)) for kind in kinds if getattr(column, kind)]
-    if not parts:
-        return Bar((), "")
-    words = ", ".join(f"{grouped(amount)} {state_label(kind)}" for kind, amount in parts)
-    # What was retried is told on the pages of its jobs: no list has it.
-    lists = {"completed": completed_url, "failed": failed_url}
-    urls = {kind: lists[kind](column, chosen) for kind, _amount in parts if kind in lists}
-    return Bar(parts, f"{moment(column.begin)}: {words}", urls)
+class _Bars:
+    """The bars of one figure. What all of them say alike is looked up once: there may be thousands."""
+
+    def __init__(self, kinds: Sequence[str], chosen: Chosen) -> None:
+        self._labels = {kind: state_label(kind) for kind in kinds}
+        # What was retried is told on the pages of its jobs: no list has it.
+        self._lists = {kind: _LISTS[kind](chosen) for kind in kinds if kind in _LISTS}
+        self._in_groups, self._zone = grouping(), timezone.get_current_timezone()
+
+    def of(self, column: Column) -> Bar:
+        """What ended in a column."""
+        parts = [(kind, getattr(column, kind)) for kind in self._labels if getattr(column, kind)]
+        if not parts:
+            return Bar((), "")
+        words = ", ".join(f"{self._in_groups(amount)} {self._labels[kind]}" for kind, amount in parts)
+        urls = {kind: self._lists[kind].of(column) for kind, _amount in parts if kind in self._lists}
+        return Bar(parts, f"{_moment(column.begin, self._zone)}: {words}", urls)
 
 
 def _lines(seen: Picture, what: str) -> SafeString:
-    drawn = [
-        Line(name, [percentile(getattr(column.total, what), share) for column in seen.columns])
-        for name, share in SHARES.items()
-    ]
+    found = [percentiles(getattr(column.total, what), tuple(SHARES.values())) for column in seen.columns]
+    drawn = [Line(name, values) for name, values in zip(SHARES, zip(*found, strict=True), strict=True)]
     return drawing.lines(drawn, _ticks(seen), _marks(seen))
 
 
@@ -187,36 +192,45 @@ def _row(column: Column, chosen: Chosen) -> dict[str, Any]:
 
 
 def _shares(buckets: Sequence[int]) -> list[str]:
-    return [shown_seconds(percentile(buckets, share)) for share in SHARES.values()]
+    return list(map(shown_seconds, percentiles(buckets, tuple(SHARES.values()))))
 
 
 # Links and times --------------------------------------------------------------------------------------
 
 
+class _List:
+    """A list of jobs that ended in a time; only the time differs from column to column."""
+
+    def __init__(self, name: str, begin: str, end: str, query: dict[str, str]) -> None:
+        address = reverse(name)
+        self._before = f"{address}?{urlencode(query | {begin: ''})}"
+        self._between = f"&{end}="
+
+    def of(self, column: Column) -> str:
+        """The address of the list of a column."""
+        return f"{self._before}{_iso(column.begin)}{self._between}{_iso(column.begin + column.length)}"
+
+
+def _completed(chosen: Chosen) -> _List:
+    query = {"state": "completed", **_filters(chosen)}
+    return _List("admin:jobqueue_job_changelist", "ended_from", "ended_to", query)
+
+
+def _failed(chosen: Chosen) -> _List:
+    return _List("admin:jobqueue_failedjob_changelist", "from", "to", _filters(chosen))
+
+
+_LISTS = {"completed": _completed, "failed": _failed}
+
+
 def completed_url(column: Column, chosen: Chosen) -> str:
     """The list of what completed in a column."""
-    times = {
-        "state": "completed",
-        "ended_from": _iso(column.begin),
-        "ended_to": _iso(column.begin + column.length),
-    }
-    return _list_that("admin:jobqueue_job_changelist", times | _filters(chosen))
+    return _completed(chosen).of(column)
 
 
 def failed_url(column: Column, chosen: Chosen) -> str:
     """The list of what failed in a column and is failed still."""
-    times = {"from": _iso(column.begin), "to": _iso(column.begin + column.length)}
-    return _list_that("admin:jobqueue_failedjob_changelist", times | _filters(chosen))
-
-
-def _list_that(name: str, query: dict[str, str]) -> str:
-    return f"{_address(name, get_urlconf(), get_script_prefix())}?{urlencode(query)}"
-
-
-@lru_cache(maxsize=16)
-def _address(name: str, urlconf: str | None, _prefix: str) -> str:
-    """The address of a list, looked up once and not for each of thousands of bars."""
-    return reverse(name, urlconf=urlconf)
+    return _failed(chosen).of(column)
 
 
 def _filters(chosen: Chosen) -> dict[str, str]:
@@ -224,8 +238,10 @@ def _filters(chosen: Chosen) -> dict[str, str]:
     return {name: text for name, text in words.items() if text}
 
 
+@lru_cache(maxsize=8192)
 def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """As an address has it."""
+    return quote_plus(datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def _local(seconds: float) -> datetime:
@@ -234,5 +250,10 @@ def _local(seconds: float) -> datetime:
 
 def moment(seconds: float) -> str:
     """A time in the current zone, to the minute."""
-    local = _local(seconds)
+    return _moment(seconds, timezone.get_current_timezone())
+
+
+@lru_cache(maxsize=8192)
+def _moment(seconds: float, zone: tzinfo) -> str:
+    local = datetime.fromtimestamp(seconds, zone)
     return f"{local:%Y-%m-%d %H:%M} {local.tzname()}"

@@ -28,7 +28,6 @@ from jobqueue.searching import (
     Search,
     Unreadable,
     Word,
-    causes_with,
     find_jobs,
     parse,
     title_of,
@@ -86,7 +85,7 @@ def _ask(jobs: models.QuerySet[Any], text: str, request: HttpRequest, state: str
     search = parse(text)
     if isinstance(search, Unreadable):
         return Asked(Search(), refusal=str(search))
-    found = find_jobs(jobs, search, request.user, state=state)
+    found = find_jobs(jobs, search, request.user, state=state, causes=_MOST_SHOWN + 1)
     if isinstance(found, Unreadable):
         return Asked(search, refusal=str(found))
     return Asked(search, found)
@@ -156,13 +155,12 @@ def _groups(asked: Asked, request: HttpRequest, site: AdminSite) -> Iterator[Gro
         return
     for name, records in asked.found.records.items():
         yield _group(title_of(name), (_of_record(one, request, site) for one in records))
-    causes = causes_with(asked.search.texts, request.user, _MOST_SHOWN + 1, asked.found.failed)
-    if causes:
+    if asked.found.causes:
         entries = (
             Entry(
                 shown_text(cause.error, request), "", _jobs_with_error(cause, asked.search, site), cause.jobs
             )
-            for cause in causes
+            for cause in asked.found.causes
         )
         yield _group(gettext("Errors of failed jobs"), entries)
 

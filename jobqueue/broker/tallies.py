@@ -8,6 +8,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate
 
 BOUNDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
@@ -47,12 +49,25 @@ def percentile(buckets: Sequence[int], share: float) -> float | None:
 
     Within a bucket it is taken to be spread evenly. Above the last bound it is that bound.
     """
-    wanted = share * sum(buckets)
-    if not wanted:
-        return None
-    before, lower = 0, 0.0
-    for amount, upper in zip(buckets, BOUNDS, strict=False):
-        if before + amount >= wanted:
-            return lower + (upper - lower) * (wanted - before) / amount
-        before, lower = before + amount, upper
-    return BOUNDS[-1]
+    return percentiles(buckets, (share,))[0]
+
+
+def percentiles(buckets: Sequence[int], shares: Sequence[float]) -> list[float | None]:
+    """The same of several shares: 90 days by hour ask 4,000 times, mostly what they asked before."""
+    return list(_percentiles(tuple(buckets), tuple(shares)))
+
+
+@lru_cache(maxsize=8192)
+def _percentiles(buckets: tuple[int, ...], shares: tuple[float, ...]) -> tuple[float | None, ...]:
+    sums = list(accumulate(buckets))
+    if not sums or not sums[-1]:
+        return (None,) * len(shares)
+    return tuple(_reached(sums, share * sums[-1]) if share else None for share in shares)
+
+
+def _reached(sums: Sequence[int], wanted: float) -> float:
+    place = bisect_left(sums, wanted)
+    if place >= len(BOUNDS):
+        return BOUNDS[-1]
+    before, lower = (sums[place - 1], BOUNDS[place - 1]) if place else (0, 0.0)
+    return lower + (BOUNDS[place] - lower) * (wanted - before) / (sums[place] - before)

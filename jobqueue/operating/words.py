@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -55,11 +56,14 @@ def absolute(moment: datetime) -> str:
 
 def grouped(number: int | Decimal) -> str:
     """`18,240`, or `18.240` where the language of the page writes it so."""
-    text = f"{number:,}"
+    return grouping()(number)
+
+
+def grouping() -> Callable[[int | Decimal], str]:
+    """What writes numbers like `grouped`: for thousands of them the language is asked once."""
     between, before_decimals = get_format("THOUSAND_SEPARATOR"), get_format("DECIMAL_SEPARATOR")
-    if between == ",":
-        return text
-    return text.translate({ord(","): str(between), ord("."): str(before_decimals)})
+    signs = {} if between == "," else {ord(","): str(between), ord("."): str(before_decimals)}
+    return lambda number: f"{number:,}".translate(signs)
 
 
 def typed_number(text: str) -> str:

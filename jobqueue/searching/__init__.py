@@ -4,7 +4,7 @@
 found by `register_source`. This is the door: other apps use what is named here.
 """
 
-from jobqueue.searching.causes import FoundCause, causes_with
+from jobqueue.searching.causes import FoundCause
 from jobqueue.searching.conditions import NEWEST
 from jobqueue.searching.parsing import Unreadable, frozen, parse, why_too_long
 from jobqueue.searching.query import Found, find_jobs
@@ -26,13 +26,11 @@ __all__ = [
     "STATES",
     "Found",
     "FoundCause",
-    "FoundCause",
     "FoundRecord",
     "RecordSource",
     "Search",
     "Unreadable",
     "Word",
-    "causes_with",
     "find_jobs",
     "frozen",
     "parse",

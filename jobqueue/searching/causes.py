@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, Count, F, QuerySet, TextField, Value, When
+from django.db.models import Case, Count, F, Q, QuerySet, TextField, Value, When
 
-from jobqueue.models import Job
-from jobqueue.searching.conditions import newest, says
-from jobqueue.searching.query import VIEW_PAYLOAD
-from jobqueue.searching.sources import MaySee
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.tolerant import AsText, as_text
 
@@ -26,28 +21,28 @@ class FoundCause:
     """The cause that is kept with these jobs; empty for those that were written down without one."""
 
 
-def causes_with(
-    texts: Sequence[str], user: MaySee, most: int, failed: QuerySet[Any] | None = None
-) -> list[FoundCause]:
-    """The most frequent errors of the newest failed jobs that have every one of the texts in them.
+def causes_among(
+    failed: QuerySet[Any], wanted: Q, said: Q | None, most: int
+) -> tuple[list[FoundCause], bool]:
+    """The most frequent errors of those failed jobs that are wanted, and whether there are any such jobs.
 
-    `failed` are these jobs, where a search looked them up before: `Found.failed`.
+    Where `said` is given only those errors are told of which it is true; the others are wanted for more.
     """
-    may_read = user.has_perm(VIEW_PAYLOAD)
-    if failed is None:
-        failed, _is_cut = newest(Job.objects.failed(), has_index=True)
-    rows = failed.filter(*(says("reason", text, may_read=may_read) for text in texts)).order_by()
+    rows = failed.filter(wanted).order_by()
     try:
-        groups = _grouped(rows, F("reason"), most)
+        groups = _grouped(rows, F("reason"), said, most)
     except Exception as error:
         if not may_be_of_a_row(error):
             raise
-        groups = _grouped(rows, AsText("reason"), most)
-    return [FoundCause(as_text(cause or reason), jobs, as_text(cause)) for cause, reason, jobs in groups]
+        groups = _grouped(rows, AsText("reason"), said, most)
+    found = [
+        FoundCause(as_text(cause or reason), jobs, as_text(cause)) for cause, reason, jobs in groups if jobs
+    ]
+    return found, bool(groups)
 
 
-def _grouped(rows: QuerySet[Any], reason: Any, most: int) -> list[tuple[Any, Any, int]]:
+def _grouped(rows: QuerySet[Any], reason: Any, said: Q | None, most: int) -> list[tuple[Any, Any, int]]:
     """By cause, and jobs without one by their reason."""
     error = Case(When(cause="", then=reason), default=Value(""), output_field=TextField())
-    groups = rows.annotate(error=error).values("cause", "error").annotate(jobs=Count("pk"))
+    groups = rows.annotate(error=error).values("cause", "error").annotate(jobs=Count("pk", filter=said))
     return list(groups.order_by("-jobs", "cause", "error").values_list("cause", "error", "jobs")[:most])

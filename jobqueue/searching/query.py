@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import Attempt, Job, JobQuerySet
+from jobqueue.searching.causes import FoundCause, causes_among
 from jobqueue.searching.conditions import (
     about_any,
     about_text,
@@ -50,17 +53,19 @@ class Found:
     """What the plain text of the search matches, by the names of the sources."""
     newest_only: bool = False
     """Whether there are older rows, among which no index finds what was asked for."""
-    failed: QuerySet[Any] | None = None
-    """The failed jobs among which the plain text was looked for."""
+    causes: list[FoundCause] = field(default_factory=list)
+    """The most frequent errors of failed jobs that have the plain text in them, if they were asked for."""
 
 
-def find_jobs(jobs: QuerySet[Any], search: Search, user: MaySee, *, state: str = "") -> Found | Unreadable:
+def find_jobs(
+    jobs: QuerySet[Any], search: Search, user: MaySee, *, state: str = "", causes: int = 0
+) -> Found | Unreadable:
     """Those of the jobs that meet every word; why nothing is looked for, if the user may not ask that.
 
-    `state` is the state word that the jobs are narrowed to already.
+    `state` is the state word that the jobs are narrowed to already; so many `causes` are looked up besides.
     """
     refusal = why_refused(search, user)
-    return refusal or _Query(jobs, search, user, state).answer()
+    return refusal or _Query(jobs, search, user, state, causes).answer()
 
 
 def why_refused(search: Search, user: MaySee) -> Unreadable | None:
@@ -77,7 +82,9 @@ def why_refused(search: Search, user: MaySee) -> Unreadable | None:
 class _Query:
     """One search on its way to a queryset."""
 
-    def __init__(self, jobs: QuerySet[Any], search: Search, user: MaySee, state: str) -> None:
+    def __init__(
+        self, jobs: QuerySet[Any], search: Search, user: MaySee, state: str, most_causes: int
+    ) -> None:
         self.jobs = jobs
         self.search = search
         self.user = user
@@ -86,7 +93,8 @@ class _Query:
         self.states += [state] if state else []
         self.is_cut = False
         self.records: dict[str, list[FoundRecord]] = {}
-        self.failed: QuerySet[Any] | None = None
+        self.most_causes = most_causes
+        self.causes: list[FoundCause] = []
 
     def answer(self) -> Found:
         """Narrow by indexes first, then among the newest that are left."""
@@ -99,7 +107,7 @@ class _Query:
             rows = self._newest(rows, has_index=any(state in _OPEN for state in self.states))
         for word in others:
             rows = self._narrowed(rows, word)
-        return Found(self._with_texts(rows), self.records, self.is_cut, self.failed)
+        return Found(self._with_texts(rows), self.records, self.is_cut, self.causes)
 
     def _has_index(self, word: Word) -> bool:
         if word.negated or not word.name:
@@ -218,12 +226,26 @@ class _Query:
         if len(texts) == 1:
             by_index |= self._named_by(texts[0])
         parts = [_keys(rows.filter(by_index)), *self._by_records_and_processors(rows, texts)]
-        in_job = self._in_job if len(texts) > 1 else self._in_reason
-        self.failed = self._newest(self._all.failed(), has_index=True)
-        parts.append(_keys(self.failed.filter(*map(in_job, texts))))
+        parts += self._by_failures(texts)
         if all(map(may_name_processor, texts)):
             parts.append(_keys(self._newest(rows).filter(*map(of_processor, texts))))
         return Q(pk__in=parts[0].union(*parts[1:]))
+
+    def _by_failures(self, texts: Sequence[str]) -> list[QuerySet[Any]]:
+        """Failed jobs with the texts in their errors; none if their causes were looked up and there are none.
+
+        To look into the errors of 100,000 takes longer than all else on the page: twice only if need be.
+        """
+        in_job = self._in_job if len(texts) > 1 else self._in_reason
+        failed = self._newest(self._all.failed(), has_index=True)
+        wanted = reduce(and_, map(in_job, texts))
+        if self.most_causes:
+            names_processors = len(texts) > 1 and any(map(processors_named, texts))
+            said = reduce(and_, map(self._in_reason, texts)) if names_processors else None
+            self.causes, are_there = causes_among(failed, wanted, said, self.most_causes)
+            if not are_there:
+                return []
+        return [_keys(failed.filter(wanted))]
 
     def _named_by(self, text: str) -> Q:
         by_number = _numbered(text) if JOB_NUMBER.fullmatch(text) else Q(pk__in=[])

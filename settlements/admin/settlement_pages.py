@@ -31,6 +31,7 @@ from settlements.admin.settlement_moves import MOVES
 from settlements.admin.simulation_page import urls_of
 from settlements.admin.timeline import timeline_of
 from settlements.models import Discrepancy, Payment, ReminderDelivery, Settlement, show_beside
+from settlements.searching import says, with_key, words_of
 
 if TYPE_CHECKING:
     PaymentTabularInline = admin.TabularInline[Payment, Settlement]
@@ -71,6 +72,14 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
     readonly_fields = ("shown_status", "shown_history", "created_at")
     inlines = (PaymentInline,)
     actions = [action_for(move) for move in (*MOVES, *ASKING_MOVES)]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Settlement], search_term: str
+    ) -> tuple[QuerySet[Settlement], bool]:
+        """Those with every word in what they are for or in a name; people are looked up first."""
+        if with_key(search_term) is not None:
+            return super().get_search_results(request, queryset, search_term)
+        return queryset.filter(*map(says, words_of(search_term))), False
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The first status and whether it is history are chosen once."""

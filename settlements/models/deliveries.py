@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import connections, models
+from django.db.models.functions import Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -258,7 +259,9 @@ class EmailDelivery(models.Model):
         indexes = [
             models.Index(
                 fields=["provider_id"], condition=~models.Q(provider_id=""), name="email_provider_id"
-            )
+            ),
+            # Whole addresses are looked for, in any case: 300,000 e-mails were read for one.
+            models.Index(Upper("recipient"), name="email_recipient"),
         ]
 
     def __str__(self) -> str:

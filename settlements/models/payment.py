@@ -95,7 +95,9 @@ class Payment(PaymentSavingMixin):
                 fields=["id"],
                 condition=~models.Q(announced_status=models.F("status")),
                 name="payment_unannounced_status",
-            )
+            ),
+            # The order of the list: to sort 100,000 took 130 ms.
+            models.Index(fields=["-created_at", "-id"], name="payment_newest"),
         ]
 
     def __str__(self) -> str:

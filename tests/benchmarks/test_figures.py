@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.figures import percentile, ratio, spread
+from benchmarks.figures import middle_spread, percentile, ratio, spread
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,8 @@ def test_a_ratio_to_nothing_is_not_a_number() -> None:
 
 def test_the_spread_is_relative_to_the_median() -> None:
     assert spread([90, 100, 120]) == pytest.approx(0.3)
+
+
+def test_the_middle_spread_leaves_out_one_round_that_was_disturbed() -> None:
+    assert middle_spread([99, 100, 100, 101, 50]) == pytest.approx(0.01)
+    assert middle_spread([7]) == 0

@@ -142,3 +142,18 @@ def test_a_factor_has_three_significant_digits(value: float | None, text: str) -
 
 def test_every_measure_has_a_title() -> None:
     assert [measure.key for measure in measures(1)] == list(MEASURES)
+
+
+@pytest.mark.parametrize(
+    ("counted", "shown", "is_cheap"),
+    [((98, 98, 98), "2.0 %, spread 0.0 %", True), ((90, 90, 90), "11.1 %, spread 0.0 %", False)],
+)
+def test_counters_cost_what_a_job_takes_longer_with_them(
+    counted: tuple[int, ...], shown: str, is_cheap: bool
+) -> None:
+    outcome = Outcome()
+    for rate in counted:
+        outcome.add("counters", "ours_postgresql", {"jobs_per_second": rate})
+        outcome.add("counters", "ours_uncounted", {"jobs_per_second": 100})
+
+    assert bar_of(outcome, "counters of the charts") == (shown, is_cheap)

@@ -93,3 +93,15 @@ def test_no_page_is_found_by_reading_what_is_before_it(admin_client: Client) -> 
 def test_an_order_by_the_columns_of_other_records_has_pages_with_numbers(admin_client: Client) -> None:
     changes = admin_client.get(PAYMENTS, {"o": "2", "p": "2"}).context["cl"]
     assert len(changes.result_list) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "is_found"),
+    [("lisbon PAYER", True), ('"in Lisbon" payee', True), ('"Lisbon in"', False), ("'", False)],
+)
+def test_settlements_are_found_by_words_in_what_they_are_for_and_in_both_names(
+    admin_client: Client, settlement: Settlement, words: str, is_found: bool
+) -> None:
+    page = admin_client.get(SETTLEMENTS, {"q": words})
+
+    assert list(page.context["cl"].result_list) == [settlement] * is_found

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
-from jobqueue.jobs import RetryLater, RetryPolicy, processor
+from jobqueue.jobs import RetryLater, RetryPolicy, processor, report_progress
 
 QUEUES = ("email", "reminders", "settlement")
 EFFECTS = "workload:effects"
@@ -78,6 +78,13 @@ def wait(name: str) -> None:
     while client().blpop([gate_key(name)], timeout=1) is None:
         pass
     _have_effect(name)
+
+
+@processor("workload.report", queue="settlement")
+def report(name: str, done: int, total: int) -> None:
+    """Says how far it is, then waits for its gate."""
+    report_progress(done, total, text="rows")
+    wait(name=name)
 
 
 _kept: list[bytearray] = []

@@ -13,6 +13,7 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries
 
 from jobqueue.admin import listing
 from jobqueue.admin.all_jobs import JobAdmin
@@ -201,6 +202,33 @@ def test_a_search_reads_its_rows_once(admin_client: Client) -> None:
     asked = [entry["sql"] for entry in captured.captured_queries if "user_id" in entry["sql"]]
     assert len(asked) == 1
     assert len(captured.captured_queries) <= 15
+
+
+def test_errors_of_failed_jobs_are_looked_into_once_where_none_has_the_text(admin_client: Client) -> None:
+    make_job("failed")
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.get(JOBS, {"q": "nobody"})
+    statements = [entry["sql"].lower() for entry in captured.captured_queries]
+    looked = [sql for sql in statements if "nobody" in sql and '"reason"' in sql.partition(" where ")[2]]
+    assert len(looked) == 1
+
+
+def test_a_word_that_names_a_processor_makes_no_other_error_one_that_has_it(admin_client: Client) -> None:
+    named = make_job("failed", processor="sample.succeed", reason="refused by the server")
+    both = make_job("failed", processor="nobody.knows", reason="sample refused")
+    page = admin_client.get(JOBS, {"q": "sample refused"})
+    [errors] = [group for group in page.context["searched"].groups if group.title == "Errors of failed jobs"]
+    assert ids_of(page) == {named.pk, both.pk}
+    assert [entry.label for entry in errors.entries] == ["sample refused"]
+
+
+@pytest.mark.usefixtures("settlement")
+def test_a_search_of_three_words_takes_few_queries(
+    admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    make_job("active", processor="sample.succeed")
+    with django_assert_max_num_queries(15):
+        admin_client.get(JOBS, {"q": "sample payer Lisbon"})
 
 
 def test_the_pages_of_a_search_follow_each_other(

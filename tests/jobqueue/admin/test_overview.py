@@ -129,7 +129,9 @@ def test_a_queue_may_have_a_limit_of_its_own_for_the_oldest_due_job(
     Queue.objects.create(name="reminders", late_after=30)
     make_job(run_at=_ago(minutes=10))
     make_job(run_at=_ago(minutes=5), queue="reminders")
-    assert _findings(admin_client) == ["The oldest due job of reminders has waited for 5 min, of 1 that wait."]
+    assert _findings(admin_client) == [
+        "The oldest due job of reminders has waited for 5 min, of 1 that wait."
+    ]
 
 
 def test_failures_above_their_usual_rate(admin_client: Client) -> None:

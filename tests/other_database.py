@@ -1,4 +1,6 @@
-"""Chooses the tests that another database can make a difference to: `pytest --other-database`, as CI does.
+"""Chooses which tests are run on each of two databases, as CI does.
+
+`pytest --other-database` chooses the tests that another database can make a difference to.
 
 Whoever ran all tests on SQLite has seen those already that never use a database of the kind to be tested on.
 A test is in if it asks for one, itself or by a fixture, and if its file is about PostgreSQL. It is out again
@@ -7,13 +9,16 @@ A test is in if it asks for one, itself or by a fixture, and if its file is abou
 - if it is one of many cases of the domain, of a page or of a message: they differ in values that meet the
   same statements. Where they meet different ones the test is marked `every_case`.
 
+`pytest --before-other-database` leaves to such a run what starts workers and is in it, but for one test of
+each file: they take longest, and what they are about is true where it is true on PostgreSQL.
+
 Loaded with `-p tests.other_database` (pyproject.toml).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 import pytest
 
@@ -27,18 +32,32 @@ SAMPLED = (
 )
 """Where a test of many cases is run with one of them."""
 
+WITH_WORKERS = ("tests/faults/", "tests/integration/")
+"""Where tests start workers, and take long."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--other-database` chooses."""
-    text = "leave out what is the same on every database"
-    parser.getgroup("spendsync").addoption("--other-database", action="store_true", help=text)
+    """`--other-database` and `--before-other-database` choose."""
+    group = parser.getgroup("spendsync")
+    group.addoption(
+        "--other-database", action="store_true", help="leave out what is the same on every database"
+    )
+    group.addoption(
+        "--before-other-database",
+        action="store_true",
+        help="leave out most of what starts workers and is run with --other-database",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is the same on every database."""
-    if not config.getoption("other_database"):
+    """Leave out what is run elsewhere."""
+    on_the_other = {item.nodeid for item in sample(filter(depends_on_the_database, items))}
+    if config.getoption("other_database"):
+        kept = on_the_other
+    elif config.getoption("before_other_database"):
+        kept = {item.nodeid for item in before(items, on_the_other)}
+    else:
         return
-    kept = {item.nodeid for item in sample(filter(depends_on_the_database, items))}
     left_out = [item for item in items if item.nodeid not in kept]
     items[:] = [item for item in items if item.nodeid in kept]
     config.hook.pytest_deselected(items=left_out)
@@ -62,4 +81,17 @@ def sample(items: Iterable[pytest.Item]) -> Iterable[pytest.Item]:
         cases[item.nodeid.partition("[")[0] if is_sampled else item.nodeid].append(item)
     for alike in cases.values():
         alike.sort(key=lambda item: item.nodeid)  # the same one, in whatever order they are run
+        yield alike[len(alike) // 2]
+
+
+def before(items: Iterable[pytest.Item], on_the_other: Set[str]) -> Iterable[pytest.Item]:
+    """All of them, but of those that start workers and will be run on the other database one of each file."""
+    files: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.nodeid in on_the_other and item.nodeid.startswith(WITH_WORKERS):
+            files[item.nodeid.partition("::")[0]].append(item)
+        else:
+            yield item
+    for alike in files.values():
+        alike.sort(key=lambda item: item.nodeid)
         yield alike[len(alike) // 2]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.other_database import FIXTURES, SAMPLED, pytest_collection_modifyitems, sample
+from tests.other_database import FIXTURES, SAMPLED, before, pytest_collection_modifyitems, sample
 
 
 def chosen(
@@ -68,6 +68,24 @@ def test_all_cases_that_meet_different_statements_are_in() -> None:
 
 def test_all_cases_of_a_fault_are_in() -> None:
     assert len(cases_in("tests/faults/", 100)) == 100
+
+
+def kept_before(file: str, number: int, on_the_other: int) -> int:
+    """How many of so many tests of a file are run before those on the other database."""
+    items: list[Any] = [SimpleNamespace(nodeid=f"{file}::test_{each:03}") for each in range(number)]
+    return len(list(before(items, {item.nodeid for item in items[:on_the_other]})))
+
+
+def test_of_tests_with_workers_that_the_other_run_has_one_of_each_file_is_in_the_run_before() -> None:
+    assert kept_before("tests/faults/test_stop.py", 10, on_the_other=10) == 1
+
+
+def test_tests_with_workers_that_the_other_run_has_not_are_in_the_run_before() -> None:
+    assert kept_before("tests/faults/test_stop.py", 10, on_the_other=4) == 7
+
+
+def test_tests_without_workers_are_in_both_runs() -> None:
+    assert kept_before("tests/settlements/test_rules.py", 10, on_the_other=10) == 10
 
 
 def test_any_other_run_leaves_nothing_out() -> None:

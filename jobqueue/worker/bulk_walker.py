@@ -47,6 +47,7 @@ class BulkWalker:
         self._walks: dict[str, dict[int, _Walk]] = {}
         self._pause = _LOOK_EVERY
         self._next_naming = 0.0
+        self._without_rate = 0
 
     def look(self) -> float:
         """Change a batch of each action that this one may walk. Returns the seconds until the next look."""
@@ -69,6 +70,7 @@ class BulkWalker:
 
     def _walk_all(self, using: str) -> None:
         actions = list(bulk.walkable_actions(using))
+        self._without_rate = sum(not action.per_second for action in actions)
         before = self._walks.get(using, {})
         walks = self._walks[using] = {action.pk: before.get(action.pk) or _Walk() for action in actions}
         first: Exception | None = None
@@ -121,8 +123,8 @@ class BulkWalker:
                 logger.info("bulk action %d ended: %d jobs changed", action.pk, action.changed)
             return
         ids = walk.batches.popleft()
-        if action.per_second:
-            walk.not_before = time.monotonic() + len(ids) / action.per_second
+        per_second = action.per_second or bulk.PACE / max(1, self._without_rate)
+        walk.not_before = time.monotonic() + len(ids) / per_second
         self._change(action, walk, ids, using)
 
     def _change(self, action: BulkAction, walk: _Walk, ids: list[int], using: str) -> None:

@@ -154,7 +154,7 @@ RQ_QUEUES = {
 # django-rq's own pages let every staff user empty a queue; jobs are managed in this site's admin.
 RQ_SHOW_ADMIN_LINK = False
 
-JOBQUEUE: dict[str, Any] = {}
+JOBQUEUE: dict[str, Any] = {"ENVIRONMENT": env.str("JOBQUEUE_ENVIRONMENT", default="")}
 
 # Settlements ------------------------------------------------------------------------------------
 

@@ -65,14 +65,18 @@ def copy_url(job: Job, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
 
 
 def copies_shown(job: Job, pages: ModelAdmin[Any]) -> dict[str, Any]:
-    """What the page of the job shows of its original and of its newest copies, each with its address."""
+    """What the page of the job shows of its original and of its newest copies, each with its address.
+
+    Both are asked for with one statement.
+    """
     original = job.copied_from
-    is_there = original is not None and Job.objects.filter(pk=original).exists()
-    newest = copies_of(job).order_by("-pk").values_list("pk", flat=True)[:_MOST_COPIES]
-    return {
-        "original_url": _job_url(pages, original) if original is not None and is_there else "",
-        "copies": [(key, _job_url(pages, key)) for key in newest],
-    }
+    newest = copies_of(job).order_by("-pk").values("pk")[:_MOST_COPIES]
+    asked = Job.objects.filter(pk__in=newest).order_by().values_list("pk", flat=True)
+    if original is not None:
+        asked = asked.union(Job.objects.filter(pk=original).order_by().values_list("pk", flat=True), all=True)
+    urls = {key: _job_url(pages, key) for key in sorted(asked, reverse=True)}
+    original_url = urls.pop(original, "") if original is not None else ""
+    return {"original_url": original_url, "copies": list(urls.items())}
 
 
 def _copy(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResponse:

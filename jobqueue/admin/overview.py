@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin import findings_of_queues, pausing
+from jobqueue.admin import findings_of_queues, on_every_page, pausing
 from jobqueue.admin.findings import Finding, findings_of_apps
 from jobqueue.admin.findings_of_queues import findings_of_queues as find
 from jobqueue.admin.limits import limits_of
@@ -80,7 +80,7 @@ def context_of(request: HttpRequest) -> dict[str, Any]:
         "seen": seen,
         "request": request,
         "sentence": _sentence(found),
-        "before_title": title_of(request),
+        "before_title": on_every_page.before_title(request),
         "findings": [ShownFinding(each, _since(each.since, seen.now)) for each in found[:MOST_FINDINGS]],
         "more": len(found) - MOST_FINDINGS,
         "tiles": _tiles(seen, request),
@@ -89,13 +89,6 @@ def context_of(request: HttpRequest) -> dict[str, Any]:
         "pauses": pausing.OFFERED,
         "back": pausing.TO_OVERVIEW,
     }
-
-
-def title_of(request: HttpRequest) -> str:
-    """What stands before the title of the page: how many jobs are failed, if any are."""
-    seen = seen_by(request)
-    may = seen is not None and request.user.has_perm("jobqueue.view_job")
-    return f"({grouped(seen.failed)}) " if may and seen is not None and seen.failed else ""
 
 
 def _sentence(found: list[Finding]) -> str:

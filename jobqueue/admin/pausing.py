@@ -1,16 +1,12 @@
-"""Pause and resume of a queue by one button, and the banner that says on every page what is paused."""
+"""Pause and resume of a queue by one button, and a pause in words."""
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.db import DatabaseError, InterfaceError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
@@ -21,17 +17,12 @@ from django.utils.translation import gettext_lazy
 
 from jobqueue.admin.moments import parse_moment
 from jobqueue.admin.words import time_tag
-from jobqueue.counts.reading import counts_of_database
 from jobqueue.exceptions import InvalidPause, UnknownQueue
 from jobqueue.models import Queue
-from jobqueue.monitoring.overview import Overview
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.words import printable
 from jobqueue.sql.clock import database_now
-from jobqueue.sql.databases import databases
-
-logger = logging.getLogger(__name__)
 
 TO_OVERVIEW = "overview"
 SEEN = "_jobqueue_overview"
@@ -91,45 +82,6 @@ def button(queue: Queue, number: str, now: datetime, allowed: set[str]) -> SafeS
         "pauses": OFFERED,
     }
     return render_to_string("admin/jobqueue/switch.html", values)
-
-
-# The banner -------------------------------------------------------------------------------------------
-
-
-def banner(request: HttpRequest) -> list[ShownPause]:
-    """What is paused now, for who may see queues. Pages that have nothing to do with it fail for nothing."""
-    user = getattr(request, "user", None)
-    if user is None or not user.is_staff or not user.has_perm("jobqueue.view_queue"):
-        return []
-    seen: Overview | None = getattr(request, SEEN, None)
-    if seen is not None:
-        known = ((queue.decided, queue.counts.waiting) for queue in seen.queues.values())
-        return _shown(known, seen.now)
-    try:
-        paused = list(Queue.objects.filter(paused=True))
-        return _with_numbers(paused, database_now(Queue.objects.db)) if paused else []
-    except (DatabaseError, InterfaceError) as error:
-        logger.warning("cannot tell what is paused: %s: %s", type(error).__name__, error)
-        return []
-
-
-def _with_numbers(paused: list[Queue], now: datetime) -> list[ShownPause]:
-    """With how many wait, where the databases that know are here anyway, or are files."""
-    found: Counter[str] = Counter()
-    is_known = all(
-        using == Queue.objects.db or connections[using].vendor == "sqlite" for using in databases()
-    )
-    try:
-        for using in databases() if is_known else ():
-            found.update({name: counts.waiting for name, counts in counts_of_database(using).items()})
-    except (DatabaseError, InterfaceError):
-        is_known = False
-    return _shown(((queue, found[queue.name] if is_known else None) for queue in paused), now)
-
-
-def _shown(queues: Iterable[tuple[Queue, int | None]], now: datetime) -> list[ShownPause]:
-    pauses = (shown(queue, now, holds) for queue, holds in queues)
-    return [each for each in pauses if each is not None]
 
 
 # The buttons ------------------------------------------------------------------------------------------

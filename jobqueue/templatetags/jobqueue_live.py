@@ -20,16 +20,20 @@ def region(
 ) -> SafeString:
     """A part of the page with this id, asked for every `seconds`; with 0 of them it stays as it is.
 
-    It is asked for from the page's own address, unless another answers with it alone.
+    It is asked for from the page's own address, unless another answers with it alone. It tells
+    how many jobs are failed, for the title.
     """
     known: Any = getattr(context.get("cl"), "live", context)
     seconds = known.get("seconds") or 0
     often = format_html(' data-region-seconds="{}"', f"{seconds:d}") if seconds else ""
     where = format_html(' data-region-url="{}"', url) if seconds and url else ""
-    shown = format_html('<{} id="{}"{}{}>{}</{}>', element, name, often, where, content, element)
-    from jobqueue.admin import live
+    from jobqueue.admin import live, on_every_page
 
-    found: list[str] | None = getattr(known.get("request"), live.REGIONS, None)
+    request = known.get("request")
+    title = on_every_page.before_title(request) if seconds and request else ""
+    told = format_html(' data-region-title="{}"', title) if seconds else ""
+    shown = format_html('<{} id="{}"{}{}{}>{}</{}>', element, name, often, where, told, content, element)
+    found: list[str] | None = getattr(request, live.REGIONS, None)
     if found is not None:
         found.append(shown)
     return shown

@@ -46,12 +46,25 @@ def jobqueue_overview(context: dict[str, Any]) -> dict[str, Any]:
 
 
 @register.simple_tag(takes_context=True)
-def jobqueue_failed(context: dict[str, Any]) -> str:
-    """What stands before the title: how many jobs are failed."""
+def jobqueue_seen(context: dict[str, Any]) -> str:
+    """Ask all that the overview shows before the rest of the page is drawn, which has its numbers from it."""
     from jobqueue.admin import overview
 
     request = context.get("request")
-    return overview.title_of(request) if request is not None else ""
+    if request is not None:
+        overview.seen_by(request)
+    return ""
+
+
+@register.simple_tag(takes_context=True)
+def jobqueue_failed(context: dict[str, Any]) -> str:
+    """What stands before the title of every page: how many jobs are failed, for who may see jobs."""
+    request = context.get("request")
+    if not isinstance(request, HttpRequest) or context.get("is_popup"):
+        return ""
+    from jobqueue.admin import on_every_page
+
+    return on_every_page.before_title(request)
 
 
 @register.inclusion_tag("admin/jobqueue/banner.html", takes_context=True)
@@ -60,9 +73,9 @@ def jobqueue_banner(context: dict[str, Any]) -> dict[str, Any]:
     request = context.get("request")
     if not isinstance(request, HttpRequest) or context.get("is_popup"):
         return {"pauses": []}
-    from jobqueue.admin import pausing
+    from jobqueue.admin import on_every_page
 
-    return {"pauses": pausing.banner(request), "url": _url(request, "jobqueue_queue_changelist")}
+    return {"pauses": on_every_page.banner(request), "url": _url(request, "jobqueue_queue_changelist")}
 
 
 @register.simple_tag

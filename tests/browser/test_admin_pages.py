@@ -17,6 +17,7 @@ from jobqueue.models import Job, ProcessorLimits, Queue
 from jobqueue.searching import STATES
 from jobqueue.testing import drain
 from settlements.models import BarredAddress, Discrepancy, EmailDelivery, Payment, Settlement
+from tests.browser.keyboard import go, write
 from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker, page_of
 
 pytestmark = [
@@ -313,9 +314,9 @@ def test_find_a_job_by_argument_e_mail_error_text(
     rows, words = page.locator("#result_list tbody tr"), page.locator(".jq-word")
 
     def look_for(text: str) -> None:
-        page.fill("#searchbar", text)
-        page.press("#searchbar", "Enter")
-        page.wait_for_load_state()
+        write(page, page.locator("#searchbar"), text)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
 
     for text, job in (
         ("args.user_id:4711", by_argument),
@@ -327,8 +328,7 @@ def test_find_a_job_by_argument_e_mail_error_text(
         expect(rows).to_contain_text(f"#{job.pk}")
 
     expect(words).to_have_text(['error:"mailbox full" × (remove)', "queue:reminders × (remove)"])
-    words.nth(0).focus()
-    page.keyboard.press("Enter")
+    go(page, words.nth(0))
     expect(words).to_have_count(1)
     assert rows.count() == Job.objects.filter(queue="reminders").count() > 1
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from jobqueue.jobs import enqueue_many
 from jobqueue.models import BulkAction, Job, Queue
 from jobqueue.sql.clock import database_now
+from tests.browser.keyboard import go, press, skip
 from tests.conftest import StartWorker
 from tests.workload.fixtures import Workload, wait_until_done
 
@@ -54,8 +55,10 @@ def test_retry_the_smtp_failures_of_the_last_two_hours_only_those_in_two_clicks(
     rqworker("--processes", "1")
     page = open_page(CAUSES)
 
-    page.get_by_role("link", name="Last 2 hours").click()
-    page.get_by_role("row", name=SMTP).get_by_role("button", name="Retry 60").click()
+    skip(page)
+    go(page, page.get_by_role("link", name="Last 2 hours"))
+    skip(page)
+    press(page, page.get_by_role("row", name=SMTP).get_by_role("button", name="Retry 60"))
 
     expect(page.locator("#jq-bulk-progress")).to_contain_text("60 of 60 jobs")
     expect(page.locator("#jq-bulk-progress .jq-completed")).to_be_visible()

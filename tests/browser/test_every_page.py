@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -37,8 +38,11 @@ def site(settlement: Settlement, payer: User) -> scene.Scene:
 
 
 @pytest.fixture
-def walk(browser: Browser, live_server: Any, admin_user: User, client: Any) -> Iterator[Walk]:
-    """Who walks, logged in as a superuser."""
+def walk(
+    browser: Browser, live_server: Any, admin_user: User, client: Any, settings: LazySettings
+) -> Iterator[Walk]:
+    """Who walks, logged in as a superuser, where the name of the environment is at the head of each page."""
+    settings.JOBQUEUE = settings.JOBQUEUE | {"ENVIRONMENT": "production"}
     client.force_login(admin_user)
     size: Any = {"width": looks.WIDE, "height": 900}
     context = browser.new_context(base_url=live_server.url, viewport=size, locale="en-GB")
@@ -122,4 +126,6 @@ def test_forms_that_are_refused_and_errors(walk: Walk, site: scene.Scene) -> Non
     broken = {"status": 500, "content_type": "text/html", "body": render_to_string("500.html")}
     page.route("**/admin/broken/", lambda route: route.fulfill(**broken))
     walk.go("broken", "/admin/broken/", status=500)
+    page.context.clear_cookies()
+    walk.go("log in", reverse("admin:login"))
     assert not walk.faults, "\n".join(walk.faults)

@@ -176,6 +176,15 @@ def test_the_same_is_asked_for_with_its_etag_and_changes_nothing(opened: Opened,
     expect(opened.links.first).to_have_text("mine")
 
 
+def test_of_the_title_only_the_number_before_it_is_renewed(opened: Opened, network: Network) -> None:
+    opened.page.evaluate("document.title = '(3 of us) Rent'")
+    for number in ("(2) ", "(1,000) ", ""):
+        network.changes_to("a", number)
+        network.body = network.body.replace("<div ", f'<div data-region-title="{number}" ', 1)
+        opened.wait()
+        expect(opened.page).to_have_title(f"{number}(3 of us) Rent")
+
+
 @pytest.mark.parametrize("trouble", ["status", "offline"])
 def test_errors_make_it_ask_less_often_until_it_is_answered(
     opened: Opened, network: Network, trouble: str

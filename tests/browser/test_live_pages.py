@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ def test_a_new_row_can_be_chosen_and_counted_like_those_that_were_there(open_pag
     _look(page)
     expect(page.locator("#result_list tbody tr")).to_have_count(2)
     expect(page.locator("[data-live-said]")).to_have_text("2 jobs")
+    expect(page).to_have_title(re.compile(r"^\(2\+\) "))
     expect(page.locator("#toolbar")).to_contain_text("2 results")
     page.locator("#action-toggle").check()
     expect(page.locator(".action-select:checked")).to_have_count(2)

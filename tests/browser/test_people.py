@@ -15,6 +15,7 @@ from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job
 from settlements.models import MovedReminder, Settlement
+from tests.browser.keyboard import go, press, skip, write, write_moment
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
 
 pytestmark = [
@@ -45,7 +46,8 @@ def _next_reminder(settlement: Settlement) -> Job:
 def test_preview_an_e_mail_before_it_goes(open_page: Any, settlement: Settlement) -> None:
     job = _next_reminder(settlement)
     page = open_page(f"/admin/jobqueue/job/{job.pk}/change/")
-    page.get_by_role("link", name="Preview of the letter").click()
+    skip(page)
+    press(page, page.get_by_role("link", name="Preview of the letter"))
     expect(page.locator("#content-main")).to_contain_text("Would be sent.")
     expect(page.frame_locator("iframe").locator("body")).to_contain_text("Dinner in Lisbon")
 
@@ -54,10 +56,12 @@ def test_what_goes_out_tomorrow(open_page: Any, settlement: Settlement) -> None:
     job = _next_reminder(settlement)
     Job.objects.filter(pk=job.pk).update(run_at=timezone.now() + timedelta(days=1))
     page = open_page("/admin/jobqueue/")
-    page.locator("#content").get_by_role("link", name="Calendar", exact=True).click()
+    skip(page)
+    go(page, page.locator("#content").get_by_role("link", name="Calendar", exact=True))
     tomorrow = page.locator(".jq-day").nth(1)
     expect(tomorrow).to_contain_text("Reminder: follow-up")
-    tomorrow.get_by_role("link", name="Reminder: follow-up").click()
+    skip(page)
+    press(page, tomorrow.get_by_role("link", name="Reminder: follow-up"))
     expect(page.locator("#content-main tbody tr")).to_have_count(1)
     expect(page.locator("#content-main tbody")).to_contain_text("Dinner in Lisbon")
 
@@ -71,19 +75,23 @@ def test_why_did_alice_get_no_reminder(
     settlement.save()
     run_soon()
     page = open_page("/admin/auth/user/?q=Alice")
-    page.get_by_role("link", name="payer").click()
-    page.get_by_role("link", name="why something was not sent").click()
+    skip(page)
+    go(page, page.get_by_role("link", name="payer"))
+    skip(page)
+    press(page, page.get_by_role("link", name="why something was not sent"))
     expect(page.locator("#content-main")).to_contain_text("skipped: reminders are paused")
 
 
 def test_move_a_reminder_to_next_week(open_page: Any, settlement: Settlement) -> None:
     job = _next_reminder(settlement)
     page = open_page(f"{CALENDAR}{timezone.localtime(job.run_at):%Y-%m-%d}/")
-    page.get_by_role("row", name=f"#{job.pk}").get_by_role("link", name="Move …").click()
+    skip(page)
+    go(page, page.get_by_role("row", name=f"#{job.pk}").get_by_role("link", name="Move …"))
+    skip(page)
     target = timezone.localtime(job.run_at) + timedelta(days=2)
-    page.get_by_label("To, in the zone").fill(f"{target:%Y-%m-%dT%H:%M:%S}")
-    page.get_by_label("Reason").fill("she asked for it")
-    page.get_by_role("button", name="Move: yes, 1 job").click()
+    write_moment(page, page.get_by_label("To, in the zone"), target)
+    write(page, page.get_by_label("Reason"), "she asked for it")
+    press(page, page.get_by_role("button", name="Move: yes, 1 job"))
     expect(page.locator(".messagelist .success")).to_contain_text("1 job moved.")
     job.refresh_from_db()
     assert job.run_at == target.replace(microsecond=0)

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from jobqueue.jobs import enqueue
 from jobqueue.models import BulkAction, Job, Queue
 from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
+from tests.browser.keyboard import go, press, reach, skip, write
 from tests.conftest import StartWorker
 from tests.jobqueue.admin.steps import make_job
 from tests.workload.fixtures import Workload, wait_until_done
@@ -22,23 +23,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
 ]
-MOST_STEPS = 200
 MANY = 50_000
-
-
-def _reach(page: Page, wanted: Locator) -> None:
-    """Go with the Tab key until the wanted element has the focus."""
-    expect(wanted).to_have_count(1)
-    for _ in range(MOST_STEPS):
-        page.keyboard.press("Tab")
-        if wanted.evaluate("node => node === document.activeElement"):
-            return
-    pytest.fail(f"the keyboard does not reach {wanted}")
-
-
-def _press(page: Page, wanted: Locator) -> None:
-    _reach(page, wanted)
-    page.keyboard.press("Enter")
 
 
 def test_jobs_about_a_settlement(
@@ -46,14 +31,14 @@ def test_jobs_about_a_settlement(
     settlement: Settlement,
 ) -> None:
     page = open_page("/admin/settlements/settlement/?q=Lisbon")
-    _press(page, page.locator("#result_list tbody th a"))
-    _press(page, page.locator(".object-tools").get_by_role("link", name="Jobs"))
+    press(page, page.locator("#result_list tbody th a"))
+    press(page, page.locator(".object-tools").get_by_role("link", name="Jobs"))
     assert page.url.endswith("#jobs")
     rows = page.locator("#jobs tbody tr")
     assert rows.count() == Job.objects.about(settlement).count() > 5
     job = Job.objects.about(settlement).order_by("pk").first()
     assert job is not None
-    _press(page, page.locator("#jobs").get_by_role("link", name=f"#{job.pk}", exact=True))
+    press(page, page.locator("#jobs").get_by_role("link", name=f"#{job.pk}", exact=True))
     expect(page.locator("h1")).to_contain_text(f"Job #{job.pk}")
     expect(page.locator(".jq-why")).not_to_be_empty()
 
@@ -70,10 +55,10 @@ def test_what_did_my_colleague_do(
     client.post("/admin/jobqueue/job/", retry)
 
     page = open_page("/admin/jobqueue/")
-    _press(page, page.locator("#content").get_by_role("link", name="What operators did", exact=True))
-    _reach(page, page.get_by_label("Who"))
+    press(page, page.locator("#content").get_by_role("link", name="What operators did", exact=True))
+    reach(page, page.get_by_label("Who"))
     page.keyboard.type("carla")
-    _press(page, page.get_by_role("button", name="Show"))
+    press(page, page.get_by_role("button", name="Show"))
 
     rows = page.locator(".jq-audit-list tbody tr")
     expect(rows).to_have_count(2)
@@ -94,11 +79,11 @@ def test_stop_this_running_job(
     page = open_page("/admin/jobqueue/job/running/")
     row = page.locator("#jq-running-now tbody tr")
     expect(row).to_contain_text(f"#{job.pk}", timeout=15_000)
-    _press(page, row.get_by_role("link", name="Stop"))
-    _reach(page, page.get_by_label("Reason"))
+    press(page, row.get_by_role("link", name="Stop"))
+    reach(page, page.get_by_label("Reason"))
     page.keyboard.type("it goes to the wrong people")
     with page.expect_navigation():  # else the next page is asked for while this one is on its way
-        _press(page, page.get_by_role("button", name="Stop: yes, this job"))
+        press(page, page.get_by_role("button", name="Stop: yes, this job"))
     wait_until_done(60)
     page.goto(f"/admin/jobqueue/job/{job.pk}/change/")
     expect(page.locator("h1 .jq-cancelled")).to_be_visible()
@@ -126,10 +111,12 @@ def test_retry_50_000(
     Job.objects.bulk_create((Job(**failed) for _ in range(MANY)), batch_size=5_000)
     rqworker("--processes", "1")
     page = open_page("/admin/jobqueue/cause/")
-    page.get_by_role("button", name="Retry 50,000").click()
-    page.get_by_label("Type 50,000 to begin").fill("50000")
-    page.get_by_label("Reason").fill("the mail server is back")
-    page.get_by_role("button", name="yes, 50,000 jobs").click()
+    skip(page)
+    go(page, page.get_by_role("button", name="Retry 50,000"))
+    skip(page)
+    write(page, page.get_by_label("Reason"), "the mail server is back")
+    write(page, page.get_by_label("Type 50,000 to begin"), "50000")
+    press(page, page.get_by_role("button", name="yes, 50,000 jobs"))
 
     progress = page.locator("#jq-bulk-progress")
     expect(progress).to_contain_text("of 50,000 jobs")

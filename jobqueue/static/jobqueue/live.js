@@ -24,6 +24,8 @@
   const say = (text) => { const said = part("said"); if (said && text) said.textContent = text; };
   const texts = () => [...document.querySelectorAll("[data-live-say]")].map((node) => node.textContent.trim()).join(" ");
 
+  const failed = () => document.querySelector("[data-region-title]")?.dataset.regionTitle ?? "";
+
   // What somebody chooses or types ---------------------------------------------------------------------
   const isChanged = (field) => {
     if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
@@ -147,7 +149,7 @@
     return page;
   };
   const refresh = async () => {
-    const before = texts();
+    const before = texts(), wasFailed = failed();
     let isChanged = false;
     for (const url of new Set(regions().map(urlOf))) {
       const page = await ask(url);
@@ -156,10 +158,10 @@
         if (!now) continue;
         isChanged ||= region.textContent !== now.textContent;
         renewRegion(region, now);
-        if ("regionTitle" in now.dataset) document.title = now.dataset.regionTitle + document.title.replace(/^\([^)]*\) /, "");
       }
     }
-    const after = texts();
+    const isFailed = failed(), after = texts();
+    if (isFailed !== wasFailed && document.title.startsWith(wasFailed)) document.title = isFailed + document.title.slice(wasFailed.length);
     if (after !== before) say(after);
     else if (isChanged && !document.querySelector("[data-live-say]")) sayChanged();
   };

@@ -279,13 +279,6 @@ def test_it_is_first_in_the_menu(admin_client: Client) -> None:
     assert '<a href="/admin/jobqueue/#content-start">Overview</a>' in first
 
 
-def test_where_this_is_stands_on_every_page(admin_client: Client, settings: LazySettings) -> None:
-    assert "jq-environment" not in text_of(admin_client.get("/admin/auth/user/"))
-    settings.JOBQUEUE = {"ENVIRONMENT": "production <1>"}
-    for page in (OVERVIEW, "/admin/", "/admin/auth/user/"):
-        assert "production &lt;1&gt;</span>" in text_of(admin_client.get(page))
-
-
 @pytest.mark.parametrize("permission", ["view_job", "view_queue"])
 def test_who_sees_jobs_or_queues_sees_what_these_tell(permission: str) -> None:
     make_job("stuck")

@@ -89,7 +89,7 @@ def _and_chosen(names: list[str], chosen: str) -> list[str]:
 def _shown(seen: Picture) -> dict[str, Any]:
     return {
         "figures": [
-            (_("Throughput"), charts.ended_figure(seen), _legend("completed", "retried", "failed")),
+            (_("Throughput"), charts.ended_figure(seen), _legend(*charts.ENDED)),
             (_("Failures"), charts.failures_figure(seen), _legend("failed")),
             (_("Wait, from due to started"), charts.waits_figure(seen), _legend(*charts.SHARES)),
             (_("Run time"), charts.runs_figure(seen), _legend(*charts.SHARES)),

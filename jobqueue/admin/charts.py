@@ -34,6 +34,8 @@ from jobqueue.sql.clock import database_now
 PATIENCE = 0.25
 """Seconds that a page waits for a Redis that hangs."""
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+ENDED = ("completed", "retried", "stopped", "failed")
+"""How jobs end, from the ground of a bar up."""
 _TICKS = 6
 
 _in_redis: Probe[Chart] = Probe("Redis", lambda: chart.read([0], "probe"))
@@ -90,7 +92,7 @@ def chart_of_a_day(request: HttpRequest, now: datetime | None = None) -> SafeStr
 
 def sums(seen: Picture) -> dict[str, str]:
     """How many jobs ended in which way in the whole span."""
-    names = ("completed", "failed", "retried")
+    names = ("completed", "failed", "retried", "stopped")
     return {name: grouped(sum(getattr(column, name) for column in seen.columns)) for name in names}
 
 
@@ -103,8 +105,8 @@ def zone_in_words() -> str:
 
 
 def ended_figure(seen: Picture) -> SafeString:
-    """Throughput: what completed, was retried and failed."""
-    return _bars(seen, ("completed", "retried", "failed"))
+    """Throughput: what completed, was retried, was stopped and failed."""
+    return _bars(seen, ENDED)
 
 
 def failures_figure(seen: Picture) -> SafeString:
@@ -134,7 +136,7 @@ def _bar(column: Column, kinds: Sequence[str], chosen: Chosen) -> Bar:
         return Bar((), "")
     words = ", ".join(f"{grouped(amount)} {state_label(kind)}" for kind, amount in parts)
     # What was retried is told on the pages of its jobs: no list has it.
-    lists = {"completed": completed_url, "failed": failed_url}
+    lists = {"completed": completed_url, "stopped": cancelled_url, "failed": failed_url}
     urls = {kind: lists[kind](column, chosen) for kind, _amount in parts if kind in lists}
     return Bar(parts, f"{moment(column.begin)}: {words}", urls)
 
@@ -181,6 +183,8 @@ def _row(column: Column, chosen: Chosen) -> dict[str, Any]:
         "failed": grouped(column.failed),
         "failed_url": failed_url(column, chosen) if column.failed else "",
         "retried": grouped(column.retried),
+        "stopped": grouped(column.stopped),
+        "stopped_url": cancelled_url(column, chosen) if column.stopped else "",
         "waits": _shares(column.total.waits),
         "runs": _shares(column.total.runs),
     }
@@ -195,8 +199,17 @@ def _shares(buckets: Sequence[int]) -> list[str]:
 
 def completed_url(column: Column, chosen: Chosen) -> str:
     """The list of what completed in a column."""
+    return _ended_url("completed", column, chosen)
+
+
+def cancelled_url(column: Column, chosen: Chosen) -> str:
+    """The list of what was cancelled in a column: stopped while it ran, or while it waited."""
+    return _ended_url("cancelled", column, chosen)
+
+
+def _ended_url(state: str, column: Column, chosen: Chosen) -> str:
     times = {
-        "state": "completed",
+        "state": state,
         "ended_from": _iso(column.begin),
         "ended_to": _iso(column.begin + column.length),
     }

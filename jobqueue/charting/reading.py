@@ -18,6 +18,14 @@ from jobqueue.models import ChartHour
 from jobqueue.models.chart import HourKey
 
 DAY = 24 * HOUR
+_COUNTED_AS = {
+    "completed": "completed",
+    "skipped": "completed",
+    "retried": "retried",
+    "failed": "failed",
+    "stopped": "stopped",
+}
+"""What each outcome counts as; what is skipped is completed too, and its list has it."""
 _CHANGING = 3 * DAY
 """For so many seconds the rows of an hour may change still; what is older is read once."""
 
@@ -56,19 +64,22 @@ class Column:
     completed: int = 0
     failed: int = 0
     retried: int = 0
+    stopped: int = 0
     total: Tally = field(default_factory=Tally)
 
     def add(self, outcome: str, tally: Tally) -> None:
-        """Add the jobs that ended in one way; what was skipped is completed too."""
-        name = outcome if outcome in ("failed", "retried") else "completed"
-        setattr(self, name, getattr(self, name) + tally.jobs)
-        self.total.add(tally)
+        """Add the jobs that ended in one way; one that nobody here knows, a later version's, is left out."""
+        name = _COUNTED_AS.get(outcome)
+        if name is not None:
+            setattr(self, name, getattr(self, name) + tally.jobs)
+            self.total.add(tally)
 
     def add_column(self, other: Column) -> None:
         """Add another column."""
         self.completed += other.completed
         self.failed += other.failed
         self.retried += other.retried
+        self.stopped += other.stopped
         self.total.add(other.total)
 
 

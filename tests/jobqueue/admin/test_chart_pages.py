@@ -68,8 +68,11 @@ def test_each_span_says_how_many_ended(admin_client: Client, span: str) -> None:
     count(1_234)
     count(5, "failed")
     count(2, "retried")
+    count(3, "stopped")
+    count(7, "skipped")
+    count(9, "of a later version")
 
-    assert "1,234 completed, 5 failed, 2 retried" in page(admin_client, span=span)
+    assert "1,241 completed, 5 failed, 2 retried, 3 stopped" in page(admin_client, span=span)
 
 
 def test_a_queue_or_a_processor_can_be_chosen(admin_client: Client) -> None:
@@ -86,9 +89,10 @@ def test_ninety_days_come_from_the_database(admin_client: Client, span: str) -> 
     kept(7, days_ago=80)
     kept(5, days_ago=10)
     kept(100, days_ago=95)
+    kept(4, days_ago=10, outcome="stopped")
     count(1)
 
-    assert "13 completed" in page(admin_client, span=span)
+    assert "13 completed, 0 failed, 0 retried, 4 stopped" in page(admin_client, span=span)
 
 
 def test_an_hour_that_redis_lost_is_shown_as_the_database_kept_it(admin_client: Client) -> None:
@@ -132,14 +136,14 @@ def test_each_part_of_a_bar_of_mixed_outcomes_leads_to_the_list_that_it_counts(
     admin_client: Client,
 ) -> None:
     now = database_now("default")
-    for state, number in (("completed", 2), ("skipped", 1), ("failed", 2)):
+    for state, number in (("completed", 2), ("skipped", 1), ("failed", 2), ("cancelled", 4)):
         for _ in range(number):
             make_job(state, finished_at=now)
-            count(1, state, hours_ago=0)
+            count(1, "stopped" if state == "cancelled" else state, hours_ago=0)
     figure = page(admin_client).partition('<svg class="jq-chart"')[2].partition("</svg>")[0]
     parts = re.findall(r'<a href="([^"]+)" tabindex="-1"><rect class="jq-chart-(\w+)"', figure)
     listed = {kind: len(admin_client.get(unescape(url)).context["cl"].result_list) for url, kind in parts}
-    assert listed == {"completed": 3, "failed": 2}
+    assert listed == {"completed": 3, "failed": 2, "stopped": 4}
 
 
 def test_a_time_that_cannot_be_read_lists_nothing(admin_client: Client) -> None:

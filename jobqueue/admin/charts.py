@@ -23,12 +23,12 @@ from jobqueue.broker import chart
 from jobqueue.broker.chart import PERIOD, Chart
 from jobqueue.broker.tallies import percentile
 from jobqueue.charting import drawing
-from jobqueue.charting.drawing import Bar, Line, Mark, Tick, shown_seconds
+from jobqueue.charting.drawing import Bar, Line, Mark, Tick
 from jobqueue.charting.folding import HOUR, home
 from jobqueue.charting.reading import DAY, Chosen, Column, Span, columns_of, longer
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.monitoring.probes import Probe
-from jobqueue.operating.words import grouped
+from jobqueue.operating.words import grouped, rough_span
 from jobqueue.sql.clock import database_now
 
 PATIENCE = 0.25
@@ -126,7 +126,10 @@ def runs_figure(seen: Picture) -> SafeString:
 
 def _bars(seen: Picture, kinds: Sequence[str]) -> SafeString:
     return drawing.bars(
-        [_bar(column, kinds, seen.chosen) for column in seen.columns], _ticks(seen), _marks(seen)
+        [_bar(column, kinds, seen.chosen) for column in seen.columns],
+        _ticks(seen),
+        _marks(seen),
+        shown=grouped,
     )
 
 
@@ -146,7 +149,7 @@ def _lines(seen: Picture, what: str) -> SafeString:
         Line(name, [percentile(getattr(column.total, what), share) for column in seen.columns])
         for name, share in SHARES.items()
     ]
-    return drawing.lines(drawn, _ticks(seen), _marks(seen))
+    return drawing.lines(drawn, _ticks(seen), _marks(seen), shown=rough_span)
 
 
 def _marks(seen: Picture) -> list[Mark]:
@@ -191,7 +194,7 @@ def _row(column: Column, chosen: Chosen) -> dict[str, Any]:
 
 
 def _shares(buckets: Sequence[int]) -> list[str]:
-    return [shown_seconds(percentile(buckets, share)) for share in SHARES.values()]
+    return [rough_span(percentile(buckets, share)) for share in SHARES.values()]
 
 
 # Links and times --------------------------------------------------------------------------------------

@@ -75,6 +75,17 @@ def test_each_span_says_how_many_ended(admin_client: Client, span: str) -> None:
     assert "1,241 completed, 5 failed, 2 retried, 3 stopped" in page(admin_client, span=span)
 
 
+def test_numbers_on_axes_in_bars_and_in_tables_are_written_as_the_page_is(admin_client: Client) -> None:
+    count(18_240)
+    text = admin_client.get(CHARTS, headers={"Accept-Language": "de"}).content.decode()
+
+    axis = re.findall(r'<text class="jq-chart-value"[^>]*>([^<]*)</text>', text)
+    shares = re.findall(r"<td>([\d.,]+ (?:ms|s))</td>", text)
+    assert {"10.000", "20.000"} <= set(axis)
+    assert "18.240" in text and "18,240" not in text
+    assert any("," in each for each in shares) and not any("." in each for each in [*shares, *axis[-8:]])
+
+
 def test_a_queue_or_a_processor_can_be_chosen(admin_client: Client) -> None:
     count(3)
     count(4, queue="reminders")

@@ -17,14 +17,14 @@ from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from jobqueue.admin.chart_marks import Happened, happened
+from jobqueue.admin.chart_marks import Marks, happened
 from jobqueue.admin.words import state_label
 from jobqueue.broker import chart
 from jobqueue.broker.chart import PERIOD, Chart
 from jobqueue.broker.tallies import percentile
 from jobqueue.charting import drawing
 from jobqueue.charting.drawing import Bar, Line, Mark, Tick
-from jobqueue.charting.folding import HOUR, home
+from jobqueue.charting.folding import home
 from jobqueue.charting.reading import DAY, Chosen, Column, Span, columns_of, longer
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.monitoring.probes import Probe
@@ -48,18 +48,39 @@ class Picture:
     span: Span
     chosen: Chosen
     columns: list[Column]
-    marks: list[Happened]
+    marks: Marks
     has_redis: bool
+    is_part: bool = False
+    """Whether it ends where a part of a longer one does, and not now."""
 
 
 def picture(span: Span, chosen: Chosen, *, marked: bool = True, shown: datetime | None = None) -> Picture:
     """Read a span that ends now, by the database's clock. A Redis that does not answer fails nothing."""
     now = (shown or database_now(home())).timestamp()
+    return _picture(span, chosen, now, marked=marked)
+
+
+def picture_of_part(span: Span, chosen: Chosen, begin: int) -> Picture:
+    """Read one row of a table, in the columns of the span, as a picture of its own."""
+    return _picture(Span(span.row, span.step), chosen, begin + span.row - 1, is_part=True)
+
+
+def part_of(span: Span, moment: datetime) -> int | None:
+    """When the row of the span's table begins that has the moment; None if none has, or rows are columns."""
+    begin = int(moment.timestamp()) // span.row * span.row
+    now = database_now(home()).timestamp()
+    return begin if span.row > span.step and now - span.length - span.row < begin <= now else None
+
+
+def _picture(
+    span: Span, chosen: Chosen, now: float, *, marked: bool = True, is_part: bool = False
+) -> Picture:
     begin = now - min(span.length, 2 * DAY)
     in_redis = _read(range(int(begin) // PERIOD, int(now) // PERIOD + 1))
     columns = columns_of(span, now, in_redis or {}, chosen)
-    marks = happened(datetime.fromtimestamp(columns[0].begin, UTC), chosen.queue) if marked else []
-    return Picture(span, chosen, columns, marks, in_redis is not None)
+    first, end = (datetime.fromtimestamp(edge, UTC) for edge in (columns[0].begin, now + 1))
+    marks = happened(first, end if is_part else None, chosen) if marked else Marks([])
+    return Picture(span, chosen, columns, marks, in_redis is not None, is_part)
 
 
 def _read(periods: range) -> Chart | None:
@@ -156,7 +177,7 @@ def _marks(seen: Picture) -> list[Mark]:
     begin, length = seen.columns[0].begin, len(seen.columns) * seen.span.step
     return [
         Mark((one.at.timestamp() - begin) / length, one.kind, f"{moment(one.at.timestamp())}: {one.text}")
-        for one in seen.marks
+        for one in seen.marks.shown
     ]
 
 
@@ -166,21 +187,26 @@ def _ticks(seen: Picture) -> list[Tick]:
     places = [number * part // _TICKS for part in range(_TICKS)]
     return [
         Tick(place / number, date_format(_local(seen.columns[place].begin), shown_as)) for place in places
-    ] + [Tick(1.0, gettext("now"))]
+    ] + [Tick(1.0, date_format(_local(end_of(seen)), shown_as) if seen.is_part else gettext("now"))]
 
 
 # Tables -----------------------------------------------------------------------------------------------
 
 
 def table(seen: Picture) -> list[dict[str, Any]]:
-    """What the figures show, in longer steps where these are very short; the newest first."""
-    rows = longer(seen.columns, HOUR if seen.span.step < HOUR else DAY)
-    return [_row(column, seen.chosen) for column in reversed(rows)]
+    """What the figures show, in longer steps where these are very short; the newest first.
+
+    Such a row has the moment of its part, of which a table has each column.
+    """
+    rows = longer(seen.columns, seen.span.row)
+    return [_row(column, seen) for column in reversed(rows)]
 
 
-def _row(column: Column, chosen: Chosen) -> dict[str, Any]:
+def _row(column: Column, seen: Picture) -> dict[str, Any]:
+    chosen = seen.chosen
     return {
         "begin": moment(column.begin),
+        "part": iso(column.begin) if seen.span.row > seen.span.step else "",
         "completed": grouped(column.completed),
         "completed_url": completed_url(column, chosen) if column.completed else "",
         "failed": grouped(column.failed),
@@ -213,15 +239,15 @@ def cancelled_url(column: Column, chosen: Chosen) -> str:
 def _ended_url(state: str, column: Column, chosen: Chosen) -> str:
     times = {
         "state": state,
-        "ended_from": _iso(column.begin),
-        "ended_to": _iso(column.begin + column.length),
+        "ended_from": iso(column.begin),
+        "ended_to": iso(column.begin + column.length),
     }
     return _list_that("admin:jobqueue_job_changelist", times | _filters(chosen))
 
 
 def failed_url(column: Column, chosen: Chosen) -> str:
     """The list of what failed in a column and is failed still."""
-    times = {"from": _iso(column.begin), "to": _iso(column.begin + column.length)}
+    times = {"from": iso(column.begin), "to": iso(column.begin + column.length)}
     return _list_that("admin:jobqueue_failedjob_changelist", times | _filters(chosen))
 
 
@@ -240,7 +266,13 @@ def _filters(chosen: Chosen) -> dict[str, str]:
     return {name: text for name, text in words.items() if text}
 
 
-def _iso(seconds: int) -> str:
+def end_of(seen: Picture) -> int:
+    """Where the last column ends."""
+    return seen.columns[-1].begin + seen.span.step
+
+
+def iso(seconds: int) -> str:
+    """A time as addresses have it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

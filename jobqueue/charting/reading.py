@@ -42,6 +42,12 @@ class Span:
         """Whether only Redis has columns so short."""
         return self.step < HOUR
 
+    @property
+    def row(self) -> int:
+        """How long one row of its table is, in seconds: many columns are added up there."""
+        longest = HOUR if self.step < HOUR else DAY
+        return self.step if self.length <= longest else longest
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -122,11 +128,12 @@ def _of_hours(span: Span, last: int, in_redis: Chart, chosen: Chosen) -> dict[in
     """Hours, which may be added up to days."""
     first = last - span.length + span.step
     changing = max(first, (last - _CHANGING) // DAY * DAY)
-    hours = _rows(changing, None)
+    hours = _rows(changing, last + span.step)
     for key, tally in by_hour(in_redis).items():
         if int(key.hour.timestamp()) >= changing and (key not in hours or hours[key].jobs < tally.jobs):
             hours[key] = tally
-    columns = {column.begin: column for column in _settled_columns(first, changing, span.step, chosen)}
+    settled = _settled_columns(first, changing, span.step, chosen) if first < changing else ()
+    columns = {column.begin: column for column in settled}
     return columns | _columns_of_hours(hours, HOUR, chosen)
 
 
@@ -145,10 +152,9 @@ def _settled_columns(first: int, end: int, step: int, chosen: Chosen) -> tuple[C
     return tuple(_columns_of_hours(_rows(first, end), step, chosen).values())
 
 
-def _rows(first: int, end: int | None) -> Hours:
-    rows = ChartHour.objects.using(home()).filter(hour__gte=datetime.fromtimestamp(first, UTC))
-    if end is not None:
-        rows = rows.filter(hour__lt=datetime.fromtimestamp(end, UTC))
+def _rows(first: int, end: int) -> Hours:
+    edges = {"hour__gte": datetime.fromtimestamp(first, UTC), "hour__lt": datetime.fromtimestamp(end, UTC)}
+    rows = ChartHour.objects.using(home()).filter(**edges)
     found: Hours = {}
     for *key, jobs, runs, waits in rows.order_by().values_list(*HourKey._fields, "jobs", "runs", "waits"):
         if (tally := _tally(jobs, runs, waits)) is not None:

@@ -204,7 +204,7 @@ def test_the_hour_that_lasts_is_kept_up_to_date(admin_client: Client) -> None:
 def test_a_part_that_is_none_of_the_span_shows_all_of_it(admin_client: Client, part: str, span: str) -> None:
     count(3)
     text = page(admin_client, span=span, part=part)
-    assert "3 completed" in text and "jq-part" not in text
+    assert "3 completed" in text and "jq-chart-part" not in text
 
 
 def test_a_time_that_cannot_be_read_lists_nothing(admin_client: Client) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -14,14 +13,13 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext
 
+from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
 from jobqueue.admin.frozen_list import OF_THE_LIST, are_more, hidden_fields
 from jobqueue.models import BulkAction, Job
-from jobqueue.operating.bulk_plans import LONGEST_REASON, MOST_PER_SECOND, WORDS, Plan, write_down
+from jobqueue.operating.bulk_plans import LONGEST_REASON, WORDS, Plan, write_down
 from jobqueue.operating.rights import demand
 from jobqueue.operating.words import typed_number
 from jobqueue.sql.clock import database_now
-
-_RATE = re.compile(r"[0-9]{1,9}")
 
 
 def words_of(address: Mapping[str, str], only_state: str) -> dict[str, str] | None:
@@ -83,12 +81,8 @@ def _problems(request: HttpRequest, plan: Plan) -> list[str]:
         found.append(gettext("A reason may have %(most)s characters.") % {"most": LONGEST_REASON})
     if "\x00" in reason:
         found.append(gettext("A reason cannot have the character U+0000."))
-    rate = request.POST.get("per_second", "").strip()
-    if rate and not (_RATE.fullmatch(rate) and 1 <= int(rate) <= MOST_PER_SECOND):
-        found.append(
-            gettext("At most a second: a whole number from 1 to %(most)s, or nothing.")
-            % {"most": MOST_PER_SECOND}
-        )
+    if trouble := trouble_with_rate(request):
+        found.append(trouble)
     return found
 
 
@@ -105,7 +99,7 @@ def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problem
         "problems": problems,
         "typed": request.POST.get("typed", "")[:20],
         "reason": request.POST.get("reason", "")[:LONGEST_REASON],
-        "per_second": request.POST.get("per_second", "")[:9],
+        **rate_field(request),
         "shown_at": request.POST.get("shown_at") or database_now(Job.objects.db).isoformat(),
         "start_url": reverse(f"{pages.admin_site.name}:jobqueue_bulkaction_start"),
         "hidden": plan.words,
@@ -117,9 +111,8 @@ def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problem
 
 
 def _write_down(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> HttpResponse:
-    rate = request.POST.get("per_second", "").strip()
     reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
-    action, is_new = write_down(request, plan, reason, int(rate) if rate else None)
+    action, is_new = write_down(request, plan, reason, rate_of(request))
     if not is_new:
         pages.message_user(request, _under_way(action, plan), messages.WARNING)
     name = f"{pages.admin_site.name}:jobqueue_bulkaction_change"

@@ -22,6 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
 from jobqueue.admin.calendar_asked import Asked
 from jobqueue.admin.moments import as_field, parse_moment
 from jobqueue.admin.words import time_tag
@@ -133,6 +134,7 @@ def _ask(
         "seen": first_at.isoformat(),
         "problems": problems,
         "reason": request.POST.get("reason", "")[:_LONGEST_REASON],
+        **rate_field(request),
         "to": request.POST.get("to", as_field(first_at))[:30],
         "days": request.POST.get("days", "7")[:5],
         "back_url": _url_of_day(pages, asked),
@@ -160,6 +162,8 @@ def _answer(request: HttpRequest, asked: Asked, verb: str, number: int) -> tuple
     typed = typed_number(request.POST.get("typed", ""))
     if asked.job is None and number > TYPED_ABOVE and typed != str(number):
         problems.append(_("Type the number of jobs, %(number)s, to begin.") % {"number": grouped(number)})
+    if asked.job is None and (trouble := trouble_with_rate(request)):
+        problems.append(trouble)
     if verb != "move":
         return None, problems
     if asked.job is not None:
@@ -228,6 +232,7 @@ def _begin(
         key=bulk.key_of(_BULK[verb], words),
         highest_id=facts["newest"],
         expected=facts["number"],
+        per_second=rate_of(request),
         reason=reason,
         asked_by=request.user.get_username()[:200],
     )

@@ -12,7 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import charts
+from jobqueue.admin.chart_marks import MOST
 from jobqueue.admin.charts import Picture
+from jobqueue.admin.moments import parse_moment
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.words import state_label, time_tag
 from jobqueue.broker.chart import PERIOD
@@ -48,14 +50,22 @@ class ChartsAdmin(OnePage):
         if not self.has_view_permission(request):
             raise PermissionDenied
         asked = _asked(request)
-        seen = charts.picture(SPANS[asked["span"]][1], Chosen(asked["queue"], asked["processor"]))
+        span, chosen = SPANS[asked["span"]][1], Chosen(asked["queue"], asked["processor"])
+        seen = _part_asked_for(request, span, chosen) or charts.picture(span, chosen)
         context = {
             **_choices(asked),
             **_shown(seen),
-            "seconds": _SECONDS,
+            **_part(asked, seen),
+            "seconds": 0 if _is_over(seen) else _SECONDS,
             **(extra_context or {}),
         }
         return self.page(request, "charts.html", context)
+
+
+def _part_asked_for(request: HttpRequest, span: Span, chosen: Chosen) -> Picture | None:
+    moment = parse_moment(request.GET.get("part", ""))
+    begin = None if moment is None else charts.part_of(span, moment)
+    return None if begin is None else charts.picture_of_part(span, chosen, begin)
 
 
 def _asked(request: HttpRequest) -> dict[str, str]:
@@ -82,6 +92,31 @@ def _choices(asked: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _part(asked: dict[str, str], seen: Picture) -> dict[str, Any]:
+    """Which part of a span is shown, and the way back; or how the rows of the table lead to theirs."""
+    query = urlencode({name: text for name, text in asked.items() if text})
+    if not seen.is_part:
+        is_of_hours = seen.span.row > HOUR
+        hint = _("A day leads to its hours.") if is_of_hours else _("An hour leads to its 5 minutes.")
+        return {"row_query": query, "hint": hint if seen.span.row > seen.span.step else ""}
+    begin = seen.columns[0].begin
+    return {
+        "row_query": query,
+        "part": {
+            "at": charts.iso(begin),
+            "begin": charts.moment(begin),
+            "end": charts.moment(charts.end_of(seen)),
+            "whole": SPANS[asked["span"]][0],
+            "query": query,
+        },
+    }
+
+
+def _is_over(seen: Picture) -> bool:
+    """Whether nothing of it changes any more."""
+    return seen.is_part and charts.end_of(seen) + HOUR < about_now().timestamp()
+
+
 def _and_chosen(names: list[str], chosen: str) -> list[str]:
     return names if not chosen or chosen in names else [*names, chosen]
 
@@ -89,7 +124,7 @@ def _and_chosen(names: list[str], chosen: str) -> list[str]:
 def _shown(seen: Picture) -> dict[str, Any]:
     return {
         "figures": [
-            (_("Throughput"), charts.ended_figure(seen), _legend("completed", "retried", "failed")),
+            (_("Throughput"), charts.ended_figure(seen), _legend(*charts.ENDED)),
             (_("Failures"), charts.failures_figure(seen), _legend("failed")),
             (_("Wait, from due to started"), charts.waits_figure(seen), _legend(*charts.SHARES)),
             (_("Run time"), charts.runs_figure(seen), _legend(*charts.SHARES)),
@@ -97,7 +132,8 @@ def _shown(seen: Picture) -> dict[str, Any]:
         "sums": charts.sums(seen),
         "zone": charts.zone_in_words(),
         "rows": charts.table(seen),
-        "marks": [(time_tag(one.at, about_now()), one.kind, one.text) for one in reversed(seen.marks)],
+        "marks": [(time_tag(one.at, about_now()), one.kind, one.text) for one in reversed(seen.marks.shown)],
+        "cut_at": MOST if seen.marks.is_cut else 0,
         "has_redis": seen.has_redis,
         "is_of_redis": seen.span.is_of_redis,
     }

@@ -17,23 +17,25 @@ from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from jobqueue.admin.chart_marks import Happened, happened
+from jobqueue.admin.chart_marks import Marks, happened
 from jobqueue.admin.words import state_label
 from jobqueue.broker import chart
 from jobqueue.broker.chart import PERIOD, Chart
 from jobqueue.broker.tallies import percentiles
 from jobqueue.charting import drawing
-from jobqueue.charting.drawing import Bar, Line, Mark, Tick, shown_seconds
-from jobqueue.charting.folding import HOUR, home
+from jobqueue.charting.drawing import Bar, Line, Mark, Tick
+from jobqueue.charting.folding import home
 from jobqueue.charting.reading import DAY, Chosen, Column, Span, columns_of, longer
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.monitoring.probes import Probe
-from jobqueue.operating.words import grouped, grouping
+from jobqueue.operating.words import grouped, grouping, rough_span
 from jobqueue.sql.clock import database_now
 
 PATIENCE = 0.25
 """Seconds that a page waits for a Redis that hangs."""
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+ENDED = ("completed", "retried", "stopped", "failed")
+"""How jobs end, from the ground of a bar up."""
 _TICKS = 6
 
 _in_redis: Probe[Chart] = Probe("Redis", lambda: chart.read([0], "probe"))
@@ -46,18 +48,39 @@ class Picture:
     span: Span
     chosen: Chosen
     columns: list[Column]
-    marks: list[Happened]
+    marks: Marks
     has_redis: bool
+    is_part: bool = False
+    """Whether it ends where a part of a longer one does, and not now."""
 
 
 def picture(span: Span, chosen: Chosen, *, marked: bool = True, shown: datetime | None = None) -> Picture:
     """Read a span that ends now, by the database's clock. A Redis that does not answer fails nothing."""
     now = (shown or database_now(home())).timestamp()
+    return _picture(span, chosen, now, marked=marked)
+
+
+def picture_of_part(span: Span, chosen: Chosen, begin: int) -> Picture:
+    """Read one row of a table, in the columns of the span, as a picture of its own."""
+    return _picture(Span(span.row, span.step), chosen, begin + span.row - 1, is_part=True)
+
+
+def part_of(span: Span, moment: datetime) -> int | None:
+    """When the row of the span's table begins that has the moment; None if none has, or rows are columns."""
+    begin = int(moment.timestamp()) // span.row * span.row
+    now = database_now(home()).timestamp()
+    return begin if span.row > span.step and now - span.length - span.row < begin <= now else None
+
+
+def _picture(
+    span: Span, chosen: Chosen, now: float, *, marked: bool = True, is_part: bool = False
+) -> Picture:
     begin = now - min(span.length, 2 * DAY)
     in_redis = _read(range(int(begin) // PERIOD, int(now) // PERIOD + 1))
     columns = columns_of(span, now, in_redis or {}, chosen)
-    marks = happened(datetime.fromtimestamp(columns[0].begin, UTC), chosen.queue) if marked else []
-    return Picture(span, chosen, columns, marks, in_redis is not None)
+    first, end = (datetime.fromtimestamp(edge, UTC) for edge in (columns[0].begin, now + 1))
+    marks = happened(first, end if is_part else None, chosen) if marked else Marks([])
+    return Picture(span, chosen, columns, marks, in_redis is not None, is_part)
 
 
 def _read(periods: range) -> Chart | None:
@@ -90,7 +113,7 @@ def chart_of_a_day(request: HttpRequest, now: datetime | None = None) -> SafeStr
 
 def sums(seen: Picture) -> dict[str, str]:
     """How many jobs ended in which way in the whole span."""
-    names = ("completed", "failed", "retried")
+    names = ("completed", "failed", "retried", "stopped")
     return {name: grouped(sum(getattr(column, name) for column in seen.columns)) for name in names}
 
 
@@ -103,8 +126,8 @@ def zone_in_words() -> str:
 
 
 def ended_figure(seen: Picture) -> SafeString:
-    """Throughput: what completed, was retried and failed."""
-    return _bars(seen, ("completed", "retried", "failed"))
+    """Throughput: what completed, was retried, was stopped and failed."""
+    return _bars(seen, ENDED)
 
 
 def failures_figure(seen: Picture) -> SafeString:
@@ -124,7 +147,9 @@ def runs_figure(seen: Picture) -> SafeString:
 
 def _bars(seen: Picture, kinds: Sequence[str]) -> SafeString:
     bar = _Bars(kinds, seen.chosen)
-    return drawing.bars([bar.of(column) for column in seen.columns], _ticks(seen), _marks(seen))
+    return drawing.bars(
+        [bar.of(column) for column in seen.columns], _ticks(seen), _marks(seen), shown=grouped
+    )
 
 
 class _Bars:
@@ -149,14 +174,14 @@ class _Bars:
 def _lines(seen: Picture, what: str) -> SafeString:
     found = [percentiles(getattr(column.total, what), tuple(SHARES.values())) for column in seen.columns]
     drawn = [Line(name, values) for name, values in zip(SHARES, zip(*found, strict=True), strict=True)]
-    return drawing.lines(drawn, _ticks(seen), _marks(seen))
+    return drawing.lines(drawn, _ticks(seen), _marks(seen), shown=rough_span)
 
 
 def _marks(seen: Picture) -> list[Mark]:
     begin, length = seen.columns[0].begin, len(seen.columns) * seen.span.step
     return [
         Mark((one.at.timestamp() - begin) / length, one.kind, f"{moment(one.at.timestamp())}: {one.text}")
-        for one in seen.marks
+        for one in seen.marks.shown
     ]
 
 
@@ -166,33 +191,40 @@ def _ticks(seen: Picture) -> list[Tick]:
     places = [number * part // _TICKS for part in range(_TICKS)]
     return [
         Tick(place / number, date_format(_local(seen.columns[place].begin), shown_as)) for place in places
-    ] + [Tick(1.0, gettext("now"))]
+    ] + [Tick(1.0, date_format(_local(end_of(seen)), shown_as) if seen.is_part else gettext("now"))]
 
 
 # Tables -----------------------------------------------------------------------------------------------
 
 
 def table(seen: Picture) -> list[dict[str, Any]]:
-    """What the figures show, in longer steps where these are very short; the newest first."""
-    rows = longer(seen.columns, HOUR if seen.span.step < HOUR else DAY)
-    return [_row(column, seen.chosen) for column in reversed(rows)]
+    """What the figures show, in longer steps where these are very short; the newest first.
+
+    Such a row has the moment of its part, of which a table has each column.
+    """
+    rows = longer(seen.columns, seen.span.row)
+    return [_row(column, seen) for column in reversed(rows)]
 
 
-def _row(column: Column, chosen: Chosen) -> dict[str, Any]:
+def _row(column: Column, seen: Picture) -> dict[str, Any]:
+    chosen = seen.chosen
     return {
         "begin": moment(column.begin),
+        "part": iso(column.begin) if seen.span.row > seen.span.step else "",
         "completed": grouped(column.completed),
         "completed_url": completed_url(column, chosen) if column.completed else "",
         "failed": grouped(column.failed),
         "failed_url": failed_url(column, chosen) if column.failed else "",
         "retried": grouped(column.retried),
+        "stopped": grouped(column.stopped),
+        "stopped_url": cancelled_url(column, chosen) if column.stopped else "",
         "waits": _shares(column.total.waits),
         "runs": _shares(column.total.runs),
     }
 
 
 def _shares(buckets: Sequence[int]) -> list[str]:
-    return list(map(shown_seconds, percentiles(buckets, tuple(SHARES.values()))))
+    return list(map(rough_span, percentiles(buckets, tuple(SHARES.values()))))
 
 
 # Links and times --------------------------------------------------------------------------------------
@@ -208,24 +240,37 @@ class _List:
 
     def of(self, column: Column) -> str:
         """The address of the list of a column."""
-        return f"{self._before}{_iso(column.begin)}{self._between}{_iso(column.begin + column.length)}"
+        return f"{self._before}{_quoted(column.begin)}{self._between}{_quoted(column.begin + column.length)}"
+
+
+def _ended(state: str, chosen: Chosen) -> _List:
+    query = {"state": state, **_filters(chosen)}
+    return _List("admin:jobqueue_job_changelist", "ended_from", "ended_to", query)
 
 
 def _completed(chosen: Chosen) -> _List:
-    query = {"state": "completed", **_filters(chosen)}
-    return _List("admin:jobqueue_job_changelist", "ended_from", "ended_to", query)
+    return _ended("completed", chosen)
+
+
+def _cancelled(chosen: Chosen) -> _List:
+    return _ended("cancelled", chosen)
 
 
 def _failed(chosen: Chosen) -> _List:
     return _List("admin:jobqueue_failedjob_changelist", "from", "to", _filters(chosen))
 
 
-_LISTS = {"completed": _completed, "failed": _failed}
+_LISTS = {"completed": _completed, "stopped": _cancelled, "failed": _failed}
 
 
 def completed_url(column: Column, chosen: Chosen) -> str:
     """The list of what completed in a column."""
     return _completed(chosen).of(column)
+
+
+def cancelled_url(column: Column, chosen: Chosen) -> str:
+    """The list of what was cancelled in a column: stopped while it ran, or while it waited."""
+    return _cancelled(chosen).of(column)
 
 
 def failed_url(column: Column, chosen: Chosen) -> str:
@@ -238,10 +283,19 @@ def _filters(chosen: Chosen) -> dict[str, str]:
     return {name: text for name, text in words.items() if text}
 
 
+def end_of(seen: Picture) -> int:
+    """Where the last column ends."""
+    return seen.columns[-1].begin + seen.span.step
+
+
+def iso(seconds: int) -> str:
+    """A time as addresses have it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 @lru_cache(maxsize=8192)
-def _iso(seconds: int) -> str:
-    """As an address has it."""
-    return quote_plus(datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+def _quoted(seconds: int) -> str:
+    return quote_plus(iso(seconds))
 
 
 def _local(seconds: float) -> datetime:

@@ -14,10 +14,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobqueue.admin.words import badge
-from jobqueue.charting.drawing import Span, Tick, shown_seconds, spans
+from jobqueue.charting.drawing import Span, Tick, spans
 from jobqueue.models import Job, alias_of
 from jobqueue.models.runs import NEWEST, Run, last_runs
-from jobqueue.operating.words import absolute, grouped
+from jobqueue.operating.words import absolute, grouped, rough_span
 
 MOST_RUNS = 60
 
@@ -65,7 +65,7 @@ def runs_of(job: Job, site: AdminSite) -> Runs | None:
     outcomes = Counter(run.outcome for run in runs)
     note = _("Looked for among the newest %(number)s jobs.") % {"number": grouped(NEWEST)}
     return Runs(
-        drawn=spans(drawn, MOST_RUNS, ticks if len(runs) > MOST_RUNS / 2 else ticks[:1]),
+        drawn=spans(drawn, MOST_RUNS, ticks if len(runs) > MOST_RUNS / 2 else ticks[:1], shown=rough_span),
         words=_in_words(runs, outcomes),
         outcomes=[(kind, words_of(kind)) for kind in _KINDS if kind in outcomes],
         rows=rows[::-1],
@@ -92,7 +92,7 @@ def _row(run: Run, job: Job, site: AdminSite) -> RunRow:
         url=reverse(f"{site.name}:jobqueue_job_change", args=[run.job_id]),
         state=badge(run.outcome, words_of(run.outcome)),
         ended=absolute(run.ended_at),
-        took=shown_seconds(run.seconds),
+        took=rough_span(run.seconds),
         is_here=run.job_id == job.pk,
     )
 
@@ -102,5 +102,5 @@ def _in_words(runs: Sequence[Run], outcomes: Counter[str]) -> str:
     number = ngettext("%(n)s run", "%(n)s runs", len(runs)) % {"n": len(runs)}
     parts = ", ".join(f"{outcomes[kind]} {words_of(kind)}" for kind in _KINDS if outcomes[kind])
     lengths = [run.seconds for run in runs]
-    said = {"half": shown_seconds(median(lengths)), "longest": shown_seconds(max(lengths))}
+    said = {"half": rough_span(median(lengths)), "longest": rough_span(max(lengths))}
     return f"{number}: {parts}. {_('Half took up to %(half)s, the longest %(longest)s.') % said}"

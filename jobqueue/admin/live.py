@@ -2,6 +2,7 @@
 
 A page joins by two lines. Its view ends with `return live.answer(request, response)`; its template has
 `{% live_bar %}` once, and `{% region "its-id" %} … {% endregion %}` around what changes.
+What is paused stands above all regions, and in every answer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.template.response import TemplateResponse
 from django.utils.cache import patch_vary_headers
+
+from jobqueue.admin import on_every_page
 
 SECONDS = 4
 """So often a page is looked at again, if it says nothing else."""
@@ -61,12 +64,12 @@ def _regions(request: HttpRequest, response: TemplateResponse) -> HttpResponse:
     found: list[str] = []
     setattr(request, REGIONS, found)
     context = response.context_data or {}
-    # Without head, menu and banner, and without the messages: they are for whoever opens the next page.
+    # Without head and menu, and without the messages: they are for whoever opens the next page.
     context |= {"jobqueue_base": _BARE, "messages": ()}
     response.context_data = context
     response.render()
-    if found:
-        response.content = "".join(found)
+    banner = on_every_page.banner(request).encode()
+    response.content = banner + ("".join(found).encode() if found else response.content)
     tag = f'"{hashlib.sha256(_VOLATILE.sub(_kept, response.content)).hexdigest()[:32]}"'
     if request.headers.get("If-None-Match", "").removeprefix("W/") == tag:
         return HttpResponseNotModified(headers={"ETag": tag, ASKED: "1"})

@@ -8,17 +8,24 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.apps import apps
 from django.db import DatabaseError, InterfaceError, connections
 from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from jobqueue.admin.pausing import SEEN, ShownPause, shown
 from jobqueue.counts.reading import counts_of_database
+from jobqueue.masking import mask_addresses
 from jobqueue.models import JobTally, Queue
 from jobqueue.monitoring.overview import Overview
 from jobqueue.operating.words import grouped
+from jobqueue.registry import all_processors
 from jobqueue.sql.clock import about_now
 from jobqueue.sql.databases import databases
 
@@ -48,15 +55,55 @@ def before_title(request: HttpRequest) -> str:
     return f"({grouped(failed)}{mark}) " if failed > 0 else ""
 
 
-def banner(request: HttpRequest) -> list[ShownPause]:
-    """What is paused now, for who may see queues."""
-    if not _may(request, "view_queue"):
-        return []
+def banner(request: HttpRequest) -> SafeString:
+    """What is paused now, by whom, why, until when, and how many jobs wait for it.
+
+    For whoever may see anything of the job queue, or of an app whose jobs it runs: empty for others. Every
+    answer to the script that keeps a page up to date has it too.
+    """
+    if not _is_concerned(request):
+        return SafeString("")
+    pauses = _pauses(request)
+    may_look = _may(request, "view_queue")
+    if not may_look:
+        pauses = [
+            replace(each, by=mask_addresses(each.by), reason=mask_addresses(each.reason)) for each in pauses
+        ]
+    said = [_("%(queue)s is paused.") % {"queue": each.queue} for each in pauses]
+    context = {
+        "pauses": pauses,
+        "said": " ".join(said) or _("Nothing is paused."),
+        "url": _queues(request) if may_look else "",
+    }
+    return render_to_string("admin/jobqueue/banner.html", context)
+
+
+def _pauses(request: HttpRequest) -> list[ShownPause]:
     seen = _seen(request)
     if seen is not None:
         known = ((queue.decided, queue.counts.waiting) for queue in seen.queues.values())
         return _shown(known, seen.now)
     return _with_numbers(_known(request).paused, about_now())
+
+
+def _queues(request: HttpRequest) -> str:
+    site = getattr(request, "current_app", None)
+    try:
+        return reverse("admin:jobqueue_queue_changelist", current_app=site)
+    except NoReverseMatch:
+        return ""
+
+
+def _is_concerned(request: HttpRequest) -> bool:
+    user = getattr(request, "user", None)
+    return user is not None and user.is_staff and any(map(user.has_module_perms, _apps()))
+
+
+def _apps() -> set[str]:
+    """The labels of the job queue and of the apps whose jobs it runs."""
+    functions = (processor.function for processor in all_processors())
+    found = (apps.get_containing_app_config(function.__module__) for function in functions)
+    return {Queue._meta.app_label, *(app.label for app in found if app is not None)}
 
 
 def _may(request: HttpRequest, codename: str) -> bool:

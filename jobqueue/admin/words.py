@@ -30,6 +30,7 @@ _STATES = {
     "silent": _("silent"),
     "stopping": _("stopping"),
     "retried": _("retried"),
+    "stopped": _("stopped"),
 }
 _NAME_PARTS = re.compile(r"[^._]*[._]?")
 _MADE_UP = re.compile(r"^([0-9a-f]{8})[0-9a-f]{24}(?=\.|$)")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from rest_framework import serializers
 
 from jobqueue.api.bodies import CalendarMoment, Choice, Strict, StrictQuery, Text, Whole
+from jobqueue.models.bulk import PACE
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.failing_times import AGES, OLDER, YEARS
@@ -73,7 +74,13 @@ class _Filter(Strict):
     queue = Text(required=False, max_length=100)
     processor = Text(required=False, max_length=100)
     reason = Text(required=False, max_length=bulk_plans.LONGEST_REASON)
-    per_second = Whole(required=False, allow_null=True, min_value=1, max_value=bulk_plans.MOST_PER_SECOND)
+    per_second = Whole(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=bulk_plans.MOST_PER_SECOND,
+        help_text=f"At most so many jobs a second; {PACE} without it.",
+    )
     confirm = Whole(
         required=False, min_value=0, help_text="The number of jobs, for an action on more than 1,000."
     )

@@ -1,6 +1,7 @@
 """Draws charts as inline SVG: attributes and classes alone, so that no policy of a page forbids it.
 
 The picture is for those who see it (`aria-hidden`); what it says stands in a table beside it, with its links.
+How numbers and lengths of time are written is said by who asks for it: `shown`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from django.utils.safestring import SafeString, mark_safe
 WIDTH, HEIGHT = 760, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 14, 22
 _PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+
+Shown = Callable[[float], str]
+"""How a length of time in seconds is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +70,23 @@ class Tick:
     text: str
 
 
-def bars(columns: Sequence[Bar], ticks: Sequence[Tick], marks: Sequence[Mark] = ()) -> SafeString:
+def bars(
+    columns: Sequence[Bar], ticks: Sequence[Tick], marks: Sequence[Mark] = (), *, shown: Callable[[int], str]
+) -> SafeString:
     """A chart of stacked bars."""
     top = nice_top(max((sum(amount for _kind, amount in bar.parts) for bar in columns), default=0))
     width = _PLOT_WIDTH / max(1, len(columns))
     placed = [(_LEFT + number * width, bar) for number, bar in enumerate(columns) if bar.parts]
     drawn = mark_safe("".join(_bar(bar, left, width, top) for left, bar in placed))
-    grid = [(top * part / 2, f"{top * part // 2:,}") for part in range(3)]
+    grid = [(top * part / 2, shown(top * part // 2)) for part in range(3)]
     return _svg(_grid(grid, lambda value: value / top), drawn, ticks, marks)
 
 
-def lines(drawn: Sequence[Line], ticks: Sequence[Tick], marks: Sequence[Mark] = ()) -> SafeString:
+def lines(
+    drawn: Sequence[Line], ticks: Sequence[Tick], marks: Sequence[Mark] = (), *, shown: Shown
+) -> SafeString:
     """A chart of lengths of time in seconds, on a logarithmic scale."""
-    share, grid = _lengths([value for line in drawn for value in line.values if value])
+    share, grid = _lengths([value for line in drawn for value in line.values if value], shown)
     paths = format_html_join(
         "",
         '<path class="jq-chart-line jq-chart-{}" d="{}"></path>',
@@ -87,15 +95,17 @@ def lines(drawn: Sequence[Line], ticks: Sequence[Tick], marks: Sequence[Mark] = 
     return _svg(_grid(grid, share), paths, ticks, marks)
 
 
-def spans(drawn: Sequence[Span], most: int, ticks: Sequence[Tick]) -> SafeString:
+def spans(drawn: Sequence[Span], most: int, ticks: Sequence[Tick], *, shown: Shown) -> SafeString:
     """A chart of lengths of time, a column each with room for so many, on the scale of `lines`."""
-    share, grid = _lengths([span.seconds for span in drawn])
+    share, grid = _lengths([span.seconds for span in drawn], shown)
     width = _PLOT_WIDTH / max(1, most)
     placed = ((span, _LEFT + number * width, width, share(span.seconds)) for number, span in enumerate(drawn))
     return _svg(_grid(grid, share), format_html_join("", "{}", ((_span(*one),) for one in placed)), ticks, ())
 
 
-def _lengths(known: Sequence[float]) -> tuple[Callable[[float], float], list[tuple[float, str]]]:
+def _lengths(
+    known: Sequence[float], shown: Shown
+) -> tuple[Callable[[float], float], list[tuple[float, str]]]:
     """The scale of these seconds, logarithmic: from a length to its share of the height; and its grid."""
     low = math.floor(math.log10(max(min(known, default=0.01), 0.001)))
     high = max(low + 1, math.ceil(math.log10(max(*known, 0.001) if known else 1.0)))
@@ -104,7 +114,7 @@ def _lengths(known: Sequence[float]) -> tuple[Callable[[float], float], list[tup
         return min(1.0, max(0.0, (math.log10(max(value, 0.001)) - low) / (high - low)))
 
     step = max(1, (high - low) // 3)
-    return share, [(10.0**power, shown_seconds(10.0**power)) for power in range(low, high + 1, step)]
+    return share, [(10.0**power, shown(10.0**power)) for power in range(low, high + 1, step)]
 
 
 def nice_top(most: int) -> int:
@@ -113,16 +123,6 @@ def nice_top(most: int) -> int:
     while top < most:
         top = {"1": top * 2, "2": top * 5 // 2, "4": top * 5 // 4, "5": top * 2}[str(top)[0]]
     return top
-
-
-def shown_seconds(seconds: float | None) -> str:
-    """A length of time as charts and tables show it: `4 ms`, `1.5 s`, `12 min`, `3 h`."""
-    if seconds is None:
-        return "–"
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
-        if seconds >= size * (2 if size > 1 else 1):
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1000:.3g} ms"
 
 
 def _bar(bar: Bar, left: float, width: float, top: int) -> str:

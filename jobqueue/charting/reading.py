@@ -18,6 +18,14 @@ from jobqueue.models import ChartHour
 from jobqueue.models.chart import HourKey
 
 DAY = 24 * HOUR
+_COUNTED_AS = {
+    "completed": "completed",
+    "skipped": "completed",
+    "retried": "retried",
+    "failed": "failed",
+    "stopped": "stopped",
+}
+"""What each outcome counts as; what is skipped is completed too, and its list has it."""
 _CHANGING = 3 * DAY
 """For so many seconds the rows of an hour may change still; what is older is read once."""
 
@@ -33,6 +41,12 @@ class Span:
     def is_of_redis(self) -> bool:
         """Whether only Redis has columns so short."""
         return self.step < HOUR
+
+    @property
+    def row(self) -> int:
+        """How long one row of its table is, in seconds: many columns are added up there."""
+        longest = HOUR if self.step < HOUR else DAY
+        return self.step if self.length <= longest else longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +70,22 @@ class Column:
     completed: int = 0
     failed: int = 0
     retried: int = 0
+    stopped: int = 0
     total: Tally = field(default_factory=Tally)
 
     def add(self, outcome: str, tally: Tally) -> None:
-        """Add the jobs that ended in one way; what was skipped is completed too."""
-        name = outcome if outcome in ("failed", "retried") else "completed"
-        setattr(self, name, getattr(self, name) + tally.jobs)
-        self.total.add(tally)
+        """Add the jobs that ended in one way; one that nobody here knows, a later version's, is left out."""
+        name = _COUNTED_AS.get(outcome)
+        if name is not None:
+            setattr(self, name, getattr(self, name) + tally.jobs)
+            self.total.add(tally)
 
     def add_column(self, other: Column) -> None:
         """Add another column."""
         self.completed += other.completed
         self.failed += other.failed
         self.retried += other.retried
+        self.stopped += other.stopped
         self.total.add(other.total)
 
 
@@ -111,11 +128,12 @@ def _of_hours(span: Span, last: int, in_redis: Chart, chosen: Chosen) -> dict[in
     """Hours, which may be added up to days."""
     first = last - span.length + span.step
     changing = max(first, (last - _CHANGING) // DAY * DAY)
-    hours = _rows(changing, None)
+    hours = _rows(changing, last + span.step)
     for key, tally in by_hour(in_redis).items():
         if int(key.hour.timestamp()) >= changing and (key not in hours or hours[key].jobs < tally.jobs):
             hours[key] = tally
-    columns = {column.begin: column for column in _settled_columns(first, changing, span.step, chosen)}
+    settled = _settled_columns(first, changing, span.step, chosen) if first < changing else ()
+    columns = {column.begin: column for column in settled}
     return columns | _columns_of_hours(hours, HOUR, chosen)
 
 
@@ -134,10 +152,9 @@ def _settled_columns(first: int, end: int, step: int, chosen: Chosen) -> tuple[C
     return tuple(_columns_of_hours(_rows(first, end), step, chosen).values())
 
 
-def _rows(first: int, end: int | None) -> Hours:
-    rows = ChartHour.objects.using(home()).filter(hour__gte=datetime.fromtimestamp(first, UTC))
-    if end is not None:
-        rows = rows.filter(hour__lt=datetime.fromtimestamp(end, UTC))
+def _rows(first: int, end: int) -> Hours:
+    edges = {"hour__gte": datetime.fromtimestamp(first, UTC), "hour__lt": datetime.fromtimestamp(end, UTC)}
+    rows = ChartHour.objects.using(home()).filter(**edges)
     found: Hours = {}
     for *key, jobs, runs, waits in rows.order_by().values_list(*HourKey._fields, "jobs", "runs", "waits"):
         if (tally := _tally(jobs, runs, waits)) is not None:

@@ -18,6 +18,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _UNIT_FROM = 2
 _BETWEEN = re.compile(r"[\s,.’']")
 _MOST_SECONDS_WITH_TENTHS = 10
+_LEAST_ROUNDED_TO_A_THOUSAND = 999.5
 
 
 def span(length: timedelta) -> str:
@@ -34,7 +35,22 @@ def exact_span(length: timedelta) -> str:
     seconds = abs(length.total_seconds())
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < _MOST_SECONDS_WITH_TENTHS else span(length)
+    return _in_language(f"{seconds:.1f} s") if seconds < _MOST_SECONDS_WITH_TENTHS else span(length)
+
+
+def rough_span(seconds: float | None) -> str:
+    """A length of time in three figures, as charts and their tables show it: `4 ms`, `1.5 s`, `12.5 min`."""
+    if seconds is None:
+        return "–"
+    for size, unit in (*_UNITS, (1, "s")):
+        if seconds >= size * (_UNIT_FROM if size > 1 else 1):
+            return f"{_three_figures(seconds / size)} {unit}"
+    return f"{_three_figures(seconds * 1000)} ms"
+
+
+def _three_figures(number: float) -> str:
+    # `.3g` writes a thousand as 1e+03.
+    return _in_language(f"{number:.3g}" if number < _LEAST_ROUNDED_TO_A_THOUSAND else f"{number:,.0f}")
 
 
 def relative(moment: datetime, now: datetime) -> str:
@@ -61,9 +77,18 @@ def grouped(number: int | Decimal) -> str:
 
 def grouping() -> Callable[[int | Decimal], str]:
     """What writes numbers like `grouped`: for thousands of them the language is asked once."""
-    between, before_decimals = get_format("THOUSAND_SEPARATOR"), get_format("DECIMAL_SEPARATOR")
-    signs = {} if between == "," else {ord(","): str(between), ord("."): str(before_decimals)}
+    signs = _signs()
     return lambda number: f"{number:,}".translate(signs)
+
+
+def _in_language(text: str) -> str:
+    """What English writes with commas between thousands and a point before decimals, as the page does."""
+    return text.translate(_signs())
+
+
+def _signs() -> dict[int, str]:
+    between, before_decimals = get_format("THOUSAND_SEPARATOR"), get_format("DECIMAL_SEPARATOR")
+    return {} if between == "," else {ord(","): str(between), ord("."): str(before_decimals)}
 
 
 def typed_number(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from jobqueue.conf import get_settings
@@ -67,15 +68,15 @@ def jobqueue_failed(context: dict[str, Any]) -> str:
     return on_every_page.before_title(request)
 
 
-@register.inclusion_tag("admin/jobqueue/banner.html", takes_context=True)
-def jobqueue_banner(context: dict[str, Any]) -> dict[str, Any]:
+@register.simple_tag(takes_context=True)
+def jobqueue_banner(context: dict[str, Any]) -> SafeString:
     """What is paused, by whom, why, until when, and how many jobs wait for it."""
     request = context.get("request")
     if not isinstance(request, HttpRequest) or context.get("is_popup"):
-        return {"pauses": []}
+        return SafeString("")
     from jobqueue.admin import on_every_page
 
-    return {"pauses": on_every_page.banner(request), "url": _url(request, "jobqueue_queue_changelist")}
+    return on_every_page.banner(request)
 
 
 @register.simple_tag

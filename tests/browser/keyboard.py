@@ -66,12 +66,12 @@ def write(page: Page, field: Locator, text: str) -> None:
 
 
 def write_moment(page: Page, field: Locator, moment: datetime) -> None:
-    """Reach the field for a time and write it as the people of this browser do: the day first."""
+    """Reach the field for a time and write it as this browser asks for it: the month first."""
     reach(page, field)
     while field.evaluate("node => node === document.activeElement"):
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
-    page.keyboard.type(f"{moment:%d%m%Y}")
+    page.keyboard.type(f"{moment:%m%d%Y}")
     page.keyboard.press("ArrowRight")
     page.keyboard.type(f"{moment:%H%M%S}")
     expect(field).to_have_value(f"{moment:%Y-%m-%dT%H:%M:%S}")

@@ -42,6 +42,7 @@ def _a_day(user: User) -> None:
             ("completed", int(busy)),
             ("failed", 9 if 90 < back < 110 else back % 7 == 0),
             ("retried", 14 if 80 < back < 110 else 0),
+            ("stopped", 6 if 100 < back < 110 else 0),
         ):
             tally = Tally(int(jobs))
             for part, seconds in ((0.6, 0.02), (0.3, 0.2), (0.1, 3.0 if 80 < back < 110 else 0.8)):
@@ -82,8 +83,14 @@ def test_throughput_and_failures_of_24_hours(
     expect(page.locator(".jq-sum")).to_contain_text("300 completed, 3 failed, 9 retried")
     skip(page)
     press(page, page.get_by_text("The same as a table"))
-    press(page, page.locator(".jq-chart-table td:nth-child(3) a").first)
-    expect(page.locator("#result_list tbody tr")).to_have_count(3)
+    press(page, page.locator(".jq-chart-table th a").first)
+    expect(page.locator(".jq-chart-part")).to_contain_text("Back to 24 hours")
+    skip(page)
+    press(page, page.get_by_text("The same as a table"))
+    failed = page.locator(".jq-chart-table td:nth-child(3) a").first
+    number = int(failed.inner_text())
+    press(page, failed)
+    expect(page.locator("#result_list tbody tr")).to_have_count(number)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -101,4 +108,10 @@ def test_the_charts_fit_their_width(
         page.screenshot(path=f"{folder}/charts-{width}-{scheme}.png", full_page=True)
     assert _fits(page)
     page.get_by_text("The same as a table").click()
+    assert _fits(page)
+    page.locator(".jq-chart-table th a").first.click()
+    expect(page.locator(".jq-chart-part")).to_be_visible()
+    page.get_by_text("The same as a table").click()
+    if folder:
+        page.screenshot(path=f"{folder}/charts-part-{width}-{scheme}.png", full_page=True)
     assert _fits(page)

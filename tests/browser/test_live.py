@@ -185,6 +185,20 @@ def test_of_the_title_only_the_number_before_it_is_renewed(opened: Opened, netwo
         expect(opened.page).to_have_title(f"{number}(3 of us) Rent")
 
 
+def test_what_is_paused_is_renewed_with_the_regions_and_read_out(opened: Opened, network: Network) -> None:
+    rows = network.body
+    opened.page.evaluate(
+        "document.body.insertAdjacentHTML('afterbegin', '<p id=paused data-region-aside=Nothing.></p>')"
+    )
+    for number, said in enumerate(("email is paused.", "Nothing.")):
+        network.body = f'<p id="paused" data-region-aside="{said}">{said * (number == 0)}</p>{rows}'
+        network.headers["ETag"] = f'"paused-{number}"'
+        opened.wait()
+        expect(opened.page.locator("#paused")).to_have_text(said if number == 0 else "")
+        expect(opened.said).to_have_text(said)
+    expect(opened.links).to_have_text(["a", "b"])
+
+
 @pytest.mark.parametrize("trouble", ["status", "offline"])
 def test_errors_make_it_ask_less_often_until_it_is_answered(
     opened: Opened, network: Network, trouble: str

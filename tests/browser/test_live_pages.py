@@ -10,6 +10,7 @@ from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
 from jobqueue.models import Job
+from jobqueue.models.pauses import pause, resume
 from settlements.models import Settlement
 from tests.jobqueue.admin.steps import make_job
 
@@ -51,6 +52,18 @@ def test_an_empty_list_gets_rows_with_actions(open_page: Any) -> None:
     _look(page)
     page.locator(".action-select").check()
     expect(page.locator(".action-counter")).to_have_text("1 of 1 selected")
+
+
+def test_a_pause_by_somebody_else_and_its_end_are_shown_on_an_open_page(open_page: Any) -> None:
+    page = open_page("/admin/jobqueue/job/")
+    pause("email", by="alice", reason="mail server")
+    _look(page)
+    expect(page.locator("#jq-banner")).to_contain_text("email is paused by alice")
+    expect(page.locator("[data-live-said]")).to_contain_text("email is paused.")
+    resume("email")
+    _look(page)
+    expect(page.locator("#jq-banner")).to_have_count(0)
+    expect(page.locator("[data-live-said]")).to_contain_text("Nothing is paused.")
 
 
 def test_who_is_logged_out_sees_what_was_there_and_is_told(open_page: Any) -> None:

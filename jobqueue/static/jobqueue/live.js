@@ -1,8 +1,9 @@
 "use strict";
 // Keeps the marked regions of a page as its server would draw them now, while the page is looked at.
 // A region says how often (data-region-seconds) and, unless it is this page, from where (data-region-url); and
-// with what number the title begins (data-region-title), "(3) " or nothing. What stands in data-live-say is read
-// out where it changes. The words are those of the bar ([data-live]).
+// with what number the title begins (data-region-title), "(3) " or nothing. What every answer has beside its
+// regions (data-region-aside: what is paused) is renewed with them. What stands in data-live-say, and what that says,
+// is read out where it changes. The words are those of the bar ([data-live]).
 (() => {
   const LONGEST_PAUSE = 60, PATIENCE = 20000, QUIET = 30000;
   const PAUSED = "jobqueue.refresh-is-paused";
@@ -24,6 +25,8 @@
   const say = (text) => { const said = part("said"); if (said && text) said.textContent = text; };
   const texts = () => [...document.querySelectorAll("[data-live-say]")].map((node) => node.textContent.trim()).join(" ");
 
+  const asides = () => [...document.querySelectorAll("[data-region-aside]")];
+  const paused = () => asides().map((node) => node.dataset.regionAside).join(" ");
   const failed = () => document.querySelector("[data-region-title]")?.dataset.regionTitle ?? "";
 
   // What somebody chooses or types ---------------------------------------------------------------------
@@ -149,20 +152,21 @@
     return page;
   };
   const refresh = async () => {
-    const before = texts(), wasFailed = failed();
+    const before = texts(), wasFailed = failed(), wasPaused = paused();
     let isChanged = false;
     for (const url of new Set(regions().map(urlOf))) {
       const page = await ask(url);
-      for (const region of page ? regions().filter((each) => urlOf(each) === url) : []) {
+      for (const region of page ? [...asides(), ...regions().filter((each) => urlOf(each) === url)] : []) {
         const now = page.getElementById(region.id);
         if (!now) continue;
-        isChanged ||= region.textContent !== now.textContent;
+        isChanged ||= region.textContent !== now.textContent && !region.matches("[data-region-aside]");
         renewRegion(region, now);
       }
     }
     const isFailed = failed(), after = texts();
     if (isFailed !== wasFailed && document.title.startsWith(wasFailed)) document.title = isFailed + document.title.slice(wasFailed.length);
-    if (after !== before) say(after);
+    const news = [paused() !== wasPaused && paused(), after !== before && after].filter(Boolean);
+    if (news.length) say(news.join(" "));
     else if (isChanged && !document.querySelector("[data-live-say]")) sayChanged();
   };
   const sayChanged = () => {

@@ -46,6 +46,34 @@ def test_a_kind_is_held_and_released(admin_client: Client) -> None:
     assert (job.held_run_at, job.run_at) == (None, tomorrow())
 
 
+@pytest.mark.parametrize("verb", ["hold", "cancel", "move", "release"])
+def test_at_most_so_many_a_second_are_taken_where_that_is_asked_for(admin_client: Client, verb: str) -> None:
+    job = make_job(run_at=tomorrow())
+    if verb == "release":
+        change(admin_client, day_url(tomorrow(), "hold/", job=job.pk))
+    url = day_url(tomorrow(), f"{verb}/")
+    assert 'name="per_second" value=""' in text_of(admin_client.get(url))
+    change(admin_client, url, days="1", per_second=" 50 ")
+    assert BulkAction.objects.get().per_second == 50
+
+
+@pytest.mark.parametrize("rate", ["fast", "0", "-1", "2.5", "100001", "9" * 5_000, "\u0663"])
+def test_a_rate_that_cannot_be_is_asked_for_again(admin_client: Client, rate: str) -> None:
+    make_job(run_at=tomorrow())
+    url = day_url(tomorrow(), "hold/")
+    response = admin_client.post(url, {"reason": "the office is closed", "per_second": rate})
+    assert response.context["problems"] == ["At most a second: a whole number from 1 to 100000, or nothing."]
+    assert f'name="per_second" value="{rate[:9]}"' in text_of(response)
+    assert not BulkAction.objects.exists()
+
+
+def test_one_job_of_the_calendar_has_no_rate(admin_client: Client) -> None:
+    job = make_job(run_at=tomorrow())
+    url = day_url(tomorrow(), "hold/", job=job.pk)
+    assert "per_second" not in text_of(admin_client.get(url))
+    assert "1 job is held" in change(admin_client, url, per_second="fast")[0]
+
+
 def test_the_jobs_point_to_the_action_and_the_audit_has_one_entry(admin_client: Client) -> None:
     jobs = [make_job(run_at=tomorrow()) for _ in range(3)]
     change(admin_client, day_url(tomorrow(), "hold/"))

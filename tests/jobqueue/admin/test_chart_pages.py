@@ -15,7 +15,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client, RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
-from jobqueue.admin import chart_of_a_day
+from jobqueue.admin import chart_marks, chart_of_a_day
 from jobqueue.admin.charts import completed_url, failed_url
 from jobqueue.broker import queues
 from jobqueue.broker.chart import PERIOD, Group, records_of
@@ -68,8 +68,22 @@ def test_each_span_says_how_many_ended(admin_client: Client, span: str) -> None:
     count(1_234)
     count(5, "failed")
     count(2, "retried")
+    count(3, "stopped")
+    count(7, "skipped")
+    count(9, "of a later version")
 
-    assert "1,234 completed, 5 failed, 2 retried" in page(admin_client, span=span)
+    assert "1,241 completed, 5 failed, 2 retried, 3 stopped" in page(admin_client, span=span)
+
+
+def test_numbers_on_axes_in_bars_and_in_tables_are_written_as_the_page_is(admin_client: Client) -> None:
+    count(18_240)
+    text = admin_client.get(CHARTS, headers={"Accept-Language": "de"}).content.decode()
+
+    axis = re.findall(r'<text class="jq-chart-value"[^>]*>([^<]*)</text>', text)
+    shares = re.findall(r"<td>([\d.,]+ (?:ms|s))</td>", text)
+    assert {"10.000", "20.000"} <= set(axis)
+    assert "18.240" in text and "18,240" not in text
+    assert any("," in each for each in shares) and not any("." in each for each in shares)
 
 
 def test_a_queue_or_a_processor_can_be_chosen(admin_client: Client) -> None:
@@ -86,9 +100,10 @@ def test_ninety_days_come_from_the_database(admin_client: Client, span: str) -> 
     kept(7, days_ago=80)
     kept(5, days_ago=10)
     kept(100, days_ago=95)
+    kept(4, days_ago=10, outcome="stopped")
     count(1)
 
-    assert "13 completed" in page(admin_client, span=span)
+    assert "13 completed, 0 failed, 0 retried, 4 stopped" in page(admin_client, span=span)
 
 
 def test_an_hour_that_redis_lost_is_shown_as_the_database_kept_it(admin_client: Client) -> None:
@@ -132,14 +147,64 @@ def test_each_part_of_a_bar_of_mixed_outcomes_leads_to_the_list_that_it_counts(
     admin_client: Client,
 ) -> None:
     now = database_now("default")
-    for state, number in (("completed", 2), ("skipped", 1), ("failed", 2)):
+    for state, number in (("completed", 2), ("skipped", 1), ("failed", 2), ("cancelled", 4)):
         for _ in range(number):
             make_job(state, finished_at=now)
-            count(1, state, hours_ago=0)
+            count(1, "stopped" if state == "cancelled" else state, hours_ago=0)
     figure = page(admin_client).partition('<svg class="jq-chart"')[2].partition("</svg>")[0]
     parts = re.findall(r'<a href="([^"]+)" tabindex="-1"><rect class="jq-chart-(\w+)"', figure)
     listed = {kind: len(admin_client.get(unescape(url)).context["cl"].result_list) for url, kind in parts}
-    assert listed == {"completed": 3, "failed": 2}
+    assert listed == {"completed": 3, "failed": 2, "stopped": 4}
+
+
+def _links(text: str, begins: str) -> set[str]:
+    return {unescape(url) for url in re.findall(rf'{begins}<a href="([^"]+)"', text)}
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_every_list_that_a_bar_leads_to_is_reached_by_links_of_tables(
+    admin_client: Client, span: str
+) -> None:
+    for hours_ago in (0, 0.5, 1, 20):
+        for outcome in ("completed", "failed", "stopped"):
+            count(1, outcome, hours_ago)
+    kept(3, days_ago=6)
+    text = page(admin_client, span=span)
+    of_bars = {unescape(url) for url in re.findall(r'<a href="([^"]+)" tabindex="-1"', text)}
+    rows = _links(text, r'<th scope="row">')
+    tables = [text, *(admin_client.get(f"{CHARTS}{row}").content.decode() for row in rows)]
+    assert of_bars <= {url for table in tables for url in _links(table, "<td>")}
+    assert bool(rows) == (span != "quarter")
+
+
+def test_a_part_has_its_own_time_alone_and_a_way_back(admin_client: Client) -> None:
+    count(3, hours_ago=2)
+    count(4, hours_ago=20)
+    hour = (database_now("default") - timedelta(hours=20)).replace(minute=0, second=0, microsecond=0)
+    VersionStart.objects.create(version="later", began_at=hour + timedelta(hours=1))
+    VersionStart.objects.create(version="meanwhile", began_at=hour + timedelta(minutes=59))
+    text = page(admin_client, part=f"{hour:%Y-%m-%dT%H:%M:%SZ}", queue="email")
+
+    assert "4 completed" in text
+    assert "version meanwhile" in text and "version later" not in text
+    assert f"{hour:%Y-%m-%d %H:%M} UTC – {hour + timedelta(hours=1):%Y-%m-%d %H:%M} UTC" in text
+    assert '<a href="?span=day&amp;queue=email">Back to 24 hours</a>' in text
+    assert "data-region-seconds" not in text  # it is over
+
+
+def test_the_hour_that_lasts_is_kept_up_to_date(admin_client: Client) -> None:
+    text = page(admin_client, part=f"{database_now('default'):%Y-%m-%dT%H:%M:%SZ}")
+    assert "Back to 24 hours" in text and "data-region-seconds" in text
+
+
+@pytest.mark.parametrize(
+    "part", ["soon", "", "2001-01-01T00:00:00Z", "8999-01-01T00:00:00Z", "\x00", "9" * 5_000]
+)
+@pytest.mark.parametrize("span", ["day", "quarter", "quarter_by_hour"])
+def test_a_part_that_is_none_of_the_span_shows_all_of_it(admin_client: Client, part: str, span: str) -> None:
+    count(3)
+    text = page(admin_client, span=span, part=part)
+    assert "3 completed" in text and "jq-chart-part" not in text
 
 
 def test_a_time_that_cannot_be_read_lists_nothing(admin_client: Client) -> None:
@@ -169,6 +234,37 @@ def test_pauses_limits_bulk_actions_and_versions_are_marked(admin_client: Client
         assert text.count(words) == 5, words  # in four pictures and in the list
     for kind in ("pause", "limit", "bulk", "version"):
         assert f"jq-chart-mark-{kind}" in text
+
+
+def test_that_only_the_newest_of_a_kind_are_marked_is_said(admin_client: Client) -> None:
+    for number in range(chart_marks.MOST):
+        VersionStart.objects.create(version=str(number))
+    assert "newest 50 are marked" not in page(admin_client)
+    VersionStart.objects.create(version="one more")
+    text = page(admin_client)
+    assert "Of each kind only the newest 50 are marked." in text
+    assert "version one more" in text and "version 0<" not in text
+
+
+@pytest.mark.parametrize(
+    ("selection", "is_marked"),
+    [
+        ({"processor": "email.work"}, True),
+        ({"processor": "email.other"}, False),
+        ({"processor": "email.work", "queue": "reminders"}, False),
+        ({"listed": "of all"}, True),
+        ({}, True),
+        ("somebody else's", True),
+    ],
+)
+def test_of_bulk_actions_those_are_marked_that_may_be_about_what_is_charted(
+    admin_client: Client, selection: Any, is_marked: bool
+) -> None:
+    BulkAction.objects.create(
+        verb="retry", key="k", highest_id=1, expected=412, asked_by="ann", selection=selection
+    )
+    text = page(admin_client, queue="email", processor="email.work")
+    assert ("412 jobs, by ann" in text) == is_marked
 
 
 @pytest.mark.parametrize("span", SPANS)

@@ -7,10 +7,13 @@ from datetime import timedelta
 import pytest
 from django.conf import LazySettings
 from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from jobqueue.models import Queue
-from jobqueue.models.pauses import pause
+from jobqueue.models.pauses import pause, resume
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import make_job, operator, text_of
 
@@ -23,6 +26,10 @@ def _messages(client: Client, url: str, **fields: str) -> list[str]:
     response = client.post(url, {"queue": "email", **fields}, follow=True)
     assert response.status_code == 200
     return [str(message) for message in response.context["messages"]]
+
+
+def _banner_of(response: HttpResponse) -> str:
+    return text_of(response).partition('id="jq-banner"')[2].partition("</div>")[0]
 
 
 def _row() -> Queue:
@@ -114,7 +121,7 @@ def test_every_page_says_what_is_paused_why_until_when_and_how_many_wait(
     pause("email", by="alice", reason="<mail> server", until=database_now("default") + timedelta(hours=1))
     make_job()
     make_job()
-    banner = text_of(admin_client.get(page)).partition('id="jq-banner"')[2].partition("</div>")[0]
+    banner = _banner_of(admin_client.get(page))
     assert "email is paused" in banner
     assert "by alice" in banner
     assert "“&lt;mail&gt; server”" in banner
@@ -128,9 +135,49 @@ def test_the_banner_is_gone_when_the_pause_has_ended(admin_client: Client) -> No
     assert "jq-banner" not in text_of(admin_client.get("/admin/auth/user/"))
 
 
-def test_who_may_not_see_queues_sees_no_banner() -> None:
+@pytest.mark.parametrize("permission", ["view_job", "view_queue", "settlements.view_settlement"])
+def test_whoever_may_see_anything_of_jobs_or_of_the_apps_they_are_of_sees_the_banner(permission: str) -> None:
+    pause("email", by="alice@example.com", reason="anna@example.com is full")
+    banner = _banner_of(operator(permission).get("/admin/"))
+    assert "email is paused" in banner
+    may_look = permission == "view_queue"
+    assert ("alice@example.com" in banner, "anna@example.com" in banner) == (may_look, may_look)
+    assert ('href="/admin/jobqueue/queue/"' in banner) == may_look
+
+
+def test_who_may_see_nothing_of_them_sees_no_banner() -> None:
     pause("email")
-    assert "jq-banner" not in text_of(operator("auth.view_user").get("/admin/auth/user/"))
+    text = text_of(operator("auth.view_user").get("/admin/auth/user/"))
+    assert "jq-banner" not in text and "jq-paused-now" not in text
+
+
+@pytest.mark.parametrize(
+    "page", ["/admin/jobqueue/job/", "/admin/jobqueue/queue/", "/admin/jobqueue/queue/overview/"]
+)
+def test_every_answer_to_a_page_that_is_kept_up_to_date_says_what_is_paused(
+    admin_client: Client, page: str
+) -> None:
+    asked = {"X-Jobqueue-Live": "1"}
+    before = admin_client.get(page, headers=asked)
+    assert 'data-region-aside="Nothing is paused."' in text_of(before)
+    pause("email", reason="mail server")
+    again = admin_client.get(page, headers=asked | {"If-None-Match": before.headers["ETag"]})
+    assert 'data-region-aside="email is paused."' in text_of(again)
+    assert "mail server" in _banner_of(again)
+    resume("email")
+    over = admin_client.get(page, headers=asked | {"If-None-Match": again.headers["ETag"]})
+    assert 'data-region-aside="Nothing is paused."' in text_of(over)
+
+
+def test_the_banner_in_an_answer_takes_no_further_question(
+    admin_client: Client, settings: LazySettings
+) -> None:
+    settings.JOBQUEUE = {"DATABASES": ["default"]}
+    pause("email")
+    with CaptureQueriesContext(connection) as captured:
+        admin_client.get("/admin/jobqueue/job/", headers={"X-Jobqueue-Live": "1"})
+    about = [query["sql"] for query in captured.captured_queries if "jobqueue_queue" in query["sql"]]
+    assert len(about) == 2, about  # whether anything is, with what is failed; and what
 
 
 def test_the_row_of_a_queue_has_the_button_for_who_may_use_it(admin_client: Client) -> None:

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from jobqueue.admin.chart_marks import happened
+from jobqueue.charting.reading import Chosen
 from jobqueue.broker import keys
 from jobqueue.models import AuditEntry, Job, ProcessorLimits
 from jobqueue.models.parking import PARKED_FOR
@@ -58,8 +59,10 @@ def test_a_change_is_written_down_in_the_log_and_the_audit_and_marked_on_charts(
     assert [entry.change_message for entry in LogEntry.objects.all()] == [said]
     entry = AuditEntry.objects.get()
     assert (entry.verb, entry.object_id, entry.text) == ("Limits", NAME, said)
-    assert [(mark.kind, mark.text) for mark in happened(before, "email")] == [("limit", f"{NAME}: {said}")]
-    assert happened(before, "reminders") == []
+    assert [(mark.kind, mark.text) for mark in happened(before, None, Chosen("email")).shown] == [
+        ("limit", f"{NAME}: {said}")
+    ]
+    assert happened(before, None, Chosen("reminders")).shown == []
 
 
 def test_who_may_not_limit_queues_may_not_limit_processors() -> None:

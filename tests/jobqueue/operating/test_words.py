@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import translation
 
 from jobqueue.masking import mask_addresses
-from jobqueue.operating.words import exact_span, relative, span
+from jobqueue.operating.words import exact_span, grouped, relative, rough_span, span
 
 NOW = datetime(2026, 5, 17, 14, 0, tzinfo=UTC)
 
@@ -34,6 +35,28 @@ def test_a_short_length_has_a_tenth() -> None:
 
 def test_a_length_below_a_second_is_told_in_milliseconds() -> None:
     assert exact_span(timedelta(milliseconds=20)) == "20 ms"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"),
+        (0.0042, "4.2 ms"),
+        (0.9996, "1,000 ms"),
+        (1.5, "1.5 s"),
+        (750, "12.5 min"),
+        (86_400 * 1_234, "1,234 d"),
+    ],
+)
+def test_a_length_of_the_charts_has_three_figures(seconds: float | None, text: str) -> None:
+    assert rough_span(seconds) == text
+
+
+def test_numbers_and_lengths_are_written_as_the_language_of_the_page_does() -> None:
+    with translation.override("de"):
+        assert (grouped(18_240), rough_span(1.5), rough_span(0.9996), exact_span(timedelta(seconds=1.5))) == (
+            *("18.240", "1,5 s", "1.000 ms", "1,5 s"),
+        )
 
 
 @pytest.mark.parametrize(

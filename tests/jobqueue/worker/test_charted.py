@@ -11,7 +11,7 @@ from jobqueue.broker import chart
 from jobqueue.broker.chart import OTHER, PERIOD, Group
 from jobqueue.broker.tallies import Tally, bucket_of
 from jobqueue.jobs import enqueue
-from jobqueue.models import Job
+from jobqueue.models import Job, transitions
 from jobqueue.sql import clock
 from jobqueue.worker import performing
 from jobqueue.worker.claiming import Claim
@@ -42,6 +42,14 @@ def test_each_outcome_is_counted_by_queue_and_processor(processor: str, outcome:
     assert {group: tally.jobs for group, tally in counted().items()} == {
         Group(job.queue, processor, outcome): 1
     }
+
+
+def test_a_job_whose_stop_was_asked_for_is_counted_as_stopped() -> None:
+    job = claimed(FAIL)
+    transitions.ask_to_stop(Job.objects.filter(pk=job.pk), "stopped by anna")
+    run(job)
+
+    assert (job.state, [group.outcome for group in counted()]) == ("cancelled", ["stopped"])
 
 
 def test_a_batch_is_counted_by_how_long_its_jobs_ran_and_had_waited() -> None:

@@ -12,8 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from jobqueue.admin.chart_marks import happened
-from jobqueue.charting.reading import Chosen
 from jobqueue.broker import keys
+from jobqueue.charting.reading import Chosen
 from jobqueue.models import AuditEntry, Job, ProcessorLimits
 from jobqueue.models.parking import PARKED_FOR
 from tests.jobqueue.admin.steps import QUEUES, make_job, operator, text_of

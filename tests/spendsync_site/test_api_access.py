@@ -25,7 +25,15 @@ from tests.jobqueue.models.test_bulk import ask as begin_in_bulk
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-OF_SETTLEMENTS = tuple(f"settlements.view_{name}" for name in ("settlement", "payment", "emaildelivery"))
+OF_SETTLEMENTS = (
+    *(f"settlements.view_{name}" for name in ("settlement", "payment", "emaildelivery")),
+    "auth.view_user",
+)
+MOVES = (
+    *("complete_settlement", "cancel_settlement", "reopen_settlement", "remind_settlement"),
+    *("pause_settlement", "resume_settlement", "check_settlement", "start_payment", "complete_payment"),
+    *("fail_payment", "refund_payment", "take_back_payment", "pause_barredaddress", "resume_barredaddress"),
+)
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 READ = {
     *("processors/", "processors/email.notification/"),
@@ -40,6 +48,7 @@ READ = {
         "emails/{email}/",
     ),
     "bulk/{bulk}/",
+    "people/{user}/",
 }
 # What each change answers to who may, one after the other: a job that waits is cancelled, then retried;
 # a worker is quieted, resumed, stopped. The job is of a processor that this site does not know.
@@ -67,6 +76,23 @@ CHANGES = {
     ("POST", "causes/unmute/"): 422,
     ("POST", "payments/"): 422,
     ("POST", "bulk/{bulk}/stop/"): 200,
+    **{
+        ("POST", f"{address}/{verb}/"): 422
+        for address, verbs in {
+            "settlements/{uuid}": (
+                "complete",
+                "cancel",
+                "reopen",
+                "send-reminder",
+                "pause-reminders",
+                "resume-reminders",
+                "check-payments",
+            ),
+            "payments/{payment}": ("start", "complete", "fail", "refund", "take-refund-back"),
+            "people/{user}": ("pause-letters", "resume-letters"),
+        }.items()
+        for verb in verbs
+    },  # fmt: skip
 }
 # Who may look may try these; a verb of the body decides what else it takes.
 OF_VIEWERS = {("POST", "bulk/"): 422, ("GET", "bulk/plan/"): 400}
@@ -75,7 +101,9 @@ WHO: dict[str, Callable[[], Client]] = {
     "anonymous": Client,
     "staff without": operator,
     "viewer": lambda: operator(*VIEWER, *OF_SETTLEMENTS),
-    "operator": lambda: operator(*OPERATOR, *OF_SETTLEMENTS, "settlements.add_payment"),
+    "operator": lambda: operator(
+        *OPERATOR, *OF_SETTLEMENTS, "settlements.add_payment", *(f"settlements.{name}" for name in MOVES)
+    ),
     "superuser": lambda: _superuser(),
 }
 
@@ -111,6 +139,7 @@ def test_every_address_and_method_answers_who_asks_as_it_should(
     email = EmailDelivery.objects.create(job=sent, message_id="<1@a.example>", template_type="reminder")
     rows = {"id": make_job(), "worker": make_worker(takes_orders=True), "bulk": begin_in_bulk()}
     rows |= {"uuid": payment.settlement, "payment": payment, "email": email}
+    rows |= {"user": payment.settlement.payer}
     keys = {name: row.pk for name, row in rows.items()}
     found, expected = {}, {}
     for path in PATHS:
@@ -129,7 +158,7 @@ def test_every_address_and_method_answers_who_asks_as_it_should(
 
 def test_the_table_has_every_address_of_the_schema() -> None:
     document = SchemaGenerator().get_schema(request=None, public=True)
-    filled = {path.format(id=1, uuid=1, worker=1, payment=1, email=1, bulk=1) for path in PATHS}
+    filled = {path.format(id=1, uuid=1, worker=1, payment=1, email=1, bulk=1, user=1) for path in PATHS}
 
     for path in document["paths"]:
         name = "email" if "queues" in path else "email.notification" if "processors" in path else 1

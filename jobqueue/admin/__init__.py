@@ -27,7 +27,6 @@ from jobqueue.admin.live import SECONDS as LIVE_SECONDS
 from jobqueue.admin.live import answer as live_answer
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.panel import JobsPanelMixin
-from jobqueue.admin.previews import Preview, tells_preview
 from jobqueue.admin.results import Result, tells_results
 from jobqueue.admin.shown_moments import ShownMoments
 from jobqueue.admin.state_tabs import TabsFilter, tabs_of_field
@@ -36,6 +35,7 @@ from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import Concern, Groups, Total, sums_concerns, tells_concerns
 from jobqueue.operating.consequences import sends_emails
+from jobqueue.operating.previews import Preview, tells_preview
 
 __all__ = [
     "COUNT_LIMIT",

@@ -20,6 +20,7 @@ from jobqueue.api.bodies import CalendarMoment, Nothing, read_body, read_query
 from jobqueue.api.job_bodies import Copy, Hold, Move, Stop
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
 from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
+from jobqueue.api.previews import PreviewShape, previewed
 from jobqueue.api.problems import Refused, invalid
 from jobqueue.api.searches import SEARCH, found_by
 from jobqueue.api.shapes import described, page_of
@@ -30,7 +31,7 @@ from jobqueue.operating.audit_entry import because
 from jobqueue.operating.copies import copy_and_log
 from jobqueue.operating.holds import hold_and_log, release_and_log
 from jobqueue.operating.moves import move_and_log
-from jobqueue.operating.reading import may_read
+from jobqueue.operating.reading import VIEW_PAYLOAD, may_read
 from jobqueue.operating.rights import Right
 from jobqueue.operating.stops import stop_and_log
 from jobqueue.operating.verbs import VERBS
@@ -84,6 +85,14 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
         query=JobsQuery,
     ),
     retrieve=described("A job with all that is known of it", JobInFull),
+    preview=described("The letters that a waiting job would send, as they would be now", PreviewShape),
+    discard=described(
+        "Delete a job that is neither running nor set aside",
+        None,
+        status=204,
+        body=Hold,
+        codes={409: (WRONG_STATE,)},
+    ),
     stop=described(
         "Ask for the end of a running job, for good",
         JobInFull,
@@ -138,6 +147,8 @@ class JobViewSet(OperatorViewSet):
     needs = {
         "list": VIEW,
         "retrieve": VIEW,
+        "preview": (*VIEW, VIEW_PAYLOAD),
+        "discard": (*VIEW, Right.DELETE),
         **{name: (*VIEW, verb.right) for name, verb in VERBS.items()},
         "put_back": (*VIEW, Right.PUT_BACK),
         "hold": (*VIEW, Right.HOLD),
@@ -168,6 +179,11 @@ class JobViewSet(OperatorViewSet):
         """One job."""
         return Response(in_full(_job(pk), request))
 
+    @action(detail=True, methods=["get"])
+    def preview(self, request: Request, pk: str = "") -> Response:
+        """Its letters; letters show addresses."""
+        return Response(previewed(_job(pk)))
+
     retry = _verb("retry", "Put a failed or cancelled job back on the road")
     cancel = _verb("cancel", "Take a waiting job off the road for good")
     run_now = _verb("run_now", "Make a delayed job due now")
@@ -194,6 +210,13 @@ class JobViewSet(OperatorViewSet):
         else:
             release_and_log(job, django_request(request), reason=reason)
         return Response(in_full(job, request))
+
+    @action(detail=True, methods=["post"])
+    def discard(self, request: Request, pk: str = "") -> Response:
+        """Delete it, with its payload, errors and tracebacks."""
+        asked = read_body(Hold, request)
+        _carry_out("delete", pk, request, asked.get("reason", "").strip())
+        return Response(status=204)
 
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str = "") -> Response:
@@ -302,7 +325,8 @@ def _carry_out(name: str, pk: str, request: Request, reason: str = "") -> Job:
             label = str(verb.label).lower()
             raise Refused(f"Job {job.pk} is {_state(job)}; {label} takes {verb.takes}.", WRONG_STATE)
         write_down([replace(entry, message=because(entry.message, reason))])
-    job.refresh_from_db()
+    if verb.name != "delete":
+        job.refresh_from_db()
     return job
 
 

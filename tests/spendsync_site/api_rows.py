@@ -99,6 +99,8 @@ GOOD: Final[dict[str, Good]] = {
     "POST /api/jobs/{id}/fail/": Good("to fail"),
     "POST /api/jobs/{id}/hold/": Good("to hold", REASON),
     "POST /api/jobs/{id}/release/": Good("held", REASON),
+    "POST /api/jobs/{id}/discard/": Good("completed", REASON),
+    "GET /api/jobs/{id}/preview/": Good("of a letter"),
     "POST /api/jobs/{id}/stop/": Good("active", REASON),
     "POST /api/jobs/{id}/move/": Good("to move", {**REASON, "run_at": "2100-01-31T08:00:00Z"}),
     "POST /api/jobs/{id}/copy/": Good("of a letter", {**REASON, "run_at": "2100-01-31T08:00:00Z"}),

@@ -18,6 +18,7 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from knox.models import AuthToken
 
+from jobqueue.models import Job
 from settlements.models import EmailDelivery, Payment
 from tests.jobqueue.admin.steps import make_job, make_worker, operator
 from tests.jobqueue.api.steps import OPERATOR, VIEWER, ask, problem
@@ -65,6 +66,7 @@ CHANGES = {
     ("POST", "jobs/{id}/release/"): 409,
     ("POST", "jobs/{id}/fail/"): 409,
     ("POST", "jobs/{id}/stop/"): 409,
+    ("POST", "jobs/{done}/discard/"): 204,
     ("POST", "jobs/{id}/move/"): 422,
     ("POST", "jobs/{id}/copy/"): 422,
     ("POST", "workers/{worker}/quiet/"): 202,
@@ -96,7 +98,9 @@ CHANGES = {
 }
 # Who may look may try these; a verb of the body decides what else it takes.
 OF_VIEWERS = {("POST", "bulk/"): 422, ("GET", "bulk/plan/"): 400}
-PATHS = sorted({*READ, *(path for _method, path in [*CHANGES, *OF_VIEWERS])})
+# Letters show addresses: here who may read payloads is the superuser alone.
+OF_READERS = {("GET", "jobs/{letter}/preview/"): 200}
+PATHS = sorted({*READ, *(path for _method, path in [*CHANGES, *OF_VIEWERS, *OF_READERS])})
 WHO: dict[str, Callable[[], Client]] = {
     "anonymous": Client,
     "staff without": operator,
@@ -118,12 +122,11 @@ def _expected(who: str, method: str, path: str) -> int:
     if who == "anonymous":
         return 401
     row = ("GET" if method == "HEAD" else method, path)
-    is_known = row in CHANGES or row in OF_VIEWERS or (row[0] == "GET" and path in READ)
-    if not is_known:
+    known = CHANGES | OF_VIEWERS | OF_READERS
+    if row not in known and not (row[0] == "GET" and path in READ):
         return 405
-    if who == "staff without" or (who == "viewer" and row in CHANGES):
-        return 403
-    return CHANGES.get(row) or OF_VIEWERS.get(row) or 200
+    is_refused = (who == "viewer" and row in CHANGES) or (who != "superuser" and row in OF_READERS)
+    return 403 if who == "staff without" or is_refused else known.get(row, 200)
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +142,8 @@ def test_every_address_and_method_answers_who_asks_as_it_should(
     email = EmailDelivery.objects.create(job=sent, message_id="<1@a.example>", template_type="reminder")
     rows = {"id": make_job(), "worker": make_worker(takes_orders=True), "bulk": begin_in_bulk()}
     rows |= {"uuid": payment.settlement, "payment": payment, "email": email}
-    rows |= {"user": payment.settlement.payer}
+    letter = Job.objects.waiting().about(payment.settlement)[0]
+    rows |= {"user": payment.settlement.payer, "done": make_job("completed"), "letter": letter}
     keys = {name: row.pk for name, row in rows.items()}
     found, expected = {}, {}
     for path in PATHS:
@@ -158,7 +162,8 @@ def test_every_address_and_method_answers_who_asks_as_it_should(
 
 def test_the_table_has_every_address_of_the_schema() -> None:
     document = SchemaGenerator().get_schema(request=None, public=True)
-    filled = {path.format(id=1, uuid=1, worker=1, payment=1, email=1, bulk=1, user=1) for path in PATHS}
+    names = ("id", "uuid", "worker", "payment", "email", "bulk", "user", "done", "letter")
+    filled = {path.format(**dict.fromkeys(names, 1)) for path in PATHS}
 
     for path in document["paths"]:
         name = "email" if "queues" in path else "email.notification" if "processors" in path else 1

@@ -119,7 +119,16 @@ def test_every_pattern_of_the_site_is_in_a_table() -> None:
     here = world.build()
     pages = [world.address(name, here).partition("?")[0] for name in world.names()]
     names = {"uuid": here.keys["settlements_settlement"], "payment": here.keys["settlements_payment"]}
-    names |= {"id": 1, "bulk": 1, "email": 1, "worker": here.keys["jobqueue_worker"], "user": 1, "group": 1}
+    names |= {
+        "id": 1,
+        "done": 1,
+        "letter": 1,
+        "bulk": 1,
+        "email": 1,
+        "worker": here.keys["jobqueue_worker"],
+        "user": 1,
+        "group": 1,
+    }
     known = [
         *pages,
         *(f"/api/{path}".format(**names) for path in PATHS),

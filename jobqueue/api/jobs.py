@@ -1,4 +1,4 @@
-"""`/api/jobs/` and `/api/schedule/`: jobs by the search language, their verbs, and what comes when."""
+"""`/api/jobs/`: jobs by the search language, and their verbs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import CalendarMoment, Nothing, read_body, read_query
+from jobqueue.api.bodies import Nothing, read_body, read_query
 from jobqueue.api.job_bodies import Copy, Hold, Move, Stop
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
-from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
+from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.previews import PreviewShape, previewed
 from jobqueue.api.problems import Refused, invalid
 from jobqueue.api.searches import SEARCH, found_by
 from jobqueue.api.shapes import described, page_of
 from jobqueue.exceptions import InvalidPayload, InvalidRunAt
-from jobqueue.models import Job, JobQuerySet
+from jobqueue.models import Job
 from jobqueue.operating.audit import entry_of, write_down
 from jobqueue.operating.audit_entry import because
 from jobqueue.operating.copies import copy_and_log
@@ -37,7 +37,6 @@ from jobqueue.operating.stops import stop_and_log
 from jobqueue.operating.verbs import VERBS
 from jobqueue.operating.words import state_word
 from jobqueue.searching import LONGEST_SEARCH
-from jobqueue.searching.states import CONDITIONS
 from jobqueue.sql.writing import writing
 
 VIEW = ("jobqueue.view_job",)
@@ -48,15 +47,6 @@ class JobsQuery(PageQuery):
     """Which jobs."""
 
     search = serializers.CharField(required=False, max_length=LONGEST_SEARCH, help_text=SEARCH)
-
-
-class ScheduleQuery(PageQuery):
-    """Which of the delayed jobs."""
-
-    since = CalendarMoment(required=False, help_text="That run at this time or later; with its zone.")
-    until = CalendarMoment(required=False, help_text="That run before this time; with its zone.")
-    queue = serializers.CharField(required=False, max_length=100)
-    processor = serializers.CharField(required=False, max_length=100)
 
 
 def _verb(name: str, summary: str, called: str = "") -> Any:
@@ -242,43 +232,6 @@ class JobViewSet(OperatorViewSet):
         except InvalidRunAt as error:
             raise invalid("run_at", error) from None
         return Response(in_full(job, request))
-
-
-@extend_schema_view(
-    list=described("What is delayed, by the time at which it runs", page_of(JobLine), query=ScheduleQuery)
-)
-class ScheduleViewSet(OperatorViewSet):
-    """What is delayed."""
-
-    needs = {"list": VIEW}
-
-    def list(self, request: Request) -> Response:
-        """The delayed jobs, the next one first."""
-        asked = read_query(ScheduleQuery, request)
-        rows = Job.objects.filter(CONDITIONS["delayed"]).order_by("run_at", "pk")
-        for name, column in (("queue", "queue"), ("processor", "processor")):
-            if name in asked:
-                rows = rows.filter(**{column: asked[name]})
-        if "since" in asked:
-            rows = rows.filter(run_at__gte=asked["since"])
-        if "until" in asked:
-            rows = rows.filter(run_at__lt=asked["until"])
-        if "cursor" in asked:
-            rows = _behind(rows, *read_cursor(asked["cursor"], moment, whole_id))
-        return Response(
-            page(
-                request,
-                list(rows[: asked["limit"] + 1]),
-                asked["limit"],
-                lambda job: [job.run_at.isoformat(), job.pk],
-                lambda jobs: lines(jobs, request),
-            )
-        )
-
-
-def _behind(rows: JobQuerySet, run_at: Any, pk: int) -> JobQuerySet:
-    # The first condition lets the index of times begin there.
-    return rows.filter(run_at__gte=run_at).exclude(run_at=run_at, pk__lte=pk)
 
 
 def _copied(job: Job, asked: Mapping[str, Any], request: Request) -> Job:

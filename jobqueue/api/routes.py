@@ -24,10 +24,11 @@ except ImportError as error:
 
 from jobqueue.api.bulk import BulkViewSet
 from jobqueue.api.causes import CauseViewSet
-from jobqueue.api.jobs import JobViewSet, ScheduleViewSet
+from jobqueue.api.jobs import JobViewSet
 from jobqueue.api.problems import answer
 from jobqueue.api.processors import ProcessorViewSet
 from jobqueue.api.queues import QueueViewSet
+from jobqueue.api.schedule import ScheduleViewSet
 from jobqueue.api.workers import WorkerViewSet
 
 assert drf_spectacular

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from django.utils import timezone
+
 from jobqueue.jobs import database_now
 from jobqueue.models import Job, holding
 from settlements.models import EmailDelivery, Payment, Settlement
@@ -38,8 +40,13 @@ def of_jobs() -> Keys:
         "workers": {"alive": str(worker.pk), "none": NOBODY},
         "bulk": {"under way": begin_in_bulk().pk, "none": 2**62},
         "queues": {"email": "email", "none": "nothing"},
+        "schedule": {"of the delayed": _day_of(jobs["delayed"]), "none": "2030-01-31"},
         "processors": {"email": "email.notification", "none": "nothing"},
     }
+
+
+def _day_of(job: Job) -> str:
+    return timezone.localdate(job.run_at).isoformat()
 
 
 def of_a_settlement(payment: Payment) -> Keys:
@@ -111,6 +118,7 @@ GOOD: Final[dict[str, Good]] = {
     "GET /api/bulk/plan/": Good(query={"verb": "retry"}),
     "POST /api/bulk/": Good(body={**REASON, "verb": "hold", "search": "state:waiting"}),
     "POST /api/bulk/{id}/stop/": Good(),
+    "POST /api/schedule/days/{day}/move/": Good(body={**REASON, "days": 7}),
     "POST /api/workers/{id}/quiet/": Good(),
     "POST /api/workers/{id}/resume/": Good(),
     "POST /api/workers/{id}/stop/": Good(),

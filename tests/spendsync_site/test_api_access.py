@@ -40,6 +40,7 @@ READ = {
     *("processors/", "processors/email.notification/"),
     *("queues/", "queues/email/", "jobs/", "jobs/{id}/", "causes/", "bulk/", "workers/", "schedule/"),
     "workers/{worker}/",
+    "schedule/days/",
     *(
         "settlements/",
         "settlements/{uuid}/",
@@ -67,6 +68,7 @@ CHANGES = {
     ("POST", "jobs/{id}/fail/"): 409,
     ("POST", "jobs/{id}/stop/"): 409,
     ("POST", "jobs/{done}/discard/"): 204,
+    ("POST", "schedule/days/{day}/move/"): 422,
     ("POST", "jobs/{id}/move/"): 422,
     ("POST", "jobs/{id}/copy/"): 422,
     ("POST", "workers/{worker}/quiet/"): 202,
@@ -144,7 +146,7 @@ def test_every_address_and_method_answers_who_asks_as_it_should(
     rows |= {"uuid": payment.settlement, "payment": payment, "email": email}
     letter = Job.objects.waiting().about(payment.settlement)[0]
     rows |= {"user": payment.settlement.payer, "done": make_job("completed"), "letter": letter}
-    keys = {name: row.pk for name, row in rows.items()}
+    keys = {"day": "2030-01-31", **{name: row.pk for name, row in rows.items()}}
     found, expected = {}, {}
     for path in PATHS:
         for method in METHODS:
@@ -162,12 +164,12 @@ def test_every_address_and_method_answers_who_asks_as_it_should(
 
 def test_the_table_has_every_address_of_the_schema() -> None:
     document = SchemaGenerator().get_schema(request=None, public=True)
-    names = ("id", "uuid", "worker", "payment", "email", "bulk", "user", "done", "letter")
+    names = ("id", "uuid", "worker", "payment", "email", "bulk", "user", "done", "letter", "day")
     filled = {path.format(**dict.fromkeys(names, 1)) for path in PATHS}
 
     for path in document["paths"]:
         name = "email" if "queues" in path else "email.notification" if "processors" in path else 1
-        assert path.removeprefix("/api/").format(id=1, name=name) in filled
+        assert path.removeprefix("/api/").format(id=1, name=name, day=1) in filled
 
 
 def test_a_payment_is_looked_at_by_its_key(make_payment: Callable[..., Any]) -> None:

@@ -67,6 +67,7 @@ TAKEN_OVER_HTTP = {
     "queues.limits": {Right.LIMIT_QUEUE},
     "queues.pause": {Right.PAUSE_QUEUE},
     "queues.resume": {Right.RESUME_QUEUE},
+    "schedule.move_day": {Right.MOVE},
     "workers.quiet": {Right.QUIET_WORKER},
     "workers.resume": {Right.RESUME_WORKER},
     "workers.stop": {Right.STOP_WORKER},

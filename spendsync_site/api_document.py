@@ -33,7 +33,8 @@ TAGS: Final = [
     {"name": "causes", "description": "Failures by cause."},
     {"name": "bulk", "description": "Actions on many jobs, walked by the workers."},
     {"name": "workers", "description": "Who runs jobs, and what they are told to do."},
-    {"name": "schedule", "description": "What runs when: delayed jobs by their time."},
+    {"name": "schedule", "description": "What runs when: delayed jobs by their time, days ahead."},
+    {"name": "audit", "description": "What operators did: who, what, when and why."},
     {
         "name": "settlements",
         "description": "Who owes whom how much until when; decisions, reminders.",

@@ -22,6 +22,7 @@ try:
 except ImportError as error:
     raise MissingExtra("the API", "djangorestframework or drf-spectacular", extra="api") from error
 
+from jobqueue.api.audit import AuditViewSet
 from jobqueue.api.bulk import BulkViewSet
 from jobqueue.api.causes import CauseViewSet
 from jobqueue.api.jobs import JobViewSet
@@ -51,6 +52,7 @@ for name, views in (
     ("bulk", BulkViewSet),
     ("workers", WorkerViewSet),
     ("schedule", ScheduleViewSet),
+    ("audit", AuditViewSet),
 ):
     router.register(name, views, basename=f"api-{name}")
 urlpatterns = router.urls

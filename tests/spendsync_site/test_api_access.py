@@ -100,8 +100,8 @@ CHANGES = {
 }
 # Who may look may try these; a verb of the body decides what else it takes.
 OF_VIEWERS = {("POST", "bulk/"): 422, ("GET", "bulk/plan/"): 400}
-# Letters show addresses: here who may read payloads is the superuser alone.
-OF_READERS = {("GET", "jobs/{letter}/preview/"): 200}
+# Here the superuser alone may read payloads, as letters take it, and the audit.
+OF_READERS = {("GET", "jobs/{letter}/preview/"): 200, ("GET", "audit/"): 200}
 PATHS = sorted({*READ, *(path for _method, path in [*CHANGES, *OF_VIEWERS, *OF_READERS])})
 WHO: dict[str, Callable[[], Client]] = {
     "anonymous": Client,

@@ -25,6 +25,7 @@ SETTLEMENT_STATES = list(Settlement.Status.values)
 PAYMENT_STATES = list(Payment.Status.values)
 FIRST_STATES = first_status.reachable()
 EMAIL_STATES = list(EmailDelivery.Status.values)
+LONGEST_USER_KEY = 40
 _AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -40,17 +41,17 @@ class Key(serializers.UUIDField):
         return super().to_internal_value(data)
 
 
-class UserKey(serializers.CharField):
+@extend_schema_field({"type": "string", "maxLength": LONGEST_USER_KEY})
+class UserKey(serializers.Field[Any, Any, Any, Any]):
     """The key of a user, whatever the users of the site have for one."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=40, **options)
 
     def to_internal_value(self, data: Any) -> Any:
         """The key as the column has it."""
-        text, column = super().to_internal_value(data), get_user_model()._meta.pk
+        column = get_user_model()._meta.pk
         try:
-            return column.clean(column.to_python(text), None)
+            if len(data) > LONGEST_USER_KEY or "\x00" in data:
+                raise ValidationError("")
+            return column.clean(column.to_python(data), None)
         except ValidationError:
             raise serializers.ValidationError("It is no key of a user.", "invalid") from None
 

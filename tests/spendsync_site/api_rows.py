@@ -20,6 +20,7 @@ KEY: Final = {"Idempotency-Key": "of-this-one"}
 OF_SETTLEMENTS: Final = ("settlements", "payments", "people", "emails", "simulation")
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 CAUSE: Final = "ConnectionError"
+LETTERS: Final = "settlement.settlement_notification"
 
 
 def of_jobs() -> Keys:
@@ -71,8 +72,10 @@ def of_everything(make_settlement: Callable[..., Settlement], make_payment: Call
     states |= {"completed": "completed", "refunded": "refunded"}
     payments = {name: make_payment(rows["pause"], status=status) for name, status in states.items()}
     found["payments"] |= {name: str(one.pk) for name, one in payments.items()}
-    letter = Job.objects.waiting().about(rows["remind"]).order_by("pk")[0]
+    letter = Job.objects.about(rows["remind"]).get(processor=LETTERS)
+    Job.objects.filter(pk=letter.pk).update(unique_key=None)  # so that it may be copied
     found["jobs"]["of a letter"] = letter.pk
+    make_job("failed", cause="OSError")
     return found
 
 
@@ -112,7 +115,7 @@ GOOD: Final[dict[str, Good]] = {
     "POST /api/jobs/{id}/move/": Good("to move", {**REASON, "run_at": "2100-01-31T08:00:00Z"}),
     "POST /api/jobs/{id}/copy/": Good("of a letter", {**REASON, "run_at": "2100-01-31T08:00:00Z"}),
     "POST /api/causes/retry/": Good(body={**REASON, "cause": CAUSE}),
-    "POST /api/causes/discard/": Good(body={**REASON, "cause": CAUSE}),
+    "POST /api/causes/discard/": Good(body={**REASON, "cause": "OSError"}),
     "POST /api/causes/mute/": Good(body={"cause": CAUSE}),
     "POST /api/causes/unmute/": Good(body={"cause": CAUSE}),
     "GET /api/bulk/plan/": Good(query={"verb": "retry"}),

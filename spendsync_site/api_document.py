@@ -42,4 +42,5 @@ TAGS: Final = [
     {"name": "payments", "description": "Money towards settlements; each is added once for its key."},
     {"name": "people", "description": "Whether letters go out to a person; they are paused and resumed."},
     {"name": "emails", "description": "E-mails and what became of them."},
+    {"name": "simulation", "description": "Which reminders would go out in the next days."},
 ]

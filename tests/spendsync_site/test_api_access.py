@@ -52,6 +52,7 @@ READ = {
     ),
     "bulk/{bulk}/",
     "people/{user}/",
+    "simulation/",
 }
 # What each change answers to who may, one after the other: a job that waits is cancelled, then retried;
 # a worker is quieted, resumed, stopped. The job is of a processor that this site does not know.

@@ -68,7 +68,7 @@ def test_the_schema_is_served_as_openapi_3_1(admin_client: Client) -> None:
     assert document["openapi"] == "3.1.0"
     named = (
         *("queues", "processors", "jobs", "causes", "bulk", "workers", "schedule", "audit"),
-        *("settlements", "payments", "emails"),
+        *("settlements", "payments", "emails", "simulation"),
     )
     assert {f"/api/{name}/" for name in named} <= set(document["paths"])
 

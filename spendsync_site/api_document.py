@@ -33,8 +33,14 @@ TAGS: Final = [
     {"name": "causes", "description": "Failures by cause."},
     {"name": "bulk", "description": "Actions on many jobs, walked by the workers."},
     {"name": "workers", "description": "Who runs jobs, and what they are told to do."},
-    {"name": "schedule", "description": "What runs when: delayed jobs by their time."},
-    {"name": "settlements", "description": "Who owes whom how much until when."},
+    {"name": "schedule", "description": "What runs when: delayed jobs by their time, days ahead."},
+    {"name": "audit", "description": "What operators did: who, what, when and why."},
+    {
+        "name": "settlements",
+        "description": "Who owes whom how much until when; decisions, reminders.",
+    },
     {"name": "payments", "description": "Money towards settlements; each is added once for its key."},
+    {"name": "people", "description": "Whether letters go out to a person; they are paused and resumed."},
     {"name": "emails", "description": "E-mails and what became of them."},
+    {"name": "simulation", "description": "Which reminders would go out in the next days."},
 ]

@@ -21,13 +21,11 @@ from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.findings import Finding, lists_finding, register_finding
 from jobqueue.admin.happenings import Happening, Happenings, happenings_about
 from jobqueue.admin.keyed_list import KeyedChangeList
-from jobqueue.admin.kinds import names_kinds, tells_quiet_hours
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.live import SECONDS as LIVE_SECONDS
 from jobqueue.admin.live import answer as live_answer
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.panel import JobsPanelMixin
-from jobqueue.admin.previews import Preview, tells_preview
 from jobqueue.admin.results import Result, tells_results
 from jobqueue.admin.shown_moments import ShownMoments
 from jobqueue.admin.state_tabs import TabsFilter, tabs_of_field
@@ -36,6 +34,8 @@ from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import Concern, Groups, Total, sums_concerns, tells_concerns
 from jobqueue.operating.consequences import sends_emails
+from jobqueue.operating.kinds import names_kinds, tells_quiet_hours
+from jobqueue.operating.previews import Preview, tells_preview
 
 __all__ = [
     "COUNT_LIMIT",

@@ -19,13 +19,13 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from jobqueue.admin import audit_rows
-from jobqueue.admin.audit_rows import ASKED, question
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.subjects import page_of_object
 from jobqueue.admin.words import time_tag
 from jobqueue.models import AuditEntry
 from jobqueue.models.audit import known_values
 from jobqueue.operating.audit_entry import is_about_jobs
+from jobqueue.operating.audit_questions import ASKED, question
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.retelling import retold, retold_verb
 from jobqueue.operating.words import grouped

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
-from django.db.models import Q, QuerySet
-from django.utils import timezone
-from django.utils.dateparse import parse_date
-from django.utils.translation import gettext
+from django.db.models import Q
 
 from jobqueue.conf import get_settings
 from jobqueue.models import AuditEntry, Queue
 from jobqueue.operating.admins_log import object_type_of
 from jobqueue.operating.audit_entry import is_about_jobs, said_by, verb_of
-from jobqueue.operating.failing_times import YEARS
+from jobqueue.operating.audit_questions import Question, in_audit
 from jobqueue.sql.clock import database_now
 
 PAGE = 50
-ASKED = ("who", "verb", "day", "type", "object", "queue")
-_COLUMNS = {"who": "who", "verb": "verb", "type": "object_type", "object": "object_id", "queue": "queue"}
 _BEFORE_THE_AUDIT = "log-"
-_LONGEST_WORD = 255
 _LONGEST_NUMBER = 18
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Which actions are asked for; `problem` says what of it cannot be read."""
-
-    words: Mapping[str, str] = field(default_factory=dict)
-    begin: datetime | None = None
-    end: datetime | None = None
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +31,6 @@ class Page:
     newer: str = ""
 
 
-def question(address: Mapping[str, str]) -> Question:
-    """What the words of an address ask for: who, verb, day, type and key of the object, queue."""
-    words = {name: address[name][:_LONGEST_WORD] for name in ASKED if address.get(name)}
-    if "\x00" in "".join(words.values()):
-        return Question(problem=gettext("no filter has the character U+0000"))
-    day = words.pop("day", "")
-    if not day:
-        return Question(words)
-    moment = _day(day)
-    if moment is None:
-        return Question(
-            words, problem=gettext("day must be one such as 2026-11-26, not %(day)s") % {"day": day[:40]}
-        )
-    return Question(words, _start(moment), _start(moment + timedelta(days=1)))
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = parse_date(text)
-    except ValueError:
-        return None
-    return day if day is not None and day.year in YEARS else None
-
-
-def _start(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time()))
-
-
 def read(asked: Question, before: str = "", after: str = "") -> Page:
     """A page of what is asked for: older than the entry `before`, or newer than `after`."""
     if asked.problem:
@@ -85,7 +40,7 @@ def read(asked: Question, before: str = "", after: str = "") -> Page:
     if before.startswith(_BEFORE_THE_AUDIT):
         rows, is_more = _cut(_of_the_log(asked, _number(before.removeprefix(_BEFORE_THE_AUDIT)), PAGE + 1))
         return _with_places(rows, is_more=is_more, is_first=False)
-    entries = _in_audit(asked)
+    entries = in_audit(asked)
     if before:
         entries = entries.filter(pk__lt=_number(before))
     rows = list(entries.order_by("-pk")[: PAGE + 1])
@@ -97,7 +52,7 @@ def read(asked: Question, before: str = "", after: str = "") -> Page:
 
 def _newer(asked: Question, after: str) -> Page:
     """The page before; from what is older than the audit the way back leads to its beginning."""
-    found = list(_in_audit(asked).filter(pk__gt=_number(after)).order_by("pk")[: PAGE + 1])
+    found = list(in_audit(asked).filter(pk__gt=_number(after)).order_by("pk")[: PAGE + 1])
     if len(found) < PAGE:
         return read(asked)
     rows = found[:PAGE][::-1]
@@ -122,13 +77,6 @@ def _number(text: str) -> int:
     """A place in the audit; the beginning for what is none."""
     is_one = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
     return int(text) if is_one else 0
-
-
-def _in_audit(asked: Question) -> QuerySet[AuditEntry]:
-    entries = AuditEntry.objects.filter(**{_COLUMNS[name]: text for name, text in asked.words.items()})
-    if asked.begin is not None:
-        entries = entries.filter(at__gte=asked.begin, at__lt=asked.end)
-    return entries.defer("job_ids")
 
 
 # What is older than the audit -----------------------------------------------------------------------

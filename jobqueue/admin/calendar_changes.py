@@ -23,36 +23,26 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
-from jobqueue.admin.calendar_asked import Asked
 from jobqueue.admin.moments import as_field, parse_moment
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import JobTransitionRefused
-from jobqueue.models import BulkAction, Job, JobQuerySet, bulk
+from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.holding import due_time
-from jobqueue.operating.audit import log_change
-from jobqueue.operating.audit_entry import because
-from jobqueue.operating.bulk_plans import TYPED_ABOVE, in_words
+from jobqueue.operating.bulk_plans import TYPED_ABOVE
 from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.day_jobs import FURTHEST, OfADay, begin_and_log
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
-from jobqueue.operating.language import in_english
 from jobqueue.operating.moves import shift_and_log
 from jobqueue.operating.rights import Right, demand
 from jobqueue.operating.words import grouped, typed_number
 from jobqueue.sql.clock import about_now
-from jobqueue.sql.writing import writing
 
 PERMISSIONS = {
     "move": Right.MOVE,
     "cancel": Right.CANCEL,
     "hold": Right.HOLD,
     "release": Right.RELEASE,
-}
-_BULK = {
-    "move": BulkAction.Verb.MOVE,
-    "cancel": BulkAction.Verb.CANCEL,
-    "hold": BulkAction.Verb.HOLD,
-    "release": BulkAction.Verb.LET_GO,
 }
 _ONE: dict[str, Callable[..., None]] = {
     "cancel": cancel_and_log,
@@ -61,7 +51,6 @@ _ONE: dict[str, Callable[..., None]] = {
 }
 _LONGEST_REASON = 500
 _SHIFT = re.compile(r"-?[1-9][0-9]{0,2}", re.ASCII)
-_FURTHEST = 366
 
 
 def page(pages: ModelAdmin[Any], request: HttpRequest, title: str, **more: Any) -> dict[str, Any]:
@@ -76,7 +65,7 @@ def page(pages: ModelAdmin[Any], request: HttpRequest, title: str, **more: Any) 
     }
 
 
-def change(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str) -> HttpResponse:
+def change(pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay, verb: str) -> HttpResponse:
     """Ask whether these are to be changed, or change them."""
     if verb not in PERMISSIONS:
         text = _("What is on the calendar can be moved, cancelled, held or released, not %(verb)s.")
@@ -112,7 +101,7 @@ def change(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str
 def _ask(
     pages: ModelAdmin[Any],
     request: HttpRequest,
-    asked: Asked,
+    asked: OfADay,
     verb: str,
     jobs: JobQuerySet,
     facts: dict[str, Any],
@@ -153,7 +142,7 @@ def _consequences(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _answer(request: HttpRequest, asked: Asked, verb: str, number: int) -> tuple[datetime | None, list[str]]:
+def _answer(request: HttpRequest, asked: OfADay, verb: str, number: int) -> tuple[datetime | None, list[str]]:
     """To when one job is to move, and what is wrong with the answer."""
     problems = []
     reason = request.POST.get("reason", "").strip()
@@ -172,7 +161,7 @@ def _answer(request: HttpRequest, asked: Asked, verb: str, number: int) -> tuple
             problems.append(_("To: a date and a time, such as 2026-01-31T09:00."))
         return moment, problems
     days = request.POST.get("days", "").strip()
-    if not _SHIFT.fullmatch(days) or abs(int(days)) > _FURTHEST:
+    if not _SHIFT.fullmatch(days) or abs(int(days)) > FURTHEST:
         problems.append(_("Days: a whole number from -366 to 366, but not 0."))
     return None, problems
 
@@ -181,7 +170,7 @@ def _answer(request: HttpRequest, asked: Asked, verb: str, number: int) -> tuple
 
 
 def _change_one(
-    pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str, moment: datetime | None
+    pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay, verb: str, moment: datetime | None
 ) -> str:
     """Change the job, and say so; why it was left alone, if it was."""
     job = Job.objects.filter(pk=asked.job or 0).first()
@@ -218,31 +207,19 @@ def _do(job: Job, verb: str, moment: datetime | None, request: HttpRequest) -> N
 
 
 def _begin(
-    pages: ModelAdmin[Any], request: HttpRequest, asked: Asked, verb: str, facts: dict[str, Any]
+    pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay, verb: str, facts: dict[str, Any]
 ) -> HttpResponse:
     """Write the bulk action down, with one entry in the audit, or lead to the same that is under way."""
-    days = int(request.POST["days"]) if verb == "move" else 0
-    reason = request.POST["reason"].strip()
-    selection = asked.selection(verb)
-    words = {**asked.words, "day": asked.day.isoformat(), "days": str(days)}
-    action = BulkAction(
-        verb=_BULK[verb],
-        selection=selection.as_json(),
-        details={"days": days, "zone": timezone.get_current_timezone_name()} if days else None,
-        key=bulk.key_of(_BULK[verb], words),
-        highest_id=facts["newest"],
-        expected=facts["number"],
+    action, is_new = begin_and_log(
+        request,
+        asked,
+        verb,
+        number=facts["number"],
+        newest=facts["newest"],
+        reason=request.POST["reason"].strip(),
         per_second=rate_of(request),
-        reason=reason,
-        asked_by=request.user.get_username()[:200],
+        days=int(request.POST["days"]) if verb == "move" else 0,
     )
-    with writing(Job.objects.db):
-        action, is_new = bulk.ask(action, Job.objects.db)
-        if is_new:
-            by = f" by {days} days" if days else ""
-            with in_english():
-                text = f"{verb.capitalize()}: {facts['number']} jobs{by} ({in_words(selection)})"
-            log_change(request, action, because(text, reason))
     if not is_new:
         text = _("The same is under way already: %(who)s began it.") % {"who": action.asked_by}
         pages.message_user(request, text, messages.WARNING)
@@ -250,7 +227,7 @@ def _begin(
     return HttpResponseRedirect(reverse(name, args=[action.pk]))
 
 
-def _url_of_day(pages: ModelAdmin[Any], asked: Asked) -> str:
+def _url_of_day(pages: ModelAdmin[Any], asked: OfADay) -> str:
     words = {name: text for name, text in asked.words.items() if name != "job"}
     name = f"{pages.admin_site.name}:jobqueue_job_calendar_day"
     return reverse(name, args=[asked.day.isoformat()], query=words)

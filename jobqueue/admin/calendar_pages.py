@@ -17,18 +17,20 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import calendar_changes, live
-from jobqueue.admin.calendar import DAYS, days_ahead
-from jobqueue.admin.calendar_asked import Asked
+from jobqueue.admin.calendar import shown_days
+from jobqueue.admin.calendar_asked import asked_by
 from jobqueue.admin.calendar_changes import PERMISSIONS
 from jobqueue.admin.keyed_list import Way, ways_of
 from jobqueue.admin.keyed_pages import KeyedPage, KeyedPages, Part
-from jobqueue.admin.kinds import name_of
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.panel import kind_of
 from jobqueue.admin.preview_pages import preview_url
 from jobqueue.admin.words import time_tag
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.holding import due_time
+from jobqueue.operating.day_jobs import OfADay
+from jobqueue.operating.days import DAYS
+from jobqueue.operating.kinds import name_of
 from jobqueue.sql.clock import about_now
 
 PAGE = 50
@@ -44,10 +46,10 @@ def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
         return _calendar(pages, request)
 
     def day(request: HttpRequest, day: str) -> HttpResponse:
-        return _day(pages, request, Asked.of(day, request.GET))
+        return _day(pages, request, asked_by(day, request.GET))
 
     def change(request: HttpRequest, day: str, verb: str) -> HttpResponse:
-        return calendar_changes.change(pages, request, Asked.of(day, request.GET), verb)
+        return calendar_changes.change(pages, request, asked_by(day, request.GET), verb)
 
     return [
         path("calendar/", view(calendar), name="jobqueue_job_calendar"),
@@ -64,12 +66,12 @@ def _page(pages: ModelAdmin[Any], request: HttpRequest, title: str, **more: Any)
 
 def _calendar(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
     context = _page(pages, request, _("Calendar"))
-    context["days"], context["held"] = days_ahead(pages.admin_site.name)
+    context["days"], context["held"] = shown_days(pages.admin_site.name)
     context["held_url"] = reverse(f"{pages.admin_site.name}:jobqueue_job_changelist", query={"state": "held"})
     return live.answer(request, TemplateResponse(request, "admin/jobqueue/calendar.html", context))
 
 
-def _day(pages: ModelAdmin[Any], request: HttpRequest, asked: Asked) -> HttpResponse:
+def _day(pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay) -> HttpResponse:
     context = _page(
         pages, request, _("What runs on %(day)s") % {"day": date_format(asked.day, "D Y-m-d")}, asked=asked
     )
@@ -91,7 +93,7 @@ def _keyed(jobs: JobQuerySet, request: HttpRequest, word: str) -> KeyedPage:
     return KeyedPages([part], PAGE).page(request.GET.get(word, ""))
 
 
-def _ways(page: KeyedPage, asked: Asked, request: HttpRequest, word: str) -> list[Way]:
+def _ways(page: KeyedPage, asked: OfADay, request: HttpRequest, word: str) -> list[Way]:
     """The ways to the other pages of one of the two lists; the other one stays where it is."""
     places = {name: request.GET[name] for name in (OF_JOBS, OF_HELD) if request.GET.get(name)}
 
@@ -102,7 +104,7 @@ def _ways(page: KeyedPage, asked: Asked, request: HttpRequest, word: str) -> lis
     return list(ways_of(page, (_("Soonest"), _("Sooner"), _("Later"), _("Latest")), address))
 
 
-def _beside(site: AdminSite, asked: Asked) -> list[tuple[str, str]]:
+def _beside(site: AdminSite, asked: OfADay) -> list[tuple[str, str]]:
     """The days before and after, of the same kind, as far as the calendar shows them.
 
     Without an end, whoever follows every way of a page would follow them for ever.
@@ -117,7 +119,7 @@ def _beside(site: AdminSite, asked: Asked) -> list[tuple[str, str]]:
     ]
 
 
-def _row(job: Job, asked: Asked, request: HttpRequest, pages: ModelAdmin[Any]) -> dict[str, Any]:
+def _row(job: Job, asked: OfADay, request: HttpRequest, pages: ModelAdmin[Any]) -> dict[str, Any]:
     verbs = ("release", "move", "cancel") if job.held_run_at is not None else ("move", "cancel", "hold")
     return {
         "job": job,
@@ -125,7 +127,7 @@ def _row(job: Job, asked: Asked, request: HttpRequest, pages: ModelAdmin[Any]) -
         "what": name_of(job.processor, kind_of(job)),
         "subject": listed(job).subject,
         "preview": preview_url(job, request, pages.admin_site),
-        "verbs": _links(pages.admin_site, Asked(asked.day, job=job.pk), request, verbs),
+        "verbs": _links(pages.admin_site, OfADay(asked.day, job=job.pk), request, verbs),
     }
 
 
@@ -138,11 +140,11 @@ def hold_links(job: Job, request: HttpRequest, site: AdminSite) -> list[tuple[st
     except (OverflowError, ValueError):  # at the ends of the calendar not every zone has the moment
         return []
     verb = "hold" if job.held_run_at is None else "release"
-    return _links(site, Asked(day, job=job.pk), request, [verb])
+    return _links(site, OfADay(day, job=job.pk), request, [verb])
 
 
 def _links(
-    site: AdminSite, asked: Asked, request: HttpRequest, verbs: Iterable[str]
+    site: AdminSite, asked: OfADay, request: HttpRequest, verbs: Iterable[str]
 ) -> list[tuple[str, str]]:
     """What the user may do to these, and where it is asked."""
     labels = {

@@ -22,7 +22,6 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
-from jobqueue.admin.kinds import name_of
 from jobqueue.admin.listing import listed, state_of
 from jobqueue.admin.panel import MOST_JOBS, jobs_about, kind_of
 from jobqueue.admin.subjects import page_of_object
@@ -30,6 +29,7 @@ from jobqueue.admin.words import badge
 from jobqueue.models import AuditEntry, BulkAction, Job, subject_of
 from jobqueue.models.audit import entries_about
 from jobqueue.models.holding import due_time
+from jobqueue.operating.kinds import name_of
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.retelling import retold, retold_verb, told_reason
 from jobqueue.operating.words import grouped

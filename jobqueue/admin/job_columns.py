@@ -15,7 +15,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.kinds import name_of
 from jobqueue.admin.listing import listed, state_of
 from jobqueue.admin.panel import kind_of
 from jobqueue.admin.running_pages import shown_progress
@@ -32,6 +31,7 @@ from jobqueue.models import Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.operating.explain import explain
 from jobqueue.operating.explain_many import facts_of_waiting
+from jobqueue.operating.kinds import name_of
 from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.running import runs_of
 from jobqueue.operating.words import exact_span

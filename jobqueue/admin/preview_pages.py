@@ -13,10 +13,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
-from jobqueue.admin.previews import Previewed, has_preview, preview_of
 from jobqueue.admin.words import time_tag
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
+from jobqueue.operating.previews import Previewed, has_preview, preview_of
 from jobqueue.operating.reading import may_read
 from jobqueue.operating.retelling import retold_reason
 from jobqueue.operating.words import printable

@@ -106,13 +106,13 @@ class BulkViewSet(OperatorViewSet):
                 found,
                 asked["limit"],
                 lambda one: [one.pk],
-                lambda some: [_bulk(one, request) for one in some],
+                lambda some: [bulk_line(one, request) for one in some],
             )
         )
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One of them."""
-        return Response(_bulk(_of(pk), request))
+        return Response(bulk_line(_of(pk), request))
 
     def create(self, request: Request) -> Response:
         """Begin one; it takes the permission of its verb, too (discard that to delete jobs).
@@ -150,7 +150,7 @@ class BulkViewSet(OperatorViewSet):
         found = _of(pk)
         if not stop_bulk_and_log(django_request(request), found):
             raise Refused(f"Nothing to do: bulk action {found.pk} has ended already.", _ENDED)
-        return Response(_bulk(found, request))
+        return Response(bulk_line(found, request))
 
 
 def _of(pk: str) -> BulkAction:
@@ -216,10 +216,11 @@ def begin(verb: str, asked: Mapping[str, Any], request: Request) -> Response:
             "it was asked for is not in it: begin again once it has ended.",
             UNDER_WAY,
         )
-    return Response(_bulk(begun, request), status=202 if is_new else 200)
+    return Response(bulk_line(begun, request), status=202 if is_new else 200)
 
 
-def _bulk(one: BulkAction, request: Request) -> dict[str, Any]:
+def bulk_line(one: BulkAction, request: Request) -> dict[str, Any]:
+    """A bulk action as answers have it."""
     ended = "stopped" if one.stopped_by else "done"
     state = ended if one.ended_at else "under way" if one.began_at else "waits"
     times = ("asked_at", "began_at", "ended_at")

@@ -36,6 +36,17 @@ _UNTIL = "Failed before this time; with its zone."
 _SEARCH = "Words as `/api/jobs/` takes them, in place of a filter: `state:delayed queue:email`."
 
 
+def rate() -> Whole:
+    """At most how many jobs a second: a field of every body that begins a bulk action."""
+    return Whole(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=bulk_plans.MOST_PER_SECOND,
+        help_text=f"At most so many jobs a second; {PACE} without it.",
+    )
+
+
 class FailingMoment(CalendarMoment):
     """A time at which jobs can have failed."""
 
@@ -74,13 +85,7 @@ class _Filter(Strict):
     queue = Text(required=False, max_length=100)
     processor = Text(required=False, max_length=100)
     reason = Text(required=False, max_length=bulk_plans.LONGEST_REASON)
-    per_second = Whole(
-        required=False,
-        allow_null=True,
-        min_value=1,
-        max_value=bulk_plans.MOST_PER_SECOND,
-        help_text=f"At most so many jobs a second; {PACE} without it.",
-    )
+    per_second = rate()
     confirm = Whole(
         required=False, min_value=0, help_text="The number of jobs, for an action on more than 1,000."
     )

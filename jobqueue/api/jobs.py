@@ -1,4 +1,4 @@
-"""`/api/jobs/` and `/api/schedule/`: jobs by the search language, their verbs, and what comes when."""
+"""`/api/jobs/`: jobs by the search language, and their verbs."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import CalendarMoment, Nothing, read_body, read_query
+from jobqueue.api.bodies import Nothing, read_body, read_query
 from jobqueue.api.job_bodies import Copy, Hold, Move, Stop
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
-from jobqueue.api.paging import LARGEST_ID, PageQuery, moment, page, read_cursor, whole_id
+from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
+from jobqueue.api.previews import PreviewShape, previewed
 from jobqueue.api.problems import Refused, invalid
 from jobqueue.api.searches import SEARCH, found_by
 from jobqueue.api.shapes import described, page_of
 from jobqueue.exceptions import InvalidPayload, InvalidRunAt
-from jobqueue.models import Job, JobQuerySet
+from jobqueue.models import Job
 from jobqueue.operating.audit import entry_of, write_down
 from jobqueue.operating.audit_entry import because
 from jobqueue.operating.copies import copy_and_log
 from jobqueue.operating.holds import hold_and_log, release_and_log
 from jobqueue.operating.moves import move_and_log
-from jobqueue.operating.reading import may_read
+from jobqueue.operating.reading import VIEW_PAYLOAD, may_read
 from jobqueue.operating.rights import Right
 from jobqueue.operating.stops import stop_and_log
 from jobqueue.operating.verbs import VERBS
 from jobqueue.operating.words import state_word
 from jobqueue.searching import LONGEST_SEARCH
-from jobqueue.searching.states import CONDITIONS
 from jobqueue.sql.writing import writing
 
 VIEW = ("jobqueue.view_job",)
@@ -47,15 +47,6 @@ class JobsQuery(PageQuery):
     """Which jobs."""
 
     search = serializers.CharField(required=False, max_length=LONGEST_SEARCH, help_text=SEARCH)
-
-
-class ScheduleQuery(PageQuery):
-    """Which of the delayed jobs."""
-
-    since = CalendarMoment(required=False, help_text="That run at this time or later; with its zone.")
-    until = CalendarMoment(required=False, help_text="That run before this time; with its zone.")
-    queue = serializers.CharField(required=False, max_length=100)
-    processor = serializers.CharField(required=False, max_length=100)
 
 
 def _verb(name: str, summary: str, called: str = "") -> Any:
@@ -84,6 +75,14 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
         query=JobsQuery,
     ),
     retrieve=described("A job with all that is known of it", JobInFull),
+    preview=described("The letters that a waiting job would send, as they would be now", PreviewShape),
+    discard=described(
+        "Delete a job that is neither running nor set aside",
+        None,
+        status=204,
+        body=Hold,
+        codes={409: (WRONG_STATE,)},
+    ),
     stop=described(
         "Ask for the end of a running job, for good",
         JobInFull,
@@ -138,6 +137,8 @@ class JobViewSet(OperatorViewSet):
     needs = {
         "list": VIEW,
         "retrieve": VIEW,
+        "preview": (*VIEW, VIEW_PAYLOAD),
+        "discard": (*VIEW, Right.DELETE),
         **{name: (*VIEW, verb.right) for name, verb in VERBS.items()},
         "put_back": (*VIEW, Right.PUT_BACK),
         "hold": (*VIEW, Right.HOLD),
@@ -168,6 +169,11 @@ class JobViewSet(OperatorViewSet):
         """One job."""
         return Response(in_full(_job(pk), request))
 
+    @action(detail=True, methods=["get"])
+    def preview(self, request: Request, pk: str = "") -> Response:
+        """Its letters; letters show addresses."""
+        return Response(previewed(_job(pk)))
+
     retry = _verb("retry", "Put a failed or cancelled job back on the road")
     cancel = _verb("cancel", "Take a waiting job off the road for good")
     run_now = _verb("run_now", "Make a delayed job due now")
@@ -196,6 +202,13 @@ class JobViewSet(OperatorViewSet):
         return Response(in_full(job, request))
 
     @action(detail=True, methods=["post"])
+    def discard(self, request: Request, pk: str = "") -> Response:
+        """Delete it, with its payload, errors and tracebacks."""
+        asked = read_body(Hold, request)
+        _carry_out("delete", pk, request, asked.get("reason", "").strip())
+        return Response(status=204)
+
+    @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str = "") -> Response:
         """Have it ended; it is active until it has."""
         asked = read_body(Stop, request)
@@ -219,43 +232,6 @@ class JobViewSet(OperatorViewSet):
         except InvalidRunAt as error:
             raise invalid("run_at", error) from None
         return Response(in_full(job, request))
-
-
-@extend_schema_view(
-    list=described("What is delayed, by the time at which it runs", page_of(JobLine), query=ScheduleQuery)
-)
-class ScheduleViewSet(OperatorViewSet):
-    """What is delayed."""
-
-    needs = {"list": VIEW}
-
-    def list(self, request: Request) -> Response:
-        """The delayed jobs, the next one first."""
-        asked = read_query(ScheduleQuery, request)
-        rows = Job.objects.filter(CONDITIONS["delayed"]).order_by("run_at", "pk")
-        for name, column in (("queue", "queue"), ("processor", "processor")):
-            if name in asked:
-                rows = rows.filter(**{column: asked[name]})
-        if "since" in asked:
-            rows = rows.filter(run_at__gte=asked["since"])
-        if "until" in asked:
-            rows = rows.filter(run_at__lt=asked["until"])
-        if "cursor" in asked:
-            rows = _behind(rows, *read_cursor(asked["cursor"], moment, whole_id))
-        return Response(
-            page(
-                request,
-                list(rows[: asked["limit"] + 1]),
-                asked["limit"],
-                lambda job: [job.run_at.isoformat(), job.pk],
-                lambda jobs: lines(jobs, request),
-            )
-        )
-
-
-def _behind(rows: JobQuerySet, run_at: Any, pk: int) -> JobQuerySet:
-    # The first condition lets the index of times begin there.
-    return rows.filter(run_at__gte=run_at).exclude(run_at=run_at, pk__lte=pk)
 
 
 def _copied(job: Job, asked: Mapping[str, Any], request: Request) -> Job:
@@ -302,7 +278,8 @@ def _carry_out(name: str, pk: str, request: Request, reason: str = "") -> Job:
             label = str(verb.label).lower()
             raise Refused(f"Job {job.pk} is {_state(job)}; {label} takes {verb.takes}.", WRONG_STATE)
         write_down([replace(entry, message=because(entry.message, reason))])
-    job.refresh_from_db()
+    if verb.name != "delete":
+        job.refresh_from_db()
     return job
 
 

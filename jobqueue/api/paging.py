@@ -44,10 +44,14 @@ def page(
     """The body of a page from `limit + 1` rows; `shown` turns those of the page into what is answered."""
     chosen = list(rows[:limit])
     is_more = len(rows) > limit
-    return {"next": _address(request, key_of(chosen[-1])) if is_more else None, "results": shown(chosen)}
+    return {
+        "next": address_behind(request, key_of(chosen[-1])) if is_more else None,
+        "results": shown(chosen),
+    }
 
 
-def _address(request: Request, key: list[Any]) -> str:
+def address_behind(request: Request, key: list[Any]) -> str:
+    """Where the page begins that follows the row of this key."""
     return replace_query_param(request.build_absolute_uri(), "cursor", write_cursor(key))
 
 

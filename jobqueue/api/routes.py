@@ -22,12 +22,14 @@ try:
 except ImportError as error:
     raise MissingExtra("the API", "djangorestframework or drf-spectacular", extra="api") from error
 
+from jobqueue.api.audit import AuditViewSet
 from jobqueue.api.bulk import BulkViewSet
 from jobqueue.api.causes import CauseViewSet
-from jobqueue.api.jobs import JobViewSet, ScheduleViewSet
+from jobqueue.api.jobs import JobViewSet
 from jobqueue.api.problems import answer
 from jobqueue.api.processors import ProcessorViewSet
 from jobqueue.api.queues import QueueViewSet
+from jobqueue.api.schedule import ScheduleViewSet
 from jobqueue.api.workers import WorkerViewSet
 
 assert drf_spectacular
@@ -50,6 +52,7 @@ for name, views in (
     ("bulk", BulkViewSet),
     ("workers", WorkerViewSet),
     ("schedule", ScheduleViewSet),
+    ("audit", AuditViewSet),
 ):
     router.register(name, views, basename=f"api-{name}")
 urlpatterns = router.urls

@@ -7,7 +7,9 @@ its jobs mean to people: the door is what is named here.
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import Concern, tells_concerns
 from jobqueue.operating.consequences import sends_emails
+from jobqueue.operating.kinds import names_kinds, tells_quiet_hours
 from jobqueue.operating.language import in_english
+from jobqueue.operating.previews import Preview, tells_preview
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import retold_reason, tell_also, told_reason
 from jobqueue.operating.rights import demand
@@ -15,15 +17,19 @@ from jobqueue.operating.words import grouped
 
 __all__ = [
     "Concern",
+    "Preview",
     "demand",
     "grouped",
     "in_english",
     "log_change",
     "may_read",
+    "names_kinds",
     "retold_reason",
     "sends_emails",
     "shown_text",
     "tell_also",
     "told_reason",
     "tells_concerns",
+    "tells_preview",
+    "tells_quiet_hours",
 ]

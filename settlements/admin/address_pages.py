@@ -16,10 +16,12 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import badge, mask_address, mask_addresses
 from settlements.addresses import bar
-from settlements.admin.base import ReadOnlyAdmin, may
-from settlements.admin.moves import Answer, Move, action_for
+from settlements.admin.base import ReadOnlyAdmin
+from settlements.admin.moves import action_for
 from settlements.admin.record_page import RecordPageMixin
 from settlements.models import BarredAddress
+from settlements.operating.moves import Answer, Move
+from settlements.operating.rights import may
 
 if TYPE_CHECKING:
     BarredAddressModelForm = forms.ModelForm[BarredAddress]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.auth import get_permission_codename
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
@@ -110,16 +109,6 @@ class ReadOnlyAdmin(SettlementsAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Without its row the same would happen again."""
         return False
-
-
-def may(request: HttpRequest, action: str, model: type[models.Model]) -> bool:
-    """Whether the operator has this permission of a model: `view`, `complete`, `close` …"""
-    return bool(request.user.has_perm(right(action, model)))
-
-
-def right(action: str, model: type[models.Model]) -> str:
-    """What the permission is called, as `has_perm` is asked for it."""
-    return f"{model._meta.app_label}.{get_permission_codename(action, model._meta)}"
 
 
 def amount_tag(amount: Any, currency: str = "") -> SafeString:

@@ -15,10 +15,11 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import badge
 from settlements.admin.base import ReadOnlyAdmin, amount_tag, link_to
-from settlements.admin.moves import Answer, LeftAlone, Move, action_for
+from settlements.admin.moves import action_for
 from settlements.admin.record_page import RecordPageMixin
 from settlements.exceptions import DiscrepancyClosed
 from settlements.models import Discrepancy
+from settlements.operating.moves import Answer, LeftAlone, Move
 
 
 def _close(discrepancy: Discrepancy, answer: Answer) -> str:

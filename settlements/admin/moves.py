@@ -1,67 +1,41 @@
-"""Actions that ask for a reason, change each record under its lock, and write down who did it and why."""
+"""Actions of the admin that ask for a reason, and tell what came of it: `settlements.operating` does it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
-from django.db import models, router, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.functional import Promise
 from django.utils.text import capfirst, format_lazy
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import log_change
-from jobqueue.operating import grouped, in_english
-from settlements.admin.base import may
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.money import MAX_DIGITS, STORED_PLACES
+from settlements.operating.moves import (
+    LONGEST_REASON,
+    Answer,
+    LeftAlone,
+    Move,
+    counted,
+    left_alone,
+    move_one,
+    moved,
+    named,
+)
+from settlements.operating.rights import may
 
 MOST_PER_REQUEST: Final = 500
-MOST_NAMED: Final = 5
 MOST_SHOWN: Final = 20
-LONGEST_REASON: Final = 500
 _BACK = "back"
-
-
-class LeftAlone(Exception):
-    """The record cannot be changed so; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the operator said on the page that asks."""
-
-    user: Any
-    reason: str
-    amount: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One thing that an operator may do to a record, with a reason."""
-
-    name: str
-    label: Promise
-    done: Promise
-    permission: str
-    notice: Promise
-    trouble: Callable[[Any], str]
-    """Why a record cannot be changed so, as far as can be seen; empty if nothing speaks against it."""
-    carry_out: Callable[[Any, Answer], str]
-    """Changes and saves a locked record; what became of it, for the history."""
-    takes_amount: bool = False
-    is_dangerous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +123,7 @@ def _ask(
     lines = [_line(model_admin, row, move) for row in rows[:MOST_PER_REQUEST]]
     able = [line for line in lines if not line.trouble]
     if not able:
-        refused = [_named(line.record, line.trouble) for line in lines]
+        refused = [named(line.record, line.trouble) for line in lines]
         _tell(model_admin.opts, request, move, Outcome(refused=refused, gone=not lines))
         return _back(model_admin, request)
     across = request.POST.get("select_across") == "1"
@@ -165,7 +139,7 @@ def _ask(
         "unshown": max(0, len(lines) - MOST_SHOWN),
         "left": len(rows) > MOST_PER_REQUEST,
         "most": MOST_PER_REQUEST,
-        "what": _count(len(able), names),
+        "what": counted(len(able), names),
         "with_amounts": any(line.amount for line in lines),
         "across": across,
         "selected": ["0"] if across else request.POST.getlist(ACTION_CHECKBOX_NAME),
@@ -226,7 +200,7 @@ def _carry_out(request: HttpRequest, records: QuerySet[Any], move: Move, answer:
     refused: list[str] = []
     for key in keys[:MOST_PER_REQUEST]:
         try:
-            _move_one(request, records.model, key, move, answer)
+            record = move_one(request, records.model, key, move, answer)
         except LeftAlone as trouble:
             refused.append(str(trouble))
         except (InvalidAmount, InvalidRefund) as error:
@@ -234,51 +208,22 @@ def _carry_out(request: HttpRequest, records: QuerySet[Any], move: Move, answer:
                 return Outcome(error=f"{capfirst(str(error))}.")
             refused.append(str(error))
         else:
-            outcome.moved += 1
+            if record is None:
+                refused.append(gettext("%(name)s (deleted)") % {"name": key})
+            else:
+                outcome.moved += 1
     outcome.refused = refused
     return outcome
 
 
-def _move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Move, answer: Answer) -> None:
-    """Change one record under its lock, and write it down in the same transaction."""
-    with transaction.atomic(using=router.db_for_write(model)):
-        record = model._default_manager.select_for_update(no_key=True).filter(pk=key).first()
-        if record is None:
-            raise LeftAlone(gettext("%(name)s (deleted)") % {"name": key})
-        trouble = move.trouble(record)
-        if trouble:
-            raise LeftAlone(_named(record, trouble))
-        change = move.carry_out(record, answer)
-        with in_english():
-            done = capfirst(str(move.done))
-        log_change(request, record, f"{done}: {change}. Reason: {answer.reason}")
-
-
-def _named(record: Any, trouble: str) -> str:
-    return f"{record} ({trouble})"
-
-
 def _tell(names: Any, request: HttpRequest, move: Move, outcome: Outcome) -> None:
     if outcome.moved:
-        words = {"what": _count(outcome.moved, names), "done": move.done}
-        messages.success(request, gettext("%(what)s %(done)s.") % words)
+        messages.success(request, moved(move, names, outcome.moved))
     if outcome.refused:
-        number = len(outcome.refused)
-        listed = "; ".join(outcome.refused[:MOST_NAMED]) + ("; …" if number > MOST_NAMED else "")
-        text = ngettext(
-            "%(what)s cannot be %(done)s and was left alone: %(listed)s.",
-            "%(what)s cannot be %(done)s and were left alone: %(listed)s.",
-            number,
-        )
-        words = {"what": _count(number, names), "done": move.done, "listed": listed}
-        messages.warning(request, text % words)
+        messages.warning(request, left_alone(move, names, outcome.refused))
     if outcome.gone:
         text = gettext("Nothing was %(done)s: it is gone.") % {"done": move.done}
         messages.warning(request, text)
     if outcome.left:
         text = gettext("More match: one request takes at most %(most)s. Filter the list to reach the others.")
         messages.warning(request, text % {"most": MOST_PER_REQUEST})
-
-
-def _count(number: int, names: Any) -> str:
-    return f"{grouped(number)} {names.verbose_name if number == 1 else names.verbose_name_plural}"

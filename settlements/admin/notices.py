@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -13,8 +11,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import time_tag
-from settlements.admin.base import amount_tag, link_to, may
+from settlements.admin.base import amount_tag, link_to
 from settlements.models import BarredAddress, Discrepancy, Settlement
+from settlements.operating.people import barred_rows, email_of
+from settlements.operating.rights import may
 
 MOST_DISCREPANCIES = 10
 _WHY = {
@@ -29,16 +29,6 @@ _WHY = {
 def notices_of(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
     """Addresses of its people that nothing is sent to, and discrepancies that nobody has closed."""
     return [*_barred(settlement, request), *_discrepancies(settlement, request)]
-
-
-def barred_rows(*addresses: str) -> dict[str, BarredAddress]:
-    """Those of the addresses, in small letters, that nothing is sent to."""
-    return {row.address: row for row in BarredAddress.objects.barred().among(*addresses)}
-
-
-def email_of(person: Any) -> str:
-    """The address of a user, whatever its model calls it."""
-    return str(getattr(person, person.get_email_field_name(), "") or "")
 
 
 def barred_text(row: BarredAddress, request: HttpRequest) -> SafeString:

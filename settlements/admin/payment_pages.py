@@ -16,9 +16,9 @@ from settlements.admin.amounts import step_of
 from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import PaymentForm
 from settlements.admin.moves import AmountHint, action_for
-from settlements.admin.payment_moves import MOVES
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.models import Payment
+from settlements.operating.payment_moves import MOVES
 from settlements.searching import with_key
 from settlements.templatetags.settlement_format import money
 

@@ -15,11 +15,13 @@ from django.utils.translation import gettext as _
 
 from jobqueue.operating import demand
 from settlements import asking
-from settlements.admin.asking_moves import ASKING_MOVES
-from settlements.admin.base import amount_tag, may, right
-from settlements.admin.moves import Answer, carry_out_and_tell
-from settlements.admin.notices import barred_rows, email_of
+from settlements.admin.base import amount_tag
+from settlements.admin.moves import carry_out_and_tell
 from settlements.models import BarredAddress, Settlement
+from settlements.operating.asking_moves import ASKING_MOVES
+from settlements.operating.moves import Answer
+from settlements.operating.people import barred_of, email_of
+from settlements.operating.rights import may, right
 
 REMIND: Final = next(move for move in ASKING_MOVES if move.name == "send_reminder")
 """The same as on the page of the settlement."""
@@ -59,8 +61,7 @@ def why_nobody(person: Any, barred: BarredAddress | None) -> str:
 def remind(request: HttpRequest, person: Any, key: str, reason: str) -> None:
     """Send a reminder of this settlement now, as its own page would, and tell what came of it."""
     demand(request, RIGHT)
-    barred = next(iter(barred_rows(email_of(person)).values()), None)
-    if why_not := why_nobody(person, barred):
+    if why_not := why_nobody(person, barred_of(person)):
         text = _("No reminder was sent: %(why)s.") % {"why": why_not}
         messages.warning(request, text)
         return

@@ -7,32 +7,30 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
-from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db import router, transaction
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobqueue.admin import FramedNotFound, badge, live_answer, log_change, mask_addresses, time_tag
+from jobqueue.admin import FramedNotFound, badge, live_answer, mask_addresses, time_tag
 from jobqueue.models import Job, due_time, subject_of
 from jobqueue.operating import demand, grouped, retold_reason, told_reason
-from settlements.addresses import bar
 from settlements.admin import person_asking
-from settlements.admin.base import may, right
 from settlements.admin.letter_words import letter_word
-from settlements.admin.notices import barred_rows, barred_text, email_of
+from settlements.admin.notices import barred_text
 from settlements.decisions import EMAILS, REMINDERS
 from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
+from settlements.operating import people
+from settlements.operating.moves import LONGEST_REASON
+from settlements.operating.people import barred_of, email_of
+from settlements.operating.rights import may
 
-MOST = 100
+MOST = people.MOST_SETTLEMENTS
 MOST_JOBS = 500
 MOST_NAMED = 5
 _OVER = (Job.State.COMPLETED, Job.State.FAILED, Job.State.CANCELLED)
-_LONGEST_REASON = 500
 
 
 def urls_of(pages: FramedNotFound) -> list[URLPattern]:
@@ -59,9 +57,7 @@ def may_look(request: HttpRequest) -> bool:
 
 
 def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
-    settlements = list(
-        Settlement.objects.filter(Q(payer=person) | Q(payee=person)).order_by("-created_at")[: MOST + 1]
-    )
+    settlements = people.settlements_of(person)
     names = {subject_of(one): one for one in settlements[:MOST]}
     waiting, over = (_jobs([*names, subject_of(person)], waits=waits) for waits in (True, False))
     jobs = [
@@ -69,21 +65,21 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         for job in [*waiting[:MOST_JOBS], *over[:MOST_JOBS]]
         if str(job.payload.get("user_id")) == str(person.pk)
     ]
-    barred = next(iter(barred_rows(email_of(person)).values()), None)
+    barred = barred_of(person)
     context = {
         **pages.admin_site.each_context(request),
         "title": _("Letters of %(name)s") % {"name": person.get_full_name() or person.get_username()},
         "opts": pages.opts,
         "person": person,
-        "troubles": _troubles(person, settlements),
+        "troubles": people.troubles(person, settlements),
         "left_out": _left_out(settlements, max(len(waiting), len(over))),
         "all_url": _all_jobs(pages, person),
-        "sharing": _sharing_in_words(_sharing(person)),
+        "sharing": _sharing_in_words(people.sharing(person, MOST_NAMED)),
         "address": email_of(person) if getattr(person, "is_active", True) else "",
         "barred": barred_text(barred, request) if barred else "",
         "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
         "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
-        "may_resume": barred is not None and may(request, _to_end(barred), BarredAddress),
+        "may_resume": barred is not None and may(request, people.to_end(barred), BarredAddress),
         "coming": [_job_row(job, names) for job in sorted(jobs, key=due_time) if _waits(job)],
         "owed": person_asking.owed_by(person, settlements[:MOST], barred, request),
         "held": [_job_row(job, names) for job in jobs if _tells_why_not(job)],
@@ -110,15 +106,6 @@ def _left_out(settlements: list[Settlement], jobs: int) -> str:
         text = _("Only %(n)s jobs about the person's settlements were looked at: the next and the newest.")
         return text % {"n": MOST_JOBS}
     return ""
-
-
-def _sharing(person: Any) -> list[Any]:
-    """Other people with the same address, as many as are named and one more."""
-    address = email_of(person)
-    if not address:
-        return []
-    users = get_user_model()._default_manager.filter(**{f"{person.get_email_field_name()}__iexact": address})
-    return list(users.exclude(pk=person.pk).order_by("pk")[: MOST_NAMED + 1])
 
 
 def _sharing_in_words(sharing: list[Any]) -> str:
@@ -160,20 +147,6 @@ def _tells_why_not(job: Job) -> bool:
     """Whether it ended without a letter: those of e-mails stand with the letters."""
     is_over = job.is_skipped or job.state in (Job.State.FAILED, Job.State.CANCELLED)
     return is_over and job.processor == REMINDERS
-
-
-def _troubles(person: Any, settlements: list[Settlement]) -> list[str]:
-    """What keeps letters from this person, whatever they are about."""
-    found = []
-    if not getattr(person, "is_active", True):
-        found.append(_("The person is inactive: nothing is sent."))
-    if not email_of(person):
-        found.append(_("The person has no e-mail address."))
-    paused = [one for one in settlements if one.reminders_paused and one.payer_id == person.pk]
-    found += [_("Reminders of “%(name)s” are paused.") % {"name": one} for one in paused[:5]]
-    if not any(one.is_open and one.payer_id == person.pk for one in settlements):
-        found.append(_("The person owes nothing at the moment: no reminder is due."))
-    return found
 
 
 def _job_row(job: Job, names: dict[str, Settlement]) -> dict[str, Any]:
@@ -226,53 +199,20 @@ def _told_error(letter: EmailDelivery) -> str:
 def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
     """Hold letters to the person's address back, let them go out again, or send a reminder."""
     verb, reason = request.POST.get("verb", ""), request.POST.get("reason", "").strip()
-    address, remind_of = email_of(person), request.POST.get("remind")
-    if remind_of is None and verb not in ("pause", "resume"):
+    remind_of = request.POST.get("remind")
+    if remind_of is None and verb not in (people.PAUSE, people.RESUME):
         raise PermissionDenied
-    barred = barred_rows(address).get(address.lower()) if address and verb == "resume" else None
-    of_address = right("pause" if verb == "pause" else _to_end(barred), BarredAddress)
+    of_address = people.permission_of(verb, barred_of(person) if verb == people.RESUME else None)
     demand(request, of_address if remind_of is None else person_asking.RIGHT)
-    if not reason or len(reason) > _LONGEST_REASON or "\x00" in reason:
-        messages.error(request, _("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON})
+    if not reason or len(reason) > LONGEST_REASON or "\x00" in reason:
+        messages.error(request, _("Say why, in at most %(most)s characters.") % {"most": LONGEST_REASON})
     elif remind_of is not None:
         person_asking.remind(request, person, remind_of, reason)
-    elif _do(verb, address, reason, request, person):
-        done = _("Letters to this address are paused.") if verb == "pause" else _("Letters go out again.")
+    elif people.change_letters(request, person, verb, reason):
+        done = (
+            _("Letters to this address are paused.") if verb == people.PAUSE else _("Letters go out again.")
+        )
         messages.success(request, done)
     else:
         messages.warning(request, _("Nothing was changed: that was so already."))
     return HttpResponseRedirect(request.path)
-
-
-def _to_end(barred: BarredAddress | None) -> str:
-    """The verb that lets letters go out again: what an operator paused is resumed, other bars are cleared."""
-    return "resume" if barred is None or barred.cause == BarredAddress.PAUSED else "clear"
-
-
-def _do(verb: str, address: str, reason: str, request: HttpRequest, person: Any) -> bool:
-    """Do it and write it down. Of two operators at once one does, and the other finds it done: False."""
-    using = router.db_for_write(BarredAddress)
-    with transaction.atomic(using=using):
-        done = _pause if verb == "pause" else _resume
-        if not address or not done(address, reason, request, using):
-            return False
-        log_change(request, person, f"{verb.capitalize()} letters. Reason: {reason}")
-    return True
-
-
-def _pause(address: str, reason: str, request: HttpRequest, using: str) -> bool:
-    if barred_rows(address):
-        return False
-    moment = timezone.now()
-    bar(address, BarredAddress.PAUSED, reason, using=using, at=moment)
-    # Where somebody barred it at the same moment, the row is his.
-    rows = BarredAddress.objects.using(using).barred().among(address)
-    return rows.filter(cause=BarredAddress.PAUSED, barred_at=moment).exists()
-
-
-def _resume(address: str, reason: str, request: HttpRequest, using: str) -> bool:
-    rows = BarredAddress.objects.using(using).barred().among(address)
-    barred = rows.select_for_update().first()
-    if barred is not None:
-        barred.clear(request.user, reason)
-    return barred is not None

@@ -11,10 +11,11 @@ from django.db import connections, models, router
 from django.http import HttpRequest, HttpResponse
 
 from jobqueue.operating import demand
-from settlements.admin.base import may, right
 from settlements.admin.checked_form import SHOWN
-from settlements.admin.moves import Move, moves_of
+from settlements.admin.moves import moves_of
 from settlements.exceptions import InvalidAmount, InvalidRefund
+from settlements.operating.moves import Move
+from settlements.operating.rights import may, right
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin

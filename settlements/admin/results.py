@@ -20,10 +20,10 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin import Result, mask_address, mask_addresses, tells_results
 from jobqueue.models import Job, alias_of
-from settlements.admin.base import may
 from settlements.admin.letter_words import letter_word
 from settlements.decisions import CHECKS, EMAILS, REMINDERS
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
+from settlements.operating.rights import may
 from settlements.templatetags.settlement_format import money
 
 _MOST = 20

@@ -20,17 +20,17 @@ from django.utils.translation import gettext_lazy as _
 from moneyed import Money
 
 from jobqueue.admin import LIVE_SECONDS, JobsPanelMixin, ShownMoments, live_answer, log_change, time_tag
-from settlements.admin.asking_moves import ASKING_MOVES
 from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import InlinePaymentForm, KnownAutocomplete, SettlementForm
 from settlements.admin.formsets import PaymentFormSet
 from settlements.admin.moves import action_for
 from settlements.admin.notices import notices_of
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
-from settlements.admin.settlement_moves import MOVES
 from settlements.admin.simulation_page import urls_of
 from settlements.admin.timeline import timeline_of
 from settlements.models import Discrepancy, Payment, ReminderDelivery, Settlement, show_beside
+from settlements.operating.asking_moves import ASKING_MOVES
+from settlements.operating.settlement_moves import MOVES
 from settlements.searching import says, with_key, words_of
 
 if TYPE_CHECKING:

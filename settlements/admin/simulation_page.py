@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,9 +17,8 @@ from django.utils.translation import gettext_lazy
 
 from jobqueue.jobs import database_now
 from jobqueue.operating import grouped
-from settlements.conf import ReminderPolicy
 from settlements.models import ReminderType, Settlement
-from settlements.reminders import current_policy
+from settlements.operating.tried_policy import TRIED, in_days, tried
 from settlements.simulation import MOST, SimulatedDay, simulate
 
 DAYS = 30
@@ -29,8 +27,6 @@ _LABELS = {
     "overdue": gettext_lazy("Overdue, days after the due date"),
 }
 """What the fields are called on the page."""
-_MOST_STEPS = 20
-_FURTHEST = 365
 _LONGEST_KEY = 100
 
 
@@ -47,9 +43,10 @@ def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
 
 
 def _show(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
-    asked = {name: request.GET.get(name, "").strip()[:200] for name in ("follow_up", "overdue")}
-    policy, problems = _policy(asked)
-    tried = {name: text for name, text in asked.items() if text}
+    asked = {name: request.GET.get(name, "").strip()[:200] for name in TRIED}
+    policy, refused = tried(asked)
+    problems = [f"{_LABELS[name]}: {allowed}." for name, allowed in refused.items()]
+    words = {name: text for name, text in asked.items() if text}
     using = router.db_for_read(Settlement)
     stages = [(stage.value, stage.label) for stage in ReminderType]
     after = request.GET.get("after", "")[:_LONGEST_KEY]
@@ -71,12 +68,12 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
         "found": found,
         "most": grouped(MOST),
         "is_part": bool(after or found.next_key),
-        "first_url": f"?{urlencode(tried)}" if after else "",
-        "next_url": f"?{urlencode(tried | {'after': found.next_key})}" if found.next_key else "",
+        "first_url": f"?{urlencode(words)}" if after else "",
+        "next_url": f"?{urlencode(words | {'after': found.next_key})}" if found.next_key else "",
         "zone": policy.time_zone.key,
         "problems": problems,
-        "follow_up": asked["follow_up"] or _in_days(policy.follow_up_after),
-        "overdue": asked["overdue"] or _in_days(policy.overdue_after),
+        "follow_up": asked["follow_up"] or in_days(policy.follow_up_after),
+        "overdue": asked["overdue"] or in_days(policy.overdue_after),
     }
     return TemplateResponse(request, "admin/settlements/simulation.html", context)
 
@@ -87,35 +84,3 @@ def _rows(days: list[SimulatedDay], stages: list[str]) -> list[tuple[date, list[
         (one.day, [one.letters.get(stage, 0) for stage in stages], sum(one.letters.values()), len(one.people))
         for one in days
     ]
-
-
-def _policy(asked: dict[str, str]) -> tuple[ReminderPolicy, list[str]]:
-    """The policy in force with what is tried in its place, and what is wrong with that."""
-    policy, problems = current_policy(), []
-    for name, text in asked.items():
-        if not text or text == _in_days(getattr(policy, f"{name}_after")):
-            continue  # also where that is no whole number of days, which nobody may try
-        try:
-            changed: dict[str, Any] = {f"{name}_after": _intervals(text)}
-            policy = replace(policy, **changed)
-        except ValueError:
-            allowed = _("whole days from 1 to %(most)s, ascending, such as 3, 7, 14") % {"most": _FURTHEST}
-            problems.append(f"{_LABELS[name]}: {allowed}.")
-    return policy, problems
-
-
-def _intervals(text: str) -> tuple[timedelta, ...]:
-    numbers = [int(part) for part in text.split(",")]
-    if len(numbers) > _MOST_STEPS or not all(1 <= number <= _FURTHEST for number in numbers):
-        raise ValueError(text)
-    return tuple(timedelta(days=number) for number in numbers)
-
-
-def _in_days(intervals: tuple[timedelta, ...]) -> str:
-    """`3, 7, 14`; what is no whole number of days in seconds, `10 s`."""
-    return ", ".join(map(_one_in_days, intervals))
-
-
-def _one_in_days(interval: timedelta) -> str:
-    day = timedelta(days=1)
-    return f"{interval.total_seconds():g} s" if interval % day else f"{interval // day}"

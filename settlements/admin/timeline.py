@@ -23,11 +23,11 @@ from jobqueue.admin import (
     time_tag,
 )
 from jobqueue.models import Job, subject_of
-from settlements.admin.base import may
 from settlements.admin.letter_words import letter_word
 from settlements.admin.saves import Save, with_saves
 from settlements.decisions import EMAILS, REMINDERS
 from settlements.models import EmailDelivery, Payment, Settlement
+from settlements.operating.rights import may
 from settlements.templatetags.settlement_format import money
 
 MOST_PAST: Final = 100

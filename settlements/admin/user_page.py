@@ -16,8 +16,9 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import FramedNotFound
 from settlements.admin.input_names import name_parts
-from settlements.admin.notices import barred_rows, barred_text, email_of
+from settlements.admin.notices import barred_text
 from settlements.admin.person_page import may_look, urls_of
+from settlements.operating.people import barred_of
 
 _NOTICE = "barred_address_notice"
 
@@ -28,7 +29,7 @@ class BarredAddressMixin(FramedNotFound):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """The user, with what is to be said of the address."""
         user = super().get_object(request, object_id, from_field)
-        row = next(iter(barred_rows(email_of(user)).values()), None) if user is not None else None
+        row = barred_of(user) if user is not None else None
         if row is not None:
             vars(user)[_NOTICE] = barred_text(row, request)
         return user

@@ -1,4 +1,4 @@
-"""What is asked of settlements, payments and e-mails: the parameters of lists, and a new payment."""
+"""What is asked of settlements, payments and e-mails: parameters of lists, reasons, and a new payment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.http import Http404
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -16,11 +19,13 @@ from settlements import first_status
 from settlements.emails import TEMPLATE_TYPES
 from settlements.models import EmailDelivery, Payment, Settlement
 from settlements.money import MAX_DIGITS, STORED_PLACES
+from settlements.operating.moves import LONGEST_REASON
 
 SETTLEMENT_STATES = list(Settlement.Status.values)
 PAYMENT_STATES = list(Payment.Status.values)
 FIRST_STATES = first_status.reachable()
 EMAIL_STATES = list(EmailDelivery.Status.values)
+LONGEST_USER_KEY = 40
 _AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -34,6 +39,21 @@ class Key(serializers.UUIDField):
         if not isinstance(data, str):
             self.fail("invalid", value=data)
         return super().to_internal_value(data)
+
+
+@extend_schema_field({"type": "string", "maxLength": LONGEST_USER_KEY})
+class UserKey(serializers.Field[Any, Any, Any, Any]):
+    """The key of a user, whatever the users of the site have for one."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The key as the column has it."""
+        column = get_user_model()._meta.pk
+        try:
+            if len(data) > LONGEST_USER_KEY or "\x00" in data:
+                raise ValidationError("")
+            return column.clean(column.to_python(data), None)
+        except ValidationError:
+            raise serializers.ValidationError("It is no key of a user.", "invalid") from None
 
 
 class SettlementsQuery(PageQuery):
@@ -55,6 +75,7 @@ class EmailsQuery(PageQuery):
     status = Choice(EMAIL_STATES, required=False)
     template = Choice(list(TEMPLATE_TYPES), required=False)
     about = serializers.CharField(required=False, max_length=200, help_text="settlements.settlement:<id>")
+    user = UserKey(required=False, help_text="To whom: the key of the user, as `/api/people/` takes it.")
 
 
 @extend_schema_field({"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,3})?$", "examples": ["84.50"]})
@@ -68,6 +89,29 @@ class Amount(serializers.DecimalField):
         if not _AMOUNT.fullmatch(data):
             raise serializers.ValidationError('Give the amount in digits, such as "84.50".', "invalid")
         return super().to_internal_value(data)
+
+
+class Reason(Strict):
+    """Why something is done."""
+
+    reason = Text(
+        max_length=LONGEST_REASON,
+        help_text="Stands in the history of the record.",
+        error_messages=dict.fromkeys(
+            ("required", "blank", "null"), "Say why: the reason is kept with the record."
+        ),
+    )
+
+
+class PartAndReason(Reason):
+    """Why, and how much."""
+
+    amount = Amount(
+        max_digits=MAX_DIGITS,
+        decimal_places=STORED_PLACES,
+        required=False,
+        help_text="How much of it, in its currency; without it all that is left.",
+    )
 
 
 class NewPayment(Strict):
@@ -89,3 +133,11 @@ class NewPayment(Strict):
             "invalid_choice": f"“{{input}}” is no first status of a payment: {', '.join(FIRST_STATES)}."
         },
     )
+
+
+def key_of(text: str) -> uuid.UUID:
+    """The key of a row in an address; Http404 for what is none."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise Http404 from None

@@ -36,7 +36,7 @@ class KeyReused(BadHeader):
     summary = "Nothing was done: this key was given with another body before."
 
 
-def once(request: Request, act: Callable[[], dict[str, Any]]) -> Response:
+def once(request: Request, act: Callable[[], dict[str, Any]], *, status: int = 201) -> Response:
     """The answer of `act`, which runs in one transaction with the row that keeps it.
 
     The same key with the same body is answered as before; with another it is refused (422). Who asks twice at
@@ -44,7 +44,7 @@ def once(request: Request, act: Callable[[], dict[str, Any]]) -> Response:
     """
     key = _key_of(request)
     using = router.db_for_write(KeptAnswer)
-    row = KeptAnswer(user_id=request.user.pk, key=key, fingerprint=_fingerprint(request))
+    row = KeptAnswer(user_id=request.user.pk, key=key, fingerprint=_fingerprint(request), status=status)
     try:
         with transaction.atomic(using=using):
             row.save(using=using, force_insert=True)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any
 
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import Http404
-from drf_spectacular.utils import OpenApiParameter, extend_schema_view
+from drf_spectacular.utils import extend_schema_view
 from moneyed import Money
-from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,80 +20,49 @@ from jobqueue.api.access import OperatorViewSet
 from jobqueue.api.bodies import read_body, read_query
 from jobqueue.api.paging import LARGEST_ID, moment, page, read_cursor, whole_id
 from jobqueue.api.problems import InvalidBody
-from jobqueue.api.shapes import Moment, described, page_of
-from jobqueue.masking import mask_address
-from jobqueue.operating import shown_text
+from jobqueue.api.shapes import described, page_of
 from settlements import first_status
 from settlements.api.bodies import (
-    EMAIL_STATES,
-    PAYMENT_STATES,
-    SETTLEMENT_STATES,
     EmailsQuery,
     NewPayment,
     PaymentsQuery,
     SettlementsQuery,
+    key_of,
 )
-from settlements.api.once import HEADER, INVALID_KEY, KEY_REUSED, REPLAYED, once
+from settlements.api.changes import move_at, needs_of, once_for_a_key, part_at
+from settlements.api.once import INVALID_KEY, KEY_REUSED, once
+from settlements.api.shapes import (
+    EmailLine,
+    PaymentLine,
+    SettlementInFull,
+    SettlementLine,
+    email_line,
+    payment_line,
+    settlement_in_full,
+    settlement_line,
+)
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.models import EmailDelivery, Payment, Settlement
-from settlements.money import places_of
+from settlements.operating.asking_moves import ASKING_MOVES
+from settlements.operating.payment_moves import MOVES as PAYMENT_MOVES
+from settlements.operating.settlement_moves import MOVES as SETTLEMENT_MOVES
 from settlements.templatetags.settlement_format import money
 
 _UUID = "[0-9a-fA-F-]{32,36}"
 
 
-# What is shown -------------------------------------------------------------------------------------
+# Moves ---------------------------------------------------------------------------------------------
+
+_OF_SETTLEMENTS = {move.name: move for move in (*SETTLEMENT_MOVES, *ASKING_MOVES)}
+_OF_PAYMENTS = {move.name: move for move in PAYMENT_MOVES}
 
 
-class SettlementLine(serializers.Serializer[Any]):
-    """Who owes whom how much until when."""
-
-    id = serializers.UUIDField()
-    description = serializers.CharField(allow_blank=True)
-    payer = serializers.CharField(help_text="The user's name.")
-    payee = serializers.CharField(help_text="The user's name.")
-    amount = serializers.CharField()
-    currency = serializers.CharField()
-    status = serializers.ChoiceField(SETTLEMENT_STATES)
-    due_date = Moment()
-    reminders_paused = serializers.BooleanField()
-    created_at = Moment()
+def _settlement_move(name: str, summary: str) -> Any:
+    return move_at(_OF_SETTLEMENTS[name], Settlement, settlement_in_full, SettlementInFull, summary)
 
 
-class SettlementInFull(SettlementLine):
-    """A settlement and how it stands."""
-
-    paid = serializers.CharField()
-    open_amount = serializers.CharField()
-
-
-class PaymentLine(serializers.Serializer[Any]):
-    """A transfer of money towards a settlement."""
-
-    id = serializers.UUIDField()
-    settlement = serializers.UUIDField()
-    amount = serializers.CharField()
-    currency = serializers.CharField()
-    refunded_amount = serializers.CharField()
-    status = serializers.ChoiceField(PAYMENT_STATES)
-    failure_reason = serializers.CharField(allow_blank=True)
-    created_at = Moment()
-
-
-class EmailLine(serializers.Serializer[Any]):
-    """An e-mail and what became of it; most of the address is hidden."""
-
-    id = serializers.IntegerField()
-    template = serializers.CharField()
-    subject = serializers.CharField(allow_blank=True)
-    recipient = serializers.CharField(allow_blank=True)
-    about = serializers.CharField(allow_blank=True)
-    job = serializers.IntegerField(allow_null=True)
-    status = serializers.ChoiceField(EMAIL_STATES)
-    tries = serializers.IntegerField()
-    error = serializers.CharField(allow_blank=True)
-    created_at = Moment()
-    sent_at = Moment(allow_null=True)
+def _payment_move(name: str, summary: str) -> Any:
+    return move_at(_OF_PAYMENTS[name], Payment, payment_line, PaymentLine, summary)
 
 
 # Views ---------------------------------------------------------------------------------------------
@@ -110,25 +77,29 @@ class SettlementViewSet(OperatorViewSet):
 
     lookup_value_regex = _UUID
     what = "settlement"
-    needs = dict.fromkeys(("list", "retrieve"), ("settlements.view_settlement",))
+    needs = {
+        **dict.fromkeys(("list", "retrieve"), ("settlements.view_settlement",)),
+        **needs_of(Settlement, _OF_SETTLEMENTS),
+    }
 
     def list(self, request: Request) -> Response:
         """A page of them."""
         asked = read_query(SettlementsQuery, request)
         rows = Settlement.objects.select_related("payer", "payee")
-        return _by_creation(request, asked, _narrowed(rows, asked, "status"), _settlement)
+        return _by_creation(request, asked, _narrowed(rows, asked, "status"), settlement_line)
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One of them."""
         found: Settlement = _of(Settlement.objects.select_related("payer", "payee"), pk)
-        standing = found.standing()
-        return Response(
-            {
-                **_settlement(found, request),
-                "paid": _digits(standing.paid, found.amount),
-                "open_amount": _digits(standing.open_amount, found.amount),
-            }
-        )
+        return Response(settlement_in_full(found, request))
+
+    complete = _settlement_move("complete", "Decide that nothing is owed any more")
+    cancel = _settlement_move("cancel", "Call the debt off")
+    reopen = _settlement_move("reopen", "Take that decision back: what payments do not cover is owed again")
+    send_reminder = _settlement_move("send_reminder", "Send one reminder to the payer now, at any hour")
+    pause_reminders = _settlement_move("pause_reminders", "Let no reminder go out until they are resumed")
+    resume_reminders = _settlement_move("resume_reminders", "Let reminders go out again")
+    check_payments = _settlement_move("check_payments", "Ask the provider about each unsettled payment now")
 
 
 @extend_schema_view(
@@ -143,24 +114,7 @@ class SettlementViewSet(OperatorViewSet):
             400: (INVALID_KEY, "malformed"),
             422: ("invalid_amount", "no_settlement", "other_currency", "status_not_allowed", KEY_REUSED),
         },
-        parameters=[
-            OpenApiParameter(
-                HEADER,
-                {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
-                OpenApiParameter.HEADER,
-                required=True,
-                description=(
-                    "New for each payment. The same key and body are answered as before for 30 days."
-                ),
-            ),
-            OpenApiParameter(
-                REPLAYED,
-                {"type": "string", "enum": ["true"]},
-                OpenApiParameter.HEADER,
-                response=[201],
-                description="The payment was added before; this is the answer that was given then.",
-            ),
-        ],
+        parameters=once_for_a_key("payment", 201),
     ),
 )
 class PaymentViewSet(OperatorViewSet):
@@ -171,23 +125,32 @@ class PaymentViewSet(OperatorViewSet):
     needs = {
         **dict.fromkeys(("list", "retrieve"), ("settlements.view_payment",)),
         "create": ("settlements.view_payment", "settlements.add_payment"),
+        **needs_of(Payment, _OF_PAYMENTS),
     }
 
     def list(self, request: Request) -> Response:
         """A page of them."""
         asked = read_query(PaymentsQuery, request)
         return _by_creation(
-            request, asked, _narrowed(Payment.objects, asked, "status", "settlement"), _payment
+            request, asked, _narrowed(Payment.objects, asked, "status", "settlement"), payment_line
         )
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One of them."""
-        return Response(_payment(_of(Payment.objects, pk), request))
+        return Response(payment_line(_of(Payment.objects, pk), request))
 
     def create(self, request: Request) -> Response:
         """Add one."""
         asked = read_body(NewPayment, request)
-        return once(request, lambda: _payment(_add(asked, request), request))
+        return once(request, lambda: payment_line(_add(asked, request), request))
+
+    start = _payment_move("start", "Note that the provider works on it")
+    complete = _payment_move("complete", "Note that the money arrived")
+    fail = _payment_move("fail", "Note that the money did not arrive; the reason is shown with it")
+    refund = part_at(
+        _OF_PAYMENTS["refund"], Payment, payment_line, PaymentLine, "Note that money went back", "refund"
+    )
+    take_refund_back = _payment_move("take_refund_back", "Note that nothing of it went back after all")
 
 
 @extend_schema_view(
@@ -204,18 +167,20 @@ class EmailViewSet(OperatorViewSet):
     def list(self, request: Request) -> Response:
         """A page of them."""
         asked = read_query(EmailsQuery, request)
-        rows = _narrowed(EmailDelivery.objects, asked, "status", "about", template_type="template")
+        rows = _narrowed(EmailDelivery.objects, asked, "status", "about", "user", template_type="template")
         if "cursor" in asked:
             rows = rows.filter(pk__lt=read_cursor(asked["cursor"], whole_id)[0])
         found = list(rows.order_by("-pk")[: asked["limit"] + 1])
-        return Response(page(request, found, asked["limit"], lambda one: [one.pk], _each(_email, request)))
+        return Response(
+            page(request, found, asked["limit"], lambda one: [one.pk], _each(email_line, request))
+        )
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One of them."""
         found = EmailDelivery.objects.filter(pk=pk).first() if int(pk) <= LARGEST_ID else None
         if found is None:
             raise Http404
-        return Response(_email(found, request))
+        return Response(email_line(found, request))
 
 
 # Rows ----------------------------------------------------------------------------------------------
@@ -251,64 +216,10 @@ def _each(shown: Callable[[Any, Request], Any], request: Request) -> Callable[[S
 
 
 def _of(rows: Any, pk: str) -> Any:
-    try:
-        found = rows.filter(pk=uuid.UUID(pk)).first()
-    except ValueError:
-        found = None
+    found = rows.filter(pk=key_of(pk)).first()
     if found is None:
         raise Http404
     return found
-
-
-def _settlement(one: Settlement, request: Request) -> dict[str, Any]:
-    return {
-        "id": str(one.pk),
-        "description": shown_text(one.description, request),
-        "payer": shown_text(one.payer.get_username(), request),
-        "payee": shown_text(one.payee.get_username(), request),
-        "amount": _digits(one.amount.amount, one.amount),
-        "currency": str(one.amount.currency),
-        "status": one.status,
-        "due_date": Moment().to_representation(one.due_date),
-        "reminders_paused": one.reminders_paused,
-        "created_at": Moment().to_representation(one.created_at),
-    }
-
-
-def _payment(one: Payment, request: Request) -> dict[str, Any]:
-    return {
-        "id": str(one.pk),
-        "settlement": str(one.settlement_id),
-        "amount": _digits(one.amount.amount, one.amount),
-        "currency": str(one.amount.currency),
-        "refunded_amount": _digits(one.refunded_amount, one.amount),
-        "status": one.status,
-        "failure_reason": shown_text(one.failure_reason, request),
-        "created_at": Moment().to_representation(one.created_at),
-    }
-
-
-def _digits(number: Decimal, like: Money) -> str:
-    """With as many digits as the currency has; with those of the row where there are more."""
-    places = places_of(str(like.currency))
-    rounded = round(number, places)
-    return f"{rounded if rounded == number else number:f}"
-
-
-def _email(one: EmailDelivery, request: Request) -> dict[str, Any]:
-    return {
-        "id": one.pk,
-        "template": shown_text(one.template_type, request),
-        "subject": shown_text(one.subject, request),
-        "recipient": mask_address(one.recipient),
-        "about": shown_text(one.about, request),
-        "job": one.job_id,
-        "status": one.status,
-        "tries": one.tries,
-        "error": shown_text(one.error, request),
-        "created_at": Moment().to_representation(one.created_at),
-        "sent_at": Moment().to_representation(one.sent_at),
-    }
 
 
 def _add(asked: dict[str, Any], request: Request) -> Payment:

@@ -19,6 +19,7 @@ from settlements.addresses import bar
 from settlements.admin import person_page
 from settlements.jobs import add_email_notification_job
 from settlements.models import BarredAddress, EmailDelivery, Settlement
+from settlements.operating import people
 from tests.jobqueue.admin.steps import ids_of, operator, text_of
 from tests.settlements.admin_steps import EVIL, USERS, history_of, said
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
@@ -90,7 +91,7 @@ def test_a_pause_that_cannot_be_written_down_is_none(
     def break_down(*_: object) -> None:
         raise RuntimeError("the process ends here")
 
-    monkeypatch.setattr(person_page, "log_change", break_down)
+    monkeypatch.setattr(people, "log_change", break_down)
     with pytest.raises(RuntimeError, match="ends here"):
         admin_client.post(letters(payer), {"verb": "pause", "reason": "on holiday"})
     assert not BarredAddress.objects.exists()

@@ -12,9 +12,9 @@ from django.contrib.auth.models import Group, Permission
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
-from settlements.admin.base import right
-from settlements.admin.moves import Move
 from settlements.models import BarredAddress
+from settlements.operating.moves import Move
+from settlements.operating.rights import right
 from tests.jobqueue.admin.steps import operator
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])

@@ -18,19 +18,30 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from knox.models import AuthToken
 
+from jobqueue.models import Job
 from settlements.models import EmailDelivery, Payment
 from tests.jobqueue.admin.steps import make_job, make_worker, operator
 from tests.jobqueue.api.steps import OPERATOR, VIEWER, ask, problem
 from tests.jobqueue.models.test_bulk import ask as begin_in_bulk
+from tests.spendsync_site.api_rows import LETTERS
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-OF_SETTLEMENTS = tuple(f"settlements.view_{name}" for name in ("settlement", "payment", "emaildelivery"))
+OF_SETTLEMENTS = (
+    *(f"settlements.view_{name}" for name in ("settlement", "payment", "emaildelivery")),
+    "auth.view_user",
+)
+MOVES = (
+    *("complete_settlement", "cancel_settlement", "reopen_settlement", "remind_settlement"),
+    *("pause_settlement", "resume_settlement", "check_settlement", "start_payment", "complete_payment"),
+    *("fail_payment", "refund_payment", "take_back_payment", "pause_barredaddress", "resume_barredaddress"),
+)
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 READ = {
     *("processors/", "processors/email.notification/"),
     *("queues/", "queues/email/", "jobs/", "jobs/{id}/", "causes/", "bulk/", "workers/", "schedule/"),
     "workers/{worker}/",
+    "schedule/days/",
     *(
         "settlements/",
         "settlements/{uuid}/",
@@ -40,6 +51,8 @@ READ = {
         "emails/{email}/",
     ),
     "bulk/{bulk}/",
+    "people/{user}/",
+    "simulation/",
 }
 # What each change answers to who may, one after the other: a job that waits is cancelled, then retried;
 # a worker is quieted, resumed, stopped. The job is of a processor that this site does not know.
@@ -56,6 +69,8 @@ CHANGES = {
     ("POST", "jobs/{id}/release/"): 409,
     ("POST", "jobs/{id}/fail/"): 409,
     ("POST", "jobs/{id}/stop/"): 409,
+    ("POST", "jobs/{done}/discard/"): 204,
+    ("POST", "schedule/days/{day}/move/"): 422,
     ("POST", "jobs/{id}/move/"): 422,
     ("POST", "jobs/{id}/copy/"): 422,
     ("POST", "workers/{worker}/quiet/"): 202,
@@ -67,15 +82,36 @@ CHANGES = {
     ("POST", "causes/unmute/"): 422,
     ("POST", "payments/"): 422,
     ("POST", "bulk/{bulk}/stop/"): 200,
+    **{
+        ("POST", f"{address}/{verb}/"): 422
+        for address, verbs in {
+            "settlements/{uuid}": (
+                "complete",
+                "cancel",
+                "reopen",
+                "send-reminder",
+                "pause-reminders",
+                "resume-reminders",
+                "check-payments",
+            ),
+            "payments/{payment}": ("start", "complete", "fail", "refund", "take-refund-back"),
+            "people/{user}": ("pause-letters", "resume-letters"),
+        }.items()
+        for verb in verbs
+    },  # fmt: skip
 }
 # Who may look may try these; a verb of the body decides what else it takes.
 OF_VIEWERS = {("POST", "bulk/"): 422, ("GET", "bulk/plan/"): 400}
-PATHS = sorted({*READ, *(path for _method, path in [*CHANGES, *OF_VIEWERS])})
+# Here the superuser alone may read payloads, as letters take it, and the audit.
+OF_READERS = {("GET", "jobs/{letter}/preview/"): 200, ("GET", "audit/"): 200}
+PATHS = sorted({*READ, *(path for _method, path in [*CHANGES, *OF_VIEWERS, *OF_READERS])})
 WHO: dict[str, Callable[[], Client]] = {
     "anonymous": Client,
     "staff without": operator,
     "viewer": lambda: operator(*VIEWER, *OF_SETTLEMENTS),
-    "operator": lambda: operator(*OPERATOR, *OF_SETTLEMENTS, "settlements.add_payment"),
+    "operator": lambda: operator(
+        *OPERATOR, *OF_SETTLEMENTS, "settlements.add_payment", *(f"settlements.{name}" for name in MOVES)
+    ),
     "superuser": lambda: _superuser(),
 }
 
@@ -90,12 +126,11 @@ def _expected(who: str, method: str, path: str) -> int:
     if who == "anonymous":
         return 401
     row = ("GET" if method == "HEAD" else method, path)
-    is_known = row in CHANGES or row in OF_VIEWERS or (row[0] == "GET" and path in READ)
-    if not is_known:
+    known = CHANGES | OF_VIEWERS | OF_READERS
+    if row not in known and not (row[0] == "GET" and path in READ):
         return 405
-    if who == "staff without" or (who == "viewer" and row in CHANGES):
-        return 403
-    return CHANGES.get(row) or OF_VIEWERS.get(row) or 200
+    is_refused = (who == "viewer" and row in CHANGES) or (who != "superuser" and row in OF_READERS)
+    return 403 if who == "staff without" or is_refused else known.get(row, 200)
 
 
 @pytest.fixture(autouse=True)
@@ -105,13 +140,17 @@ def _nobody_asked_before() -> None:
 
 @pytest.mark.parametrize("who", WHO)
 def test_every_address_and_method_answers_who_asks_as_it_should(
-    who: str, make_payment: Callable[..., Payment]
+    who: str, make_payment: Callable[..., Payment], settings: LazySettings
 ) -> None:
+    rates = {"api-read": "9999/min", "api-change": "9999/min"}
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
     client, payment, sent = WHO[who](), make_payment(), make_job("completed")
     email = EmailDelivery.objects.create(job=sent, message_id="<1@a.example>", template_type="reminder")
     rows = {"id": make_job(), "worker": make_worker(takes_orders=True), "bulk": begin_in_bulk()}
     rows |= {"uuid": payment.settlement, "payment": payment, "email": email}
-    keys = {name: row.pk for name, row in rows.items()}
+    letter = Job.objects.about(payment.settlement).filter(processor=LETTERS)[0]
+    rows |= {"user": payment.settlement.payer, "done": make_job("completed"), "letter": letter}
+    keys = {"day": "2030-01-31", **{name: row.pk for name, row in rows.items()}}
     found, expected = {}, {}
     for path in PATHS:
         for method in METHODS:
@@ -129,11 +168,12 @@ def test_every_address_and_method_answers_who_asks_as_it_should(
 
 def test_the_table_has_every_address_of_the_schema() -> None:
     document = SchemaGenerator().get_schema(request=None, public=True)
-    filled = {path.format(id=1, uuid=1, worker=1, payment=1, email=1, bulk=1) for path in PATHS}
+    names = ("id", "uuid", "worker", "payment", "email", "bulk", "user", "done", "letter", "day")
+    filled = {path.format(**dict.fromkeys(names, 1)) for path in PATHS}
 
     for path in document["paths"]:
         name = "email" if "queues" in path else "email.notification" if "processors" in path else 1
-        assert path.removeprefix("/api/").format(id=1, name=name) in filled
+        assert path.removeprefix("/api/").format(id=1, name=name, day=1) in filled
 
 
 def test_a_payment_is_looked_at_by_its_key(make_payment: Callable[..., Any]) -> None:

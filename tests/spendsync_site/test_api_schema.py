@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import Any
 
@@ -25,9 +26,17 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from jobqueue.models import holding
 from jobqueue.searching import LONGEST_SEARCH, NAMES
-from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker
+from settlements.models import Payment, Settlement
+from tests.spendsync_site.api_rows import (
+    OF_SETTLEMENTS,
+    good,
+    key_of,
+    of_a_settlement,
+    of_everything,
+    of_jobs,
+    resource_of,
+)
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -58,8 +67,8 @@ def test_the_schema_is_served_as_openapi_3_1(admin_client: Client) -> None:
 
     assert document["openapi"] == "3.1.0"
     named = (
-        *("queues", "processors", "jobs", "causes", "bulk", "workers", "schedule"),
-        *("settlements", "payments", "emails"),
+        *("queues", "processors", "jobs", "causes", "bulk", "workers", "schedule", "audit"),
+        *("settlements", "payments", "emails", "simulation"),
     )
     assert {f"/api/{name}/" for name in named} <= set(document["paths"])
 
@@ -74,14 +83,20 @@ def _one_connection() -> Iterator[None]:
         signal.connect(close_old_connections)
 
 
-@pytest.mark.usefixtures("_one_connection")
+@pytest.fixture
+def _token(_one_connection: None) -> dict[str, str]:
+    """The header of a superuser."""
+    _row, token = AuthToken.objects.create(User.objects.create_superuser("machine"))
+    return {"Authorization": f"Token {token}"}
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.label)
-def test_every_answer_is_as_the_schema_says(operation: Any) -> None:
-    worker = str(make_worker(takes_orders=True).pk)
-    ids = _rows()
-    user = User.objects.create_superuser("machine")
-    _row, token = AuthToken.objects.create(user)
-    headers = {"Authorization": f"Token {token}"}
+def test_every_answer_is_as_the_schema_says(
+    operation: Any, _token: dict[str, str], make_payment: Callable[..., Payment]
+) -> None:
+    resource = resource_of(operation.path)
+    keys = of_a_settlement(make_payment()) if resource in OF_SETTLEMENTS else of_jobs()
+    existing = list(keys.get(resource, {"none": ""}).values())
 
     @settings(
         max_examples=EXAMPLES,
@@ -91,27 +106,34 @@ def test_every_answer_is_as_the_schema_says(operation: Any) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(), existing=st.sampled_from(ids))
-    def ask(case: Any, existing: int) -> None:
-        if "id" in case.path_parameters:
-            case.path_parameters["id"] = worker if "/workers/" in operation.path else existing
-        if "name" in case.path_parameters:
-            case.path_parameters["name"] = "email"
-        response = case.call(headers=headers)
-        case.validate_response(response, checks=CHECKS)
+    @given(case=operation.as_strategy(), key=st.sampled_from(existing))
+    def ask(case: Any, key: Any) -> None:
+        for name in case.path_parameters:
+            case.path_parameters[name] = key
+        case.validate_response(case.call(headers=_token), checks=CHECKS)
 
     ask()
 
 
-def _rows() -> list[Any]:
-    """Jobs in every state, with what hangs on them; their ids, and one that nothing has."""
-    make_worker()
-    states = ("waiting", "delayed", "active", "stuck", "completed", "skipped", "cancelled")
-    jobs = [make_job(state) for state in states]
-    holding.hold(jobs[1], "pia", "", "default")
-    failed = make_job("failed", cause="ConnectionError", payload={"text": "<script>\u202e{{ \x1b[31m"})
-    add_attempt(failed, message="<script>alert(1)</script>")
-    return [failed.pk, *(job.pk for job in jobs), 2**62]
+def test_every_operation_has_a_good_answer_that_is_as_the_schema_says(
+    _token: dict[str, str],
+    make_settlement: Callable[..., Settlement],
+    make_payment: Callable[..., Payment],
+) -> None:
+    keys, refused = of_everything(make_settlement, make_payment), {}
+    for operation in OPERATIONS:
+        asked = good(operation.label, keys)
+        names = re.findall(r"{(\w+)}", operation.path)
+        case = operation.Case(
+            path_parameters={name: key_of(operation.label, asked, keys) for name in names},
+            query=asked.query or {},
+            **({} if asked.body is None else {"body": asked.body, "media_type": "application/json"}),
+        )
+        response = case.call(headers={**_token, **(asked.headers or {})})
+        case.validate_response(response, checks=CHECKS)
+        if response.status_code >= 400:
+            refused[operation.label] = response.text
+    assert refused == {}
 
 
 # What it says --------------------------------------------------------------------------------------

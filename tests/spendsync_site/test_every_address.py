@@ -119,7 +119,8 @@ def test_every_pattern_of_the_site_is_in_a_table() -> None:
     here = world.build()
     pages = [world.address(name, here).partition("?")[0] for name in world.names()]
     names = {"uuid": here.keys["settlements_settlement"], "payment": here.keys["settlements_payment"]}
-    names |= {"id": 1, "bulk": 1, "email": 1, "worker": here.keys["jobqueue_worker"], "user": 1, "group": 1}
+    names |= dict.fromkeys(("id", "done", "letter", "bulk", "email", "user", "group"), 1)
+    names |= {"worker": here.keys["jobqueue_worker"], "day": "2030-01-31"}
     known = [
         *pages,
         *(f"/api/{path}".format(**names) for path in PATHS),

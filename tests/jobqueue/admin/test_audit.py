@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from jobqueue.admin import audit_rows
 from jobqueue.models import AuditEntry, Job, Queue
+from jobqueue.operating.audit_questions import ASKED
 from tests.jobqueue.admin.steps import JOBS, QUEUES, choose, confirm, ids_of, make_job, operator, text_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -132,7 +133,7 @@ def test_a_day_that_is_none_finds_nothing_and_says_what_is_allowed(admin_client:
     assert "<script>" not in page
 
 
-@pytest.mark.parametrize("name", audit_rows.ASKED)
+@pytest.mark.parametrize("name", ASKED)
 @pytest.mark.parametrize("text", ["\x00", "x" * 10_000, "%", "\u202e", "é", "."])
 def test_a_filter_takes_any_text(admin_client: Client, name: str, text: str) -> None:
     assert _rows(admin_client, **{name: text}) == []

@@ -11,9 +11,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from jobqueue.admin import kinds, names_kinds, tells_quiet_hours
-from jobqueue.admin.calendar import edge_of
+from jobqueue.admin import names_kinds, tells_quiet_hours
 from jobqueue.models import BulkAction, Job
+from jobqueue.operating import kinds
+from jobqueue.operating.days import edge_of
 from jobqueue.sql.clock import database_now
 from jobqueue.worker.bulk_walker import BulkWalker
 from tests.jobqueue.admin.steps import JOBS, entries_of, make_job, operator, text_of

@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from jobqueue.admin import calendar_pages, set_aside
 from jobqueue.admin.bulk_pages import BulkActionAdmin
-from jobqueue.admin.calendar import edge_of
 from jobqueue.admin.worker_pages import WorkerAdmin
 from jobqueue.broker import keys
 from jobqueue.models import BulkAction, Job
 from jobqueue.models.holding import hold_all
+from jobqueue.operating.days import edge_of
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import JOBS, WORKERS, make_job, make_worker, text_of
 

@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 from django.utils.translation import get_language
 
-from jobqueue.admin import Preview, previews, tells_preview
+from jobqueue.admin import Preview, tells_preview
 from jobqueue.models import Job
+from jobqueue.operating import previews
 from tests.jobqueue.admin.steps import JOBS, make_job, page_of, text_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])

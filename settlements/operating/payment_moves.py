@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import TransitionNotAllowed, can_proceed
 
 from jobqueue.operating import in_english
-from settlements.admin.moves import Answer, LeftAlone, Move
 from settlements.models import Payment
+from settlements.operating.moves import Answer, LeftAlone, Move
 from settlements.templatetags.settlement_format import money
 
 Verb = Callable[[Payment, Answer], None]

@@ -1,10 +1,10 @@
 """What letters a waiting job would send, as they would be now: told by the apps that own the processors.
 
-`jobqueue` knows no letters. An app registers, in its `admin`, a function for a processor that is given one of
+`jobqueue` knows no letters. An app registers a function for a processor that is given one of
 its waiting jobs and answers with each letter that the job leads to, decided by the code that decides when it
 is sent. It writes nothing and sends nothing:
 
-    from jobqueue.admin import Preview, tells_preview
+    from jobqueue.operating import Preview, tells_preview
 
     @tells_preview("shop.invoice")
     def of_invoice(job):

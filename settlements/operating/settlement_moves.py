@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import TransitionNotAllowed, can_proceed
 
 from jobqueue.operating import in_english
-from settlements.admin.moves import Answer, LeftAlone, Move
 from settlements.models import Settlement
+from settlements.operating.moves import Answer, LeftAlone, Move
 
 COVERED: Final = _("its payments cover it: one of them has to be refunded or deleted first")
 COVERED_YET_OPEN: Final = _("its payments cover it: it completes by itself in a moment")

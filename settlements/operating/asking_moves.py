@@ -8,8 +8,8 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from settlements import asking
-from settlements.admin.moves import Answer, Move
 from settlements.models import Payment, Settlement
+from settlements.operating.moves import Answer, Move
 
 
 def _using(settlement: Settlement) -> str:

@@ -1,6 +1,6 @@
 """What kinds of jobs are called, and when an app keeps quiet: told by the apps, shown in the calendar.
 
-    from jobqueue.admin import names_kinds, tells_quiet_hours
+    from jobqueue.operating import names_kinds, tells_quiet_hours
 
     names_kinds("shop.reminder", _("Reminder"), {"first": _("first reminder")})
 

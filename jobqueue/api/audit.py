@@ -1,0 +1,92 @@
+"""`/api/audit/`: what operators did, in the admin and over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_view
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobqueue.api.access import OperatorViewSet
+from jobqueue.api.bodies import read_query
+from jobqueue.api.paging import PageQuery, page, read_cursor, whole_id
+from jobqueue.api.problems import BadQuery
+from jobqueue.api.shapes import Moment, described, page_of
+from jobqueue.models import AuditEntry
+from jobqueue.operating.audit_questions import ASKED, in_audit, question
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.words import printable
+
+
+class AuditQuery(PageQuery):
+    """Which actions."""
+
+    who = serializers.CharField(required=False, max_length=200, help_text="The operator's name.")
+    verb = serializers.CharField(required=False, max_length=60, help_text="As an entry has it: Retry, Pause.")
+    day = serializers.CharField(
+        required=False, max_length=40, help_text="A day in the zone of the site: 2026-11-26."
+    )
+    type = serializers.CharField(required=False, max_length=200, help_text="`object_type` of an entry.")
+    object = serializers.CharField(required=False, max_length=255, help_text="`object_id` of an entry.")
+    queue = serializers.CharField(required=False, max_length=100)
+
+
+class AuditLine(serializers.Serializer[Any]):
+    """What an operator did: one entry for an action, however many jobs it changed."""
+
+    id = serializers.IntegerField()
+    at = Moment()
+    who = serializers.CharField(allow_blank=True)
+    verb = serializers.CharField(allow_blank=True)
+    text = serializers.CharField(allow_blank=True)
+    reason = serializers.CharField(allow_blank=True)
+    object_type = serializers.CharField(allow_blank=True, help_text="The label of its model.")
+    object_id = serializers.CharField(allow_blank=True, help_text="Empty for an action on several.")
+    object_name = serializers.CharField(allow_blank=True)
+    queue = serializers.CharField(allow_blank=True)
+    jobs = serializers.IntegerField(help_text="How many jobs it changed.")
+
+
+@extend_schema_view(
+    list=described("What operators did, the latest first", page_of(AuditLine), query=AuditQuery)
+)
+class AuditViewSet(OperatorViewSet):
+    """The audit. What is older than it stands in the log of the admin, and on its page there."""
+
+    needs = {"list": ("jobqueue.view_audit",)}
+
+    def list(self, request: Request) -> Response:
+        """A page of it."""
+        asked = read_query(AuditQuery, request)
+        meant = question({name: asked[name] for name in ASKED if name in asked})
+        if meant.problem:
+            raise BadQuery({"day": [f"{meant.problem[:1].upper()}{meant.problem[1:]}."]})
+        rows = in_audit(meant)
+        if "cursor" in asked:
+            rows = rows.filter(pk__lt=read_cursor(asked["cursor"], whole_id)[0])
+        found = list(rows.order_by("-pk")[: asked["limit"] + 1])
+        return Response(
+            page(
+                request,
+                found,
+                asked["limit"],
+                lambda one: [one.pk],
+                lambda some: [_line(one, request) for one in some],
+            )
+        )
+
+
+def _line(one: AuditEntry, request: Request) -> dict[str, Any]:
+    told = ("text", "reason", "object_id", "object_name")
+    return {
+        "id": one.pk,
+        "at": Moment().to_representation(one.at),
+        "who": printable(one.who),
+        "verb": printable(one.verb),
+        **{name: shown_text(getattr(one, name), request) for name in told},
+        "object_type": printable(one.object_type),
+        "queue": printable(one.queue),
+        "jobs": one.jobs,
+    }

@@ -1,0 +1,220 @@
+"""`/api/schedule/`: what is delayed, the days ahead as the calendar shows them, and moves of a day."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from django.db.models import Count, Max
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field, extend_schema_view
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobqueue.api.access import OperatorViewSet, django_request
+from jobqueue.api.bodies import CalendarMoment, Strict, Text, Whole, read_body, read_query
+from jobqueue.api.bulk import BulkLine, bulk_line
+from jobqueue.api.bulk_bodies import rate
+from jobqueue.api.job_shapes import JobLine, lines
+from jobqueue.api.paging import PageQuery, moment, page, read_cursor, whole_id
+from jobqueue.api.problems import InvalidBody, NothingMatches
+from jobqueue.api.shapes import Moment, described, page_of
+from jobqueue.models import BulkAction, Job, JobQuerySet
+from jobqueue.operating import bulk_plans
+from jobqueue.operating.day_jobs import FURTHEST, OfADay, begin_and_log
+from jobqueue.operating.days import DayAhead, days_ahead
+from jobqueue.operating.failing_times import YEARS
+from jobqueue.operating.rights import Right
+from jobqueue.operating.words import printable
+from jobqueue.searching.states import CONDITIONS
+
+VIEW = ("jobqueue.view_job",)
+
+
+class ScheduleQuery(PageQuery):
+    """Which of the delayed jobs."""
+
+    since = CalendarMoment(required=False, help_text="That run at this time or later; with its zone.")
+    until = CalendarMoment(required=False, help_text="That run before this time; with its zone.")
+    queue = serializers.CharField(required=False, max_length=100)
+    processor = serializers.CharField(required=False, max_length=100)
+
+
+class KindLine(serializers.Serializer[Any]):
+    """So many jobs of one kind."""
+
+    processor = serializers.CharField()
+    kind = serializers.CharField(allow_blank=True, help_text="Empty where the processor has no kinds.")
+    name = serializers.CharField(help_text="What people call them.")
+    jobs = serializers.IntegerField()
+
+
+class QuietLine(serializers.Serializer[Any]):
+    """A part of a day in which nothing is sent."""
+
+    begins_at = Moment()
+    ends_at = Moment()
+
+
+class DayLine(serializers.Serializer[Any]):
+    """A day, with what runs on it; held jobs stand under the day on which they were to run."""
+
+    day = serializers.DateField()
+    begins_at = Moment()
+    ends_at = Moment()
+    jobs = serializers.IntegerField(help_text="That run on it; held ones do not.")
+    held = serializers.IntegerField()
+    kinds = KindLine(many=True)
+    quiet = QuietLine(many=True)
+
+
+class DaysShown(serializers.Serializer[Any]):
+    """The days ahead, today first, in the zone of the site."""
+
+    zone = serializers.CharField()
+    held = serializers.IntegerField(help_text="Held jobs in all, also of other days.")
+    days = DayLine(many=True)
+
+
+@extend_schema_field({"type": "integer", "minimum": -FURTHEST, "maximum": FURTHEST, "not": {"const": 0}})
+class Shift(Whole):
+    """So many days later, or earlier, but not none."""
+
+    default_error_messages = {"none": "Give a whole number of days that is not 0."}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=-FURTHEST, max_value=FURTHEST, **options)
+
+    def to_internal_value(self, data: Any) -> int:
+        """The number."""
+        found = super().to_internal_value(data)
+        if not found:
+            self.fail("none")
+        return found
+
+
+class MoveDay(Strict):
+    """By how many days, which kind of jobs, and why."""
+
+    days = Shift()
+    processor = Text(required=False, max_length=100, help_text="Of this processor alone.")
+    kind = Text(required=False, max_length=100, help_text="Of this kind of it, as `days` names them.")
+    per_second = rate()
+    reason = Text(
+        max_length=bulk_plans.LONGEST_REASON,
+        help_text="Stands in the history of the action.",
+    )
+    confirm = Whole(
+        required=False, min_value=0, help_text="The number of jobs, for a move of more than 1,000."
+    )
+
+
+@extend_schema_view(
+    list=described("What is delayed, by the time at which it runs", page_of(JobLine), query=ScheduleQuery),
+    days=described("The next 14 days: what runs, what is held, when it is quiet", DaysShown),
+    move_day=described(
+        "Move the jobs of a day, or those of a kind, by some days, in the background",
+        BulkLine,
+        status=202,
+        body=MoveDay,
+        others={200: BulkLine},
+        codes={422: ("nothing_matches", "invalid", "required")},
+    ),
+)
+class ScheduleViewSet(OperatorViewSet):
+    """What is delayed."""
+
+    what = "day"
+    needs = {"list": VIEW, "days": VIEW, "move_day": (*VIEW, Right.MOVE)}
+
+    def list(self, request: Request) -> Response:
+        """The delayed jobs, the next one first."""
+        asked = read_query(ScheduleQuery, request)
+        rows = Job.objects.filter(CONDITIONS["delayed"]).order_by("run_at", "pk")
+        for name, column in (("queue", "queue"), ("processor", "processor")):
+            if name in asked:
+                rows = rows.filter(**{column: asked[name]})
+        if "since" in asked:
+            rows = rows.filter(run_at__gte=asked["since"])
+        if "until" in asked:
+            rows = rows.filter(run_at__lt=asked["until"])
+        if "cursor" in asked:
+            rows = _behind(rows, *read_cursor(asked["cursor"], moment, whole_id))
+        return Response(
+            page(
+                request,
+                list(rows[: asked["limit"] + 1]),
+                asked["limit"],
+                lambda job: [job.run_at.isoformat(), job.pk],
+                lambda jobs: lines(jobs, request),
+            )
+        )
+
+    @action(detail=False, methods=["get"])
+    def days(self, request: Request) -> Response:
+        """The next days."""
+        ahead, held = days_ahead()
+        zone = timezone.get_current_timezone_name()
+        return Response({"zone": zone, "held": held, "days": [_day(one) for one in ahead]})
+
+    @action(detail=False, methods=["post"], url_path="days/(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})/move")
+    def move_day(self, request: Request, day: str = "") -> Response:
+        """Move them; what an app refuses is left out. The same that is under way is answered with 200."""
+        asked = read_body(MoveDay, request)
+        begun, is_new = _begin(_meant(day, asked), asked, request)
+        return Response(bulk_line(begun, request), status=202 if is_new else 200)
+
+
+def _behind(rows: JobQuerySet, run_at: Any, pk: int) -> JobQuerySet:
+    # The first condition lets the index of times begin there.
+    return rows.filter(run_at__gte=run_at).exclude(run_at=run_at, pk__lte=pk)
+
+
+def _day(one: DayAhead) -> dict[str, Any]:
+    shown = Moment().to_representation
+    return {
+        "day": one.day.isoformat(),
+        "begins_at": shown(one.begins),
+        "ends_at": shown(one.ends),
+        "jobs": one.jobs,
+        "held": one.held,
+        "kinds": [
+            {
+                "processor": printable(kind.processor),
+                "kind": printable(kind.kind),
+                "name": printable(kind.name),
+                "jobs": kind.jobs,
+            }
+            for kind in one.kinds
+        ],
+        "quiet": [{"begins_at": shown(begin), "ends_at": shown(end)} for begin, end in one.quiet],
+    }
+
+
+def _meant(day: str, asked: dict[str, Any]) -> OfADay:
+    """Which jobs of the day are meant; Http404 for a day that no calendar has."""
+    try:
+        chosen = date.fromisoformat(day)
+    except ValueError:
+        raise Http404 from None
+    if chosen.year not in YEARS:
+        raise Http404
+    if "kind" in asked and "processor" not in asked:
+        text = "Name the processor whose kind it is."
+        raise InvalidBody({"processor": [ErrorDetail(text, code="required")]})
+    return OfADay(chosen, asked.get("processor", ""), asked.get("kind", ""))
+
+
+def _begin(meant: OfADay, asked: dict[str, Any], request: Request) -> tuple[BulkAction, bool]:
+    facts = meant.jobs().order_by().aggregate(number=Count("pk"), newest=Max("pk"))
+    number = facts["number"]
+    if not number:
+        raise NothingMatches(f"Nothing was begun: no job waits for {meant.day}, or none of that kind.")
+    if number > bulk_plans.TYPED_ABOVE and asked.get("confirm") != number:
+        raise InvalidBody({"confirm": [f"Give the number of jobs, {number}, to begin."]})
+    told = {"number": number, "newest": facts["newest"], "reason": asked["reason"], "days": asked["days"]}
+    return begin_and_log(django_request(request), meant, "move", per_second=asked.get("per_second"), **told)

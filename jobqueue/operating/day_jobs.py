@@ -1,0 +1,134 @@
+"""The jobs of a day that an operator means: one, those of a kind, or all; and what is begun with many.
+
+A kind and a day are changed in the background, as a bulk action: it says on its page how far it is and which
+jobs were left out, and it can be stopped there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk
+from jobqueue.models.holding import held_between
+from jobqueue.models.scheduled import between, of_kind
+from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
+from jobqueue.operating.bulk_plans import in_words
+from jobqueue.operating.days import edge_of, kind_keys
+from jobqueue.operating.kinds import name_of
+from jobqueue.operating.language import in_english
+from jobqueue.sql.clock import database_now
+from jobqueue.sql.writing import writing
+
+FURTHEST = 366
+"""Days by which jobs are moved at once, at most."""
+_BULK = {
+    "move": BulkAction.Verb.MOVE,
+    "cancel": BulkAction.Verb.CANCEL,
+    "hold": BulkAction.Verb.HOLD,
+    "release": BulkAction.Verb.LET_GO,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OfADay:
+    """Which jobs of a day are meant: one, those of a kind, or all."""
+
+    day: date
+    processor: str = ""
+    kind: str = ""
+    job: int | None = None
+
+    @property
+    def edges(self) -> tuple[datetime, datetime]:
+        """Where the day begins and ends."""
+        return edge_of(self.day), edge_of(self.day + timedelta(days=1))
+
+    def jobs(self) -> JobQuerySet:
+        """The delayed jobs that are meant, by their time."""
+        return self._narrowed(between(*self.edges, Job.objects.db))
+
+    def held(self) -> JobQuerySet:
+        """The held jobs that are meant, by the time at which they were to run."""
+        return self._narrowed(held_between(*self.edges, Job.objects.db))
+
+    def meant_by(self, verb: str) -> JobQuerySet:
+        """The jobs that the verb would take."""
+        return self.held() if verb == "release" else self.jobs()
+
+    def selection(self, verb: str) -> Selection:
+        """The same as a value that a bulk action keeps; what is due by now is on the calendar no more."""
+        first, end = self.edges
+        is_release = verb == "release"
+        has_kind = self.kind and self.processor in kind_keys()
+        return Selection(
+            state=Job.State.WAITING.value,
+            processor=self.processor,
+            due_from=first if is_release else max(first, database_now(Job.objects.db)),
+            due_to=end,
+            kind_key=kind_keys()[self.processor] if has_kind else "",
+            kind=self.kind if has_kind else "",
+            held="yes" if is_release else "",
+        )
+
+    def _narrowed(self, jobs: JobQuerySet) -> JobQuerySet:
+        if self.job is not None:
+            return jobs.filter(pk=self.job)
+        return of_kind(jobs, self.processor, self.kind, kind_keys()) if self.processor else jobs
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What of it stands behind the question mark of an address."""
+        words = {"processor": self.processor, "kind": self.kind, "job": self.job or ""}
+        return {name: str(text) for name, text in words.items() if text}
+
+    @property
+    def name(self) -> str:
+        """What is meant, for people."""
+        if self.job is not None:
+            return _("job #%(number)s") % {"number": self.job}
+        return name_of(self.processor, self.kind) if self.processor else _("all jobs of the day")
+
+
+def begin_and_log(
+    request: HttpRequest,
+    asked: OfADay,
+    verb: str,
+    *,
+    number: int,
+    newest: int,
+    reason: str,
+    days: int = 0,
+    per_second: int | None = None,
+) -> tuple[BulkAction, bool]:
+    """Write a bulk action down, with one entry in the audit, or find the same under way. Whether it is new.
+
+    It takes the `number` of jobs that whoever asked was told of, none behind the id `newest`; a move goes by
+    so many `days`, and at most so many jobs `per_second` are taken, where that is asked for.
+    """
+    selection = asked.selection(verb)
+    words = {**asked.words, "day": asked.day.isoformat(), "days": str(days)}
+    action = BulkAction(
+        verb=_BULK[verb],
+        selection=selection.as_json(),
+        details={"days": days, "zone": timezone.get_current_timezone_name()} if days else None,
+        key=bulk.key_of(_BULK[verb], words),
+        highest_id=newest,
+        expected=number,
+        per_second=per_second,
+        reason=reason,
+        asked_by=request.user.get_username()[:200],
+    )
+    with writing(Job.objects.db):
+        action, is_new = bulk.ask(action, Job.objects.db)
+        if is_new:
+            by = f" by {days} days" if days else ""
+            with in_english():
+                text = f"{verb.capitalize()}: {number} jobs{by} ({in_words(selection)})"
+            log_change(request, action, because(text, reason))
+    return action, is_new

@@ -1,0 +1,167 @@
+"""`/api/people/{id}/`: what keeps letters from a person, and the verbs that hold them back or let them go."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.http import Http404
+from drf_spectacular.utils import extend_schema_view
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobqueue.api.access import OperatorViewSet, django_request
+from jobqueue.api.bodies import read_body
+from jobqueue.api.problems import Refused
+from jobqueue.api.shapes import Moment, described
+from jobqueue.masking import mask_address
+from jobqueue.operating import demand, shown_text
+from settlements.api.bodies import Reason
+from settlements.models import BarredAddress
+from settlements.operating import people
+from settlements.operating.rights import right
+
+LETTERS: Final = ("go out", "paused", "barred", "no address", "inactive")
+ALREADY_PAUSED, ALREADY_BARRED = "already_paused", "already_barred"
+NO_ADDRESS, NOT_PAUSED = "no_address", "not_paused"
+_USERS: Any = get_user_model()
+_LOOK: Final = (
+    "jobqueue.view_job",
+    "settlements.view_emaildelivery",
+    f"{right('view', _USERS)} or {right('change', _USERS)}",
+)
+_MOST_NAMED: Final = 5
+
+
+class Barred(serializers.Serializer[Any]):
+    """Why nothing is sent to an address."""
+
+    cause = serializers.CharField(help_text="`paused` by an operator, or what a mail server said.")
+    since = Moment()
+    detail = serializers.CharField(allow_blank=True, help_text="What was said, or the reason of the pause.")
+
+
+class Person(serializers.Serializer[Any]):
+    """A person and what becomes of the letters to them; most of the address is hidden."""
+
+    id = serializers.CharField()
+    name = serializers.CharField(help_text="The user's name.")
+    address = serializers.CharField(allow_blank=True)
+    letters = serializers.ChoiceField(LETTERS, help_text="Whether letters go out, and if not why.")
+    barred = Barred(allow_null=True)
+    troubles = serializers.ListField(
+        child=serializers.CharField(), help_text="What else keeps letters or reminders from the person."
+    )
+    same_address = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Others with this address, five at most: a pause holds theirs back as well.",
+    )
+
+
+@extend_schema_view(
+    retrieve=described("A person, and whether letters go out to them", Person),
+    pause_letters=described(
+        "Hold letters to the person's address back",
+        Person,
+        body=Reason,
+        codes={409: (ALREADY_PAUSED, ALREADY_BARRED, NO_ADDRESS)},
+    ),
+    resume_letters=described(
+        "Let letters go out to the person's address again",
+        Person,
+        body=Reason,
+        codes={409: (NOT_PAUSED, NO_ADDRESS)},
+    ),
+)
+class PersonViewSet(OperatorViewSet):
+    """People, by the keys of their users."""
+
+    lookup_value_regex = "[0-9A-Za-z-]{1,40}"
+    what = "person"
+    needs = {
+        "retrieve": _LOOK,
+        "pause_letters": (*_LOOK, right("pause", BarredAddress)),
+        "resume_letters": (*_LOOK, f"{right('resume', BarredAddress)} or {right('clear', BarredAddress)}"),
+    }
+
+    def retrieve(self, request: Request, pk: str = "") -> Response:
+        """One of them; their letters are at `/api/emails/?user=…`."""
+        return Response(_shown(_person(pk), request))
+
+    @action(detail=True, methods=["post"], url_path="pause-letters")
+    def pause_letters(self, request: Request, pk: str = "") -> Response:
+        """Pause them; what comes due meanwhile is skipped."""
+        return _changed(people.PAUSE, pk, request)
+
+    @action(detail=True, methods=["post"], url_path="resume-letters")
+    def resume_letters(self, request: Request, pk: str = "") -> Response:
+        """End a pause; an address that a mail server barred takes the permission to clear it."""
+        return _changed(people.RESUME, pk, request)
+
+
+def _changed(verb: str, pk: str, request: Request) -> Response:
+    asked, person = read_body(Reason, request), _person(pk)
+    asking = django_request(request)
+    demand(asking, people.permission_of(verb, people.barred_of(person)))
+    if not people.change_letters(asking, person, verb, asked["reason"]):
+        raise _refused(verb, person)
+    return Response(_shown(person, request))
+
+
+def _refused(verb: str, person: Any) -> Refused:
+    """Why nothing was changed."""
+    if not people.email_of(person):
+        return Refused("Nothing was changed: the person has no e-mail address.", NO_ADDRESS)
+    barred = people.barred_of(person)
+    is_barred = barred is not None and barred.cause != BarredAddress.PAUSED
+    if verb == people.PAUSE and is_barred:
+        return Refused("Nothing was changed: no e-mail goes out to the address already.", ALREADY_BARRED)
+    code = ALREADY_PAUSED if verb == people.PAUSE else NOT_PAUSED
+    return Refused("Nothing was changed: that was so already.", code)
+
+
+def _person(pk: str) -> Any:
+    """The user with that key; Http404 if there is none."""
+    try:
+        found = _USERS._default_manager.filter(pk=_USERS._meta.pk.to_python(pk)).first()
+    except (ValidationError, OverflowError):
+        found = None
+    if found is None:
+        raise Http404
+    return found
+
+
+def _shown(person: Any, request: Request) -> dict[str, Any]:
+    barred = people.barred_of(person)
+    told = people.troubles(person, people.settlements_of(person)[: people.MOST_SETTLEMENTS])
+    others = people.sharing(person, _MOST_NAMED)[:_MOST_NAMED]
+    return {
+        "id": str(person.pk),
+        "name": shown_text(person.get_username(), request),
+        "address": mask_address(people.email_of(person)) if people.email_of(person) else "",
+        "letters": _state(person, barred),
+        "barred": barred and _barred(barred, request),
+        "troubles": [shown_text(text, request) for text in told],
+        "same_address": [shown_text(one.get_username(), request) for one in others],
+    }
+
+
+def _state(person: Any, barred: BarredAddress | None) -> str:
+    if not getattr(person, "is_active", True):
+        return "inactive"
+    if not people.email_of(person):
+        return "no address"
+    if barred is None:
+        return "go out"
+    return "paused" if barred.cause == BarredAddress.PAUSED else "barred"
+
+
+def _barred(barred: BarredAddress, request: Request) -> dict[str, Any]:
+    return {
+        "cause": shown_text(barred.cause, request),
+        "since": Moment().to_representation(barred.barred_at),
+        "detail": shown_text(barred.detail, request),
+    }

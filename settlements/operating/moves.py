@@ -1,0 +1,95 @@
+"""What an operator may do to a record, with a reason: under its lock, and written down with who did it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db import models, router, transaction
+from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.text import capfirst
+from django.utils.translation import gettext, ngettext
+
+from jobqueue.operating import grouped, in_english, log_change
+
+LONGEST_REASON: Final = 500
+MOST_NAMED: Final = 5
+
+
+class LeftAlone(Exception):
+    """The record cannot be changed so; the text names it and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the operator said when asked."""
+
+    user: Any
+    reason: str
+    amount: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One thing that an operator may do to a record, with a reason."""
+
+    name: str
+    label: Promise
+    done: Promise
+    permission: str
+    notice: Promise
+    trouble: Callable[[Any], str]
+    """Why a record cannot be changed so, as far as can be seen; empty if nothing speaks against it."""
+    carry_out: Callable[[Any, Answer], str]
+    """Changes and saves a locked record; what became of it, for the history."""
+    takes_amount: bool = False
+    is_dangerous: bool = False
+
+
+def move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Move, answer: Answer) -> Any:
+    """Change one record under its lock, and write it down in the same transaction; the record, None if gone.
+
+    Raises LeftAlone, InvalidAmount or InvalidRefund, and then nothing was changed.
+    """
+    with transaction.atomic(using=router.db_for_write(model)):
+        record = model._default_manager.select_for_update(no_key=True).filter(pk=key).first()
+        if record is None:
+            return None
+        trouble = move.trouble(record)
+        if trouble:
+            raise LeftAlone(named(record, trouble))
+        change = move.carry_out(record, answer)
+        with in_english():
+            done = capfirst(str(move.done))
+        log_change(request, record, f"{done}: {change}. Reason: {answer.reason}")
+    return record
+
+
+def named(record: Any, trouble: str) -> str:
+    """A record that is left alone, and why."""
+    return f"{record} ({trouble})"
+
+
+def left_alone(move: Move, names: Any, refused: Sequence[str]) -> str:
+    """The sentence about records that were left alone; `names` are the options of their model."""
+    number = len(refused)
+    listed = "; ".join(refused[:MOST_NAMED]) + ("; …" if number > MOST_NAMED else "")
+    text = ngettext(
+        "%(what)s cannot be %(done)s and was left alone: %(listed)s.",
+        "%(what)s cannot be %(done)s and were left alone: %(listed)s.",
+        number,
+    )
+    return text % {"what": counted(number, names), "done": move.done, "listed": listed}
+
+
+def moved(move: Move, names: Any, number: int) -> str:
+    """The sentence about records that were changed."""
+    return gettext("%(what)s %(done)s.") % {"what": counted(number, names), "done": move.done}
+
+
+def counted(number: int, names: Any) -> str:
+    """So many records of a model."""
+    return f"{grouped(number)} {names.verbose_name if number == 1 else names.verbose_name_plural}"

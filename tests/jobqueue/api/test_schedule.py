@@ -1,0 +1,109 @@
+"""`/api/schedule/days/`: the days ahead as the calendar shows them, and moves of a day or a kind."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobqueue.admin import names_kinds, tells_quiet_hours
+from jobqueue.models import AuditEntry, BulkAction, Job, holding
+from jobqueue.operating import kinds
+from tests.jobqueue.admin.steps import make_job, operator
+from tests.jobqueue.admin.test_calendar import tomorrow, walked
+from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+MOVE = {"days": 7, "reason": "the office is closed"}
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third app's names and nights."""
+    monkeypatch.setattr(kinds, "_names", {})
+    monkeypatch.setattr(kinds, "_quiet", [])
+    names_kinds("reminders.send", "Dunning", {"final": "last call"})
+
+    @tells_quiet_hours
+    def night(first: datetime, last: datetime) -> list[tuple[datetime, datetime]]:
+        return [(tomorrow(0) - timedelta(hours=2), tomorrow(6))] if first == tomorrow(0) else []
+
+
+def _move() -> str:
+    return f"schedule/days/{tomorrow():%Y-%m-%d}/move/"
+
+
+def test_a_day_says_what_runs_what_is_held_and_when_it_is_quiet(shop: None) -> None:
+    for _number in range(2):
+        make_job(processor="reminders.send", payload={"reminder_type": "final"}, run_at=tomorrow())
+    holding.hold(make_job(run_at=tomorrow()), "pia", "", "default")
+    holding.hold(make_job(run_at=tomorrow(days=20)), "pia", "", "default")
+    shown = get(viewer(), "schedule/days/")
+    assert (len(shown["days"]), shown["held"]) == (14, 2)
+    day = shown["days"][1]
+    assert (day["day"], day["jobs"], day["held"]) == (f"{tomorrow():%Y-%m-%d}", 2, 1)
+    final = {"processor": "reminders.send", "kind": "final", "name": "Dunning: last call", "jobs": 2}
+    assert day["kinds"] == [final]
+    [quiet] = day["quiet"]
+    assert quiet["begins_at"] == day["begins_at"]
+    assert datetime.fromisoformat(quiet["ends_at"]) == tomorrow(6)
+
+
+def test_a_kind_is_moved_by_days_in_the_background() -> None:
+    job, other = make_job(run_at=tomorrow()), make_job(processor="sample.skip", run_at=tomorrow())
+    client = operator("view_job", "move_job")
+    answer = ask(client, "POST", _move(), {**MOVE, "processor": "sample.succeed"})
+    assert (answer.status_code, answer.json()["verb"], answer.json()["expected"]) == (202, "move", 1)
+    assert ask(client, "POST", _move(), {**MOVE, "processor": "sample.succeed"}).status_code == 200
+    assert walked() == 1
+    job.refresh_from_db()
+    other.refresh_from_db()
+    assert (job.run_at, other.run_at) == (tomorrow(days=8), tomorrow())
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.reason, entry.jobs) == ("Move", "the office is closed", 1)
+
+
+def test_a_move_takes_the_permission_to_move() -> None:
+    make_job(run_at=tomorrow())
+    refused = problem(ask(operator("view_job", "cancel_job"), "POST", _move(), MOVE), 403)
+    assert "jobqueue.move_job" in refused["detail"]
+    assert not BulkAction.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"days": 0}, "days"),
+        ({"days": 367}, "days"),
+        ({"days": "7"}, "days"),
+        ({"reason": " "}, "reason"),
+        ({"kind": "final"}, "processor"),
+        ({"until": "x"}, "until"),
+    ],
+)
+def test_a_move_that_cannot_be_names_the_field(body: dict[str, Any], field: str) -> None:
+    make_job(run_at=tomorrow())
+    refused = problem(ask(full_operator(), "POST", _move(), {**MOVE, **body}), 422)
+    assert field in [error["field"] for error in refused["errors"]]
+    assert not BulkAction.objects.exists()
+
+
+def test_where_nothing_waits_nothing_is_begun() -> None:
+    assert problem(ask(full_operator(), "POST", _move(), MOVE), 422)["code"] == "nothing_matches"
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "9999-01-01", "tomorrow"])
+def test_a_day_that_there_is_not_is_404(day: str) -> None:
+    problem(ask(full_operator(), "POST", f"schedule/days/{day}/move/", MOVE), 404)
+
+
+def test_a_move_of_many_takes_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobqueue.operating.bulk_plans.TYPED_ABOVE", 1)
+    for _number in range(2):
+        make_job(run_at=tomorrow())
+    refused = problem(ask(full_operator(), "POST", _move(), MOVE), 422)
+    assert [error["field"] for error in refused["errors"]] == ["confirm"]
+    assert post(full_operator("again"), _move(), {**MOVE, "confirm": 2})["expected"] == 2
+    assert Job.objects.filter(run_at=tomorrow()).count() == 2

@@ -6,21 +6,21 @@ from collections.abc import Mapping
 
 import pytest
 from django.apps import apps
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import connections, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from jobqueue.models import Queue
-from jobqueue.operators import add_groups
 from tests.jobqueue.admin import world
 from tests.jobqueue.admin.every_page import STATUSES
 from tests.jobqueue.admin.world import World
-from tests.jobqueue.groups import GROUPS, OF_MONEY
+from tests.jobqueue.groups import OPERATORS, VIEWERS, member_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 ROLES = ("anonymous", "staff", "viewer", "operator", "superuser")
+OF_GROUPS = {"viewer": VIEWERS, "operator": OPERATORS}
 METHODS = ("GET", "POST")
 
 # What changes by looking: sessions and logs, and the names of content types.
@@ -32,21 +32,10 @@ def client_of(role: str) -> Client:
     client = Client(raise_request_exception=True)
     if role == "anonymous":
         return client
-    user = User.objects.create_user(role, is_staff=True, is_superuser=role == "superuser")
-    if role in ("viewer", "operator"):
-        add_groups(apps, "jobqueue", GROUPS, "default")
-        add_groups(apps, "settlements", OF_MONEY, "default")
-        groups = {"viewer": ["Job viewer"], "operator": ["Job operator", "Settlement operator"]}[role]
-        user.groups.set(Group.objects.filter(name__in=groups))
-    client.force_login(user)
+    if role in OF_GROUPS:
+        return member_of(*OF_GROUPS[role], username=role)
+    client.force_login(User.objects.create_user(role, is_staff=True, is_superuser=role == "superuser"))
     return client
-
-
-def _rows() -> dict[str, list[object]]:
-    """All rows of all models of ours."""
-    models = [model for model in apps.get_models() if model._meta.app_label not in _NOT_OURS]
-    models = [model for model in models if model._meta.managed and not model._meta.proxy]
-    return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
 
 
 def _rows() -> dict[str, list[object]]:

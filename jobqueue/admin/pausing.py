@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jobqueue.admin.moments import parse_moment
+from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import time_tag
 from jobqueue.counts.reading import counts_of_database
 from jobqueue.exceptions import InvalidPause, UnknownQueue
@@ -159,7 +160,10 @@ def resume_view(request: HttpRequest) -> HttpResponse:
     name = _asked(request, Right.RESUME_QUEUE)
     if name is None:
         return HttpResponseNotAllowed(["POST"])
-    if resume_and_log(request, name):
+    reason = kept_reason(request)
+    if reason is None:
+        return _back(request)
+    if resume_and_log(request, name, reason):
         messages.success(request, _("%(queue)s is resumed.") % {"queue": name})
     else:
         messages.warning(request, _("%(queue)s is not paused.") % {"queue": name})

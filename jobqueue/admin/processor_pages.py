@@ -79,7 +79,7 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this user may change limits."""
-        return request.user.has_perm(Right.LIMIT_QUEUE)
+        return request.user.has_perm(Right.LIMIT_PROCESSOR)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What has no limits any more stands in its row."""
@@ -122,7 +122,7 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
     ) -> HttpResponse:
         """The limits of one processor."""
         if request.method == "POST":
-            demand(request, Right.LIMIT_QUEUE)
+            demand(request, Right.LIMIT_PROCESSOR)
         context = {"title": _("Limits"), "show_save_and_continue": False, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 

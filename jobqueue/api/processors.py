@@ -67,7 +67,7 @@ class ProcessorViewSet(OperatorViewSet):
 
     lookup_value_regex = "[^/]+"
     lookup_field = "name"
-    needs = {"list": VIEW, "retrieve": VIEW, "limits": (*VIEW, Right.LIMIT_QUEUE)}
+    needs = {"list": VIEW, "retrieve": VIEW, "limits": (*VIEW, Right.LIMIT_PROCESSOR)}
 
     def list(self, request: Request) -> Response:
         """All of them, by name."""

@@ -12,6 +12,7 @@ from jobqueue.operators import Finer, Groups, add_groups
 
 MADE = import_module("jobqueue.migrations.0009_operators").GROUPS
 FINER = import_module("jobqueue.migrations.0022_verbs_of_operators").FINER
+OF_PROCESSORS = import_module("jobqueue.migrations.0026_limits_of_processors").FINER
 MORE = import_module("settlements.migrations.0009_view_person").MORE
 
 
@@ -24,7 +25,7 @@ def _now(made: Groups, *changes: Finer) -> Groups:
     return made
 
 
-GROUPS = _now(MADE, FINER)
+GROUPS = _now(MADE, FINER, OF_PROCESSORS)
 OF_MONEY = {
     group: [*names, *MORE.get(group, ())]
     for group, names in _now(

@@ -8,6 +8,10 @@ changes in it afterwards, or that it takes it away, is not undone: a migration r
     operations = [AddFinerPermissions("notes", {"edit_note": ("reword_note", "move_note")})]
 
 Whoever held the coarse permission, a group or a user, holds those that it stood for as well.
+
+    operations = [AddToGroups("notes", {"Note reader": ("view_author",)}, had=["view_note"])]
+
+A group that is still there, and still has what an earlier migration gave it, has what came later, too.
 """
 
 from __future__ import annotations
@@ -34,18 +38,10 @@ NO_LONGER_USED = "No longer used: "
 """Before the name of a permission that is asked for no more."""
 
 
-class AddGroups(migrations.RunPython):
-    """Makes groups in each database that holds groups, whether or not it holds the rows of the app."""
+class _WhereGroupsAre(migrations.RunPython):
+    """Runs in each database that holds groups, whether or not it holds the rows of the app."""
 
-    def __init__(self, app_label: str, groups: Groups) -> None:
-        """`groups` by their names, each with the permissions of the app that it has."""
-
-        def add_the_groups(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-            if holds_groups(apps, schema_editor):
-                add_groups(apps, app_label, groups, schema_editor.connection.alias)
-
-        super().__init__(add_the_groups, migrations.RunPython.noop)
-        self.arguments = [app_label, groups]
+    arguments: list[Any]
 
     def deconstruct(self) -> Any:
         """As it stands in a migration."""
@@ -58,8 +54,54 @@ class AddGroups(migrations.RunPython):
         from_state.clear_delayed_apps_cache()
         self.code(from_state.apps, schema_editor)
 
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        """Likewise."""
+        assert self.reverse_code is not None
+        self.reverse_code(from_state.apps, schema_editor)
 
-class AddFinerPermissions(migrations.RunPython):
+
+class AddGroups(_WhereGroupsAre):
+    """Makes groups in each database that holds groups, whether or not it holds the rows of the app."""
+
+    def __init__(self, app_label: str, groups: Groups) -> None:
+        """`groups` by their names, each with the permissions of the app that it has."""
+
+        def add_the_groups(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+            if holds_groups(apps, schema_editor):
+                add_groups(apps, app_label, groups, schema_editor.connection.alias)
+
+        super().__init__(add_the_groups, migrations.RunPython.noop)
+        self.arguments = [app_label, groups]
+
+
+class AddToGroups(_WhereGroupsAre):
+    """Gives groups that an earlier migration made what came later.
+
+    A group that is gone, or has lost one of the permissions that it `had`, is as its site wants it, and gets
+    nothing; nor do users and other groups. Backwards the new permissions go.
+    """
+
+    def __init__(self, app_label: str, groups: Groups, had: Sequence[str]) -> None:
+        """`groups` by their names, each with the new permissions; `had` are older ones of the same app."""
+        new = {name for names in groups.values() for name in names}
+
+        def add(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+            if holds_groups(apps, schema_editor):
+                using = schema_editor.connection.alias
+                _make_permissions(apps, app_label, using)
+                add_to_groups(apps, app_label, groups, had, using)
+
+        def take_away(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+            if holds_groups(apps, schema_editor):
+                _delete(_known(apps, app_label, schema_editor.connection.alias), new)
+
+        super().__init__(add, take_away)
+        self.arguments = [app_label, groups, had]
+
+
+class AddFinerPermissions(_WhereGroupsAre):
     """Gives who holds a permission those that it stood for, in each database that holds groups.
 
     Its row stays, for older code asks for it during a deploy; what is in no model any more says so by its
@@ -99,24 +141,6 @@ class AddFinerPermissions(migrations.RunPython):
         super().__init__(add_finer, add_coarse)
         self.arguments = [app_label, finer, former, there]
 
-    def deconstruct(self) -> Any:
-        """As it stands in a migration."""
-        return type(self).__name__, self.arguments, {}
-
-    def database_forwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
-    ) -> None:
-        """Ask the routers about the groups alone, as AddGroups does."""
-        from_state.clear_delayed_apps_cache()
-        self.code(from_state.apps, schema_editor)
-
-    def database_backwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
-    ) -> None:
-        """Likewise."""
-        assert self.reverse_code is not None
-        self.reverse_code(from_state.apps, schema_editor)
-
 
 def add_groups(apps: Apps, app_label: str, groups: Groups, using: str) -> None:
     """Make those of the groups that are not there."""
@@ -128,6 +152,16 @@ def add_groups(apps: Apps, app_label: str, groups: Groups, using: str) -> None:
     for name in missing:
         chosen = permissions.filter(content_type__app_label=app_label, codename__in=groups[name])
         there.create(name=name).permissions.set(chosen)
+
+
+def add_to_groups(apps: Apps, app_label: str, groups: Groups, had: Sequence[str], using: str) -> None:
+    """Give those of the groups that still have these permissions the new ones."""
+    known = _known(apps, app_label, using)
+    if not known.keys() >= set(had):
+        return
+    rows = apps.get_model("auth", "Group")._base_manager.using(using).filter(name__in=list(groups))
+    for group in _Holders(rows, "permissions").having(*(known[name] for name in had)):
+        group.permissions.add(*(known[name] for name in groups[group.name]))
 
 
 def holds_groups(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> bool:

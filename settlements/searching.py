@@ -15,9 +15,15 @@ from django.db.models import Model, Q
 from django.utils.text import smart_split, unescape_string_literal
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.searching import FoundRecord, RecordSource, register_source
+from jobqueue.searching import FoundRecord, RecordPage, RecordSource, register_source
 from settlements.models import Payment, Settlement
 
+VIEW_PERSON: Final = "settlements.view_person"
+"""Finds people and opens the page of their letters. Who may see the users of the site may do so as well."""
+LETTERS: Final = RecordPage(
+    "settlements_person_letters", ("jobqueue.view_job", "settlements.view_emaildelivery")
+)
+"""The page of a person: what was sent, what will come, and why something was not sent."""
 _FEWEST_DIGITS: Final = 8
 _DIGITS: Final = 32
 _MOST_OF_A_PERSON: Final = 100
@@ -26,9 +32,9 @@ _MOST_OF_A_PERSON: Final = 100
 def register() -> None:
     """Let every search of jobs look here."""
     user = get_user_model()._meta
-    view_user = f"{user.app_label}.view_{user.model_name}"
+    see_people = (VIEW_PERSON, f"{user.app_label}.view_{user.model_name}")
     for source in (
-        RecordSource("settlements.people", _("People"), view_user, find_people, people_with_address),
+        RecordSource("settlements.people", _("People"), see_people, find_people, people_with_address),
         RecordSource(
             "settlements.settlements", _("Settlements"), "settlements.view_settlement", find_settlements
         ),
@@ -90,6 +96,7 @@ def _as_found(people: Sequence[Any]) -> list[FoundRecord]:
             title=str(person.get_full_name() or person.get_username()),
             related=settlements[person.pk],
             arguments={"user_id": person.pk},
+            page=LETTERS,
         )
         for person in people
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,12 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin import bulk_start, frozen_list
-from jobqueue.admin.asked import LONGEST_REASON, optional_reason_of
 from jobqueue.admin.listing import BoundedCount, count_up_to_limit
+from jobqueue.admin.reasons import optional_reason_of
 from jobqueue.models import Job, JobQuerySet, bulk
+from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.audit import entry_of, history_of, write_down
-from jobqueue.operating.audit_entry import because
 from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.retelling import retold_message
@@ -277,12 +277,11 @@ def _one_batch(
         if not batch:
             return False
         progress.last = batch[-1].pk
-        entries = {job.pk: entry_of(verb, job, request) for job in batch}
+        entries = {job.pk: entry_of(verb, job, request, reason) for job in batch}
         progress.changed += verb.apply(
             Job.objects.using(eligible.db).filter(pk__in=entries), request.user.get_username(), reason
         )
-        said = (replace(entry, message=because(entry.message, reason)) for entry in entries.values())
-        progress.entries += write_down(said)
+        progress.entries += write_down(entries.values())
     return True
 
 

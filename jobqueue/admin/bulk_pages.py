@@ -18,6 +18,7 @@ from jobqueue.admin import bulk_left_out, bulk_start, live
 from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.own_pages import OwnPage
+from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating import bulk_plans
@@ -93,9 +94,10 @@ class BulkActionAdmin(OwnPage):
         action = BulkAction.objects.filter(pk=number).first()
         if action is None:
             self.raise_not_found(number)
-        if stop_bulk_and_log(request, action):
+        reason = kept_reason(request)
+        if reason is not None and stop_bulk_and_log(request, action, reason):
             self.message_user(request, gettext("It is stopped."), messages.SUCCESS)
-        else:
+        elif reason is not None:
             self.message_user(request, gettext("It had ended already."), messages.WARNING)
         return HttpResponseRedirect(
             reverse(f"{self.admin_site.name}:jobqueue_bulkaction_change", args=[number])

@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.own_pages import OnePage
+from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.shown_causes import ShownCause
 from jobqueue.models import UNKNOWN_CAUSE, Cause, Job
 from jobqueue.models.cause_names import LONGEST_CAUSE
@@ -95,11 +96,14 @@ class CauseAdmin(OnePage):
         name = request.POST.get("cause", "")
         is_to_be = request.POST.get("action") == _MUTE
         demand(request, Right.MUTE_CAUSE if is_to_be else Right.UNMUTE_CAUSE)
+        reason = kept_reason(request)
+        if reason is None:
+            return HttpResponseRedirect(request.get_full_path())
         if not 0 < len(name) <= LONGEST_CAUSE or name == UNKNOWN_CAUSE or "\x00" in name:
             self.message_user(request, gettext("No cause was chosen."), messages.WARNING)
         elif request.POST.get("action") not in (_MUTE, _UNMUTE):
             self.message_user(request, gettext("A cause can be muted or unmuted."), messages.WARNING)
-        elif set_muted(name, is_to_be, request):
+        elif set_muted(name, is_to_be, request, reason):
             done = gettext("%(cause)s is muted.") if is_to_be else gettext("%(cause)s is not muted any more.")
             self.message_user(request, done % {"cause": name}, messages.SUCCESS)
         else:

@@ -16,14 +16,16 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobqueue.admin.asked import LONGEST_REASON, consequences, reason_of, sentence
+from jobqueue.admin.asked import consequences, sentence
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.payloads import shown_payload
+from jobqueue.admin.reasons import reason_of
 from jobqueue.copying import copies_of
 from jobqueue.exceptions import InvalidJob, InvalidPayload, InvalidRunAt, JobCopyRefused
 from jobqueue.models import Job, due_time
+from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating.copies import copy_and_log
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.rights import Right, demand

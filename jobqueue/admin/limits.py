@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin.reasons import ReasonField
 from jobqueue.admin.words import NOTHING
 from jobqueue.broker import paces
 from jobqueue.broker.limits import MOST_RATE
@@ -129,6 +130,12 @@ class LateField(LimitField):
     }
 
 
+def with_reason(fieldsets: Any, may_change: bool) -> Any:
+    """The fieldset of the limits, with the reason for who may change them."""
+    [(title, options)] = fieldsets
+    return [(title, {**options, "fields": [*options["fields"], "reason"]})] if may_change else fieldsets
+
+
 def _rate_field() -> LimitField:
     text = _("At most so many jobs start in any second, in all workers together. Empty: no limit.")
     return LimitField(MOST_RATE, _("Rate limit"), text)
@@ -153,6 +160,8 @@ class LimitsForm(QueueModelForm):
         ),
     )
 
+    reason = ReasonField()
+
     class Meta:
         model = Queue
         fields = LIMITS
@@ -163,6 +172,8 @@ class ProcessorLimitsForm(ProcessorModelForm):
 
     rate_limit = _rate_field()
     concurrency_limit = _concurrency_field()
+
+    reason = ReasonField()
 
     class Meta:
         model = ProcessorLimits

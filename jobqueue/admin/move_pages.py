@@ -14,10 +14,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobqueue.admin.asked import consequences, reason_of, sentence
+from jobqueue.admin.asked import consequences, sentence
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment, zone_named, zones
 from jobqueue.admin.not_found import FramedNotFound
+from jobqueue.admin.reasons import reason_of
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import InvalidRunAt, JobMoveRefused, JobTransitionRefused
 from jobqueue.models import Job

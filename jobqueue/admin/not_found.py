@@ -66,9 +66,9 @@ class FramedNotFound(AnyModelAdmin):
     def _ways(self, request: HttpRequest) -> Iterator[tuple[str, str]]:
         """Where to go on from here: what there is of its kind, and the pages of its app."""
         site = self.admin_site.name
-        names: list[tuple[Any, str, list[str]]] = [
-            (capfirst(self.opts.app_config.verbose_name), "app_list", [self.opts.app_label])
-        ]
+        names: list[tuple[Any, str, list[str]]] = []
+        if request.user.has_module_perms(self.opts.app_label):
+            names.append((capfirst(self.opts.app_config.verbose_name), "app_list", [self.opts.app_label]))
         if self.has_view_or_change_permission(request):
             list_name = f"{self.opts.app_label}_{self.opts.model_name}_changelist"
             names.insert(0, (capfirst(self.opts.verbose_name_plural), list_name, []))

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jobqueue.admin.moments import parse_moment
+from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import InvalidPause, UnknownQueue
 from jobqueue.models import Queue
@@ -111,7 +112,10 @@ def resume_view(request: HttpRequest) -> HttpResponse:
     name = _asked(request, Right.RESUME_QUEUE)
     if name is None:
         return HttpResponseNotAllowed(["POST"])
-    if resume_and_log(request, name):
+    reason = kept_reason(request)
+    if reason is None:
+        return _back(request)
+    if resume_and_log(request, name, reason):
         messages.success(request, _("%(queue)s is resumed.") % {"queue": name})
     else:
         messages.warning(request, _("%(queue)s is not paused.") % {"queue": name})

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live
-from jobqueue.admin.limits import ProcessorLimitsForm, limits_of, use_of
+from jobqueue.admin.limits import ProcessorLimitsForm, limits_of, use_of, with_reason
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.words import NOTHING
@@ -79,7 +79,7 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this user may change limits."""
-        return request.user.has_perm(Right.LIMIT_QUEUE)
+        return request.user.has_perm(Right.LIMIT_PROCESSOR)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What has no limits any more stands in its row."""
@@ -92,6 +92,10 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ProcessorChangeList]:
         """The list that brings what runs."""
         return ProcessorChangeList
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The limits, and a reason for who may change them."""
+        return with_reason(super().get_fieldsets(request, obj), self.has_change_permission(request, obj))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """The limits of that processor; one that has no row yet has none."""
@@ -118,15 +122,14 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
     ) -> HttpResponse:
         """The limits of one processor."""
         if request.method == "POST":
-            demand(request, Right.LIMIT_QUEUE)
+            demand(request, Right.LIMIT_PROCESSOR)
         context = {"title": _("Limits"), "show_save_and_continue": False, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: ProcessorLimits, form: Any, change: bool) -> None:
         """Change what was changed in the form, as the API does it, and write it down."""
-        change_processor_limits(
-            request, obj.name, {name: form.cleaned_data[name] for name in form.changed_data}
-        )
+        asked = {name: form.cleaned_data[name] for name in form.changed_data if name in PROCESSOR_LIMITS}
+        change_processor_limits(request, obj.name, asked, form.cleaned_data["reason"])
         obj.refresh_from_db()  # somebody may have changed the others meanwhile
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:

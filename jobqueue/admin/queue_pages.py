@@ -16,10 +16,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
-from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, starts_of, use_of
+from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, starts_of, use_of, with_reason
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.queue_rows import with_all_configured
 from jobqueue.admin.queue_views import QueueViews, live_counts
+from jobqueue.admin.reasons import ActionWithReason, kept_reason
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.models import Queue
 from jobqueue.operating.limits import LIMITS, change_limits
@@ -80,6 +81,7 @@ class QueueAdmin(QueueViews):
     )
     sortable_by = ()
     actions = ("pause", "resume")
+    action_form = ActionWithReason
     show_full_result_count = False
 
     class Media:
@@ -127,6 +129,10 @@ class QueueAdmin(QueueViews):
 
     # Limits ---------------------------------------------------------------------------------------
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The limits, and a reason for who may change them."""
+        return with_reason(super().get_fieldsets(request, obj), self.has_change_permission(request, obj))
+
     def change_view(
         self,
         request: HttpRequest,
@@ -142,7 +148,8 @@ class QueueAdmin(QueueViews):
 
     def save_model(self, request: HttpRequest, obj: Queue, form: Any, change: bool) -> None:
         """Change what was changed in the form, as the API does it, and write it down."""
-        change_limits(request, obj.name, {name: form.cleaned_data[name] for name in form.changed_data})
+        asked = {name: form.cleaned_data[name] for name in form.changed_data if name in LIMITS}
+        change_limits(request, obj.name, asked, form.cleaned_data["reason"])
         obj.refresh_from_db()  # somebody may have changed the others meanwhile
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
@@ -231,8 +238,11 @@ class QueueAdmin(QueueViews):
         self._switch(request, queues, paused=False)
 
     def _switch(self, request: HttpRequest, queues: QuerySet[Queue], *, paused: bool) -> None:
+        reason = kept_reason(request)
+        if reason is None:
+            return
         switch = pause_and_log if paused else resume_and_log
-        names = ", ".join(queue.name for queue in queues if switch(request, queue.name))
+        names = ", ".join(queue.name for queue in queues if switch(request, queue.name, reason))
         if names:
             text = gettext("Paused: %(names)s.") if paused else gettext("Resumed: %(names)s.")
             self.message_user(request, text % {"names": names}, messages.SUCCESS)

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin import live
 from jobqueue.admin.listing import listed, prepare
+from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.subjects import Subject
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.broker.running import Run
@@ -184,7 +185,10 @@ def _stop(pages: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpR
     if job is None:
         raise Http404
     if request.method == "POST":
-        _stop_and_tell(pages, request, job)
+        reason = kept_reason(request, LONGEST_STOP_REASON)
+        if reason is None:
+            return HttpResponseRedirect(request.path)
+        _stop_and_tell(pages, request, job, reason)
         return HttpResponseRedirect(_job_url(pages, job))
     refusal = stopping.why_not(job, Job.objects.db)
     if refusal is not None:
@@ -203,9 +207,9 @@ def _stop(pages: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpR
     )
 
 
-def _stop_and_tell(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> None:
+def _stop_and_tell(pages: ModelAdmin[Any], request: HttpRequest, job: Job, reason: str) -> None:
     try:
-        stop_and_log(request, job, request.POST.get("reason", "")[:LONGEST_STOP_REASON])
+        stop_and_log(request, job, reason)
     except JobTransitionRefused as error:
         pages.message_user(request, f"{error}.", messages.WARNING)
         return
@@ -231,15 +235,19 @@ def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -
     worker = Worker.objects.filter(Q(pk=worker_id)).first()
     if worker is None:
         raise Http404
+    running = HttpResponseRedirect(reverse(f"{pages.admin_site.name}:jobqueue_job_running"))
+    reason = kept_reason(request)
+    if reason is None:
+        return running
     try:
-        changed = order_and_log(request, worker, order)
+        changed = order_and_log(request, worker, order, reason)
     except WorkerOrderRefused as error:
         pages.message_user(request, f"{error}.", messages.WARNING)
     else:
         text = _("%(what)s is asked for.") if changed else _("%(what)s was asked for already.")
         level = messages.SUCCESS if changed else messages.WARNING
         pages.message_user(request, text % {"what": f"{order.label}: {worker.name}"}, level)
-    return HttpResponseRedirect(reverse(f"{pages.admin_site.name}:jobqueue_job_running"))
+    return running
 
 
 def _page(pages: ModelAdmin[Any], request: HttpRequest, template: str, **context: Any) -> HttpResponse:

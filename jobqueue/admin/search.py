@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin import AdminSite
+from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.db import models
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.functional import lazy
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -171,11 +173,20 @@ def _group(title: str, entries: Iterable[Entry]) -> Group:
 
 
 def _of_record(found: FoundRecord, request: HttpRequest, site: AdminSite) -> Entry:
-    page = page_of_record(found.record, request, site)
+    page = _page_of(found, request, site)
     named = [Word("args", str(value), path=(name,)) for name, value in found.arguments.items()]
     about = Word("about", subject_of(found.record))
     word = named[0] if named and may_read(request) else about
     return Entry(shown_title(found.title), page, _jobs_that(word, site))
+
+
+def _page_of(found: FoundRecord, request: HttpRequest, site: AdminSite) -> str:
+    """The address of the page that its app names for the record, else of its own; empty without one."""
+    named = found.page
+    if named is not None and request.user.has_perms(named.permissions):
+        with suppress(NoReverseMatch):
+            return reverse(f"{site.name}:{named.name}", args=[quote(found.record.pk)])
+    return page_of_record(found.record, request, site)
 
 
 def _jobs_with_error(found: FoundCause, search: Search, site: AdminSite) -> str:

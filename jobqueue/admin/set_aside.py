@@ -26,6 +26,7 @@ from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, alias_of
 from jobqueue.monitoring import set_aside as counting
 from jobqueue.operating.audit import log_change, log_change_in_redis
+from jobqueue.operating.audit_entry import because
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import grouped, printable
 from jobqueue.sql.clock import about_now
@@ -155,12 +156,12 @@ def _counted(kind: str, count: int) -> str:
     return text % {"number": grouped(count)}
 
 
-def put_back(choice: str, request: HttpRequest) -> str:
+def put_back(choice: str, request: HttpRequest, reason: str) -> str:
     """Put back what a line of the list stands for, and write it down; why not, if it is not done."""
     kind, _colon, name = choice.partition(":")
     store, _colon, name = name.partition(":")
     if kind == counting.JOB:
-        return _put_job_back(store, name, request)
+        return _put_job_back(store, name, request, reason)
     servers = clients("probe")
     if store not in map(str, range(len(servers))):
         return gettext("There is nothing of that name.")
@@ -169,11 +170,11 @@ def put_back(choice: str, request: HttpRequest) -> str:
     except BrokerUnavailable:
         return gettext("Redis cannot be reached.")
     if not why_not:
-        log_change_in_redis(request, choice, "Put back: set aside → as it was")
+        log_change_in_redis(request, choice, because("Put back: set aside → as it was", reason))
     return why_not
 
 
-def _put_job_back(using: str, name: str, request: HttpRequest) -> str:
+def _put_job_back(using: str, name: str, request: HttpRequest, reason: str) -> str:
     if using not in databases() or not _JOB_ID.fullmatch(name):
         return gettext("There is no such job.")
     try:
@@ -182,7 +183,8 @@ def _put_job_back(using: str, name: str, request: HttpRequest) -> str:
             job = rows.select_for_update().first()
             if job is None or not rows.retry_all():
                 return gettext("It is not set aside any more.")
-            log_change(request, job, f"Put back: set aside ({mask_addresses(job.set_aside)}) → waiting")
+            text = f"Put back: set aside ({mask_addresses(job.set_aside)}) → waiting"
+            log_change(request, job, because(text, reason))
     except (OperationalError, InterfaceError):
         return gettext("The database cannot be reached.")
     return ""

@@ -11,6 +11,7 @@ from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.permissions import JobPermissions
+from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.set_aside import gather, put_back
 from jobqueue.models import SetAsideJob
 from jobqueue.operating.rights import Right, demand
@@ -43,10 +44,13 @@ class SetAsideAdmin(OnePage, JobPermissions):
 
     def _put_back(self, request: HttpRequest) -> HttpResponse:
         demand(request, Right.PUT_BACK_SET_ASIDE)
+        reason = kept_reason(request)
+        if reason is None:
+            return HttpResponseRedirect(request.get_full_path())
         chosen = request.POST.getlist(_CHOSEN)[:_MOST_AT_ONCE]
         done = 0
         for choice in chosen:
-            if why_not := put_back(choice, request):
+            if why_not := put_back(choice, request, reason):
                 text = gettext("%(name)s was not put back: %(why)s")
                 self.message_user(request, text % {"name": choice[:80], "why": why_not}, messages.WARNING)
             else:

@@ -15,6 +15,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from jobqueue.api.problems import BadQuery, InvalidBody, TooLarge
+from jobqueue.models.audit import LONGEST_REASON
 
 LARGEST_BODY: Final = 256 * 1024
 """Bytes of a body."""
@@ -89,10 +90,6 @@ class StrictQuery(Strict):
     what = "parameter"
 
 
-class Nothing(Strict):
-    """No field at all: for what takes no body."""
-
-
 class Text(serializers.CharField):
     """A text of JSON: no number stands for one."""
 
@@ -103,6 +100,17 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class Reason(Strict):
+    """Why something is done. It may be left out, and the body with it."""
+
+    reason = Text(
+        required=False,
+        allow_blank=True,
+        max_length=LONGEST_REASON,
+        help_text="Stands in the history and in the audit.",
+    )
 
 
 class Whole(serializers.IntegerField):

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.bodies import Reason, read_body, read_query
 from jobqueue.api.bulk_bodies import OF_FAILURES_ALONE, VERBS, BulkStart, PlanQuery, words_of
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.problems import BadQuery, InvalidBody, NothingMatches, Refused
@@ -80,7 +80,7 @@ class PlanShown(serializers.Serializer[Any]):
     ),
     plan=described("What an action would do, in numbers", PlanShown, query=PlanQuery),
     stop=described(
-        "Let an action end after the batch that is under way", BulkLine, body=None, codes={409: (_ENDED,)}
+        "Let an action end after the batch that is under way", BulkLine, body=Reason, codes={409: (_ENDED,)}
     ),
 )
 class BulkViewSet(OperatorViewSet):
@@ -146,9 +146,9 @@ class BulkViewSet(OperatorViewSet):
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str = "") -> Response:
         """Stop one. What was changed stays changed."""
-        read_body(Nothing, request)
+        reason = read_body(Reason, request).get("reason", "")
         found = _of(pk)
-        if not stop_bulk_and_log(django_request(request), found):
+        if not stop_bulk_and_log(django_request(request), found, reason):
             raise Refused(f"Nothing to do: bulk action {found.pk} has ended already.", _ENDED)
         return Response(bulk_line(found, request))
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
-from jobqueue.api.bodies import CalendarMoment, Choice, Strict, StrictQuery, Text, Whole
+from jobqueue.api.bodies import CalendarMoment, Choice, Reason, Strict, StrictQuery, Text, Whole
 from jobqueue.models.bulk import PACE
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.operating import bulk_plans
@@ -105,8 +105,8 @@ class BulkStart(_Filter):
     search = Text(required=False, max_length=LONGEST_SEARCH, help_text=_SEARCH)
 
 
-class CauseName(Strict):
-    """A cause."""
+class CauseName(Reason):
+    """A cause, and why it is muted or not any more."""
 
     cause = Text(max_length=LONGEST_CAUSE)
 

@@ -146,12 +146,13 @@ def _cause(group: CauseGroup, muted: Mapping[str, str], request: Request) -> dic
 
 
 def _mute(request: Request, *, is_to_be: bool) -> Response:
-    name = read_body(CauseName, request)["cause"]
+    asked = read_body(CauseName, request)
+    name = asked["cause"]
     if name == UNKNOWN_CAUSE:
         raise InvalidBody({"cause": ["Failures without a cause cannot be muted: name a cause."]})
     if not Cause.objects.filter(pk=name).exists() and not Job.objects.failed().filter(cause=name).exists():
         raise Http404("There is no such cause: nothing has failed by it.")
-    if not set_muted(name, is_to_be, django_request(request)):
+    if not set_muted(name, is_to_be, django_request(request), asked.get("reason", "")):
         text = f"Nothing to do: this cause is {'' if is_to_be else 'not '}muted already."
         raise Refused(text, _SO_ALREADY[is_to_be])
     return Response({"cause": name, "muted": is_to_be})

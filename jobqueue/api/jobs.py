@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from django.http import Http404
@@ -16,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.bodies import Reason, read_body, read_query
 from jobqueue.api.job_bodies import Copy, Hold, Move, Stop
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
@@ -27,7 +26,6 @@ from jobqueue.api.shapes import described, page_of
 from jobqueue.exceptions import InvalidPayload, InvalidRunAt
 from jobqueue.models import Job
 from jobqueue.operating.audit import entry_of, write_down
-from jobqueue.operating.audit_entry import because
 from jobqueue.operating.copies import copy_and_log
 from jobqueue.operating.holds import hold_and_log, release_and_log
 from jobqueue.operating.moves import move_and_log
@@ -53,13 +51,13 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
     """The action of a verb of `VERBS` on one job; here it may be called otherwise."""
 
     def act(self: JobViewSet, request: Request, pk: str = "") -> Response:
-        read_body(Nothing, request)
-        return Response(in_full(_carry_out(name, pk, request), request))
+        reason = read_body(Reason, request).get("reason", "")
+        return Response(in_full(_carry_out(name, pk, request, reason), request))
 
     act.__name__ = called or name
     act.__doc__ = f"{summary}."
     routed = action(detail=True, methods=["post"], url_path=act.__name__.replace("_", "-"))(act)
-    return described(summary, JobInFull, body=None, codes={409: (WRONG_STATE,)})(routed)
+    return described(summary, JobInFull, body=Reason, codes={409: (WRONG_STATE,)})(routed)
 
 
 @extend_schema_view(
@@ -262,7 +260,7 @@ def _key(text: str) -> int:
     return number
 
 
-def _carry_out(name: str, pk: str, request: Request, reason: str = "") -> Job:
+def _carry_out(name: str, pk: str, request: Request, reason: str) -> Job:
     """Do it to the locked row, and write it down; Refused if the job is not in a state for it.
 
     Of two operators at once one changes the job and the other finds it changed.
@@ -273,11 +271,11 @@ def _carry_out(name: str, pk: str, request: Request, reason: str = "") -> Job:
         if job is None:
             raise Http404
         one = Job.objects.filter(pk=job.pk)
-        entry = entry_of(verb, job, django_request(request))
+        entry = entry_of(verb, job, django_request(request), reason)
         if not verb.eligible(one).exists() or not verb.apply(one, request.user.get_username(), reason):
             label = str(verb.label).lower()
             raise Refused(f"Job {job.pk} is {_state(job)}; {label} takes {verb.takes}.", WRONG_STATE)
-        write_down([replace(entry, message=because(entry.message, reason))])
+        write_down([entry])
     if verb.name != "delete":
         job.refresh_from_db()
     return job

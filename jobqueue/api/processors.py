@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import Strict, Whole, read_body
+from jobqueue.api.bodies import Reason, Whole, read_body
 from jobqueue.api.problems import InvalidBody
 from jobqueue.api.queues import VIEW
 from jobqueue.api.shapes import as_one, described
@@ -48,7 +48,7 @@ class Processors(serializers.Serializer[Any]):
     results = ProcessorLine(many=True)
 
 
-class ProcessorLimitsBody(Strict):
+class ProcessorLimitsBody(Reason):
     """The limits of a processor over all its queues: what is left out stays, null is no limit."""
 
     fewest = 1
@@ -67,7 +67,7 @@ class ProcessorViewSet(OperatorViewSet):
 
     lookup_value_regex = "[^/]+"
     lookup_field = "name"
-    needs = {"list": VIEW, "retrieve": VIEW, "limits": (*VIEW, Right.LIMIT_QUEUE)}
+    needs = {"list": VIEW, "retrieve": VIEW, "limits": (*VIEW, Right.LIMIT_PROCESSOR)}
 
     def list(self, request: Request) -> Response:
         """All of them, by name."""
@@ -81,10 +81,11 @@ class ProcessorViewSet(OperatorViewSet):
     def limits(self, request: Request, name: str = "") -> Response:
         """Change what the body names."""
         asked = read_body(ProcessorLimitsBody, request)
+        reason = asked.pop("reason", "")
         if not asked:
             raise InvalidBody({field: ["Name one of the limits."] for field in PROCESSOR_LIMITS})
         _found(name)
-        change_processor_limits(django_request(request), name, asked)
+        change_processor_limits(django_request(request), name, asked, reason)
         return Response(_line(_found(name)))
 
 

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import (
     CalendarMoment,
-    Nothing,
+    Reason,
     Strict,
     Text,
     Whole,
@@ -97,7 +97,7 @@ class Pause(Strict):
     )
 
 
-class Limits(Strict):
+class Limits(Reason):
     """The limits of a queue: what is left out stays, null is no limit."""
 
     fewest = 1
@@ -122,7 +122,7 @@ class Limits(Strict):
         body=Pause,
         codes={409: (ALREADY_PAUSED,)},
     ),
-    resume=described("Start jobs of this queue again", QueueLine, body=None, codes={409: (NOT_PAUSED,)}),
+    resume=described("Start jobs of this queue again", QueueLine, body=Reason, codes={409: (NOT_PAUSED,)}),
     limits=described("Change the limits of this queue", QueueLine, body=Limits),
 )
 class QueueViewSet(OperatorViewSet):
@@ -162,9 +162,9 @@ class QueueViewSet(OperatorViewSet):
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, name: str = "") -> Response:
         """Resume it."""
-        read_body(Nothing, request)
+        reason = read_body(Reason, request).get("reason", "")
         _check(name)
-        if not resume_and_log(django_request(request), name):
+        if not resume_and_log(django_request(request), name, reason):
             raise Refused(f"Nothing to do: the queue {name} is running already.", NOT_PAUSED)
         return Response(_line(name, request))
 
@@ -172,10 +172,11 @@ class QueueViewSet(OperatorViewSet):
     def limits(self, request: Request, name: str = "") -> Response:
         """Change what the body names."""
         asked = read_body(Limits, request)
+        reason = asked.pop("reason", "")
         if not asked:
             raise InvalidBody({field: ["Name one of the limits."] for field in LIMITS})
         _check(name)
-        change_limits(django_request(request), name, asked)
+        change_limits(django_request(request), name, asked, reason)
         return Response(_line(name, request))
 
 

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import Nothing, read_body, read_query
+from jobqueue.api.bodies import Reason, read_body, read_query
 from jobqueue.api.job_shapes import ProgressShape, run_line
 from jobqueue.api.paging import PageQuery, page, read_cursor
 from jobqueue.api.problems import Refused
@@ -68,9 +68,9 @@ def _order(name: str, summary: str, already: str) -> Any:
     """The action of an order of `ORDERS`; `already` says why one that changes nothing is refused."""
 
     def act(self: WorkerViewSet, request: Request, pk: str = "") -> Response:
-        read_body(Nothing, request)
+        reason = read_body(Reason, request).get("reason", "")
         worker = _worker(pk)
-        if not order_and_log(django_request(request), worker, ORDERS[name]):
+        if not order_and_log(django_request(request), worker, ORDERS[name], reason):
             raise Refused(f"Nothing to do: worker {printable(worker.name)} {already}.", _ALREADY[name])
         [line] = _lines([_as_it_is_now(worker)], request)
         return Response(line, status=202)
@@ -79,7 +79,7 @@ def _order(name: str, summary: str, already: str) -> Any:
     act.__doc__ = f"{summary}."
     codes = {409: (_ALREADY[name], "worker_gone", "worker_too_old")}
     routed = action(detail=True, methods=["post"])(act)
-    return described(summary, WorkerLine, status=202, body=None, codes=codes)(routed)
+    return described(summary, WorkerLine, status=202, body=Reason, codes=codes)(routed)
 
 
 def _as_it_is_now(worker: Worker) -> Worker:

@@ -30,8 +30,9 @@ class ProcessorLimits(models.Model):
     class Meta:
         db_table = "jobqueue_processor"
         ordering = ["name"]
-        # Who may see queues and limit them, may so with these.
+        # Who may see queues may see these.
         default_permissions = ()
+        permissions = [("limit_processor", _("Can change the limits of processors"))]
         verbose_name = _("processor")
         verbose_name_plural = _("processors")
 

@@ -14,7 +14,16 @@ from django.http import HttpRequest
 
 from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob
 from jobqueue.models.audit import MOST_JOBS_NAMED, entries_of_job
-from jobqueue.operating.audit_entry import CHANGE, DELETION, LONGEST_NAME, REASON, Entry, audited, verb_of
+from jobqueue.operating.audit_entry import (
+    CHANGE,
+    DELETION,
+    LONGEST_NAME,
+    REASON,
+    Entry,
+    audited,
+    because,
+    verb_of,
+)
 from jobqueue.operating.language import in_english
 from jobqueue.operating.verbs import Verb
 
@@ -37,12 +46,12 @@ def log_change(request: HttpRequest, record: models.Model, message: str) -> None
     _write([_entry(request, record, message)])
 
 
-def entry_of(verb: Verb, job: Job, request: HttpRequest) -> Entry:
-    """Who does this to the job, not written yet."""
+def entry_of(verb: Verb, job: Job, request: HttpRequest, reason: str = "") -> Entry:
+    """Who does this to the job and why, not written yet."""
     flag = DELETION if verb.name == "delete" else CHANGE
     with in_english():
         message = f"{verb.label}: {verb.before(job)} → {verb.after}"
-    return _entry(request, job, message, flag)
+    return _entry(request, job, because(message, reason), flag)
 
 
 def write_down(entries: Iterable[Entry]) -> list[int]:

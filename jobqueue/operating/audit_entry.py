@@ -52,6 +52,7 @@ def said_by(message: str) -> tuple[str, str]:
 
 def because(what: str, reason: str) -> str:
     """A message that says both, as `said_by` reads it."""
+    reason = reason.strip()
     return f"{what}. {REASON}{reason}" if reason else what
 
 

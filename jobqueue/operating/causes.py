@@ -6,11 +6,12 @@ from django.http import HttpRequest
 
 from jobqueue.models import Cause
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.writing import writing
 
 
-def set_muted(name: str, is_to_be: bool, request: HttpRequest) -> bool:
+def set_muted(name: str, is_to_be: bool, request: HttpRequest, reason: str = "") -> bool:
     """Mute a cause, or end that; with an entry in the audit. False if it was so already."""
     using = Cause.objects.db
     with writing(using):
@@ -20,5 +21,5 @@ def set_muted(name: str, is_to_be: bool, request: HttpRequest) -> bool:
         if not rows.update(muted_at=values[0], muted_by=values[1]):
             return False
         text = "Mute: its failures do not count" if is_to_be else "Unmute: its failures count"
-        log_change(request, cause, text)
+        log_change(request, cause, because(text, reason))
     return True

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from jobqueue.models import ProcessorLimits, Queue
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
 from jobqueue.sql.writing import writing
 
 MOST_CONCURRENCY = 1_000_000
@@ -17,17 +18,19 @@ LIMITS = ("rate_limit", "concurrency_limit", "late_after")
 PROCESSOR_LIMITS = ("rate_limit", "concurrency_limit")
 
 
-def change_limits(request: HttpRequest, name: str, asked: Mapping[str, int | None]) -> bool:
+def change_limits(request: HttpRequest, name: str, asked: Mapping[str, int | None], reason: str = "") -> bool:
     """Set those of `LIMITS` of a queue that are named; None is no limit, of `late_after` the setting's.
 
     Whether this changed anything. What changes nothing is written down nowhere.
     """
-    return _change(request, Queue, name, asked)
+    return _change(request, Queue, name, asked, reason)
 
 
-def change_processor_limits(request: HttpRequest, name: str, asked: Mapping[str, int | None]) -> bool:
+def change_processor_limits(
+    request: HttpRequest, name: str, asked: Mapping[str, int | None], reason: str = ""
+) -> bool:
     """Likewise those of `PROCESSOR_LIMITS` of a processor."""
-    return _change(request, ProcessorLimits, name, asked)
+    return _change(request, ProcessorLimits, name, asked, reason)
 
 
 def _change(
@@ -35,6 +38,7 @@ def _change(
     model: type[Queue] | type[ProcessorLimits],
     name: str,
     asked: Mapping[str, int | None],
+    reason: str,
 ) -> bool:
     with writing(model.objects.db):
         model.objects.bulk_create([model(name=name)], ignore_conflicts=True)  # type: ignore[list-item]
@@ -43,7 +47,7 @@ def _change(
         changed = {field: value for field, value in asked.items() if before[field] != value}
         if changed:
             model.objects.filter(pk=name).update(**changed)
-            log_change(request, row, _in_words(before, changed))
+            log_change(request, row, because(_in_words(before, changed), reason))
     return bool(changed)
 
 

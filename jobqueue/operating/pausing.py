@@ -24,12 +24,12 @@ def pause_and_log(request: HttpRequest, name: str, reason: str = "", until: date
     return True
 
 
-def resume_and_log(request: HttpRequest, name: str) -> bool:
+def resume_and_log(request: HttpRequest, name: str, reason: str = "") -> bool:
     """Resume it, with an entry in the history; False if it is not paused."""
     if "\x00" in name:
         return False
     with writing(Queue.objects.db):
         if not resume(name):
             return False
-        log_change(request, Queue(name), "Resume: paused → running")
+        log_change(request, Queue(name), because("Resume: paused → running", reason))
     return True

@@ -33,6 +33,7 @@ class Right(StrEnum):
     PAUSE_QUEUE = "jobqueue.pause_queue"
     RESUME_QUEUE = "jobqueue.resume_queue"
     LIMIT_QUEUE = "jobqueue.limit_queue"
+    LIMIT_PROCESSOR = "jobqueue.limit_processor"
     QUIET_WORKER = "jobqueue.quiet_worker"
     RESUME_WORKER = "jobqueue.resume_worker"
     STOP_WORKER = "jobqueue.stop_worker"

@@ -20,10 +20,10 @@ def stop_and_log(request: HttpRequest, job: Job, reason: str = "") -> None:
     """
     with writing(Job.objects.db):
         orders.stop_job(job, who=request.user.get_username(), why=reason)
-        log_change(request, job, because("Stop: active → stopping", reason.strip()))
+        log_change(request, job, because("Stop: active → stopping", reason))
 
 
-def stop_bulk_and_log(request: HttpRequest, action: BulkAction) -> bool:
+def stop_bulk_and_log(request: HttpRequest, action: BulkAction, reason: str = "") -> bool:
     """Let the action end after its batch, with an entry in the audit. False if it had ended already.
 
     The instance is as its row afterwards.
@@ -33,5 +33,6 @@ def stop_bulk_and_log(request: HttpRequest, action: BulkAction) -> bool:
         if not bulk.stop(action, request.user.get_username(), using):
             return False
         action.refresh_from_db(using=using)
-        log_change(request, action, f"Stop: {action.changed} of {action.expected} jobs were changed")
+        text = f"Stop: {action.changed} of {action.expected} jobs were changed"
+        log_change(request, action, because(text, reason))
     return True

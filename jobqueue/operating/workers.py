@@ -16,6 +16,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import orders
 from jobqueue.models import Worker
 from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit_entry import because
 from jobqueue.operating.language import in_english
 from jobqueue.operating.rights import Right
 from jobqueue.sql.writing import writing
@@ -56,7 +57,7 @@ def _alive(using: str) -> QuerySet[Worker]:
     return Worker.objects.using(using).filter(heartbeat_at__gte=silent_since)
 
 
-def order_and_log(request: HttpRequest, worker: Worker, order: Order) -> list[Worker]:
+def order_and_log(request: HttpRequest, worker: Worker, order: Order, reason: str = "") -> list[Worker]:
     """Tell the worker, with an entry in the audit; the processes that this changed: none if it was so before.
 
     Raises WorkerOrderRefused if it is gone or too old to know that.
@@ -66,5 +67,5 @@ def order_and_log(request: HttpRequest, worker: Worker, order: Order) -> list[Wo
         if changed:
             with in_english():
                 text = f"{order.label}: {len(changed)} processes on {worker.hostname}"
-            log_change(request, worker, text)
+            log_change(request, worker, because(text, reason))
     return changed

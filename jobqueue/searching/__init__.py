@@ -10,6 +10,7 @@ from jobqueue.searching.parsing import Unreadable, frozen, parse, why_too_long
 from jobqueue.searching.query import Found, find_jobs
 from jobqueue.searching.sources import (
     FoundRecord,
+    RecordPage,
     RecordSource,
     register_source,
     title_of,
@@ -27,6 +28,7 @@ __all__ = [
     "Found",
     "FoundCause",
     "FoundRecord",
+    "RecordPage",
     "RecordSource",
     "Search",
     "Unreadable",

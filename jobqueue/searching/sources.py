@@ -30,6 +30,16 @@ MOST_RECORDS = 100
 
 
 @dataclass(frozen=True, slots=True)
+class RecordPage:
+    """A page of the admin that tells of a record what its own does not, and goes before that."""
+
+    name: str
+    """The name of its address, which takes the key of the record: `"shop_customer_orders"`."""
+    permissions: tuple[str, ...] = ()
+    """What it takes besides what finds the record."""
+
+
+@dataclass(frozen=True, slots=True)
 class FoundRecord:
     """A record that a search found, and which jobs are about it."""
 
@@ -39,6 +49,8 @@ class FoundRecord:
     """Records whose jobs are looked for too: the orders of a customer."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Arguments that name the record in payloads, `{"user_id": 5}`: looked at for who may read payloads."""
+    page: RecordPage | None = None
+    """Where the admin leads to from it; its own page, if none is named or the user may not see that one."""
 
     @property
     def subjects(self) -> list[str]:
@@ -54,12 +66,17 @@ class RecordSource:
     """`"<app>.<records>"`, once in a project."""
     title: Any
     """What the records are called where they are listed, translatable."""
-    permission: str
-    """What a user must be allowed to find them: `"shop.view_order"`."""
+    permission: str | tuple[str, ...]
+    """What a user must be allowed to find them, `"shop.view_order"`; of several one is enough."""
     find: Callable[[Sequence[str], int], Iterable[FoundRecord]]
     """The records that match every one of these words, at most so many, the newest first."""
     with_address: Callable[[str], Iterable[FoundRecord]] | None = None
     """The people with exactly this e-mail address, for `email:`."""
+
+    def is_for(self, user: MaySee) -> bool:
+        """Whether this user may find them."""
+        permissions = (self.permission,) if isinstance(self.permission, str) else self.permission
+        return any(user.has_perm(one) for one in permissions)
 
 
 class MaySee(Protocol):
@@ -85,7 +102,7 @@ def unregister_source(name: str) -> None:
 
 def sources_for(user: MaySee) -> list[RecordSource]:
     """Where this user may look."""
-    return [source for source in _sources.values() if user.has_perm(source.permission)]
+    return [source for source in _sources.values() if source.is_for(user)]
 
 
 def records_with(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.admin import ModelAdmin
-from django.contrib.admin.utils import unquote
+from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.admin.utils import quote, unquote
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -26,6 +27,7 @@ from settlements.operating import people
 from settlements.operating.moves import LONGEST_REASON
 from settlements.operating.people import barred_of, email_of
 from settlements.operating.rights import may
+from settlements.searching import LETTERS, VIEW_PERSON
 
 MOST = people.MOST_SETTLEMENTS
 MOST_JOBS = 500
@@ -38,19 +40,37 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 
     def letters(request: HttpRequest, object_id: str) -> HttpResponse:
         person = pages.get_object(request, unquote(object_id))
-        if not may_look(request) or not pages.has_view_permission(request, person):
+        if not may_look(request) or not _may_see(person, request, pages):
             raise PermissionDenied
         if person is None:
             pages.raise_not_found(unquote(object_id))
         return _change(request, pages, person) if request.method == "POST" else _show(request, pages, person)
 
     view = pages.admin_site.admin_view(letters)
-    return [path("<path:object_id>/letters/", view, name="settlements_person_letters")]
+    return [path("<path:object_id>/letters/", view, name=LETTERS.name)]
 
 
 def may_look(request: HttpRequest) -> bool:
     """Whether the user may see letters and the jobs that lead to them."""
-    return request.user.has_perm("jobqueue.view_job") and may(request, "view", EmailDelivery)
+    return request.user.has_perms(LETTERS.permissions)
+
+
+def letters_of(person: Any, request: HttpRequest, site: AdminSite) -> str:
+    """The address of a person's letters; empty where there is none that this user may see."""
+    user_model = get_user_model()
+    if not may_look(request) or not site.is_registered(user_model):
+        return ""
+    if not _may_see(person, request, site.get_model_admin(user_model)):
+        return ""
+    try:
+        return reverse(f"{site.name}:{LETTERS.name}", args=[quote(person.pk)])
+    except NoReverseMatch:
+        return ""
+
+
+def _may_see(person: Any, request: HttpRequest, pages: ModelAdmin[Any]) -> bool:
+    """Whether this person is for the user to see: people have a permission of their own beside users."""
+    return request.user.has_perm(VIEW_PERSON) or pages.has_view_permission(request, person)
 
 
 # Looking ------------------------------------------------------------------------------------------
@@ -71,6 +91,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "title": _("Letters of %(name)s") % {"name": person.get_full_name() or person.get_username()},
         "opts": pages.opts,
         "person": person,
+        "has_own_page": pages.has_view_permission(request, person),
         "troubles": people.troubles(person, settlements),
         "left_out": _left_out(settlements, max(len(waiting), len(over))),
         "all_url": _all_jobs(pages, person),

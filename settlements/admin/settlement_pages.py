@@ -25,6 +25,7 @@ from settlements.admin.forms import InlinePaymentForm, KnownAutocomplete, Settle
 from settlements.admin.formsets import PaymentFormSet
 from settlements.admin.moves import action_for
 from settlements.admin.notices import notices_of
+from settlements.admin.person_page import letters_of
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.admin.simulation_page import urls_of
 from settlements.admin.timeline import timeline_of
@@ -147,6 +148,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
         standing, currency = record.standing(), record.amount.currency
         return {
             "notices": notices_of(record, request),
+            "letters": self._letters(record, request),
             "status": self.shown_status(record),
             "amounts": [
                 (_("Owed"), amount_tag(record.amount), ""),
@@ -161,6 +163,11 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
             "decided_at": time_tag(record.decided_at, timezone.now()),
             "decision": record if record.decided_status else None,
         }
+
+    def _letters(self, record: Settlement, request: HttpRequest) -> list[tuple[Any, str]]:
+        """Its people, with the ways to their letters."""
+        ways = ((one, letters_of(one, request, self.admin_site)) for one in (record.payer, record.payee))
+        return [(person, url) for person, url in ways if url]
 
     def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
         """The payments are locked while a form about them is looked at."""

@@ -23,6 +23,7 @@ from settlements.api.bodies import Reason
 from settlements.models import BarredAddress
 from settlements.operating import people
 from settlements.operating.rights import right
+from settlements.searching import VIEW_PERSON
 
 LETTERS: Final = ("go out", "paused", "barred", "no address", "inactive")
 ALREADY_PAUSED, ALREADY_BARRED = "already_paused", "already_barred"
@@ -31,7 +32,7 @@ _USERS: Any = get_user_model()
 _LOOK: Final = (
     "jobqueue.view_job",
     "settlements.view_emaildelivery",
-    f"{right('view', _USERS)} or {right('change', _USERS)}",
+    f"{VIEW_PERSON} or {right('view', _USERS)} or {right('change', _USERS)}",
 )
 _MOST_NAMED: Final = 5
 

@@ -256,6 +256,7 @@ class EmailDelivery(models.Model):
         ordering = ["-id"]
         verbose_name = _("e-mail delivery")
         verbose_name_plural = _("e-mail deliveries")
+        permissions = [("view_person", _("Can find people and see their letters"))]
         indexes = [
             models.Index(
                 fields=["provider_id"], condition=~models.Q(provider_id=""), name="email_provider_id"

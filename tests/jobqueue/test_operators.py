@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from jobqueue.counts import triggers
 from jobqueue.operating.rights import Right
-from tests.jobqueue.groups import FINER, GROUPS
+from tests.jobqueue.groups import FINER, GROUPS, OF_PROCESSORS
 
 BEFORE = [("jobqueue", "0008_causes")]
 VERBS = {right.partition(".")[2] for right in Right} - {"delete_job"}
@@ -110,11 +110,13 @@ def _held(holder: User | Group) -> set[str]:
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
-@pytest.mark.parametrize("coarse", FINER)
+@pytest.mark.parametrize("coarse", [*FINER, *OF_PROCESSORS])
 def test_who_held_what_stood_for_several_verbs_holds_each_of_them(before_finer: None, coarse: str) -> None:
     holders = _with(coarse)
     _migrate("default")
-    assert [_held(holder) for holder in holders] == [{coarse, *FINER[coarse]}] * 2
+    held = {coarse, *FINER.get(coarse, ())}
+    held |= {name for one in held for name in OF_PROCESSORS.get(one, ())}
+    assert [_held(holder) for holder in holders] == [held] * 2
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])

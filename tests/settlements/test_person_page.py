@@ -20,7 +20,8 @@ from settlements.admin import person_page
 from settlements.jobs import add_email_notification_job
 from settlements.models import BarredAddress, EmailDelivery, Settlement
 from settlements.operating import people
-from tests.jobqueue.admin.steps import ids_of, operator, text_of
+from tests.jobqueue.admin.steps import JOBS, ids_of, operator, text_of
+from tests.jobqueue.groups import OPERATORS, member_of
 from tests.settlements.admin_steps import EVIL, USERS, history_of, said
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
 
@@ -181,6 +182,53 @@ def test_who_may_not_look_sees_nothing(payer: User) -> None:
     viewer = operator("auth.view_user", "view_job", "settlements.view_emaildelivery", username="viewer")
     assert viewer.get(letters(payer)).status_code == 200
     assert viewer.post(letters(payer), {"verb": "pause", "reason": "x"}).status_code == 403
+
+
+def test_an_operator_of_the_groups_finds_the_person_and_is_answered_on_one_page(
+    settlement: Settlement, payer: User
+) -> None:
+    settlement.reminders_paused = True
+    settlement.save()
+    client = member_of(*OPERATORS)
+    found = client.get(JOBS, {"q": payer.get_full_name()})
+    people = next(group for group in found.context["searched"].groups if group.title == "People")
+    assert [(entry.label, entry.url) for entry in people.entries] == [("Pia Payer", letters(payer))]
+    text = text_of(client.get(letters(payer)))
+    assert "Reminders of “Dinner in Lisbon” are paused." in text
+    assert f"{USERS}{payer.pk}/change/" not in text and f'href="{USERS}"' not in text
+
+
+def test_to_see_people_opens_nothing_else_of_the_users_of_the_site(payer: User) -> None:
+    client = member_of(*OPERATORS)
+    assert {client.get(f"{USERS}{path}").status_code for path in ("", f"{payer.pk}/change/", "add/")} == {403}
+
+
+def test_to_see_people_takes_letters_and_jobs_too(payer: User) -> None:
+    looks = ("settlements.view_person", "view_job", "settlements.view_emaildelivery")
+    for missing in looks:
+        client = operator(*({*looks} - {missing}), username=f"without {missing}")
+        assert client.get(letters(payer)).status_code == 403
+
+
+def test_the_page_of_a_settlement_leads_to_the_letters_of_its_people(
+    settlement: Settlement, payer: User, payee: User
+) -> None:
+    page = f"/admin/settlements/settlement/{settlement.pk}/change/"
+    text = text_of(member_of(*OPERATORS).get(page))
+    assert letters(payer) in text and letters(payee) in text
+    stranger = operator("settlements.view_settlement", "view_job", "settlements.view_emaildelivery")
+    assert letters(payer) not in text_of(stranger.get(page))
+
+
+def test_an_operator_sends_a_reminder_from_it(settlement: Settlement, payer: User) -> None:
+    client = member_of(*OPERATORS)
+    assert remind(client, payer, settlement.pk) == ["1 settlement reminded."]
+
+
+def test_who_there_is_not_is_told_without_a_way_that_is_closed() -> None:
+    page = member_of(*OPERATORS).get(f"{USERS}999999/letters/")
+    assert page.status_code == 404 and f'href="{USERS}"' not in page.content.decode()
+    assert page.context["ways"] == []
 
 
 @pytest.mark.parametrize("key", ["999999", "x"])

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
 from settlements.models import BarredAddress
 from settlements.operating.moves import Move
 from settlements.operating.rights import right
+from settlements.searching import VIEW_PERSON
 from tests.jobqueue.admin.steps import operator
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -33,7 +34,8 @@ EACH_MOVE = pytest.mark.parametrize(
 
 
 def _own() -> set[str]:
-    return {f"settlements.{codename}" for model in MODELS for codename, _name in model._meta.permissions}
+    named = {f"settlements.{codename}" for model in MODELS for codename, _name in model._meta.permissions}
+    return named - {VIEW_PERSON}  # to look is no verb
 
 
 def test_every_permission_of_its_own_is_that_of_one_verb() -> None:
@@ -74,12 +76,13 @@ def test_letters_of_a_person_have_permissions_of_their_own(verb: str) -> None:
     assert right(verb, BarredAddress) in answer.content.decode()
 
 
+def migrate(*targets: tuple[str, str]) -> None:
+    executor = MigrationExecutor(connections["default"])
+    executor.migrate(list(targets) or executor.loader.graph.leaf_nodes())
+
+
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
 def test_who_held_what_stood_for_several_verbs_holds_each_of_them() -> None:
-    def migrate(*targets: tuple[str, str]) -> None:
-        executor = MigrationExecutor(connections["default"])
-        executor.migrate(list(targets) or executor.loader.graph.leaf_nodes())
-
     migrate(("settlements", "0006_kept_answers"))
     try:
         group = Group.objects.create(name="Night")
@@ -90,3 +93,32 @@ def test_who_held_what_stood_for_several_verbs_holds_each_of_them() -> None:
     held = set(group.permissions.values_list("codename", flat=True))
     coarse = ("remind_settlement", "clear_barredaddress")
     assert held == {*coarse, *(name for one in coarse for name in FINER[one])}
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_group_sees_people_if_it_still_is_what_migrations_made_of_it() -> None:
+    """Neither a group that lost the letters gets it, nor another one, nor a user."""
+    migrate(("settlements", "0007_verbs_of_operators"))
+    letters = Permission.objects.get(codename="view_emaildelivery")
+    Group.objects.filter(name="Settlement operator").delete()
+    try:
+        kept, night = (Group.objects.create(name=name) for name in ("Settlement operator", "Night"))
+        auditor = User.objects.create_user("auditor")
+        for permissions in (kept.permissions, night.permissions, auditor.user_permissions):
+            permissions.add(letters)
+    finally:
+        migrate()
+    held = [set(one.values_list("codename", flat=True)) for one in (kept.permissions, night.permissions)]
+    assert held == [{"view_emaildelivery", "view_person"}, {"view_emaildelivery"}]
+    assert not User.objects.get(pk=auditor.pk).has_perm(VIEW_PERSON)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_group_that_a_site_changed_stays_as_it_is() -> None:
+    migrate(("settlements", "0007_verbs_of_operators"))
+    Group.objects.filter(name="Settlement operator").delete()
+    try:
+        group = Group.objects.create(name="Settlement operator")
+    finally:
+        migrate()
+    assert not group.permissions.exists()

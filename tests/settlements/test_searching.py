@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from jobqueue.models import Job
 from jobqueue.searching import Search, find_jobs, parse
 from settlements.models import Payment, Settlement
-from tests.jobqueue.admin.steps import JOBS, ids_of, make_job
+from tests.jobqueue.admin.steps import JOBS, ids_of, make_job, operator
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 SETTLEMENTS = "/admin/settlements/settlement/"
@@ -100,6 +100,14 @@ def test_a_person_is_found_by_name_and_by_address_with_the_jobs_of_what_he_owes(
     assert _records(text, admin_user)["settlements.people"] == [payer]
     wanted = set(Job.objects.about(settlement).values_list("pk", flat=True))
     assert wanted <= ids_of(admin_client.get(JOBS, {"q": text}))
+
+
+@pytest.mark.parametrize("permission", ["settlements.view_person", "auth.view_user"])
+def test_people_are_found_by_who_may_see_them_or_the_users_of_the_site(payer: User, permission: str) -> None:
+    finder = operator(permission, username="finder").get("/admin/").wsgi_request.user
+    other = operator("view_job", username="other").get("/admin/").wsgi_request.user
+    assert _records(payer.get_full_name(), finder) == {"settlements.people": [payer]}
+    assert _records(payer.get_full_name(), other) == {}
 
 
 def test_an_address_finds_the_e_mails_and_the_reminders_of_its_person(

@@ -100,7 +100,7 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "settlements_payment_changelist": (302, 403, 403, 200, 200, 302, 403, 403, 302, 302),
     "settlements_payment_delete": (302, 403, 403, 403, 200, 302, 403, 403, 403, 302),
     "settlements_payment_history": (302, 403, 403, 200, 200, 302, 403, 403, 200, 200),
-    "settlements_person_letters": (302, 403, 403, 403, 200, 302, 403, 403, 403, 302),
+    "settlements_person_letters": (302, 403, 403, 200, 200, 302, 403, 403, 302, 302),
     "settlements_reminderdelivery_add": (302, 403, 403, 403, 403, 302, 403, 403, 403, 403),
     "settlements_reminderdelivery_change": (302, 403, 403, 200, 200, 302, 403, 403, 403, 403),
     "settlements_reminderdelivery_changelist": (302, 403, 403, 200, 200, 302, 403, 403, 200, 200),

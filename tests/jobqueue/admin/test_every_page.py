@@ -6,22 +6,23 @@ from collections.abc import Mapping
 
 import pytest
 from django.apps import apps
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import connections, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from jobqueue.models import Queue
-from jobqueue.operators import add_groups
 from tests.jobqueue.admin import world
 from tests.jobqueue.admin.every_page import STATUSES
 from tests.jobqueue.admin.world import World
-from tests.jobqueue.groups import GROUPS, OF_MONEY
+from tests.jobqueue.groups import OPERATORS, VIEWERS, member_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 ROLES = ("anonymous", "staff", "viewer", "operator", "superuser")
+OF_GROUPS = {"viewer": VIEWERS, "operator": OPERATORS}
 METHODS = ("GET", "POST")
+NOT_ALLOWED = ("OPTIONS", "PUT", "PATCH", "DELETE", "TRACE")
 
 # What changes by looking: sessions and logs, and the names of content types.
 _NOT_OURS = ("admin", "auth", "sessions", "contenttypes", "axes")
@@ -32,21 +33,10 @@ def client_of(role: str) -> Client:
     client = Client(raise_request_exception=True)
     if role == "anonymous":
         return client
-    user = User.objects.create_user(role, is_staff=True, is_superuser=role == "superuser")
-    if role in ("viewer", "operator"):
-        add_groups(apps, "jobqueue", GROUPS, "default")
-        add_groups(apps, "settlements", OF_MONEY, "default")
-        groups = {"viewer": ["Job viewer"], "operator": ["Job operator", "Settlement operator"]}[role]
-        user.groups.set(Group.objects.filter(name__in=groups))
-    client.force_login(user)
+    if role in OF_GROUPS:
+        return member_of(*OF_GROUPS[role], username=role)
+    client.force_login(User.objects.create_user(role, is_staff=True, is_superuser=role == "superuser"))
     return client
-
-
-def _rows() -> dict[str, list[object]]:
-    """All rows of all models of ours."""
-    models = [model for model in apps.get_models() if model._meta.app_label not in _NOT_OURS]
-    models = [model for model in models if model._meta.managed and not model._meta.proxy]
-    return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
 
 
 def _rows() -> dict[str, list[object]]:
@@ -100,13 +90,14 @@ def test_a_head_is_answered_as_a_get_without_its_body(role: str, here: World) ->
     assert [name for name, answer in answered.items() if answer.content] == []
 
 
-@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"])
-@pytest.mark.parametrize("role", ["anonymous", "superuser"])
-def test_other_methods_are_named_as_not_allowed_whoever_asks(role: str, method: str, here: World) -> None:
-    answered = answers(client_of(role), here, method)
-    assert set(_statuses(answered).values()) == {405}
-    assert {answer["Allow"] for answer in answered.values()} == {"GET, HEAD, POST"}
-    assert [name for name, answer in answered.items() if answer.content] == []
+@pytest.mark.parametrize("role", ROLES)
+def test_other_methods_are_named_as_not_allowed_whoever_asks(role: str, here: World) -> None:
+    client = client_of(role)
+    for method in NOT_ALLOWED:
+        answered = answers(client, here, method)
+        assert set(_statuses(answered).values()) == {405}, method
+        assert {answer["Allow"] for answer in answered.values()} == {"GET, HEAD, POST"}
+        assert [name for name, answer in answered.items() if answer.content] == []
 
 
 @pytest.mark.parametrize("role", ["anonymous", "staff", "viewer"])

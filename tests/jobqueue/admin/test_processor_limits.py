@@ -65,8 +65,8 @@ def test_a_change_is_written_down_in_the_log_and_the_audit_and_marked_on_charts(
     assert happened(before, None, Chosen("reminders")).shown == []
 
 
-def test_who_may_not_limit_queues_may_not_limit_processors() -> None:
-    client = operator("view_queue", "view_job")
+def test_who_may_limit_queues_may_not_limit_processors() -> None:
+    client = operator("view_queue", "view_job", "limit_queue")
 
     assert client.post(LIMITS, {"rate_limit": 1}).status_code == 403
     assert client.get(LIST).status_code == 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import unescape
 from urllib.parse import parse_qs
 
@@ -18,7 +18,14 @@ from pytest_django import DjangoAssertNumQueries
 from jobqueue.admin import listing
 from jobqueue.admin.all_jobs import JobAdmin
 from jobqueue.models import Job
-from jobqueue.searching import conditions
+from jobqueue.searching import (
+    FoundRecord,
+    RecordPage,
+    RecordSource,
+    conditions,
+    register_source,
+    unregister_source,
+)
 from settlements.models import Settlement
 from tests.jobqueue.admin.steps import (
     JOBS,
@@ -177,6 +184,28 @@ def test_what_is_found_besides_the_jobs_is_shown_in_groups(
     }
     urls = {text: url for url, text in _links(page, "jq-found-jobs")}
     assert ids_of(admin_client.get(urls["1 job"])) == set(Job.objects.failed().values_list("pk", flat=True))
+
+
+def test_what_is_found_leads_to_the_page_that_its_app_names(payer: User) -> None:
+    """To its own page who may not see that one; nowhere who may see neither."""
+
+    def find(words: Sequence[str], most: int) -> list[FoundRecord]:
+        return [FoundRecord(payer, "Pia", page=RecordPage("auth_user_history", ("jobqueue.view_audit",)))]
+
+    register_source(
+        RecordSource("shop.customers", "Customers", ("auth.view_user", "jobqueue.view_job"), find)
+    )
+    try:
+        for name, permissions, page in (
+            ("all", ["view_audit"], "history"),
+            ("own", ["auth.view_user"], "change"),
+            ("none", [], ""),
+        ):
+            found = operator("view_job", *permissions, username=name).get(JOBS, {"q": "pia"})
+            urls = {group.title: group.entries[0].url for group in found.context["searched"].groups}
+            assert urls["Customers"] == (f"/admin/auth/user/{payer.pk}/{page}/" if page else "")
+    finally:
+        unregister_source("shop.customers")
 
 
 def test_what_a_user_may_not_see_is_in_no_group(settlement: Settlement, payer: User) -> None:

@@ -126,6 +126,7 @@ def sent(name: str, world: World) -> dict[str, Any]:
     """What a form of this page sends, so that who may changes something."""
     later = timezone.localtime(timezone.now() + timedelta(hours=5)).strftime("%Y-%m-%dT%H:%M")
     key = world.keys.get(name.rpartition("_")[0])
+    owed = str(world.keys["settlements_settlement"])
     forms: dict[str, dict[str, Any]] = {
         "jobqueue_bulkaction_start": {"verb": "retry", "confirmed": "retry"},
         "jobqueue_cause_changelist": {"action": "mute", "cause": "ValueError"},
@@ -146,7 +147,7 @@ def sent(name: str, world: World) -> dict[str, Any]:
         "settlements_barredaddress_changelist": _reason("clear", key),
         "settlements_discrepancy_changelist": _reason("close", key),
         "settlements_payment_changelist": _reason("start", key),
-        "settlements_person_letters": {"verb": "pause", "reason": "asked to"},
+        "settlements_person_letters": {"remind": owed, "reason": "asked to"},
         "settlements_settlement_changelist": _reason("pause_reminders", key),
     }
     return {"post": "yes"} if name.endswith("_delete") else forms.get(name, {})

@@ -9,15 +9,13 @@ from django.http import HttpResponse
 from django.test import Client
 
 from tests.jobqueue.admin.steps import operator
+from tests.jobqueue.groups import GROUPS, member_of
 
 API = "/api/"
 PROBLEM = "application/problem+json"
 
-VIEWER = ("view_job", "view_queue", "view_worker")
-OPERATOR = (*VIEWER, "retry_job", "cancel_job", "run_job", "put_back_job", "fail_job", "delete_job",
-            "pause_queue", "resume_queue", "limit_queue", "mute_cause", "unmute_cause", "stop_job",
-            "move_job", "hold_job", "release_job", "copy_job", "quiet_worker", "resume_worker", "stop_worker",
-            "stop_bulkaction")  # fmt: skip
+VIEWER = tuple(GROUPS["Job viewer"])
+"""What a viewer holds, for who holds something besides."""
 
 
 def ask(client: Client, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
@@ -54,10 +52,15 @@ def problem(response: HttpResponse, status: int) -> Any:
 
 
 def viewer() -> Client:
-    """Who may look."""
-    return operator(*VIEWER, username="viewer")
+    """Who may look: a member of "Job viewer"."""
+    return member_of("Job viewer", username="viewer")
 
 
 def full_operator(username: str = "operator") -> Client:
-    """Who may do everything but read payloads."""
-    return operator(*OPERATOR, username=username)
+    """A member of "Job operator": may do everything but delete jobs and read payloads."""
+    return member_of("Job operator", username=username)
+
+
+def deleter(username: str = "deleter") -> Client:
+    """Who may delete jobs, which no group may."""
+    return operator(*VIEWER, "delete_job", username=username)

@@ -63,7 +63,7 @@ TAKEN_OVER_HTTP = {
     "causes.mute": {Right.MUTE_CAUSE},
     "causes.retry": {Right.RETRY},
     "causes.unmute": {Right.UNMUTE_CAUSE},
-    "processors.limits": {Right.LIMIT_QUEUE},
+    "processors.limits": {Right.LIMIT_PROCESSOR},
     "queues.limits": {Right.LIMIT_QUEUE},
     "queues.pause": {Right.PAUSE_QUEUE},
     "queues.resume": {Right.RESUME_QUEUE},
@@ -133,6 +133,15 @@ def _of_queue(path: str, method: str = "POST", body: Any = None, *, http: bool =
     return knock
 
 
+def _of_processor(*, http: bool) -> Door:
+    def knock(client: Client) -> HttpResponse:
+        if http:
+            return ask(client, "PATCH", "processors/email.notification/limits/", {"rate_limit": 5})
+        return client.post(f"{ADMIN}/processorlimits/email.notification/change/", {"rate_limit": 5})
+
+    return knock
+
+
 def _of_cause(verb: str, *, http: bool) -> Door:
     def knock(client: Client) -> HttpResponse:
         Cause.objects.get_or_create(name="ValueError")
@@ -185,6 +194,7 @@ DOORS: list[tuple[str, Right, Door]] = [
     ("admin", Right.PAUSE_QUEUE, _of_queue("pause", http=False)),
     ("admin", Right.RESUME_QUEUE, _of_queue("resume", http=False)),
     ("admin", Right.LIMIT_QUEUE, _of_queue("email/change", http=False)),
+    ("admin", Right.LIMIT_PROCESSOR, _of_processor(http=False)),
     ("admin", Right.QUIET_WORKER, _of_worker("quiet", http=False)),
     ("admin", Right.RESUME_WORKER, _of_worker("resume", http=False)),
     ("admin", Right.STOP_WORKER, _of_worker("stop", http=False)),
@@ -212,6 +222,7 @@ DOORS: list[tuple[str, Right, Door]] = [
     ("http", Right.PAUSE_QUEUE, _of_queue("pause")),
     ("http", Right.RESUME_QUEUE, _of_queue("resume")),
     ("http", Right.LIMIT_QUEUE, _of_queue("limits", "PATCH", {"rate_limit": 5})),
+    ("http", Right.LIMIT_PROCESSOR, _of_processor(http=True)),
     ("http", Right.QUIET_WORKER, _of_worker("quiet", http=True)),
     ("http", Right.RESUME_WORKER, _of_worker("resume", http=True)),
     ("http", Right.STOP_WORKER, _of_worker("stop", http=True)),

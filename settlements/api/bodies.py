@@ -91,7 +91,7 @@ class Amount(serializers.DecimalField):
         return super().to_internal_value(data)
 
 
-class Reason(Strict):
+class GivenReason(Strict):
     """Why something is done."""
 
     reason = Text(
@@ -103,7 +103,7 @@ class Reason(Strict):
     )
 
 
-class PartAndReason(Reason):
+class PartAndReason(GivenReason):
     """Why, and how much."""
 
     amount = Amount(

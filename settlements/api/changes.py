@@ -17,7 +17,7 @@ from jobqueue.api.bodies import read_body
 from jobqueue.api.problems import InvalidBody, Refused
 from jobqueue.api.shapes import described
 from jobqueue.operating import shown_text
-from settlements.api.bodies import PartAndReason, Reason, key_of
+from settlements.api.bodies import GivenReason, PartAndReason, key_of
 from settlements.api.once import HEADER, INVALID_KEY, KEY_REUSED, REPLAYED, once
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.operating.moves import Answer, LeftAlone, Move, left_alone, move_one
@@ -57,11 +57,11 @@ def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str) -> An
     """The action of a move on one record, with a reason; it answers with the record as it is then."""
 
     def act(self: Any, request: Request, pk: str = "") -> Response:
-        asked = read_body(Reason, request)
+        asked = read_body(GivenReason, request)
         return Response(shown(_moved(model, pk, move, asked, request), request))
 
     named = _named(act, move, f"{summary}; {move.name.replace('_', ' ')} of the admin.")
-    return described(summary, form, body=Reason, codes={409: (WRONG_STATE,)})(named)
+    return described(summary, form, body=GivenReason, codes={409: (WRONG_STATE,)})(named)
 
 
 def part_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, what: str) -> Any:

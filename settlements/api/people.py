@@ -19,7 +19,7 @@ from jobqueue.api.problems import Refused
 from jobqueue.api.shapes import Moment, described
 from jobqueue.masking import mask_address
 from jobqueue.operating import demand, shown_text
-from settlements.api.bodies import Reason
+from settlements.api.bodies import GivenReason
 from settlements.models import BarredAddress
 from settlements.operating import people
 from settlements.operating.rights import right
@@ -67,13 +67,13 @@ class Person(serializers.Serializer[Any]):
     pause_letters=described(
         "Hold letters to the person's address back",
         Person,
-        body=Reason,
+        body=GivenReason,
         codes={409: (ALREADY_PAUSED, ALREADY_BARRED, NO_ADDRESS)},
     ),
     resume_letters=described(
         "Let letters go out to the person's address again",
         Person,
-        body=Reason,
+        body=GivenReason,
         codes={409: (NOT_PAUSED, NO_ADDRESS)},
     ),
 )
@@ -104,7 +104,7 @@ class PersonViewSet(OperatorViewSet):
 
 
 def _changed(verb: str, pk: str, request: Request) -> Response:
-    asked, person = read_body(Reason, request), _person(pk)
+    asked, person = read_body(GivenReason, request), _person(pk)
     asking = django_request(request)
     demand(asking, people.permission_of(verb, people.barred_of(person)))
     if not people.change_letters(asking, person, verb, asked["reason"]):

@@ -1,10 +1,10 @@
-"""Who looks after money finds people and sees their letters, without a way into the users of the site."""
+"""Who looks after money finds people, sees their letters and pauses them, without a way into the users of the site."""
 
 from django.db import migrations
 
 from jobqueue.operators import AddToGroups
 
-MORE = {"Settlement operator": ("view_person",)}
+MORE = {"Settlement operator": ("view_person", "pause_barredaddress")}
 """What that group has besides, where it still is what migrations made of it."""
 HAD = ("view_emaildelivery",)
 """The page of a person shows letters: a group that may not see these does not get it."""

@@ -109,7 +109,7 @@ def test_a_group_sees_people_if_it_still_is_what_migrations_made_of_it() -> None
     finally:
         migrate()
     held = [set(one.values_list("codename", flat=True)) for one in (kept.permissions, night.permissions)]
-    assert held == [{"view_emaildelivery", "view_person"}, {"view_emaildelivery"}]
+    assert held == [{"view_emaildelivery", "view_person", "pause_barredaddress"}, {"view_emaildelivery"}]
     assert not User.objects.get(pk=auditor.pk).has_perm(VIEW_PERSON)
 
 

@@ -74,6 +74,7 @@ CHANGES = {
     ("POST", "causes/unmute/"): 422,
     ("POST", "payments/"): 422,
     ("POST", "bulk/{bulk}/stop/"): 200,
+    ("GET", "audit/"): 200,  # who changes things sees who did
     **{
         ("POST", f"{address}/{verb}/"): 422
         for address, verbs in {
@@ -94,10 +95,10 @@ CHANGES = {
 }
 # Who may look may try these; a verb of the body decides what else it takes.
 OF_VIEWERS = {("POST", "bulk/"): 422, ("GET", "bulk/plan/"): 400}
-# Here the superuser alone may read payloads, as letters take it, and the audit.
-OF_READERS = {("GET", "jobs/{letter}/preview/"): 200, ("GET", "audit/"): 200}
+# To read payloads, as letters take it, is in no group.
+OF_READERS = {("GET", "jobs/{letter}/preview/"): 200}
 # To delete jobs, and to add payments by hand, is in no group.
-OF_NO_GROUP = {("POST", "causes/discard/"), ("POST", "payments/"), ("POST", "jobs/{id}/discard/")}
+OF_NO_GROUP = {("POST", "causes/discard/"), ("POST", "payments/"), ("POST", "jobs/{done}/discard/")}
 # "Job viewer" looks after jobs alone.
 OF_MONEY = ("settlements/", "payments/", "emails/", "people/", "simulation/")
 PATHS = sorted({*READ, *(path for _method, path in [*CHANGES, *OF_VIEWERS, *OF_READERS])})

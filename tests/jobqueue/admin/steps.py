@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import uuid
 from datetime import timedelta
@@ -102,7 +103,10 @@ def confirm(client: Client, action: str, *jobs: Job, url: str = JOBS, **fields: 
     data = {"action": action, "confirmed": action, "_selected_action": chosen, **fields}
     response = client.post(url, data, follow=True)
     assert response.status_code == 200
-    return [re.sub(" <a .*</a>", "", str(message)) for message in response.context["messages"]]
+    # From the page itself: beside another thread Django's client finds contexts of both.
+    told = re.search(r'<ul class="messagelist">(.*?)</ul>', response.content.decode(), re.DOTALL)
+    said = re.findall(r"<li[^>]*>(.*?)</li>", told[1] if told else "", re.DOTALL)
+    return [html.unescape(re.sub(" <a .*</a>", "", message.strip())) for message in said]
 
 
 def entries_of(job: Job) -> list[str]:

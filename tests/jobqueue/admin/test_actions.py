@@ -391,7 +391,10 @@ def test_two_operators_who_click_at_once_have_one_effect(
     job.refresh_from_db()
     assert count(job) == 1
     assert len(entries_of(job)) == 1
-    assert len(messages) == 2
+    late = [
+        text for text in messages if "left alone" in text or text.startswith("Somebody was quicker: admin")
+    ]
+    assert (len(messages) - len(late), len(late)) == (1, 2)
 
 
 def test_the_list_shows_the_effect(admin_client: Client) -> None:

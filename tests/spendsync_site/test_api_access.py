@@ -69,7 +69,7 @@ CHANGES = {
     ("POST", "bulk/{bulk}/stop/"): 200,
 }
 # Who may look may try these; a verb of the body decides what else it takes.
-OF_VIEWERS = {("POST", "bulk/"): 422, ("GET", "bulk/plan/"): 400}
+OF_VIEWERS = {("POST", "bulk/"): 422, ("GET", "bulk/plan/"): 400, ("GET", "causes/concerned/"): 400}
 PATHS = sorted({*READ, *(path for _method, path in [*CHANGES, *OF_VIEWERS])})
 WHO: dict[str, Callable[[], Client]] = {
     "anonymous": Client,

@@ -37,6 +37,8 @@ from jobqueue.sql.clock import database_now
 REFRESH_SECONDS = 2
 """So often this page is refreshed, and that of a job which runs."""
 MOST_JOBS = 500
+TO_WORKERS = "workers"
+"""Says that an order was given on the list of workers, so that it leads back there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,8 @@ def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -
         text = _("%(what)s is asked for.") if changed else _("%(what)s was asked for already.")
         level = messages.SUCCESS if changed else messages.WARNING
         pages.message_user(request, text % {"what": f"{order.label}: {worker.name}"}, level)
-    return HttpResponseRedirect(reverse(f"{pages.admin_site.name}:jobqueue_job_running"))
+    page = "worker_changelist" if request.GET.get("back") == TO_WORKERS else "job_running"
+    return HttpResponseRedirect(reverse(f"{pages.admin_site.name}:jobqueue_{page}"))
 
 
 def _page(pages: ModelAdmin[Any], request: HttpRequest, template: str, **context: Any) -> HttpResponse:

@@ -31,6 +31,7 @@ from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settl
 MOST = 100
 MOST_JOBS = 500
 MOST_NAMED = 5
+MOST_AT_A_GLANCE = 3
 _OVER = (Job.State.COMPLETED, Job.State.FAILED, Job.State.CANCELLED)
 _LONGEST_REASON = 500
 
@@ -58,17 +59,52 @@ def may_look(request: HttpRequest) -> bool:
 # Looking ------------------------------------------------------------------------------------------
 
 
-def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
-    settlements = list(
-        Settlement.objects.filter(Q(payer=person) | Q(payee=person)).order_by("-created_at")[: MOST + 1]
-    )
+def at_a_glance(person: Any) -> dict[str, Any]:
+    """For the page of the user: what keeps letters from the person, which come next, and which failed last.
+
+    Five questions, however many letters there are.
+    """
+    settlements = _settlements_of(person)
     names = {subject_of(one): one for one in settlements[:MOST]}
     waiting, over = (_jobs([*names, subject_of(person)], waits=waits) for waits in (True, False))
-    jobs = [
-        job
-        for job in [*waiting[:MOST_JOBS], *over[:MOST_JOBS]]
-        if str(job.payload.get("user_id")) == str(person.pk)
+    coming = sorted((job for job in _of(person, waiting) if _waits(job)), key=due_time)
+    status = EmailDelivery.Status
+    kept = EmailDelivery.objects.filter(user=person, status__in=[status.FAILED, status.SKIPPED])
+    unsent = [
+        *(
+            (job.finished_at or job.created_at, _job_row(job, names))
+            for job in _of(person, over)
+            if _tells_why_not(job)
+        ),
+        *((one.created_at, _letter_row(one, names)) for one in kept.order_by("-id")[:MOST_AT_A_GLANCE]),
     ]
+    return {
+        "troubles": _troubles(person, settlements),
+        "address": email_of(person) if getattr(person, "is_active", True) else "",
+        "coming": [_job_row(job, names) for job in coming[:MOST_AT_A_GLANCE]],
+        "more": len(coming) - MOST_AT_A_GLANCE,
+        "unsent": [row for _moment, row in sorted(unsent, key=lambda one: one[0], reverse=True)][
+            :MOST_AT_A_GLANCE
+        ],
+    }
+
+
+def _settlements_of(person: Any) -> list[Settlement]:
+    """The newest ones of the person, as many as are looked at and one more."""
+    rows = Settlement.objects.filter(Q(payer=person) | Q(payee=person))
+    return list(rows.order_by("-created_at")[: MOST + 1])
+
+
+def _of(person: Any, jobs: list[Job]) -> list[Job]:
+    """Those that are for the person, among as many as are looked at."""
+    return [job for job in jobs[:MOST_JOBS] if str(job.payload.get("user_id")) == str(person.pk)]
+
+
+def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
+    settlements = _settlements_of(person)
+    names = {subject_of(one): one for one in settlements[:MOST]}
+    waiting, over = (_jobs([*names, subject_of(person)], waits=waits) for waits in (True, False))
+    jobs = [*_of(person, waiting), *_of(person, over)]
     barred = next(iter(barred_rows(email_of(person)).values()), None)
     context = {
         **pages.admin_site.each_context(request),

@@ -21,7 +21,7 @@ from jobqueue.operating import grouped
 from settlements.conf import ReminderPolicy
 from settlements.models import ReminderType, Settlement
 from settlements.reminders import current_policy
-from settlements.simulation import MOST, SimulatedDay, simulate
+from settlements.simulation import MOST, SimulatedDay, extent, simulate
 
 DAYS = 30
 _LABELS = {
@@ -69,6 +69,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
         "total": sum(row[2] for row in rows),
         "people": len(set().union(*(one.people for one in found.days))),
         "found": found,
+        "extent": extent(using, after),
         "most": grouped(MOST),
         "is_part": bool(after or found.next_key),
         "first_url": f"?{urlencode(tried)}" if after else "",

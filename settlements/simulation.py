@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Count, Q, QuerySet
 
 from settlements.conf import ReminderPolicy
 from settlements.decisions import key_of
@@ -53,6 +53,20 @@ class Simulation:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is to simulate in all, and which of its pages is shown."""
+
+    settlements: int
+    payers: int
+    page: int
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return max(self.page, -(-self.settlements // MOST))
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
     """What was decided about the settlements, and what went out."""
 
@@ -67,8 +81,7 @@ def simulate(policy: ReminderPolicy, now: datetime, days: int, using: str, after
 
     Six statements. Raises ValueError for an `after` that is the key of no page.
     """
-    rows = Settlement.objects.using(using).filter(status__in=Settlement.OPEN, reminders_paused=False)
-    rows = rows.exclude(history=True).filter(_behind(after))
+    rows = _open(using).filter(_behind(after))
     found = list(rows.select_related("payer").order_by("payer_id", "pk")[: MOST + 1])
     chosen = [one for one in found[:MOST] if not counts_as_history(one)]
     known = _known(chosen, using)
@@ -81,6 +94,25 @@ def simulate(policy: ReminderPolicy, now: datetime, days: int, using: str, after
                 simulated[position].letters[reminder.reminder_type.value] += 1
                 simulated[position].people.add(settlement.payer_id)
     return Simulation(simulated, len(chosen), _key(found[MOST - 1]) if len(found) > MOST else "")
+
+
+def extent(using: str, after: str = "") -> Extent:
+    """How many settlements are simulated on all pages together, of how many payers; one statement.
+
+    Raises ValueError for an `after` that is the key of no page.
+    """
+    counted = {"settlements": Count("pk"), "payers": Count("payer_id", distinct=True)}
+    if after:
+        counted["behind"] = Count("pk", filter=_behind(after))
+    found = _open(using).aggregate(**counted)
+    before = found["settlements"] - found.get("behind", found["settlements"])
+    return Extent(found["settlements"], found["payers"], before // MOST + 1)
+
+
+def _open(using: str) -> QuerySet[Settlement]:
+    """The settlements whose reminders are simulated."""
+    rows = Settlement.objects.using(using).filter(status__in=Settlement.OPEN, reminders_paused=False)
+    return rows.exclude(history=True)
 
 
 def _key(settlement: Settlement) -> str:

@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin import live
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.shown_causes import ShownCause
@@ -21,8 +22,8 @@ from jobqueue.models import UNKNOWN_CAUSE, Cause, Job
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.models.failures import FailuresByCause, by_cause
 from jobqueue.operating.causes import set_muted
-from jobqueue.operating.concerned import concerned_by_cause
-from jobqueue.operating.concerns import MOST_SUBJECTS, can_add_up
+from jobqueue.operating.concerned import KEPT_SECONDS, few_by_cause, kept_by_cause, many_by_cause
+from jobqueue.operating.concerns import MOST_SUBJECTS, Total, can_add_up, in_words
 from jobqueue.operating.failing_times import AGE, AGES, FROM, TO
 from jobqueue.operating.failures import Question, question
 from jobqueue.operating.rights import Right, demand
@@ -30,9 +31,10 @@ from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
 from jobqueue.sql.clock import database_now
 
+Totals = dict[str, Total] | None
 ASKED = (AGE, FROM, TO, "queue", "processor")
 _OFFERED_AGES = ("quarter", "hour", "two_hours", "day")
-# Whom more failed jobs concern is added up apart: of 100,000 that takes 0.4 s.
+# Whom more failed jobs concern is added up apart, when the page is there: of 100,000 that takes 0.4 s.
 _MOST_CONCERNED = MOST_SUBJECTS
 _MUTE, _UNMUTE = "mute", "unmute"
 
@@ -53,24 +55,33 @@ class CauseAdmin(OnePage):
     # The page ------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        """With whom the failures of each cause concern, however many they are."""
+        """With whom the failures of each cause concern, however many they are: the page asks for it there."""
         view = self.admin_site.admin_view(self.concerned_view)
         return [path("concerned/", view, name="jobqueue_cause_concerned"), *super().get_urls()]
 
     def concerned_view(self, request: HttpRequest) -> HttpResponse:
-        """Whom the failures of each cause are about and what it is worth: the page of causes leads here."""
+        """Whom the failures of each cause are about and what it is worth.
+
+        The script of the page of causes puts that into the page; without a script its links lead here.
+        """
         if not self.has_view_permission(request):
             raise PermissionDenied
         asked = _asked(request)
         found = question(asked)
-        concerned = {} if found.problem else concerned_by_cause(found.jobs, request, are_few=False)
+        by = FailuresByCause([], 0) if found.problem else by_cause(found.jobs)
+        totals = many_by_cause(found.jobs, by.groups, request).totals if by.groups else {}
+        causes, muted = _shown(by, asked, totals)
         context = {
             "title": gettext("Whom failures concern"),
             "problem": found.problem,
-            "concerned": sorted(concerned.items()),
+            "concerned": sorted(_in_words(totals).items()),
+            "causes": [*causes, *muted],
             "back_url": _with(reverse(f"{self.admin_site.name}:jobqueue_cause_changelist"), asked),
+            **_apart(asked, self),
         }
-        return self.page(request, "causes_concerned.html", context)
+        is_for_the_script = live.ASKED in request.headers
+        template = "causes_concerned_regions.html" if is_for_the_script else "causes_concerned.html"
+        return self.page(request, template, context)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -130,10 +141,13 @@ def _found(
     found = by_cause(asked_for.jobs)
     total = sum(group.jobs for group in found.groups) + found.others
     are_few = total <= _MOST_CONCERNED
-    concerned = concerned_by_cause(asked_for.jobs, request, are_few=True) if are_few else {}
-    causes, muted = _shown(found, asked, concerned)
+    if are_few or not can_add_up():
+        totals: Totals = few_by_cause(asked_for.jobs, request) if are_few else {}
+    else:
+        told = kept_by_cause(asked_for.jobs, found.groups, request)
+        totals = told.totals if told else None
+    causes, muted = _shown(found, asked, totals)
     newest = asked_for.jobs.order_by("-pk").values_list("pk", flat=True).first()
-    concerned_url = reverse(f"{pages.admin_site.name}:jobqueue_cause_concerned")
     return {
         "causes": causes,
         "muted": muted,
@@ -142,14 +156,25 @@ def _found(
         "shown_total": grouped(sum(cause.number for cause in causes) + found.others),
         "newest": newest or 0,
         "shown_at": database_now(Job.objects.db).isoformat(),
-        "concerned_url": "" if are_few or not can_add_up() else _with(concerned_url, asked),
+        **({} if are_few or not can_add_up() else _apart(asked, pages)),
     }
 
 
+def _apart(asked: dict[str, str], pages: CauseAdmin) -> dict[str, Any]:
+    """Where the page asks whom so many failures concern, and how often."""
+    address = reverse(f"{pages.admin_site.name}:jobqueue_cause_concerned")
+    return {"concerned_url": _with(address, asked), "concerned_seconds": KEPT_SECONDS}
+
+
+def _in_words(totals: Totals) -> dict[str, str]:
+    return {cause: in_words(total) for cause, total in (totals or {}).items()}
+
+
 def _shown(
-    found: FailuresByCause, asked: dict[str, str], concerned: dict[str, str]
+    found: FailuresByCause, asked: dict[str, str], totals: Totals
 ) -> tuple[list[ShownCause], list[ShownCause]]:
-    """The causes, and apart from them those that are muted."""
+    """The causes, and apart from them those that are muted; None for totals that are not there yet."""
+    concerned = _in_words(totals)
     now = database_now(Job.objects.db)
     muted_by = dict(Cause.objects.filter(muted_at__isnull=False).values_list("name", "muted_by"))
     shown = [
@@ -160,6 +185,7 @@ def _shown(
             muted_by.get(group.cause, ""),
             group.cause in muted_by,
             concerned.get(group.cause, ""),
+            totals is not None,
         )
         for group in found.groups
     ]

@@ -38,6 +38,8 @@ from jobqueue.sql.clock import database_now
 REFRESH_SECONDS = 2
 """So often this page is refreshed, and that of a job which runs."""
 MOST_JOBS = 500
+TO_WORKERS = "workers"
+"""Says that an order was given on the list of workers, so that it leads back there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +237,11 @@ def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -
     worker = Worker.objects.filter(Q(pk=worker_id)).first()
     if worker is None:
         raise Http404
-    running = HttpResponseRedirect(reverse(f"{pages.admin_site.name}:jobqueue_job_running"))
+    page = "worker_changelist" if request.GET.get("back") == TO_WORKERS else "job_running"
+    after = HttpResponseRedirect(reverse(f"{pages.admin_site.name}:jobqueue_{page}"))
     reason = kept_reason(request)
     if reason is None:
-        return running
+        return after
     try:
         changed = order_and_log(request, worker, order, reason)
     except WorkerOrderRefused as error:
@@ -247,7 +250,7 @@ def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -
         text = _("%(what)s is asked for.") if changed else _("%(what)s was asked for already.")
         level = messages.SUCCESS if changed else messages.WARNING
         pages.message_user(request, text % {"what": f"{order.label}: {worker.name}"}, level)
-    return running
+    return after
 
 
 def _page(pages: ModelAdmin[Any], request: HttpRequest, template: str, **context: Any) -> HttpResponse:

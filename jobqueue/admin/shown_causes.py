@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,11 +31,18 @@ class ShownCause:
     is_muted: bool = False
     concerned: str = ""
     """Whom these jobs are about and what it is worth; empty if nobody knows."""
+    is_added_up: bool = True
+    """Whether that was looked for: of very many jobs it is asked for apart."""
 
     @property
     def name(self) -> str:
         """The cause."""
         return self.group.cause
+
+    @property
+    def anchor(self) -> str:
+        """The id of the place on the page where `concerned` stands."""
+        return f"jq-concerned-{hashlib.sha256(self.name.encode(errors='replace')).hexdigest()[:16]}"
 
     @property
     def is_known(self) -> bool:

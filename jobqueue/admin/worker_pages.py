@@ -1,13 +1,16 @@
-"""Who runs the jobs: one row for each executor process, alive or silent."""
+"""Who runs the jobs: one row for each executor process, alive or silent, with what it runs and its orders."""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import Count
+from django.db.models import Count, F, Window
+from django.db.models.functions import RowNumber
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -22,12 +25,29 @@ from jobqueue.admin.words import NOTHING, badge, time_tag, worker_word
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
 from jobqueue.operating.words import grouped, printable
+from jobqueue.operating.workers import ORDERS
 from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:
     WorkerModelAdmin = admin.ModelAdmin[Worker]
 else:
     WorkerModelAdmin = admin.ModelAdmin
+
+MOST_NAMED = 3
+"""Running jobs that are named in the row of their worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What a worker runs: how many jobs, and those that began first."""
+
+    number: int = 0
+    named: tuple[Job, ...] = ()
+
+    @property
+    def others(self) -> int:
+        """How many are not named."""
+        return self.number - len(self.named)
 
 
 class WorkerChangeList(KeyedChangeList):
@@ -39,16 +59,41 @@ class WorkerChangeList(KeyedChangeList):
         now = database_now(Worker.objects.db)
         self.result_list = list(self.result_list)
         running = _running_jobs([worker.pk for worker in self.result_list])
+        may_look = request.user.has_perm("jobqueue.view_job")
+        orders = _orders_of(request)
         for worker in self.result_list:
+            runs = running.get(worker.pk, Runs())
             vars(worker)["_now"] = now
-            vars(worker)["_running"] = running.get(worker.pk, 0)
+            vars(worker)["_running"] = runs if may_look else Runs(runs.number)
+            vars(worker)["_orders"] = orders
 
 
-def _running_jobs(workers: list[uuid.UUID]) -> dict[uuid.UUID, int]:
-    active = Job.objects.active().filter(worker_id__in=workers).order_by()
-    return {
-        row["worker_id"]: row["number"] for row in active.values("worker_id").annotate(number=Count("pk"))
-    }
+def _running_jobs(workers: list[uuid.UUID]) -> dict[uuid.UUID, Runs]:
+    """By worker, in one question: the database counts them and chooses those that are named."""
+    of_one: dict[str, Any] = {"partition_by": F("worker_id")}
+    active = Job.objects.active().filter(worker_id__in=workers).only("pk", "processor", "worker_id")
+    placed = active.annotate(
+        number=Window(Count("pk"), **of_one),
+        place=Window(RowNumber(), order_by=("started_at", "pk"), **of_one),
+    )
+    found: dict[uuid.UUID, Runs] = {}
+    for job in placed.filter(place__lte=MOST_NAMED).order_by("place"):
+        assert job.worker_id is not None
+        named = found.get(job.worker_id, Runs()).named
+        found[job.worker_id] = Runs(vars(job)["number"], (*named, job))
+    return found
+
+
+def _orders_of(request: HttpRequest) -> set[str]:
+    """What this user may tell workers to do."""
+    if not request.user.has_perm("jobqueue.view_job"):
+        return set()
+    return {name for name, order in ORDERS.items() if request.user.has_perm(order.right)}
+
+
+def _is_silent(worker: Worker) -> bool:
+    silence = vars(worker)["_now"] - worker.heartbeat_at
+    return bool(silence.total_seconds() > get_settings().worker_silence)
 
 
 @admin.register(Worker)
@@ -100,6 +145,11 @@ class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
             context["running_url"] = reverse(f"{self.admin_site.name}:jobqueue_job_running")
         return live.answer(request, super().changelist_view(request, context | (extra_context or {})))
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """The columns; for who may order workers about also the buttons."""
+        columns = super().get_list_display(request)
+        return [*columns, "orders"] if _orders_of(request) else columns
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[WorkerChangeList]:
         """The list that knows the time."""
         return WorkerChangeList
@@ -117,8 +167,7 @@ class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
     @admin.display(description=_("state"))
     def state(self, worker: Worker) -> SafeString:
         """Alive or silent by the last heartbeat, and what it was told to do."""
-        silence = vars(worker)["_now"] - worker.heartbeat_at
-        if silence.total_seconds() > get_settings().worker_silence:
+        if _is_silent(worker):
             return badge("silent")
         if worker.stopping or worker.stop_asked_at is not None:
             return badge("stopping")
@@ -130,10 +179,15 @@ class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
         return ", ".join(printable(queue) for queue in worker.served)
 
     @admin.display(description=_("running jobs"))
-    def running(self, worker: Worker) -> int:
-        """How many jobs the worker runs."""
-        number: int = vars(worker)["_running"]
-        return number
+    def running(self, worker: Worker) -> SafeString:
+        """The jobs that the worker runs, the first of them by name, and how many more."""
+        return render_to_string("admin/jobqueue/worker_runs.html", {"runs": vars(worker)["_running"]})
+
+    @admin.display(description=_("orders"))
+    def orders(self, worker: Worker) -> SafeString:
+        """The buttons that tell it what to do: in the form of the list, with an address of their own."""
+        context = {"worker": worker, "may_order": vars(worker)["_orders"], "is_silent": _is_silent(worker)}
+        return render_to_string("admin/jobqueue/worker_orders.html", context)
 
     @admin.display(description=_("last heartbeat"))
     def heartbeat(self, worker: Worker) -> SafeString | str:

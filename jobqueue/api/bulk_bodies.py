@@ -70,6 +70,12 @@ class CausesQuery(StrictQuery):
     processor = serializers.CharField(required=False, max_length=100)
 
 
+class OfCauseQuery(CausesQuery):
+    """Which failed jobs of one cause."""
+
+    cause = serializers.CharField(max_length=LONGEST_CAUSE)
+
+
 class PlanQuery(CausesQuery):
     """What an action would do."""
 

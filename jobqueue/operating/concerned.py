@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+from typing import Final
 
 from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError, OperationalError
@@ -10,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 
 from jobqueue.models import UNKNOWN_CAUSE, JobQuerySet
-from jobqueue.models.failures import subjects_by_cause
+from jobqueue.models.failures import CauseGroup, subjects_by_cause
 from jobqueue.operating.concerns import (
     MOST_SUBJECTS,
     Groups,
@@ -21,11 +24,24 @@ from jobqueue.operating.concerns import (
     is_anybody_asked,
     totals_of,
 )
+from jobqueue.operating.recent import Recent
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.long_reads import long_read
 
 logger = logging.getLogger(__name__)
 _CANCELED = "57014"
+KEPT_SECONDS: Final = 60
+_MOST_KEPT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Whom failures concern, by cause; None where that cannot be told."""
+
+    totals: dict[str, Total] | None
+
+
+_recent: Recent[Told] = Recent(KEPT_SECONDS, _MOST_KEPT)
 
 
 def concerned(jobs: JobQuerySet, request: HttpRequest) -> str:
@@ -41,22 +57,42 @@ def concerned(jobs: JobQuerySet, request: HttpRequest) -> str:
     return gettext("at least %(whom)s") % {"whom": text} if text and is_cut else text
 
 
-def concerned_by_cause(jobs: JobQuerySet, request: HttpRequest, *, are_few: bool) -> dict[str, str]:
-    """The same for the failures of each cause; of more than a few only what can be added up.
-
-    Single records are read of `are_few`, at most MOST_SUBJECTS jobs.
-    """
+def few_by_cause(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Total]:
+    """Whom the failures of each cause concern, of at most MOST_SUBJECTS jobs: their records are read."""
     if not is_anybody_asked():
         return {}
-    if are_few:
-        by_cause = subjects_by_cause(jobs, MOST_SUBJECTS)
-        known = concerns_of(set().union(*by_cause.values()), request)
-        return {
-            cause: Sum.of(known[subject] for subject in some if subject in known).in_words()
-            for cause, some in by_cause.items()
-        }
-    totals = _totals(Groups(jobs, is_by_cause=True), request)
-    return {cause or UNKNOWN_CAUSE: in_words(total) for cause, total in (totals or {}).items()}
+    by_cause = subjects_by_cause(jobs, MOST_SUBJECTS)
+    known = concerns_of(set().union(*by_cause.values()), request)
+    return {
+        cause: Sum.of(known[subject] for subject in some if subject in known).total
+        for cause, some in by_cause.items()
+    }
+
+
+def many_by_cause(jobs: JobQuerySet, groups: Collection[CauseGroup], request: HttpRequest) -> Told:
+    """The same of any number of failures, which are those of `groups`: added up by the database.
+
+    Whoever looks at the same failures within KEPT_SECONDS is told what was added up then.
+    """
+    told = kept_by_cause(jobs, groups, request)
+    if told is None:
+        totals = _totals(Groups(jobs, is_by_cause=True), request) if is_anybody_asked() else {}
+        told = Told(totals and {cause or UNKNOWN_CAUSE: total for cause, total in totals.items()})
+        _recent.keep(_key(jobs, groups, request), told)
+    return told
+
+
+def kept_by_cause(jobs: JobQuerySet, groups: Collection[CauseGroup], request: HttpRequest) -> Told | None:
+    """What was added up of the same failures a moment ago, for the same user with the same rights."""
+    return _recent.get(_key(jobs, groups, request))
+
+
+def _key(jobs: JobQuerySet, groups: Collection[CauseGroup], request: HttpRequest) -> Hashable:
+    """Numbers and times of each cause tell which failures these are: no other ones have the same."""
+    user = request.user
+    rights = None if user.is_superuser else frozenset(user.get_all_permissions())
+    these = frozenset((one.cause, one.first, one.last, frozenset(one.by_processor.items())) for one in groups)
+    return jobs.db, user.pk, rights, these
 
 
 def _subjects(jobs: JobQuerySet) -> tuple[dict[str, set[str]], bool]:

@@ -174,9 +174,14 @@ class Sum:
                 total.amounts[currency] = total.amounts.get(currency, Decimal(0)) + amount
         return total
 
+    @property
+    def total(self) -> Total:
+        """How many people, and the amounts."""
+        return Total(len(self.people), tuple(self.amounts.items()))
+
     def in_words(self) -> str:
         """ "390 people, 18,240.00 EUR"; empty if nothing is known."""
-        return in_words(Total(len(self.people), tuple(self.amounts.items())))
+        return in_words(self.total)
 
 
 def in_words(total: Total) -> str:

@@ -32,6 +32,7 @@ from settlements.searching import LETTERS, VIEW_PERSON
 MOST = people.MOST_SETTLEMENTS
 MOST_JOBS = 500
 MOST_NAMED = 5
+MOST_AT_A_GLANCE = 3
 _OVER = (Job.State.COMPLETED, Job.State.FAILED, Job.State.CANCELLED)
 
 
@@ -76,15 +77,46 @@ def _may_see(person: Any, request: HttpRequest, pages: ModelAdmin[Any]) -> bool:
 # Looking ------------------------------------------------------------------------------------------
 
 
+def at_a_glance(person: Any) -> dict[str, Any]:
+    """For the page of the user: what keeps letters from the person, which come next, and which failed last.
+
+    Five questions, however many letters there are.
+    """
+    settlements = people.settlements_of(person)
+    names = {subject_of(one): one for one in settlements[:MOST]}
+    waiting, over = (_jobs([*names, subject_of(person)], waits=waits) for waits in (True, False))
+    coming = sorted((job for job in _of(person, waiting) if _waits(job)), key=due_time)
+    status = EmailDelivery.Status
+    kept = EmailDelivery.objects.filter(user=person, status__in=[status.FAILED, status.SKIPPED])
+    unsent = [
+        *(
+            (job.finished_at or job.created_at, _job_row(job, names))
+            for job in _of(person, over)
+            if _tells_why_not(job)
+        ),
+        *((one.created_at, _letter_row(one, names)) for one in kept.order_by("-id")[:MOST_AT_A_GLANCE]),
+    ]
+    return {
+        "troubles": people.troubles(person, settlements),
+        "address": email_of(person) if getattr(person, "is_active", True) else "",
+        "coming": [_job_row(job, names) for job in coming[:MOST_AT_A_GLANCE]],
+        "more": len(coming) - MOST_AT_A_GLANCE,
+        "unsent": [row for _moment, row in sorted(unsent, key=lambda one: one[0], reverse=True)][
+            :MOST_AT_A_GLANCE
+        ],
+    }
+
+
+def _of(person: Any, jobs: list[Job]) -> list[Job]:
+    """Those that are for the person, among as many as are looked at."""
+    return [job for job in jobs[:MOST_JOBS] if str(job.payload.get("user_id")) == str(person.pk)]
+
+
 def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
     settlements = people.settlements_of(person)
     names = {subject_of(one): one for one in settlements[:MOST]}
     waiting, over = (_jobs([*names, subject_of(person)], waits=waits) for waits in (True, False))
-    jobs = [
-        job
-        for job in [*waiting[:MOST_JOBS], *over[:MOST_JOBS]]
-        if str(job.payload.get("user_id")) == str(person.pk)
-    ]
+    jobs = [*_of(person, waiting), *_of(person, over)]
     barred = barred_of(person)
     context = {
         **pages.admin_site.each_context(request),

@@ -19,7 +19,7 @@ from jobqueue.jobs import database_now
 from jobqueue.operating import grouped
 from settlements.models import ReminderType, Settlement
 from settlements.operating.tried_policy import TRIED, in_days, tried
-from settlements.simulation import MOST, SimulatedDay, simulate
+from settlements.simulation import MOST, SimulatedDay, extent, simulate
 
 DAYS = 30
 _LABELS = {
@@ -66,6 +66,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
         "total": sum(row[2] for row in rows),
         "people": len(set().union(*(one.people for one in found.days))),
         "found": found,
+        "extent": extent(using, after),
         "most": grouped(MOST),
         "is_part": bool(after or found.next_key),
         "first_url": f"?{urlencode(words)}" if after else "",

@@ -1,4 +1,7 @@
-"""The page of a user says when nothing is sent to his address, whatever admin the users of the site have."""
+"""The page of a user has a panel on his letters, and says when nothing is sent to his address.
+
+Whatever admin the users of the site have.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Any, ClassVar
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth import get_user_model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.module_loading import module_has_submodule
 from django.utils.safestring import SafeString
@@ -17,10 +21,11 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin import FramedNotFound
 from settlements.admin.input_names import name_parts
 from settlements.admin.notices import barred_text
-from settlements.admin.person_page import may_look, urls_of
+from settlements.admin.person_page import at_a_glance, may_look, urls_of
 from settlements.operating.people import barred_of
 
 _NOTICE = "barred_address_notice"
+_PANEL = "letters_panel"
 
 
 class BarredAddressMixin(FramedNotFound):
@@ -50,6 +55,17 @@ class BarredAddressMixin(FramedNotFound):
         notice = ["shown_barred_address"] if _is_barred(user) else []
         return [*notice, "shown_letters"] if user is not None and may_look(request) else notice
 
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """The page; for who may see letters with what the panel says of them."""
+        user = context.get("original")
+        if user is not None and may_look(request):
+            shown = {**at_a_glance(user), "is_barred": _is_barred(user)}
+            vars(user)[_PANEL] = render_to_string("admin/settlements/person_panel.html", shown, request)
+        response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
+        return response
+
     def get_urls(self) -> Any:
         """With the page of the user's letters."""
         return [*urls_of(self), *super().get_urls()]
@@ -61,9 +77,9 @@ class BarredAddressMixin(FramedNotFound):
 
     @admin.display(description=_("Letters"))
     def shown_letters(self, user: Any) -> SafeString:
-        """The way to what was sent, what will come and why something was not."""
-        text = _("What was sent, what will come, and why something was not sent")
-        return format_html('<a href="../letters/">{}</a>', text)
+        """What comes next, what failed or was skipped last and why, and the way to all of it."""
+        panel: SafeString = vars(user)[_PANEL]
+        return panel
 
     @admin.display(description=_("E-mail"))
     def shown_barred_address(self, user: Any) -> SafeString:

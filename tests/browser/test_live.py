@@ -327,3 +327,46 @@ def test_what_is_over_is_asked_for_no_more(opened: Opened, network: Network) -> 
     opened.says("Nothing changes here any more.")
     opened.wait(60)
     assert len(network.asked) == 1
+
+
+# What has an address of its own -------------------------------------------------------------------
+
+APART = """<small id="sum" data-region-seconds="60" data-region-url="/apart"{}>{}</small>"""
+LEFT_FOR_LATER = APART.format(" data-region-first", "a link")
+
+
+@dataclass
+class Sums:
+    """What is answered at the address that takes long, and how often it was asked."""
+
+    asked: int = 0
+
+    def answer(self, route: Route) -> None:
+        """The next sum."""
+        self.asked += 1
+        body = APART.format("", f"sum {self.asked}")
+        route.fulfill(body=body, content_type="text/html", headers={"X-Jobqueue-Live": "1", "ETag": '"s"'})
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_what_takes_long_is_asked_for_once_the_page_is_there_and_then_as_often_as_it_says(
+    opened: Opened, network: Network, is_paused: bool
+) -> None:
+    sums = Sums()
+    opened.page.route("**/apart", sums.answer)
+    if is_paused:
+        opened.page.get_by_role("button", name="Pause refresh").click()
+    page = network.body = region("a", "b").replace("</details>", f"</details>{LEFT_FOR_LATER}")
+    opened.page.goto(ADDRESS)
+    place = opened.page.locator("#sum")
+    expect(place).to_have_text("sum 1")
+    if is_paused:
+        return
+    network.body = page.replace("2 rows", "still 2 rows")
+    network.headers = {**network.headers, "ETag": '"other"'}
+    opened.wait(30)
+    expect(opened.page.locator("[data-live-say]")).to_have_text("still 2 rows")
+    expect(place).to_have_text("sum 1")
+    opened.wait(32)
+    expect(place).to_have_text("sum 2")
+    assert sums.asked == 2

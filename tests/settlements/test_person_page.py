@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings as DjangoSettings
 
@@ -41,6 +43,60 @@ def letters(person: User) -> str:
 def test_the_page_of_a_user_leads_to_the_letters(admin_client: Client, payer: User) -> None:
     assert "../letters/" in text_of(admin_client.get(f"{USERS}{payer.pk}/change/"))
     assert admin_client.get(letters(payer)).status_code == 200
+
+
+def panel(client: Client, person: User) -> str:
+    """What the page of the user says of the letters."""
+    text = text_of(client.get(f"{USERS}{person.pk}/change/"))
+    return text.partition('class="jq-letters"')[2].partition("../letters/")[0]
+
+
+def test_the_page_of_a_user_shows_the_next_letters_and_whether_they_go_out(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    run_soon()
+    first, second, third, *others = sorted(waiting_of(settlement, REMINDER), key=lambda job: job.run_at)
+    shown = panel(admin_client, payer)
+    assert f"Letters go out to {payer.email}." in shown
+    assert all(f'datetime="{job.run_at.isoformat()}"' in shown for job in (first, second, third))
+    assert others and str(others[0].run_at.isoformat()) not in shown
+    bar(payer.email, BarredAddress.PAUSED, "on holiday", using="default")
+    text = text_of(admin_client.get(f"{USERS}{payer.pk}/change/"))
+    assert "because it was paused by an operator" in text and "Letters go out to" not in text
+
+
+def test_the_page_of_a_user_shows_what_was_not_sent_last_and_why(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    run_soon()
+    assert "Not sent last" not in panel(admin_client, payer)
+    letter = EmailDelivery.objects.filter(user=payer).latest("pk")
+    EmailDelivery.objects.filter(pk=letter.pk).update(status="failed", error="550 mailbox full")
+    settlement.reminders_paused = True
+    settlement.save()
+    next_one = waiting_of(settlement, REMINDER)[0]
+    Job.objects.filter(pk=next_one.pk).update(run_at=timezone.now())
+    run_soon()
+    shown = panel(admin_client, payer).partition("Not sent last, and why")[2]
+    assert "550 mailbox full" in shown and "skipped: reminders are paused" in shown
+
+
+def test_the_panel_takes_few_questions_and_none_of_who_may_not_see_letters(
+    admin_client: Client, make_settlement: Callable[..., Settlement], payer: User
+) -> None:
+    counts = []
+    for number in (1, 6):
+        for _ in range(number):
+            make_settlement()
+        with CaptureQueriesContext(connection) as queries:
+            shown = text_of(admin_client.get(f"{USERS}{payer.pk}/change/"))
+        counts.append(
+            len([one for one in queries if "jobqueue" in one["sql"] or "settlements" in one["sql"]])
+        )
+    assert 'class="jq-letters"' in shown
+    assert counts[0] == counts[1] <= 14
+    looker = operator("auth.view_user", "view_job")
+    assert "jq-letters" not in text_of(looker.get(f"{USERS}{payer.pk}/change/"))
 
 
 def test_it_shows_what_was_sent_and_what_will_come(

@@ -123,6 +123,8 @@ def test_pages_reach_every_settlement_once_and_say_that_their_numbers_are_their_
     while url:
         response = admin_client.get(f"{SETTLEMENTS}simulate/{url}")
         assert "of this page alone" in text_of(response) and "overdue=2" in url
+        assert f"Page {len(seen) + 1} of 3: all numbers" in text_of(response)
+        assert "In all 5 settlements are open, of 1 payer." in text_of(response)
         seen.append(response.context["found"].settlements)
         letters, url = letters + response.context["total"], response.context["next_url"]
     assert (seen, letters) == ([2, 2, 1], whole.context["total"])

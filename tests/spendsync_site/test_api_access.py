@@ -94,7 +94,7 @@ CHANGES = {
     },  # fmt: skip
 }
 # Who may look may try these; a verb of the body decides what else it takes.
-OF_VIEWERS = {("POST", "bulk/"): 422, ("GET", "bulk/plan/"): 400}
+OF_VIEWERS = {("POST", "bulk/"): 422, ("GET", "bulk/plan/"): 400, ("GET", "causes/concerned/"): 400}
 # To read payloads, as letters take it, is in no group.
 OF_READERS = {("GET", "jobs/{letter}/preview/"): 200}
 # To delete jobs, and to add payments by hand, is in no group.

@@ -1,9 +1,11 @@
 "use strict";
 // Keeps the marked regions of a page as its server would draw them now, while the page is looked at.
-// A region says how often (data-region-seconds) and, unless it is this page, from where (data-region-url); and
-// with what number the title begins (data-region-title), "(3) " or nothing. What every answer has beside its
-// regions (data-region-aside: what is paused) is renewed with them. What stands in data-live-say, and what that says,
-// is read out where it changes. The words are those of the bar ([data-live]).
+// A region says how often (data-region-seconds) and, unless it is this page, from where (data-region-url). One with an
+// address of its own may stand inside another, which leaves it alone; what takes long to tell is left for it
+// (data-region-first) and asked for once the page is there. A region says with what number the title begins
+// (data-region-title), "(3) " or nothing. What every answer has beside its regions (data-region-aside: what is paused)
+// is renewed with them. What stands in data-live-say, and what that says, is read out where it changes. The words are
+// those of the bar ([data-live]).
 (() => {
   const LONGEST_PAUSE = 60, PATIENCE = 20000, QUIET = 30000;
   const PAUSED = "jobqueue.refresh-is-paused";
@@ -12,11 +14,12 @@
   const bar = () => document.querySelector("[data-live]");
   const part = (name) => bar()?.querySelector(`[data-live-${name}]`);
   const word = (name) => bar()?.dataset[name] ?? "";
-  const tags = new Map();
+  const tags = new Map(), askedAt = new Map();
   const gone = new Error("gone");
   let isPaused = false, isAsking = false, isOver = false;
   let failures = 0, timer = 0, ahead = 0, saidAt = -QUIET;
 
+  const since = (url) => performance.now() - (askedAt.get(url) ?? 0);
   const regions = () => [...document.querySelectorAll("[data-region-seconds]")];
   const here = () => location.href.split("#")[0];
   const urlOf = (region) => region.dataset.regionUrl || here();
@@ -60,6 +63,7 @@
     if (!node.matches("tr, li, article, section")) return "";
     return node.querySelector("input.action-select, input[type=checkbox]")?.value ?? node.querySelector("a[href]")?.getAttribute("href") ?? "";
   };
+  const isApart = (node) => node.nodeType === Node.ELEMENT_NODE && node.hasAttribute("data-region-url");
   const isSameKind = (old, now) => old.nodeType === now.nodeType && old.nodeName === now.nodeName && old.id === now.id;
   const renewAttributes = (old, now) => {
     const isTheirs = (name) => name === "open" && old.nodeName === "DETAILS"; // whoever opened it
@@ -99,7 +103,8 @@
       if (!match) { old.insertBefore(document.importNode(child, true), at); continue; }
       if (match === at) at = at.nextSibling;
       else old.insertBefore(match, at);
-      renew(match, child);
+      if (isApart(match) && isApart(child)) renewAttributes(match, child);
+      else renew(match, child);
     }
     while (at) { const next = at.nextSibling; at.remove(); at = next; }
   };
@@ -136,10 +141,18 @@
   };
 
   // Asking -----------------------------------------------------------------------------------------------
+  const regionsOf = (url) => regions().filter((each) => urlOf(each) === url);
+  const isFirst = (url) => regionsOf(url).some((each) => "regionFirst" in each.dataset);
+  const isDue = (url) => {
+    if (isFirst(url) && !askedAt.has(url)) return true;
+    const often = Math.min(...regionsOf(url).map((each) => Number(each.dataset.regionSeconds)));
+    return often <= seconds() || since(url) >= 1000 * often;
+  };
   // `url` as it is now; null where nothing changed.
-  const ask = async (url) => {
+  const ask = async (url, isWanted = () => !isPaused && !isHeld()) => {
     const headers = {"X-Jobqueue-Live": "1", Accept: "text/html"};
-    if (tags.has(url)) headers["If-None-Match"] = tags.get(url);
+    askedAt.set(url, performance.now());
+    if (tags.has(url) && !isFirst(url)) headers["If-None-Match"] = tags.get(url);
     const answer = await fetch(url, {headers, credentials: "same-origin", redirect: "manual", signal: AbortSignal.timeout(PATIENCE)});
     if (answer.headers.get("Date")) ahead = Date.parse(answer.headers.get("Date")) - Date.now();
     if (answer.status === 304) return null;
@@ -147,22 +160,28 @@
     if (!answer.ok) throw new Error(String(answer.status));
     if (!answer.headers.has("X-Jobqueue-Live")) throw gone; // somebody else's page, a form to log in
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (isPaused || isHeld()) return null;
+    if (!isWanted()) return null;
     if (answer.headers.get("ETag")) tags.set(url, answer.headers.get("ETag"));
     return page;
+  };
+  // Whether that changed anything.
+  const put = (page, url) => {
+    let isChanged = false;
+    for (const region of page ? [...asides(), ...regionsOf(url)] : []) {
+      const now = page.getElementById(region.id);
+      if (!now) continue;
+      isChanged ||= region.textContent !== now.textContent && !region.matches("[data-region-aside]");
+      renewRegion(region, now);
+    }
+    return isChanged;
+  };
+  const askFirst = async () => {
+    for (const url of new Set(regions().map(urlOf))) if (isFirst(url)) put(await ask(url, () => true), url);
   };
   const refresh = async () => {
     const before = texts(), wasFailed = failed(), wasPaused = paused();
     let isChanged = false;
-    for (const url of new Set(regions().map(urlOf))) {
-      const page = await ask(url);
-      for (const region of page ? [...asides(), ...regions().filter((each) => urlOf(each) === url)] : []) {
-        const now = page.getElementById(region.id);
-        if (!now) continue;
-        isChanged ||= region.textContent !== now.textContent && !region.matches("[data-region-aside]");
-        renewRegion(region, now);
-      }
-    }
+    for (const url of new Set(regions().map(urlOf))) if (isDue(url) && put(await ask(url), url)) isChanged = true;
     const isFailed = failed(), after = texts();
     if (isFailed !== wasFailed && document.title.startsWith(wasFailed)) document.title = isFailed + document.title.slice(wasFailed.length);
     const news = [paused() !== wasPaused && paused(), after !== before && after].filter(Boolean);
@@ -225,6 +244,7 @@
       turn();
     });
     showPause();
+    if (!document.hidden) askFirst().catch(() => {}); // it says what stands in its place
     document.addEventListener("visibilitychange", turn);
     window.addEventListener("online", turn);
     timer = setTimeout(turn, 1000 * seconds());

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from jobqueue.admin import Concern, tells_concerns
 from jobqueue.models import subject_of
 from jobqueue.operating import concerned, concerns
+from jobqueue.operating.recent import Recent
 from settlements.models import Settlement
 from tests.jobqueue.admin.steps import CAUSES, make_job, operator, text_of
 
@@ -145,6 +149,20 @@ def many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two failed jobs are more than are read one by one."""
     monkeypatch.setattr("jobqueue.admin.cause_pages._MOST_CONCERNED", 1)
     monkeypatch.setattr(concerned, "MOST_SUBJECTS", 1)
+    monkeypatch.setattr(concerned, "_recent", Recent(60, 8))
+
+
+LIVE = {"X-Jobqueue-Live": "1"}
+PLACE = re.compile(r'<small id="(jq-concerned-\w+)"[^>]*>(.*?)</small>')
+
+
+def _places(client: Client, address: str = CAUSES, **headers: str) -> dict[str, str]:
+    """What stands in the places where the page says whom its causes are about."""
+    return dict(PLACE.findall(text_of(client.get(address, headers=headers))))
+
+
+def _sums(queries: CaptureQueriesContext) -> int:
+    return sum("WITH about AS" in each["sql"] for each in queries)
 
 
 def _told_apart(client: Client, **asked: str) -> dict[str, str]:
@@ -172,8 +190,60 @@ def test_the_page_leads_to_it_for_each_cause(
         make_job("failed", cause=cause, queue="email", subject=subject_of(make_settlement()))
     page = admin_client.get(CAUSES, {"queue": "email"})
     apart = text_of(admin_client.get(page.context["concerned_url"]))
-    assert text_of(page).count(f'<small><a href="{page.context["concerned_url"]}">') == 2
+    assert text_of(page).count(f'><a href="{page.context["concerned_url"]}">Whom they are about</a>') == 2
     assert apart.count("<td>About 2 people") == 2
+
+
+def test_the_script_puts_it_into_the_page_where_the_link_stood(
+    admin_client: Client, make_settlement: Callable[..., Settlement], many: None
+) -> None:
+    for cause in ("OSError", "OSError", "KeyError"):
+        make_job("failed", cause=cause, subject=subject_of(make_settlement()))
+    page = text_of(admin_client.get(CAUSES))
+    before = dict(PLACE.findall(page))
+    [address] = set(re.findall(r'data-region-url="([^"]+)"', page))
+    told = _places(admin_client, address, **LIVE)
+    assert page.count("data-region-first") == 2
+    assert all("Whom they are about</a>" in text for text in before.values())
+    assert told.keys() == before.keys()
+    assert sorted(text[:15] for text in told.values()) == ["About 2 people,"] * 2
+
+
+def test_who_looks_again_at_the_same_failures_finds_it_on_the_page_and_it_is_added_up_once(
+    admin_client: Client, make_settlement: Callable[..., Settlement], many: None
+) -> None:
+    for _ in range(2):
+        make_job("failed", cause="OSError", subject=subject_of(make_settlement()))
+    with CaptureQueriesContext(connection) as queries:
+        first = _places(admin_client)
+        asked = _places(admin_client, f"{CAUSES}concerned/", **LIVE)
+        assert (_places(admin_client), _sums(queries)) == (asked, 1)
+        make_job("failed", cause="OSError", subject=subject_of(make_settlement()))
+        assert (_places(admin_client), _sums(queries)) == (first, 1)
+
+
+def test_what_was_added_up_for_one_user_is_not_told_to_another_or_to_who_lost_the_right(
+    make_settlement: Callable[..., Settlement], many: None
+) -> None:
+    make_job("failed", cause="OSError", subject=subject_of(make_settlement()))
+    reader = operator("view_job", "settlements.view_settlement", username="reader")
+    assert list(_told_apart(reader)) == ["OSError"]
+    assert _told_apart(operator("view_job")) == {}
+    User.objects.get(username="reader").user_permissions.filter(codename="view_settlement").delete()
+    assert _told_apart(reader) == {}
+
+
+def test_the_page_asks_no_more_questions_for_many_failures_and_writes_nothing(
+    admin_client: Client, make_settlement: Callable[..., Settlement], many: None
+) -> None:
+    for _ in range(12):
+        make_job("failed", subject=subject_of(make_settlement()))
+    for address in (CAUSES, f"{CAUSES}concerned/", CAUSES):
+        with CaptureQueriesContext(connection) as queries:
+            admin_client.get(address, headers=LIVE)
+        assert len(queries) <= 15
+        written = ("INSERT", "UPDATE", "DELETE")
+        assert not [each["sql"] for each in queries if each["sql"].startswith(written)]
 
 
 def test_it_is_narrowed_as_the_page_is(
@@ -216,6 +286,7 @@ def test_it_is_not_added_up_for_who_may_not_see_settlements(
 def test_people_whom_two_apps_know_are_told_as_at_least(
     admin_client: Client, shop: list[Collection[str]], many: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_job("failed", cause="OSError")
     total = concerns.Total(3, (("EUR", Decimal(7)),))
     for teller in (*concerns._tellers, lambda subjects, request: {}):
         monkeypatch.setitem(concerns._summers, teller, lambda groups, request: {"OSError": total})

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from urllib.parse import urlencode
+
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.test import Client
 
-from jobqueue.models import BulkAction, Cause, Job
+from jobqueue.models import BulkAction, Cause, Job, subject_of
+from jobqueue.operating import concerned
+from jobqueue.operating.recent import Recent
+from settlements.models import Settlement
 from tests.jobqueue.admin.steps import make_job, make_worker, operator
 from tests.jobqueue.api.steps import ask, deleter, full_operator, get, post, problem, viewer
 
@@ -30,6 +37,67 @@ def test_failures_are_grouped_by_cause() -> None:
         one["cause"]
         for one in get(operator("view_job", username="two"), "causes/?queue=reminders")["results"]
     ] == ["ValueError"]
+
+
+# Whom they concern --------------------------------------------------------------------------------
+
+Owed = Callable[[], dict[str, object]]
+
+
+@pytest.fixture
+def owed(make_settlement: Callable[..., Settlement], monkeypatch: pytest.MonkeyPatch) -> Owed:
+    """A job of the cause that failed for another settlement; what all of them are worth then."""
+    monkeypatch.setattr(concerned, "_recent", Recent(60, 8))
+    made: list[Settlement] = []
+
+    def fail() -> dict[str, object]:
+        made.append(make_settlement())
+        _fail(2, subject=subject_of(made[-1]))
+        amount = made[0].amount
+        total = f"{len(made) * amount.amount:.2f}"
+        return {"people": 2, "amounts": {str(amount.currency): total}, "at_least": False}
+
+    return fail
+
+
+def _who_may(*permissions: str, username: str = "reader") -> Client:
+    return operator("view_job", *permissions, username=username)
+
+
+def test_a_cause_says_whom_it_concerns_and_what_that_is_worth_to_who_may_see_it(owed: Owed) -> None:
+    owed()
+    expected = owed()
+    make_job("failed", cause="ValueError")
+    shown = get(_who_may("settlements.view_settlement"), "causes/")["results"]
+    assert {one["cause"]: one["concerned"] for one in shown} == {CAUSE: expected, "ValueError": None}
+    [first, _second] = get(_who_may(username="other"), "causes/")["results"]
+    assert first["concerned"] is None
+
+
+def test_of_many_failures_the_list_leads_to_where_it_is_told_exactly(
+    owed: Owed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owed()
+    expected = owed()
+    make_job("failed", cause=CAUSE, queue="reminders")
+    monkeypatch.setattr("jobqueue.api.causes.MOST_SUBJECTS", 1)
+    client = _who_may("settlements.view_settlement")
+    [line] = get(client, "causes/?queue=email")["results"]
+    assert line["concerned"] is None
+    assert line["concerned_url"].endswith(
+        f"/api/causes/concerned/?{urlencode({'queue': 'email', 'cause': CAUSE})}"
+    )
+    told = get(client, line["concerned_url"].partition("/api/")[2])
+    assert told == {"cause": CAUSE, "jobs": 4, "concerned": expected}
+
+
+def test_a_cause_of_nothing_that_is_failed_is_not_found() -> None:
+    client = viewer()
+    problem(ask(client, "GET", "causes/concerned/?cause=Nonsense"), 404)
+    problem(ask(client, "GET", "causes/concerned/"), 400)
+
+
+# Actions ------------------------------------------------------------------------------------------
 
 
 def test_all_of_a_cause_are_retried_in_the_background() -> None:

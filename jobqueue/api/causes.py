@@ -161,14 +161,10 @@ class CauseViewSet(OperatorViewSet):
 
     @action(detail=False, methods=["get"])
     def concerned(self, request: Request) -> Response:
-        """Exactly, of any number."""
+        """Exactly, of any number; also of a cause by which nothing is failed any more."""
         words = words_of(read_query(OfCauseQuery, request))
         jobs = _failures(words)
-        groups = by_cause(jobs).groups
-        if not groups:
-            raise Http404(
-                "There is no such cause among these: nothing that is still failed has failed by it."
-            )
+        groups = by_cause(jobs).groups or [CauseGroup(words["cause"])]
         are_few = groups[0].jobs <= MOST_SUBJECTS
         asking = django_request(request)
         totals = few_by_cause(jobs, asking) if are_few else many_by_cause(jobs, groups, asking).totals

@@ -50,7 +50,7 @@ _API = (
     ("jobs_email", "jobs/?search=email:user77@example.com"),
     ("jobs_word", "jobs/?search=user77"),
     *((name, f"{name}/") for name in ("queues", "processors", "causes", "bulk", "workers", "schedule")),
-    *((name, f"{name}/") for name in ("settlements", "payments", "emails")),
+    *((name, f"{name}/") for name in ("settlements", "payments", "emails", "audit", "simulation")),
 )
 """Lists of the API, under `/api/`."""
 

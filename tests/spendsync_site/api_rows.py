@@ -114,6 +114,7 @@ GOOD: Final[dict[str, Good]] = {
     "POST /api/jobs/{id}/stop/": Good("active", REASON),
     "POST /api/jobs/{id}/move/": Good("to move", {**REASON, "run_at": "2100-01-31T08:00:00Z"}),
     "POST /api/jobs/{id}/copy/": Good("of a letter", {**REASON, "run_at": "2100-01-31T08:00:00Z"}),
+    "GET /api/causes/concerned/": Good(query={"cause": CAUSE}),
     "POST /api/causes/retry/": Good(body={**REASON, "cause": CAUSE}),
     "POST /api/causes/discard/": Good(body={**REASON, "cause": "OSError"}),
     "POST /api/causes/mute/": Good(body={"cause": CAUSE}),

@@ -145,7 +145,11 @@ def test_every_address_and_method_answers_who_asks_as_it_should(
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
     client, payment, sent = WHO[who](), make_payment(), make_job("completed")
     email = EmailDelivery.objects.create(job=sent, message_id="<1@a.example>", template_type="reminder")
-    rows = {"id": make_job(), "worker": make_worker(takes_orders=True), "bulk": begin_in_bulk()}
+    rows = {
+        "id": make_job(),
+        "worker": make_worker(silent_for=-3600, takes_orders=True),
+        "bulk": begin_in_bulk(),
+    }
     rows |= {"uuid": payment.settlement, "payment": payment, "email": email}
     letter = Job.objects.about(payment.settlement).filter(processor=LETTERS)[0]
     rows |= {"user": payment.settlement.payer, "done": make_job("completed"), "letter": letter}

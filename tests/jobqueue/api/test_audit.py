@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from jobqueue.models import AuditEntry
 from tests.jobqueue.admin.steps import make_job, operator
-from tests.jobqueue.api.steps import ask, full_operator, get, post, problem
+from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -28,7 +28,7 @@ def test_what_was_done_over_http_stands_in_it_with_its_reason() -> None:
 
 
 def test_it_takes_the_permission_of_its_page() -> None:
-    refused = problem(ask(full_operator(), "GET", "audit/"), 403)
+    refused = problem(ask(viewer(), "GET", "audit/"), 403)
     assert refused["detail"] == "That takes the permission jobqueue.view_audit."
 
 

@@ -16,6 +16,8 @@ def chromium() -> Iterator[Browser]:
     """A browser without a window."""
     path = str(CHROMIUM) if CHROMIUM.exists() else None
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--lang=en-US"]
+        )
         yield browser
         browser.close()

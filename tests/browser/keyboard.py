@@ -65,15 +65,18 @@ def write(page: Page, field: Locator, text: str) -> None:
     page.keyboard.insert_text(text)
 
 
+NOON = 12
+
+
 def write_moment(page: Page, field: Locator, moment: datetime) -> None:
-    """Reach the field for a time and write it as this browser asks for it: the month first."""
+    """Reach the field for a time and write it as an American browser asks for it: month first, twelve hours."""
     reach(page, field)
     while field.evaluate("node => node === document.activeElement"):
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
     page.keyboard.type(f"{moment:%m%d%Y}")
     page.keyboard.press("ArrowRight")
-    page.keyboard.type(f"{moment:%H%M%S}")
+    page.keyboard.type(f"{moment:%I%M%S}{'A' if moment.hour < NOON else 'P'}")
     expect(field).to_have_value(f"{moment:%Y-%m-%dT%H:%M:%S}")
 
 

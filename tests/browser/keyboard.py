@@ -69,7 +69,7 @@ NOON = 12
 
 
 def write_moment(page: Page, field: Locator, moment: datetime) -> None:
-    """Reach the field for a time and write it as an American browser asks for it: month first, twelve hours."""
+    """Reach the field for a time and write it as an American browser asks for it: by month, day and half."""
     reach(page, field)
     while field.evaluate("node => node === document.activeElement"):
         page.keyboard.press("Shift+Tab")

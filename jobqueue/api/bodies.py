@@ -102,15 +102,15 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+def optional_reason(help_text: str, most: int = LONGEST_REASON) -> Text:
+    """Why something is done, in at most so many characters; it may be empty or left out."""
+    return Text(required=False, allow_blank=True, max_length=most, help_text=help_text)
+
+
 class Reason(Strict):
     """Why something is done. It may be left out, and the body with it."""
 
-    reason = Text(
-        required=False,
-        allow_blank=True,
-        max_length=LONGEST_REASON,
-        help_text="Stands in the history and in the audit.",
-    )
+    reason = optional_reason("Stands in the history and in the audit.")
 
 
 class Whole(serializers.IntegerField):

@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
-from jobqueue.api.bodies import CalendarMoment, Choice, Reason, Strict, StrictQuery, Text, Whole
+from jobqueue.api.bodies import (
+    CalendarMoment,
+    Choice,
+    Reason,
+    Strict,
+    StrictQuery,
+    Text,
+    Whole,
+    optional_reason,
+)
 from jobqueue.models.bulk import PACE
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.operating import bulk_plans
@@ -90,7 +99,7 @@ class _Filter(Strict):
     until = FailingMoment(required=False, help_text=_UNTIL)
     queue = Text(required=False, max_length=100)
     processor = Text(required=False, max_length=100)
-    reason = Text(required=False, max_length=bulk_plans.LONGEST_REASON)
+    reason = optional_reason("Stands in the history and in the audit.", bulk_plans.LONGEST_REASON)
     per_second = rate()
     confirm = Whole(
         required=False, min_value=0, help_text="The number of jobs, for an action on more than 1,000."

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from jobqueue.api.bodies import AwareMoment, Strict, Text, Whole
-from jobqueue.models.audit import LONGEST_REASON
+from jobqueue.api.bodies import AwareMoment, Strict, Whole, optional_reason
 from jobqueue.operating.stops import LONGEST_STOP_REASON
 
 _MOST_COPIES = 2**31
@@ -14,23 +13,13 @@ _MOST_COPIES = 2**31
 class Stop(Strict):
     """Why a running job is to end."""
 
-    reason = Text(
-        required=False,
-        allow_blank=True,
-        max_length=LONGEST_STOP_REASON,
-        help_text="Stands in its row and its history.",
-    )
+    reason = optional_reason("Stands in its row and its history.", LONGEST_STOP_REASON)
 
 
 class Hold(Strict):
     """Why a job is held or released."""
 
-    reason = Text(
-        required=False,
-        allow_blank=True,
-        max_length=LONGEST_REASON,
-        help_text="Stands in its history, and while it is held in its row.",
-    )
+    reason = optional_reason("Stands in its history, and while it is held in its row.")
 
 
 class Move(Strict):
@@ -41,9 +30,7 @@ class Move(Strict):
         required=False,
         help_text="`run_at` of the job as it was read: if somebody moved it since, it stays (409).",
     )
-    reason = Text(
-        required=False, allow_blank=True, max_length=LONGEST_REASON, help_text="Stands in its history."
-    )
+    reason = optional_reason("Stands in its history.")
 
 
 class Copy(Strict):
@@ -59,9 +46,4 @@ class Copy(Strict):
         max_value=_MOST_COPIES,
         help_text="`copies` of the job as it was read: if there are more by now, none is made.",
     )
-    reason = Text(
-        required=False,
-        allow_blank=True,
-        max_length=LONGEST_REASON,
-        help_text="Stands in the history of both.",
-    )
+    reason = optional_reason("Stands in the history of both.")

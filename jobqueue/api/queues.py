@@ -18,8 +18,8 @@ from jobqueue.api.bodies import (
     CalendarMoment,
     Reason,
     Strict,
-    Text,
     Whole,
+    optional_reason,
     read_body,
 )
 from jobqueue.api.problems import InvalidBody, Refused, invalid
@@ -91,7 +91,7 @@ class Queues(serializers.Serializer[Any]):
 class Pause(Strict):
     """Why a queue is paused, and until when; both may be left out."""
 
-    reason = Text(required=False, max_length=LONGEST_PAUSE_REASON)
+    reason = optional_reason("Stands with the pause, and in its history.", LONGEST_PAUSE_REASON)
     until = CalendarMoment(
         required=False, allow_null=True, help_text="A time ahead, with its zone; without it for good."
     )

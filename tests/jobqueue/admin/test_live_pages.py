@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -49,6 +50,8 @@ def regions_of(text: str) -> list[str]:
 def test_each_page_that_is_no_form_is_live_and_asks_for_its_regions_alone(
     admin_client: Client, pages: dict[str, str]
 ) -> None:
+    # Waits are told to the second in their first minute, and a busy machine takes one for each answer.
+    Job.objects.due().update(run_at=F("run_at") - timedelta(minutes=10))
     wrong = {}
     for name, address in pages.items():
         page = admin_client.get(address, follow=True)
@@ -67,9 +70,8 @@ def _fault_of(ask: partial[Any], regions: list[str], *, may_move: bool) -> str:
     first = ask(headers=ASKED)
     text = first.content.decode()
     again = ask(headers=ASKED | {"If-None-Match": first.headers.get("ETag", "none")})
-    for _second in range(4):  # a sentence may tell the second, and a busy machine takes one for each answer
-        if again.status_code == 200:
-            again = ask(headers=ASKED | {"If-None-Match": again.headers.get("ETag", "none")})
+    if again.status_code == 200:  # a sentence may have told the minute between the two
+        again = ask(headers=ASKED | {"If-None-Match": again.headers.get("ETag", "none")})
     if regions_of(text) != regions:
         return f"answers with {regions_of(text)} in place of {regions}"
     if "<html" in text or "nav-sidebar" in text or "messagelist" in text:

@@ -104,7 +104,13 @@ def _rows(is_paused: bool, is_muted: bool) -> None:
     Cause.objects.create(name="ValueError", muted_at=muted_at)
 
 
+def _begin(client: Client, reason: str) -> HttpResponse:
+    make_job("failed")
+    return ask(client, "POST", "bulk/", {"verb": "retry", "search": "state:failed", "reason": reason})
+
+
 OVER_HTTP = {
+    "begin a bulk action": _begin,
     "retry": _job("failed", "retry"),
     "cancel": _job("waiting", "cancel"),
     "run-now": _job("delayed", "run-now"),
@@ -141,6 +147,11 @@ def _kept() -> list[str]:
 def test_a_reason_that_is_sent_stands_in_the_audit(admin_client: Client) -> None:
     kept = {name: _kept() for name, _answer in _each(OVER_HTTP, admin_client, f" {WHY} ")}
     assert kept == dict.fromkeys(OVER_HTTP, [WHY])
+
+
+def test_an_empty_reason_is_none(admin_client: Client) -> None:
+    answers = {name: answer.status_code for name, answer in _each(OVER_HTTP, admin_client, "")}
+    assert {name: status for name, status in answers.items() if status >= 400} == {}
 
 
 @BAD

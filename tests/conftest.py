@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psutil
 import pytest
 import redis as redis_library
+from django.core.cache import caches
 
 from spendsync_site.demo.processes import LOOPBACK, end_with_parent
 from spendsync_site.demo.redis_server import RedisServer
@@ -82,6 +83,13 @@ def _empty_redis(_redis_connection: redis_library.Redis) -> None:
     probes = sys.modules.get("jobqueue.monitoring.probes")
     for probe in list(probes.Probe._all) if probes is not None else ():
         probe.forget()
+
+
+@pytest.fixture(autouse=True)
+def _empty_caches() -> None:
+    """Every test finds the caches empty: nobody is throttled for what the test before asked the API."""
+    for cache in caches.all():
+        cache.clear()
 
 
 @pytest.fixture

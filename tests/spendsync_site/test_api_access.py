@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.http import HttpResponse
@@ -130,11 +129,6 @@ def _expected(who: str, method: str, path: str) -> int:
     if who != "superuser" and (row in OF_READERS or row in OF_NO_GROUP):
         return 403
     return known.get(row, 200)
-
-
-@pytest.fixture(autouse=True)
-def _nobody_asked_before() -> None:
-    cache.clear()
 
 
 @pytest.mark.parametrize("who", WHO)

@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 
@@ -35,11 +34,6 @@ LISTS = {
 """The lists, and what each can be asked for."""
 KEYED = ("jobs", "queues", "processors", "workers", "bulk", "settlements", "payments", "emails")
 REASONED = ("jobs/{id}/retry/", "jobs/{id}/cancel/", "jobs/{id}/hold/", "queues/email/pause/")
-
-
-@pytest.fixture(autouse=True)
-def _nobody_asked_before() -> None:
-    cache.clear()
 
 
 def _rows(text: str, make_payment: Callable[..., Payment]) -> Iterator[str]:

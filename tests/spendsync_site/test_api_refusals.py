@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 
@@ -17,11 +16,6 @@ from tests.jobqueue.api.steps import ask, problem
 pytestmark = [pytest.mark.django_db(databases=["default", "other"]), pytest.mark.one_database]
 
 PAUSE = "queues/email/pause/"
-
-
-@pytest.fixture(autouse=True)
-def _nobody_asked_before() -> None:
-    cache.clear()
 
 
 @pytest.fixture

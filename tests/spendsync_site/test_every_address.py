@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.cache import cache
 from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
@@ -85,7 +84,6 @@ def _expected(path: str, method: str) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_other_address_and_method_answers_who_asks_as_it_should(role: str, payer: User) -> None:
-    cache.clear()
     client, place = client_of(role), ROLES.index(role)
     keys = {"user": payer.pk, "group": Group.objects.create(name="Night").pk}
     found, expected = {}, {}

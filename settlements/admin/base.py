@@ -24,6 +24,7 @@ from jobqueue.admin import (
     live_answer,
     tabs_of_field,
 )
+from settlements.admin.read_records import ReadRecords
 from settlements.searching import with_key
 from settlements.templatetags.settlement_format import money
 
@@ -33,7 +34,7 @@ else:
     AnyModelAdmin = admin.ModelAdmin
 
 
-class SettlementsAdmin(ShownMoments, FramedNotFound, BoundedSearch, AnyModelAdmin):
+class SettlementsAdmin(ReadRecords, ShownMoments, FramedNotFound, BoundedSearch, AnyModelAdmin):
     """Lists that stay quick, with statuses in colour and amounts with their currency."""
 
     paginator = BoundedPaginator

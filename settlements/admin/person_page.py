@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.admin import AdminSite, ModelAdmin
-from django.contrib.admin.utils import quote, unquote
-from django.contrib.auth import get_user_model
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,13 +20,14 @@ from jobqueue.operating import demand, grouped, retold_reason, told_reason
 from settlements.admin import person_asking
 from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_text
+from settlements.admin.ways_to_people import may_look, may_see
 from settlements.decisions import EMAILS, REMINDERS
 from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
 from settlements.operating import people
 from settlements.operating.moves import LONGEST_REASON
 from settlements.operating.people import barred_of, email_of
 from settlements.operating.rights import may
-from settlements.searching import LETTERS, VIEW_PERSON
+from settlements.searching import LETTERS
 
 MOST = people.MOST_SETTLEMENTS
 MOST_JOBS = 500
@@ -41,7 +41,7 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 
     def letters(request: HttpRequest, object_id: str) -> HttpResponse:
         person = pages.get_object(request, unquote(object_id))
-        if not may_look(request) or not _may_see(person, request, pages):
+        if not may_look(request) or not may_see(person, request, pages):
             raise PermissionDenied
         if person is None:
             pages.raise_not_found(unquote(object_id))
@@ -49,29 +49,6 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 
     view = pages.admin_site.admin_view(letters)
     return [path("<path:object_id>/letters/", view, name=LETTERS.name)]
-
-
-def may_look(request: HttpRequest) -> bool:
-    """Whether the user may see letters and the jobs that lead to them."""
-    return request.user.has_perms(LETTERS.permissions)
-
-
-def letters_of(person: Any, request: HttpRequest, site: AdminSite) -> str:
-    """The address of a person's letters; empty where there is none that this user may see."""
-    user_model = get_user_model()
-    if not may_look(request) or not site.is_registered(user_model):
-        return ""
-    if not _may_see(person, request, site.get_model_admin(user_model)):
-        return ""
-    try:
-        return reverse(f"{site.name}:{LETTERS.name}", args=[quote(person.pk)])
-    except NoReverseMatch:
-        return ""
-
-
-def _may_see(person: Any, request: HttpRequest, pages: ModelAdmin[Any]) -> bool:
-    """Whether this person is for the user to see: people have a permission of their own beside users."""
-    return request.user.has_perm(VIEW_PERSON) or pages.has_view_permission(request, person)
 
 
 # Looking ------------------------------------------------------------------------------------------

@@ -25,10 +25,10 @@ from settlements.admin.forms import InlinePaymentForm, KnownAutocomplete, Settle
 from settlements.admin.formsets import PaymentFormSet
 from settlements.admin.moves import action_for
 from settlements.admin.notices import notices_of
-from settlements.admin.person_page import letters_of
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.admin.simulation_page import urls_of
 from settlements.admin.timeline import timeline_of
+from settlements.admin.ways_to_people import letters_of
 from settlements.models import Discrepancy, Payment, ReminderDelivery, Settlement, show_beside
 from settlements.operating.asking_moves import ASKING_MOVES
 from settlements.operating.settlement_moves import MOVES

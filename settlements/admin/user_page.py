@@ -21,7 +21,8 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin import FramedNotFound
 from settlements.admin.input_names import name_parts
 from settlements.admin.notices import barred_text
-from settlements.admin.person_page import at_a_glance, may_look, urls_of
+from settlements.admin.person_page import at_a_glance, urls_of
+from settlements.admin.ways_to_people import may_look
 from settlements.operating.people import barred_of
 
 _NOTICE = "barred_address_notice"

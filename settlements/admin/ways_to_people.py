@@ -1,0 +1,41 @@
+"""Where the letters of a person are, and who may go there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.admin.utils import quote
+from django.contrib.auth import get_user_model
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from settlements.searching import LETTERS, VIEW_PERSON
+
+
+def may_look(request: HttpRequest) -> bool:
+    """Whether the user may see letters and the jobs that lead to them."""
+    return request.user.has_perms(LETTERS.permissions)
+
+
+def may_see(person: Any, request: HttpRequest, pages: ModelAdmin[Any]) -> bool:
+    """Whether this person is for the user to see: people have a permission of their own beside users."""
+    return request.user.has_perm(VIEW_PERSON) or pages.has_view_permission(request, person)
+
+
+def letters_of(person: Any, request: HttpRequest, site: AdminSite) -> str:
+    """The address of a person's letters; empty where there is none that this user may see."""
+    user_model = get_user_model()
+    if not may_look(request) or not site.is_registered(user_model):
+        return ""
+    if not may_see(person, request, site.get_model_admin(user_model)):
+        return ""
+    return address_of_letters(person.pk, site)
+
+
+def address_of_letters(key: Any, site: AdminSite) -> str:
+    """The page of the person with this key; empty in an admin that has none."""
+    try:
+        return reverse(f"{site.name}:{LETTERS.name}", args=[quote(key)])
+    except NoReverseMatch:
+        return ""

@@ -101,7 +101,8 @@ class Payment(PaymentSavingMixin):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} ({self.get_status_display()})"
+        # Not as `Money` writes itself: locales leave out digits that are owed.
+        return f"{money(self.amount)} ({self.get_status_display()})"
 
     @property
     def refunded(self) -> Money:

@@ -360,3 +360,10 @@ def test_a_settlement_that_is_lowered_to_nothing_is_completed(settlement: Settle
     run_soon()
     assert stored(settlement).status == "completed"
     assert not waiting_of(settlement, REMINDER)
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"), [(Money("10.50", "RSD"), "10.50"), (Money("84.505", "EUR"), "84.505")]
+)
+def test_a_payment_is_named_with_every_digit_that_is_paid(amount: Money, shown: str) -> None:
+    assert shown in str(Payment(amount=amount))

@@ -35,10 +35,24 @@ from settlements.reminders import (
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Between which moments a reminder may move; without `latest` no other follows it."""
+    """Between which moments a reminder may move, after both `now` and the one `before` it, if there is one.
 
-    earliest: datetime
+    Without `latest` no other follows it.
+    """
+
+    now: datetime
+    before: datetime | None
     latest: datetime | None
+
+    @property
+    def earliest(self) -> datetime:
+        """The moment behind which it stays."""
+        return self.now if self.before is None else max(self.before, self.now)
+
+    def has(self, moment: datetime) -> bool:
+        """Whether the moment lies in it."""
+        is_behind = self.before is None or moment > self.before
+        return moment >= self.now and is_behind and (self.latest is None or moment < self.latest)
 
     def __str__(self) -> str:
         if self.latest is None:
@@ -74,10 +88,10 @@ def window_of(settlement: Settlement, stage: str, step: int, using: str, now: da
     all_of_plan = moved(planned, moves_of(settlement, using))
     position = _position(all_of_plan, stage, step)
     if position is None:
-        return Window(now, None)
-    before = all_of_plan[position - 1].run_at if position else now
+        return Window(now, None, None)
+    before = all_of_plan[position - 1].run_at if position else None
     after = all_of_plan[position + 1].run_at if position + 1 < len(all_of_plan) else None
-    return Window(max(before, now), after)
+    return Window(now, before, after)
 
 
 def _position(planned: list[PlannedReminder], stage: str, step: int) -> int | None:
@@ -89,9 +103,12 @@ def _check(settlement: Settlement, stage: str, step: int, moment: datetime, usin
     policy = current_policy()
     name = _("the %(stage)s reminder") % {"stage": ReminderType(stage).label}
     window = window_of(settlement, stage, step, using, database_now(using))
-    if moment < window.earliest or (window.latest is not None and moment >= window.latest):
+    if not window.has(moment):
         text = _("%(name)s moves between its neighbours only: to a time %(window)s")
         raise JobMoveRefused(text % {"name": name, "window": window})
+    if window.before is not None and not is_far_enough(window.before, moment, policy):
+        text = _("%(name)s would be too close to the one before, %(moment)s")
+        raise JobMoveRefused(text % {"name": name, "moment": _text(window.before)})
     if window.latest is not None and not is_far_enough(moment, window.latest, policy):
         text = _("%(name)s would be too close to the next one, %(moment)s")
         raise JobMoveRefused(text % {"name": name, "moment": _text(window.latest)})

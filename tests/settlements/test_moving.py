@@ -78,6 +78,23 @@ def test_it_does_not_move_before_the_one_before(begun: Settlement) -> None:
         reminder(begun, "follow_up", 2).move(reminder(begun, "follow_up", 1).run_at - DAY)
 
 
+def test_it_does_not_move_to_the_very_time_of_the_one_before(begun: Settlement) -> None:
+    with pytest.raises(JobMoveRefused, match="between its neighbours"):
+        reminder(begun, "follow_up", 2).move(reminder(begun, "follow_up", 1).run_at)
+
+
+@pytest.mark.parametrize(("step", "towards", "which"), [(1, 1, "the next one"), (2, -1, "the one before")])
+def test_it_keeps_its_distance_from_both_neighbours(
+    begun: Settlement, settings: DjangoSettings, step: int, towards: int, which: str
+) -> None:
+    settings.SETTLEMENTS = domain_settings(reminders={"MINIMUM_GAP": timedelta(hours=36)})
+    job, neighbour = reminder(begun, "follow_up", step), reminder(begun, "follow_up", step + towards)
+    with pytest.raises(JobMoveRefused, match=f"too close to {which}"):
+        job.move(neighbour.run_at - towards * timedelta(hours=35))
+    job.move(neighbour.run_at - towards * timedelta(hours=36))
+    assert MovedReminder.objects.get().step == step
+
+
 def test_neighbours_count_where_they_were_moved_to(begun: Settlement) -> None:
     second, first = reminder(begun, "follow_up", 2), reminder(begun, "follow_up", 1)
     planned = second.run_at

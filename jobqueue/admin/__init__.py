@@ -29,6 +29,7 @@ from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.results import Result, tells_results
 from jobqueue.admin.shown_moments import ShownMoments
 from jobqueue.admin.state_tabs import TabsFilter, tabs_of_field
+from jobqueue.admin.ways import address_of
 from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.operating.audit import log_change
@@ -57,6 +58,7 @@ __all__ = [
     "ShownMoments",
     "TabsFilter",
     "Total",
+    "address_of",
     "all_jobs",
     "audit_pages",
     "badge",

@@ -18,13 +18,13 @@ from datetime import datetime
 from django.contrib.admin import AdminSite
 from django.db import models
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin.listing import listed, state_of
 from jobqueue.admin.panel import MOST_JOBS, jobs_about, kind_of
 from jobqueue.admin.subjects import page_of_object
+from jobqueue.admin.ways import address_of
 from jobqueue.admin.words import badge
 from jobqueue.models import AuditEntry, BulkAction, Job, subject_of
 from jobqueue.models.audit import entries_about
@@ -83,7 +83,7 @@ def happenings_about(
     records = {record._meta.label_lower: [str(record.pk)], **(also or {})}
     entries = entries_about(records, jobs, MOST_ACTIONS + 1, _MOST_LOOKED_THROUGH)
     bounds = [job.created_at for job in rest] + [entry.at for entry in entries[MOST_ACTIONS:]]
-    url = reverse(f"{site.name}:jobqueue_job_changelist", query={"q": subject}) if may_see else ""
+    url = address_of(Job, "changelist", site=site, q=subject) if may_see else ""
     rows = [
         *(_of_job(job, request, site) for job in jobs),
         *(_of_entry(entry, record, request, site) for entry in entries[:MOST_ACTIONS]),
@@ -109,7 +109,7 @@ def _of_job(job: Job, request: HttpRequest, site: AdminSite) -> Happening:
     return Happening(
         at=_moment_of(job),
         what=shown_text(name_of(job.processor, kind_of(job)), request),
-        url=reverse(f"{site.name}:jobqueue_job_change", args=[job.pk]),
+        url=address_of(Job, "change", job.pk, site=site),
         who=gettext("job #%(number)s") % {"number": job.pk},
         state=badge(state_of(job)),
         detail=shown_text(told_reason(job), request),
@@ -132,7 +132,7 @@ def _of_entry(entry: AuditEntry, record: models.Model, request: HttpRequest, sit
         url = page_of_object(entry.object_type, entry.object_id, request, site)
         about = entry.object_name
     else:
-        url = reverse(f"{site.name}:jobqueue_job_changelist", query={"audit": entry.pk})
+        url = address_of(Job, "changelist", site=site, audit=str(entry.pk))
         about = ngettext("%(n)s job", "%(n)s jobs", entry.jobs) % {"n": grouped(entry.jobs)}
     text = shown_text(entry.text, request).removeprefix(f"{entry.verb}:").strip().rstrip(".")
     reason, verb = shown_text(entry.reason, request), retold_verb(entry.verb)

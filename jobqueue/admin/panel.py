@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.admin.utils import unquote
 from django.db import models
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from jobqueue.admin.listing import listed, prepare_alone, state_of
 from jobqueue.admin.subjects import Subject
+from jobqueue.admin.ways import address_of
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import UnknownProcessor
 from jobqueue.masking import mask_addresses
@@ -90,7 +90,7 @@ def panel_of(jobs: list[Job], subject: str, site: AdminSite) -> JobsPanel:
         coming=_rows(sorted(coming, key=due_time), "run_at", site),
         running=_rows([job for job in shown if job.state == Job.State.ACTIVE], "started_at", site),
         past=_rows(sorted(past, key=_ended_at, reverse=True), "finished_at", site),
-        all_url=reverse(f"{site.name}:jobqueue_job_changelist", query={"q": subject}),
+        all_url=address_of(Job, "changelist", site=site, q=subject),
         is_cut=len(jobs) > MOST_JOBS,
     )
 
@@ -111,7 +111,7 @@ def _rows(jobs: Iterable[Job], moment: str, site: AdminSite) -> list[JobRow]:
     return [
         JobRow(
             pk=job.pk,
-            url=reverse(f"{site.name}:jobqueue_job_change", args=[job.pk]),
+            url=address_of(Job, "change", job.pk, site=site),
             processor=job.processor,
             kind=kind_of(job),
             state=badge(state_of(job)),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -20,6 +19,7 @@ from jobqueue.admin import (
     FramedNotFound,
     KeyedChangeList,
     ShownMoments,
+    address_of,
     badge,
     live_answer,
     tabs_of_field,
@@ -123,9 +123,5 @@ def link_to(
     """A record's name, linked to its page where it has one."""
     if record is None:
         return NOTHING
-    options = record._meta
-    try:
-        url = reverse(f"{site.name}:{options.app_label}_{options.model_name}_change", args=[record.pk])
-    except NoReverseMatch:
-        return text or str(record)
-    return format_html('<a href="{}">{}</a>', url, text or str(record))
+    url = address_of(type(record), "change", record.pk, site=site)
+    return format_html('<a href="{}">{}</a>', url, text or str(record)) if url else text or str(record)

@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, Min, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from jobqueue.admin import Finding, lists_finding, register_finding
+from jobqueue.admin import Finding, address_of, lists_finding, register_finding
 from jobqueue.models import Cause, Job, JobQuerySet
 from jobqueue.operating import grouped
 from settlements.admin.concerns import key_of
-from settlements.models import BarredAddress, Settlement
+from settlements.decisions import REMINDERS
+from settlements.models import BarredAddress, ReminderDelivery, Settlement
+from settlements.processors import reminders
 
 LATE = timedelta(minutes=15)
 """A reminder that was due so long ago and is not sent is late."""
@@ -25,13 +26,15 @@ LATELY = timedelta(days=1)
 LATE_REMINDERS = "late_reminders"
 """What the list of jobs calls those that are late, in its address."""
 _MOST = 1_000
+_NEWEST = 10_000
+"""Among so many of the newest reminders e-mails are looked for that did not get out."""
 _FEWEST_BOUNCES = 3
 _BY_THE_SERVER = (BarredAddress.Cause.REFUSED, BarredAddress.Cause.BOUNCED, BarredAddress.Cause.COMPLAINED)
 
 
 @register_finding
 def late_reminders(request: HttpRequest) -> Iterator[Finding]:
-    """Reminders that were due and are not sent: they wait, or their jobs have failed."""
+    """Reminders that were due and are not sent: their jobs, or those of their e-mails, wait or failed."""
     if not request.user.has_perm("jobqueue.view_job"):
         return
     late = _late()
@@ -41,7 +44,7 @@ def late_reminders(request: HttpRequest) -> Iterator[Finding]:
             "%(number)s reminders were due and are not sent.",
             len(late),
         ) % {"number": _shown(len(late))}
-        url = reverse("admin:jobqueue_job_changelist", query={"finding": LATE_REMINDERS})
+        url = address_of(Job, "changelist", finding=LATE_REMINDERS)
         cure = _(
             "See why they wait, and retry those that failed: a reminder that is late is still sent once."
         )
@@ -55,23 +58,47 @@ def jobs_of_late_reminders(jobs: JobQuerySet) -> JobQuerySet:
 
 
 def _late() -> dict[int, datetime]:
-    """The ids of late reminders with the times at which they were due, up to one more than _MOST.
+    """The jobs of late reminders by id, with the times at which they were due, up to one more than _MOST.
 
     Of a muted cause, or of a settlement that is not open any more, none is missed.
     """
-    using = Job.objects.db
-    due = Job.objects.filter(queue="reminders", run_at__lte=Now() - LATE)
-    muted = Cause.objects.using(using).filter(muted_at__isnull=False).values("name")
+    muted = Cause.objects.using(Job.objects.db).filter(muted_at__isnull=False).values("name")
+    rows = [*_of_reminders(muted), *_of_their_emails(muted)]
+    missed = _missed({subject for _number, _moment, subject in rows})
+    found = [(number, moment) for number, moment, subject in rows if subject in missed]
+    return dict(found[: _MOST + 1])
+
+
+_Rows = Iterator[tuple[int, datetime, str]]
+
+
+def _of_reminders(muted: QuerySet[Any, Any]) -> _Rows:
+    """Those of which nothing has come yet: number, time and settlement of their jobs."""
+    # The index is led by the queue.
+    due = Job.objects.filter(queue=reminders.send.queue, processor=REMINDERS, run_at__lte=Now() - LATE)
     # Each state by itself: an index has its jobs in this order, and of both at once all would be sorted.
     # Failures stay until they are pruned: of too many the latest tell what is wrong now.
     waiting = due.filter(state=Job.State.WAITING).order_by("run_at")
     failed = due.filter(state=Job.State.FAILED).exclude(cause__in=muted).order_by("-run_at")
-    rows = [
-        row for some in (waiting, failed) for row in some.values_list("pk", "run_at", "subject")[: _MOST + 1]
-    ]
-    missed = _missed({subject for _number, _moment, subject in rows})
-    found = [(number, moment) for number, moment, subject in rows if subject in missed]
-    return dict(found[: _MOST + 1])
+    for some in (waiting, failed):
+        yield from some.values_list("pk", "run_at", "subject")[: _MOST + 1]
+
+
+def _of_their_emails(muted: QuerySet[Any, Any]) -> _Rows:
+    """Those whose e-mail was asked for, and waits past its time or has failed.
+
+    Looked for among the newest reminders: no index has those alone that are not delivered.
+    """
+    # With both ends: of those above a number that it does not know PostgreSQL expects a third of all, and
+    # reads all; of those between two, few.
+    newest = Subquery(ReminderDelivery.objects.order_by("-pk").values("pk")[:1])
+    lately = ReminderDelivery.objects.filter(pk__range=(newest - (_NEWEST - 1), newest))
+    failed = Q(email_job__state=Job.State.FAILED) & ~Q(email_job__cause__in=muted)
+    late = lately.exclude(status=ReminderDelivery.Status.DELIVERED).filter(
+        Q(email_job__state=Job.State.WAITING) | failed, email_job__run_at__lte=Now() - LATE
+    )
+    columns = ("email_job", "email_job__run_at", "email_job__subject")
+    yield from late.order_by("-pk").values_list(*columns)[: _MOST + 1]
 
 
 def _missed(subjects: set[str]) -> set[str]:
@@ -98,7 +125,7 @@ def bouncing_addresses(request: HttpRequest) -> Iterator[Finding]:
             "number": _shown(number)
         }
         cure = _("Ask these people for another address. If many are of one provider, look at its answers.")
-        yield Finding(40, text, reverse("admin:settlements_barredaddress_changelist"), since=since, cure=cure)
+        yield Finding(40, text, address_of(BarredAddress, "changelist"), since=since, cure=cure)
 
 
 def _counted(rows: QuerySet[BarredAddress], moment: str) -> tuple[int, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -31,17 +30,11 @@ def notices_of(settlement: Settlement, request: HttpRequest) -> list[SafeString]
     return [*_barred(settlement, request), *_discrepancies(settlement, request)]
 
 
-def barred_text(row: BarredAddress, request: HttpRequest) -> SafeString:
+def barred_text(row: BarredAddress, request: HttpRequest) -> SafeString | str:
     """Since when and why, linked to the barred address for who may see it."""
     since = time_tag(row.barred_at, timezone.now())
     text = format_html(gettext("barred since {}, because it {}"), since, _WHY.get(row.cause, row.cause))
-    return (
-        format_html('<a href="{}">{}</a>', _url(row), text) if may(request, "view", BarredAddress) else text
-    )
-
-
-def _url(row: BarredAddress) -> str:
-    return reverse("admin:settlements_barredaddress_change", args=[row.pk])
+    return link_to(row, text) if may(request, "view", BarredAddress) else text
 
 
 def _barred(settlement: Settlement, request: HttpRequest) -> list[SafeString]:

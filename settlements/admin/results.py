@@ -11,14 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin import Result, mask_address, mask_addresses, tells_results
+from jobqueue.admin import Result, address_of, mask_address, mask_addresses, tells_results
 from jobqueue.models import Job, alias_of
 from settlements.admin.letter_words import letter_word
 from settlements.decisions import CHECKS, EMAILS, REMINDERS
@@ -119,9 +117,7 @@ def of_plan(job: Job, request: HttpRequest) -> Iterator[Result]:
     planned = list(_in_run(rows, job)) if _did_something(job) else []
     if planned:
         text = ngettext("%(n)s reminder planned", "%(n)s reminders planned", len(planned))
-        yield Result(
-            text % {"n": len(planned)}, url=reverse("admin:jobqueue_job_change", args=[planned[-1].pk])
-        )
+        yield Result(text % {"n": len(planned)}, url=address_of(Job, "change", planned[-1].pk))
 
 
 def _did_something(job: Job) -> bool:
@@ -167,13 +163,10 @@ def _reminder(reminder: ReminderDelivery, request: HttpRequest) -> Result:
 
 
 def _of_job(job: Job, text: str) -> Result:
-    url = reverse("admin:jobqueue_job_change", args=[job.pk])
+    url = address_of(Job, "change", job.pk)
     return Result(text, state="skipped" if job.is_skipped else str(job.state), url=url)
 
 
 def _url(record: Model, request: HttpRequest) -> str:
     """The record's page, for who may see it."""
-    names = record._meta
-    if not may(request, "view", type(record)) or not admin.site.is_registered(type(record)):
-        return ""
-    return reverse(f"admin:{names.app_label}_{names.model_name}_change", args=[record.pk])
+    return address_of(type(record), "change", record.pk) if may(request, "view", type(record)) else ""

@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
-from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import (
     Happening,
+    address_of,
     badge,
     happenings_about,
     mask_address,
@@ -139,7 +138,7 @@ def _of_letter(letter: EmailDelivery) -> Happening:
     return Happening(
         at=letter.sent_at or letter.created_at,
         what=_("Letter: %(template)s") % {"template": letter_word(letter.template_type)},
-        url=reverse("admin:settlements_emaildelivery_change", args=[letter.pk]),
+        url=address_of(EmailDelivery, "change", letter.pk),
         who=mask_address(letter.recipient) if letter.recipient else "",
         state=badge(letter.status, str(letter.get_status_display())),
         detail=mask_addresses(letter.error or letter.subject),
@@ -149,7 +148,7 @@ def _of_letter(letter: EmailDelivery) -> Happening:
 def _of_payments(payments: list[Payment]) -> Iterator[Happening]:
     for payment in payments:
         amount = {"amount": money(payment.amount)}
-        url = reverse("admin:settlements_payment_change", args=[payment.pk])
+        url = address_of(Payment, "change", payment.pk)
         state = badge(payment.status, str(payment.get_status_display()))
         yield Happening(
             at=payment.created_at,
@@ -168,7 +167,7 @@ def _saves_of_payments(payments: Sequence[Payment]) -> Iterator[Save]:
         yield Save(
             at=payment.updated_at,
             what=_("Payment of %(amount)s saved last") % {"amount": money(payment.amount)},
-            url=reverse("admin:settlements_payment_change", args=[payment.pk]),
+            url=address_of(Payment, "change", payment.pk),
             state=badge(payment.status, str(payment.get_status_display())),
             detail=mask_addresses(payment.failure_reason),
         )
@@ -189,15 +188,14 @@ def _older(
     settlement: Settlement, request: HttpRequest, site: AdminSite, jobs_url: str
 ) -> list[tuple[str, str]]:
     """Where everything is listed, each kind by itself."""
-    words = urlencode({"q": str(settlement.pk)})
+    listed = [(_("letters"), EmailDelivery), (_("payments"), Payment)]
     pages = [
         (_("jobs"), jobs_url),
-        (_("letters"), _list(site, "emaildelivery", words) if may(request, "view", EmailDelivery) else ""),
-        (_("payments"), _list(site, "payment", words) if may(request, "view", Payment) else ""),
-        (_("changes"), reverse(f"{site.name}:settlements_settlement_history", args=[settlement.pk])),
+        *(
+            (label, address_of(model, "changelist", site=site, q=str(settlement.pk)))
+            for label, model in listed
+            if may(request, "view", model)
+        ),
+        (_("changes"), address_of(Settlement, "history", settlement.pk, site=site)),
     ]
     return [(label, url) for label, url in pages if url]
-
-
-def _list(site: AdminSite, model: str, words: str) -> str:
-    return f"{reverse(f'{site.name}:settlements_{model}_changelist')}?{words}"

@@ -6,11 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from jobqueue.models import Cause, Job, subject_of
 from jobqueue.sql.clock import database_now
-from settlements.models import BarredAddress, Settlement
+from settlements.admin import findings
+from settlements.admin.findings import LATE_REMINDERS
+from settlements.models import BarredAddress, ReminderDelivery, Settlement
 from tests.jobqueue.admin.steps import ids_of, make_job, make_worker, operator
 from tests.settlements.steps import forget_jobs, give_status
 
@@ -68,6 +72,81 @@ def test_late_reminders_that_failed_of_a_muted_cause_do_not_count(admin_client: 
     Cause.objects.create(name="ConnectionError", muted_at=database_now("default"))
     _late(cause="ConnectionError")
     assert _of_reminders(admin_client) == []
+
+
+def _late_email(settlement: Settlement, state: str = "failed", status: str = "", **fields: Any) -> Job:
+    """The job of the letter of a reminder that was due a while ago."""
+    due = database_now("default") - timedelta(minutes=20)
+    values = {"processor": "email.notification", "subject": subject_of(settlement), "run_at": due} | fields
+    job = make_job(state, **values)
+    ReminderDelivery.objects.create(
+        settlement=settlement,
+        reminder_type="follow_up",
+        step=ReminderDelivery.objects.count(),
+        due_date=settlement.due_date,
+        recipient=settlement.payer,
+        status=status or ("on_its_way" if state == "waiting" else "not_delivered"),
+        email_job=job,
+    )
+    return job
+
+
+@pytest.mark.parametrize("state", ["waiting", "failed"])
+def test_a_reminder_whose_e_mail_waits_past_its_time_or_failed_is_missed(
+    admin_client: Client, settlement: Settlement, state: str
+) -> None:
+    forget_jobs()
+    make_worker()
+    job = _late_email(settlement, state)
+    assert _of_reminders(admin_client) == ["1 reminder was due and is not sent."]
+    assert ids_of(admin_client.get(f"/admin/jobqueue/job/?finding={LATE_REMINDERS}")) == {job.pk}
+
+
+@pytest.mark.parametrize(
+    ("state", "fields"),
+    [
+        ("failed", {"status": "delivered"}),
+        ("delayed", {"run_at": None}),
+        ("completed", {}),
+        ("cancelled", {}),
+        ("failed", {"cause": "muted"}),
+    ],
+)
+def test_a_reminder_whose_e_mail_is_still_to_come_or_was_given_up_is_not_missed(
+    admin_client: Client, settlement: Settlement, state: str, fields: dict[str, Any]
+) -> None:
+    forget_jobs()
+    Cause.objects.create(name="muted", muted_at=database_now("default"))
+    ahead = database_now("default") + timedelta(hours=1)
+    _late_email(settlement, state, **fields | ({"run_at": ahead} if "run_at" in fields else {}))
+    assert _of_reminders(admin_client) == []
+
+
+def test_an_e_mail_of_a_reminder_of_what_is_paid_is_not_missed(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    give_status(settlement, "completed")
+    forget_jobs()
+    _late_email(settlement)
+    assert _of_reminders(admin_client) == []
+
+
+def test_other_jobs_on_the_queue_of_reminders_are_none(admin_client: Client) -> None:
+    make_job("failed", queue="reminders", run_at=database_now("default") - timedelta(minutes=20))
+    assert _of_reminders(admin_client) == []
+
+
+def test_e_mails_of_reminders_are_looked_for_among_the_newest_however_many_there_are(
+    admin_client: Client, settlement: Settlement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_jobs()
+    for _ in range(3):
+        _late_email(settlement)
+    monkeypatch.setattr(findings, "_NEWEST", 2)
+    admin_client.get(REGION)
+    with CaptureQueriesContext(connection) as queries:
+        assert _of_reminders(admin_client) == ["2 reminders were due and are not sent."]
+    assert len(queries) <= 15
 
 
 def test_late_reminders_lead_to_those_that_are_counted(admin_client: Client) -> None:

@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, Q
 from django.utils.text import smart_split, unescape_string_literal
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.searching import FoundRecord, RecordPage, RecordSource, register_source
@@ -45,11 +46,24 @@ def register() -> None:
 
 def with_key(text: str, column: str = "pk") -> Q | None:
     """Rows whose UUID is this, or begins with these eight digits or more; None if that can be no key."""
+    keys = _keys_of(text)
+    return Q(**{f"{column}__range": keys}) if keys is not None else None
+
+
+def with_subject(text: str, model: type[Model], column: str) -> Q | None:
+    """The same of a column that names a record as `app.model:key`."""
+    keys = _keys_of(text)
+    subjects = keys and tuple(f"{model._meta.label_lower}:{key}" for key in keys)
+    return Q(**{f"{column}__range": subjects}) if subjects else None
+
+
+def _keys_of(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """The first and the last key that begin so."""
     digits = text.strip().lower().replace("-", "")
     if not _FEWEST_DIGITS <= len(digits) <= _DIGITS or not set(digits) <= set("0123456789abcdef"):
         return None
     first, last = (uuid.UUID(digits.ljust(_DIGITS, digit)) for digit in "0f")
-    return Q(**{f"{column}__range": (first, last)})
+    return first, last
 
 
 # People -------------------------------------------------------------------------------------------
@@ -150,7 +164,13 @@ def find_payments(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
     if key is None:
         return []
     rows = Payment.objects.filter(key).select_related("settlement").order_by("-created_at")
-    return [FoundRecord(row, f"{row} of {row.settlement}", related=[row.settlement]) for row in rows[:most]]
+    return [FoundRecord(row, payment_in_words(row), related=[row.settlement]) for row in rows[:most]]
+
+
+def payment_in_words(payment: Payment) -> str:
+    """Its amount and status, and of which settlement it is."""
+    words = {"payment": payment, "settlement": payment.settlement}
+    return gettext("%(payment)s of %(settlement)s") % words
 
 
 def _every_word(words: Sequence[str], columns: Sequence[str]) -> Q:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.db import models
@@ -83,16 +83,20 @@ class SettlementsAdmin(ReadRecords, ShownMoments, FramedNotFound, BoundedSearch,
 
 
 class FoundByKeyMixin(AnyModelAdmin):
-    """A list whose search finds a record by its own id too, or by the beginning that pages show of it."""
+    """A list whose search finds by an id too, or by the beginning that pages show of it."""
+
+    found_by: ClassVar[tuple[str, ...]] = ("pk",)
+    """Whose id: the record's own, that of its settlement …; the first that fits counts."""
 
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
     ) -> tuple[models.QuerySet[Any], bool]:
-        """The record of that id, if there is one; else what the words find."""
-        key = with_key(search_term)
-        by_key = queryset.filter(key) if key is not None else queryset.none()
-        if by_key.exists():
-            return by_key, False
+        """What has that id, if there is any; else what the words find."""
+        for column in self.found_by:
+            key = with_key(search_term, column)
+            by_key = queryset.filter(key) if key is not None else queryset.none()
+            if by_key.exists():
+                return by_key, False
         return super().get_search_results(request, queryset, search_term)
 
 

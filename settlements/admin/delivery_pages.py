@@ -19,12 +19,12 @@ from jobqueue.admin import (
     mask_address,
     mask_addresses,
 )
-from settlements.admin.base import ReadOnlyAdmin, link_to
+from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, link_to
 from settlements.admin.letter_words import letter_word
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
-from settlements.searching import with_key
+from settlements.searching import with_key, with_subject
 
 
 class TemplateFilter(admin.SimpleListFilter):
@@ -86,15 +86,15 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[EmailDelivery], search_term: str
     ) -> tuple[QuerySet[EmailDelivery], bool]:
-        """Whole addresses and whole keys, so that no search reads every row twice."""
+        """Whole addresses and ids, or the beginning of one, so that no search reads every row twice."""
         text = search_term.strip()
         if not text:
             return queryset, False
-        about = [text, f"{Settlement._meta.label_lower}:{text}"]
         if "@" in text:
             # A Message-ID at the provider may look like an address.
             return queryset.filter(Q(recipient__iexact=text) | Q(provider_id=text)), False
-        return queryset.filter(Q(about__in=about) | Q(provider_id=text)), False
+        of_settlement = with_subject(text, Settlement, "about") or Q(about=text)
+        return queryset.filter(of_settlement | Q(provider_id=text)), False
 
     @admin.display(description=_("letter"), ordering="template_type")
     def letter(self, delivery: EmailDelivery) -> str:
@@ -130,7 +130,7 @@ def latest_deferral() -> str:
 
 
 @admin.register(ReminderDelivery)
-class ReminderDeliveryAdmin(ReadOnlyAdmin):
+class ReminderDeliveryAdmin(FoundByKeyMixin, ReadOnlyAdmin):
     """Reminders, at most one of each, and whether they were delivered."""
 
     ordering = ("-id",)  # as they were written: by their time 300,000 would be sorted
@@ -141,6 +141,8 @@ class ReminderDeliveryAdmin(ReadOnlyAdmin):
     list_filter = (("status", TabsFilter), "reminder_type", "created_at")
     list_select_related = ("settlement", "recipient")
     search_fields = ("settlement__description",)
+    found_by = ("settlement__pk",)
+    search_help_text = _("What its settlement is for, or the id of its settlement.")
     fields = (
         "settlement", "reminder_type", "step", "due_date", "recipient", "shown_status", "email_job",
         "created_at",

@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import badge
-from settlements.admin.base import ReadOnlyAdmin, amount_tag, link_to
+from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, amount_tag, link_to
 from settlements.admin.moves import action_for
 from settlements.admin.record_page import RecordPageMixin
 from settlements.exceptions import DiscrepancyClosed
@@ -64,7 +64,7 @@ class OpenFilter(admin.SimpleListFilter):
 
 
 @admin.register(Discrepancy)
-class DiscrepancyAdmin(RecordPageMixin, ReadOnlyAdmin):
+class DiscrepancyAdmin(FoundByKeyMixin, RecordPageMixin, ReadOnlyAdmin):
     """Money that is too much, or that books and provider do not agree on."""
 
     moves = (CLOSE,)
@@ -76,6 +76,8 @@ class DiscrepancyAdmin(RecordPageMixin, ReadOnlyAdmin):
     list_filter = (OpenFilter, "kind")
     list_select_related = ("settlement", "payment")
     search_fields = ("settlement__description",)
+    search_help_text = _("What its settlement is for, the id of its settlement, or that of its payment.")
+    found_by = ("settlement__pk", "payment__pk")
     fields = (
         "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "detail", "opened_at",
         "shown_status", "closed_at", "closed_by", "closing_reason",

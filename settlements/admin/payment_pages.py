@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -19,7 +18,7 @@ from settlements.admin.moves import AmountHint, action_for
 from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.models import Payment
 from settlements.operating.payment_moves import MOVES
-from settlements.searching import with_key
+from settlements.searching import payment_in_words
 from settlements.templatetags.settlement_format import money
 
 
@@ -33,25 +32,15 @@ class PaymentAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPanel
     list_filter = ("status", "created_at")
     list_select_related = ("settlement",)
     search_fields = ("settlement__description",)
+    found_by = ("pk", "settlement__pk")
     search_help_text = _("What its settlement is for, its id, or that of its settlement.")
     autocomplete_fields = ("settlement",)
     readonly_fields = ("shown_status", "shown_refunded", "created_at")
     actions = [action_for(move) for move in MOVES]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Payment], search_term: str
-    ) -> tuple[QuerySet[Payment], bool]:
-        """The payment of that id, or the payments of the settlement of that id; else what the words find."""
-        found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
-        key = with_key(search_term, "settlement__pk")
-        return (found if key is None else found | queryset.filter(key)), may_have_duplicates
-
     def named(self, record: Payment) -> str:
         """Its amount and status, and of which settlement it is."""
-        return gettext("%(payment)s of %(settlement)s") % {
-            "payment": record,
-            "settlement": record.settlement,
-        }
+        return payment_in_words(record)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The first status and what was refunded by then are chosen once."""

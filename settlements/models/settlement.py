@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField, transition
 from djmoney.models.fields import MoneyField
@@ -197,7 +198,7 @@ class Settlement(SettlementSavingMixin):
         indexes = _INDEXES
 
     def __str__(self) -> str:
-        return self.description or f"settlement {self.pk}"
+        return self.description or gettext("settlement %(key)s") % {"key": self.pk}
 
     # How it stands ------------------------------------------------------------------------------------
 

@@ -6,15 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
-from jobqueue.models import Job
+from jobqueue.models import Job, subject_of
 from jobqueue.searching import Search, find_jobs, parse
-from settlements.models import Payment, Settlement
+from settlements.models import Discrepancy, EmailDelivery, Payment, ReminderDelivery, Settlement
+from settlements.searching import find_payments
 from tests.jobqueue.admin.steps import JOBS, ids_of, make_job, operator
+from tests.languages.pseudo import every_text_marked
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 SETTLEMENTS = "/admin/settlements/settlement/"
@@ -55,6 +61,64 @@ def test_a_payment_is_found_by_its_own_id_and_by_that_of_its_settlement(
     payment, other = make_payment(settlement=settlement), make_payment(settlement=rent)
     assert _listed(admin_client, PAYMENTS, str(payment.pk)) == [payment]
     assert _listed(admin_client, PAYMENTS, str(rent.pk)) == [other]
+
+
+def _belonging(model: type[Model], settlement: Settlement, payment: Payment) -> Model:
+    """A row of this model that belongs to the settlement."""
+    fields: dict[type[Model], dict[str, Any]] = {
+        EmailDelivery: {"about": subject_of(settlement), "message_id": f"<{settlement.pk}@x>"},
+        ReminderDelivery: {
+            "settlement": settlement,
+            "reminder_type": "final",
+            "due_date": settlement.due_date,
+            "recipient": settlement.payer,
+        },
+        Discrepancy: {"settlement": settlement, "payment": payment, "kind": "currency", "amount": 1},
+    }
+    return payment if model is Payment else model._default_manager.create(**fields[model])
+
+
+BELONG_TO_A_SETTLEMENT = [
+    model
+    for model in apps.get_app_config("settlements").get_models()
+    if admin.site.is_registered(model)
+    and {"settlement", "about"} & {field.name for field in model._meta.concrete_fields}
+]
+
+
+@pytest.mark.parametrize("model", BELONG_TO_A_SETTLEMENT)
+def test_every_list_finds_what_belongs_to_a_settlement_by_its_id_and_by_the_beginning_that_pages_show(
+    admin_client: Client,
+    make_payment: Callable[..., Payment],
+    settlement: Settlement,
+    rent: Settlement,
+    model: type[Model],
+) -> None:
+    wanted = _belonging(model, settlement, make_payment(settlement=settlement))
+    _belonging(model, rent, make_payment(settlement=rent))
+    url = reverse(f"admin:settlements_{model._meta.model_name}_changelist")
+    key = str(settlement.pk)
+    for text in (key, key[:8], key[:13], key.upper(), settlement.pk.hex):
+        assert _listed(admin_client, url, text) == [wanted]
+
+
+def test_a_discrepancy_is_found_by_the_id_of_its_payment(
+    admin_client: Client, make_payment: Callable[..., Payment], settlement: Settlement, rent: Settlement
+) -> None:
+    payment, other = make_payment(settlement=settlement), make_payment(settlement=rent)
+    wanted = _belonging(Discrepancy, settlement, payment)
+    _belonging(Discrepancy, rent, other)
+    assert _listed(admin_client, "/admin/settlements/discrepancy/", str(payment.pk)[:8]) == [wanted]
+
+
+def test_what_a_search_finds_is_named_in_the_language_of_the_page(
+    make_payment: Callable[..., Payment], make_settlement: Callable[..., Settlement]
+) -> None:
+    settlement = make_settlement(description="")
+    payment = make_payment(settlement=settlement)
+    with every_text_marked():
+        [found] = find_payments([str(payment.pk)], 5)
+        assert found.title.startswith("⟦") and f"⟦settlement {settlement.pk}⟧" in found.title
 
 
 @pytest.mark.parametrize("text", ["lisbon", "Dinner Lisbon"])

@@ -197,13 +197,24 @@ def is_barred(address: str, using: str) -> bool:
     return bool(address) and BarredAddress.objects.using(using).barred().among(address).exists()
 
 
+def email_of(person: Any) -> str:
+    """The address of a user, whatever its model calls it."""
+    return str(getattr(person, person.get_email_field_name(), "") or "")
+
+
+def letters_to(person: Any) -> Q:
+    """The e-mails that went to a person: also those that a caller addressed without saying to which user."""
+    address, of_user = email_of(person), Q(user=person.pk)
+    return of_user | Q(user__isnull=True, recipient__iexact=address) if address else of_user
+
+
 def _was_written_to(settlement: Settlement | None, person: Any, question: Question, using: str) -> bool:
     """Whether a letter about the settlement went out to a former payer."""
     if question.template_type != "settlement_released" or settlement is None or person is None:
         return False
     about = f"{Settlement._meta.label_lower}:{settlement.pk}"
     letters = EmailDelivery.objects.using(using).filter(
-        Q(user_id=person.pk) | Q(user_id__isnull=True, recipient__iexact=person.email),
+        letters_to(person),
         about=about,
         status__in=[*EmailDelivery.TAKEN, EmailDelivery.Status.SENDING],
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
@@ -14,7 +17,6 @@ from jobqueue.admin import (
     COUNT_LIMIT,
     NOTHING,
     BoundedCount,
-    KeyedChangeList,
     TabsFilter,
     mask_address,
     mask_addresses,
@@ -24,6 +26,7 @@ from settlements.admin.letter_words import letter_word
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
+from settlements.rows import letters_to
 from settlements.searching import with_key, with_subject
 
 
@@ -42,17 +45,42 @@ class TemplateFilter(admin.SimpleListFilter):
         return queryset.filter(template_type=self.value()) if self.value() else queryset
 
 
-class ListOfEmails(KeyedChangeList):
-    """Takes a person too: their page leads to all that was sent to them."""
+PERSON: Final = "person"
+"""Names the person in the address of the list: the page of a person leads to all that was sent to them."""
 
-    also_taken = ("user__id__exact",)
+
+class PersonFilter(admin.SimpleListFilter):
+    """The e-mails to one person, as the person's own page counts them; there where an address names one."""
+
+    title = _("person")
+    parameter_name = PERSON
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The person who is named, and no other."""
+        key = self.value()
+        self._person = _person(key) if key is not None else None
+        name = self._person.get_full_name() or self._person.get_username() if self._person else key
+        return [] if key is None else [(key, str(name))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The e-mails to the person; none where there is no such person."""
+        if self.value() is None:
+            return queryset
+        return queryset.filter(letters_to(self._person)) if self._person is not None else queryset.none()
+
+
+def _person(key: str) -> Any:
+    """The user with that key; None if there is none, or if it can be no key."""
+    users = get_user_model()
+    with suppress(ValidationError, ValueError, OverflowError):
+        return users._default_manager.filter(pk=users._meta.pk.to_python(key)).first()
+    return None
 
 
 @admin.register(EmailDelivery)
 class EmailDeliveryAdmin(ReadOnlyAdmin):
     """E-mails and what became of them. The list hides most of an address."""
 
-    list_of_rows = ListOfEmails
     change_list_template = "admin/settlements/emails.html"
     list_display = (
         "letter",
@@ -64,7 +92,7 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
         "sent_at",
     )
     has_status_tabs = True
-    list_filter = (("status", TabsFilter), TemplateFilter)
+    list_filter = (("status", TabsFilter), TemplateFilter, PersonFilter)
     list_select_related = ("user",)
     search_fields = ("about", "recipient", "provider_id")
     search_help_text = _("The whole address of a recipient, the id of a settlement, or the provider's id.")

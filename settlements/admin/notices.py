@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin import time_tag
 from settlements.admin.base import amount_tag, link_to
 from settlements.models import BarredAddress, Discrepancy, Settlement
-from settlements.operating.people import barred_rows, email_of
+from settlements.operating.people import barred_rows
 from settlements.operating.rights import may
+from settlements.rows import email_of
 
 MOST_DISCREPANCIES = 10
 _WHY = {

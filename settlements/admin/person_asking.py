@@ -15,13 +15,14 @@ from django.utils.translation import gettext as _
 
 from jobqueue.operating import demand
 from settlements import asking
-from settlements.admin.base import amount_tag
+from settlements.admin.base import amount_tag, link_to
 from settlements.admin.moves import carry_out_and_tell
 from settlements.models import BarredAddress, Settlement
 from settlements.operating.asking_moves import ASKING_MOVES
 from settlements.operating.moves import Answer
-from settlements.operating.people import barred_of, email_of
+from settlements.operating.people import barred_of
 from settlements.operating.rights import may, right
+from settlements.rows import email_of
 
 REMIND: Final = next(move for move in ASKING_MOVES if move.name == "send_reminder")
 """The same as on the page of the settlement."""
@@ -33,6 +34,7 @@ class Owed:
     """A settlement that the person is to pay, and why no reminder of it can be sent now."""
 
     settlement: Settlement
+    link: SafeString | str
     amount: SafeString
     why_not: str
 
@@ -40,13 +42,16 @@ class Owed:
 def owed_by(
     person: Any, settlements: list[Settlement], barred: BarredAddress | None, request: HttpRequest
 ) -> list[Owed]:
-    """Those of the settlements of which the person can be reminded; one question for all of them."""
-    if not may(request, REMIND.permission, Settlement):
+    """Those of the settlements of which the person can be reminded; one question for all of them.
+
+    They are named with their amounts, for who may see these.
+    """
+    if not may(request, REMIND.permission, Settlement) or not may(request, "view", Settlement):
         return []
     owed = [one for one in settlements if one.is_open and one.payer_id == person.pk]
     nobody = why_nobody(person, barred)
     reasons = {} if nobody else asking.why_no_reminders(owed, router.db_for_read(Settlement))
-    return [Owed(one, amount_tag(one.amount), nobody or reasons[one.pk]) for one in owed]
+    return [Owed(one, link_to(one), amount_tag(one.amount), nobody or reasons[one.pk]) for one in owed]
 
 
 def why_nobody(person: Any, barred: BarredAddress | None) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobqueue.admin import FramedNotFound, badge, live_answer, mask_addresses, time_tag
-from jobqueue.models import Job, due_time, subject_of
-from jobqueue.operating import demand, grouped, retold_reason, told_reason
+from jobqueue.admin import FramedNotFound, address_of, badge, live_answer, mask_addresses, time_tag
+from jobqueue.models import SKIPPED_PREFIX, Job, JobQuerySet, due_time, subject_of
+from jobqueue.operating import demand, grouped, may_read, retold_reason, told_reason
 from settlements.admin import person_asking
+from settlements.admin.base import link_to
+from settlements.admin.delivery_pages import PERSON
 from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_text
 from settlements.admin.ways_to_people import may_look, may_see
@@ -25,15 +29,16 @@ from settlements.decisions import EMAILS, REMINDERS
 from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
 from settlements.operating import people
 from settlements.operating.moves import LONGEST_REASON
-from settlements.operating.people import barred_of, email_of
+from settlements.operating.people import barred_of
 from settlements.operating.rights import may
+from settlements.rows import email_of, letters_to
 from settlements.searching import LETTERS
 
 MOST = people.MOST_SETTLEMENTS
 MOST_JOBS = 500
 MOST_NAMED = 5
 MOST_AT_A_GLANCE = 3
-_OVER = (Job.State.COMPLETED, Job.State.FAILED, Job.State.CANCELLED)
+_NOT_DONE = (Job.State.FAILED, Job.State.CANCELLED)
 
 
 def urls_of(pages: FramedNotFound) -> list[URLPattern]:
@@ -54,46 +59,33 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 # Looking ------------------------------------------------------------------------------------------
 
 
-def at_a_glance(person: Any) -> dict[str, Any]:
+def at_a_glance(person: Any, request: HttpRequest) -> dict[str, Any]:
     """For the page of the user: what keeps letters from the person, which come next, and which failed last.
 
     Five questions, however many letters there are.
     """
     settlements = people.settlements_of(person)
-    names = {subject_of(one): one for one in settlements[:MOST]}
-    waiting, over = (_jobs([*names, subject_of(person)], waits=waits) for waits in (True, False))
-    coming = sorted((job for job in _of(person, waiting) if _waits(job)), key=due_time)
+    names, jobs = _names(settlements, request), _jobs_of(person, settlements)
     status = EmailDelivery.Status
-    kept = EmailDelivery.objects.filter(user=person, status__in=[status.FAILED, status.SKIPPED])
+    kept = EmailDelivery.objects.filter(letters_to(person), status__in=[status.FAILED, status.SKIPPED])
     unsent = [
-        *(
-            (job.finished_at or job.created_at, _job_row(job, names))
-            for job in _of(person, over)
-            if _tells_why_not(job)
-        ),
+        *((job.finished_at or job.created_at, _job_row(job, names)) for job in jobs.not_sent),
         *((one.created_at, _letter_row(one, names)) for one in kept.order_by("-id")[:MOST_AT_A_GLANCE]),
     ]
     return {
-        "troubles": people.troubles(person, settlements),
+        "troubles": people.troubles(person, settlements, request),
         "address": email_of(person) if getattr(person, "is_active", True) else "",
-        "coming": [_job_row(job, names) for job in coming[:MOST_AT_A_GLANCE]],
-        "more": len(coming) - MOST_AT_A_GLANCE,
+        "coming": [_job_row(job, names) for job in jobs.coming[:MOST_AT_A_GLANCE]],
+        "more": len(jobs.coming) - MOST_AT_A_GLANCE,
         "unsent": [row for _moment, row in sorted(unsent, key=lambda one: one[0], reverse=True)][
             :MOST_AT_A_GLANCE
         ],
     }
 
 
-def _of(person: Any, jobs: list[Job]) -> list[Job]:
-    """Those that are for the person, among as many as are looked at."""
-    return [job for job in jobs[:MOST_JOBS] if str(job.payload.get("user_id")) == str(person.pk)]
-
-
 def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
     settlements = people.settlements_of(person)
-    names = {subject_of(one): one for one in settlements[:MOST]}
-    waiting, over = (_jobs([*names, subject_of(person)], waits=waits) for waits in (True, False))
-    jobs = [*_of(person, waiting), *_of(person, over)]
+    names, jobs = _names(settlements, request), _jobs_of(person, settlements)
     barred = barred_of(person)
     context = {
         **pages.admin_site.each_context(request),
@@ -101,38 +93,79 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "opts": pages.opts,
         "person": person,
         "has_own_page": pages.has_view_permission(request, person),
-        "troubles": people.troubles(person, settlements),
-        "left_out": _left_out(settlements, max(len(waiting), len(over))),
-        "all_url": _all_jobs(pages, person),
+        "troubles": people.troubles(person, settlements, request),
+        "left_out": _left_out(settlements, are_more_jobs=jobs.are_more),
+        "all_url": _all_jobs(pages, person, request),
         "sharing": _sharing_in_words(people.sharing(person, MOST_NAMED)),
         "address": email_of(person) if getattr(person, "is_active", True) else "",
         "barred": barred_text(barred, request) if barred else "",
         "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
         "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
         "may_resume": barred is not None and may(request, people.to_end(barred), BarredAddress),
-        "coming": [_job_row(job, names) for job in sorted(jobs, key=due_time) if _waits(job)],
+        "coming": [_job_row(job, names) for job in jobs.coming],
         "owed": person_asking.owed_by(person, settlements[:MOST], barred, request),
-        "held": [_job_row(job, names) for job in jobs if _tells_why_not(job)],
+        "held": [_job_row(job, names) for job in jobs.not_sent],
         **_letters(pages, person, names),
     }
     return live_answer(request, TemplateResponse(request, "admin/settlements/person.html", context))
 
 
-def _jobs(subjects: list[str], *, waits: bool) -> list[Job]:
-    """The jobs about these that lead to letters: the next ones to come, or the newest that are over."""
+def _names(settlements: list[Settlement], request: HttpRequest) -> dict[str, Settlement]:
+    """The settlements by what their jobs and letters are about, for who may see any."""
+    return {subject_of(one): one for one in settlements[:MOST]} if may(request, "view", Settlement) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Jobs:
+    """The jobs that lead to letters for a person: by time what will come, the newest first what did not."""
+
+    coming: list[Job]
+    not_sent: list[Job]
+    are_more: bool
+
+
+def _jobs_of(person: Any, settlements: list[Settlement]) -> _Jobs:
+    """Of the jobs about the person and these settlements the next and the newest, by two questions."""
+    subjects = [*map(subject_of, settlements[:MOST]), subject_of(person)]
     rows = Job.objects.filter(subject__in=subjects, processor__in=[REMINDERS, EMAILS]).exclude(subject="")
-    chosen = (
-        rows.unfinished().order_by("run_at", "id") if waits else rows.filter(state__in=_OVER).order_by("-id")
+    waiting = list(rows.unfinished().order_by("run_at", "id")[: MOST_JOBS + 1])
+    over = list(_not_sent(rows).order_by("-id")[: MOST_JOBS + 1])
+    return _Jobs(
+        coming=sorted(_of(person, waiting), key=due_time),
+        not_sent=_of(person, over),
+        are_more=max(len(waiting), len(over)) > MOST_JOBS,
     )
-    return [job for job in chosen[: MOST_JOBS + 1] if isinstance(job.payload, dict)]
 
 
-def _left_out(settlements: list[Settlement], jobs: int) -> str:
+def _not_sent(rows: JobQuerySet) -> JobQuerySet:
+    """Those that ended without a letter, but for e-mails of which their own row tells it."""
+    told = EmailDelivery.objects.filter(job=OuterRef("pk")).exclude(status__in=EmailDelivery.UNDECIDED)
+    skipped = Q(state=Job.State.COMPLETED, reason__startswith=SKIPPED_PREFIX)
+    ended = rows.filter(Q(state__in=_NOT_DONE) | skipped)
+    return ended.filter(Q(processor=REMINDERS) | ~Exists(told.order_by()))
+
+
+def _of(person: Any, jobs: list[Job]) -> list[Job]:
+    """Those that are for the person, among as many as are looked at."""
+    return [job for job in jobs[:MOST_JOBS] if _is_for(person, job.payload)]
+
+
+def _is_for(person: Any, payload: Any) -> bool:
+    """Whether a job with this payload is for the person, by key or, where it names none, by address."""
+    if not isinstance(payload, dict):
+        return False
+    if payload.get("user_id") is not None:
+        return str(payload["user_id"]) == str(person.pk)
+    address = email_of(person).lower()
+    return bool(address) and str(payload.get("email")).lower() == address
+
+
+def _left_out(settlements: list[Settlement], *, are_more_jobs: bool) -> str:
     """What the page does not show of the person; empty if it shows all."""
     if len(settlements) > MOST:
         text = _("Only the newest %(n)s settlements of the person were looked at.")
         return text % {"n": MOST}
-    if jobs > MOST_JOBS:
+    if are_more_jobs:
         text = _("Only %(n)s jobs about the person's settlements were looked at: the next and the newest.")
         return text % {"n": MOST_JOBS}
     return ""
@@ -148,24 +181,25 @@ def _sharing_in_words(sharing: list[Any]) -> str:
     return text % {"names": names + more}
 
 
-def _all_jobs(pages: ModelAdmin[Any], person: Any) -> str:
-    """Where all jobs that name the person are found."""
-    name = f"{pages.admin_site.name}:jobqueue_job_changelist"
-    return reverse(name, query={"q": f"args.user_id:{person.pk}"})
+def _all_jobs(pages: ModelAdmin[Any], person: Any, request: HttpRequest) -> str:
+    """Where all jobs that name the person are found; empty for who may not search payloads."""
+    if not may_read(request):
+        return ""
+    return address_of(Job, "changelist", site=pages.admin_site, q=f"args.user_id:{person.pk}")
 
 
 def _letters(pages: ModelAdmin[Any], person: Any, names: dict[str, Settlement]) -> dict[str, Any]:
     """The newest letters as rows; where there are more, how many there are, and where all are listed."""
-    rows = EmailDelivery.objects.filter(user=person)
+    rows = EmailDelivery.objects.filter(letters_to(person))
     found = list(rows.select_related("job").order_by("-id")[: MOST + 1])
     shown = {"letters": [_letter_row(one, names) for one in found[:MOST]]}
     if len(found) <= MOST:
         return shown
     words = {"n": MOST, "all": grouped(rows.count())}
-    name = f"{pages.admin_site.name}:settlements_emaildelivery_changelist"
+    site, query = pages.admin_site, {PERSON: str(person.pk)}
     return shown | {
         "letters_left_out": _("These are the newest %(n)s of %(all)s letters.") % words,
-        "all_letters_url": reverse(name, query={"user__id__exact": person.pk}),
+        "all_letters_url": address_of(EmailDelivery, "changelist", site=site, **query),
     }
 
 
@@ -173,18 +207,13 @@ def _waits(job: Job) -> bool:
     return job.state in (Job.State.WAITING, Job.State.ACTIVE)
 
 
-def _tells_why_not(job: Job) -> bool:
-    """Whether it ended without a letter: those of e-mails stand with the letters."""
-    is_over = job.is_skipped or job.state in (Job.State.FAILED, Job.State.CANCELLED)
-    return is_over and job.processor == REMINDERS
-
-
 def _job_row(job: Job, names: dict[str, Settlement]) -> dict[str, Any]:
     moment = due_time(job) if _waits(job) else job.finished_at or job.created_at
     return {
         "job": job,
+        "url": address_of(Job, "change", job.pk),
         "what": _what(job),
-        "settlement": names.get(job.subject),
+        "settlement": link_to(names.get(job.subject)),
         "time": time_tag(moment, timezone.now()),
         "state": badge(_state(job)),
         "reason": mask_addresses(told_reason(job)),
@@ -209,9 +238,10 @@ def _state(job: Job) -> str:
 def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str, Any]:
     return {
         "letter": letter,
+        "url": address_of(EmailDelivery, "change", letter.pk),
         "what": letter_word(letter.template_type),
         "time": time_tag(letter.sent_at or letter.created_at, timezone.now()),
-        "settlement": names.get(letter.about),
+        "settlement": link_to(names.get(letter.about)),
         "state": badge(letter.status, letter.get_status_display()),
         "reason": mask_addresses(_told_error(letter)),
     }

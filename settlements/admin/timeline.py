@@ -118,8 +118,8 @@ def _letters(settlement: Settlement, request: HttpRequest) -> tuple[list[EmailDe
 def _without_letters(
     rows: Iterable[Happening], letters: list[EmailDelivery], settlement: Settlement
 ) -> Iterator[Happening]:
-    """The jobs, without those whose letter is shown; a reminder that would be skipped says so."""
-    told = {letter.job_id for letter in letters}
+    """The jobs, without those whose letter tells the same; a reminder that would be skipped says so."""
+    told = {letter.job_id for letter in letters if letter.status not in EmailDelivery.UNDECIDED}
     for row in rows:
         job = row.job
         if job is not None and job.processor == EMAILS and job.pk in told and not _is_unfinished(job):

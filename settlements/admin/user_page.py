@@ -62,7 +62,7 @@ class BarredAddressMixin(FramedNotFound):
         """The page; for who may see letters with what the panel says of them."""
         user = context.get("original")
         if user is not None and may_look(request):
-            shown = {**at_a_glance(user), "is_barred": _is_barred(user)}
+            shown = {**at_a_glance(user, request), "is_barred": _is_barred(user)}
             vars(user)[_PANEL] = render_to_string("admin/settlements/person_panel.html", shown, request)
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response

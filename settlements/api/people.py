@@ -23,6 +23,7 @@ from settlements.api.bodies import GivenReason
 from settlements.models import BarredAddress
 from settlements.operating import people
 from settlements.operating.rights import right
+from settlements.rows import email_of
 from settlements.searching import VIEW_PERSON
 
 LETTERS: Final = ("go out", "paused", "barred", "no address", "inactive")
@@ -114,7 +115,7 @@ def _changed(verb: str, pk: str, request: Request) -> Response:
 
 def _refused(verb: str, person: Any) -> Refused:
     """Why nothing was changed."""
-    if not people.email_of(person):
+    if not email_of(person):
         return Refused("Nothing was changed: the person has no e-mail address.", NO_ADDRESS)
     barred = people.barred_of(person)
     is_barred = barred is not None and barred.cause != BarredAddress.PAUSED
@@ -137,12 +138,13 @@ def _person(pk: str) -> Any:
 
 def _shown(person: Any, request: Request) -> dict[str, Any]:
     barred = people.barred_of(person)
-    told = people.troubles(person, people.settlements_of(person)[: people.MOST_SETTLEMENTS])
+    settlements = people.settlements_of(person)[: people.MOST_SETTLEMENTS]
+    told = people.troubles(person, settlements, django_request(request))
     others = people.sharing(person, _MOST_NAMED)[:_MOST_NAMED]
     return {
         "id": str(person.pk),
         "name": shown_text(person.get_username(), request),
-        "address": mask_address(people.email_of(person)) if people.email_of(person) else "",
+        "address": mask_address(email_of(person)) if email_of(person) else "",
         "letters": _state(person, barred),
         "barred": barred and _barred(barred, request),
         "troubles": [shown_text(text, request) for text in told],
@@ -153,7 +155,7 @@ def _shown(person: Any, request: Request) -> dict[str, Any]:
 def _state(person: Any, barred: BarredAddress | None) -> str:
     if not getattr(person, "is_active", True):
         return "inactive"
-    if not people.email_of(person):
+    if not email_of(person):
         return "no address"
     if barred is None:
         return "go out"

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 from drf_spectacular.utils import extend_schema_view
 from moneyed import Money
@@ -46,6 +47,7 @@ from settlements.models import EmailDelivery, Payment, Settlement
 from settlements.operating.asking_moves import ASKING_MOVES
 from settlements.operating.payment_moves import MOVES as PAYMENT_MOVES
 from settlements.operating.settlement_moves import MOVES as SETTLEMENT_MOVES
+from settlements.rows import letters_to
 from settlements.templatetags.settlement_format import money
 
 _UUID = "[0-9a-fA-F-]{32,36}"
@@ -167,7 +169,9 @@ class EmailViewSet(OperatorViewSet):
     def list(self, request: Request) -> Response:
         """A page of them."""
         asked = read_query(EmailsQuery, request)
-        rows = _narrowed(EmailDelivery.objects, asked, "status", "about", "user", template_type="template")
+        rows = _narrowed(EmailDelivery.objects, asked, "status", "about", template_type="template")
+        if "user" in asked:
+            rows = rows.filter(_to(asked["user"]))
         if "cursor" in asked:
             rows = rows.filter(pk__lt=read_cursor(asked["cursor"], whole_id)[0])
         found = list(rows.order_by("-pk")[: asked["limit"] + 1])
@@ -191,6 +195,12 @@ def _narrowed(rows: Any, asked: dict[str, Any], *names: str, **columns: str) -> 
     chosen = {column: asked[name] for column, name in by_column.items() if name in asked}
     found: QuerySet[Any] = rows.filter(**chosen)
     return found
+
+
+def _to(key: Any) -> Q:
+    """The e-mails to the user with this key, as the page of the person shows them."""
+    person = get_user_model()._default_manager.filter(pk=key).first()
+    return letters_to(person) if person is not None else Q(user=key)
 
 
 def _by_creation(

@@ -209,6 +209,8 @@ class EmailDelivery(models.Model):
 
     TAKEN = (Status.SENT, Status.BOUNCED, Status.COMPLAINED)
     """The mail server took it: it is never sent again."""
+    UNDECIDED = (Status.SENDING, Status.DEFERRED)
+    """What becomes of it is not known yet. Where its job has ended all the same, the job tells it."""
 
     id = models.BigAutoField(primary_key=True)
     job = models.OneToOneField(

@@ -11,11 +11,14 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from jobqueue.operating import log_change
+from jobqueue.operating import grouped, log_change
 from settlements.addresses import bar
+from settlements.history import counts_as_history
 from settlements.models import BarredAddress, Settlement
-from settlements.operating.rights import right
+from settlements.operating.rights import may, right
+from settlements.rows import email_of
 
 PAUSE: Final = "pause"
 RESUME: Final = "resume"
@@ -24,11 +27,6 @@ _MOST_NAMED = 5
 
 
 # Looking ------------------------------------------------------------------------------------------
-
-
-def email_of(person: Any) -> str:
-    """The address of a user, whatever its model calls it."""
-    return str(getattr(person, person.get_email_field_name(), "") or "")
 
 
 def barred_rows(*addresses: str) -> dict[str, BarredAddress]:
@@ -48,18 +46,48 @@ def settlements_of(person: Any) -> list[Settlement]:
     return list(rows.order_by("-created_at")[: MOST_SETTLEMENTS + 1])
 
 
-def troubles(person: Any, settlements: Sequence[Settlement]) -> list[str]:
-    """What keeps letters from this person, whatever they are about."""
+def troubles(person: Any, settlements: Sequence[Settlement], request: HttpRequest) -> list[str]:
+    """What keeps letters from this person; settlements are named to who may see these."""
     found = []
     if not getattr(person, "is_active", True):
         found.append(_("The person is inactive: nothing is sent."))
     if not email_of(person):
         found.append(_("The person has no e-mail address."))
-    paused = [one for one in settlements if one.reminders_paused and one.payer_id == person.pk]
-    found += [_("Reminders of “%(name)s” are paused.") % {"name": one} for one in paused[:_MOST_NAMED]]
-    if not any(one.is_open and one.payer_id == person.pk for one in settlements):
+    to_pay = [one for one in settlements if one.payer_id == person.pk]
+    may_name = may(request, "view", Settlement)
+    found += _paused([one for one in to_pay if one.reminders_paused], may_name=may_name)
+    owed = [one for one in to_pay if one.is_open]
+    found += _history([one for one in owed if counts_as_history(one)], may_name=may_name)
+    if not owed:
         found.append(_("The person owes nothing at the moment: no reminder is due."))
     return found
+
+
+def _paused(settlements: list[Settlement], *, may_name: bool) -> list[str]:
+    if may_name:
+        named = settlements[:_MOST_NAMED]
+        return [_("Reminders of “%(name)s” are paused.") % {"name": one} for one in named]
+    text = ngettext(
+        "Reminders of %(number)s settlement are paused.",
+        "Reminders of %(number)s settlements are paused.",
+        len(settlements),
+    )
+    return [text % {"number": grouped(len(settlements))}] if settlements else []
+
+
+def _history(settlements: list[Settlement], *, may_name: bool) -> list[str]:
+    """Open ones that nobody is reminded of: they were over before this system heard of them."""
+    if may_name:
+        named = settlements[:_MOST_NAMED]
+        return [
+            _("“%(name)s” is history: no reminder of it goes out by itself.") % {"name": one} for one in named
+        ]
+    text = ngettext(
+        "%(number)s settlement is history: no reminder of it goes out by itself.",
+        "%(number)s settlements are history: no reminder of them goes out by itself.",
+        len(settlements),
+    )
+    return [text % {"number": grouped(len(settlements))}] if settlements else []
 
 
 def sharing(person: Any, most: int) -> list[Any]:

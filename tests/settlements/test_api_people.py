@@ -43,7 +43,7 @@ def test_a_person_is_shown_without_most_of_the_address(
         "address": "p… at example.com",
         "letters": "go out",
         "barred": None,
-        "troubles": ["Reminders of “Rent” are paused."],
+        "troubles": ["Reminders of 1 settlement are paused."],
         "same_address": ["twin"],
     }
 

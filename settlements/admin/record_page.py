@@ -59,14 +59,17 @@ class RecordPageMixin(AnyAdmin):
         context = getattr(response, "context_data", None)
         record = self._as_it_is(request, object_id, context) if context else None
         if context is not None and record is not None:
-            context |= {
-                **self.story_of(record, request, context),
-                "facts": self.facts_of(record, request),
-                "moves": moves_of(self, request, record, self.moves),
-                "moved": record,
-                "checkbox": ACTION_CHECKBOX_NAME,
-            }
+            context |= {**self.story_of(record, request, context), **self.head_of(record, request)}
         return response
+
+    def head_of(self, record: Any, request: HttpRequest) -> dict[str, Any]:
+        """What stands above the form: facts, and what may be done to the record now."""
+        return {
+            "facts": self.facts_of(record, request),
+            "moves": moves_of(self, request, record, self.moves),
+            "moved": record,
+            "checkbox": ACTION_CHECKBOX_NAME,
+        }
 
     def story_of(self, record: Any, request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         """What the page shows below the form, from what it has read."""

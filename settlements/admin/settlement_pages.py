@@ -105,7 +105,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
         return gettext("No: people are told of it.")
 
     def get_urls(self) -> list[URLPattern]:
-        """With the timeline of one alone, and the simulation of reminders."""
+        """With what changes on the page of one, alone, and the simulation of reminders."""
         view = self.admin_site.admin_view(self.timeline_view)
         timeline = path("<path:object_id>/timeline/", view, name="settlements_settlement_timeline")
         return [timeline, *urls_of(self), *super().get_urls()]
@@ -126,14 +126,16 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
         return self._timeline(record, request)
 
     def timeline_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The timeline alone, which the page asks for again and again; the form beside it is left alone."""
+        """Head and timeline, which the page asks for again and again; the form between them is left alone."""
         record = self.get_object(request, unquote(object_id))
         if not self.has_view_or_change_permission(request, record):
             raise PermissionDenied
         if record is None:
             self.raise_not_found(unquote(object_id))
-        context = self._timeline(record, request)
-        return live_answer(request, TemplateResponse(request, "admin/settlements/timeline.html", context))
+        show_beside(record, record.payments.all())
+        context = {**self._timeline(record, request), **self.head_of(record, request), "opts": self.opts}
+        page = TemplateResponse(request, "admin/settlements/settlement_regions.html", context)
+        return live_answer(request, page)
 
     def _timeline(self, record: Settlement, request: HttpRequest) -> dict[str, Any]:
         name = f"{self.admin_site.name}:settlements_settlement_timeline"

@@ -76,7 +76,7 @@ def test_who_is_logged_out_sees_what_was_there_and_is_told(open_page: Any) -> No
     expect(page.locator("#id_username")).to_have_count(0)
 
 
-def test_the_timeline_of_a_settlement_goes_on_beside_a_form_that_is_filled_in(
+def test_head_and_timeline_of_a_settlement_go_on_beside_a_form_that_is_filled_in(
     open_page: Any, settlement: Settlement
 ) -> None:
     page = open_page(f"/admin/settlements/settlement/{settlement.pk}/change/")
@@ -84,6 +84,10 @@ def test_the_timeline_of_a_settlement_goes_on_beside_a_form_that_is_filled_in(
     page.locator("h1").click()
     page.evaluate("() => document.activeElement.blur()")
     make_job("failed", subject=f"settlements.settlement:{settlement.pk}", processor="sample.marked")
+    Settlement.objects.update(status="completed", decided_status="completed")
+    expect(page.locator("#jq-move-cancel")).to_be_visible()
     _look(page)
     expect(page.locator("#timeline")).to_contain_text("sample.marked")
+    expect(page.locator("#jq-record-now .jq-standing")).to_contain_text("completed")
+    expect(page.locator("#jq-move-cancel")).to_have_count(0)
     expect(page.locator("#id_description")).to_have_value("half a sent")

@@ -116,6 +116,16 @@ def test_the_timeline_of_a_settlement_needs_the_permission_to_see_settlements(
     assert "jq-timeline-now" in text_of(reader.get(address, headers=ASKED))
 
 
+def test_the_head_of_a_settlement_follows_its_record(admin_client: Client, settlement: Settlement) -> None:
+    page = text_of(admin_client.get(f"/admin/settlements/settlement/{settlement.pk}/change/"))
+    head = re.search(r'<div id="jq-record-now"[^>]* data-region-url="([^"]+)"', page)
+    assert head is not None and "jq-move-cancel" in page
+    Settlement.objects.update(status="completed", decided_status="completed", decision_reason="paid in cash")
+    now = text_of(admin_client.get(head[1], headers=ASKED)).partition('id="jq-timeline-now"')[0]
+    assert "jq-badge jq-completed" in now and "paid in cash" in now
+    assert "jq-move-cancel" not in now and "jq-move-reopen" in now and "settlement_form" not in now
+
+
 @pytest.mark.parametrize("state", ["failed", "active", "delayed", "stuck"])
 def test_that_time_passes_is_no_change(
     admin_client: Client, state: str, monkeypatch: pytest.MonkeyPatch

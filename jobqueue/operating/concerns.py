@@ -10,6 +10,9 @@ them:
     def of_invoices(subjects, request):
         return {"shop.invoice:7": Concern(people=frozenset({17}), amounts=(("EUR", Decimal("84.50")),))}
 
+`@tells_concerns(people=…)` takes a function that says whom the number counts, "12 payers and payees" for
+instance; without it they are people. They need not be those whom letters go to.
+
 It is asked once for a page, with at most MOST_SUBJECTS subjects, and takes one query, however many there are.
 Of more than that it can be told only by a second function, which has the database count:
 
@@ -28,7 +31,7 @@ import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from django.db.models import CharField, F, Value
 from django.http import HttpRequest
@@ -87,17 +90,37 @@ class Groups:
         return sql, tuple(parameters)
 
 
+def people_in_words(number: int) -> str:
+    """ "390 people"."""
+    return ngettext("%(number)s person", "%(number)s people", number) % {"number": grouped(number)}
+
+
 Concerns = Mapping[str, Concern]
+PeopleInWords = Callable[[int], str]
 Teller = TypeVar("Teller", bound=Callable[[Collection[str], HttpRequest], Concerns])
 Summer = TypeVar("Summer", bound=Callable[[Groups, HttpRequest], "Mapping[str, Total] | None"])
 _tellers: list[Callable[[Collection[str], HttpRequest], Concerns]] = []
 _summers: dict[Any, Callable[[Groups, HttpRequest], Mapping[str, Total] | None]] = {}
+_words: dict[Any, PeopleInWords] = {}
 
 
-def tells_concerns(function: Teller) -> Teller:
-    """Register a function that tells what subjects concern."""
-    _tellers.append(function)
-    return function
+@overload
+def tells_concerns(function: Teller) -> Teller: ...
+
+
+@overload
+def tells_concerns(*, people: PeopleInWords) -> Callable[[Teller], Teller]: ...
+
+
+def tells_concerns(function: Any = None, *, people: PeopleInWords = people_in_words) -> Any:
+    """Register a function that tells what subjects concern, and how a number of its people is said."""
+
+    def register(function: Teller) -> Teller:
+        _tellers.append(function)
+        _words[function] = people
+        return function
+
+    return register if function is None else register(function)
 
 
 def sums_concerns(teller: Callable[[Collection[str], HttpRequest], Concerns]) -> Callable[[Summer], Summer]:
@@ -188,8 +211,9 @@ def in_words(total: Total) -> str:
     """ "at least 390 people, 18,240.00 EUR"; empty if nothing is known."""
     if not total.people and not total.amounts:
         return ""
-    people = ngettext("%(number)s person", "%(number)s people", total.people)
-    parts = [people % {"number": grouped(total.people)}]
+    words = {_words.get(teller, people_in_words) for teller in _tellers}
+    said = words.pop() if len(words) == 1 else people_in_words  # those of several apps are people
+    parts = [said(total.people)]
     parts += [f"{grouped(amount)} {currency}" for currency, amount in sorted(total.amounts)]
     text = ", ".join(parts)
     return gettext("at least %(whom)s") % {"whom": text} if total.is_least else text

@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from django.db import connections, router
 from django.http import HttpRequest
+from django.utils.translation import ngettext
 
 from jobqueue.admin import Concern, Groups, Total, sums_concerns, tells_concerns
 from jobqueue.models import subject_of
+from jobqueue.operating import grouped
 from settlements.admin.amounts import shown_number
 from settlements.models import Settlement
 
@@ -32,7 +34,13 @@ _SUMS: Final = """
 _THOUSANDTHS: Final = Decimal("0.001")
 
 
-@tells_concerns
+def _payers_and_payees(number: int) -> str:
+    """Whom the number counts: a letter about their settlement may go to one of the two alone."""
+    text = ngettext("%(number)s payer or payee", "%(number)s payers and payees", number)
+    return text % {"number": grouped(number)}
+
+
+@tells_concerns(people=_payers_and_payees)
 def of_settlements(subjects: Collection[str], request: HttpRequest) -> dict[str, Concern]:
     """Payer, payee and amount of each settlement among these, for who may see settlements."""
     if not request.user.has_perm("settlements.view_settlement"):

@@ -121,7 +121,7 @@ def test_settlements_tell_their_people_and_amounts(
         make_job("failed", cause="OSError", subject=subject_of(settlement))
     make_job("failed", cause="OSError", subject="settlements.settlement:no-key")
     [cause] = admin_client.get(CAUSES).context["causes"]
-    assert cause.concerned == f"2 people, {2 * first.amount.amount:,.2f} {first.amount.currency}"
+    assert cause.concerned == f"2 payers and payees, {2 * first.amount.amount:,.2f} {first.amount.currency}"
 
 
 def test_people_and_amounts_are_not_told_to_who_may_not_see_settlements(
@@ -179,8 +179,8 @@ def test_of_any_number_of_failures_it_is_added_up_beside_the_page(
         make_job("failed", cause="OSError", subject=subject_of(settlement))
     make_job("failed", cause="KeyError", subject=subject_of(first))
     amount = f"{first.amount.amount:,.2f} {first.amount.currency}"
-    both = f"2 people, {2 * first.amount.amount:,.2f} {first.amount.currency}"
-    assert _told_apart(admin_client) == {"KeyError": f"2 people, {amount}", "OSError": both}
+    both = f"2 payers and payees, {2 * first.amount.amount:,.2f} {first.amount.currency}"
+    assert _told_apart(admin_client) == {"KeyError": f"2 payers and payees, {amount}", "OSError": both}
 
 
 def test_the_page_leads_to_it_for_each_cause(
@@ -191,7 +191,7 @@ def test_the_page_leads_to_it_for_each_cause(
     page = admin_client.get(CAUSES, {"queue": "email"})
     apart = text_of(admin_client.get(page.context["concerned_url"]))
     assert text_of(page).count(f'><a href="{page.context["concerned_url"]}">Whom they are about</a>') == 2
-    assert apart.count("<td>About 2 people") == 2
+    assert apart.count("<td>About 2 payers and payees") == 2
 
 
 def test_the_script_puts_it_into_the_page_where_the_link_stood(
@@ -206,7 +206,7 @@ def test_the_script_puts_it_into_the_page_where_the_link_stood(
     assert page.count("data-region-first") == 2
     assert all("Whom they are about</a>" in text for text in before.values())
     assert told.keys() == before.keys()
-    assert sorted(text[:15] for text in told.values()) == ["About 2 people,"] * 2
+    assert sorted(text.partition(",")[0] for text in told.values()) == ["About 2 payers and payees"] * 2
 
 
 def test_who_looks_again_at_the_same_failures_finds_it_on_the_page_and_it_is_added_up_once(
@@ -262,7 +262,9 @@ def test_the_question_about_any_number_is_exact(
     for settlement, cause in ((first, "OSError"), (first, "KeyError"), (second, "KeyError")):
         make_job("failed", cause=cause, subject=subject_of(settlement))
     text = text_of(admin_client.post(START, {"verb": "delete"}))
-    assert f"They are about 2 people, {2 * first.amount.amount:,.2f} {first.amount.currency}." in text
+    assert (
+        f"They are about 2 payers and payees, {2 * first.amount.amount:,.2f} {first.amount.currency}." in text
+    )
 
 
 def test_what_names_no_settlement_counts_for_nothing(
@@ -272,7 +274,7 @@ def test_what_names_no_settlement_counts_for_nothing(
     for subject in ("settlements.settlement:no-key", "settlements.settlement:", "shop.invoice:7", ""):
         make_job("failed", cause="OSError", subject=subject)
     [told] = _told_apart(admin_client).values()
-    assert told.startswith("2 people, ")
+    assert told.startswith("2 payers and payees, ")
 
 
 def test_it_is_not_added_up_for_who_may_not_see_settlements(

@@ -144,24 +144,9 @@ def test_a_list_without_rows_says_so_and_has_no_bar_of_actions() -> None:
     assert set(bars.values()) == {(False, True)}, bars
 
 
-_LONGEST_PAGE = 1_000_000
-_WORDS = ("queue", "cause", "state", "from", "who")
-
-
-@pytest.mark.parametrize("text", ["w" * 1_000_000, "\u00e9" * 100_000], ids=["letters", "percents"])
-def test_no_page_repeats_a_search_that_is_too_long(text: str, here: World) -> None:
-    client = client_of("superuser")
-    found = {name: client.get(world.address(name, here).split("?")[0], {"q": text}) for name in world.names()}
-    assert {
-        name: len(page.content) for name, page in found.items() if len(page.content) > _LONGEST_PAGE
-    } == {}
-
-
-@pytest.mark.parametrize("word", _WORDS)
+@pytest.mark.parametrize("word", ["q", "queue", "cause", "from"])
 def test_no_list_repeats_a_word_of_its_address_that_is_too_long(word: str, here: World) -> None:
-    client, text = client_of("superuser"), "w" * 1_000_000
+    client, text = client_of("superuser"), "\u00e9" * 20_000  # of six characters each in a link
     lists = [name for name in world.names() if name.endswith(("_changelist", "_calendar", "_running"))]
     found = {name: client.get(world.address(name, here), {word: text}) for name in lists}
-    assert {
-        name: len(page.content) for name, page in found.items() if len(page.content) > _LONGEST_PAGE
-    } == {}
+    assert {name: len(page.content) for name, page in found.items() if len(page.content) > 1_000_000} == {}

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate, pre_save
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
@@ -25,6 +25,7 @@ class JobQueueConfig(AppConfig):
 
         assert checks and rule_checks and preconditions  # importing them registers the checks
         _show_metrics()
+        _hear_of_the_admins_log()
         plain_rq.register()
         post_migrate.connect(proof.after_migrate, sender=self)
         pre_save.connect(proof.before_save, sender=JobTally)
@@ -38,3 +39,11 @@ def _show_metrics() -> None:
         from jobqueue.monitoring import metrics
 
         metrics.register()
+
+
+def _hear_of_the_admins_log() -> None:
+    """Let the audit have what is written into the log of Django's admin, where that is installed."""
+    if apps.is_installed("django.contrib.admin"):
+        from jobqueue.operating import admins_log
+
+        admins_log.listen()

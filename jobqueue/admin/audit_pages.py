@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from jobqueue.admin import audit_rows
+from jobqueue.admin.bounded_search import shorten
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.subjects import page_of_object
 from jobqueue.admin.words import time_tag
@@ -65,6 +66,7 @@ class AuditAdmin(OnePage):
         """A page of them."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        shorten(request)
         words = request.GET.dict()
         asked = question(words)
         found = audit_rows.read(asked, words.get(BEFORE, ""), words.get(AFTER, ""))

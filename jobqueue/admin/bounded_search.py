@@ -10,12 +10,12 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList, ChangeListSearchForm
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList, ChangeListSearchForm
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.translation import gettext
 
-from jobqueue.searching import why_too_long
+from jobqueue.searching import LONGEST_SEARCH, why_too_long
 
 if TYPE_CHECKING:
     SearchedAdmin = admin.ModelAdmin[Any]
@@ -24,6 +24,27 @@ else:
 
 Found = tuple[QuerySet[Any], bool]
 Search = TypeVar("Search", bound=Callable[..., Found])
+
+
+LONGEST_WORD = 1_000
+"""Characters of any other word of an address: no filter takes a longer one."""
+
+
+def shorten(request: HttpRequest) -> None:
+    """Cut what stands in the address of a page to what can be asked there: each of its links repeats it.
+
+    A search that is too long stays too long by a character, so that the page says it and looks for nothing.
+    """
+    if all(len(text) <= _longest(name) for name, texts in request.GET.lists() for text in texts):
+        return
+    address = QueryDict(mutable=True)
+    for name, texts in request.GET.lists():
+        address.setlist(name[:LONGEST_WORD], [text[: _longest(name)] for text in texts])
+    request.GET = address  # type: ignore[assignment]
+
+
+def _longest(name: str) -> int:
+    return LONGEST_SEARCH + 1 if name == SEARCH_VAR else LONGEST_WORD
 
 
 def why_not_searched(text: str) -> str:
@@ -73,6 +94,13 @@ class BoundedSearch(SearchedAdmin):
         """The page's own list, which finds nothing by a search that cannot be looked for."""
         changes = super().get_changelist(request, **kwargs)
         return BoundedChangeList if changes is ChangeList else changes
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, by an address whose words are short enough to be repeated in every link."""
+        shorten(request)
+        return super().changelist_view(request, extra_context)
 
     get_search_results = _guarded(admin.ModelAdmin.get_search_results)
 

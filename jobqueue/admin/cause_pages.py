@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live
+from jobqueue.admin.bounded_search import shorten
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.shown_causes import ShownCause
@@ -126,6 +127,7 @@ class CauseAdmin(OnePage):
 
 
 def _asked(request: HttpRequest) -> dict[str, str]:
+    shorten(request)
     return {name: request.GET[name] for name in ASKED if request.GET.get(name)}
 
 

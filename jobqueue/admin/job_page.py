@@ -33,7 +33,7 @@ from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import told_reason
 from jobqueue.operating.verbs import VERBS, Verb
 
-_SECONDS: dict[str, int] = {Job.State.WAITING: live.SECONDS, Job.State.ACTIVE: REFRESH_SECONDS}
+_SECONDS: dict[str, int] = {Job.State.ACTIVE: REFRESH_SECONDS}
 
 
 def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
@@ -89,10 +89,10 @@ def _why(job: Job, facts: Facts, request: HttpRequest, pages: JobPermissions) ->
 
 
 def _state(job: Job, request: HttpRequest) -> dict[str, Any]:
-    """Its state, how far it is, and every how many seconds that is looked at again; 0 if it is over."""
+    """Its state, how far it is, and how often that is looked at again: what is over may be retried."""
     return {
         "state": badge(state_of(job)),
-        "seconds": _SECONDS.get(job.state, 0),
+        "seconds": _SECONDS.get(job.state, live.SECONDS),
         **running_facts(job, request),
     }
 

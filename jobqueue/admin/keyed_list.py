@@ -68,7 +68,7 @@ class KeyedChangeList(OfferedLookups, BoundedChangeList):
         self.result_count = len(page.rows) if is_all else self.number(request, pages)
         self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
         self.full_result_count, self.show_full_result_count = None, False
-        self.show_admin_actions = True
+        self.show_admin_actions = bool(page.rows)
         self.can_show_all = self.multi_page = False
         return None
 

@@ -22,19 +22,10 @@ from jobqueue.models.bulk import PACE
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.failing_times import AGES, OLDER, YEARS
+from jobqueue.operating.verbs import CALLED
 from jobqueue.searching import LONGEST_SEARCH
 
-VERBS: Final = {
-    "retry": "retry",
-    "discard": "delete",
-    "run_now": "run_now",
-    "cancel": "cancel",
-    "put_back": "release",
-    "fail": "fail",
-    "hold": "hold",
-    "release": "let_go",
-}
-"""What a bulk action is called here, and the verb of the operators that it is."""
+VERBS: Final = CALLED
 OF_FAILURES_ALONE: Final = ("cause", "age", "since", "until")
 """What narrows failed jobs, and no others."""
 _WORDS = {"since": "from", "until": "to"}

@@ -18,10 +18,11 @@ from typing import Generic, TypeVar
 from django.db import transaction
 from django.db.models.functions import Now
 
+from jobqueue.delivery.charted import count_names_on_commit
 from jobqueue.models import Attempt, Job, JobQuerySet, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.texts import clean
-from jobqueue.sql.tolerant import unreadable
+from jobqueue.sql.tolerant import AsText, as_text, unreadable
 from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
@@ -106,14 +107,17 @@ def set_aside(row: JobQuerySet, why: str, error: Exception | None = None) -> boo
     """
     try:
         with writing(row.db):
-            numbers = list(row.values_list("pk", "attempt"))
+            # Queue and processor as texts: they may be what cannot be read.
+            found = list(row.values_list("pk", "attempt", AsText("queue"), AsText("processor")))
             changed = transitions.set_aside(row, why)
-            for job_id, attempt in numbers if changed else ():
+            for job_id, attempt, *_names in found if changed else ():
                 _note(row.db, job_id, attempt, why, error)
+            names = [(as_text(queue), as_text(processor)) for *_ids, queue, processor in found]
+            count_names_on_commit(names if changed else [], "failed", row.db)
     except Exception as failure:
         logger.warning("a job cannot be set aside for now: %s", type(failure).__name__)
         return False
-    for job_id, attempt in numbers if changed else ():
+    for job_id, attempt, *_names in found if changed else ():
         what = type(error).__name__ if error else why  # an error's text may quote the row
         ids = {"job_id": job_id, "attempt": attempt}
         logger.error("job %s is set aside: %s", job_id, what, extra=ids)

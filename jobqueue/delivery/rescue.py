@@ -23,6 +23,7 @@ from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
 from jobqueue.delivery import failures
 from jobqueue.delivery.apart import blame, readable
+from jobqueue.delivery.charted import count_on_commit
 from jobqueue.exceptions import JobInterrupted
 from jobqueue.models import Attempt, Job, Worker, jobs_in, stopping, transitions
 from jobqueue.models.bulk_verbs import Apply, BulkVerb, noted
@@ -116,13 +117,22 @@ def release(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
     for job in jobs.filter(state=Job.State.ACTIVE):
         released += transitions.run_again(
             jobs_in(jobs.db), job, job.worker_id, failures=job.failures, reason=reason
-        ) or stopping.end(job, job.worker_id, jobs.db)
+        ) or end_stopped(job, job.worker_id, jobs.db)
     return released
+
+
+def end_stopped(job: Job, worker_id: uuid.UUID | None, using: str) -> int:
+    """End the claim of a job whose stop was asked for, and count it as stopped. Returns how many: 1 or 0."""
+    ended = stopping.end(job, worker_id, using)
+    if ended:
+        count_on_commit([job], "stopped", using)
+    return ended
 
 
 def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
     """End active jobs as failed, with a failed attempt that says why. Returns how many."""
     failed = 0
+    counted: list[Job] = []
     for job in jobs.filter(state=Job.State.ACTIVE).select_related("worker"):
         with writing(jobs.db):
             changed = transitions.fail(
@@ -131,12 +141,14 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
             if changed:
                 _record_attempt(job, jobs.db, reason)
         if not changed:
-            failed += stopping.end(job, job.worker_id, jobs.db)
+            failed += end_stopped(job, job.worker_id, jobs.db)
         if changed:
+            counted.append(job)
             error = JobInterrupted(reason)
             failures.log_end(job, reason, error)
             signals.send(signals.job_failed, Job, job=job, outcome=None, exception=error)
         failed += changed
+    count_on_commit(counted, "failed", jobs.db)
     return failed
 
 
@@ -163,6 +175,7 @@ def interrupt(job: Job, using: str, reason: str) -> int:
         return 1
     if changed:
         _tell(job, reason, delay)
+        count_on_commit([job], "failed" if delay is None else "retried", using)
         return changed
     return _end_stopped(job, using, reason)
 
@@ -170,7 +183,7 @@ def interrupt(job: Job, using: str, reason: str) -> int:
 def _end_stopped(job: Job, using: str, reason: str) -> int:
     """What was to stop is not put back on the road."""
     with writing(using):
-        ended = stopping.end(job, job.worker_id, using)
+        ended = end_stopped(job, job.worker_id, using)
         if ended:
             _record_attempt(job, using, reason)
     return ended

@@ -6,17 +6,21 @@ To be imported only where `django.contrib.admin` is installed.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import wraps
 from typing import Any
 
 from django.apps import apps
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import LogEntry, LogEntryManager
 from django.contrib.contenttypes.models import ContentType
+from django.db import router
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from jobqueue.operating.audit_entry import Entry, audited
+from jobqueue.sql.writing import writing
 
 _OURS = "_jobqueue_audits_it"
+"""Marks what stands in the audit already, or will."""
 
 
 def write(entries: Sequence[Entry]) -> int | None:
@@ -59,15 +63,49 @@ def _row(entry: Entry) -> LogEntry:
 @receiver(post_save, sender=LogEntry, dispatch_uid="jobqueue.operating.admins_log")
 def audit(sender: Any, instance: LogEntry, created: bool, raw: bool, **_others: Any) -> None:
     """Whatever writes one entry into the log of Django's admin, its action stands in the audit."""
-    if not created or raw or _OURS in vars(instance):
+    if created and not raw and _OURS not in vars(instance):
+        _audit([instance])
+
+
+def listen() -> None:
+    """Hear also of what Django writes down for several objects at once: "Delete selected", say.
+
+    It sends no signal for that, and every app's pages write it by this one method.
+    """
+    plain = LogEntryManager.log_actions
+    if hasattr(plain, _OURS):
         return
-    entry = Entry(
-        operator=instance.user_id,
-        who=instance.user.get_username(),
-        object_type=object_type_of(instance),
-        object_id=str(instance.object_id or ""),
-        object_name=instance.object_repr,
-        message=instance.get_change_message(),
-        flag=instance.action_flag,
+
+    @wraps(plain)
+    def log_actions(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with writing(router.db_for_write(LogEntry)):
+            written = plain(self, *args, **kwargs)
+            many = written if isinstance(written, list) else []
+            _audit([one for one in many if _OURS not in vars(one)])
+        return written
+
+    setattr(log_actions, _OURS, True)
+    LogEntryManager.log_actions = log_actions  # type: ignore[method-assign]
+
+
+def _audit(entries: Sequence[LogEntry]) -> None:
+    """Write one action of one operator into the audit; objects of several kinds are an action for each."""
+    by_kind: dict[str, list[LogEntry]] = {}
+    for entry in entries:
+        vars(entry)[_OURS] = True
+        by_kind.setdefault(object_type_of(entry), []).append(entry)
+    for kind, some in by_kind.items():
+        who = some[0].user.get_username()
+        audited([_as_entry(entry, kind, who) for entry in some], some[0].pk).save(force_insert=True)
+
+
+def _as_entry(entry: LogEntry, kind: str, who: str) -> Entry:
+    return Entry(
+        operator=entry.user_id,
+        who=who,
+        object_type=kind,
+        object_id=str(entry.object_id or ""),
+        object_name=entry.object_repr,
+        message=entry.get_change_message(),
+        flag=entry.action_flag,
     )
-    audited([entry], instance.pk).save(force_insert=True)

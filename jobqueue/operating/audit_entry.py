@@ -18,6 +18,8 @@ _VERB = re.compile(r"([A-Z][\w ]{0,40}):")
 _FIELDS = {"Rate limit": "Limits", "Concurrency limit": "Limits"}
 _FLAGS = {ADDITION: "Add", CHANGE: "Change", DELETION: "Delete"}
 LONGEST_NAME = 200
+_MOST_NAMED = 20
+"""Objects of one action that its entry names; jobs are kept by their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,9 @@ def audited(entries: Sequence[Entry], log_entry: int | None) -> AuditEntry:
     is_single = is_about_jobs(first.object_type)
     numbers = [int(entry.object_id or 0) for entry in entries] if is_single else []
     is_one = len(entries) == 1
+    if not is_one and not is_single:
+        what = text or verb_of(first.message, first.flag)
+        text = _naming(what, [entry.object_name for entry in entries])
     queues = {entry.queue for entry in entries}
     return AuditEntry(
         who=first.who[:200],
@@ -86,3 +91,11 @@ def audited(entries: Sequence[Entry], log_entry: int | None) -> AuditEntry:
         job_ids=numbers[:MOST_JOBS_NAMED],
         log_entry=log_entry,
     )
+
+
+def _naming(text: str, names: Sequence[str]) -> str:
+    """What was done to several objects that are no jobs, with what they are called."""
+    named = ", ".join(name[:LONGEST_NAME] for name in names[:_MOST_NAMED])
+    if len(names) > _MOST_NAMED:
+        named = f"{named} and {len(names) - _MOST_NAMED} more"
+    return f"{text} ({named})" if ":" in text else f"{text}: {named}"

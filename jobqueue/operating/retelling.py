@@ -35,6 +35,7 @@ _WITH_PLACES: list[tuple[re.Pattern[str], Promise]] = [
     (re.compile(r"job #(?P<number>\d+), (?P<how>with .+)"), _("job #%(number)s, %(how)s")),
     (re.compile(r"with another (?P<names>.+)"), _("with another %(names)s")),
     (re.compile(r"job #(?P<number>\d+)"), _("job #%(number)s")),
+    (re.compile(r"(?P<names>.+) and (?P<number>\d+) more", re.S), _("%(names)s and %(number)s more")),
 ]
 _BY_SOMEBODY: tuple[tuple[re.Pattern[str], Promise], ...] = (
     (re.compile(r"stopped by (?P<who>.+)"), _("stopped by %(who)s")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -186,6 +187,19 @@ _OF_THE_CALENDAR = (
 )
 BULK_VERBS = VERBS | {verb.name: verb for verb in _OF_THE_CALENDAR}
 """What can be done in the background to all jobs that a list or a search shows."""
+
+
+CALLED: Final = {
+    "retry": "retry",
+    "discard": "delete",
+    "run_now": "run_now",
+    "cancel": "cancel",
+    "put_back": "release",
+    "fail": "fail",
+    "hold": "hold",
+    "release": "let_go",
+}
+"""What a bulk action is called over HTTP and by the command, and the verb that it is."""
 
 
 def permission_of(name: str) -> str:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from jobqueue.broker.chart import OTHER, PERIOD, Group, Record, records_of
+from jobqueue.broker.chart import Group, Record, records_of
 from jobqueue.broker.tallies import Tally, bucket_of
-from jobqueue.registry import is_registered
-from jobqueue.sql.clock import about_shown
+from jobqueue.delivery.charted import group_of, period_of
 from jobqueue.sql.rows import WAITED
 from jobqueue.worker.outcomes import Outcome, OutcomeStatus
 
@@ -38,9 +37,8 @@ def _tallies(counted: Iterable[Outcome]) -> dict[tuple[int, Group], Tally]:
         alike.setdefault((outcome.using, job.queue, job.processor, outcome.status), []).append(outcome)
     tallies: dict[tuple[int, Group], Tally] = {}
     for (using, queue, processor, status), outcomes in alike.items():
-        period = int(about_shown(using) // PERIOD)
-        group = Group(queue, processor if is_registered(processor) else OTHER, str(status))
-        _add(tallies.setdefault((period, group), Tally()), outcomes)
+        group = group_of(queue, processor, str(status))
+        _add(tallies.setdefault((period_of(using), group), Tally()), outcomes)
     return tallies
 
 

@@ -13,8 +13,9 @@ from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
 from jobqueue.delivery import outbox
 from jobqueue.delivery.publishable import message_of
+from jobqueue.delivery.rescue import end_stopped
 from jobqueue.exceptions import BrokerUnavailable
-from jobqueue.models import Job, jobs_in, stopping, transitions
+from jobqueue.models import Job, jobs_in, transitions
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.worker.claiming import Claim
@@ -167,7 +168,7 @@ def hand_back(claims: Sequence[Claim], worker_id: uuid.UUID, reason: str = WORKE
 def _hand_back(job: Job, using: str, worker_id: uuid.UUID, reason: str) -> int:
     try:
         handed_back = transitions.hand_back(jobs_in(using), job, worker_id, reason=reason)
-        return handed_back or stopping.end(job, worker_id, using)
+        return handed_back or end_stopped(job, worker_id, using)
     except Exception as error:
         if not may_be_of_a_row(error):
             raise

@@ -177,6 +177,10 @@ def _save_of(settlement: Settlement) -> Iterator[Save]:
     if _is_saved_later(settlement):
         state = badge(settlement.status, str(settlement.get_status_display()))
         yield Save(at=settlement.updated_at, what=_("Settlement saved last"), state=state)
+    decided_at = settlement.decided_at
+    if decided_at and (settlement.updated_at - decided_at).total_seconds() > _LATER_SAVE:
+        state = badge(settlement.decided_status, str(settlement.get_decided_status_display()))
+        yield Save(at=decided_at, what=_("Settlement decided"), state=state)
 
 
 def _of_settlement(settlement: Settlement) -> Iterator[Happening]:

@@ -14,6 +14,7 @@ from jobqueue.jobs import enqueue
 from jobqueue.models import Attempt, Job, Worker
 from tests.conftest import StartWorker, wait_until
 from tests.faults.steps import QUICK, executor_of, last_for, times_until_rescued
+from tests.jobqueue.reading import charted
 from tests.workload.fixtures import Workload, note, note_jobs, wait_until_done
 
 
@@ -38,9 +39,12 @@ def test_the_job_of_a_killed_executor_runs_again_within_2_seconds(
     assert workload.effects() == {"slow": 1}
 
 
-def test_a_killed_executor_is_in_the_jobs_history(rqworker: StartWorker, workload: Workload) -> None:
+def test_a_killed_executor_is_in_the_jobs_history_and_in_the_charts(
+    rqworker: StartWorker, workload: Workload
+) -> None:
     worker = rqworker("--name", "worker-7", "--processes", "1")
     job = enqueue("workload.wait", name="slow")
+    Job.objects.filter(pk=job.pk).update(failures=3)  # no further run
     workload.wait_for_start("slow")
 
     executor_of(job, worker).kill()
@@ -49,6 +53,9 @@ def test_a_killed_executor_is_in_the_jobs_history(rqworker: StartWorker, workloa
     attempt = job.attempts.get()
     assert (attempt.number, attempt.error_class, attempt.worker_name) == (1, "JobInterrupted", "worker-7")
     assert "ended with code -9" in attempt.message
+    # The bar of a job that a kill ended for good is as high as the list is long to which it leads.
+    wait_until(lambda: {group.outcome: tally.jobs for group, tally in charted().items()} == {"failed": 1})
+    assert Job.objects.failed().count() == 1
 
 
 def test_a_killed_executor_is_replaced_and_leaves_no_trace_in_redis(

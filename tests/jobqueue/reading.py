@@ -9,8 +9,11 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
+from jobqueue.broker import chart
+from jobqueue.broker.chart import PERIOD, Group
 from jobqueue.broker.connections import client_for
 from jobqueue.broker.keys import PATTERNS
+from jobqueue.broker.tallies import Tally
 from jobqueue.models import Job
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.processors_for_tests import SUCCEED
@@ -69,3 +72,13 @@ def _steps(question: Callable[[], Any]) -> int:
 def messages_in(queue: str) -> int:
     """How many messages wait in Redis on this queue."""
     return int(client_for(queue).llen(PATTERNS["list"] + queue))
+
+
+def charted() -> dict[Group, Tally]:
+    """What the chart has in the period of now, by the database's clock."""
+    period = int(database_now("default").timestamp() // PERIOD)
+    found: dict[Group, Tally] = {}
+    for groups in chart.read([period - 1, period]).values():
+        for group, tally in groups.items():
+            found.setdefault(group, Tally()).add(tally)
+    return found

@@ -11,7 +11,7 @@ from django.core import mail
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from jobqueue.models import Job
+from jobqueue.models import AuditEntry, Job
 from jobqueue.testing import drain
 from settlements.models import EmailDelivery, Payment, Settlement
 from tests.jobqueue.admin.steps import choose, operator, text_of
@@ -33,6 +33,21 @@ from tests.settlements.admin_steps import (
 )
 
 pytestmark = pytest.mark.django_db
+
+
+# Deleting -----------------------------------------------------------------------------------------
+
+
+def test_to_delete_two_settlements_at_once_is_one_entry_in_the_audit_that_names_them(
+    admin_client: Client, make_settlement: Callable[..., Settlement]
+) -> None:
+    settlements = [make_settlement(description=name) for name in ("Rent", "Dinner")]
+    data = {"action": "delete_selected", "_selected_action": [one.pk for one in settlements], "post": "yes"}
+    assert admin_client.post(SETTLEMENTS, data).status_code == 302
+    assert not Settlement.objects.exists()
+    entry = AuditEntry.objects.get(verb="Delete")
+    assert (entry.who, entry.object_type, entry.jobs) == ("admin", "settlements.settlement", 0)
+    assert all(str(one) in entry.text for one in settlements)
 
 
 # Saving -------------------------------------------------------------------------------------------

@@ -231,3 +231,23 @@ def test_a_save_by_a_job_names_the_job_and_the_bulk_action_that_had_it_run(
         ("Settlement saved last", f"job settlement.auto_complete #{job.pk}")
     ]
     assert f"bulk action #{action.pk}" in text_of(admin_client.get(page_of(settlement)))
+
+
+def test_a_decision_of_a_program_stands_in_it_though_the_settlement_was_saved_since(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    settlement.status = Settlement.Status.CANCELLED
+    settlement.save()
+    Settlement.objects.update(
+        created_at=settlement.updated_at - timedelta(hours=2),
+        decided_at=settlement.updated_at - timedelta(hours=1),
+    )
+    lines = timeline(admin_client, settlement).past
+    found = {line.what: line.who for line in lines if line.what.startswith("Settlement ")}
+    assert found["Settlement decided"] == found["Settlement saved last"] == "a program"
+
+
+def test_it_says_that_of_saves_by_programs_the_last_is_known(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    assert "the last save alone" in text_of(admin_client.get(page_of(settlement)))

@@ -99,6 +99,37 @@ def test_what_another_page_of_the_admin_writes_down_stands_there_too(admin_clien
     assert Group.objects.filter(name="night shift").exists()
 
 
+USERS = "/admin/auth/user/"
+
+
+def _delete_selected(client: Client, address: str, *records: Any) -> None:
+    keys = [str(record.pk) for record in records]
+    data = {"action": "delete_selected", "_selected_action": keys, "post": "yes"}
+    assert client.post(address, data).status_code == 302
+
+
+def test_to_delete_several_records_of_any_app_is_one_entry_that_names_them(admin_client: Client) -> None:
+    leavers = [User.objects.create_user(name) for name in ("ina", "otto")]
+    _delete_selected(admin_client, USERS, *leavers)
+    [row] = _rows(admin_client, verb="Delete")
+    assert (row.who, row.kind, row.about, row.jobs) == ("admin", "user", "", "")
+    assert row.text in ("Delete: ina, otto", "Delete: otto, ina")
+
+
+def test_to_delete_one_record_is_one_entry_about_it(admin_client: Client) -> None:
+    _delete_selected(admin_client, USERS, User.objects.create_user("ina"))
+    assert [row.about for row in _rows(admin_client, verb="Delete")] == ["ina"]
+
+
+def test_of_many_deleted_records_the_first_are_named_and_the_others_counted(admin_client: Client) -> None:
+    _delete_selected(
+        admin_client, "/admin/auth/group/", *(Group.objects.create(name=f"g{n}") for n in range(23))
+    )
+    [row] = _rows(admin_client, verb="Delete")
+    assert row.text.startswith("Delete: g")
+    assert row.text.endswith(" and 3 more")
+
+
 def test_what_was_refused_is_no_entry(admin_client: Client) -> None:
     choose(admin_client, "retry", make_job("failed"))
     confirm(admin_client, "retry", make_job("completed"))

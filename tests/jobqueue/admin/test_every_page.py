@@ -11,6 +11,7 @@ from django.db import connections, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from jobqueue.models import Queue
 from tests.jobqueue.admin import world
@@ -128,3 +129,24 @@ def test_to_look_at_a_page_writes_nothing(here: World) -> None:
         queries = [*first.captured_queries, *second.captured_queries]
         written[name] = [query["sql"] for query in queries if _written(query["sql"])]
     assert {name: statements for name, statements in written.items() if statements} == {}
+
+
+def test_a_list_without_rows_says_so_and_has_no_bar_of_actions() -> None:
+    client = client_of("superuser")
+    bars = {}
+    for name in world.names():
+        if name.endswith("_changelist"):
+            page = client.get(reverse(f"admin:{name}"))
+            text = page.content.decode()
+            if "cl" in (page.context or {}) and not page.context["cl"].result_count:
+                bars[name] = ('class="actions"' in text, "jq-none" in text)
+    assert len(bars) > 5
+    assert set(bars.values()) == {(False, True)}, bars
+
+
+@pytest.mark.parametrize("word", ["q", "queue", "cause", "from"])
+def test_no_list_repeats_a_word_of_its_address_that_is_too_long(word: str, here: World) -> None:
+    client, text = client_of("superuser"), "\u00e9" * 20_000  # of six characters each in a link
+    lists = [name for name in world.names() if name.endswith(("_changelist", "_calendar", "_running"))]
+    found = {name: client.get(world.address(name, here), {word: text}) for name in lists}
+    assert {name: len(page.content) for name, page in found.items() if len(page.content) > 1_000_000} == {}

@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 from django.db.models import F
+from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -29,8 +30,7 @@ URL = re.compile(r'data-region-url="([^"]+)"')
 # Forms, questions, what is over, and what takes long to add up.
 NOT_LIVE = re.compile(
     r"_(add|delete|copy|move|preview|stop|history|change|simulation|concerned)$|"
-    r"^(index|user|move of one|hold of a day|settlements_simulation|jobqueue_job_calendar_change)$|"
-    r"^job that is (completed|skipped|failed|cancelled)$"
+    r"^(index|user|move of one|hold of a day|settlements_simulation|jobqueue_job_calendar_change)$"
 )
 LIVE_THOUGH = {"jobqueue_bulkaction_change", "settlements_settlement_change"}
 MOVES = {"jobqueue_job_running", "job that is active"}  # how long a job runs is told to the tenth
@@ -147,6 +147,20 @@ def test_a_row_that_changes_is_a_change(admin_client: Client) -> None:
     again = admin_client.get(JOBS, headers=ASKED | {"If-None-Match": first.headers["ETag"]})
     assert again.status_code == 200
     assert again.headers["ETag"] != first.headers["ETag"]
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "completed"])
+def test_the_page_of_a_job_that_has_ended_shows_that_somebody_retried_it(
+    admin_client: Client, state: str
+) -> None:
+    job = make_job(state)
+    address = f"{JOBS}{job.pk}/change/"
+    first = admin_client.get(address, headers=ASKED)
+    Job.objects.filter(pk=job.pk).update(state="active", started_at=Now(), reason="")
+    again = admin_client.get(address, headers=ASKED | {"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 200
+    assert regions_of(text_of(first)) == regions_of(text_of(again))
+    assert regions_of(text_of(first))[:2] == ["jq-job-state", "jq-job-now"]
 
 
 def test_a_page_behind_the_first_stays_where_it_is_and_one_with_a_number_is_not_live(

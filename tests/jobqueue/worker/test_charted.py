@@ -7,28 +7,17 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from jobqueue.broker import chart
-from jobqueue.broker.chart import OTHER, PERIOD, Group
-from jobqueue.broker.tallies import Tally, bucket_of
+from jobqueue.broker.chart import OTHER, Group
+from jobqueue.broker.tallies import bucket_of
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, transitions
-from jobqueue.sql import clock
 from jobqueue.worker import performing
 from jobqueue.worker.claiming import Claim
 from tests.jobqueue.processors_for_tests import FAIL, FAIL_WITHOUT_RETRY, SKIP, SUCCEED
+from tests.jobqueue.reading import charted
 from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, claim_row, claimed, run, settle
 
 pytestmark = pytest.mark.django_db
-
-
-def counted() -> dict[Group, Tally]:
-    """What the chart has in the period of now, by the database's clock."""
-    period = int(clock.database_now("default").timestamp() // PERIOD)
-    found: dict[Group, Tally] = {}
-    for groups in chart.read([period - 1, period]).values():
-        for group, tally in groups.items():
-            found.setdefault(group, Tally()).add(tally)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -39,7 +28,7 @@ def test_each_outcome_is_counted_by_queue_and_processor(processor: str, outcome:
     job = claimed(processor)
     run(job)
 
-    assert {group: tally.jobs for group, tally in counted().items()} == {
+    assert {group: tally.jobs for group, tally in charted().items()} == {
         Group(job.queue, processor, outcome): 1
     }
 
@@ -49,7 +38,7 @@ def test_a_job_whose_stop_was_asked_for_is_counted_as_stopped() -> None:
     transitions.ask_to_stop(Job.objects.filter(pk=job.pk), "stopped by anna")
     run(job)
 
-    assert (job.state, [group.outcome for group in counted()]) == ("cancelled", ["stopped"])
+    assert (job.state, [group.outcome for group in charted()]) == ("cancelled", ["stopped"])
 
 
 def test_a_batch_is_counted_by_how_long_its_jobs_ran_and_had_waited() -> None:
@@ -60,18 +49,18 @@ def test_a_batch_is_counted_by_how_long_its_jobs_ran_and_had_waited() -> None:
     outcomes[0].seconds, outcomes[1].seconds = 0.02, 7.0
     settle(outcomes)
 
-    [tally] = counted().values()
+    [tally] = charted().values()
 
     assert (tally.jobs, sum(tally.runs), sum(tally.waits)) == (2, 2, 2)
     assert (tally.runs[bucket_of(0.02)], tally.runs[bucket_of(7.0)]) == (1, 1)
     assert tally.waits[bucket_of(20.5)] == 1
 
 
-def test_an_outcome_whose_claim_was_taken_away_is_not_counted() -> None:
+def test_an_outcome_whose_claim_was_taken_away_is_not_charted() -> None:
     job = claimed(SUCCEED)
     settle([performing.perform(Claim(job, "default"))], OTHER_IDENTITY)
 
-    assert counted() == {}
+    assert charted() == {}
 
 
 def test_a_processor_that_is_not_registered_is_counted_with_the_rest() -> None:
@@ -80,7 +69,7 @@ def test_a_processor_that_is_not_registered_is_counted_with_the_rest() -> None:
     outcome.job.processor = "made up by somebody"
     settle([outcome])
 
-    assert set(counted()) == {Group(job.queue, OTHER, "completed")}
+    assert set(charted()) == {Group(job.queue, OTHER, "completed")}
 
 
 def test_the_period_is_by_the_databases_clock_though_the_hosts_is_another(
@@ -89,7 +78,7 @@ def test_the_period_is_by_the_databases_clock_though_the_hosts_is_another(
     monkeypatch.setattr("time.time", lambda: 1_000_000.0)
     run(claimed(SUCCEED))
 
-    assert sum(tally.jobs for tally in counted().values()) == 1
+    assert sum(tally.jobs for tally in charted().values()) == 1
 
 
 def test_what_cannot_be_charted_is_settled_and_the_counters_have_it(

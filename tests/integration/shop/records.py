@@ -1,0 +1,41 @@
+"""Which orders a search finds, and where their parcels may be moved to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import and_
+from typing import Any
+
+from django.db.models import Q
+
+from jobqueue.exceptions import JobMoveRefused
+from jobqueue.jobs import database_now
+from jobqueue.models import Job
+from jobqueue.searching import FoundRecord
+from tests.integration.shop.models import Order
+from tests.integration.shop.processors import PACK
+
+WITHIN = timedelta(days=7)
+
+
+def find_orders(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
+    """The orders of customers whose names have every word."""
+    named = reduce(and_, (Q(customer__icontains=word) for word in words))
+    return map(_found, Order.objects.filter(named).order_by("-pk")[:most])
+
+
+def with_address(address: str) -> Iterable[FoundRecord]:
+    """The orders of whoever has this address."""
+    return map(_found, Order.objects.filter(email=address))
+
+
+def _found(order: Order) -> FoundRecord:
+    return FoundRecord(order, str(order), arguments={"order_id": order.pk})
+
+
+def refuse_late_parcels(sender: Any, job: Job, moment: datetime, using: str, **_: Any) -> None:
+    """A parcel that waits for long is no parcel."""
+    if job.processor == PACK and moment > database_now(using) + WITHIN:
+        raise JobMoveRefused("the shop packs within a week")

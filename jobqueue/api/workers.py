@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Reason, read_body, read_query
 from jobqueue.api.job_shapes import ProgressShape, run_line
-from jobqueue.api.paging import PageQuery, page, read_cursor
+from jobqueue.api.paging import PageQuery, page, read_cursor, stored_text
 from jobqueue.api.problems import Refused
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.conf import get_settings
@@ -118,7 +118,7 @@ class WorkerViewSet(OperatorViewSet):
         asked = read_query(PageQuery, request)
         rows = Worker.objects.order_by("name", "pk")
         if "cursor" in asked:
-            name, pk = read_cursor(asked["cursor"], str, uuid.UUID)
+            name, pk = read_cursor(asked["cursor"], stored_text, uuid.UUID)
             rows = rows.filter(name__gte=name).exclude(name=name, pk__lte=pk)
         found = list(rows[: asked["limit"] + 1])
         body = page(

@@ -113,7 +113,9 @@ GOOD: Final[dict[str, Good]] = {
     "GET /api/jobs/{id}/preview/": Good("of a letter"),
     "POST /api/jobs/{id}/stop/": Good("active", REASON),
     "POST /api/jobs/{id}/move/": Good("to move", {**REASON, "run_at": "2100-01-31T08:00:00Z"}),
-    "POST /api/jobs/{id}/copy/": Good("of a letter", {**REASON, "run_at": "2100-01-31T08:00:00Z"}),
+    "POST /api/jobs/{id}/copy/": Good(
+        "of a letter", {**REASON, "run_at": "2100-01-31T08:00:00Z"}, headers=KEY
+    ),
     "GET /api/causes/concerned/": Good(query={"cause": CAUSE}),
     "POST /api/causes/retry/": Good(body={**REASON, "cause": CAUSE}),
     "POST /api/causes/discard/": Good(body={**REASON, "cause": "OSError"}),
@@ -129,7 +131,9 @@ GOOD: Final[dict[str, Good]] = {
     "POST /api/settlements/{id}/complete/": Good("complete", REASON),
     "POST /api/settlements/{id}/cancel/": Good("cancel", REASON),
     "POST /api/settlements/{id}/reopen/": Good("reopen", REASON),
-    "POST /api/settlements/{id}/send-reminder/": Good("remind", REASON),
+    "POST /api/settlements/{id}/send-reminder/": Good(
+        "remind", REASON, headers={"Idempotency-Key": "remind"}
+    ),
     "POST /api/settlements/{id}/pause-reminders/": Good("pause", REASON),
     "POST /api/settlements/{id}/resume-reminders/": Good("resume", REASON),
     "POST /api/settlements/{id}/check-payments/": Good("open", REASON),

@@ -63,7 +63,7 @@ CHANGES = {
     ("POST", "jobs/{done}/discard/"): 204,
     ("POST", "schedule/days/{day}/move/"): 422,
     ("POST", "jobs/{id}/move/"): 422,
-    ("POST", "jobs/{id}/copy/"): 422,
+    ("POST", "jobs/{id}/copy/"): 400,
     ("POST", "workers/{worker}/quiet/"): 202,
     ("POST", "workers/{worker}/resume/"): 202,
     ("POST", "workers/{worker}/stop/"): 202,

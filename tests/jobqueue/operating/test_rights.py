@@ -95,7 +95,7 @@ def _of_job(state: str, path: str, body: Any = None, *, http: bool) -> Door:
             holding.hold(job, "pia", "", "default")
         where = path.format(pk=job.pk)
         if http:
-            return ask(client, "POST", where, body)
+            return ask(client, "POST", where, body, **{"Idempotency-Key": where})
         return client.post(f"{ADMIN}/{where}", {"_selected_action": [str(job.pk)], **(body or {})})
 
     return knock

@@ -16,14 +16,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
-from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, starts_of, use_of, with_reason
+from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, use_of, with_reason
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.queue_rows import with_all_configured
 from jobqueue.admin.queue_views import QueueViews, live_counts
 from jobqueue.admin.reasons import ActionWithReason, kept_reason
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.models import Queue
-from jobqueue.operating.limits import LIMITS, change_limits
+from jobqueue.operating.limits import LIMITS, change_limits, starts_of
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.processors import processors_in_use, running_by_processor
 from jobqueue.operating.rights import Right, demand

@@ -22,7 +22,8 @@ from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS
 from jobqueue.operating.words import exact_span, grouped, span
@@ -88,7 +89,7 @@ class BulkActionAdmin(OwnPage):
 
     def stop_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Let an action end after its batch."""
-        demand(request, Right.STOP_BULK_ACTION)
+        demand(request, *permissions_of(Right.STOP_BULK_ACTION))
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         action = BulkAction.objects.filter(pk=number).first()
@@ -126,7 +127,7 @@ class BulkActionAdmin(OwnPage):
             "asked": time_tag(action.asked_at, now),
             "sentence": _sentence(action, now),
             "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
-            "may_stop": action.is_open and request.user.has_perm(Right.STOP_BULK_ACTION),
+            "may_stop": action.is_open and may(request, Right.STOP_BULK_ACTION),
             "came_from": self._came_from(action),
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
             "done": action.changed,

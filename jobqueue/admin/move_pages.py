@@ -24,7 +24,7 @@ from jobqueue.exceptions import InvalidRunAt, JobMoveRefused, JobTransitionRefus
 from jobqueue.models import Job
 from jobqueue.moving import why_not
 from jobqueue.operating.moves import move_and_log
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import about_now, database_now
 
@@ -43,7 +43,7 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
     """The address of the page, below the page of the job."""
 
     def move(request: HttpRequest, object_id: str) -> HttpResponse:
-        demand(request, "jobqueue.view_job", Right.MOVE)
+        demand(request, *permissions_of(Right.MOVE))
         job = pages.get_object(request, object_id)
         if job is None:
             pages.raise_not_found(object_id)
@@ -54,7 +54,7 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 
 def move_url(job: Job, now: datetime, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
     """Where the job is moved; empty if it is not delayed, or this user may not."""
-    if why_not(job, now) or not request.user.has_perm(Right.MOVE):
+    if why_not(job, now) or not may(request, Right.MOVE):
         return ""
     return reverse(f"{pages.admin_site.name}:jobqueue_job_move", args=[job.pk])
 

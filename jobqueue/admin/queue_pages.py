@@ -26,7 +26,7 @@ from jobqueue.models import Queue
 from jobqueue.operating.limits import LIMITS, change_limits, starts_of
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.processors import processors_in_use, running_by_processor
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.sql.clock import database_now
 
 
@@ -93,7 +93,7 @@ class QueueAdmin(QueueViews):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this user may change limits. Pausing has a permission of its own."""
-        return request.user.has_perm(Right.LIMIT_QUEUE)
+        return may(request, Right.LIMIT_QUEUE)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Queues are removed in the settings."""
@@ -101,11 +101,11 @@ class QueueAdmin(QueueViews):
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
         """Whether this user may pause queues."""
-        return request.user.has_perm(Right.PAUSE_QUEUE)
+        return may(request, Right.PAUSE_QUEUE)
 
     def has_resume_permission(self, request: HttpRequest) -> bool:
         """Whether this user may resume queues."""
-        return request.user.has_perm(Right.RESUME_QUEUE)
+        return may(request, Right.RESUME_QUEUE)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[QueueChangeList]:
         """The list that brings the counts."""
@@ -142,7 +142,7 @@ class QueueAdmin(QueueViews):
     ) -> HttpResponse:
         """The limits of one queue."""
         if request.method == "POST":
-            demand(request, Right.LIMIT_QUEUE)
+            demand(request, *permissions_of(Right.LIMIT_QUEUE))
         context = {"title": _("Limits"), "show_save_and_continue": False, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 

@@ -22,7 +22,7 @@ from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
 from jobqueue.models import BulkAction, Job, JobQuerySet
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import Right, demand, permissions_of
 from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
 from jobqueue.operating.words import printable
@@ -90,7 +90,7 @@ class BulkViewSet(OperatorViewSet):
     what = "bulk action"
     needs = {
         **dict.fromkeys(("list", "retrieve", "create", "plan"), VIEW),
-        "stop": (*VIEW, Right.STOP_BULK_ACTION),
+        "stop": permissions_of(Right.STOP_BULK_ACTION),
     }
 
     def list(self, request: Request) -> Response:

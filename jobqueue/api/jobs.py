@@ -31,7 +31,7 @@ from jobqueue.operating.copies import copy_and_log
 from jobqueue.operating.holds import hold_and_log, release_and_log
 from jobqueue.operating.moves import move_and_log
 from jobqueue.operating.reading import VIEW_PAYLOAD, may_read
-from jobqueue.operating.rights import Right
+from jobqueue.operating.rights import Right, permissions_of
 from jobqueue.operating.stops import stop_and_log
 from jobqueue.operating.verbs import VERBS
 from jobqueue.operating.words import state_word
@@ -140,14 +140,14 @@ class JobViewSet(OperatorViewSet):
         "list": VIEW,
         "retrieve": VIEW,
         "preview": (*VIEW, VIEW_PAYLOAD),
-        "discard": (*VIEW, Right.DELETE),
-        **{name: (*VIEW, verb.right) for name, verb in VERBS.items()},
-        "put_back": (*VIEW, Right.PUT_BACK),
-        "hold": (*VIEW, Right.HOLD),
+        "discard": permissions_of(Right.DELETE),
+        **{name: permissions_of(verb.right) for name, verb in VERBS.items()},
+        "put_back": permissions_of(Right.PUT_BACK),
+        "hold": permissions_of(Right.HOLD),
         "release": (*VIEW, f"{Right.RELEASE} or {Right.PUT_BACK}"),
-        "stop": (*VIEW, Right.STOP),
-        "move": (*VIEW, Right.MOVE),
-        "copy": (*VIEW, Right.COPY),
+        "stop": permissions_of(Right.STOP),
+        "move": permissions_of(Right.MOVE),
+        "copy": permissions_of(Right.COPY),
     }
 
     def list(self, request: Request) -> Response:

@@ -34,7 +34,7 @@ from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, chang
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.processors import MOST_PROCESSORS, running_by_processor
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.rights import Right
+from jobqueue.operating.rights import Right, permissions_of
 from jobqueue.operating.words import printable
 from jobqueue.operating.workers import serving_workers
 from jobqueue.sql.clock import database_now
@@ -137,9 +137,9 @@ class QueueViewSet(OperatorViewSet):
     needs = {
         "list": VIEW,
         "retrieve": VIEW,
-        "pause": (*VIEW, Right.PAUSE_QUEUE),
-        "resume": (*VIEW, Right.RESUME_QUEUE),
-        "limits": (*VIEW, Right.LIMIT_QUEUE),
+        "pause": permissions_of(Right.PAUSE_QUEUE),
+        "resume": permissions_of(Right.RESUME_QUEUE),
+        "limits": permissions_of(Right.LIMIT_QUEUE),
     }
 
     def list(self, request: Request) -> Response:

@@ -22,6 +22,7 @@ from jobqueue.api.problems import Refused
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
+from jobqueue.operating.rights import permissions_of
 from jobqueue.operating.running import runs_of
 from jobqueue.operating.words import printable
 from jobqueue.operating.workers import ORDERS, order_and_log
@@ -111,7 +112,11 @@ class WorkerViewSet(OperatorViewSet):
 
     lookup_value_regex = "[0-9a-fA-F-]{36}"
     what = "worker"
-    needs = {"list": VIEW, "retrieve": VIEW, **{name: (*VIEW, order.right) for name, order in ORDERS.items()}}
+    needs = {
+        "list": VIEW,
+        "retrieve": VIEW,
+        **{name: permissions_of(order.right) for name, order in ORDERS.items()},
+    }
 
     def list(self, request: Request) -> Response:
         """The workers by name."""

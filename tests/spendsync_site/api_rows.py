@@ -30,10 +30,12 @@ def of_jobs() -> Keys:
     names = {
         **{name: name for name in ("waiting", "delayed", "stuck", "completed", "skipped", "cancelled")},
         **{"to hold": "waiting", "to move": "delayed", "held": "delayed", "to fail": "stuck"},
+        "still held": "delayed",
     }
     jobs = {name: make_job(state) for name, state in names.items()}
     jobs["active"] = make_job("active", worker_id=worker.pk, started_at=now)
-    holding.hold(jobs["held"], "pia", "", "default")
+    for name in ("held", "still held"):
+        holding.hold(jobs[name], "pia", "", "default")
     jobs["failed"] = make_job("failed", cause=CAUSE, payload={"text": "<script>\u202e{{ \x1b[31m"})
     add_attempt(jobs["failed"], message="<script>alert(1)</script>")
     return {
@@ -125,6 +127,10 @@ GOOD: Final[dict[str, Good]] = {
     "POST /api/bulk/": Good(body={**REASON, "verb": "hold", "search": "state:waiting"}),
     "POST /api/bulk/{id}/stop/": Good(),
     "POST /api/schedule/days/{day}/move/": Good(body={**REASON, "days": 7}),
+    **{
+        f"POST /api/schedule/days/{{day}}/{verb}/": Good(body=REASON)
+        for verb in ("cancel", "hold", "release")
+    },
     "POST /api/workers/{id}/quiet/": Good(),
     "POST /api/workers/{id}/resume/": Good(),
     "POST /api/workers/{id}/stop/": Good(),

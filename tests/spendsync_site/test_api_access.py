@@ -61,7 +61,7 @@ CHANGES = {
     ("POST", "jobs/{id}/fail/"): 409,
     ("POST", "jobs/{id}/stop/"): 409,
     ("POST", "jobs/{done}/discard/"): 204,
-    ("POST", "schedule/days/{day}/move/"): 422,
+    **{("POST", f"schedule/days/{{day}}/{verb}/"): 422 for verb in ("move", "cancel", "hold", "release")},
     ("POST", "jobs/{id}/move/"): 422,
     ("POST", "jobs/{id}/copy/"): 400,
     ("POST", "workers/{worker}/quiet/"): 202,

@@ -174,7 +174,9 @@ def _change_one(
     try:
         _do(job, verb, moment, request)
     except JobTransitionRefused as error:
-        text = _("The job was left alone: %(why)s.") % {"why": f"#{job.pk}: {error}"}
+        text = _("The job was left alone: %(why)s.") % {
+            "why": f"#{job.pk}: {shown_text(str(error), request)}"
+        }
         if verb != "move":
             pages.message_user(request, text, messages.WARNING)
         return text

@@ -16,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobqueue.admin.asked import consequences, sentence
+from jobqueue.admin.asked import consequences, refusal_of, sentence
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment
 from jobqueue.admin.not_found import FramedNotFound
@@ -159,14 +159,14 @@ def _make(request: HttpRequest, job: Job, answer: Answer) -> Job | None:
             reason=answer.reason,
         )
     except InvalidPayload as error:
-        answer.problems["payload"] = sentence(shown_text(str(error), request))
+        answer.problems["payload"] = refusal_of(error, request)
     except InvalidRunAt as error:
-        answer.problems["run_at"] = sentence(shown_text(str(error), request))
+        answer.problems["run_at"] = refusal_of(error, request)
     except JobCopyRefused as error:
-        answer.problems["all"] = sentence(str(error))
+        answer.problems["all"] = refusal_of(error, request)
         answer.copies_seen = copies_of(job).count()
     except InvalidJob as error:
-        answer.problems["all"] = sentence(shown_text(str(error), request))
+        answer.problems["all"] = refusal_of(error, request)
     return None
 
 

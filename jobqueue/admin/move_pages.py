@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobqueue.admin.asked import consequences, sentence
+from jobqueue.admin.asked import consequences, refusal_of
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment, zone_named, zones
 from jobqueue.admin.not_found import FramedNotFound
@@ -62,7 +62,7 @@ def move_url(job: Job, now: datetime, request: HttpRequest, pages: ModelAdmin[An
 def _move(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResponse:
     refusal = why_not(job, database_now(Job.objects.db))
     if refusal:
-        return _back(pages, request, job, f"{refusal}.", messages.WARNING)
+        return _back(pages, request, job, refusal_of(refusal, request), messages.WARNING)
     answer = Answer(job.run_at)
     if request.method == "POST":
         answer = _answer(request, job)
@@ -90,9 +90,9 @@ def _make(request: HttpRequest, job: Job, answer: Answer) -> bool:
     try:
         move_and_log(job, request, answer.moment, seen=answer.seen, reason=answer.reason)
     except (InvalidRunAt, JobMoveRefused) as error:
-        answer.problems["to"] = sentence(str(error))
+        answer.problems["to"] = refusal_of(error, request)
     except JobTransitionRefused as error:
-        answer.problems["all"] = sentence(str(error))
+        answer.problems["all"] = refusal_of(error, request)
     return not answer.problems
 
 

@@ -53,14 +53,14 @@ class ShownPause:
     """How many jobs wait; None if it is not known."""
 
 
-def shown(queue: Queue, now: datetime, holds: int | None = None) -> ShownPause | None:
-    """The pause of a queue; None if it is not paused."""
+def shown(queue: Queue, now: datetime, request: HttpRequest, holds: int | None = None) -> ShownPause | None:
+    """The pause of a queue, as this user may read its reason; None if it is not paused."""
     if not queue.is_paused_at(now):
         return None
     return ShownPause(
         printable(queue.name),
         printable(queue.paused_by),
-        printable(queue.pause_reason),
+        shown_text(queue.pause_reason, request),
         time_tag(queue.paused_at, now) if queue.paused_at else "",
         time_tag(queue.paused_until, now) if queue.paused_until else "",
         holds,
@@ -73,12 +73,12 @@ def allowed_buttons(request: HttpRequest) -> set[str]:
     return {name for name, right in rights.items() if may(request, right)}
 
 
-def button(queue: Queue, number: str, now: datetime, allowed: set[str]) -> SafeString:
+def button(queue: Queue, number: str, now: datetime, allowed: set[str], request: HttpRequest) -> SafeString:
     """The button on the row of a queue; it sends the form with this number, which stands elsewhere."""
     values = {
         "switches": allowed,
         "form_id": f"jq-switch-{number}",
-        "pause": shown(queue, now),
+        "pause": shown(queue, now, request),
         "name": printable(queue.name),
         "number": number,
         "pauses": OFFERED,

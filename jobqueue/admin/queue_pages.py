@@ -48,8 +48,9 @@ class QueueChangeList(OfferedLookups):
             vars(queue)["_limited"] = [use for use in limited if use.queue == queue.pk]
             vars(queue)["_starts"] = starts.get(queue.pk)
             vars(queue)["_counts"] = counts.get(queue.pk, {})
-            vars(queue)["_pause"] = pausing.shown(queue, now)
-            vars(queue)["_button"] = pausing.button(queue, str(number), now, allowed) if allowed else ""
+            vars(queue)["_pause"] = pausing.shown(queue, now, request)
+            button = pausing.button(queue, str(number), now, allowed, request) if allowed else ""
+            vars(queue)["_button"] = button
 
 
 @admin.register(Queue)

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import live
+from jobqueue.admin.asked import refusal_of
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.subjects import Subject
@@ -31,7 +32,7 @@ from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import VIEW_JOB, VIEW_WORKER, Right, demand, may, permissions_of
 from jobqueue.operating.running import progress_words, runs_of
 from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
-from jobqueue.operating.words import exact_span, printable
+from jobqueue.operating.words import exact_span
 from jobqueue.operating.workers import ORDERS, order_and_log
 from jobqueue.sql.clock import database_now
 
@@ -166,7 +167,7 @@ def _row(job: Job, now: datetime, run: Run | None, request: HttpRequest) -> Runn
         ran=exact_span(ran),
         seconds=min(max(0.0, ran.total_seconds()), job.timeout),
         is_stuck=listed(job).is_stuck,
-        stop_reason=printable(job.stop_reason),
+        stop_reason=shown_text(job.stop_reason, request),
         thread="" if run is None else str(run.thread),
         progress=shown_progress(run, request),
     )
@@ -200,7 +201,7 @@ def _stop(pages: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpR
         return HttpResponseRedirect(_job_url(pages, job))
     refusal = stopping.why_not(job, Job.objects.db)
     if refusal is not None:
-        pages.message_user(request, f"{refusal}.", messages.WARNING)
+        pages.message_user(request, refusal_of(refusal, request), messages.WARNING)
         return HttpResponseRedirect(_job_url(pages, job))
     grace = get_settings().timeout_grace
     return _page(
@@ -219,7 +220,7 @@ def _stop_and_tell(pages: ModelAdmin[Any], request: HttpRequest, job: Job, reaso
     try:
         stop_and_log(request, job, reason)
     except JobTransitionRefused as error:
-        pages.message_user(request, f"{error}.", messages.WARNING)
+        pages.message_user(request, refusal_of(error, request), messages.WARNING)
         return
     pages.message_user(
         request, _("Its stop is asked for: this page says when it has ended."), messages.SUCCESS
@@ -252,7 +253,7 @@ def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -
     try:
         changed = order_and_log(request, worker, order, reason)
     except WorkerOrderRefused as error:
-        pages.message_user(request, f"{error}.", messages.WARNING)
+        pages.message_user(request, refusal_of(error, request), messages.WARNING)
     else:
         text = _("%(what)s is asked for.") if changed else _("%(what)s was asked for already.")
         level = messages.SUCCESS if changed else messages.WARNING

@@ -1,4 +1,4 @@
-"""What the pages that ask about one job have in common: what it means."""
+"""What the pages that ask about one job have in common: what it means, and how a refusal is told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from django.utils.translation import ngettext
 from jobqueue.models import Job
 from jobqueue.operating.concerns import Sum, concerns_of
 from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.reading import shown_text
 
 
 def consequences(job: Job, request: HttpRequest) -> dict[str, str]:
@@ -21,3 +22,8 @@ def consequences(job: Job, request: HttpRequest) -> dict[str, str]:
 def sentence(text: str) -> str:
     """An error's text as a sentence of its own."""
     return f"{text.removesuffix('.')}."
+
+
+def refusal_of(error: Exception | str, request: HttpRequest) -> str:
+    """Why something was not done, as a sentence: the reason of somebody before may hold an address."""
+    return sentence(shown_text(str(error), request))

@@ -12,12 +12,13 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 
 from jobqueue.models import BulkAction
+from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import grouped
 
 
 def shown(action: BulkAction, request: HttpRequest, site: AdminSite) -> dict[str, Any]:
     """What the page of the action says of it: the reasons, and where the jobs are listed."""
-    reasons = list(_reasons(action))
+    reasons = [shown_text(text, request) for text in _reasons(action)]
     url = reverse(f"{site.name}:jobqueue_job_changelist", query={"left_out": action.pk})
     return {"reasons": reasons, "url": url if _ids(action) else ""} if reasons else {}
 

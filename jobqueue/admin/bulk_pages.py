@@ -20,12 +20,14 @@ from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import NOTHING, badge, time_tag
+from jobqueue.masking import mask_addresses
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS
-from jobqueue.operating.words import exact_span, grouped, span
+from jobqueue.operating.words import exact_span, grouped, printable, span
 from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
 
@@ -38,7 +40,7 @@ _SHORTEST_WITH_RATE = timedelta(seconds=1)
 class BulkActionAdmin(OwnPage):
     """What was asked for in bulk, who asked, how far it is."""
 
-    list_display = ("what", "state", "progress", "which", "asked_by", "asked", "reason")
+    list_display = ("what", "state", "progress", "which", "asked_by", "asked", "shown_reason")
     list_display_links = ("what",)
     sortable_by = ()
     actions = None
@@ -88,7 +90,7 @@ class BulkActionAdmin(OwnPage):
 
     def stop_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Let an action end after its batch."""
-        demand(request, Right.STOP_BULK_ACTION)
+        demand(request, *permissions_of(Right.STOP_BULK_ACTION))
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         action = BulkAction.objects.filter(pk=number).first()
@@ -122,11 +124,12 @@ class BulkActionAdmin(OwnPage):
             "title": _title(action),
             "action": action,
             "badge": self.state(action),
-            "which": self.which(action),
+            "which": shown_text(bulk_plans.which(action), request) or NOTHING,
+            "reason": shown_text(action.reason, request),
             "asked": time_tag(action.asked_at, now),
             "sentence": _sentence(action, now),
             "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
-            "may_stop": action.is_open and request.user.has_perm(Right.STOP_BULK_ACTION),
+            "may_stop": action.is_open and may(request, Right.STOP_BULK_ACTION),
             "came_from": self._came_from(action),
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
             "done": action.changed,
@@ -176,13 +179,18 @@ class BulkActionAdmin(OwnPage):
 
     @admin.display(description=_("which jobs"))
     def which(self, action: BulkAction) -> str:
-        """Which jobs were meant."""
-        return bulk_plans.which(action) or NOTHING
+        """Which jobs were meant, without addresses."""
+        return mask_addresses(bulk_plans.which(action)) or NOTHING
 
     @admin.display(description=_("asked for"))
     def asked(self, action: BulkAction) -> SafeString | str:
         """When it was asked for."""
         return time_tag(action.asked_at, about_now())
+
+    @admin.display(description=_("reason"))
+    def shown_reason(self, action: BulkAction) -> str:
+        """Why it was asked for, without addresses; its page shows them to who may read payloads."""
+        return printable(mask_addresses(action.reason))
 
 
 def _title(action: BulkAction) -> str:

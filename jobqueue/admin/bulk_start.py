@@ -17,7 +17,7 @@ from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
 from jobqueue.admin.frozen_list import OF_THE_LIST, are_more, hidden_fields
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating.bulk_plans import LONGEST_REASON, WORDS, Plan, write_down
-from jobqueue.operating.rights import demand
+from jobqueue.operating.rights import demand, permissions_of
 from jobqueue.operating.words import typed_number
 from jobqueue.sql.clock import database_now
 
@@ -53,7 +53,7 @@ def ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> HttpR
 
 def _refusal(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> HttpResponse | None:
     """The answer where nothing can be begun. Raises PermissionDenied for who may not."""
-    demand(request, plan.verb.right)
+    demand(request, *permissions_of(plan.verb.right))
     if plan.number:
         return None
     pages.message_user(request, _nothing(plan), messages.WARNING)

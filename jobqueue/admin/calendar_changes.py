@@ -31,19 +31,14 @@ from jobqueue.models.holding import due_time
 from jobqueue.operating.bulk_plans import TYPED_ABOVE
 from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
-from jobqueue.operating.day_jobs import FURTHEST, OfADay, begin_and_log
+from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
 from jobqueue.operating.moves import shift_and_log
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.rights import demand, permissions_of
 from jobqueue.operating.words import grouped, typed_number
 from jobqueue.sql.clock import about_now
 
-PERMISSIONS = {
-    "move": Right.MOVE,
-    "cancel": Right.CANCEL,
-    "hold": Right.HOLD,
-    "release": Right.RELEASE,
-}
 _ONE: dict[str, Callable[..., None]] = {
     "cancel": cancel_and_log,
     "hold": hold_and_log,
@@ -67,10 +62,10 @@ def page(pages: ModelAdmin[Any], request: HttpRequest, title: str, **more: Any) 
 
 def change(pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay, verb: str) -> HttpResponse:
     """Ask whether these are to be changed, or change them."""
-    if verb not in PERMISSIONS:
+    if verb not in RIGHTS:
         text = _("What is on the calendar can be moved, cancelled, held or released, not %(verb)s.")
         raise Http404(text % {"verb": verb[:20]})
-    demand(request, "jobqueue.view_job", PERMISSIONS[verb])
+    demand(request, *permissions_of(RIGHTS[verb]))
     if verb in ("move", "cancel") and asked.job is not None and asked.held().exists():
         jobs = asked.held()
     else:
@@ -179,7 +174,9 @@ def _change_one(
     try:
         _do(job, verb, moment, request)
     except JobTransitionRefused as error:
-        text = _("The job was left alone: %(why)s.") % {"why": f"#{job.pk}: {error}"}
+        text = _("The job was left alone: %(why)s.") % {
+            "why": f"#{job.pk}: {shown_text(str(error), request)}"
+        }
         if verb != "move":
             pages.message_user(request, text, messages.WARNING)
         return text

@@ -19,7 +19,6 @@ from django.utils.translation import gettext as _
 from jobqueue.admin import calendar_changes, live
 from jobqueue.admin.calendar import shown_days
 from jobqueue.admin.calendar_asked import asked_by
-from jobqueue.admin.calendar_changes import PERMISSIONS
 from jobqueue.admin.keyed_list import Way, ways_of
 from jobqueue.admin.keyed_pages import KeyedPage, KeyedPages, Part
 from jobqueue.admin.listing import listed, prepare
@@ -28,9 +27,10 @@ from jobqueue.admin.preview_pages import preview_url
 from jobqueue.admin.words import time_tag
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.holding import due_time
-from jobqueue.operating.day_jobs import OfADay
+from jobqueue.operating.day_jobs import RIGHTS, OfADay
 from jobqueue.operating.days import DAYS
 from jobqueue.operating.kinds import name_of
+from jobqueue.operating.rights import may
 from jobqueue.sql.clock import about_now
 
 PAGE = 50
@@ -157,5 +157,5 @@ def _links(
     return [
         (labels[verb], reverse(name, args=[asked.day.isoformat(), verb], query=asked.words))
         for verb in verbs
-        if request.user.has_perm(PERMISSIONS[verb])
+        if may(request, RIGHTS[verb])
     ]

@@ -27,7 +27,7 @@ from jobqueue.operating.concerned import KEPT_SECONDS, few_by_cause, kept_by_cau
 from jobqueue.operating.concerns import MOST_SUBJECTS, Total, can_add_up, in_words
 from jobqueue.operating.failing_times import AGE, AGES, FROM, TO
 from jobqueue.operating.failures import Question, question
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
 from jobqueue.sql.clock import database_now
@@ -96,10 +96,10 @@ class CauseAdmin(OnePage):
         context = {
             **_choices(asked),
             **_found(question(asked), asked, request, self),
-            "may_retry": request.user.has_perm(Right.RETRY),
-            "may_discard": request.user.has_perm(Right.DELETE),
-            "may_mute": request.user.has_perm(Right.MUTE_CAUSE),
-            "may_unmute": request.user.has_perm(Right.UNMUTE_CAUSE),
+            "may_retry": may(request, Right.RETRY),
+            "may_discard": may(request, Right.DELETE),
+            "may_mute": may(request, Right.MUTE_CAUSE),
+            "may_unmute": may(request, Right.UNMUTE_CAUSE),
             **(extra_context or {}),
         }
         return self.page(request, "causes.html", context)
@@ -107,7 +107,7 @@ class CauseAdmin(OnePage):
     def _mute(self, request: HttpRequest) -> HttpResponse:
         name = request.POST.get("cause", "")
         is_to_be = request.POST.get("action") == _MUTE
-        demand(request, Right.MUTE_CAUSE if is_to_be else Right.UNMUTE_CAUSE)
+        demand(request, *permissions_of(Right.MUTE_CAUSE if is_to_be else Right.UNMUTE_CAUSE))
         reason = kept_reason(request)
         if reason is None:
             return HttpResponseRedirect(request.get_full_path())

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 
 from jobqueue.charting.folding import home
 from jobqueue.charting.reading import Chosen
+from jobqueue.masking import mask_addresses
 from jobqueue.models import BulkAction, ProcessorLimits, Queue, VersionStart
 from jobqueue.operating.retelling import retold_message
 from jobqueue.operating.words import grouped
@@ -67,7 +68,7 @@ def _entries(model: type[Any], begin: datetime, end: datetime | None) -> QuerySe
 
 def _told(entries: QuerySet[LogEntry]) -> list[tuple[datetime, str, str]]:
     rows = entries.values_list("action_time", "object_id", "change_message")[: MOST + 1]
-    return [(at, key or "", message) for at, key, message in rows]
+    return [(at, key or "", mask_addresses(message)) for at, key, message in rows]
 
 
 def _to_queues(begin: datetime, end: datetime | None, chosen: Chosen) -> list[Happened]:

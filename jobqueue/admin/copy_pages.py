@@ -16,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobqueue.admin.asked import consequences, sentence
+from jobqueue.admin.asked import consequences, refusal_of, sentence
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment
 from jobqueue.admin.not_found import FramedNotFound
@@ -28,7 +28,7 @@ from jobqueue.models import Job, due_time
 from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating.copies import copy_and_log
 from jobqueue.operating.reading import may_read, shown_text
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.sql.clock import database_now
 
 _MOST_DIGITS = 9
@@ -50,7 +50,7 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
     """The address of the page, below the page of the job."""
 
     def copy(request: HttpRequest, object_id: str) -> HttpResponse:
-        demand(request, "jobqueue.view_job", Right.COPY)
+        demand(request, *permissions_of(Right.COPY))
         job = pages.get_object(request, object_id)
         if job is None:
             pages.raise_not_found(object_id)
@@ -61,7 +61,7 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 
 def copy_url(job: Job, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
     """Where the job is copied; empty for who may not."""
-    if not request.user.has_perm(Right.COPY):
+    if not may(request, Right.COPY):
         return ""
     return reverse(f"{pages.admin_site.name}:jobqueue_job_copy", args=[job.pk])
 
@@ -159,14 +159,14 @@ def _make(request: HttpRequest, job: Job, answer: Answer) -> Job | None:
             reason=answer.reason,
         )
     except InvalidPayload as error:
-        answer.problems["payload"] = sentence(shown_text(str(error), request))
+        answer.problems["payload"] = refusal_of(error, request)
     except InvalidRunAt as error:
-        answer.problems["run_at"] = sentence(shown_text(str(error), request))
+        answer.problems["run_at"] = refusal_of(error, request)
     except JobCopyRefused as error:
-        answer.problems["all"] = sentence(str(error))
+        answer.problems["all"] = refusal_of(error, request)
         answer.copies_seen = copies_of(job).count()
     except InvalidJob as error:
-        answer.problems["all"] = sentence(shown_text(str(error), request))
+        answer.problems["all"] = refusal_of(error, request)
     return None
 
 

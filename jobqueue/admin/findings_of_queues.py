@@ -17,6 +17,7 @@ from jobqueue.conf import get_settings
 from jobqueue.counts.signs import LATELY, MOST_COUNTED, USUALLY, Sign
 from jobqueue.models import ProcessorLimits
 from jobqueue.monitoring.overview import Overview, QueueNow
+from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import absolute, grouped, printable, span
 from jobqueue.registry import all_processors
 
@@ -99,7 +100,7 @@ def _paused(queue: QueueNow, request: HttpRequest) -> Finding:
         "%(queue)s is paused and holds %(number)s jobs.",
         held,
     ) % {"queue": printable(queue.name), "number": grouped(held)}
-    who, why = printable(queue.decided.paused_by), printable(queue.decided.pause_reason)
+    who, why = printable(queue.decided.paused_by), shown_text(queue.decided.pause_reason, request)
     parts = [_("Paused by %(name)s") % {"name": who}] if who else []
     quoted = [_("“%(text)s”") % {"text": why}] if why else []
     parts = [": ".join([*parts, *quoted]) + "."] if who or why else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -14,9 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin.reasons import ReasonField
 from jobqueue.admin.words import NOTHING
-from jobqueue.broker import paces
 from jobqueue.broker.limits import MOST_RATE
-from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import ProcessorLimits, Queue
 from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, PROCESSOR_LIMITS
 from jobqueue.operating.processors import ProcessorUse
@@ -42,15 +40,6 @@ def limits_of(row: Queue | ProcessorLimits) -> str:
         )
         if limit is not None
     )
-
-
-def starts_of(queues: Iterable[Queue]) -> dict[str, int]:
-    """How many starts count against the rate limit of each queue that has one; none if Redis is away."""
-    rates = {queue.name: queue.rate_limit for queue in queues if queue.rate_limit is not None}
-    try:
-        return paces.starts_in_window(rates)
-    except BrokerUnavailable:
-        return {}
 
 
 def use_of(row: Queue | ProcessorLimits, running: str, starts: int | None) -> SafeString:

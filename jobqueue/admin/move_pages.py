@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobqueue.admin.asked import consequences, sentence
+from jobqueue.admin.asked import consequences, refusal_of
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.moments import as_field, parse_moment, zone_named, zones
 from jobqueue.admin.not_found import FramedNotFound
@@ -24,7 +24,7 @@ from jobqueue.exceptions import InvalidRunAt, JobMoveRefused, JobTransitionRefus
 from jobqueue.models import Job
 from jobqueue.moving import why_not
 from jobqueue.operating.moves import move_and_log
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import about_now, database_now
 
@@ -43,7 +43,7 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
     """The address of the page, below the page of the job."""
 
     def move(request: HttpRequest, object_id: str) -> HttpResponse:
-        demand(request, "jobqueue.view_job", Right.MOVE)
+        demand(request, *permissions_of(Right.MOVE))
         job = pages.get_object(request, object_id)
         if job is None:
             pages.raise_not_found(object_id)
@@ -54,7 +54,7 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 
 def move_url(job: Job, now: datetime, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
     """Where the job is moved; empty if it is not delayed, or this user may not."""
-    if why_not(job, now) or not request.user.has_perm(Right.MOVE):
+    if why_not(job, now) or not may(request, Right.MOVE):
         return ""
     return reverse(f"{pages.admin_site.name}:jobqueue_job_move", args=[job.pk])
 
@@ -62,7 +62,7 @@ def move_url(job: Job, now: datetime, request: HttpRequest, pages: ModelAdmin[An
 def _move(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResponse:
     refusal = why_not(job, database_now(Job.objects.db))
     if refusal:
-        return _back(pages, request, job, f"{refusal}.", messages.WARNING)
+        return _back(pages, request, job, refusal_of(refusal, request), messages.WARNING)
     answer = Answer(job.run_at)
     if request.method == "POST":
         answer = _answer(request, job)
@@ -90,9 +90,9 @@ def _make(request: HttpRequest, job: Job, answer: Answer) -> bool:
     try:
         move_and_log(job, request, answer.moment, seen=answer.seen, reason=answer.reason)
     except (InvalidRunAt, JobMoveRefused) as error:
-        answer.problems["to"] = sentence(str(error))
+        answer.problems["to"] = refusal_of(error, request)
     except JobTransitionRefused as error:
-        answer.problems["all"] = sentence(str(error))
+        answer.problems["all"] = refusal_of(error, request)
     return not answer.problems
 
 

@@ -66,9 +66,7 @@ def banner(request: HttpRequest) -> SafeString:
     pauses = _pauses(request)
     may_look = _may(request, "view_queue")
     if not may_look:
-        pauses = [
-            replace(each, by=mask_addresses(each.by), reason=mask_addresses(each.reason)) for each in pauses
-        ]
+        pauses = [replace(each, by=mask_addresses(each.by)) for each in pauses]
     said = [_("%(queue)s is paused.") % {"queue": each.queue} for each in pauses]
     context = {
         "pauses": pauses,
@@ -82,8 +80,8 @@ def _pauses(request: HttpRequest) -> list[ShownPause]:
     seen = _seen(request)
     if seen is not None:
         known = ((queue.decided, queue.counts.waiting) for queue in seen.queues.values())
-        return _shown(known, seen.now)
-    return _with_numbers(_known(request).paused, about_now())
+        return _shown(known, seen.now, request)
+    return _with_numbers(_known(request).paused, about_now(), request)
 
 
 def _queues(request: HttpRequest) -> str:
@@ -135,7 +133,7 @@ def _ask() -> _Known:
         return _Known(0, [])
 
 
-def _with_numbers(paused: list[Queue], now: datetime) -> list[ShownPause]:
+def _with_numbers(paused: list[Queue], now: datetime, request: HttpRequest) -> list[ShownPause]:
     """With how many wait, where the databases that know are here anyway, or are files."""
     found: Counter[str] = Counter()
     is_known = all(
@@ -146,9 +144,12 @@ def _with_numbers(paused: list[Queue], now: datetime) -> list[ShownPause]:
             found.update({name: counts.waiting for name, counts in counts_of_database(using).items()})
     except (DatabaseError, InterfaceError):
         is_known = False
-    return _shown(((queue, found[queue.name] if is_known else None) for queue in paused), now)
+    known = ((queue, found[queue.name] if is_known else None) for queue in paused)
+    return _shown(known, now, request)
 
 
-def _shown(queues: Iterable[tuple[Queue, int | None]], now: datetime) -> list[ShownPause]:
-    pauses = (shown(queue, now, holds) for queue, holds in queues)
+def _shown(
+    queues: Iterable[tuple[Queue, int | None]], now: datetime, request: HttpRequest
+) -> list[ShownPause]:
+    pauses = (shown(queue, now, request, holds) for queue, holds in queues)
     return [each for each in pauses if each is not None]

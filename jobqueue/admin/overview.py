@@ -141,7 +141,7 @@ def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) ->
         queue.name,
         printable(queue.name),
         facts,
-        pausing.shown(queue.decided, seen.now),
+        pausing.shown(queue.decided, seen.now, request),
         _limited(queue, seen),
         page(request, "queue"),
     )

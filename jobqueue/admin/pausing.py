@@ -21,7 +21,8 @@ from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import InvalidPause, UnknownQueue
 from jobqueue.models import Queue
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.reading import shown_text
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.words import printable
 from jobqueue.sql.clock import database_now
 
@@ -52,14 +53,14 @@ class ShownPause:
     """How many jobs wait; None if it is not known."""
 
 
-def shown(queue: Queue, now: datetime, holds: int | None = None) -> ShownPause | None:
-    """The pause of a queue; None if it is not paused."""
+def shown(queue: Queue, now: datetime, request: HttpRequest, holds: int | None = None) -> ShownPause | None:
+    """The pause of a queue, as this user may read its reason; None if it is not paused."""
     if not queue.is_paused_at(now):
         return None
     return ShownPause(
         printable(queue.name),
         printable(queue.paused_by),
-        printable(queue.pause_reason),
+        shown_text(queue.pause_reason, request),
         time_tag(queue.paused_at, now) if queue.paused_at else "",
         time_tag(queue.paused_until, now) if queue.paused_until else "",
         holds,
@@ -69,15 +70,15 @@ def shown(queue: Queue, now: datetime, holds: int | None = None) -> ShownPause |
 def allowed_buttons(request: HttpRequest) -> set[str]:
     """Which of the two buttons are for this user."""
     rights = {"pause": Right.PAUSE_QUEUE, "resume": Right.RESUME_QUEUE}
-    return {name for name, right in rights.items() if request.user.has_perm(right)}
+    return {name for name, right in rights.items() if may(request, right)}
 
 
-def button(queue: Queue, number: str, now: datetime, allowed: set[str]) -> SafeString:
+def button(queue: Queue, number: str, now: datetime, allowed: set[str], request: HttpRequest) -> SafeString:
     """The button on the row of a queue; it sends the form with this number, which stands elsewhere."""
     values = {
         "switches": allowed,
         "form_id": f"jq-switch-{number}",
-        "pause": shown(queue, now),
+        "pause": shown(queue, now, request),
         "name": printable(queue.name),
         "number": number,
         "pauses": OFFERED,
@@ -124,7 +125,7 @@ def resume_view(request: HttpRequest) -> HttpResponse:
 
 def _asked(request: HttpRequest, right: Right) -> str | None:
     """The queue that the form names; None if none was sent. Raises PermissionDenied for who may not."""
-    demand(request, right)
+    demand(request, *permissions_of(right))
     return request.POST.get("queue", "") if request.method == "POST" else None
 
 

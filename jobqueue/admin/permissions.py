@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.models import Job
-from jobqueue.operating.rights import Right
+from jobqueue.operating.rights import Right, may
 from jobqueue.operating.verbs import BULK_VERBS, VERBS, Verb
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ class JobPermissions(FramedNotFound, BoundedSearch, JobModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A job that runs is not deleted under its worker's hands."""
-        allowed = request.user.has_perm(Right.DELETE)
+        allowed = may(request, Right.DELETE)
         return allowed and (obj is None or obj.state != Job.State.ACTIVE)
 
     def may(self, request: HttpRequest, verb: Verb) -> bool:
         """Whether this user may do that to jobs."""
-        return bool(request.user.has_perm(verb.right))
+        return may(request, verb.right)
 
     def allowed_verbs(self, request: HttpRequest) -> list[Verb]:
         """What this user may do to the jobs of this list."""

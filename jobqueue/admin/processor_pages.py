@@ -21,7 +21,7 @@ from jobqueue.admin.words import NOTHING
 from jobqueue.models import ProcessorLimits
 from jobqueue.operating.limits import PROCESSOR_LIMITS, change_processor_limits
 from jobqueue.operating.processors import ProcessorUse, processors_in_use
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.words import grouped, printable
 from jobqueue.registry import is_registered
 
@@ -79,7 +79,7 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this user may change limits."""
-        return request.user.has_perm(Right.LIMIT_PROCESSOR)
+        return may(request, Right.LIMIT_PROCESSOR)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What has no limits any more stands in its row."""
@@ -122,7 +122,7 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
     ) -> HttpResponse:
         """The limits of one processor."""
         if request.method == "POST":
-            demand(request, Right.LIMIT_PROCESSOR)
+            demand(request, *permissions_of(Right.LIMIT_PROCESSOR))
         context = {"title": _("Limits"), "show_save_and_continue": False, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 

@@ -16,17 +16,17 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
-from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, starts_of, use_of, with_reason
+from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, use_of, with_reason
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.queue_rows import with_all_configured
 from jobqueue.admin.queue_views import QueueViews, live_counts
 from jobqueue.admin.reasons import ActionWithReason, kept_reason
 from jobqueue.admin.words import NOTHING, badge
 from jobqueue.models import Queue
-from jobqueue.operating.limits import LIMITS, change_limits
+from jobqueue.operating.limits import LIMITS, change_limits, starts_of
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.processors import processors_in_use, running_by_processor
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.sql.clock import database_now
 
 
@@ -48,8 +48,9 @@ class QueueChangeList(OfferedLookups):
             vars(queue)["_limited"] = [use for use in limited if use.queue == queue.pk]
             vars(queue)["_starts"] = starts.get(queue.pk)
             vars(queue)["_counts"] = counts.get(queue.pk, {})
-            vars(queue)["_pause"] = pausing.shown(queue, now)
-            vars(queue)["_button"] = pausing.button(queue, str(number), now, allowed) if allowed else ""
+            vars(queue)["_pause"] = pausing.shown(queue, now, request)
+            button = pausing.button(queue, str(number), now, allowed, request) if allowed else ""
+            vars(queue)["_button"] = button
 
 
 @admin.register(Queue)
@@ -93,7 +94,7 @@ class QueueAdmin(QueueViews):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether this user may change limits. Pausing has a permission of its own."""
-        return request.user.has_perm(Right.LIMIT_QUEUE)
+        return may(request, Right.LIMIT_QUEUE)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Queues are removed in the settings."""
@@ -101,11 +102,11 @@ class QueueAdmin(QueueViews):
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
         """Whether this user may pause queues."""
-        return request.user.has_perm(Right.PAUSE_QUEUE)
+        return may(request, Right.PAUSE_QUEUE)
 
     def has_resume_permission(self, request: HttpRequest) -> bool:
         """Whether this user may resume queues."""
-        return request.user.has_perm(Right.RESUME_QUEUE)
+        return may(request, Right.RESUME_QUEUE)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[QueueChangeList]:
         """The list that brings the counts."""
@@ -142,7 +143,7 @@ class QueueAdmin(QueueViews):
     ) -> HttpResponse:
         """The limits of one queue."""
         if request.method == "POST":
-            demand(request, Right.LIMIT_QUEUE)
+            demand(request, *permissions_of(Right.LIMIT_QUEUE))
         context = {"title": _("Limits"), "show_save_and_continue": False, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.models import Queue
-from jobqueue.operating.rights import Right
+from jobqueue.operating.rights import Right, may
 
 if TYPE_CHECKING:
     QueueModelAdmin = admin.ModelAdmin[Queue]
@@ -45,4 +45,4 @@ class QueueRows(FramedNotFound, QueueModelAdmin):
 
     def _may_order(self, request: HttpRequest) -> bool:
         rights = (Right.LIMIT_QUEUE, Right.PAUSE_QUEUE, Right.RESUME_QUEUE)
-        return any(map(request.user.has_perm, rights))
+        return any(may(request, right) for right in rights)

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import live
+from jobqueue.admin.asked import refusal_of
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.subjects import Subject
@@ -28,10 +29,10 @@ from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobTransitionRefused, WorkerOrderRefused
 from jobqueue.models import Job, Worker, stopping
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import VIEW_JOB, VIEW_WORKER, Right, demand, may, permissions_of
 from jobqueue.operating.running import progress_words, runs_of
 from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
-from jobqueue.operating.words import exact_span, printable
+from jobqueue.operating.words import exact_span
 from jobqueue.operating.workers import ORDERS, order_and_log
 from jobqueue.sql.clock import database_now
 
@@ -83,13 +84,19 @@ def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
     return [
         path("running/", view(_bound(_running, pages)), name="jobqueue_job_running"),
         path("<str:object_id>/stop/", view(_bound(_stop, pages)), name="jobqueue_job_stop"),
-        path("worker/<uuid:worker_id>/order/", view(_bound(_order, pages)), name="jobqueue_worker_order"),
+        path(
+            "worker/<uuid:worker_id>/order/",
+            view(_bound(_order, pages, VIEW_WORKER)),
+            name="jobqueue_worker_order",
+        ),
     ]
 
 
-def _bound(page: Callable[..., HttpResponse], pages: ModelAdmin[Any]) -> Callable[..., HttpResponse]:
+def _bound(
+    page: Callable[..., HttpResponse], pages: ModelAdmin[Any], look: str = VIEW_JOB
+) -> Callable[..., HttpResponse]:
     def bound(request: HttpRequest, **values: Any) -> HttpResponse:
-        if not request.user.has_perm("jobqueue.view_job"):
+        if not request.user.has_perm(look):
             raise PermissionDenied
         return page(pages, request, **values)
 
@@ -98,7 +105,7 @@ def _bound(page: Callable[..., HttpResponse], pages: ModelAdmin[Any]) -> Callabl
 
 def stop_url(job: Job, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
     """Where the job is stopped; empty if it does not run, is being stopped, or this user may not."""
-    if job.state != Job.State.ACTIVE or job.stop_asked_at or not request.user.has_perm(Right.STOP):
+    if job.state != Job.State.ACTIVE or job.stop_asked_at or not may(request, Right.STOP):
         return ""
     return reverse(f"{pages.admin_site.name}:jobqueue_job_stop", args=[job.pk])
 
@@ -132,8 +139,8 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
         number=len(jobs),
         is_cut=len(active) > MOST_JOBS,
         seconds=REFRESH_SECONDS,
-        may_stop=request.user.has_perm(Right.STOP),
-        may_order={name for name, order in ORDERS.items() if request.user.has_perm(order.right)},
+        may_stop=may(request, Right.STOP),
+        may_order={name for name, order in ORDERS.items() if may(request, order.right)},
     )
 
 
@@ -160,7 +167,7 @@ def _row(job: Job, now: datetime, run: Run | None, request: HttpRequest) -> Runn
         ran=exact_span(ran),
         seconds=min(max(0.0, ran.total_seconds()), job.timeout),
         is_stuck=listed(job).is_stuck,
-        stop_reason=printable(job.stop_reason),
+        stop_reason=shown_text(job.stop_reason, request),
         thread="" if run is None else str(run.thread),
         progress=shown_progress(run, request),
     )
@@ -182,7 +189,7 @@ def _state_of(worker: Worker, now: datetime) -> SafeString:
 
 
 def _stop(pages: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpResponse:
-    demand(request, Right.STOP)
+    demand(request, *permissions_of(Right.STOP))
     job = pages.get_object(request, object_id)
     if job is None:
         raise Http404
@@ -194,7 +201,7 @@ def _stop(pages: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpR
         return HttpResponseRedirect(_job_url(pages, job))
     refusal = stopping.why_not(job, Job.objects.db)
     if refusal is not None:
-        pages.message_user(request, f"{refusal}.", messages.WARNING)
+        pages.message_user(request, refusal_of(refusal, request), messages.WARNING)
         return HttpResponseRedirect(_job_url(pages, job))
     grace = get_settings().timeout_grace
     return _page(
@@ -213,7 +220,7 @@ def _stop_and_tell(pages: ModelAdmin[Any], request: HttpRequest, job: Job, reaso
     try:
         stop_and_log(request, job, reason)
     except JobTransitionRefused as error:
-        pages.message_user(request, f"{error}.", messages.WARNING)
+        pages.message_user(request, refusal_of(error, request), messages.WARNING)
         return
     pages.message_user(
         request, _("Its stop is asked for: this page says when it has ended."), messages.SUCCESS
@@ -233,11 +240,12 @@ def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -
     order = ORDERS.get(request.POST.get("order", ""))
     if order is None:
         raise Http404(f"a worker is told one of: {', '.join(ORDERS)}")
-    demand(request, order.right)
+    demand(request, *permissions_of(order.right))
     worker = Worker.objects.filter(Q(pk=worker_id)).first()
     if worker is None:
         raise Http404
-    page = "worker_changelist" if request.GET.get("back") == TO_WORKERS else "job_running"
+    to_workers = request.GET.get("back") == TO_WORKERS or not request.user.has_perm(VIEW_JOB)
+    page = "worker_changelist" if to_workers else "job_running"
     after = HttpResponseRedirect(reverse(f"{pages.admin_site.name}:jobqueue_{page}"))
     reason = kept_reason(request)
     if reason is None:
@@ -245,7 +253,7 @@ def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -
     try:
         changed = order_and_log(request, worker, order, reason)
     except WorkerOrderRefused as error:
-        pages.message_user(request, f"{error}.", messages.WARNING)
+        pages.message_user(request, refusal_of(error, request), messages.WARNING)
     else:
         text = _("%(what)s is asked for.") if changed else _("%(what)s was asked for already.")
         level = messages.SUCCESS if changed else messages.WARNING

@@ -14,7 +14,7 @@ from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.set_aside import gather, put_back
 from jobqueue.models import SetAsideJob
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import Right, demand, may, permissions_of
 
 _CHOSEN = "chosen"
 _MOST_AT_ONCE = 1_000
@@ -36,14 +36,14 @@ class SetAsideAdmin(OnePage, JobPermissions):
             return self._put_back(request)
         context = {
             "aside": gather(request, self.admin_site),
-            "may_put_back": request.user.has_perm(Right.PUT_BACK_SET_ASIDE),
+            "may_put_back": may(request, Right.PUT_BACK_SET_ASIDE),
             "name": _CHOSEN,
             **(extra_context or {}),
         }
         return self.page(request, "set_aside.html", context)
 
     def _put_back(self, request: HttpRequest) -> HttpResponse:
-        demand(request, Right.PUT_BACK_SET_ASIDE)
+        demand(request, *permissions_of(Right.PUT_BACK_SET_ASIDE))
         reason = kept_reason(request)
         if reason is None:
             return HttpResponseRedirect(request.get_full_path())

@@ -24,6 +24,7 @@ from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.words import NOTHING, badge, time_tag, worker_word
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
+from jobqueue.operating.rights import may
 from jobqueue.operating.words import grouped, printable
 from jobqueue.operating.workers import ORDERS
 from jobqueue.sql.clock import database_now
@@ -86,9 +87,7 @@ def _running_jobs(workers: list[uuid.UUID]) -> dict[uuid.UUID, Runs]:
 
 def _orders_of(request: HttpRequest) -> set[str]:
     """What this user may tell workers to do."""
-    if not request.user.has_perm("jobqueue.view_job"):
-        return set()
-    return {name for name, order in ORDERS.items() if request.user.has_perm(order.right)}
+    return {name for name, order in ORDERS.items() if may(request, order.right)}
 
 
 def _is_silent(worker: Worker) -> bool:

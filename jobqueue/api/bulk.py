@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Reason, read_body, read_query
-from jobqueue.api.bulk_bodies import OF_FAILURES_ALONE, VERBS, BulkStart, PlanQuery, words_of
+from jobqueue.api.bulk_bodies import NARROWING, OF_FAILURES_ALONE, VERBS, BulkStart, PlanQuery, words_of
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.problems import BadQuery, InvalidBody, NothingMatches, Refused
 from jobqueue.api.searches import found_by
@@ -22,7 +22,7 @@ from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
 from jobqueue.models import BulkAction, Job, JobQuerySet
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.rights import Right, demand
+from jobqueue.operating.rights import Right, demand, permissions_of
 from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
 from jobqueue.operating.words import printable
@@ -90,7 +90,7 @@ class BulkViewSet(OperatorViewSet):
     what = "bulk action"
     needs = {
         **dict.fromkeys(("list", "retrieve", "create", "plan"), VIEW),
-        "stop": (*VIEW, Right.STOP_BULK_ACTION),
+        "stop": permissions_of(Right.STOP_BULK_ACTION),
     }
 
     def list(self, request: Request) -> Response:
@@ -118,8 +118,8 @@ class BulkViewSet(OperatorViewSet):
         """Begin one; it takes the permission of its verb, too (discard that to delete jobs).
 
         The same action that is under way already is answered with 200, another one for the same cause with
-        409. Of more than 1,000 jobs it takes
-        `confirm`, their number, and a `reason`.
+        409. Of more than 1,000 jobs, and of all because nothing narrows them, it takes `confirm`, their
+        number, and a `reason`.
         """
         asked = read_body(BulkStart, request)
         verb = asked.pop("verb")
@@ -139,7 +139,7 @@ class BulkViewSet(OperatorViewSet):
                 "by_processor": {printable(name): jobs for name, jobs in planned.by_processor.items()},
                 "mail": planned.mail,
                 "concerned": planned.concerned(django_request(request)),
-                "must_be_confirmed": planned.is_large,
+                "must_be_confirmed": _must_be_confirmed(planned, asked),
             }
         )
 
@@ -203,10 +203,12 @@ def begin(verb: str, asked: Mapping[str, Any], request: Request) -> Response:
         raise NothingMatches(f"Nothing was begun: no job matches ({printable(planned.in_words)}).")
     reason = asked.get("reason", "").strip()
     problems = {}
-    if planned.is_large and asked.get("confirm") != planned.number:
-        problems["confirm"] = [f"Give the number of jobs, {planned.number}, to begin."]
-    if planned.is_large and not reason:
-        problems["reason"] = ["Say why: an action on so many jobs takes a reason."]
+    if _must_be_confirmed(planned, asked):
+        which = "" if planned.is_large else " that this means without a search or a filter"
+        if asked.get("confirm") != planned.number:
+            problems["confirm"] = [f"Give the number of jobs{which}, {planned.number}, to begin."]
+        if not reason:
+            problems["reason"] = ["Say why: an action on so many jobs takes a reason."]
     if problems:
         raise InvalidBody(problems)
     begun, is_new = bulk_plans.write_down(django_request(request), planned, reason, asked.get("per_second"))
@@ -217,6 +219,11 @@ def begin(verb: str, asked: Mapping[str, Any], request: Request) -> Response:
             UNDER_WAY,
         )
     return Response(bulk_line(begun, request), status=202 if is_new else 200)
+
+
+def _must_be_confirmed(planned: bulk_plans.Plan, asked: Mapping[str, Any]) -> bool:
+    """Whether it takes the number: of many, and where a filter may have been forgotten."""
+    return planned.is_large or not any(asked.get(name) for name in NARROWING)
 
 
 def bulk_line(one: BulkAction, request: Request) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from jobqueue.searching import LONGEST_SEARCH
 VERBS: Final = CALLED
 OF_FAILURES_ALONE: Final = ("cause", "age", "since", "until")
 """What narrows failed jobs, and no others."""
+NARROWING: Final = ("search", "queue", "processor", *OF_FAILURES_ALONE)
+"""What says which jobs are meant; without one of these all are, and that takes its number."""
 _WORDS = {"since": "from", "until": "to"}
 _AGES = [*AGES, OLDER]
 _AGE = "Failed within that time: quarter is 15 minutes, month 30 days; older is before these."
@@ -93,7 +95,9 @@ class _Filter(Strict):
     reason = optional_reason("Stands in the history and in the audit.", bulk_plans.LONGEST_REASON)
     per_second = rate()
     confirm = Whole(
-        required=False, min_value=0, help_text="The number of jobs, for an action on more than 1,000."
+        required=False,
+        min_value=0,
+        help_text="The number of jobs, for an action on more than 1,000, and on all if nothing narrows it.",
     )
 
 

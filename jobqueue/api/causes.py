@@ -27,7 +27,7 @@ from jobqueue.operating.concerns import MOST_SUBJECTS, Total
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.failures import question
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.rights import Right
+from jobqueue.operating.rights import Right, permissions_of
 from jobqueue.operating.words import printable
 
 VIEW = ("jobqueue.view_job",)
@@ -135,10 +135,10 @@ class CauseViewSet(OperatorViewSet):
     needs = {
         "list": VIEW,
         "concerned": VIEW,
-        "retry": (*VIEW, Right.RETRY),
-        "discard": (*VIEW, Right.DELETE),
-        "mute": (*VIEW, Right.MUTE_CAUSE),
-        "unmute": (*VIEW, Right.UNMUTE_CAUSE),
+        "retry": permissions_of(Right.RETRY),
+        "discard": permissions_of(Right.DELETE),
+        "mute": permissions_of(Right.MUTE_CAUSE),
+        "unmute": permissions_of(Right.UNMUTE_CAUSE),
     }
 
     def list(self, request: Request) -> Response:

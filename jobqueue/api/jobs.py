@@ -18,19 +18,20 @@ from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Reason, read_body, read_query
 from jobqueue.api.job_bodies import Copy, Hold, Move, Stop
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
+from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.previews import PreviewShape, previewed
 from jobqueue.api.problems import Refused, invalid
 from jobqueue.api.searches import SEARCH, found_by
 from jobqueue.api.shapes import described, page_of
 from jobqueue.exceptions import InvalidPayload, InvalidRunAt
-from jobqueue.models import Job
+from jobqueue.models import Job, KeptAnswer
 from jobqueue.operating.audit import entry_of, write_down
 from jobqueue.operating.copies import copy_and_log
 from jobqueue.operating.holds import hold_and_log, release_and_log
 from jobqueue.operating.moves import move_and_log
 from jobqueue.operating.reading import VIEW_PAYLOAD, may_read
-from jobqueue.operating.rights import Right
+from jobqueue.operating.rights import Right, permissions_of
 from jobqueue.operating.stops import stop_and_log
 from jobqueue.operating.verbs import VERBS
 from jobqueue.operating.words import state_word
@@ -101,11 +102,12 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
         codes={409: ("not_waiting", "not_held", WRONG_STATE)},
     ),
     copy=described(
-        "Enqueue a job like this one, with another payload if that is asked for",
+        "Enqueue a job like this one, with another payload if that is asked for, once for each key",
         JobInFull,
         status=201,
         body=Copy,
         codes={
+            400: (INVALID_KEY, "malformed"),
             409: ("unique_key_held", "job_copy_refused"),
             422: (
                 "masked_payload",
@@ -114,8 +116,10 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
                 "naive",
                 "invalid_run_at",
                 "invalid",
+                KEY_REUSED,
             ),
         },
+        parameters=once_for_a_key("copy", 201),
     ),
     move=described(
         "Let a delayed job run at another time",
@@ -136,14 +140,14 @@ class JobViewSet(OperatorViewSet):
         "list": VIEW,
         "retrieve": VIEW,
         "preview": (*VIEW, VIEW_PAYLOAD),
-        "discard": (*VIEW, Right.DELETE),
-        **{name: (*VIEW, verb.right) for name, verb in VERBS.items()},
-        "put_back": (*VIEW, Right.PUT_BACK),
-        "hold": (*VIEW, Right.HOLD),
+        "discard": permissions_of(Right.DELETE),
+        **{name: permissions_of(verb.right) for name, verb in VERBS.items()},
+        "put_back": permissions_of(Right.PUT_BACK),
+        "hold": permissions_of(Right.HOLD),
         "release": (*VIEW, f"{Right.RELEASE} or {Right.PUT_BACK}"),
-        "stop": (*VIEW, Right.STOP),
-        "move": (*VIEW, Right.MOVE),
-        "copy": (*VIEW, Right.COPY),
+        "stop": permissions_of(Right.STOP),
+        "move": permissions_of(Right.MOVE),
+        "copy": permissions_of(Right.COPY),
     }
 
     def list(self, request: Request) -> Response:
@@ -216,8 +220,14 @@ class JobViewSet(OperatorViewSet):
 
     @action(detail=True, methods=["post"])
     def copy(self, request: Request, pk: str = "") -> Response:
-        """Copy it."""
-        return Response(in_full(_copied(_job(pk), read_body(Copy, request), request), request), status=201)
+        """Copy it. What the key is answered with again is the copy as it is by then."""
+        asked = read_body(Copy, request)
+        return once(
+            request,
+            KeptAnswer,
+            lambda: {"copy": _copied(_job(pk), asked, request).pk},
+            shown=lambda kept: in_full(_copy(kept["copy"]), request),
+        )
 
     @action(detail=True, methods=["post"])
     def move(self, request: Request, pk: str = "") -> Response:
@@ -242,6 +252,14 @@ def _copied(job: Job, asked: Mapping[str, Any], request: Request) -> Job:
         raise invalid("payload", error) from None
     except InvalidRunAt as error:
         raise invalid("run_at", error) from None
+
+
+def _copy(number: int) -> Job:
+    """The copy that was made; a payload is kept with its job alone, and goes with it."""
+    job = Job.objects.filter(pk=number).first()
+    if job is None:
+        raise Http404(f"The copy was made as job {number}, which is deleted by now.")
+    return job
 
 
 def _job(pk: str) -> Job:

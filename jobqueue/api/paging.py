@@ -80,6 +80,14 @@ def whole_id(value: Any) -> int:
     return value
 
 
+def stored_text(value: Any) -> str:
+    """A text as columns hold them; ValueError for what no database takes as one."""
+    if not isinstance(value, str) or "\x00" in value:
+        raise ValueError
+    value.encode()  # half of a character is none, and an error that is a ValueError
+    return value
+
+
 def moment(value: Any) -> datetime:
     """An aware time; ValueError for another."""
     found = datetime.fromisoformat(value)

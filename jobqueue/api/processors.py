@@ -19,7 +19,7 @@ from jobqueue.api.shapes import as_one, described
 from jobqueue.broker.limits import MOST_RATE
 from jobqueue.operating.limits import MOST_CONCURRENCY, PROCESSOR_LIMITS, change_processor_limits
 from jobqueue.operating.processors import ProcessorUse, processors_in_use
-from jobqueue.operating.rights import Right
+from jobqueue.operating.rights import Right, permissions_of
 from jobqueue.operating.words import printable
 
 _LONGEST_NAMED = 100
@@ -67,7 +67,7 @@ class ProcessorViewSet(OperatorViewSet):
 
     lookup_value_regex = "[^/]+"
     lookup_field = "name"
-    needs = {"list": VIEW, "retrieve": VIEW, "limits": (*VIEW, Right.LIMIT_PROCESSOR)}
+    needs = {"list": VIEW, "retrieve": VIEW, "limits": permissions_of(Right.LIMIT_PROCESSOR)}
 
     def list(self, request: Request) -> Response:
         """All of them, by name."""

@@ -30,11 +30,11 @@ from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable, InvalidPause
 from jobqueue.models import Queue
 from jobqueue.models.pauses import LONGEST_PAUSE_REASON
-from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, change_limits
+from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, change_limits, starts_of
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.processors import MOST_PROCESSORS, running_by_processor
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.rights import Right
+from jobqueue.operating.rights import Right, permissions_of
 from jobqueue.operating.words import printable
 from jobqueue.operating.workers import serving_workers
 from jobqueue.sql.clock import database_now
@@ -63,6 +63,10 @@ class QueueLine(serializers.Serializer[Any]):
     pause_reason = serializers.CharField(allow_blank=True)
     rate_limit = serializers.IntegerField(allow_null=True, help_text="Jobs that may start in a second.")
     concurrency_limit = serializers.IntegerField(allow_null=True, help_text="Jobs that may run at once.")
+    starts = serializers.IntegerField(
+        allow_null=True,
+        help_text="That count against its rate limit now; null without one, or while Redis is away.",
+    )
     late_after = serializers.IntegerField(
         allow_null=True,
         help_text="Seconds that a due job may wait before it is late; null: LATE_AFTER.",
@@ -133,9 +137,9 @@ class QueueViewSet(OperatorViewSet):
     needs = {
         "list": VIEW,
         "retrieve": VIEW,
-        "pause": (*VIEW, Right.PAUSE_QUEUE),
-        "resume": (*VIEW, Right.RESUME_QUEUE),
-        "limits": (*VIEW, Right.LIMIT_QUEUE),
+        "pause": permissions_of(Right.PAUSE_QUEUE),
+        "resume": permissions_of(Right.RESUME_QUEUE),
+        "limits": permissions_of(Right.LIMIT_QUEUE),
     }
 
     def list(self, request: Request) -> Response:
@@ -197,7 +201,7 @@ def _lines(names: list[str], request: Request) -> list[dict[str, Any]]:
         completed: dict[str, int] | None = counters.completed("probe")
     except BrokerUnavailable:
         completed = None
-    running = running_by_processor()
+    running, starts = running_by_processor(), starts_of(rows.values())
     shown = []
     for name in names:
         queue = rows.get(name) or Queue(name)
@@ -207,6 +211,7 @@ def _lines(names: list[str], request: Request) -> list[dict[str, Any]]:
                 **_pause(queue, now, request),
                 "rate_limit": queue.rate_limit,
                 "concurrency_limit": queue.concurrency_limit,
+                "starts": starts.get(name),
                 "late_after": queue.late_after,
                 "workers": len(serving.get(name, [])),
                 "processors": [

@@ -1,4 +1,4 @@
-"""`/api/schedule/`: what is delayed, the days ahead as the calendar shows them, and moves of a day."""
+"""`/api/schedule/`: what is delayed, the days ahead as the calendar shows them, and verbs on a day."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from jobqueue.api.paging import PageQuery, moment, page, read_cursor, whole_id
 from jobqueue.api.problems import InvalidBody, NothingMatches
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.models import BulkAction, Job, JobQuerySet
+from jobqueue.models.held import HELD_UNTIL
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.day_jobs import FURTHEST, OfADay, begin_and_log
+from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
 from jobqueue.operating.days import DayAhead, days_ahead
 from jobqueue.operating.failing_times import YEARS
-from jobqueue.operating.rights import Right
+from jobqueue.operating.rights import permissions_of
 from jobqueue.operating.words import printable
 from jobqueue.searching.states import CONDITIONS
 
@@ -97,10 +98,9 @@ class Shift(Whole):
         return found
 
 
-class MoveDay(Strict):
-    """By how many days, which kind of jobs, and why."""
+class ChangeDay(Strict):
+    """Which kind of jobs of a day, and why."""
 
-    days = Shift()
     processor = Text(required=False, max_length=100, help_text="Of this processor alone.")
     kind = Text(required=False, max_length=100, help_text="Of this kind of it, as `days` names them.")
     per_second = rate()
@@ -109,32 +109,49 @@ class MoveDay(Strict):
         help_text="Stands in the history of the action.",
     )
     confirm = Whole(
-        required=False, min_value=0, help_text="The number of jobs, for a move of more than 1,000."
+        required=False, min_value=0, help_text="The number of jobs, for an action on more than 1,000."
     )
+
+
+class MoveDay(ChangeDay):
+    """By how many days, which kind of jobs, and why."""
+
+    days = Shift()
+
+
+def _of_day(verb: str, summary: str, body: type[ChangeDay] = ChangeDay) -> Any:
+    """The action of a verb of the calendar on the jobs of a day."""
+
+    def act(self: ScheduleViewSet, request: Request, day: str = "") -> Response:
+        asked = read_body(body, request)
+        begun, is_new = _begin(verb, _meant(day, asked), asked, request)
+        return Response(bulk_line(begun, request), status=202 if is_new else 200)
+
+    act.__name__ = f"{verb}_day"
+    act.__doc__ = f"{verb.capitalize()} them. The same that is under way is answered with 200."
+    address = f"days/(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/{verb}"
+    routed = action(detail=False, methods=["post"], url_path=address)(act)
+    codes = {422: ("nothing_matches", "invalid", "required")}
+    return described(summary, BulkLine, status=202, body=body, others={200: BulkLine}, codes=codes)(routed)
 
 
 @extend_schema_view(
     list=described("What is delayed, by the time at which it runs", page_of(JobLine), query=ScheduleQuery),
     days=described("The next 14 days: what runs, what is held, when it is quiet", DaysShown),
-    move_day=described(
-        "Move the jobs of a day, or those of a kind, by some days, in the background",
-        BulkLine,
-        status=202,
-        body=MoveDay,
-        others={200: BulkLine},
-        codes={422: ("nothing_matches", "invalid", "required")},
-    ),
 )
 class ScheduleViewSet(OperatorViewSet):
     """What is delayed."""
 
     what = "day"
-    needs = {"list": VIEW, "days": VIEW, "move_day": (*VIEW, Right.MOVE)}
+    needs = {
+        **dict.fromkeys(("list", "days"), VIEW),
+        **{f"{verb}_day": permissions_of(right) for verb, right in RIGHTS.items()},
+    }
 
     def list(self, request: Request) -> Response:
-        """The delayed jobs, the next one first."""
+        """The delayed jobs, the next one first. What is held is not among them: search for `state:held`."""
         asked = read_query(ScheduleQuery, request)
-        rows = Job.objects.filter(CONDITIONS["delayed"]).order_by("run_at", "pk")
+        rows = Job.objects.filter(CONDITIONS["delayed"], run_at__lt=HELD_UNTIL).order_by("run_at", "pk")
         for name, column in (("queue", "queue"), ("processor", "processor")):
             if name in asked:
                 rows = rows.filter(**{column: asked[name]})
@@ -161,12 +178,14 @@ class ScheduleViewSet(OperatorViewSet):
         zone = timezone.get_current_timezone_name()
         return Response({"zone": zone, "held": held, "days": [_day(one) for one in ahead]})
 
-    @action(detail=False, methods=["post"], url_path="days/(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})/move")
-    def move_day(self, request: Request, day: str = "") -> Response:
-        """Move them; what an app refuses is left out. The same that is under way is answered with 200."""
-        asked = read_body(MoveDay, request)
-        begun, is_new = _begin(_meant(day, asked), asked, request)
-        return Response(bulk_line(begun, request), status=202 if is_new else 200)
+    move_day = _of_day(
+        "move",
+        "Move the jobs of a day, or those of a kind, by some days; what an app refuses is left out",
+        MoveDay,
+    )
+    cancel_day = _of_day("cancel", "Cancel the jobs of a day, or those of a kind")
+    hold_day = _of_day("hold", "Let the jobs of a day, or those of a kind, not run until they are released")
+    release_day = _of_day("release", "Release the held jobs that were to run on a day, or those of a kind")
 
 
 def _behind(rows: JobQuerySet, run_at: Any, pk: int) -> JobQuerySet:
@@ -209,12 +228,14 @@ def _meant(day: str, asked: dict[str, Any]) -> OfADay:
     return OfADay(chosen, asked.get("processor", ""), asked.get("kind", ""))
 
 
-def _begin(meant: OfADay, asked: dict[str, Any], request: Request) -> tuple[BulkAction, bool]:
-    facts = meant.jobs().order_by().aggregate(number=Count("pk"), newest=Max("pk"))
+def _begin(verb: str, meant: OfADay, asked: dict[str, Any], request: Request) -> tuple[BulkAction, bool]:
+    facts = meant.meant_by(verb).order_by().aggregate(number=Count("pk"), newest=Max("pk"))
     number = facts["number"]
     if not number:
-        raise NothingMatches(f"Nothing was begun: no job waits for {meant.day}, or none of that kind.")
+        wanted = "is held" if verb == "release" else "waits"
+        raise NothingMatches(f"Nothing was begun: no job {wanted} for {meant.day}, or none of that kind.")
     if number > bulk_plans.TYPED_ABOVE and asked.get("confirm") != number:
         raise InvalidBody({"confirm": [f"Give the number of jobs, {number}, to begin."]})
-    told = {"number": number, "newest": facts["newest"], "reason": asked["reason"], "days": asked["days"]}
-    return begin_and_log(django_request(request), meant, "move", per_second=asked.get("per_second"), **told)
+    told = {"number": number, "newest": facts["newest"], "reason": asked["reason"]}
+    told |= {name: asked[name] for name in ("days", "per_second") if name in asked}
+    return begin_and_log(django_request(request), meant, verb, **told)

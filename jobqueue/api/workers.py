@@ -17,11 +17,12 @@ from rest_framework.response import Response
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Reason, read_body, read_query
 from jobqueue.api.job_shapes import ProgressShape, run_line
-from jobqueue.api.paging import PageQuery, page, read_cursor
+from jobqueue.api.paging import PageQuery, page, read_cursor, stored_text
 from jobqueue.api.problems import Refused
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
+from jobqueue.operating.rights import permissions_of
 from jobqueue.operating.running import runs_of
 from jobqueue.operating.words import printable
 from jobqueue.operating.workers import ORDERS, order_and_log
@@ -111,14 +112,18 @@ class WorkerViewSet(OperatorViewSet):
 
     lookup_value_regex = "[0-9a-fA-F-]{36}"
     what = "worker"
-    needs = {"list": VIEW, "retrieve": VIEW, **{name: (*VIEW, order.right) for name, order in ORDERS.items()}}
+    needs = {
+        "list": VIEW,
+        "retrieve": VIEW,
+        **{name: permissions_of(order.right) for name, order in ORDERS.items()},
+    }
 
     def list(self, request: Request) -> Response:
         """The workers by name."""
         asked = read_query(PageQuery, request)
         rows = Worker.objects.order_by("name", "pk")
         if "cursor" in asked:
-            name, pk = read_cursor(asked["cursor"], str, uuid.UUID)
+            name, pk = read_cursor(asked["cursor"], stored_text, uuid.UUID)
             rows = rows.filter(name__gte=name).exclude(name=name, pk__lte=pk)
         found = list(rows[: asked["limit"] + 1])
         body = page(

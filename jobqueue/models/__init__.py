@@ -9,6 +9,7 @@ from jobqueue.models.cause import Cause, muted_causes
 from jobqueue.models.chart import ChartHour, Charts, VersionStart
 from jobqueue.models.holding import due_time
 from jobqueue.models.job import FailedJob, Job, SetAsideJob, StuckJob, jobs_in
+from jobqueue.models.kept_answers import AnyKeptAnswer, KeptAnswer
 from jobqueue.models.processor import ProcessorLimits
 from jobqueue.models.querysets import (
     OUTAGE_PREFIX,
@@ -30,6 +31,7 @@ __all__ = [
     "SKIPPED_PREFIX",
     "UNKNOWN_CAUSE",
     "UNKNOWN_PREFIX",
+    "AnyKeptAnswer",
     "AtomicSaveMixin",
     "Attempt",
     "AttemptLog",
@@ -44,6 +46,7 @@ __all__ = [
     "JobManager",
     "JobQuerySet",
     "JobTally",
+    "KeptAnswer",
     "KeptLog",
     "LogLine",
     "ProcessorLimits",

@@ -4,7 +4,7 @@ The admin's pages and the API stay thin over this room, and neither knows of the
 its jobs mean to people: the door is what is named here.
 """
 
-from jobqueue.operating.audit import log_change
+from jobqueue.operating.audit import log_addition, log_change
 from jobqueue.operating.concerns import Concern, tells_concerns
 from jobqueue.operating.consequences import sends_emails
 from jobqueue.operating.kinds import names_kinds, tells_quiet_hours
@@ -21,6 +21,7 @@ __all__ = [
     "demand",
     "grouped",
     "in_english",
+    "log_addition",
     "log_change",
     "may_read",
     "names_kinds",

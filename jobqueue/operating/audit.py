@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob
 from jobqueue.models.audit import MOST_JOBS_NAMED, entries_of_job
 from jobqueue.operating.audit_entry import (
+    ADDITION,
     CHANGE,
     DELETION,
     LONGEST_NAME,
@@ -44,6 +45,11 @@ class Done:
 def log_change(request: HttpRequest, record: models.Model, message: str) -> None:
     """Write down who changed this record and how."""
     _write([_entry(request, record, message)])
+
+
+def log_addition(request: HttpRequest, record: models.Model, message: str) -> None:
+    """Write down who added this record; without a colon in the message it is the verb of the admin's own."""
+    _write([_entry(request, record, message, ADDITION)])
 
 
 def entry_of(verb: Verb, job: Job, request: HttpRequest, reason: str = "") -> Entry:

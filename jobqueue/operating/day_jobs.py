@@ -22,11 +22,19 @@ from jobqueue.operating.bulk_plans import in_words
 from jobqueue.operating.days import edge_of, kind_keys
 from jobqueue.operating.kinds import name_of
 from jobqueue.operating.language import in_english
+from jobqueue.operating.rights import Right
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.writing import writing
 
 FURTHEST = 366
 """Days by which jobs are moved at once, at most."""
+RIGHTS = {
+    "move": Right.MOVE,
+    "cancel": Right.CANCEL,
+    "hold": Right.HOLD,
+    "release": Right.RELEASE,
+}
+"""What may be done to the jobs of a day, and what that takes."""
 _BULK = {
     "move": BulkAction.Verb.MOVE,
     "cancel": BulkAction.Verb.CANCEL,

@@ -1,11 +1,13 @@
-"""The limits of queues and processors, changed by an operator, with what is written down of it."""
+"""The limits of queues and processors: how many starts use them up now, and changes with their audit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.http import HttpRequest
 
+from jobqueue.broker import paces
+from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import ProcessorLimits, Queue
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import because
@@ -16,6 +18,15 @@ MOST_LATE = 30 * 86_400
 """Seconds."""
 LIMITS = ("rate_limit", "concurrency_limit", "late_after")
 PROCESSOR_LIMITS = ("rate_limit", "concurrency_limit")
+
+
+def starts_of(queues: Iterable[Queue]) -> dict[str, int]:
+    """How many starts count against the rate limit of each queue that has one; none if Redis is away."""
+    rates = {queue.name: queue.rate_limit for queue in queues if queue.rate_limit is not None}
+    try:
+        return paces.starts_in_window(rates)
+    except BrokerUnavailable:
+        return {}
 
 
 def change_limits(request: HttpRequest, name: str, asked: Mapping[str, int | None], reason: str = "") -> bool:

@@ -1,12 +1,14 @@
-"""Which permission each verb takes: exactly one, and no two verbs the same.
+"""Which permission each verb takes: exactly one, and no two verbs the same, beside that to see its object.
 
 Also the two ends of one thing are two verbs: who may hold letters back need not be who lets them go out.
-To look is no verb: `view_…` of the models, `view_payload` and `view_audit`.
+To look is no verb: `view_…` of the models, `view_payload` and `view_audit`. Each face asks for what
+`permissions_of` names, so that none lets anybody do what another refuses.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum, unique
+from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
@@ -39,6 +41,27 @@ class Right(StrEnum):
     STOP_WORKER = "jobqueue.stop_worker"
     MUTE_CAUSE = "jobqueue.mute_cause"
     UNMUTE_CAUSE = "jobqueue.unmute_cause"
+
+
+VIEW_JOB: Final = "jobqueue.view_job"
+VIEW_QUEUE: Final = "jobqueue.view_queue"
+VIEW_WORKER: Final = "jobqueue.view_worker"
+_LOOK: Final = {
+    **dict.fromkeys(
+        (Right.PAUSE_QUEUE, Right.RESUME_QUEUE, Right.LIMIT_QUEUE, Right.LIMIT_PROCESSOR), VIEW_QUEUE
+    ),
+    **dict.fromkeys((Right.QUIET_WORKER, Right.RESUME_WORKER, Right.STOP_WORKER), VIEW_WORKER),
+}
+
+
+def permissions_of(right: str) -> tuple[str, str]:
+    """All that a verb takes, in every face: to see what it is done to, and its own permission."""
+    return _LOOK.get(Right(right), VIEW_JOB), right
+
+
+def may(request: HttpRequest, right: str) -> bool:
+    """Whether the user may do it, in whichever face."""
+    return bool(request.user.has_perms(permissions_of(right)))
 
 
 def demand(request: HttpRequest, *permissions: str) -> None:

@@ -27,6 +27,15 @@ def grouped(number: int) -> str:
     return str(number) if hasattr(number, "stopped") else words.grouped(number)
 
 
+@register.filter
+def for_reader(text: str, may_read: bool) -> str:
+    """A reason or an error as it is for who may read payloads, and without addresses for others."""
+    from jobqueue.masking import mask_addresses
+    from jobqueue.operating import words
+
+    return words.printable(text if may_read else mask_addresses(text))
+
+
 @register.simple_tag
 def moment(moment: datetime | None) -> SafeString | str:
     """A moment exactly, with its zone, and how far from now it is."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.http import Http404
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.decorators import action
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
@@ -14,12 +13,13 @@ from rest_framework.response import Response
 
 from jobqueue.api.access import django_request
 from jobqueue.api.bodies import read_body
+from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
 from jobqueue.api.problems import InvalidBody, Refused
 from jobqueue.api.shapes import described
 from jobqueue.operating import shown_text
 from settlements.api.bodies import GivenReason, PartAndReason, key_of
-from settlements.api.once import HEADER, INVALID_KEY, KEY_REUSED, REPLAYED, once
 from settlements.exceptions import InvalidAmount, InvalidRefund
+from settlements.models import KeptAnswer
 from settlements.operating.moves import Answer, LeftAlone, Move, left_alone, move_one
 from settlements.operating.rights import right
 
@@ -28,58 +28,40 @@ _CODES: Final = {InvalidAmount: "invalid_amount", InvalidRefund: "invalid_refund
 Shown = Callable[[Any, Request], dict[str, Any]]
 
 
-def once_for_a_key(what: str, status: int) -> list[OpenApiParameter]:
-    """The headers of what is done once for a key, for the schema."""
-    return [
-        OpenApiParameter(
-            HEADER,
-            {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
-            OpenApiParameter.HEADER,
-            required=True,
-            description=f"New for each {what}. The same key and body are answered as before for 30 days.",
-        ),
-        OpenApiParameter(
-            REPLAYED,
-            {"type": "string", "enum": ["true"]},
-            OpenApiParameter.HEADER,
-            response=[status],
-            description="It was done before; this is the answer that was given then.",
-        ),
-    ]
-
-
 def needs_of(model: Any, moves: Mapping[str, Move]) -> dict[str, tuple[str, ...]]:
     """The permissions of these moves."""
     return {name: (right("view", model), right(move.permission, model)) for name, move in moves.items()}
 
 
-def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str) -> Any:
-    """The action of a move on one record, with a reason; it answers with the record as it is then."""
+def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, *, once_for: str = "") -> Any:
+    """The action of a move on one record, with a reason; it answers with the record as it is then.
+
+    What could have a second effect the second time is done `once_for` a key: another part of the money goes
+    back, another letter goes out.
+    """
+    body = PartAndReason if move.takes_amount else GivenReason
 
     def act(self: Any, request: Request, pk: str = "") -> Response:
-        asked = read_body(GivenReason, request)
-        return Response(shown(_moved(model, pk, move, asked, request), request))
-
-    named = _named(act, move, f"{summary}; {move.name.replace('_', ' ')} of the admin.")
-    return described(summary, form, body=GivenReason, codes={409: (WRONG_STATE,)})(named)
-
-
-def part_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, what: str) -> Any:
-    """The same of a move that takes an amount, once for a key: a part may go back again and again."""
-
-    def act(self: Any, request: Request, pk: str = "") -> Response:
-        asked = read_body(PartAndReason, request)
+        asked = read_body(body, request)
+        if not once_for:
+            return Response(shown(_moved(model, pk, move, asked, request), request))
         key_of(pk)
-        return once(request, lambda: shown(_moved(model, pk, move, asked, request), request), status=200)
+        return once(
+            request, KeptAnswer, lambda: shown(_moved(model, pk, move, asked, request), request), status=200
+        )
 
-    named = _named(act, move, f"{summary}; without an amount all that is left of it.")
-    codes = {
-        400: (INVALID_KEY, "malformed"),
-        409: (WRONG_STATE,),
-        422: ("invalid_amount", "invalid_refund", KEY_REUSED),
-    }
-    parameters = once_for_a_key(what, 200)
-    return described(summary, form, body=PartAndReason, codes=codes, parameters=parameters)(named)
+    told = "without an amount all that is left of it" if move.takes_amount else _in_the_admin(move)
+    codes: dict[int, tuple[str, ...]] = {409: (WRONG_STATE,)}
+    if once_for:
+        refused = ("invalid_amount", "invalid_refund") if move.takes_amount else ("invalid",)
+        codes |= {400: (INVALID_KEY, "malformed"), 422: (*refused, KEY_REUSED)}
+    parameters = once_for_a_key(once_for, 200) if once_for else []
+    named = _named(act, move, f"{summary}; {told}.")
+    return described(summary, form, body=body, codes=codes, parameters=parameters)(named)
+
+
+def _in_the_admin(move: Move) -> str:
+    return f"{move.name.replace('_', ' ')} of the admin"
 
 
 def _named(act: Any, move: Move, doc: str) -> Any:

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet
 from jobqueue.api.bodies import StrictQuery, read_query
-from jobqueue.api.paging import address_behind, read_cursor
+from jobqueue.api.paging import address_behind, read_cursor, stored_text
 from jobqueue.api.problems import BadQuery
 from jobqueue.api.shapes import as_one, described
 from jobqueue.jobs import database_now
@@ -85,7 +85,7 @@ class SimulationViewSet(OperatorViewSet):
 
 def _simulated(policy: Any, asked: dict[str, Any]) -> Simulation:
     using = router.db_for_read(Settlement)
-    after = read_cursor(asked["cursor"], str)[0] if "cursor" in asked else ""
+    after = read_cursor(asked["cursor"], stored_text)[0] if "cursor" in asked else ""
     try:
         return simulate(policy, database_now(using), asked["days"], using, after)
     except (ValueError, OverflowError):

@@ -6,23 +6,20 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.auth import get_user_model
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q, QuerySet
 from django.http import Http404
 from drf_spectacular.utils import extend_schema_view
-from moneyed import Money
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue.api.access import OperatorViewSet
+from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import read_body, read_query
+from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
 from jobqueue.api.paging import LARGEST_ID, moment, page, read_cursor, whole_id
 from jobqueue.api.problems import InvalidBody
 from jobqueue.api.shapes import described, page_of
-from settlements import first_status
 from settlements.api.bodies import (
     EmailsQuery,
     NewPayment,
@@ -30,8 +27,7 @@ from settlements.api.bodies import (
     SettlementsQuery,
     key_of,
 )
-from settlements.api.changes import move_at, needs_of, once_for_a_key, part_at
-from settlements.api.once import INVALID_KEY, KEY_REUSED, once
+from settlements.api.changes import move_at, needs_of
 from settlements.api.shapes import (
     EmailLine,
     PaymentLine,
@@ -42,13 +38,12 @@ from settlements.api.shapes import (
     settlement_in_full,
     settlement_line,
 )
-from settlements.exceptions import InvalidAmount, InvalidRefund
-from settlements.models import EmailDelivery, Payment, Settlement
+from settlements.models import EmailDelivery, KeptAnswer, Payment, Settlement
 from settlements.operating.asking_moves import ASKING_MOVES
 from settlements.operating.payment_moves import MOVES as PAYMENT_MOVES
+from settlements.operating.payments import NotAdded, add_payment
 from settlements.operating.settlement_moves import MOVES as SETTLEMENT_MOVES
 from settlements.rows import letters_to
-from settlements.templatetags.settlement_format import money
 
 _UUID = "[0-9a-fA-F-]{32,36}"
 
@@ -59,12 +54,12 @@ _OF_SETTLEMENTS = {move.name: move for move in (*SETTLEMENT_MOVES, *ASKING_MOVES
 _OF_PAYMENTS = {move.name: move for move in PAYMENT_MOVES}
 
 
-def _settlement_move(name: str, summary: str) -> Any:
-    return move_at(_OF_SETTLEMENTS[name], Settlement, settlement_in_full, SettlementInFull, summary)
+def _settlement_move(name: str, summary: str, **more: str) -> Any:
+    return move_at(_OF_SETTLEMENTS[name], Settlement, settlement_in_full, SettlementInFull, summary, **more)
 
 
-def _payment_move(name: str, summary: str) -> Any:
-    return move_at(_OF_PAYMENTS[name], Payment, payment_line, PaymentLine, summary)
+def _payment_move(name: str, summary: str, **more: str) -> Any:
+    return move_at(_OF_PAYMENTS[name], Payment, payment_line, PaymentLine, summary, **more)
 
 
 # Views ---------------------------------------------------------------------------------------------
@@ -98,7 +93,9 @@ class SettlementViewSet(OperatorViewSet):
     complete = _settlement_move("complete", "Decide that nothing is owed any more")
     cancel = _settlement_move("cancel", "Call the debt off")
     reopen = _settlement_move("reopen", "Take that decision back: what payments do not cover is owed again")
-    send_reminder = _settlement_move("send_reminder", "Send one reminder to the payer now, at any hour")
+    send_reminder = _settlement_move(
+        "send_reminder", "Send one reminder to the payer now, at any hour", once_for="reminder"
+    )
     pause_reminders = _settlement_move("pause_reminders", "Let no reminder go out until they are resumed")
     resume_reminders = _settlement_move("resume_reminders", "Let reminders go out again")
     check_payments = _settlement_move("check_payments", "Ask the provider about each unsettled payment now")
@@ -144,14 +141,12 @@ class PaymentViewSet(OperatorViewSet):
     def create(self, request: Request) -> Response:
         """Add one."""
         asked = read_body(NewPayment, request)
-        return once(request, lambda: payment_line(_add(asked, request), request))
+        return once(request, KeptAnswer, lambda: payment_line(_add(asked, request), request))
 
     start = _payment_move("start", "Note that the provider works on it")
     complete = _payment_move("complete", "Note that the money arrived")
     fail = _payment_move("fail", "Note that the money did not arrive; the reason is shown with it")
-    refund = part_at(
-        _OF_PAYMENTS["refund"], Payment, payment_line, PaymentLine, "Note that money went back", "refund"
-    )
+    refund = _payment_move("refund", "Note that money went back", once_for="refund")
     take_refund_back = _payment_move("take_refund_back", "Note that nothing of it went back after all")
 
 
@@ -233,29 +228,8 @@ def _of(rows: Any, pk: str) -> Any:
 
 
 def _add(asked: dict[str, Any], request: Request) -> Payment:
-    """Save the payment, with its jobs, and write down who added it; InvalidBody names what is wrong."""
-    if refusal := first_status.why_not(asked["status"], request.user):
-        raise InvalidBody({"status": [ErrorDetail(refusal, code="status_not_allowed")]})
-    settlement = Settlement.objects.filter(pk=asked["settlement"]).first()
-    if settlement is None:
-        text = f"There is no settlement {asked['settlement']}."
-        raise InvalidBody({"settlement": [ErrorDetail(text, code="no_settlement")]})
-    owed_in = str(settlement.amount.currency)
-    if asked.get("currency", owed_in) != owed_in:
-        text = f"The settlement is in {owed_in}: a payment in another currency would count nothing."
-        raise InvalidBody({"currency": [ErrorDetail(text, code="other_currency")]})
-    payment = Payment(settlement=settlement, amount=Money(asked["amount"], owed_in), status=asked["status"])
+    """Add the payment; InvalidBody names what is wrong."""
     try:
-        payment.save()
-    except (InvalidAmount, InvalidRefund) as error:
-        text = f"{str(error)[:1].upper()}{str(error)[1:]}."
-        raise InvalidBody({"amount": [ErrorDetail(text, code="invalid_amount")]}) from None
-    LogEntry.objects.create(
-        user_id=request.user.pk,
-        content_type=ContentType.objects.get_for_model(Payment),
-        object_id=str(payment.pk),
-        object_repr=str(payment)[:200],
-        action_flag=ADDITION,
-        change_message=f"Added over HTTP: {money(payment.amount)}, {payment.get_status_display()}.",
-    )
-    return payment
+        return add_payment(django_request(request), **asked)
+    except NotAdded as refused:
+        raise InvalidBody({refused.field: [ErrorDetail(str(refused), code=refused.code)]}) from None

@@ -7,12 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 
+from jobqueue.models import AuditEntry
 from settlements.models import EmailDelivery, KeptAnswer, Payment, Settlement
 from tests.jobqueue.admin.steps import operator
 from tests.jobqueue.api.steps import ask, get, problem
+from tests.settlements.steps import at_once
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -101,6 +104,14 @@ def test_what_is_no_amount_is_refused_and_keeps_no_key(
     assert not KeptAnswer.objects.exists()
 
 
+def test_it_is_an_addition_as_in_the_admin(payments: Client, settlement: Settlement) -> None:
+    ask(payments, "POST", "payments/", _body(settlement), **KEY)
+
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.text) == ("Add", "Added with €10.00, pending.")
+    assert LogEntry.objects.get().action_flag == ADDITION
+
+
 @pytest.mark.parametrize("settlement_id", [5, "x", None, "00000000-0000-0000-0000-000000000000"])
 def test_a_payment_of_no_settlement_is_refused(payments: Client, settlement_id: object) -> None:
     body = {"settlement": settlement_id, "amount": "10.00"}
@@ -183,3 +194,39 @@ def test_a_payment_begins_pending_or_processing_for_everybody(
 ) -> None:
     answer = ask(payments, "POST", "payments/", _body(settlement, **fields), **KEY)
     assert answer.json()["status"] == fields.get("status", "pending")
+
+
+# A settlement that goes meanwhile -------------------------------------------------------------------
+
+
+def _deleted_beside(settlement: Settlement) -> str:
+    """Delete it as somebody else does at this moment; what became of that (SQLite has one writer)."""
+    if not connection.features.has_select_for_update:
+        return "waits for its turn"
+    try:
+        with transaction.atomic():
+            Settlement.objects.select_for_update(nowait=True).get(pk=settlement.pk).delete()
+    except OperationalError:
+        return "waits for the lock"
+    finally:
+        connection.close()
+    return "deleted"
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+@pytest.mark.every_case
+def test_a_settlement_stays_while_a_payment_is_added_to_it(
+    payments: Client, settlement: Settlement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, beside = Payment.save, []
+
+    def save_while_somebody_deletes(payment: Payment, *arguments: Any, **options: Any) -> None:
+        beside.extend(at_once(lambda: _deleted_beside(settlement)))
+        save(payment, *arguments, **options)
+
+    monkeypatch.setattr(Payment, "save", save_while_somebody_deletes)
+
+    added = ask(payments, "POST", "payments/", _body(settlement), **KEY)
+
+    assert (added.status_code, Payment.objects.get().settlement) == (201, settlement)
+    assert beside[0].startswith("waits")

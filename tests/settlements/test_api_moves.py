@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -11,10 +12,11 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 from moneyed import Money
 from pytest_django import Settings as DjangoSettings
 
-from jobqueue.models import AuditEntry
+from jobqueue.models import AuditEntry, Job
 from settlements.models import Payment, Settlement
 from tests.jobqueue.admin.steps import operator
 from tests.jobqueue.api.steps import ask, problem, read
@@ -149,12 +151,19 @@ def test_a_refusal_hides_addresses(make_settlement: Callable[..., Settlement]) -
 # Single verbs -------------------------------------------------------------------------------------
 
 
-def test_a_reminder_goes_to_the_payer_once(settlement: Settlement) -> None:
+def test_a_reminder_goes_to_the_payer_once_for_a_key_however_late_it_comes_again(
+    settlement: Settlement,
+) -> None:
     run_soon()
     mail.outbox.clear()
     client = client_for("settlement", "remind")
     read(do(client, settlement, "send-reminder"))
-    assert "a reminder is on its way" in problem(do(client, settlement, "send-reminder"), 409)["detail"]
+    refused = problem(do(client, settlement, "send-reminder", key="two"), 409)
+    assert "a reminder is on its way" in refused["detail"]
+    run_soon()
+    Job.objects.update(created_at=timezone.now() - timedelta(minutes=5))
+    again = do(client, settlement, "send-reminder")
+    assert (again.status_code, again["Idempotency-Replayed"]) == (200, "true")
     run_soon()
     assert [message.to for message in mail.outbox] == [["payer@example.com"]]
 
@@ -206,6 +215,12 @@ def test_a_refund_takes_a_key(make_payment: Callable[..., Payment]) -> None:
     assert problem(do(client_for("payment", "refund"), payment, "refund", key=""), 400)["code"] == (
         "invalid_idempotency_key"
     )
+
+
+def test_a_reminder_takes_a_key(settlement: Settlement) -> None:
+    refused = problem(do(client_for("settlement", "remind"), settlement, "send-reminder", key=""), 400)
+    assert refused["code"] == "invalid_idempotency_key"
+    assert not history_of(settlement)
 
 
 # Two at once --------------------------------------------------------------------------------------

@@ -30,10 +30,12 @@ def of_jobs() -> Keys:
     names = {
         **{name: name for name in ("waiting", "delayed", "stuck", "completed", "skipped", "cancelled")},
         **{"to hold": "waiting", "to move": "delayed", "held": "delayed", "to fail": "stuck"},
+        "still held": "delayed",
     }
     jobs = {name: make_job(state) for name, state in names.items()}
     jobs["active"] = make_job("active", worker_id=worker.pk, started_at=now)
-    holding.hold(jobs["held"], "pia", "", "default")
+    for name in ("held", "still held"):
+        holding.hold(jobs[name], "pia", "", "default")
     jobs["failed"] = make_job("failed", cause=CAUSE, payload={"text": "<script>\u202e{{ \x1b[31m"})
     add_attempt(jobs["failed"], message="<script>alert(1)</script>")
     return {
@@ -113,7 +115,9 @@ GOOD: Final[dict[str, Good]] = {
     "GET /api/jobs/{id}/preview/": Good("of a letter"),
     "POST /api/jobs/{id}/stop/": Good("active", REASON),
     "POST /api/jobs/{id}/move/": Good("to move", {**REASON, "run_at": "2100-01-31T08:00:00Z"}),
-    "POST /api/jobs/{id}/copy/": Good("of a letter", {**REASON, "run_at": "2100-01-31T08:00:00Z"}),
+    "POST /api/jobs/{id}/copy/": Good(
+        "of a letter", {**REASON, "run_at": "2100-01-31T08:00:00Z"}, headers=KEY
+    ),
     "GET /api/causes/concerned/": Good(query={"cause": CAUSE}),
     "POST /api/causes/retry/": Good(body={**REASON, "cause": CAUSE}),
     "POST /api/causes/discard/": Good(body={**REASON, "cause": "OSError"}),
@@ -123,13 +127,19 @@ GOOD: Final[dict[str, Good]] = {
     "POST /api/bulk/": Good(body={**REASON, "verb": "hold", "search": "state:waiting"}),
     "POST /api/bulk/{id}/stop/": Good(),
     "POST /api/schedule/days/{day}/move/": Good(body={**REASON, "days": 7}),
+    **{
+        f"POST /api/schedule/days/{{day}}/{verb}/": Good(body=REASON)
+        for verb in ("cancel", "hold", "release")
+    },
     "POST /api/workers/{id}/quiet/": Good(),
     "POST /api/workers/{id}/resume/": Good(),
     "POST /api/workers/{id}/stop/": Good(),
     "POST /api/settlements/{id}/complete/": Good("complete", REASON),
     "POST /api/settlements/{id}/cancel/": Good("cancel", REASON),
     "POST /api/settlements/{id}/reopen/": Good("reopen", REASON),
-    "POST /api/settlements/{id}/send-reminder/": Good("remind", REASON),
+    "POST /api/settlements/{id}/send-reminder/": Good(
+        "remind", REASON, headers={"Idempotency-Key": "remind"}
+    ),
     "POST /api/settlements/{id}/pause-reminders/": Good("pause", REASON),
     "POST /api/settlements/{id}/resume-reminders/": Good("resume", REASON),
     "POST /api/settlements/{id}/check-payments/": Good("open", REASON),

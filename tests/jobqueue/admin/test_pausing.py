@@ -141,8 +141,17 @@ def test_whoever_may_see_anything_of_jobs_or_of_the_apps_they_are_of_sees_the_ba
     banner = _banner_of(operator(permission).get("/admin/"))
     assert "email is paused" in banner
     may_look = permission == "view_queue"
-    assert ("alice@example.com" in banner, "anna@example.com" in banner) == (may_look, may_look)
+    assert ("alice@example.com" in banner, "anna@example.com" in banner) == (may_look, False)
     assert ('href="/admin/jobqueue/queue/"' in banner) == may_look
+
+
+def test_an_address_in_the_reason_of_a_pause_is_for_who_may_read_payloads() -> None:
+    pause("email", by="alice", reason="anna@example.com is full")
+    for page in ("/admin/", "/admin/jobqueue/", "/admin/jobqueue/queue/"):
+        read = text_of(operator("view_queue", "view_payload", username=f"reader of {page}").get(page))
+        masked = text_of(operator("view_queue", username=f"viewer of {page}").get(page))
+        assert ("anna@example.com" in read, "anna@example.com" in masked) == (True, False), page
+        assert "is full" in masked, page
 
 
 def test_who_may_see_nothing_of_them_sees_no_banner() -> None:

@@ -190,7 +190,7 @@ def test_changing_limits_has_a_permission_of_its_own() -> None:
     url, data = f"{QUEUES}email/change/", {"rate_limit": "10", "concurrency_limit": ""}
     assert operator("view_queue", "pause_queue", "change_queue").post(url, data).status_code == 403
     assert Queue.objects.get(pk="email").rate_limit is None
-    assert operator("limit_queue", username="other").post(url, data).status_code == 302
+    assert operator("view_queue", "limit_queue", username="other").post(url, data).status_code == 302
     assert Queue.objects.get(pk="email").rate_limit == 10
 
 

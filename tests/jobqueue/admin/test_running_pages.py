@@ -55,7 +55,7 @@ def test_a_job_whose_worker_has_no_row_is_shown_as_of_workers_that_are_gone() ->
 
 def test_the_page_asks_no_more_for_more_jobs() -> None:
     client, worker = (
-        operator("view_job", "stop_job", "quiet_worker", "stop_worker"),
+        operator("view_worker", "view_job", "stop_job", "quiet_worker", "stop_worker"),
         make_worker(takes_orders=True),
     )
     counts = []
@@ -140,7 +140,7 @@ def test_all_processes_of_a_worker_are_quieted_and_resumed_together() -> None:
         make_worker(name=f"web.{n}", hostname="a", supervisor_pid=7, takes_orders=True) for n in (1, 2)
     )
     other = make_worker(name="other", hostname="b", supervisor_pid=7, takes_orders=True)
-    client = operator("view_job", "quiet_worker", "resume_worker")
+    client = operator("view_worker", "view_job", "quiet_worker", "resume_worker")
 
     assert "is asked for" in _order(client, first, "quiet")[0]
     assert set(Worker.objects.filter(quiet_asked_at__isnull=False)) == {first, second}
@@ -152,7 +152,7 @@ def test_all_processes_of_a_worker_are_quieted_and_resumed_together() -> None:
 
 
 def test_an_older_worker_takes_no_orders_and_the_page_says_so() -> None:
-    worker, client = make_worker(), operator("view_job", "stop_worker")
+    worker, client = make_worker(), operator("view_worker", "view_job", "stop_worker")
 
     assert "older version" in _order(client, worker, "stop")[0]
     assert "It runs an older version" in text_of(client.get(RUNNING))
@@ -162,7 +162,7 @@ def test_who_may_not_give_that_order_to_workers_is_refused() -> None:
     worker = make_worker(takes_orders=True)
     url = f"/admin/jobqueue/job/worker/{worker.pk}/order/"
 
-    client = operator("view_job", "quiet_worker")
+    client = operator("view_worker", "view_job", "quiet_worker")
     assert client.post(url, {"order": "stop"}).status_code == 403
     assert client.post(url, {"order": "dance"}).status_code == 404
     assert client.get(url).status_code == 405

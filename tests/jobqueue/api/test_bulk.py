@@ -146,3 +146,36 @@ def test_an_address_that_was_searched_for_is_hidden_from_who_may_not_read_payloa
     text = ask(full_operator(), "GET", f"bulk/{begun['id']}/").content.decode()
 
     assert "pia@" not in text
+
+
+# Without a filter -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["cancel", "hold", "run_now", "release"])
+def test_without_a_filter_any_number_takes_itself_and_a_reason(verb: str) -> None:
+    _make(VERBS[verb][0])
+    client, asked = full_operator(), {"verb": verb}
+    refused = problem(ask(client, "POST", "bulk/", asked), 422)
+    assert [error["field"] for error in refused["errors"]] == ["confirm", "reason"]
+    assert "without a search or a filter, 1, to begin" in refused["errors"][0]["detail"]
+    assert get(client, f"bulk/plan/?verb={verb}")["must_be_confirmed"] is True
+    assert not BulkAction.objects.exists()
+    assert post(client, "bulk/", {**asked, "confirm": 1, "reason": "all of them"})["expected"] == 1
+
+
+@pytest.mark.parametrize("narrowed", [{"search": "state:waiting"}, {"queue": "email"}])
+def test_what_is_narrowed_needs_no_number(narrowed: dict[str, str]) -> None:
+    make_job()
+    client = full_operator()
+    [(name, value)] = narrowed.items()
+    assert get(client, f"bulk/plan/?verb=hold&{name}={value}")["must_be_confirmed"] is False
+    assert post(client, "bulk/", {"verb": "hold", **narrowed})["expected"] == 1
+
+
+@pytest.mark.parametrize("verb", ["retry", "discard"])
+def test_of_all_failures_it_takes_their_number(verb: str) -> None:
+    make_job("failed")
+    client, asked = operator("view_job", "retry_job", "delete_job"), {"verb": verb}
+    problem(ask(client, "POST", "bulk/", asked), 422)
+    problem(ask(client, "POST", "bulk/", {**asked, "confirm": 2, "reason": "all of them"}), 422)
+    assert post(client, "bulk/", {**asked, "confirm": 1, "reason": "all of them"})["expected"] == 1

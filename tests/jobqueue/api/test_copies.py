@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 
 from jobqueue.masking import HIDDEN
 from jobqueue.models import AuditEntry, Job
 from tests.jobqueue.admin.steps import entries_of, make_job, operator
-from tests.jobqueue.api.steps import VIEWER, ask, full_operator, get, post, problem
+from tests.jobqueue.api.steps import VIEWER, ask, full_operator, get, problem, read
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -20,10 +22,15 @@ def _reader() -> Client:
     return operator(*VIEWER, "copy_job", "view_payload", username="reader")
 
 
+def _ask(client: Client, job: int, body: Any = None) -> HttpResponse:
+    """Ask for a copy, with a key of its own."""
+    return ask(client, "POST", f"jobs/{job}/copy/", body, **{"Idempotency-Key": f"{uuid.uuid4()}"})
+
+
 def test_a_copy_is_a_job_of_its_own_and_both_say_so() -> None:
     job, client = make_job("failed", payload={"marker": "a"}, subject="shop.order:7"), full_operator()
 
-    answer = ask(client, "POST", f"jobs/{job.pk}/copy/", {"reason": "once more"})
+    answer = _ask(client, job.pk, {"reason": "once more"})
 
     assert answer.status_code == 201
     copy = answer.json()
@@ -43,7 +50,7 @@ def test_who_may_read_payloads_copies_with_another_one_at_another_time() -> None
     job = make_job(payload={"marker": "a"})
     body = {"payload": {"marker": "b"}, "run_at": "2100-01-31T08:00:00+01:00"}
 
-    copy = post(_reader(), f"jobs/{job.pk}/copy/", body)
+    copy = read(_ask(_reader(), job.pk, body))
 
     assert (copy["payload"], copy["run_at"]) == ({"marker": "b"}, "2100-01-31T07:00:00Z")
     assert copy["state"] == "delayed"
@@ -52,7 +59,7 @@ def test_who_may_read_payloads_copies_with_another_one_at_another_time() -> None
 def test_who_may_not_read_payloads_sends_none() -> None:
     job = make_job(payload={"marker": "a"})
 
-    refused = problem(ask(full_operator(), "POST", f"jobs/{job.pk}/copy/", {"payload": {"marker": "b"}}), 403)
+    refused = problem(_ask(full_operator(), job.pk, {"payload": {"marker": "b"}}), 403)
 
     assert "jobqueue.view_payload" in refused["detail"]
     assert Job.objects.count() == 1
@@ -75,7 +82,7 @@ def test_who_may_not_read_payloads_sends_none() -> None:
 def test_what_cannot_be_copied_so_is_refused_by_field_and_code(body: Any, field: str, code: str) -> None:
     job = make_job(payload={"marker": "a"})
 
-    refused = problem(ask(_reader(), "POST", f"jobs/{job.pk}/copy/", body), 422)
+    refused = problem(_ask(_reader(), job.pk, body), 422)
 
     assert [(error["field"], error["code"]) for error in refused["errors"]] == [(field, code)]
     assert Job.objects.count() == 1
@@ -84,7 +91,7 @@ def test_what_cannot_be_copied_so_is_refused_by_field_and_code(body: Any, field:
 def test_a_job_of_a_processor_that_nobody_knows_is_not_copied() -> None:
     job = make_job(processor="gone.away")
 
-    refused = problem(ask(full_operator(), "POST", f"jobs/{job.pk}/copy/"), 422)
+    refused = problem(_ask(full_operator(), job.pk), 422)
 
     assert [error["code"] for error in refused["errors"]] == ["unknown_processor"]
 
@@ -92,8 +99,8 @@ def test_a_job_of_a_processor_that_nobody_knows_is_not_copied() -> None:
 def test_the_second_of_two_who_saw_no_copy_makes_none() -> None:
     job = make_job("failed", payload={})
 
-    post(full_operator("one"), f"jobs/{job.pk}/copy/", {"copies_seen": 0})
-    refused = problem(ask(full_operator("two"), "POST", f"jobs/{job.pk}/copy/", {"copies_seen": 0}), 409)
+    read(_ask(full_operator("one"), job.pk, {"copies_seen": 0}))
+    refused = problem(_ask(full_operator("two"), job.pk, {"copies_seen": 0}), 409)
 
     assert refused["code"] == "job_copy_refused"
     assert Job.objects.count() == 2
@@ -102,7 +109,7 @@ def test_the_second_of_two_who_saw_no_copy_makes_none() -> None:
 def test_a_unique_key_that_a_waiting_job_has_is_named_without_its_address() -> None:
     job = make_job(payload={}, unique_key="letter:pia@example.com")
 
-    refused = problem(ask(full_operator(), "POST", f"jobs/{job.pk}/copy/"), 409)
+    refused = problem(_ask(full_operator(), job.pk), 409)
 
     assert refused["code"] == "unique_key_held"
     assert f"Job {job.pk} waits" in refused["detail"]
@@ -110,4 +117,4 @@ def test_a_unique_key_that_a_waiting_job_has_is_named_without_its_address() -> N
 
 
 def test_a_job_that_is_not_there_is_not_found() -> None:
-    problem(ask(full_operator(), "POST", "jobs/4711/copy/"), 404)
+    problem(_ask(full_operator(), 4711), 404)

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from redis import Redis
 
+from jobqueue.broker import keys
 from jobqueue.models import Queue
 from jobqueue.sql.clock import database_now
 from spendsync_site.demo.processes import LOOPBACK, free_port
@@ -39,6 +41,25 @@ def test_without_redis_the_completed_are_unknown(use_redis: UseRedis) -> None:
     use_redis(LOOPBACK, free_port())
 
     assert get(viewer(), "queues/email/")["completed"] is None
+
+
+def test_the_starts_that_count_against_a_rate_limit_are_told(redis_client: Redis) -> None:
+    for name in ("email", "reminders"):
+        Queue.objects.create(name=name, rate_limit=10 if name == "email" else None)
+    seconds, microseconds = redis_client.time()
+    now = seconds * 1000 + microseconds // 1000
+    redis_client.lpush(keys.starts("email"), now - 60_000, now + 60_000, now + 60_000)
+
+    shown = {queue["name"]: queue["starts"] for queue in get(viewer(), "queues/")["results"]}
+
+    assert shown == {"email": 2, "reminders": None, "settlement": None}
+
+
+def test_without_redis_the_starts_are_unknown(use_redis: UseRedis) -> None:
+    Queue.objects.create(name="email", rate_limit=10)
+    use_redis(LOOPBACK, free_port())
+
+    assert get(viewer(), "queues/email/")["starts"] is None
 
 
 def test_a_queue_is_paused_once_and_resumed() -> None:

@@ -90,6 +90,69 @@ def test_a_move_that_cannot_be_names_the_field(body: dict[str, Any], field: str)
     assert not BulkAction.objects.exists()
 
 
+# Holding, releasing, cancelling ---------------------------------------------------------------------
+
+HOLD = {"reason": "the text is wrong"}
+
+
+def _day(verb: str) -> str:
+    return f"schedule/days/{tomorrow():%Y-%m-%d}/{verb}/"
+
+
+@pytest.mark.parametrize(
+    ("verb", "right", "after"),
+    [
+        ("hold", "hold_job", {"state": "waiting", "held_run_at": tomorrow}),
+        ("cancel", "cancel_job", {"state": "cancelled"}),
+    ],
+)
+def test_the_jobs_of_a_kind_are_held_and_cancelled(verb: str, right: str, after: dict[str, Any]) -> None:
+    job, other = make_job(run_at=tomorrow()), make_job(processor="sample.skip", run_at=tomorrow())
+    client = operator("view_job", right)
+    begun = post(client, _day(verb), {**HOLD, "processor": "sample.succeed"})
+    assert (begun["verb"], begun["expected"], begun["state"]) == (verb, 1, "waits")
+    assert walked() == 1
+    changed = Job.objects.values().get(pk=job.pk)
+    for name, value in after.items():
+        assert changed[name] == (value() if callable(value) else value)
+    assert Job.objects.get(pk=other.pk).run_at == other.run_at
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.reason, entry.jobs) == (verb.capitalize(), HOLD["reason"], 1)
+
+
+def test_the_held_jobs_of_a_day_are_released() -> None:
+    job, later = make_job(run_at=tomorrow()), make_job(run_at=tomorrow(days=2))
+    for one in (job, later):
+        holding.hold(one, "pia", "", "default")
+    begun = post(operator("view_job", "release_job"), _day("release"), HOLD)
+    assert (begun["verb"], begun["expected"], walked()) == ("release", 1, 1)
+    assert Job.objects.get(pk=job.pk).run_at == tomorrow()
+    assert Job.objects.get(pk=later.pk).held_run_at is not None
+
+
+@pytest.mark.parametrize("verb", ["hold", "release", "cancel"])
+def test_each_verb_of_a_day_takes_its_permission_a_reason_and_something_to_change(verb: str) -> None:
+    others = {"move_job", "hold_job", "release_job", "cancel_job"} - {f"{verb}_job"}
+    refused = problem(ask(operator("view_job", *others), "POST", _day(verb), HOLD), 403)
+    assert f"jobqueue.{verb}_job" in refused["detail"]
+    client = full_operator("able")
+    assert [one["field"] for one in problem(ask(client, "POST", _day(verb), {}), 422)["errors"]] == ["reason"]
+    assert problem(ask(client, "POST", _day(verb), HOLD), 422)["code"] == "nothing_matches"
+    assert not BulkAction.objects.exists()
+
+
+# What is listed -------------------------------------------------------------------------------------
+
+
+def test_what_is_held_is_not_on_the_schedule() -> None:
+    """Its `run_at` there is the time that it had, and no order or bound of times would be true of it."""
+    last, held = make_job(run_at=tomorrow(days=2)), make_job(run_at=tomorrow())
+    holding.hold(held, "pia", "", "default")
+    shown = get(viewer(), "schedule/")["results"]
+    assert [(one["id"], one["state"]) for one in shown] == [(last.pk, "delayed")]
+    assert [one["id"] for one in get(full_operator(), "jobs/?search=state:held")["results"]] == [held.pk]
+
+
 def test_where_nothing_waits_nothing_is_begun() -> None:
     assert problem(ask(full_operator(), "POST", _move(), MOVE), 422)["code"] == "nothing_matches"
 

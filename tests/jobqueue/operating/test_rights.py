@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from jobqueue.api.routes import router
 from jobqueue.models import Cause, Job, Queue, holding
-from jobqueue.operating.rights import Right
+from jobqueue.operating.rights import Right, permissions_of
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
 from jobqueue.operating.workers import ORDERS
 from tests.jobqueue.admin.steps import make_job, make_worker, operator
@@ -67,7 +67,10 @@ TAKEN_OVER_HTTP = {
     "queues.limits": {Right.LIMIT_QUEUE},
     "queues.pause": {Right.PAUSE_QUEUE},
     "queues.resume": {Right.RESUME_QUEUE},
+    "schedule.cancel_day": {Right.CANCEL},
+    "schedule.hold_day": {Right.HOLD},
     "schedule.move_day": {Right.MOVE},
+    "schedule.release_day": {Right.RELEASE},
     "workers.quiet": {Right.QUIET_WORKER},
     "workers.resume": {Right.RESUME_WORKER},
     "workers.stop": {Right.STOP_WORKER},
@@ -95,7 +98,7 @@ def _of_job(state: str, path: str, body: Any = None, *, http: bool) -> Door:
             holding.hold(job, "pia", "", "default")
         where = path.format(pk=job.pk)
         if http:
-            return ask(client, "POST", where, body)
+            return ask(client, "POST", where, body, **{"Idempotency-Key": where})
         return client.post(f"{ADMIN}/{where}", {"_selected_action": [str(job.pk)], **(body or {})})
 
     return knock
@@ -247,8 +250,16 @@ def test_who_holds_all_but_that_of_the_verb_is_refused_by_its_name(right: Right,
 
 
 @EACH_DOOR
+def test_who_may_not_see_what_it_is_done_to_is_refused_in_every_face(right: Right, knock: Door) -> None:
+    look, _own = permissions_of(right)
+    others = {f"jobqueue.{name}" for name in LOOKS} - {look}
+    answer = knock(operator(*others, "view_payload", *Right))
+    assert answer.status_code == 403, look
+
+
+@EACH_DOOR
 def test_who_holds_that_of_the_verb_alone_is_not_refused(right: Right, knock: Door) -> None:
-    assert knock(operator(*LOOKS, right)).status_code in (200, 201, 202, 204, 302, 409)
+    assert knock(operator(*permissions_of(right))).status_code in (200, 201, 202, 204, 302, 409)
 
 
 def test_what_may_not_be_done_is_not_offered() -> None:

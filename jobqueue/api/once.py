@@ -1,0 +1,117 @@
+"""Requests with an Idempotency-Key: done once, and answered alike whenever they come again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.db import IntegrityError, router
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobqueue.api.problems import BadHeader
+from jobqueue.models import AnyKeptAnswer
+from jobqueue.models.kept_answers import KEPT_FOR, LONGEST_KEY
+from jobqueue.sql.writing import writing
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = "Idempotency-Replayed"
+INVALID_KEY: Final = "invalid_idempotency_key"
+KEY_REUSED: Final = "idempotency_key_reused"
+Shown = Callable[[Any], dict[str, Any]]
+
+
+class InvalidKey(BadHeader):
+    """There is no key, or none that is one."""
+
+    default_code = INVALID_KEY
+
+
+class KeyReused(BadHeader):
+    """The key was given with another body before."""
+
+    status_code = 422
+    default_code = KEY_REUSED
+    summary = "Nothing was done: this key was given with another body before."
+
+
+def once_for_a_key(what: str, status: int) -> list[OpenApiParameter]:
+    """The headers of what is done once for a key, for the schema."""
+    kept = f"The same key and body are answered as before for {KEPT_FOR.days} days."
+    return [
+        OpenApiParameter(
+            HEADER,
+            {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
+            OpenApiParameter.HEADER,
+            required=True,
+            description=f"New for each {what}. {kept}",
+        ),
+        OpenApiParameter(
+            REPLAYED,
+            {"type": "string", "enum": ["true"]},
+            OpenApiParameter.HEADER,
+            response=[status],
+            description="It was done before; this is the answer that was given then.",
+        ),
+    ]
+
+
+def once(
+    request: Request,
+    model: type[AnyKeptAnswer],
+    act: Callable[[], Any],
+    *,
+    status: int = 201,
+    shown: Shown = lambda kept: dict(kept),
+) -> Response:
+    """The answer of `act`, which runs in one transaction with the row of the model that keeps it.
+
+    The same key with the same body is answered as before; with another it is refused (422). Who asks twice at
+    once waits for the first: of its transaction nothing is there, or all. Where what `act` returns is no
+    answer itself, `shown` makes one of it, each time.
+    """
+    key = _key_of(request)
+    using = router.db_for_write(model)
+    options: Any = model._meta
+    user = options.get_field("user")  # a key, or a user
+    row = model(key=key, fingerprint=_fingerprint(request), status=status, **{user.attname: request.user.pk})
+    try:
+        with writing(using):
+            row.save(using=using, force_insert=True)
+            row.body = act()
+            row.save(using=using, update_fields=["body"])
+    except IntegrityError:
+        kept = model.objects.filter(user=request.user.pk, key=key).first()
+        if kept is None:
+            raise
+        return _again(kept, row, shown)
+    model.forget_old(using)
+    return Response(shown(row.body), status=row.status)
+
+
+def _again(kept: AnyKeptAnswer, asked: AnyKeptAnswer, shown: Shown) -> Response:
+    if kept.fingerprint != asked.fingerprint:
+        text = "This key was used for another request: take a new key for what is new."
+        raise KeyReused({HEADER: [ErrorDetail(text, KEY_REUSED)]})
+    return Response(shown(kept.body), status=kept.status, headers={REPLAYED: "true"})
+
+
+def _key_of(request: Request) -> str:
+    key = request.headers.get(HEADER, "")
+    if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable() and key == key.strip()):
+        text = (
+            f"Give the header {HEADER}, new for each thing that is to be done once: 1 to {LONGEST_KEY} "
+            "printable ASCII characters."
+        )
+        raise InvalidKey({HEADER: [ErrorDetail(text, INVALID_KEY)]})
+    return key
+
+
+def _fingerprint(request: Request) -> str:
+    # With and without its last slash it is the same address.
+    body = json.dumps([request.path.rstrip("/"), request.data], sort_keys=True)
+    return hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()

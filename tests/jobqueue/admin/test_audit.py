@@ -114,6 +114,7 @@ def test_to_delete_several_records_of_any_app_is_one_entry_that_names_them(admin
     [row] = _rows(admin_client, verb="Delete")
     assert (row.who, row.kind, row.about, row.jobs) == ("admin", "user", "", "")
     assert row.text in ("Delete: ina, otto", "Delete: otto, ina")
+    assert '<small class="quiet">user</small>' in text_of(admin_client.get(AUDIT))
 
 
 def test_to_delete_one_record_is_one_entry_about_it(admin_client: Client) -> None:

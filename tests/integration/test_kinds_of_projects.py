@@ -74,7 +74,9 @@ _CALLS = """
     client.force_login(get_user_model().objects.create_superuser("olga"))
     client.post("/api/jobs/%d/run-now" % job.pk, content_type="application/json")
     client.post("/api/queues/default/pause", {"reason": "night"}, content_type="application/json")
-    copy = client.post("/api/jobs/%d/copy" % job.pk, content_type="application/json").json()
+    once = {"Idempotency-Key": "one"}
+    copied = client.post("/api/jobs/%d/copy" % job.pk, content_type="application/json", headers=once)
+    copy = copied.json()
     shown = client.get("/api/jobs/%d" % job.pk).json()
     entries = AuditEntry.objects.order_by("pk").values_list("who", "verb", "object_id", "reason", "log_entry")
     print(json.dumps([job.pk, copy["id"], shown["state"], shown["history"] + copy["history"], list(entries)]))

@@ -16,10 +16,11 @@ from jobqueue.searching.sources import (
     title_of,
     unregister_source,
 )
-from jobqueue.searching.states import STATES
+from jobqueue.searching.states import ENDED, STATES
 from jobqueue.searching.words import LONGEST_SEARCH, MOST_WORDS, NAMES, Search, Word, quoted
 
 __all__ = [
+    "ENDED",
     "LONGEST_SEARCH",
     "MOST_WORDS",
     "NAMES",

@@ -10,6 +10,7 @@ from jobqueue.searching.parsing import Unreadable, frozen, parse, why_too_long
 from jobqueue.searching.query import Found, find_jobs
 from jobqueue.searching.sources import (
     FoundRecord,
+    FoundRecords,
     RecordPage,
     RecordSource,
     register_source,
@@ -29,6 +30,7 @@ __all__ = [
     "Found",
     "FoundCause",
     "FoundRecord",
+    "FoundRecords",
     "RecordPage",
     "RecordSource",
     "Search",

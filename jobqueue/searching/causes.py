@@ -36,17 +36,21 @@ class Failures:
 
     number: int
     causes: list[str]
+    may_read: bool
+    """Whether whoever asks may read payloads."""
 
-    def by(self, text: str, *, may_read: bool) -> Q:
+    def by(self, text: str) -> Q:
         """Failed jobs with this text in their error, or in the name of its cause as the pages say it.
 
         Names are few: to look into each row a second time took twice as long. Who may not read payloads
         finds by none that has an address in it.
         """
         is_cut = len(self.causes) >= _MOST_CAUSES
-        named = [name for name in self.causes if text.upper() in name.upper() and _is_shown(name, may_read)]
-        of_cause = says("cause", text, may_read=may_read) if is_cut else Q(cause__in=named)
-        said = says("reason", text, may_read=may_read)
+        named = [
+            name for name in self.causes if text.upper() in name.upper() and _is_shown(name, self.may_read)
+        ]
+        of_cause = says("cause", text, may_read=self.may_read) if is_cut else Q(cause__in=named)
+        said = says("reason", text, may_read=self.may_read)
         return Q(state=Job.State.FAILED) & (said | of_cause if named or is_cut else said)
 
 
@@ -54,7 +58,7 @@ def _is_shown(name: str, may_read: bool) -> bool:
     return may_read or not any(sign in name.lower() for sign in AT_SIGNS)
 
 
-def failures_of(using: str) -> Failures:
+def failures_of(using: str, *, may_read: bool) -> Failures:
     """What is to be known of the failed jobs before they are looked into, asked by one statement."""
     connection = connections[using]
     table, is_failed = Job._meta.db_table, f"state = '{Job.State.FAILED}'"
@@ -68,7 +72,7 @@ def failures_of(using: str) -> Failures:
         )
         rows = cursor.fetchall()
     found = [as_text(name) for name, _number in rows if name is not None]
-    return Failures(sum(number for _name, number in rows), found)
+    return Failures(sum(number for _name, number in rows), found, may_read)
 
 
 def causes_among(

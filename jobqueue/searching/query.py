@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import and_
 from typing import Any
 
@@ -146,12 +146,16 @@ class _Query:
                 stuck = Q(pk__in=_keys(self._all.stuck()))
                 return CONDITIONS.get(word.value, stuck)
             case "error":
-                return self._failed_by(word.value)
+                return self._failures.by(word.value)
             case "worker":
                 return held_by(word.value) | _tried(Q(worker_name__icontains=word.value))
             case "":
                 subjects = about_any(self._subjects([word.value]))
-                return subjects | _named_by(word.value, may_read=self.may_read) | self._in_job(word.value)
+                return (
+                    subjects
+                    | _named_by(word.value, may_read=self.may_read)
+                    | _in_job(self._failures, word.value)
+                )
             case _:
                 return self._condition(word)
 
@@ -198,17 +202,19 @@ class _Query:
 
     def _failed_with(self, text: str) -> Q:
         """Failed jobs by the error that they show, and others by those of their attempts."""
-        by_text = self._failed_by(text)
+        by_text = self._failures.by(text)
         if "failed" in self.states:
             return by_text
         failed = self._failed.filter(by_text)
         message = says("message", text, may_read=self.may_read)
-        attempts = self._newest(self._attempts).filter(Q(error_class__icontains=text) | message)
+        attempts = self._newest(Attempt.objects.using(self.jobs.db)).filter(
+            Q(error_class__icontains=text) | message
+        )
         return Q(pk__in=_keys(failed).union(attempts.order_by().values("job_id")))
 
     def _run_by(self, text: str) -> Q:
         held = held_by(text)
-        attempts = tried_by(text, self._newest(self._attempts))
+        attempts = tried_by(text, self._newest(Attempt.objects.using(self.jobs.db)))
         claimed = self._newest(self._all).filter(held)
         running = self._all.active().filter(held)
         return Q(pk__in=_keys(running).union(_keys(claimed), attempts.order_by().values("job_id")))
@@ -243,12 +249,12 @@ class _Query:
 
         To look into the errors of 100,000 takes longer than all else on the page: twice only if need be.
         """
-        in_job = self._in_job if len(texts) > 1 else self._failed_by
+        in_job = partial(_in_job, self._failures) if len(texts) > 1 else self._failures.by
         failed = self._failed
         wanted = reduce(and_, map(in_job, texts))
         if self.most_causes:
             names_processors = len(texts) > 1 and any(map(processors_named, texts))
-            said = reduce(and_, map(self._failed_by, texts)) if names_processors else None
+            said = reduce(and_, map(self._failures.by, texts)) if names_processors else None
             self.causes, are_there = causes_among(failed, wanted, said, self.most_causes)
             if not are_there:
                 return []
@@ -265,14 +271,7 @@ class _Query:
 
     @cached_property
     def _failures(self) -> Failures:
-        return failures_of(self.jobs.db)
-
-    def _failed_by(self, text: str) -> Q:
-        return self._failures.by(text, may_read=self.may_read)
-
-    def _in_job(self, text: str) -> Q:
-        named = processors_named(text)
-        return self._failed_by(text) | Q(processor__in=named) if named else self._failed_by(text)
+        return failures_of(self.jobs.db, may_read=self.may_read)
 
     @property
     def _failed(self) -> QuerySet[Any]:
@@ -284,10 +283,6 @@ class _Query:
     def _all(self) -> JobQuerySet:
         """All jobs, by the alias that the search asks."""
         return Job.objects.using(self.jobs.db)
-
-    @property
-    def _attempts(self) -> QuerySet[Attempt]:
-        return Attempt.objects.using(self.jobs.db)
 
 
 def _moment_of(states: Collection[str]) -> str:
@@ -302,6 +297,12 @@ def _named_by(text: str, *, may_read: bool) -> Q:
     by_number = _numbered(text) if JOB_NUMBER.fullmatch(text) else Q(pk__in=[])
     by_subject = about_text(text, may_read=may_read) if ":" in text else Q(pk__in=[])
     return by_number | by_subject | about_any(subjects_of_key(text))
+
+
+def _in_job(failures: Failures, text: str) -> Q:
+    """Failed jobs with the text in their error, and jobs of the processors that it names."""
+    named = processors_named(text)
+    return failures.by(text) | Q(processor__in=named) if named else failures.by(text)
 
 
 def _subjects_of(found: dict[str, list[FoundRecord]]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from jobqueue.exceptions import JobMoveRefused
 from jobqueue.jobs import database_now
@@ -31,6 +32,17 @@ from settlements.reminders import (
     out_of_quiet_hours,
     plan_begins_at,
 )
+
+_BETWEEN = gettext_noop("%(name)s moves between its neighbours only: to a time %(window)s")
+_TOO_CLOSE = gettext_noop("%(name)s would be too close to the next one, %(moment)s")
+_TOO_CLOSE_BEHIND = gettext_noop("%(name)s would be too close to the one before, %(moment)s")
+_QUIET = gettext_noop("%(moment)s lies in quiet hours, which end %(end)s")
+_BEFORE_DUE = gettext_noop("%(name)s goes out before the due date, %(moment)s")
+_AFTER_DUE = gettext_noop("%(name)s goes out after the day on which it is due, %(day)s")
+_NAME = gettext_noop("the %(stage)s reminder")
+_AFTER, _WITHIN = gettext_noop("after %(earliest)s"), gettext_noop("after %(earliest)s and before %(latest)s")
+REFUSALS = (_BETWEEN, _TOO_CLOSE, _TOO_CLOSE_BEHIND, _QUIET, _BEFORE_DUE, _AFTER_DUE, _NAME, _WITHIN, _AFTER)
+"""What is said where a reminder cannot move, and what stands in its places; those that say more first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +68,9 @@ class Window:
 
     def __str__(self) -> str:
         if self.latest is None:
-            return _("after %(earliest)s") % {"earliest": _text(self.earliest)}
+            return _(_AFTER) % {"earliest": _text(self.earliest)}
         words = {"earliest": _text(self.earliest), "latest": _text(self.latest)}
-        return _("after %(earliest)s and before %(latest)s") % words
+        return _(_WITHIN) % words
 
 
 def note_move(sender: Any, job: Job, moment: datetime, using: str, **_: Any) -> None:
@@ -101,28 +113,22 @@ def _position(planned: list[PlannedReminder], stage: str, step: int) -> int | No
 
 def _check(settlement: Settlement, stage: str, step: int, moment: datetime, using: str) -> None:
     policy = current_policy()
-    name = _("the %(stage)s reminder") % {"stage": ReminderType(stage).label}
+    name = _(_NAME) % {"stage": ReminderType(stage).label}
     window = window_of(settlement, stage, step, using, database_now(using))
     if not window.has(moment):
-        text = _("%(name)s moves between its neighbours only: to a time %(window)s")
-        raise JobMoveRefused(text % {"name": name, "window": window})
+        raise JobMoveRefused(_(_BETWEEN) % {"name": name, "window": window})
     if window.before is not None and not is_far_enough(window.before, moment, policy):
-        text = _("%(name)s would be too close to the one before, %(moment)s")
-        raise JobMoveRefused(text % {"name": name, "moment": _text(window.before)})
+        raise JobMoveRefused(_(_TOO_CLOSE_BEHIND) % {"name": name, "moment": _text(window.before)})
     if window.latest is not None and not is_far_enough(moment, window.latest, policy):
-        text = _("%(name)s would be too close to the next one, %(moment)s")
-        raise JobMoveRefused(text % {"name": name, "moment": _text(window.latest)})
+        raise JobMoveRefused(_(_TOO_CLOSE) % {"name": name, "moment": _text(window.latest)})
     quiet_until = out_of_quiet_hours(moment, policy)
     if quiet_until > moment:
-        text = _("%(moment)s lies in quiet hours, which end %(end)s")
-        raise JobMoveRefused(text % {"moment": _text(moment), "end": _text(quiet_until)})
+        raise JobMoveRefused(_(_QUIET) % {"moment": _text(moment), "end": _text(quiet_until)})
     due_day, day = day_of(settlement.due_date, policy), day_of(moment, policy)
     if stage == ReminderType.FOLLOW_UP and moment >= settlement.due_date:
-        text = _("%(name)s goes out before the due date, %(moment)s")
-        raise JobMoveRefused(text % {"name": name, "moment": _text(settlement.due_date)})
+        raise JobMoveRefused(_(_BEFORE_DUE) % {"name": name, "moment": _text(settlement.due_date)})
     if stage == ReminderType.OVERDUE and day <= due_day:
-        text = _("%(name)s goes out after the day on which it is due, %(day)s")
-        raise JobMoveRefused(text % {"name": name, "day": due_day})
+        raise JobMoveRefused(_(_AFTER_DUE) % {"name": name, "day": due_day})
 
 
 def _text(moment: datetime) -> str:

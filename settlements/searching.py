@@ -16,7 +16,7 @@ from django.utils.text import smart_split, unescape_string_literal
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.searching import FoundRecord, RecordPage, RecordSource, register_source
+from jobqueue.searching import FoundRecord, FoundRecords, RecordPage, RecordSource, register_source
 from settlements.models import Payment, Settlement
 
 VIEW_PERSON: Final = "settlements.view_person"
@@ -80,7 +80,8 @@ def people_with_address(address: str) -> Iterable[FoundRecord]:
     """The people with exactly this address, in any case."""
     user = get_user_model()
     people = user._default_manager.filter(**{f"{user.get_email_field_name()}__iexact": address})
-    return _as_found(list(people[:_MOST_OF_A_PERSON]))
+    found = list(people.order_by("-pk")[: _MOST_OF_A_PERSON + 1])
+    return FoundRecords(_as_found(found[:_MOST_OF_A_PERSON]), len(found) > _MOST_OF_A_PERSON)
 
 
 def _columns_of_people() -> list[str]:
@@ -103,12 +104,13 @@ def _has_column(model: type[Model], name: str) -> bool:
 
 
 def _as_found(people: Sequence[Any]) -> list[FoundRecord]:
-    settlements = _settlements_of(people)
+    settlements, is_cut = _settlements_of(people)
     return [
         FoundRecord(
             record=person,
             title=str(person.get_full_name() or person.get_username()),
-            related=settlements[person.pk],
+            related=settlements[person.pk][:_MOST_OF_A_PERSON],
+            is_cut=is_cut or len(settlements[person.pk]) > _MOST_OF_A_PERSON,
             arguments={"user_id": person.pk},
             page=LETTERS,
         )
@@ -116,16 +118,18 @@ def _as_found(people: Sequence[Any]) -> list[FoundRecord]:
     ]
 
 
-def _settlements_of(people: Sequence[Any]) -> dict[Any, list[Settlement]]:
-    """The newest settlements of each person."""
+def _settlements_of(people: Sequence[Any]) -> tuple[dict[Any, list[Settlement]], bool]:
+    """The newest settlements of each person, one more than are looked at; whether older were not read."""
     keys = [person.pk for person in people]
     found: dict[Any, list[Settlement]] = defaultdict(list)
     rows = Settlement.objects.filter(Q(payer__in=keys) | Q(payee__in=keys)).order_by("-created_at")
-    for settlement in rows.only("pk", "payer_id", "payee_id")[: _MOST_OF_A_PERSON * len(keys)]:
+    most = _MOST_OF_A_PERSON * len(keys)
+    read = list(rows.only("pk", "payer_id", "payee_id")[: most + 1])
+    for settlement in read:
         for key in {settlement.payer_id, settlement.payee_id} & set(keys):
-            if len(found[key]) < _MOST_OF_A_PERSON:
+            if len(found[key]) <= _MOST_OF_A_PERSON:
                 found[key].append(settlement)
-    return found
+    return found, len(read) > most
 
 
 # Records ------------------------------------------------------------------------------------------
@@ -136,8 +140,7 @@ def find_settlements(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
     key = with_key(words[0]) if len(words) == 1 else None
     rows = Settlement.objects.order_by("-created_at")
     found = list(rows.filter(key)[:most]) if key is not None else []
-    said = (says(word, _MOST_OF_A_PERSON) for word in words)
-    return [FoundRecord(row, str(row)) for row in found or rows.filter(*said)[:most]]
+    return [FoundRecord(row, str(row)) for row in found or rows.filter(*map(says, words))[:most]]
 
 
 def words_of(text: str) -> Iterator[str]:
@@ -147,14 +150,11 @@ def words_of(text: str) -> Iterator[str]:
         yield unescape_string_literal(word) if is_quoted else word
 
 
-def says(word: str, most: int | None = None) -> Q:
-    """Settlements for that, or between people of that name, looked for within: a join would read all.
-
-    Of people with that name at `most` so many, the newest, are looked at.
-    """
+def says(word: str) -> Q:
+    """Settlements for that, or between people of that name, looked for within: a join would read all."""
     user = get_user_model()
-    people = user._default_manager.filter(**{f"{user.USERNAME_FIELD}__icontains": word}).order_by("-pk")
-    keys = people.values("pk")[:most] if most else people.order_by().values("pk")
+    people = user._default_manager.filter(**{f"{user.USERNAME_FIELD}__icontains": word})
+    keys = people.order_by().values("pk")
     return Q(description__icontains=word) | Q(payer__in=keys) | Q(payee__in=keys)
 
 

@@ -21,6 +21,7 @@ from django.utils.translation import gettext, ngettext
 from jobqueue.admin import bulk_start, frozen_list
 from jobqueue.admin.listing import BoundedCount, count_up_to_limit
 from jobqueue.admin.reasons import optional_reason_of
+from jobqueue.admin.search import limits_of
 from jobqueue.models import Job, JobQuerySet, bulk
 from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating import bulk_plans
@@ -162,6 +163,7 @@ def _ask(
         "longest_reason": LONGEST_REASON,
         "verb": verb,
         "across": across,
+        "limits": limits_of(request) if across else [],
         "selected": ["0"] if across else request.POST.getlist(ACTION_CHECKBOX_NAME),
         "checkbox": ACTION_CHECKBOX_NAME,
         "back": request.POST.get(_BACK_TO_JOB, ""),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext, ngettext
 
 from jobqueue.models import BulkAction
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.retelling import retold_refusal
 from jobqueue.operating.words import grouped
 
 
@@ -47,7 +48,7 @@ def _reasons(action: BulkAction) -> Iterator[str]:
             refused,
         ) % {"number": grouped(refused)}
     if declined := known.get("declined", 0):
-        said = "; ".join(str(text) for text in _left_out(action)["declined"].get("said", []))
+        said = "; ".join(retold_refusal(str(text)) for text in _left_out(action)["declined"].get("said", []))
         more = "; …" if declined > len(_left_out(action)["declined"].get("said", [])) else ""
         yield ngettext(
             "%(number)s job was left alone: what it is about does not allow that. %(said)s.",

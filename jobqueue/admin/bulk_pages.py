@@ -21,7 +21,7 @@ from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.masking import mask_addresses
-from jobqueue.models import BulkAction, Job
+from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import Right, demand, may, permissions_of
@@ -212,6 +212,11 @@ def _said(action: BulkAction) -> str:
     return gettext("%(percent)s %% done") % {"percent": 10 * (10 * action.changed // max(action.expected, 1))}
 
 
+def _who_stopped(action: BulkAction) -> str:
+    """Whose name is kept, or what stands in its place."""
+    return gettext(bulk.UNREADABLE) if action.stopped_by == bulk.UNREADABLE else action.stopped_by
+
+
 def _sentence(action: BulkAction, now: datetime) -> str:
     """How far it is, how fast, and how it ended."""
     done = gettext("%(done)s of %(all)s jobs") % {
@@ -222,7 +227,7 @@ def _sentence(action: BulkAction, now: datetime) -> str:
         return (
             done
             if action.is_open
-            else gettext("Stopped by %(who)s before it began.") % {"who": action.stopped_by}
+            else gettext("Stopped by %(who)s before it began.") % {"who": _who_stopped(action)}
         )
     length = (action.ended_at or now) - action.began_at
     rate = action.changed / max(length.total_seconds(), 0.1)
@@ -232,7 +237,7 @@ def _sentence(action: BulkAction, now: datetime) -> str:
         parts.append(gettext("%(rate)s a second") % {"rate": grouped(round(rate))})
     parts.append(took % {"time": exact_span(length)})
     if action.stopped_by:
-        parts.append(gettext("stopped by %(who)s") % {"who": action.stopped_by})
+        parts.append(gettext("stopped by %(who)s") % {"who": _who_stopped(action)})
     elif action.is_open and rate and action.expected > action.changed:
         left = timedelta(seconds=min((action.expected - action.changed) / rate, _LONGEST_LEFT))
         parts.append(gettext("about %(time)s to go") % {"time": span(left)})

@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
 from jobqueue.admin.frozen_list import OF_THE_LIST, are_more, hidden_fields
+from jobqueue.admin.search import limits_of
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating.bulk_plans import LONGEST_REASON, WORDS, Plan, write_down
 from jobqueue.operating.rights import demand, permissions_of
@@ -96,6 +97,7 @@ def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problem
         "plan": plan,
         "concerned": plan.concerned(request),
         "label": label,
+        "limits": limits_of(request),
         "problems": problems,
         "typed": request.POST.get("typed", "")[:20],
         "reason": request.POST.get("reason", "")[:LONGEST_REASON],

@@ -22,4 +22,7 @@ def asked_by(day: str, words: Any) -> OfADay:
     text = words.get("processor", "") + words.get("kind", "")
     if chosen.year not in YEARS or "\x00" in text or (job is not None and abs(job) >= 2**63):
         raise Http404(_("There is no such day, kind or job."))
-    return OfADay(chosen, words.get("processor", ""), words.get("kind", ""), job)
+    asked = OfADay(chosen, words.get("processor", ""), words.get("kind", ""), job)
+    if asked.has_no_such_kind:
+        raise Http404(_("There is no such day, kind or job."))
+    return asked

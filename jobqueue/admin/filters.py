@@ -6,7 +6,8 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.contrib.admin.views.main import SEARCH_VAR
+from django.db.models import Max, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext
@@ -20,10 +21,14 @@ from jobqueue.models import UNKNOWN_CAUSE, Job, JobQuerySet
 from jobqueue.operating.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
 from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
-from jobqueue.searching import STATES
+from jobqueue.searching import ENDED, STATES, Unreadable, parse
 from jobqueue.sql.clock import about_now
 
 _MOST_CAUSES = 15
+_ENDS_WITH_INDEX = ("failed", "cancelled")
+"""Of the states of jobs that are over those whose rows an index has by when that was."""
+_NEWEST = 200_000
+"""Of the others so many jobs are looked at: all of a million took a second where few had ended then."""
 
 
 class _ChosenFilter(admin.SimpleListFilter):
@@ -86,7 +91,7 @@ class StateFilter(_ChosenFilter):
 
 
 class AgeFilter(_ChosenFilter):
-    """Jobs by when they were created, failed ones by when they failed; by the database's clock."""
+    """Jobs by when they were created, those that are over by when they ended; by the database's clock."""
 
     title = _("age")
     parameter_name = AGE
@@ -96,8 +101,10 @@ class AgeFilter(_ChosenFilter):
         for name in (FROM, TO):
             if name in params:
                 self.used_parameters[name] = params.pop(name)[-1]
-        only = getattr(model_admin, "only_state", "")
-        self._field = "finished_at" if "failed" in (only, request.GET.get("state")) else "created_at"
+        self._states = _states_of(request, getattr(model_admin, "only_state", ""))
+        self._is_by_end = bool(self._states.intersection(ENDED))
+        if self._is_by_end:
+            self.title = _("ended")
 
     def expected_parameters(self) -> list[str | None]:
         """The words of an address that it understands."""
@@ -113,11 +120,39 @@ class AgeFilter(_ChosenFilter):
         if time.problem:
             tell_once(request, gettext("Nothing was looked for: %(problem)s.") % {"problem": time.problem})
             return queryset.none()
+        field = "finished_at" if self._is_by_end else "created_at"
         if time.begin is not None:
-            queryset = queryset.filter(**{f"{self._field}__gte": time.begin})
+            queryset = self._bounded(request, queryset).filter(**{f"{field}__gte": time.begin})
         if time.end is not None:
-            queryset = queryset.filter(**{f"{self._field}__lt": time.end})
+            queryset = queryset.filter(**{f"{field}__lt": time.end})
+            if not self._has_index:
+                # What ended by then was created by then, and that has an index.
+                queryset = queryset.filter(created_at__lt=time.end)
         return queryset
+
+    @property
+    def _has_index(self) -> bool:
+        """Whether an index has these rows by that time."""
+        return not self._is_by_end or not self._states.isdisjoint(_ENDS_WITH_INDEX)
+
+    def _bounded(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Where no index has them the newest are looked at, by their numbers; then that is said."""
+        if self._has_index:
+            return queryset
+        jobs = Job.objects.using(queryset.db)
+        last = (jobs.aggregate(highest=Max("pk"))["highest"] or 0) - _NEWEST
+        if not jobs.filter(pk__lte=last).exists():
+            return queryset
+        text = gettext("What no index answers was looked for among the newest %(rows)s rows only.")
+        tell_once(request, text % {"rows": grouped(_NEWEST)})
+        return queryset.filter(pk__gt=last)
+
+
+def _states_of(request: HttpRequest, only: str) -> set[str]:
+    """The state words that the list and its search are narrowed to."""
+    search = parse(request.GET.get(SEARCH_VAR, ""))
+    words = [] if isinstance(search, Unreadable) else search.named("state")
+    return {only, request.GET.get("state", ""), *(word.value for word in words if not word.negated)}
 
 
 class EndedFilter(admin.SimpleListFilter):

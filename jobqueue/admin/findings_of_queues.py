@@ -9,18 +9,20 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from jobqueue.admin import set_aside
-from jobqueue.admin.findings import Finding
+from jobqueue.admin.findings import Finding, lists_finding
 from jobqueue.conf import get_settings
 from jobqueue.counts.signs import LATELY, MOST_COUNTED, USUALLY, Sign
-from jobqueue.models import ProcessorLimits
+from jobqueue.models import Cause, JobQuerySet, ProcessorLimits
 from jobqueue.monitoring.overview import Overview, QueueNow
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import absolute, grouped, printable, span
 from jobqueue.registry import all_processors
 
+UNKNOWN, NOT_MUTED = "unknown", "not_muted"
+"""What the list of jobs calls, in its address, those that the overview counts."""
 _FEWEST_FAILURES = 5
 """Fewer failures in an hour are no finding: the list of failed jobs tells of them."""
 _MOST_NAMED = 5
@@ -131,7 +133,15 @@ def _no_worker(queue: QueueNow, request: HttpRequest) -> Finding:
         "%(number)s jobs wait on %(queue)s, and no worker serves it.",
         held,
     ) % {"queue": printable(queue.name), "number": grouped(held)}
-    cure = _("Start one: %(command)s") % {"command": f"manage.py rqworker {queue.name}"}
+    command = f"manage.py rqworker {queue.name}"
+    cure = _("Start one: %(command)s") % {"command": command}
+    if queue.quiet:
+        text = ngettext(
+            "%(number)s job waits on %(queue)s, and every worker that serves it is quiet or ending.",
+            "%(number)s jobs wait on %(queue)s, and every worker that serves it is quiet or ending.",
+            held,
+        ) % {"queue": printable(queue.name), "number": grouped(held)}
+        cure = _("Let one claim again, or start another: %(command)s") % {"command": command}
     return Finding(90, text, page(request, "worker"), queue.oldest, cure)
 
 
@@ -162,6 +172,19 @@ def limited_processors(queue: QueueNow, seen: Overview) -> list[ProcessorLimits]
 # Jobs -------------------------------------------------------------------------------------------------
 
 
+@lists_finding(UNKNOWN, gettext_lazy("jobs that no worker knows"))
+def jobs_that_no_worker_knows(jobs: JobQuerySet) -> JobQuerySet:
+    """Those that are counted as unknown."""
+    return jobs.waiting().filter(unfit_since__isnull=False)
+
+
+@lists_finding(NOT_MUTED, gettext_lazy("failed jobs of causes that are not muted"))
+def jobs_whose_failures_count(jobs: JobQuerySet) -> JobQuerySet:
+    """Those that are counted as failed: of a muted cause none is."""
+    muted = Cause.objects.using(jobs.db).filter(muted_at__isnull=False).values("name")
+    return jobs.failed().exclude(cause__in=muted)
+
+
 def _jobs(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
     if seen.stuck.number:
         text = ngettext(
@@ -179,7 +202,7 @@ def _jobs(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
             seen.unknown.number,
         ) % {"number": number(seen.unknown.number)}
         cure = _("Deploy the code that knows them, or cancel them.")
-        yield Finding(65, text, page(request, "job", state="waiting"), seen.unknown.since, cure)
+        yield Finding(65, text, page(request, "job", finding=UNKNOWN), seen.unknown.since, cure)
     if seen.held_late.number:
         yield _held(seen, request)
     if text := set_aside.counted_text(seen.aside):
@@ -220,9 +243,15 @@ def _failures(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
 
 
 def usual_failures(seen: Overview) -> float:
-    """How many jobs fail in an hour usually: of the day before the last hour, or as far as it was counted."""
-    if not seen.usual.number or seen.usual.since is None:
-        return 0.0
-    is_cut = seen.usual.number > MOST_COUNTED
-    length = (seen.now - LATELY - seen.usual.since) if is_cut else USUALLY
-    return seen.usual.number / max(1.0, length.total_seconds()) * 3600
+    """How many jobs of causes that are not muted fail in an hour usually: of the day before the last hour.
+
+    The hours of the charts know also what was retried, discarded or pruned since, and know no causes; the
+    rows that are failed still know how many of them are of muted ones, and tell where nothing was counted.
+    """
+    still, muted = seen.usual.number, seen.usual_muted.number
+    since = min(filter(None, (seen.usual.since, seen.usual_muted.since)), default=None)
+    is_cut = still + muted > MOST_COUNTED and since is not None
+    length = (seen.now - LATELY - since) if is_cut and since is not None else USUALLY
+    of_an_hour = 3600 / max(1.0, length.total_seconds())
+    counted = seen.counted * 3600 / USUALLY.total_seconds()
+    return max(still * of_an_hour, counted - muted * of_an_hour)

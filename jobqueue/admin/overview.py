@@ -117,6 +117,10 @@ def _limited(queue: QueueNow, seen: Overview) -> str:
     return ", ".join(filter(None, [limits_of(queue.decided), *of_processors]))
 
 
+def _failed_title() -> str:
+    return _("Failed still, by causes that are not muted.")
+
+
 def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) -> Tile:
     page = findings_of_queues.page
     jobs = request.user.has_perm("jobqueue.view_job")
@@ -128,11 +132,12 @@ def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) ->
     waits = NOTHING if oldest is None else length_tag(oldest, seen.now)
     started = NOTHING if queue.started is None else grouped(queue.started)
     failed = findings_of_queues.number(queue.failed.number)
+    failed_url = of_state("failed", age="hour", finding=findings_of_queues.NOT_MUTED)
     facts = [
         Fact(_("waiting"), grouped(queue.counts.waiting), of_state("waiting")),
         Fact(_("oldest wait"), waits),
         Fact(_("started a minute"), started, title=_("About: what completed or began in the last minute.")),
-        Fact(_("failed in 1 h"), failed, of_state("failed", age="hour"), bool(queue.failed.number)),
+        Fact(_("failed in 1 h"), failed, failed_url, bool(queue.failed.number), _failed_title()),
         Fact(_("running"), grouped(queue.counts.active), of_state("active")),
         Fact(_("workers"), grouped(queue.workers), page(request, "worker"), not queue.workers),
     ]

@@ -23,7 +23,7 @@ from jobqueue.admin.asked import refusal_of
 from jobqueue.admin.listing import listed, prepare
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.subjects import Subject
-from jobqueue.admin.words import badge, time_tag
+from jobqueue.admin.words import badge, time_tag, worker_badge
 from jobqueue.broker.running import Run
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobTransitionRefused, WorkerOrderRefused
@@ -33,7 +33,7 @@ from jobqueue.operating.rights import VIEW_JOB, VIEW_WORKER, Right, demand, may,
 from jobqueue.operating.running import progress_words, runs_of
 from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
 from jobqueue.operating.words import exact_span
-from jobqueue.operating.workers import ORDERS, order_and_log
+from jobqueue.operating.workers import ORDERS, is_silent, order_and_log
 from jobqueue.sql.clock import database_now
 
 REFRESH_SECONDS = 2
@@ -123,9 +123,9 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
     for job in jobs:
         by_worker.setdefault(job.worker_id, []).append(_row(job, now, runs.get(job.pk), request))
     groups = [
-        RunningWorker(worker, _state_of(worker, now), by_worker.pop(worker.pk, []))
+        RunningWorker(worker, worker_badge(worker, now), by_worker.pop(worker.pk, []))
         for worker in known
-        if _silence(worker, now) <= get_settings().worker_silence or worker.pk in by_worker
+        if not is_silent(worker, now) or worker.pk in by_worker
     ]
     strangers = [row for rows in by_worker.values() for row in rows]
     if strangers:
@@ -171,18 +171,6 @@ def _row(job: Job, now: datetime, run: Run | None, request: HttpRequest) -> Runn
         thread="" if run is None else str(run.thread),
         progress=shown_progress(run, request),
     )
-
-
-def _silence(worker: Worker, now: datetime) -> float:
-    return (now - worker.heartbeat_at).total_seconds()
-
-
-def _state_of(worker: Worker, now: datetime) -> SafeString:
-    if _silence(worker, now) > get_settings().worker_silence:
-        return badge("silent", _("silent"))
-    if worker.stop_asked_at:
-        return badge("stopping", _("stopping"))
-    return badge("paused", _("quiet")) if worker.quiet_asked_at else badge("alive", _("alive"))
 
 
 # Stop a job -----------------------------------------------------------------------------------------

@@ -130,8 +130,8 @@ class ShownSearch:
     chips: list[Chip]
     groups: list[Group]
     refusal: str
-    newest: str
-    """Among how many rows, the newest, was looked for what no index answers; empty if among all."""
+    limits: list[str]
+    """What was not looked at, a sentence each."""
 
 
 def shown_search(request: HttpRequest, changes: ChangeList, site: AdminSite) -> ShownSearch | None:
@@ -143,8 +143,26 @@ def shown_search(request: HttpRequest, changes: ChangeList, site: AdminSite) -> 
         chips=[_chip(asked.search, word, changes) for word in asked.search],
         groups=list(_groups(asked, request, site)),
         refusal=gettext("Nothing was looked for: %(why)s") % {"why": asked.refusal} if asked.refusal else "",
-        newest=grouped(NEWEST) if asked.found and asked.found.newest_only else "",
+        limits=limits_of(request),
     )
+
+
+def limits_of(request: HttpRequest) -> list[str]:
+    """What the search of this request did not look at, so that the list may lack jobs; a sentence each."""
+    asked = asked_of(request)
+    if asked is None or asked.found is None:
+        return []
+    texts = []
+    if asked.found.newest_only:
+        text = gettext("What no index answers was looked for among the newest %(rows)s rows only.")
+        texts.append(text % {"rows": grouped(NEWEST)})
+    if asked.found.records_cut:
+        text = gettext(
+            "More records match than were looked at: these are the jobs about the newest of each kind. "
+            "Say more of what you look for."
+        )
+        texts.append(text)
+    return texts
 
 
 def _chip(search: Search, word: Word, changes: ChangeList) -> Chip:

@@ -9,8 +9,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.models import Worker
 from jobqueue.operating.words import absolute, printable, relative
 from jobqueue.operating.words import span as length
+from jobqueue.operating.workers import state_of
 
 NOTHING = "–"
 
@@ -27,6 +29,7 @@ _STATES = {
     "paused": _("paused"),
     "running": _("running"),
     "alive": _("alive"),
+    "quiet": _("quiet"),
     "silent": _("silent"),
     "stopping": _("stopping"),
     "retried": _("retried"),
@@ -58,6 +61,12 @@ def length_tag(since: datetime, now: datetime) -> SafeString:
 def badge(word: str, label: str = "") -> SafeString:
     """A state as coloured text in a frame; the word says it too."""
     return format_html('<span class="jq-badge jq-{}">{}</span>', word, label or state_label(word))
+
+
+def worker_badge(worker: Worker, now: datetime) -> SafeString:
+    """How a worker stands at that moment; one that is quiet looks as what is paused."""
+    word = state_of(worker, now)
+    return badge("paused" if word == "quiet" else word, state_label(word))
 
 
 def state_label(word: str) -> str:

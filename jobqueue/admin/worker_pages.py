@@ -21,12 +21,11 @@ from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.not_found import FramedNotFound
-from jobqueue.admin.words import NOTHING, badge, time_tag, worker_word
-from jobqueue.conf import get_settings
+from jobqueue.admin.words import NOTHING, time_tag, worker_badge, worker_word
 from jobqueue.models import Job, Worker
 from jobqueue.operating.rights import may
 from jobqueue.operating.words import grouped, printable
-from jobqueue.operating.workers import ORDERS
+from jobqueue.operating.workers import ORDERS, is_silent
 from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:
@@ -88,11 +87,6 @@ def _running_jobs(workers: list[uuid.UUID]) -> dict[uuid.UUID, Runs]:
 def _orders_of(request: HttpRequest) -> set[str]:
     """What this user may tell workers to do."""
     return {name for name, order in ORDERS.items() if may(request, order.right)}
-
-
-def _is_silent(worker: Worker) -> bool:
-    silence = vars(worker)["_now"] - worker.heartbeat_at
-    return bool(silence.total_seconds() > get_settings().worker_silence)
 
 
 @admin.register(Worker)
@@ -166,11 +160,7 @@ class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
     @admin.display(description=_("state"))
     def state(self, worker: Worker) -> SafeString:
         """Alive or silent by the last heartbeat, and what it was told to do."""
-        if _is_silent(worker):
-            return badge("silent")
-        if worker.stopping or worker.stop_asked_at is not None:
-            return badge("stopping")
-        return badge("paused", str(_("quiet"))) if worker.quiet_asked_at is not None else badge("alive")
+        return worker_badge(worker, vars(worker)["_now"])
 
     @admin.display(description=_("queues"))
     def serves(self, worker: Worker) -> str:
@@ -185,7 +175,8 @@ class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
     @admin.display(description=_("orders"))
     def orders(self, worker: Worker) -> SafeString:
         """The buttons that tell it what to do: in the form of the list, with an address of their own."""
-        context = {"worker": worker, "may_order": vars(worker)["_orders"], "is_silent": _is_silent(worker)}
+        silent = is_silent(worker, vars(worker)["_now"])
+        context = {"worker": worker, "may_order": vars(worker)["_orders"], "is_silent": silent}
         return render_to_string("admin/jobqueue/worker_orders.html", context)
 
     @admin.display(description=_("last heartbeat"))

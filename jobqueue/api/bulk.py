@@ -19,7 +19,7 @@ from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_
 from jobqueue.api.problems import BadQuery, InvalidBody, NothingMatches, Refused
 from jobqueue.api.searches import found_by
 from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
-from jobqueue.models import BulkAction, Job, JobQuerySet
+from jobqueue.models import BulkAction, Job
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import Right, demand, permissions_of
@@ -27,6 +27,7 @@ from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
 from jobqueue.operating.words import printable
 from jobqueue.operating.workers import is_a_worker_alive
+from jobqueue.searching import Found
 
 BULK_STATES = ["waits", "under way", "done", "stopped"]
 VIEW = ("jobqueue.view_job",)
@@ -65,6 +66,10 @@ class PlanShown(serializers.Serializer[Any]):
     mail = serializers.CharField(allow_blank=True)
     concerned = serializers.CharField(allow_blank=True, help_text="Whom it is about, and what it is worth.")
     must_be_confirmed = serializers.BooleanField(help_text="Whether it takes `confirm` and `reason`.")
+    newest_only = serializers.BooleanField(help_text="Of the search: whether it left older rows out.")
+    records_cut = serializers.BooleanField(
+        help_text="Of the search: whether more people or records match than were looked at."
+    )
 
 
 @extend_schema_view(
@@ -130,7 +135,7 @@ class BulkViewSet(OperatorViewSet):
     def plan(self, request: Request) -> Response:
         """What one would do."""
         asked = read_query(PlanQuery, request)
-        planned = _plan(asked["verb"], asked, request, BadQuery)
+        planned, found = _plan(asked["verb"], asked, request, BadQuery)
         return Response(
             {
                 "verb": asked["verb"],
@@ -140,6 +145,8 @@ class BulkViewSet(OperatorViewSet):
                 "mail": planned.mail,
                 "concerned": planned.concerned(django_request(request)),
                 "must_be_confirmed": _must_be_confirmed(planned, asked),
+                "newest_only": found.newest_only,
+                "records_cut": found.records_cut,
             }
         )
 
@@ -162,21 +169,23 @@ def _of(pk: str) -> BulkAction:
 
 def _plan(
     verb: str, asked: Mapping[str, Any], request: Request, refuse: type[BadQuery | InvalidBody]
-) -> bulk_plans.Plan:
-    """What it would do; `refuse` says what of the filter or the search cannot be."""
-    found = BULK_VERBS[VERBS[verb]]
-    if "search" not in asked and bulk_plans.verb_of(found.name) is not None:
-        planned = bulk_plans.plan(found, words_of(asked))
+) -> tuple[bulk_plans.Plan, Found]:
+    """What it would do, and what the search found; `refuse` says what of filter or search cannot be."""
+    meant = BULK_VERBS[VERBS[verb]]
+    if "search" not in asked and bulk_plans.verb_of(meant.name) is not None:
+        planned, found = bulk_plans.plan(meant, words_of(asked)), Found(Job.objects.none())
     else:
-        planned = bulk_plans.plan_of_list(found, _jobs(verb, asked, request, refuse), _narrowing(asked))
+        found = _found(verb, asked, request, refuse)
+        jobs: Any = found.jobs
+        planned = bulk_plans.plan_of_list(meant, jobs, _narrowing(asked))
     if planned.problem:
         raise refuse({"non_field_errors": [planned.problem]})
-    return planned
+    return planned, found
 
 
-def _jobs(
+def _found(
     verb: str, asked: Mapping[str, Any], request: Request, refuse: type[BadQuery | InvalidBody]
-) -> JobQuerySet:
+) -> Found:
     """The jobs among which the verb finds those that it takes."""
     others = [name for name in OF_FAILURES_ALONE if name in asked]
     if others:
@@ -185,10 +194,7 @@ def _jobs(
         raise refuse({name: [serializers.ErrorDetail(text, "failed_jobs_only")] for name in others})
     narrowed = {name: asked[name] for name in ("queue", "processor") if asked.get(name)}
     jobs = Job.objects.filter(**narrowed)
-    if "search" not in asked:
-        return jobs
-    rows: Any = found_by(asked["search"], request, jobs, refuse).jobs
-    return rows  # type: ignore[no-any-return]
+    return found_by(asked["search"], request, jobs, refuse) if "search" in asked else Found(jobs)
 
 
 def _narrowing(asked: Mapping[str, Any]) -> dict[str, str]:
@@ -198,7 +204,7 @@ def _narrowing(asked: Mapping[str, Any]) -> dict[str, str]:
 
 def begin(verb: str, asked: Mapping[str, Any], request: Request) -> Response:
     """Begin what is confirmed: 202; 200 with the one that is under way if the same was asked for before."""
-    planned = _plan(verb, asked, request, InvalidBody)
+    planned, _what = _plan(verb, asked, request, InvalidBody)
     if not planned.number:
         raise NothingMatches(f"Nothing was begun: no job matches ({printable(planned.in_words)}).")
     reason = asked.get("reason", "").strip()

@@ -70,6 +70,10 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
             newest_only=serializers.BooleanField(
                 help_text="Whether there are older rows, among which no index finds what was asked for."
             ),
+            records_cut=serializers.BooleanField(
+                help_text="Whether more people or records match than were looked at: these are the jobs "
+                "about the newest of each kind."
+            ),
         ),
         query=JobsQuery,
     ),
@@ -165,7 +169,7 @@ class JobViewSet(OperatorViewSet):
             lambda job: [job.pk],
             lambda jobs: lines(jobs, request),
         )
-        return Response({**body, "newest_only": found.newest_only})
+        return Response({**body, "newest_only": found.newest_only, "records_cut": found.records_cut})
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One job."""

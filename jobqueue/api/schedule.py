@@ -225,7 +225,11 @@ def _meant(day: str, asked: dict[str, Any]) -> OfADay:
     if "kind" in asked and "processor" not in asked:
         text = "Name the processor whose kind it is."
         raise InvalidBody({"processor": [ErrorDetail(text, code="required")]})
-    return OfADay(chosen, asked.get("processor", ""), asked.get("kind", ""))
+    meant = OfADay(chosen, asked.get("processor", ""), asked.get("kind", ""))
+    if meant.has_no_such_kind:
+        text = "This processor has no kinds: leave it out, or name another processor."
+        raise InvalidBody({"kind": [ErrorDetail(text, code="invalid")]})
+    return meant
 
 
 def _begin(verb: str, meant: OfADay, asked: dict[str, Any], request: Request) -> tuple[BulkAction, bool]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from datetime import datetime
 from typing import Any
 
 from django.http import Http404
@@ -20,15 +19,13 @@ from jobqueue.api.job_shapes import ProgressShape, run_line
 from jobqueue.api.paging import PageQuery, page, read_cursor, stored_text
 from jobqueue.api.problems import Refused
 from jobqueue.api.shapes import Moment, described, page_of
-from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
 from jobqueue.operating.rights import permissions_of
 from jobqueue.operating.running import runs_of
 from jobqueue.operating.words import printable
-from jobqueue.operating.workers import ORDERS, order_and_log
+from jobqueue.operating.workers import ORDERS, WORKER_STATES, order_and_log, state_of
 from jobqueue.sql.clock import database_now
 
-WORKER_STATES = ["alive", "quiet", "stopping", "silent"]
 VIEW = ("jobqueue.view_worker",)
 MOST_JOBS = 500
 _ALREADY = {"quiet": "already_quiet", "resume": "not_quiet", "stop": "already_stopping"}
@@ -159,7 +156,7 @@ def _lines(workers: list[Worker], request: Request) -> list[dict[str, Any]]:
             "name": printable(one.name),
             "host": printable(one.hostname),
             "pid": one.pid,
-            "state": _state(one, now),
+            "state": state_of(one, now),
             "queues": [printable(queue) for queue in one.served],
             "threads": one.threads,
             "running": running[one.pk],
@@ -184,11 +181,3 @@ def _jobs_of(workers: list[Worker], request: Request) -> dict[Any, list[dict[str
         line = {"id": job.pk, "processor": printable(job.processor), **run_line(runs.get(job.pk), request)}
         found.setdefault(job.worker_id, []).append(line)
     return found
-
-
-def _state(worker: Worker, now: datetime) -> str:
-    if (now - worker.heartbeat_at).total_seconds() > get_settings().worker_silence:
-        return "silent"
-    if worker.stopping or worker.stop_asked_at is not None:
-        return "stopping"
-    return "alive" if worker.quiet_asked_at is None else "quiet"

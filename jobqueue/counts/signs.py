@@ -14,11 +14,13 @@ from typing import Any
 from django.db import connections
 
 from jobqueue.conf import get_settings
+from jobqueue.models import ChartHour
 from jobqueue.models.held import HELD_UNTIL
 from jobqueue.sql.tolerant import LAST, as_text
 
 MOST_COUNTED = 10_000
 LATELY = timedelta(hours=1)
+_HOUR = timedelta(hours=1)
 USUALLY = timedelta(days=1)
 """What is usual is measured over so long before `LATELY`."""
 
@@ -45,7 +47,11 @@ class Signs:
     failed: dict[str, Sign] = field(default_factory=dict)
     """By queue what failed within LATELY, of causes that are not muted."""
     usual: Sign = field(default_factory=Sign)
-    """What failed within USUALLY before that: the newest of it."""
+    """What failed within USUALLY before that and is failed still: the newest of it."""
+    usual_muted: Sign = field(default_factory=Sign)
+    """The same of causes that are muted."""
+    counted: int = 0
+    """How many failed in the last whole hours of USUALLY before that, whatever became of them since."""
     stuck: Sign = field(default_factory=Sign)
     unknown: Sign = field(default_factory=Sign)
     """Waiting jobs that no worker knows."""
@@ -61,7 +67,8 @@ def read_signs(using: str, queues: Sequence[str]) -> Signs:
     """The signs of one database, with the oldest due job of these queues."""
     connection = connections[using]
     with connection.cursor() as cursor:
-        cursor.execute(_text_of(connection.vendor, len(queues)), [name for name in queues for _ in range(2)])
+        text = _text_of(connection.vendor, len(queues), has_hours=using == ChartHour.objects.db)
+        cursor.execute(text, [name for name in queues for _ in range(2)])
         rows = cursor.fetchall()
     signs = Signs()
     for kind, queue, number, since in rows:
@@ -79,7 +86,9 @@ def _note(signs: Signs, kind: str, queue: str, number: int, since: datetime | No
         signs.failed[queue] = Sign(number, since)
     elif kind == "started":
         signs.started[queue] = number
-    elif kind in ("usual", "stuck", "unknown", "held", "held_late"):
+    elif kind == "counted":
+        signs.counted = number
+    elif kind in ("usual", "usual_muted", "stuck", "unknown", "held", "held_late"):
         setattr(signs, kind, Sign(number, since))
 
 
@@ -101,10 +110,11 @@ def ago(vendor: str, seconds: float) -> str:
     return f"STATEMENT_TIMESTAMP() - INTERVAL '{seconds:.3f} seconds'"
 
 
-def _text_of(vendor: str, queues: int) -> str:
-    """The statement, for so many queues."""
+def _text_of(vendor: str, queues: int, *, has_hours: bool) -> str:
+    """The statement, for so many queues; `has_hours` where the hours of the charts are kept."""
     settings = get_settings()
     parts = [_NOW, *[_OLDEST] * queues, _FAILED, _USUAL, _STUCK, _UNKNOWN, _HELD, _STARTED]
+    parts += [_COUNTED] if has_hours else []
     # SQLite keeps any bytes as a text, and cannot give back those that are none.
     as_bytes = "CAST({} AS BLOB)" if vendor == "sqlite" else "{}"
     first = "CAST(MIN({}) AS BLOB)" if vendor == "sqlite" else "MIN({})"
@@ -112,6 +122,8 @@ def _text_of(vendor: str, queues: int) -> str:
         now=ago(vendor, 0),
         lately=ago(vendor, LATELY.total_seconds()),
         usually=ago(vendor, (LATELY + USUALLY).total_seconds()),
+        first_hour=ago(vendor, (LATELY + _HOUR + USUALLY).total_seconds()),
+        last_hour=ago(vendor, (LATELY + _HOUR).total_seconds()),
         a_minute_ago=ago(vendor, 60),
         silent_since=ago(vendor, settings.worker_silence),
         overdue_since=ago(vendor, settings.timeout_grace),
@@ -130,9 +142,16 @@ def _text_of(vendor: str, queues: int) -> str:
 # Kind, queue, number and since when. The second condition on a state is the index's: SQLite uses the index
 # only where it is repeated.
 _NOW = "SELECT 'now', '', 0, {now}"
+# Of what no worker knows none is late: more workers would not help it. However much of that there is, no more
+# than so many rows are looked at.
 _OLDEST = """
-    SELECT 'oldest', {given}, 0, {run_at} FROM jobqueue_job
-    WHERE queue = %s AND state = 'waiting' AND state IN ('waiting', 'failed')
+    SELECT 'oldest', {given}, 0, {run_at} FROM (
+        SELECT run_at FROM (
+            SELECT run_at, unfit_since FROM jobqueue_job
+            WHERE queue = %s AND state = 'waiting' AND state IN ('waiting', 'failed')
+            ORDER BY run_at LIMIT {most}
+        ) AS first WHERE unfit_since IS NULL ORDER BY run_at LIMIT 1
+    ) AS oldest
 """
 _NOT_MUTED = "cause NOT IN (SELECT name FROM jobqueue_cause WHERE muted_at IS NOT NULL)"
 _FAILED = f"""
@@ -143,11 +162,17 @@ _FAILED = f"""
     ) AS late GROUP BY queue
 """
 _USUAL = f"""
-    SELECT 'usual', '', COUNT(*), {{finished_at}} FROM (
-        SELECT finished_at FROM jobqueue_job
-        WHERE state = 'failed' AND finished_at > {{usually}} AND finished_at <= {{lately}} AND {_NOT_MUTED}
+    SELECT CASE WHEN {_NOT_MUTED} THEN 'usual' ELSE 'usual_muted' END, '', COUNT(*), {{finished_at}} FROM (
+        SELECT finished_at, cause FROM jobqueue_job
+        WHERE state = 'failed' AND finished_at > {{usually}} AND finished_at <= {{lately}}
         ORDER BY finished_at DESC LIMIT {{most}}
-    ) AS earlier
+    ) AS earlier GROUP BY 1
+"""
+# An hour is counted by its beginning: none of these reaches into what is looked at as lately.
+_COUNTED = """
+    SELECT 'counted', '', CAST(COALESCE(SUM(jobs), 0) AS BIGINT), NULL FROM jobqueue_charthour
+    WHERE hour > {first_hour} AND hour <= {last_hour} AND outcome = 'failed'
+        AND jobs BETWEEN 0 AND 1000000000
 """
 IS_STUCK = """state = 'active' AND (
     worker_id IS NULL OR deadline_at < {overdue_since}

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models.job import Job
 from jobqueue.models.written import TolerantManager
+from jobqueue.sql.known_values import known_values as values_of
 
 LONGEST_REASON = 500
 MOST_JOBS_NAMED = 5_000
@@ -54,24 +55,11 @@ class AuditEntry(models.Model):
         return f"{self.verb} #{self.pk}"
 
 
-_DISTINCT = """
-    WITH RECURSIVE seen(value, place) AS (
-        SELECT MIN({column}), 1 FROM {table} WHERE {column} > ''
-        UNION ALL
-        SELECT (SELECT MIN({column}) FROM {table} WHERE {column} > seen.value), place + 1
-        FROM seen WHERE seen.value IS NOT NULL AND place < %s
-    )
-    SELECT value FROM seen WHERE value IS NOT NULL
-"""
-
-
 def known_values(field: str, most: int) -> Sequence[str]:
     """The values that a column of the audit has, in their order: a look into its index for each."""
     connection = connections[AuditEntry.objects.db]
-    names = {"column": field, "table": AuditEntry._meta.db_table}
-    quoted = {name: connection.ops.quote_name(text) for name, text in names.items()}
     with connection.cursor() as cursor:
-        cursor.execute(_DISTINCT.format(**quoted), [most])
+        cursor.execute(values_of(connection, AuditEntry._meta.db_table, field, most))
         return [row[0] for row in cursor.fetchall()]
 
 

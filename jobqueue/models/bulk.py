@@ -18,6 +18,7 @@ from datetime import timedelta
 from django.db import IntegrityError, connections, models
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from jobqueue.models.bulk_verbs import APPLY, Apply, BulkVerb, taken
 from jobqueue.models.job import Job, jobs_in
@@ -34,6 +35,8 @@ action and the workers that run what it makes due take both cores of a small ser
 LEASE = timedelta(seconds=10)
 """For so long after a batch nobody else walks the action; who leaves in order gives it up at once."""
 OF_A_CAUSE = "of a cause"
+UNREADABLE = gettext_noop("(its selection cannot be read)")
+"""What stopped an action that nobody can walk, in the place of a name."""
 _MOST_TURNS = 5
 _MOST_NAMED = 1_000
 _MOST_SAID = 5

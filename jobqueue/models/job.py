@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue import signals
@@ -24,12 +25,16 @@ from jobqueue.progress import Progress
 from jobqueue.sql import rows
 from jobqueue.sql.writing import writing
 
-_NOT_RETRIED = _(
+_NOT_RETRIED = gettext_noop(
     "job %(number)s is %(state)s and cannot be retried; that takes a job that is failed or cancelled"
 )
-_NOT_CANCELLED = _("job %(number)s is %(state)s and cannot be cancelled; that takes a job that is waiting")
-_NOT_RUN_NOW = _("job %(number)s is %(state)s and cannot be run now; that takes a job that is waiting")
-_NOT_MOVED = _("job %(number)s is %(state)s and cannot be moved; that takes a job that is waiting")
+_NOT_CANCELLED = gettext_noop(
+    "job %(number)s is %(state)s and cannot be cancelled; that takes a job that is waiting"
+)
+_NOT_RUN_NOW = gettext_noop(
+    "job %(number)s is %(state)s and cannot be run now; that takes a job that is waiting"
+)
+NOT_MOVED = gettext_noop("job %(number)s is %(state)s and cannot be moved; that takes a job that is waiting")
 
 
 class Job(models.Model):
@@ -162,7 +167,7 @@ class Job(models.Model):
         using = self._written_to
         with writing(using):
             signals.job_moving.send(Job, job=self, moment=moment, using=using)
-            self._take(lambda jobs: transitions.reschedule(jobs.filter(still_at(seen)), moment), _NOT_MOVED)
+            self._take(lambda jobs: transitions.reschedule(jobs.filter(still_at(seen)), moment), NOT_MOVED)
 
     @property
     def _written_to(self) -> str:
@@ -174,14 +179,15 @@ class Job(models.Model):
         """Read the row again, and what was not read of it, where it is written."""
         super().refresh_from_db(using or self._written_to, fields, from_queryset)
 
-    def _take(self, verb: Callable[[JobQuerySet], int], refusal: Any) -> None:
+    def _take(self, verb: Callable[[JobQuerySet], int], refusal: str) -> None:
         """Take this step, or refuse with what would be allowed; the instance is as its row afterwards."""
         using = self._written_to
         with writing(using):
             changed = verb(Job.objects.using(using).filter(pk=self.pk))
             self.refresh_from_db(using=using)
         if not changed:
-            raise JobTransitionRefused(refusal % {"number": self.pk, "state": self.get_state_display()})
+            words = {"number": self.pk, "state": self.get_state_display()}
+            raise JobTransitionRefused(gettext(refusal) % words)
 
 
 @lru_cache(maxsize=1)

@@ -59,7 +59,12 @@ class Worker(models.Model):
     @property
     def is_available(self) -> bool:
         """Whether it claims jobs, as far as people decide."""
-        return self.quiet_asked_at is None and self.stop_asked_at is None and not self.stopping
+        return self.quiet_asked_at is None and not self.is_stopping
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it ends, or was asked to."""
+        return self.stopping or self.stop_asked_at is not None
 
     def __str__(self) -> str:
         return self.name

@@ -44,7 +44,9 @@ class QueueNow:
     failed: Sign = field(default_factory=Sign)
     """What failed within the last hour."""
     workers: int = 0
-    """Living workers that serve it, of whatever version."""
+    """Living workers that claim jobs of it, of whatever version."""
+    quiet: int = 0
+    """Living workers that serve it and were told to claim nothing, or are ending."""
     started: int | None = None
     """About how many jobs started in the last minute; None where Redis does not tell."""
 
@@ -66,6 +68,9 @@ class Overview:
     now: datetime
     queues: dict[str, QueueNow]
     usual: Sign = field(default_factory=Sign)
+    usual_muted: Sign = field(default_factory=Sign)
+    counted: int = 0
+    """Failures of the day before the last hour: failed still, of muted causes, and all by the charts."""
     stuck: Sign = field(default_factory=Sign)
     unknown: Sign = field(default_factory=Sign)
     held: Sign = field(default_factory=Sign)
@@ -137,7 +142,7 @@ def _ask(using: str) -> _InDatabase:
         counts = counts_of_database(using)
         others = sorted(set(counts) - set(django_settings.RQ_QUEUES))[:_MOST_QUEUES]
         signs = read_signs(using, [*django_settings.RQ_QUEUES, *others])
-        alive = Worker.objects.using(using).filter(heartbeat_at__gte=Now() - silence, stopping=False)
+        alive = Worker.objects.using(using).filter(heartbeat_at__gte=Now() - silence)
         return _InDatabase(counts, signs, list(alive))
 
 
@@ -173,6 +178,7 @@ def _add(found: Overview, told: _InDatabase, rows: dict[str, Queue]) -> None:
     signs = told.signs
     found.now = signs.now
     found.usual, found.stuck = found.usual + signs.usual, found.stuck + signs.stuck
+    found.usual_muted, found.counted = found.usual_muted + signs.usual_muted, found.counted + signs.counted
     found.unknown += signs.unknown
     found.held, found.held_late = found.held + signs.held, found.held_late + signs.held_late
     for name, counts in told.counts.items():
@@ -185,4 +191,6 @@ def _add(found: Overview, told: _InDatabase, rows: dict[str, Queue]) -> None:
         queue.oldest = min(times, default=None)
         queue.failed += signs.failed.get(name, Sign())
         queue.started = (queue.started or 0) + signs.started.get(name, 0)
-        queue.workers = max(queue.workers, sum(name in worker.served for worker in told.workers))
+        serving = [worker.is_available for worker in told.workers if name in worker.served]
+        queue.workers = max(queue.workers, sum(serving))
+        queue.quiet = max(queue.quiet, len(serving) - sum(serving))

@@ -11,7 +11,7 @@ from jobqueue.operating.kinds import names_kinds, tells_quiet_hours
 from jobqueue.operating.language import in_english
 from jobqueue.operating.previews import Preview, tells_preview
 from jobqueue.operating.reading import may_read, shown_text
-from jobqueue.operating.retelling import retold_reason, tell_also, told_reason
+from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals, told_reason
 from jobqueue.operating.rights import demand
 from jobqueue.operating.words import grouped
 
@@ -29,6 +29,7 @@ __all__ = [
     "sends_emails",
     "shown_text",
     "tell_also",
+    "tell_refusals",
     "told_reason",
     "tells_concerns",
     "tells_preview",

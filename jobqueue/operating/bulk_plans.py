@@ -11,7 +11,7 @@ from functools import cached_property
 from django.db.models import Count, Max, Q
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_choice
 from jobqueue.operating.audit import log_change
@@ -33,6 +33,8 @@ OF_FAILURES = (BulkAction.Verb.RETRY.value, BulkAction.Verb.DELETE.value)
 """What is done in bulk to failed jobs that words mean; others to what a list, a search or a day shows."""
 TYPED_ABOVE = 1_000
 """An action on more jobs takes their number, typed, and a reason."""
+OF_ALL = gettext_noop("of all")
+"""What is kept of a list that nothing narrows, in the place of its words."""
 LONGEST_REASON = 500
 MOST_PER_SECOND = 100_000
 _LONGEST_LISTED = 1_000
@@ -117,7 +119,8 @@ def _numbers(jobs: JobQuerySet, column: str | AsText) -> dict[str, int]:
 def in_words(selection: Selection) -> str:
     """Which jobs are meant: "failed jobs, cause ValueError, failed since 2026-11-26 16:00:00 UTC"."""
     if selection.listed:
-        return gettext("jobs of the list %(words)s") % {"words": selection.listed}
+        listed = gettext(OF_ALL) if selection.listed == OF_ALL else selection.listed
+        return gettext("jobs of the list %(words)s") % {"words": listed}
     parts = [_jobs_that_are("held" if selection.held else selection.state)]
     for label, text in (
         (gettext("cause"), selection.cause),
@@ -178,7 +181,7 @@ def plan_of_list(
     Nobody was asked about jobs that came, or ended, after its number was told.
     """
     before = plan(verb, {}, newest, shown_at)
-    text = " ".join(f"{name}={value}" for name, value in sorted(words.items()) if value) or gettext("of all")
+    text = " ".join(f"{name}={value}" for name, value in sorted(words.items()) if value) or OF_ALL
     until = before.selection.ended_to
     if until is not None:
         jobs = jobs.filter(Q(finished_at__isnull=True) | Q(finished_at__lt=until))

@@ -53,6 +53,11 @@ class OfADay:
     job: int | None = None
 
     @property
+    def has_no_such_kind(self) -> bool:
+        """Whether a kind is named of a processor that has none, or of no processor: all would be meant."""
+        return bool(self.kind) and self.processor not in kind_keys()
+
+    @property
     def edges(self) -> tuple[datetime, datetime]:
         """Where the day begins and ends."""
         return edge_of(self.day), edge_of(self.day + timedelta(days=1))

@@ -14,6 +14,7 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import Job
+from jobqueue.models.job import NOT_MOVED
 from jobqueue.operating.audit_entry import said_by
 
 _WITH_PLACES: list[tuple[re.Pattern[str], Promise]] = [
@@ -37,6 +38,7 @@ _WITH_PLACES: list[tuple[re.Pattern[str], Promise]] = [
     (re.compile(r"job #(?P<number>\d+)"), _("job #%(number)s")),
     (re.compile(r"(?P<names>.+) and (?P<number>\d+) more", re.S), _("%(names)s and %(number)s more")),
 ]
+_REFUSALS: list[tuple[re.Pattern[str], str]] = []
 _BY_SOMEBODY: tuple[tuple[re.Pattern[str], Promise], ...] = (
     (re.compile(r"stopped by (?P<who>.+)"), _("stopped by %(who)s")),
     (re.compile(r"held by (?P<who>.+)"), _("held by %(who)s")),
@@ -75,9 +77,36 @@ _WORDS_OF_A_SELECTION = (
 )
 
 
+_LISTED = re.compile(r"jobs of the list (?P<words>.+)", re.S)
+_PLACE = re.compile(r"%\\\((\w+)\\\)s")
+
+
+def tell_refusals(*texts: str) -> None:
+    """Tell also these, marked by `gettext_noop`, with which an app refuses what is asked of a job.
+
+    Where many jobs are meant they are written down. What stands in a place ends where the text goes on.
+    """
+    for text in texts:
+        _REFUSALS.append((re.compile(_PLACE.sub(r"(?P<\1>.+?)", re.escape(text)), re.S), text))
+
+
 def tell_also(pattern: str, told: Promise) -> None:
     """Tell what an app writes down: what the pattern finds as a whole, with its named groups as places."""
     _WITH_PLACES.append((re.compile(pattern), told))
+
+
+def retold_refusal(text: str) -> str:
+    """`#17: job 17 is completed and cannot be moved; …`; what no app has told stays as it was written."""
+    number, colon, said = text.partition(": ")
+    return f"{number}{colon}{_refusal(said)}" if number.startswith("#") else _refusal(text)
+
+
+def _refusal(text: str) -> str:
+    """The text as the reader says it, also what stands in its places."""
+    for pattern, marked in _REFUSALS:
+        if found := pattern.fullmatch(text):
+            return gettext(marked) % {name: _refusal(value) for name, value in found.groupdict().items()}
+    return _word(text)
 
 
 def told_reason(job: Job) -> str:
@@ -134,6 +163,8 @@ def _fragment(text: str) -> str:
 
 
 def _place(name: str, value: str) -> str:
+    if name == "which" and (found := _LISTED.fullmatch(value)):
+        return gettext("jobs of the list %(words)s") % {"words": _word(found["words"])}
     if name == "which":
         return ", ".join(_selected(part) for part in value.split(", "))
     return _fragment(value) if name == "how" else value
@@ -154,3 +185,6 @@ def _word(text: str) -> str:
     if told != text or not text[0].isupper():
         return told
     return str(capfirst(gettext(text[0].lower() + text[1:])))
+
+
+tell_refusals(NOT_MOVED)

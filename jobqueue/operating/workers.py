@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -36,6 +36,24 @@ ORDERS = {
     "resume": Order(_("Resume"), Right.RESUME_WORKER, orders.resume),
     "stop": Order(_("Stop"), Right.STOP_WORKER, orders.stop),
 }
+
+
+WORKER_STATES = ("alive", "quiet", "stopping", "silent")
+"""Each says less than the next: one that is silent is nothing else."""
+
+
+def state_of(worker: Worker, now: datetime) -> str:
+    """How it stands at that moment, by its last sign of life and what it was told or does: one of these."""
+    if is_silent(worker, now):
+        return "silent"
+    if worker.is_stopping:
+        return "stopping"
+    return "alive" if worker.quiet_asked_at is None else "quiet"
+
+
+def is_silent(worker: Worker, now: datetime) -> bool:
+    """Whether its last sign of life is too long ago."""
+    return (now - worker.heartbeat_at).total_seconds() > get_settings().worker_silence
 
 
 def serving_workers(using: str) -> dict[str, list[Worker]]:

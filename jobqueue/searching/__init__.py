@@ -10,16 +10,18 @@ from jobqueue.searching.parsing import Unreadable, frozen, parse, why_too_long
 from jobqueue.searching.query import Found, find_jobs
 from jobqueue.searching.sources import (
     FoundRecord,
+    FoundRecords,
     RecordPage,
     RecordSource,
     register_source,
     title_of,
     unregister_source,
 )
-from jobqueue.searching.states import STATES
+from jobqueue.searching.states import ENDED, STATES
 from jobqueue.searching.words import LONGEST_SEARCH, MOST_WORDS, NAMES, Search, Word, quoted
 
 __all__ = [
+    "ENDED",
     "LONGEST_SEARCH",
     "MOST_WORDS",
     "NAMES",
@@ -28,6 +30,7 @@ __all__ = [
     "Found",
     "FoundCause",
     "FoundRecord",
+    "FoundRecords",
     "RecordPage",
     "RecordSource",
     "Search",

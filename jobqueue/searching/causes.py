@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections
 from django.db.models import Case, Count, F, Q, QuerySet, TextField, Value, When
 
+from jobqueue.masking import AT_SIGNS
+from jobqueue.models import Job
+from jobqueue.searching import conditions
+from jobqueue.searching.conditions import says
 from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.sql.known_values import known_values
 from jobqueue.sql.tolerant import AsText, as_text
+
+_MOST_CAUSES = 2_000
+"""Names that are looked at: there are some ten, unless somebody else wrote them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,51 @@ class FoundCause:
     jobs: int
     cause: str = ""
     """The cause that is kept with these jobs; empty for those that were written down without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How many jobs of a database are failed, no further than one more than NEWEST, and by which causes."""
+
+    number: int
+    causes: list[str]
+    may_read: bool
+    """Whether whoever asks may read payloads."""
+
+    def by(self, text: str) -> Q:
+        """Failed jobs with this text in their error, or in the name of its cause as the pages say it.
+
+        Names are few: to look into each row a second time took twice as long. Who may not read payloads
+        finds by none that has an address in it.
+        """
+        is_cut = len(self.causes) >= _MOST_CAUSES
+        named = [
+            name for name in self.causes if text.upper() in name.upper() and _is_shown(name, self.may_read)
+        ]
+        of_cause = says("cause", text, may_read=self.may_read) if is_cut else Q(cause__in=named)
+        said = says("reason", text, may_read=self.may_read)
+        return Q(state=Job.State.FAILED) & (said | of_cause if named or is_cut else said)
+
+
+def _is_shown(name: str, may_read: bool) -> bool:
+    return may_read or not any(sign in name.lower() for sign in AT_SIGNS)
+
+
+def failures_of(using: str, *, may_read: bool) -> Failures:
+    """What is to be known of the failed jobs before they are looked into, asked by one statement."""
+    connection = connections[using]
+    table, is_failed = Job._meta.db_table, f"state = '{Job.State.FAILED}'"
+    # SQLite keeps any bytes as a text, and cannot give back those that are none.
+    causes = known_values(connection, table, "cause", _MOST_CAUSES, is_failed)
+    value = "CAST(value AS BLOB)" if connection.vendor == "sqlite" else "value"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {value}, 0 FROM ({causes}) AS known UNION ALL SELECT NULL, COUNT(*)"
+            f" FROM (SELECT 1 FROM {table} WHERE {is_failed} LIMIT {conditions.NEWEST + 1}) AS failed"
+        )
+        rows = cursor.fetchall()
+    found = [as_text(name) for name, _number in rows if name is not None]
+    return Failures(sum(number for _name, number in rows), found, may_read)
 
 
 def causes_among(

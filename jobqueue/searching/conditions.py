@@ -14,12 +14,15 @@ from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 
 from jobqueue.masking import AT_SIGNS
-from jobqueue.models import Job, Worker
+from jobqueue.models import Attempt, Job, Worker
 from jobqueue.registry import all_processors
+from jobqueue.sql.tolerant import AsText, as_text
 
 NEWEST = 100_000
 """Rows among which is searched what no index answers: the newest ones."""
 _MOST_WORKERS = 100
+_MOST_NAMES = 2_000
+"""Names of workers that are looked at: each that starts without a name makes up another."""
 
 
 class ArgumentText(Func):
@@ -101,6 +104,19 @@ def held_by(text: str) -> Q:
     """Jobs that were claimed last by a worker whose name or host has this text in it."""
     workers = Worker.objects.filter(Q(name__icontains=text) | Q(hostname__icontains=text))
     return Q(worker_id__in=list(workers.values_list("pk", flat=True)[:_MOST_WORKERS]))
+
+
+def tried_by(text: str, attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
+    """Those of the attempts that a worker made whose name has this text in it.
+
+    Few names are looked at in place of 100,000 rows, and the database knows then how many rows to expect: to
+    look into each, and to expect next to none, took three times as long.
+    """
+    names = attempts.order_by().values_list(AsText("worker_name"), flat=True).distinct()
+    known = [as_text(name) for name in names[: _MOST_NAMES + 1]]
+    if len(known) > _MOST_NAMES:
+        return attempts.filter(worker_name__icontains=text)
+    return attempts.filter(worker_name__in=[name for name in known if text.upper() in name.upper()])
 
 
 def about_any(subjects: Iterable[str]) -> Q:

@@ -6,9 +6,9 @@ left then, so that a search ends in time whatever the table holds; whoever shows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, partial, reduce
 from operator import and_
 from typing import Any
 
@@ -16,7 +16,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import Attempt, Job, JobQuerySet
-from jobqueue.searching.causes import FoundCause, causes_among
+from jobqueue.searching import conditions
+from jobqueue.searching.causes import Failures, FoundCause, causes_among, failures_of
 from jobqueue.searching.conditions import (
     about_any,
     about_text,
@@ -30,6 +31,7 @@ from jobqueue.searching.conditions import (
     processors_named,
     says,
     subjects_of_key,
+    tried_by,
 )
 from jobqueue.searching.parsing import JOB_NUMBER, Unreadable, refuse
 from jobqueue.searching.sources import FoundRecord, MaySee, people_with_address, records_with
@@ -53,6 +55,8 @@ class Found:
     """What the plain text of the search matches, by the names of the sources."""
     newest_only: bool = False
     """Whether there are older rows, among which no index finds what was asked for."""
+    records_cut: bool = False
+    """Whether more records may match than those whose jobs these are: only the newest of each kind are."""
     causes: list[FoundCause] = field(default_factory=list)
     """The most frequent errors of failed jobs that have the plain text in them, if they were asked for."""
 
@@ -92,6 +96,7 @@ class _Query:
         self.states = [word.value for word in search.named("state") if not word.negated]
         self.states += [state] if state else []
         self.is_cut = False
+        self.records_cut = False
         self.records: dict[str, list[FoundRecord]] = {}
         self.most_causes = most_causes
         self.causes: list[FoundCause] = []
@@ -107,7 +112,8 @@ class _Query:
             rows = self._newest(rows, has_index=any(state in _OPEN for state in self.states))
         for word in others:
             rows = self._narrowed(rows, word)
-        return Found(self._with_texts(rows), self.records, self.is_cut, self.causes)
+        found = self._with_texts(rows)
+        return Found(found, self.records, self.is_cut, self.records_cut, self.causes)
 
     def _has_index(self, word: Word) -> bool:
         if word.negated or not word.name:
@@ -115,7 +121,7 @@ class _Query:
         if word.name == "queue":
             return any(state in _OPEN for state in self.states)
         if word.name in ("since", "until"):
-            return self._moment == "created_at" or "failed" in self.states
+            return _moment_of(self.states) == "created_at" or "failed" in self.states
         return word.name in ("id", "state", "about", "worker") or (
             word.name == "error" and "failed" not in self.states
         )
@@ -140,12 +146,16 @@ class _Query:
                 stuck = Q(pk__in=_keys(self._all.stuck()))
                 return CONDITIONS.get(word.value, stuck)
             case "error":
-                return self._in_reason(word.value)
+                return self._failures.by(word.value)
             case "worker":
                 return held_by(word.value) | _tried(Q(worker_name__icontains=word.value))
             case "":
                 subjects = about_any(self._subjects([word.value]))
-                return subjects | self._named_by(word.value) | self._in_job(word.value)
+                return (
+                    subjects
+                    | _named_by(word.value, may_read=self.may_read)
+                    | _in_job(self._failures, word.value)
+                )
             case _:
                 return self._condition(word)
 
@@ -169,41 +179,42 @@ class _Query:
                 return has_argument(word.path, word.value)
             case _:
                 comparison = "gte" if word.name == "since" else "lt"
-                return Q(**{f"{self._moment}__{comparison}": time_from(word.value)})
-
-    @property
-    def _moment(self) -> str:
-        """The column of the time that is meant: of what is over when it ended, of what runs since when."""
-        if any(state in ENDED for state in self.states):
-            return "finished_at"
-        return "started_at" if {"active", "stuck"} & set(self.states) else "created_at"
+                return Q(**{f"{_moment_of(self.states)}__{comparison}": time_from(word.value)})
 
     def _about(self, text: str) -> Q:
         subjects = subjects_of_key(text) + self._subjects([text])
         return about_text(text, may_read=self.may_read) | about_any(subjects)
 
+    def _records(self, words: Sequence[str]) -> dict[str, list[FoundRecord]]:
+        """What the words find, by the names of the sources."""
+        found = records_with(words, self.user)
+        self.records_cut |= any(one.is_cut or any(record.is_cut for record in one) for one in found.values())
+        return {name: list(one) for name, one in found.items() if one.records}
+
     def _subjects(self, words: Sequence[str]) -> list[str]:
-        return _subjects_of(records_with(words, self.user))
+        return _subjects_of(self._records(words))
 
     def _for_address(self, address: str) -> Q:
         people = people_with_address(address, self.user)
+        self.records_cut |= people.is_cut
         named = [has_argument([name], str(value)) for one in people for name, value in one.arguments.items()]
         return any_of([has_address(address), *named])
 
     def _failed_with(self, text: str) -> Q:
         """Failed jobs by the error that they show, and others by those of their attempts."""
+        by_text = self._failures.by(text)
         if "failed" in self.states:
-            return says("reason", text, may_read=self.may_read)
-        failed = self._newest(self._all.failed(), has_index=True).filter(
-            says("reason", text, may_read=self.may_read)
-        )
+            return by_text
+        failed = self._failed.filter(by_text)
         message = says("message", text, may_read=self.may_read)
-        attempts = self._newest(self._attempts).filter(Q(error_class__icontains=text) | message)
+        attempts = self._newest(Attempt.objects.using(self.jobs.db)).filter(
+            Q(error_class__icontains=text) | message
+        )
         return Q(pk__in=_keys(failed).union(attempts.order_by().values("job_id")))
 
     def _run_by(self, text: str) -> Q:
         held = held_by(text)
-        attempts = self._newest(self._attempts).filter(worker_name__icontains=text)
+        attempts = tried_by(text, self._newest(Attempt.objects.using(self.jobs.db)))
         claimed = self._newest(self._all).filter(held)
         running = self._all.active().filter(held)
         return Q(pk__in=_keys(running).union(_keys(claimed), attempts.order_by().values("job_id")))
@@ -213,7 +224,7 @@ class _Query:
     def _with_texts(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         texts = self.search.texts
         if texts:
-            self.records = records_with(texts, self.user)
+            self.records = self._records(texts)
             rows = rows.filter(self._any_meaning(rows, texts, self.records))
         return rows
 
@@ -221,10 +232,12 @@ class _Query:
         self, rows: QuerySet[Any], texts: Sequence[str], found: dict[str, list[FoundRecord]]
     ) -> Q:
         """Jobs about records that the words find, with that number, or whose processor or error has them."""
-        subjects = _subjects_of(found)[:_MOST_SUBJECTS]
+        subjects = _subjects_of(found)
+        self.records_cut |= len(subjects) > _MOST_SUBJECTS
+        subjects = subjects[:_MOST_SUBJECTS]
         by_index = about_any(subjects)
         if len(texts) == 1:
-            by_index |= self._named_by(texts[0])
+            by_index |= _named_by(texts[0], may_read=self.may_read)
         parts = [_keys(rows.filter(by_index)), *self._by_records_and_processors(rows, texts)]
         parts += self._by_failures(texts)
         if all(map(may_name_processor, texts)):
@@ -236,21 +249,16 @@ class _Query:
 
         To look into the errors of 100,000 takes longer than all else on the page: twice only if need be.
         """
-        in_job = self._in_job if len(texts) > 1 else self._in_reason
-        failed = self._newest(self._all.failed(), has_index=True)
+        in_job = partial(_in_job, self._failures) if len(texts) > 1 else self._failures.by
+        failed = self._failed
         wanted = reduce(and_, map(in_job, texts))
         if self.most_causes:
             names_processors = len(texts) > 1 and any(map(processors_named, texts))
-            said = reduce(and_, map(self._in_reason, texts)) if names_processors else None
+            said = reduce(and_, map(self._failures.by, texts)) if names_processors else None
             self.causes, are_there = causes_among(failed, wanted, said, self.most_causes)
             if not are_there:
                 return []
         return [_keys(failed.filter(wanted))]
-
-    def _named_by(self, text: str) -> Q:
-        by_number = _numbered(text) if JOB_NUMBER.fullmatch(text) else Q(pk__in=[])
-        by_subject = about_text(text, may_read=self.may_read) if ":" in text else Q(pk__in=[])
-        return by_number | by_subject | about_any(subjects_of_key(text))
 
     def _by_records_and_processors(self, rows: QuerySet[Any], texts: Sequence[str]) -> list[QuerySet[Any]]:
         """Some words name records, the others the processors of the jobs about them."""
@@ -261,21 +269,40 @@ class _Query:
         subjects = self._subjects(others)
         return [_keys(rows.filter(about_any(subjects), *map(of_processor, processors)))]
 
-    def _in_reason(self, text: str) -> Q:
-        return Q(state=Job.State.FAILED) & says("reason", text, may_read=self.may_read)
+    @cached_property
+    def _failures(self) -> Failures:
+        return failures_of(self.jobs.db, may_read=self.may_read)
 
-    def _in_job(self, text: str) -> Q:
-        named = processors_named(text)
-        return self._in_reason(text) | Q(processor__in=named) if named else self._in_reason(text)
+    @property
+    def _failed(self) -> QuerySet[Any]:
+        """The failed jobs, the newest ones where there are very many."""
+        are_few = self._failures.number <= conditions.NEWEST
+        return self._all.failed() if are_few else self._newest(self._all.failed())
 
     @property
     def _all(self) -> JobQuerySet:
         """All jobs, by the alias that the search asks."""
         return Job.objects.using(self.jobs.db)
 
-    @property
-    def _attempts(self) -> QuerySet[Attempt]:
-        return Attempt.objects.using(self.jobs.db)
+
+def _moment_of(states: Collection[str]) -> str:
+    """The column of the time that is meant: of what is over when it ended, of what runs since when."""
+    if not set(ENDED).isdisjoint(states):
+        return "finished_at"
+    return "created_at" if {"active", "stuck"}.isdisjoint(states) else "started_at"
+
+
+def _named_by(text: str, *, may_read: bool) -> Q:
+    """Jobs with that number, or whose subject is or begins with that."""
+    by_number = _numbered(text) if JOB_NUMBER.fullmatch(text) else Q(pk__in=[])
+    by_subject = about_text(text, may_read=may_read) if ":" in text else Q(pk__in=[])
+    return by_number | by_subject | about_any(subjects_of_key(text))
+
+
+def _in_job(failures: Failures, text: str) -> Q:
+    """Failed jobs with the text in their error, and jobs of the processors that it names."""
+    named = processors_named(text)
+    return failures.by(text) | Q(processor__in=named) if named else failures.by(text)
 
 
 def _subjects_of(found: dict[str, list[FoundRecord]]) -> list[str]:

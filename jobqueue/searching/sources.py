@@ -7,15 +7,17 @@ An app says in its `AppConfig.ready`:
     ))
 
 where `find_orders(words, most)` returns at most so many `FoundRecord`s that match every word. Text without a
-name before it, and `about:`, are looked for there; the jobs about what is found are found with it.
+name before it, and `about:`, are looked for there; the jobs about what is found are found with it. One more
+is asked for than is looked at, so that a list of jobs says when it is not of all records that match; a source
+that looks at fewer of its rows says so itself, by `FoundRecords(…, is_cut=True)`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from django.db import models
 
@@ -51,11 +53,31 @@ class FoundRecord:
     """Arguments that name the record in payloads, `{"user_id": 5}`: looked at for who may read payloads."""
     page: RecordPage | None = None
     """Where the admin leads to from it; its own page, if none is named or the user may not see that one."""
+    is_cut: bool = False
+    """Whether more records are related to it than are named here."""
 
     @property
     def subjects(self) -> list[str]:
         """The subjects of the jobs about it."""
         return [subject_of(record) for record in (self.record, *self.related)]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRecords:
+    """What a source found; `is_cut` if there may be records that match beyond these."""
+
+    records: Sequence[FoundRecord]
+    is_cut: bool = False
+
+    def __iter__(self) -> Iterator[FoundRecord]:
+        return iter(self.records)
+
+    @classmethod
+    def of(cls, found: Iterable[FoundRecord], most: int) -> Self:
+        """No more of what was found than so many."""
+        records = list(found)
+        says_so = isinstance(found, FoundRecords) and found.is_cut
+        return cls(records[:most], says_so or len(records) > most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +127,20 @@ def sources_for(user: MaySee) -> list[RecordSource]:
     return [source for source in _sources.values() if source.is_for(user)]
 
 
-def records_with(
-    words: Sequence[str], user: MaySee, most: int = MOST_RECORDS
-) -> dict[str, list[FoundRecord]]:
-    """What matches every word, by the name of its source; sources that found nothing are left out."""
-    found = {source.name: _found_in(source, words, most) for source in sources_for(user)}
-    return {name: records for name, records in found.items() if records}
+def records_with(words: Sequence[str], user: MaySee, most: int = MOST_RECORDS) -> dict[str, FoundRecords]:
+    """What matches every word, by the name of its source."""
+    return {source.name: _found_in(source, words, most) for source in sources_for(user)}
 
 
-def _found_in(source: RecordSource, words: Sequence[str], most: int) -> list[FoundRecord]:
+def _found_in(source: RecordSource, words: Sequence[str], most: int) -> FoundRecords:
     """What the source found; nothing if a row of its app keeps it from being read."""
     try:
-        return list(source.find(words, most))[:most]
+        return FoundRecords.of(source.find(words, most + 1), most)
     except Exception as error:
         if not may_be_of_a_row(error):
             raise
         logger.warning("nothing is found in %s: %s", source.name, type(error).__name__)
-        return []
+        return FoundRecords([])
 
 
 def title_of(name: str) -> str:
@@ -129,7 +148,8 @@ def title_of(name: str) -> str:
     return str(_sources[name].title)
 
 
-def people_with_address(address: str, user: MaySee) -> list[FoundRecord]:
+def people_with_address(address: str, user: MaySee) -> FoundRecords:
     """The people whom the user may see and who have this address."""
     asked = [source.with_address for source in sources_for(user) if source.with_address]
-    return [person for find in asked for person in find(address)]
+    found = [FoundRecords.of(find(address), MOST_RECORDS) for find in asked]
+    return FoundRecords([one for some in found for one in some], any(some.is_cut for some in found))

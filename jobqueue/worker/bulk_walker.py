@@ -25,7 +25,6 @@ _LOOK_EVERY = 1.0
 _NAME_CAUSES_EVERY = 5.0
 # Ids that are read at once: the walk by id reads what lies between, which is worth it for many.
 _READ_AHEAD = 10_000
-_UNREADABLE = "(its selection cannot be read)"
 
 
 @dataclass
@@ -104,7 +103,7 @@ class BulkWalker:
             if not may_be_of_a_row(error):
                 raise
             logger.error("bulk action %d is stopped, its selection cannot be read: %s", action.pk, error)
-            bulk.stop(action, _UNREADABLE, using)
+            bulk.stop(action, bulk.UNREADABLE, using)
             return False
         walk.batches.extend(ids[start : start + size] for start in range(0, len(ids), size))
         return True

@@ -24,6 +24,7 @@ from jobqueue.admin import (
     live_answer,
     tabs_of_field,
 )
+from jobqueue.operating import in_english
 from settlements.admin.read_records import ReadRecords
 from settlements.searching import with_key
 from settlements.templatetags.settlement_format import money
@@ -66,6 +67,23 @@ class SettlementsAdmin(ReadRecords, ShownMoments, FramedNotFound, BoundedSearch,
             choices = self.model._meta.get_field("status").flatchoices
             context["tabs"] = tabs_of_field(context["cl"], "status__exact", choices)
         return live_answer(request, response)
+
+    # What is kept names a record in English, whoever changed it: its name says how it stands.
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write down that it was added."""
+        with in_english():
+            return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write down that it was changed."""
+        with in_english():
+            return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Write down that these are deleted."""
+        with in_english():
+            return super().log_deletions(request, queryset)
 
     def named(self, record: Any) -> str:
         """What an operator knows the record by, where it is asked about."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from jobqueue.operating import tell_also
+from jobqueue.operating import tell_also, tell_refusals
+from settlements.moving import REFUSALS
 
 KNOWN = (
     gettext_noop("settlement cancelled"),
@@ -63,3 +64,4 @@ def tell_known_reasons() -> None:
     tell_also(r"user (?P<user>\S+) is inactive", _("user %(user)s is inactive"))
     tell_also(r"user (?P<user>\S+) has no e-mail address", _("user %(user)s has no e-mail address"))
     tell_also(r"user (?P<user>\S+) does not exist any more", _("user %(user)s does not exist any more"))
+    tell_refusals(*REFUSALS)

@@ -18,19 +18,23 @@ _BUTTONS = ("submit", "button", "reset")
 
 
 @contextmanager
-def every_text_marked() -> Iterator[None]:
-    """All that is translated is wrapped, also what is translated when it is shown, and Django's own."""
+def every_text_marked(but: str = "") -> Iterator[None]:
+    """All that is translated is wrapped, also what is translated when it is shown, and Django's own.
+
+    In the language `but` nothing is.
+    """
     real: Any = translation._trans  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
         for name in ("gettext", "ngettext", "pgettext", "npgettext"):
-            patch.setattr(real, name, _wrapping(getattr(real, name)))
+            patch.setattr(real, name, _wrapping(getattr(real, name), but))
         yield
 
 
-def _wrapping(translate: Any) -> Any:
+def _wrapping(translate: Any, but: str) -> Any:
     def wrapped(*arguments: Any) -> str:
         text = str(translate(*arguments))
-        return f"{OPEN}{text}{CLOSE}" if text.strip() else text
+        is_marked = text.strip() and translation.get_language() != but
+        return f"{OPEN}{text}{CLOSE}" if is_marked else text
 
     return wrapped
 

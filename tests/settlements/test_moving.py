@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, time, timedelta
 
 import pytest
 from django.core import mail
+from django.utils import translation
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.exceptions import JobMoveRefused, JobTransitionRefused
 from jobqueue.models import Job
+from jobqueue.operating.retelling import retold_refusal
 from jobqueue.testing import at, drain
 from settlements.models import MovedReminder, ReminderDelivery, Settlement
+from settlements.moving import REFUSALS
 from settlements.reconcile import reconcile
-from tests.jobqueue.admin.steps import operator
+from tests.jobqueue.admin.steps import make_job, operator
 from tests.jobqueue.api.steps import ask, post, problem
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
 
@@ -175,3 +179,42 @@ def test_a_job_that_ended_is_not_moved(begun: Settlement) -> None:
     with pytest.raises(JobTransitionRefused, match="cannot be moved"):
         job.move(job.run_at + DAY)
     assert not MovedReminder.objects.exists()
+
+
+def _moves_that_are_refused(begun: Settlement) -> list[tuple[Job, datetime]]:
+    first, second = reminder(begun, "follow_up", 1), reminder(begun, "follow_up", 2)
+    overdue, due = reminder(begun, "overdue", 1), begun.due_date
+    end_of_day = datetime.combine(due.date(), time(23, 59, 59, 999999), tzinfo=due.tzinfo)
+    last = max(waiting_of(begun, REMINDER), key=lambda job: job.run_at)
+    return [
+        (first, second.run_at + DAY),
+        (first, (first.run_at + DAY).replace(hour=2)),
+        (last, first.run_at),
+        (overdue, max(due + timedelta(microseconds=1), end_of_day)),
+    ]
+
+
+def test_what_was_refused_is_kept_in_english_and_told_in_the_readers_language(
+    begun: Settlement, settings: DjangoSettings
+) -> None:
+    settings.SETTLEMENTS = domain_settings(reminders={"QUIET_HOURS": (time(1), time(6))})
+    ended = make_job("completed")
+    for job, moment in [*_moves_that_are_refused(begun), (ended, ended.run_at + DAY)]:
+        said = {}
+        for language in ("en", "de"):
+            with translation.override(language), pytest.raises(JobTransitionRefused) as refused:
+                job.move(moment)
+            said[language] = str(refused.value)
+        assert said["en"] != said["de"]
+        with translation.override("de"):
+            assert retold_refusal(f"#{job.pk}: {said['en']}") == f"#{job.pk}: {said['de']}"
+        with translation.override("en"):
+            assert retold_refusal(f"#{job.pk}: {said['en']}") == f"#{job.pk}: {said['en']}"
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_each_text_with_which_a_move_is_refused_is_told_in_german(text: str) -> None:
+    words = dict.fromkeys(re.findall(r"%\((\w+)\)s", text), "2026-11-27 13:20:05 UTC")
+    with translation.override("de"):
+        assert retold_refusal(f"#17: {text % words}") == f"#17: {translation.gettext(text) % words}"
+        assert translation.gettext(text) != text

@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from jobqueue.models import Job, subject_of
 from jobqueue.searching import Search, find_jobs, parse
+from settlements import searching
 from settlements.models import Discrepancy, EmailDelivery, Payment, ReminderDelivery, Settlement
 from settlements.searching import find_payments
 from tests.jobqueue.admin.steps import JOBS, ids_of, make_job, operator
@@ -193,3 +194,16 @@ def test_a_search_of_ten_words_asks_no_more_than_one_of_one_word(
     with CaptureQueriesContext(connection) as of_ten:
         _records("lisbon " * 10, admin_user)
     assert len(of_ten) == len(of_one)
+
+
+def test_that_a_person_has_more_settlements_than_are_looked_at_is_said(
+    admin_user: User, settlement: Settlement, rent: Settlement, payer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_cut(text: str) -> bool:
+        found: Any = find_jobs(Job.objects.all(), parse(text), admin_user)  # type: ignore[arg-type]
+        return bool(found.records_cut)
+
+    assert not is_cut("Pia")
+    monkeypatch.setattr(searching, "_MOST_OF_A_PERSON", 1)
+    assert is_cut("Pia") and is_cut("about:Pia")
+    assert not is_cut(f"email:{payer.email}")  # whose jobs are found by their arguments

@@ -273,3 +273,22 @@ def test_who_may_not_move_jobs_is_offered_neither_hold_nor_release() -> None:
 def test_the_list_of_what_is_held_offers_its_release(admin_client: Client) -> None:
     offered = admin_client.get(f"{JOBS}?state=held").context["all_matching"]["verbs"]
     assert {verb.name for verb in offered} == {"let_go", "cancel", "delete"}
+
+
+def test_all_of_a_list_that_nothing_narrows_is_kept_in_english_and_told_in_the_readers_language(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 1)
+    for _ in range(2):
+        make_job()
+    german = {"Accept-Language": "de"}
+    url = JOBS
+    asked = {"action": "cancel", "_selected_action": "0", "index": "0", "select_across": "1"}
+    address, form = _form_of_list(admin_client.post(url, asked, headers=german))
+    admin_client.post(address, form, headers=german)
+    action = BulkAction.objects.get()
+    assert action.selection["listed"] == "of all"
+    assert AuditEntry.objects.get().text == "Cancel: 2 jobs (jobs of the list of all)"
+    for page in (f"{BULK}{action.pk}/change/", "/admin/jobqueue/auditentry/"):
+        assert "von allen" in text_of(admin_client.get(page, headers=german))
+        assert "of all" in text_of(admin_client.get(page, headers={"Accept-Language": "en"}))

@@ -194,10 +194,22 @@ def test_days_are_a_whole_number(admin_client: Client, days: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "rest", ["x/", "2026-13-01/", "9999-12-31/", "2026-01-01/explode/", "2026-01-01/?job=x"]
+    "rest",
+    [
+        *("x/", "2026-13-01/", "9999-12-31/", "2026-01-01/explode/", "2026-01-01/?job=x"),
+        *("2026-01-01/?kind=final", "2026-01-01/cancel/?processor=sample.succeed&kind=final"),
+    ],
 )
 def test_what_is_not_there_is_not_found(admin_client: Client, rest: str) -> None:
     assert admin_client.get(f"{CALENDAR}{rest}").status_code == 404
+
+
+def test_a_kind_that_no_processor_has_does_not_mean_the_whole_day(admin_client: Client) -> None:
+    make_job(run_at=tomorrow())
+    for words in ({"kind": "final"}, {"kind": "final", "processor": "sample.succeed"}):
+        url = day_url(tomorrow(), "cancel/", **words)
+        assert admin_client.post(url, {"reason": "the office is closed"}).status_code == 404
+    assert not BulkAction.objects.exists()
 
 
 def test_who_only_looks_changes_nothing() -> None:

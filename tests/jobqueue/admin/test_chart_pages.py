@@ -15,13 +15,13 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client, RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
-from jobqueue.admin import chart_marks, chart_of_a_day
+from jobqueue.admin import chart_marks, chart_of_a_day, chart_pages
 from jobqueue.admin.charts import completed_url, failed_url
 from jobqueue.broker import queues
 from jobqueue.broker.chart import PERIOD, Group, records_of
 from jobqueue.broker.tallies import Tally
 from jobqueue.charting import reading
-from jobqueue.charting.reading import Chosen, Column
+from jobqueue.charting.reading import Chosen, Column, Span, columns_of
 from jobqueue.models import BulkAction, ChartHour, Job, Queue, VersionStart
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import make_job
@@ -35,6 +35,7 @@ SPANS = ("day", "two_days", "week", "quarter", "quarter_by_hour")
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
     reading._settled_columns.cache_clear()
+    reading._settled_hours.cache_clear()
 
 
 def count(jobs: int, outcome: str = "completed", hours_ago: float = 1, queue: str = "email") -> None:
@@ -104,6 +105,42 @@ def test_ninety_days_come_from_the_database(admin_client: Client, span: str) -> 
     count(1)
 
     assert "13 completed, 0 failed, 0 retried, 4 stopped" in page(admin_client, span=span)
+
+
+def test_settled_hours_are_read_once_a_day_whatever_is_chosen_and_whichever_hour_it_is(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    kept(7, days_ago=80)
+    kept(5, days_ago=10, queue="reminders")
+    noon = database_now("default").replace(hour=12).timestamp()
+    by_hour, by_day = chart_pages.SPANS["quarter_by_hour"][1], chart_pages.SPANS["quarter"][1]
+
+    def looked(span: Span, hours: int, chosen: Chosen) -> int:
+        return sum(one.completed for one in columns_of(span, noon + 3600 * hours, {}, chosen))
+
+    with django_assert_num_queries(2):
+        assert looked(by_hour, 0, Chosen()) == 12
+    for span, hours, chosen, completed in (
+        (by_hour, 1, Chosen(), 12),
+        (by_hour, 2, Chosen(queue="reminders"), 5),
+        (by_hour, 2, Chosen(processor="nobody"), 0),
+        (by_day, 3, Chosen(queue="email"), 7),
+    ):
+        with django_assert_num_queries(1):
+            assert looked(span, hours, chosen) == completed
+
+
+def test_what_lies_before_the_first_hour_of_a_chart_is_left_out() -> None:
+    now = database_now("default").replace(hour=12, minute=30)
+    for hours in (0, 1):
+        tally = Tally(1 + hours)
+        hour = (now - timedelta(days=90, hours=hours - 1)).replace(minute=0, second=0, microsecond=0)
+        ChartHour.objects.create(
+            hour=hour, queue="a", processor="b", outcome="completed", jobs=tally.jobs, runs=tally.runs,
+            waits=tally.waits,
+        )  # fmt: skip
+    columns = columns_of(chart_pages.SPANS["quarter_by_hour"][1], now.timestamp(), {}, Chosen())
+    assert sum(column.completed for column in columns) == 1
 
 
 def test_an_hour_that_redis_lost_is_shown_as_the_database_kept_it(admin_client: Client) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
+from jobqueue.admin import filters
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import (
     JOBS,
@@ -67,6 +68,37 @@ def test_the_age_filter_shows_what_is_not_older(
     wanted = make_job(created_at=now - timedelta(hours=young))
     make_job(created_at=now - timedelta(hours=old))
     assert ids_of(admin_client.get(JOBS, {"age": age})) == {wanted.pk}
+
+
+@pytest.mark.parametrize("query", [{"state": "{}"}, {"q": "state:{}"}], ids=["state", "search"])
+@pytest.mark.parametrize("state", ["failed", "completed", "skipped", "cancelled"])
+def test_of_jobs_that_are_over_the_age_is_that_of_their_end(
+    admin_client: Client, state: str, query: dict[str, str]
+) -> None:
+    now = database_now("default")
+    long_ago, lately = now - timedelta(days=9), now - timedelta(minutes=5)
+    ended_lately = make_job(state, created_at=long_ago, finished_at=lately)
+    ended_long_ago = make_job(state, created_at=long_ago, finished_at=now - timedelta(days=8))
+    asked = {name: text.format(state) for name, text in query.items()}
+    page = admin_client.get(JOBS, {**asked, "age": "hour"})
+    assert ids_of(page) == {ended_lately.pk}
+    assert "By ended" in text_of(page)
+    before = {"to": (now - timedelta(days=1)).isoformat()}
+    assert ids_of(admin_client.get(JOBS, {**asked, **before})) == {ended_long_ago.pk}
+
+
+def test_among_what_completed_the_newest_are_looked_at_by_their_end_and_that_is_said(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"state": "completed", "age": "hour"}
+    make_job("completed")
+    newest = make_job("completed")
+    text = "was looked for among the newest"
+    assert text not in text_of(admin_client.get(JOBS, asked))
+    monkeypatch.setattr(filters, "_NEWEST", 1)
+    page = admin_client.get(JOBS, asked)
+    assert ids_of(page) == {newest.pk}
+    assert text_of(page).count(text) == 1
 
 
 def test_the_age_filter_shows_what_is_older(admin_client: Client) -> None:

@@ -17,12 +17,12 @@ from django.urls import reverse
 from django.utils.html import strip_tags
 
 from jobqueue.admin import Finding, findings, register_finding
-from jobqueue.models import Cause, Job, Queue
+from jobqueue.models import Job, Queue
 from jobqueue.models.pauses import pause
 from jobqueue.monitoring import overview as monitoring
 from jobqueue.sql.clock import database_now
 from spendsync_site.demo.redis_server import RedisServer
-from tests.jobqueue.admin.steps import JOBS, make_job, make_worker, operator, text_of
+from tests.jobqueue.admin.steps import JOBS, ids_of, make_job, make_worker, operator, text_of
 from tests.jobqueue.conftest import UseRedis
 
 # On PostgreSQL other threads count what is set aside.
@@ -90,6 +90,22 @@ def test_a_worker_that_is_silent_serves_nothing(admin_client: Client) -> None:
     assert len(_findings(admin_client)) == 1
 
 
+@pytest.mark.parametrize("told", ["quiet_asked_at", "stop_asked_at", "stopping"])
+def test_a_worker_that_claims_nothing_serves_nothing_and_that_is_said(
+    admin_client: Client, told: str
+) -> None:
+    make_worker(**{told: True if told == "stopping" else _ago(minutes=1)})
+    make_job()
+    make_job()
+    assert _findings(admin_client) == [
+        "2 jobs wait on email, and every worker that serves it is quiet or ending."
+    ]
+    assert _facts(admin_client, "email")["workers"] == "0"
+    assert "Let one claim again, or start another: manage.py rqworker email" in text_of(
+        admin_client.get(OVERVIEW)
+    )
+
+
 def test_a_paused_queue_that_holds_jobs_says_who_paused_it_and_until_when(admin_client: Client) -> None:
     make_worker()
     pause("email", by="alice", reason="mail server", until=database_now("default") + timedelta(hours=1))
@@ -134,33 +150,6 @@ def test_a_queue_may_have_a_limit_of_its_own_for_the_oldest_due_job(
     ]
 
 
-def test_failures_above_their_usual_rate(admin_client: Client) -> None:
-    for hours in range(2, 12):
-        make_job("failed", finished_at=_ago(hours=hours))
-    for _ in range(4):
-        make_job("failed", finished_at=_ago(minutes=5))
-    assert _findings(admin_client) == []
-    make_job("failed", finished_at=_ago(minutes=20))
-    assert _findings(admin_client) == ["5 jobs failed within the last hour; about 0 are usual."]
-
-
-def test_failures_that_are_usual_are_no_finding(admin_client: Client) -> None:
-    for hours in range(2, 26):
-        for _ in range(2):
-            make_job("failed", finished_at=_ago(hours=hours, minutes=-30))
-    for _ in range(6):
-        make_job("failed", finished_at=_ago(minutes=5))
-    assert _findings(admin_client) == []
-
-
-def test_failures_of_a_muted_cause_do_not_count(admin_client: Client) -> None:
-    Cause.objects.create(name="OSError", muted_at=_ago(hours=1))
-    for _ in range(7):
-        make_job("failed", cause="OSError")
-    assert _findings(admin_client) == []
-    assert _facts(admin_client, "email")["failed in 1 h"] == "0"
-
-
 def test_stuck_jobs(admin_client: Client) -> None:
     make_job("stuck")
     assert _findings(admin_client) == ["1 job is stuck: its worker is gone, or its time is up."]
@@ -171,6 +160,24 @@ def test_jobs_that_no_worker_knows(admin_client: Client) -> None:
     make_job(unfit_since=_ago(minutes=2), run_at=database_now("default") + timedelta(seconds=9))
     [finding] = _findings(admin_client)
     assert finding.startswith("No worker knows 1 job")
+
+
+def test_the_jobs_that_no_worker_knows_are_listed_and_no_others(admin_client: Client) -> None:
+    make_worker()
+    unknown = make_job(unfit_since=_ago(minutes=2))
+    make_job()
+    [shown] = admin_client.get(REGION).context["findings"]
+    assert ids_of(admin_client.get(shown.finding.url)) == {unknown.pk}
+
+
+def test_what_no_worker_knows_is_not_late(admin_client: Client, settings: LazySettings) -> None:
+    settings.JOBQUEUE = {"LATE_AFTER": 60}
+    make_worker()
+    make_job(run_at=_ago(minutes=9), unfit_since=_ago(minutes=9))
+    make_job(run_at=_ago(seconds=50))
+    [finding] = _findings(admin_client)
+    assert finding.startswith("No worker knows 1 job")
+    assert _facts(admin_client, "email")["oldest wait"] == "50 s"
 
 
 def test_what_is_set_aside(admin_client: Client) -> None:

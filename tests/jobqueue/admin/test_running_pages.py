@@ -10,9 +10,19 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from jobqueue.admin import running_pages
 from jobqueue.models import Job, Worker
 from jobqueue.sql.clock import database_now
-from tests.jobqueue.admin.steps import entries_of, make_job, make_worker, operator, page_of, text_of
+from tests.jobqueue.admin.steps import (
+    WORKERS,
+    entries_of,
+    make_job,
+    make_worker,
+    operator,
+    page_of,
+    text_of,
+)
+from tests.jobqueue.api.steps import get
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 RUNNING = "/admin/jobqueue/job/running/"
@@ -166,3 +176,51 @@ def test_who_may_not_give_that_order_to_workers_is_refused() -> None:
     assert client.post(url, {"order": "stop"}).status_code == 403
     assert client.post(url, {"order": "dance"}).status_code == 404
     assert client.get(url).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({}, "alive"),
+        ({"quiet_asked_at": True}, "quiet"),
+        ({"stop_asked_at": True}, "stopping"),
+        ({"stopping": True}, "stopping"),
+        ({"stopping": True, "quiet_asked_at": True}, "stopping"),
+        ({"stopping": True, "silent_for": 300}, "silent"),
+    ],
+)
+def test_a_worker_stands_the_same_on_both_pages_and_over_http(fields: dict[str, Any], word: str) -> None:
+    now = database_now("default")
+    worker = make_worker(
+        takes_orders=True, **{name: now if name.endswith("_at") else value for name, value in fields.items()}
+    )
+    _running(worker)
+    client = operator("view_job", "view_worker", "quiet_worker", "stop_worker")
+    shown = {"quiet": "paused"}.get(word, word)
+    badge = f'<span class="jq-badge jq-{shown}">{word}</span>'
+    assert badge in text_of(client.get(RUNNING))
+    assert badge in text_of(client.get(WORKERS))
+    [told] = get(client, "workers/")["results"]
+    assert told["state"] == word
+
+
+def test_a_worker_that_ends_is_offered_no_orders() -> None:
+    make_worker(takes_orders=True, stopping=True)
+    client = operator("view_job", "view_worker", "quiet_worker", "stop_worker")
+    for url in (RUNNING, WORKERS):
+        text = text_of(client.get(url))
+        assert "It is stopping" in text
+        assert 'name="order"' not in text
+
+
+def test_of_a_worker_whose_jobs_are_not_shown_is_not_said_that_it_runs_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _running(make_worker(name="first"))
+    _running(make_worker(name="second"))
+    client = operator("view_job")
+    assert "It runs nothing." not in text_of(client.get(RUNNING))
+    monkeypatch.setattr(running_pages, "MOST_JOBS", 1)
+    text = text_of(client.get(RUNNING))
+    assert "It runs nothing." not in text
+    assert "What it runs, if anything, is not shown" in text

@@ -80,6 +80,7 @@ def test_a_move_takes_the_permission_to_move() -> None:
         ({"days": "7"}, "days"),
         ({"reason": " "}, "reason"),
         ({"kind": "final"}, "processor"),
+        ({"kind": "final", "processor": "sample.succeed"}, "kind"),
         ({"until": "x"}, "until"),
     ],
 )

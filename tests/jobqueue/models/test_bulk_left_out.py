@@ -168,3 +168,13 @@ def test_a_locked_job_keeps_no_other_from_being_moved_and_follows(monkeypatch: p
     action.refresh_from_db()
     assert (action.changed, action.left_out) == (3, None)
     assert Job.objects.filter(run_at=first + timedelta(days=2)).count() == 3
+
+
+def test_what_stopped_an_action_that_cannot_be_read_is_told_in_the_readers_language(
+    admin_client: Client,
+) -> None:
+    action = ask()
+    bulk.stop(action, bulk.UNREADABLE, "default")
+    page = text_of(admin_client.get(_page(action), headers={"Accept-Language": "de"}))
+    assert "(its selection cannot be read)" not in page
+    assert "Auswahl" in page

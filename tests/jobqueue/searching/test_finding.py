@@ -16,6 +16,7 @@ from jobqueue.searching import (
     RecordSource,
     Search,
     Unreadable,
+    causes,
     conditions,
     find_jobs,
     parse,
@@ -114,12 +115,55 @@ def test_an_error_is_found_in_the_attempts_of_a_job_that_is_tried_again(operator
     assert ids("error:smtpserver", operator) == ids('error:"mailbox full"', operator) == {job.pk}
 
 
+CAUSE = "EmailNotSent: SMTPRecipientsRefused 550"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('"smtprecipientsrefused 550"', f'"{CAUSE}"', "SMTPRecipientsRefused succeed"),
+        *('error:"smtprecipientsrefused 550"', 'state:failed error:"refused 550"'),
+    ],
+)
+def test_a_failure_is_found_by_its_cause_as_the_pages_name_it(operator: User, text: str) -> None:
+    wanted = make_job("failed", reason="EmailNotSent: 550-5.1.1 unknown", cause=CAUSE)
+    make_job("failed", cause="ConnectionError: no route to #")
+    make_job("waiting", cause=CAUSE)
+    assert ids(text, operator) == {wanted.pk}
+
+
+def test_a_failure_of_a_cause_can_be_left_out(operator: User) -> None:
+    make_job("failed", cause=CAUSE)
+    other = make_job("failed", cause="ConnectionError: no route to #")
+    for text in ('-error:"refused 550"', '-"refused 550"'):
+        assert ids(text, operator) == {other.pk}
+
+
+def test_a_text_with_the_signs_of_a_pattern_is_looked_for_as_it_is_in_causes(operator: User) -> None:
+    wanted = make_job("failed", cause="ValueError: 100 % of a_b")
+    make_job("failed", cause="ValueError: 100 of axb")
+    for text in ('error:"100 %"', 'error:"a_b"', '"0 % of"'):
+        assert ids(text, operator) == {wanted.pk}
+
+
 def test_a_worker_is_found_by_its_host_and_by_the_attempts_that_it_made(operator: User) -> None:
     running = make_job("active", worker_id=make_worker(hostname="web-7").pk)
     failed = make_job("failed")
     add_attempt(failed, worker_name="web-7.4711")
     make_job("active")
     assert ids("worker:web-7", operator) == {running.pk, failed.pk}
+
+
+@pytest.mark.parametrize(("most", "of"), [("_MOST_NAMES", conditions), ("_MOST_CAUSES", causes)])
+def test_where_names_are_too_many_each_row_is_looked_into(
+    operator: User, monkeypatch: pytest.MonkeyPatch, most: str, of: Any
+) -> None:
+    wanted = make_job("failed", cause=CAUSE)
+    add_attempt(wanted, worker_name="web-7.4711")
+    add_attempt(make_job("failed", cause="ValueError"), worker_name="web-8.4711")
+    monkeypatch.setattr(of, most, 1)
+    for text in ("worker:WEB-7", 'error:"refused 550"', '"refused 550"'):
+        assert ids(text, operator) == {wanted.pk}
 
 
 def test_since_is_when_a_failed_job_failed_and_else_when_it_was_created(operator: User) -> None:
@@ -271,6 +315,13 @@ def test_an_address_in_an_error_is_not_spelled_out_by_who_sees_it_hidden(
     add_attempt(job, message="<anna@example.com> is unknown")
     assert ids(text, viewer) == set()
     assert ids(text, operator) == {job.pk}
+
+
+def test_an_address_in_a_cause_is_not_spelled_out_by_who_sees_it_hidden(viewer: User, operator: User) -> None:
+    job = make_job("failed", cause="SMTPError: anna%40example.com")
+    for text in ("anna", "error:anna"):
+        assert ids(text, viewer) == set()
+        assert ids(text, operator) == {job.pk}
 
 
 def test_an_address_in_a_subject_is_not_spelled_out_by_who_sees_it_hidden(viewer: User) -> None:

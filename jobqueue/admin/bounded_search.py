@@ -5,7 +5,7 @@ Django looks for each word in each field of a list, so that a search of 1,900 wo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -35,12 +35,16 @@ def shorten(request: HttpRequest) -> None:
 
     A search that is too long stays too long by a character, so that the page says it and looks for nothing.
     """
-    if all(len(text) <= _longest(name) for name, texts in request.GET.lists() for text in texts):
+    if not any(_is_long(name, texts) for name, texts in request.GET.lists()):
         return
     address = QueryDict(mutable=True)
     for name, texts in request.GET.lists():
         address.setlist(name[:LONGEST_WORD], [text[: _longest(name)] for text in texts])
     request.GET = address  # type: ignore[assignment]
+
+
+def _is_long(name: str, texts: Sequence[str]) -> bool:
+    return len(name) > LONGEST_WORD or any(len(text) > _longest(name) for text in texts)
 
 
 def _longest(name: str) -> int:

@@ -32,7 +32,7 @@ def on_index(request: HttpRequest) -> list[Notice]:
     sees_queues = request.user.has_perm("jobqueue.view_queue")
     if not (sees_jobs or sees_queues):
         return []
-    said = counting.finish(counting.begin(), within=PATIENCE)
+    said = counting.finish(counting.begin_on_page(), within=PATIENCE)
     found = []
     if not said.has_redis:
         found.append(Notice(_("Redis does not answer the job queue for now."), _page(request, "queue")))

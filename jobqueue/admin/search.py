@@ -21,9 +21,8 @@ from django.utils.translation import gettext
 from jobqueue.admin.subjects import page_of_record, shown_title
 from jobqueue.models import subject_of
 from jobqueue.operating.reading import may_read, shown_text
-from jobqueue.operating.words import grouped
+from jobqueue.operating.search_limits import not_looked_at
 from jobqueue.searching import (
-    NEWEST,
     Found,
     FoundCause,
     FoundRecord,
@@ -152,17 +151,7 @@ def limits_of(request: HttpRequest) -> list[str]:
     asked = asked_of(request)
     if asked is None or asked.found is None:
         return []
-    texts = []
-    if asked.found.newest_only:
-        text = gettext("What no index answers was looked for among the newest %(rows)s rows only.")
-        texts.append(text % {"rows": grouped(NEWEST)})
-    if asked.found.records_cut:
-        text = gettext(
-            "More records match than were looked at: these are the jobs about the newest of each kind. "
-            "Say more of what you look for."
-        )
-        texts.append(text)
-    return texts
+    return not_looked_at(asked.found)
 
 
 def _chip(search: Search, word: Word, changes: ChangeList) -> Chip:

@@ -78,7 +78,8 @@ def once(
     using = router.db_for_write(model)
     options: Any = model._meta
     user = options.get_field("user")  # a key, or a user
-    row = model(key=key, fingerprint=_fingerprint(request), status=status, **{user.attname: request.user.pk})
+    asked_for = _fingerprints(request)[0]
+    row = model(key=key, fingerprint=asked_for, status=status, **{user.attname: request.user.pk})
     try:
         with writing(using):
             row.save(using=using, force_insert=True)
@@ -88,13 +89,13 @@ def once(
         kept = model.objects.filter(user=request.user.pk, key=key).first()
         if kept is None:
             raise
-        return _again(kept, row, shown)
+        return _again(kept, request, shown)
     model.forget_old(using)
     return Response(shown(row.body), status=row.status)
 
 
-def _again(kept: AnyKeptAnswer, asked: AnyKeptAnswer, shown: Shown) -> Response:
-    if kept.fingerprint != asked.fingerprint:
+def _again(kept: AnyKeptAnswer, request: Request, shown: Shown) -> Response:
+    if kept.fingerprint not in _fingerprints(request):
         text = "This key was used for another request: take a new key for what is new."
         raise KeyReused({HEADER: [ErrorDetail(text, KEY_REUSED)]})
     return Response(shown(kept.body), status=kept.status, headers={REPLAYED: "true"})
@@ -111,7 +112,15 @@ def _key_of(request: Request) -> str:
     return key
 
 
-def _fingerprint(request: Request) -> str:
-    # With and without its last slash it is the same address.
-    body = json.dumps([request.path.rstrip("/"), request.data], sort_keys=True)
-    return hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()
+def _fingerprints(request: Request) -> list[str]:
+    """What the request is known by: with and without its last slash it is the same address.
+
+    Kept is the first; older web processes kept the other one: they take the address as it is asked for.
+    """
+    address = request.path.rstrip("/")
+    return [_hash([address, request.data]), _hash([f"{address}/", request.data])]
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()

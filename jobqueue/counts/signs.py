@@ -52,6 +52,8 @@ class Signs:
     """The same of causes that are muted."""
     counted: int = 0
     """How many failed in the last whole hours of USUALLY before that, whatever became of them since."""
+    aside: int = 0
+    """Jobs that are set aside."""
     stuck: Sign = field(default_factory=Sign)
     unknown: Sign = field(default_factory=Sign)
     """Waiting jobs that no worker knows."""
@@ -86,8 +88,8 @@ def _note(signs: Signs, kind: str, queue: str, number: int, since: datetime | No
         signs.failed[queue] = Sign(number, since)
     elif kind == "started":
         signs.started[queue] = number
-    elif kind == "counted":
-        signs.counted = number
+    elif kind in ("counted", "aside"):
+        setattr(signs, kind, number)
     elif kind in ("usual", "usual_muted", "stuck", "unknown", "held", "held_late"):
         setattr(signs, kind, Sign(number, since))
 
@@ -113,7 +115,7 @@ def ago(vendor: str, seconds: float) -> str:
 def _text_of(vendor: str, queues: int, *, has_hours: bool) -> str:
     """The statement, for so many queues; `has_hours` where the hours of the charts are kept."""
     settings = get_settings()
-    parts = [_NOW, *[_OLDEST] * queues, _FAILED, _USUAL, _STUCK, _UNKNOWN, _HELD, _STARTED]
+    parts = [_NOW, *[_OLDEST] * queues, _FAILED, _USUAL, _STUCK, _UNKNOWN, _HELD, _STARTED, _ASIDE]
     parts += [_COUNTED] if has_hours else []
     # SQLite keeps any bytes as a text, and cannot give back those that are none.
     as_bytes = "CAST({} AS BLOB)" if vendor == "sqlite" else "{}"
@@ -188,6 +190,11 @@ _UNKNOWN = """
         SELECT unfit_since FROM jobqueue_job
         WHERE state = 'waiting' AND unfit_since IS NOT NULL LIMIT {most}
     ) AS unfit
+"""
+_ASIDE = """
+    SELECT 'aside', '', COUNT(*), NULL FROM (
+        SELECT id FROM jobqueue_job WHERE NOT (set_aside = '') LIMIT {most}
+    ) AS aside
 """
 HELD_SINCE = {
     "sqlite": f"'{HELD_UNTIL:%Y-%m-%d %H:%M:%S}'",

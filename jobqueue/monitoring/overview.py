@@ -101,7 +101,7 @@ class _InDatabase:
 
 def look() -> Overview:
     """Ask every store."""
-    asked_redis, asked_aside = _redis.begin(), set_aside.begin()
+    asked_redis, asked_aside = _redis.begin(), set_aside.begin_in_redis()
     elsewhere = [using for using in databases() if not _is_asked_here(using)]
     begun = {using: _database(using).begin() for using in elsewhere}
     answers = {
@@ -115,7 +115,9 @@ def look() -> Overview:
     found = _merged(answers, queues)
     found.processors = processors
     paced = _redis.finish(asked_redis, PATIENCE)
-    said = set_aside.finish(asked_aside, has_databases=not found.away, within=PATIENCE)
+    told = [answered.answer.signs.aside for answered in answers.values() if answered.answer is not None]
+    jobs = None if found.away else sum(told)
+    said = set_aside.finish(asked_aside, jobs=jobs, has_databases=False, within=PATIENCE)
     found.has_redis = paced.is_there and said.has_redis
     found.warning, found.aside = said.warning, said.counts
     for name, queue in found.queues.items():

@@ -17,6 +17,7 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from jobqueue.operating.audit_entry import Entry, audited
+from jobqueue.operating.language import in_english
 from jobqueue.sql.writing import writing
 
 _OURS = "_jobqueue_audits_it"
@@ -100,12 +101,14 @@ def _audit(entries: Sequence[LogEntry]) -> None:
 
 
 def _as_entry(entry: LogEntry, kind: str, who: str) -> Entry:
+    with in_english():  # what is kept has many readers
+        message = entry.get_change_message()
     return Entry(
         operator=entry.user_id,
         who=who,
         object_type=kind,
         object_id=str(entry.object_id or ""),
         object_name=entry.object_repr,
-        message=entry.get_change_message(),
+        message=message,
         flag=entry.action_flag,
     )

@@ -21,12 +21,12 @@ from settlements.models import BarredAddress, Settlement
 from settlements.operating.asking_moves import ASKING_MOVES
 from settlements.operating.moves import Answer
 from settlements.operating.people import barred_of
-from settlements.operating.rights import may, right
+from settlements.operating.rights import right
 from settlements.rows import email_of
 
 REMIND: Final = next(move for move in ASKING_MOVES if move.name == "send_reminder")
 """The same as on the page of the settlement."""
-RIGHT: Final = right(REMIND.permission, Settlement)
+RIGHTS: Final = (right("view", Settlement), right(REMIND.permission, Settlement))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def owed_by(
 
     They are named with their amounts, for who may see these.
     """
-    if not may(request, REMIND.permission, Settlement) or not may(request, "view", Settlement):
+    if not request.user.has_perms(RIGHTS):
         return []
     owed = [one for one in settlements if one.is_open and one.payer_id == person.pk]
     nobody = why_nobody(person, barred)
@@ -65,7 +65,7 @@ def why_nobody(person: Any, barred: BarredAddress | None) -> str:
 
 def remind(request: HttpRequest, person: Any, key: str, reason: str) -> None:
     """Send a reminder of this settlement now, as its own page would, and tell what came of it."""
-    demand(request, RIGHT)
+    demand(request, *RIGHTS)
     if why_not := why_nobody(person, barred_of(person)):
         text = _("No reminder was sent: %(why)s.") % {"why": why_not}
         messages.warning(request, text)

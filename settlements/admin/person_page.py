@@ -263,7 +263,7 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
     if remind_of is None and verb not in (people.PAUSE, people.RESUME):
         raise PermissionDenied
     of_address = people.permission_of(verb, barred_of(person) if verb == people.RESUME else None)
-    demand(request, of_address if remind_of is None else person_asking.RIGHT)
+    demand(request, *([of_address] if remind_of is None else person_asking.RIGHTS))
     if not reason or len(reason) > LONGEST_REASON or "\x00" in reason:
         messages.error(request, _("Say why, in at most %(most)s characters.") % {"most": LONGEST_REASON})
     elif remind_of is not None:

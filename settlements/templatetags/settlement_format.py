@@ -133,6 +133,6 @@ def day_and_time(value: Any) -> str:
 
 
 @register.filter
-def one_line(value: Any) -> str:
+def one_line(value: str) -> str:
     """Text with every run of blanks and line breaks folded into one blank; no-break spaces stay."""
-    return re.sub(r"[ \t\r\n\f\v]+", " ", str(value)).strip()
+    return re.sub(r"[ \t\r\n\f\v]+", " ", value).strip()

@@ -113,10 +113,6 @@ def test_one_line_keeps_no_break_spaces() -> None:
     assert one_line(f" a\n b\t\tc{NO_BREAK}d ") == f"a b c{NO_BREAK}d"
 
 
-def test_one_line_of_what_is_no_text_is_how_it_is_written() -> None:
-    assert one_line(["a\n", 1]) == "['a\\n', 1]"
-
-
 # What is looked up ----------------------------------------------------------------------------------
 
 

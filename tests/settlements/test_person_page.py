@@ -229,8 +229,16 @@ def test_a_reminder_takes_a_reason_and_the_permission_of_its_settlement(
     assert "Say why" in remind(admin_client, payer, settlement.pk, reason=" ")[0]
     viewer = operator("auth.view_user", "view_job", "settlements.view_emaildelivery")
     assert owed(viewer, payer) == {}
-    refused = viewer.post(letters(payer), {"remind": str(settlement.pk), "reason": "x"})
-    assert refused.status_code == 403 and not history_of(settlement)
+    blind = operator(
+        "auth.view_user",
+        "view_job",
+        "settlements.view_emaildelivery",
+        "settlements.remind_settlement",
+        username="blind",
+    )
+    for client in (viewer, blind):
+        refused = client.post(letters(payer), {"remind": str(settlement.pk), "reason": "x"})
+        assert refused.status_code == 403 and not history_of(settlement)
 
 
 def test_who_may_not_look_sees_nothing(payer: User) -> None:

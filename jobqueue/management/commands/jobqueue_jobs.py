@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
@@ -17,10 +17,11 @@ from jobqueue.operating.bulk_plans import Plan
 from jobqueue.operating.language import in_english
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import demand
+from jobqueue.operating.search_limits import not_looked_at
 from jobqueue.operating.verbs import BULK_VERBS, CALLED, permission_of
 from jobqueue.operating.words import absolute, grouped, state_word, typed_number
 from jobqueue.operating.workers import is_a_worker_alive
-from jobqueue.searching import NEWEST, Found, Unreadable, find_jobs, parse
+from jobqueue.searching import Found, Unreadable, find_jobs, parse
 from jobqueue.sql.clock import database_now
 
 NOT_CONFIRMED: Final = 1
@@ -96,10 +97,8 @@ class Command(BaseCommand):
         self._say_what_was_searched(found)
 
     def _say_what_was_searched(self, found: Found) -> None:
-        if found.newest_only:
-            self.stdout.write(
-                f"What no index answers was looked for among the newest {grouped(NEWEST)} rows only."
-            )
+        for text in not_looked_at(found):
+            self.stdout.write(text)
 
     # Beginning ------------------------------------------------------------------------------------
 
@@ -107,9 +106,11 @@ class Command(BaseCommand):
         _check(options)
         verb = BULK_VERBS[CALLED[options["verb"]]]
         _demand(request, permission_of(verb.name))
+        # What ends after the number was told is not meant; SQLite tells the time in milliseconds.
+        shown_at = (database_now(Job.objects.db) + timedelta(milliseconds=1)).isoformat()
         found = _found(options["search"], request)
         jobs: Any = found.jobs
-        plan = bulk_plans.plan_of_list(verb, jobs, {"search": options["search"]})
+        plan = bulk_plans.plan_of_list(verb, jobs, {"search": options["search"]}, shown_at=shown_at)
         if not plan.number:
             text = f"Nothing was begun: no job matches ({_printed(plan.in_words)})."
             raise CommandError(text, returncode=NOTHING_MATCHES)
@@ -195,6 +196,11 @@ def _confirm(plan: Plan) -> None:
         ) from None
     if typed_number(typed) != str(plan.number):
         raise CommandError("Nothing was begun: that is not the number of jobs.", returncode=NOT_CONFIRMED)
+    if (number := plan.jobs.count()) > plan.number:
+        raise CommandError(
+            f"Nothing was begun: {grouped(number)} jobs match by now, more than were told.",
+            returncode=NOT_CONFIRMED,
+        )
 
 
 # What is printed --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from jobqueue.admin import audit_rows
 from jobqueue.models import AuditEntry, Job, Queue
@@ -115,6 +115,14 @@ def test_to_delete_several_records_of_any_app_is_one_entry_that_names_them(admin
     assert (row.who, row.kind, row.about, row.jobs) == ("admin", "user", "", "")
     assert row.text in ("Delete: ina, otto", "Delete: otto, ina")
     assert '<small class="quiet">user</small>' in text_of(admin_client.get(AUDIT))
+
+
+def test_what_is_kept_of_another_app_is_not_in_the_language_of_who_did_it(admin_client: Client) -> None:
+    group = Group.objects.create(name="night")
+    with translation.override("de"):
+        headers = {"accept-language": "de"}
+        admin_client.post(f"/admin/auth/group/{group.pk}/change/", {"name": "day"}, headers=headers)
+    assert [row.text for row in _rows(admin_client)] == ["Changed Name."]
 
 
 def test_to_delete_one_record_is_one_entry_about_it(admin_client: Client) -> None:

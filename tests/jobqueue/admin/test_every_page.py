@@ -150,3 +150,8 @@ def test_no_list_repeats_a_word_of_its_address_that_is_too_long(word: str, here:
     lists = [name for name in world.names() if name.endswith(("_changelist", "_calendar", "_running"))]
     found = {name: client.get(world.address(name, here), {word: text}) for name in lists}
     assert {name: len(page.content) for name, page in found.items() if len(page.content) > 1_000_000} == {}
+
+
+def test_no_list_repeats_a_name_in_its_address_that_is_too_long(here: World) -> None:
+    page = client_of("superuser").get(world.address("jobqueue_job_changelist", here), {"\u00e9" * 20_000: ""})
+    assert len(page.content) < 1_000_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -53,6 +55,16 @@ def test_the_key_of_another_body_or_another_job_is_refused() -> None:
 def test_with_and_without_its_last_slash_it_is_the_same_request() -> None:
     job, client = make_job("failed", payload={}), full_operator()
     assert [_copy(client, job, slash=slash).status_code for slash in ("/", "")] == [201, 201]
+    assert Job.objects.count() == 2
+
+
+def test_a_key_that_an_older_web_process_kept_is_answered() -> None:
+    job, client = make_job("failed", payload={}), full_operator()
+    made = _copy(client, job).json()["id"]
+    address = json.dumps([f"/api/jobs/{job.pk}/copy/", {}])  # as it was asked for, with its slash
+    KeptAnswer.objects.update(fingerprint=hashlib.sha256(address.encode()).hexdigest())
+    for slash in ("/", ""):
+        assert _copy(client, job, slash=slash).json()["id"] == made
     assert Job.objects.count() == 2
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from jobqueue.models import AuditEntry, BulkAction, Job
 from jobqueue.operating import bulk_plans
+from jobqueue.searching import FoundRecords, RecordSource, register_source, unregister_source
 from tests.jobqueue.admin.steps import make_job, make_worker, operator
 from tests.jobqueue.models.test_bulk import walk
 
@@ -131,6 +136,48 @@ def test_without_yes_the_number_of_jobs_is_typed(
         message, code = _refused(*asked)
         assert message.startswith("Nothing was begun")
         assert code == 1
+
+
+def test_nothing_is_begun_where_more_jobs_match_than_were_told(
+    able: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_job("failed")
+    late = make_job("waiting")
+
+    def typed(prompt: str) -> str:
+        # Its end was written by a clock that was behind.
+        Job.objects.filter(pk=late.pk).update(state="failed", finished_at=Now() - timedelta(minutes=1))
+        return "1"
+
+    monkeypatch.setattr("builtins.input", typed)
+    text, code = _refused("state:failed", "--verb", "retry", "--as", able)
+    assert (text, code) == ("Nothing was begun: 2 jobs match by now, more than were told.", 1)
+
+
+def test_what_fails_after_the_number_was_told_is_not_meant(
+    able: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, told = make_job("waiting"), make_job("failed", finished_at=timezone.now() - timedelta(minutes=1))
+
+    def typed(prompt: str) -> str:
+        Job.objects.filter(pk=late.pk).update(state="failed", finished_at=Now())
+        return "1"
+
+    monkeypatch.setattr("builtins.input", typed)
+    _call("state:failed", "--verb", "retry", "--as", able)
+    walk(BulkAction.objects.get())
+    assert list(Job.objects.filter(state="waiting").values_list("pk", flat=True)) == [told.pk]
+
+
+def test_that_a_search_did_not_look_at_all_records_is_said(able: str) -> None:
+    def find(words: Any, most: int) -> FoundRecords:
+        return FoundRecords([], is_cut=True)
+
+    register_source(RecordSource("shop.parcels", "Parcels", "jobqueue.view_job", find))
+    try:
+        assert "More records match than were looked at" in _call("parcel", "--as", able)
+    finally:
+        unregister_source("shop.parcels")
 
 
 def test_where_no_job_matches_nothing_is_begun_and_the_exit_code_says_it(able: str) -> None:

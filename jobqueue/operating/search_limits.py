@@ -1,0 +1,23 @@
+"""What a search did not look at, in words."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext
+
+from jobqueue.operating.words import grouped
+from jobqueue.searching import NEWEST, Found
+
+
+def not_looked_at(found: Found) -> list[str]:
+    """Why there may be more jobs than were found, a sentence each."""
+    texts = []
+    if found.newest_only:
+        text = gettext("What no index answers was looked for among the newest %(rows)s rows only.")
+        texts.append(text % {"rows": grouped(NEWEST)})
+    if found.records_cut:
+        text = gettext(
+            "More records match than were looked at: these are the jobs about the newest of each kind. "
+            "Say more of what you look for."
+        )
+        texts.append(text)
+    return texts

@@ -51,8 +51,16 @@ _API = (
     ("jobs_word", "jobs/?search=user77"),
     *((name, f"{name}/") for name in ("queues", "processors", "causes", "bulk", "workers", "schedule")),
     *((name, f"{name}/") for name in ("settlements", "payments", "emails", "audit", "simulation")),
+    ("days", "schedule/days/"),
 )
 """Lists of the API, under `/api/`."""
+_API_ONE = (
+    ("job", "jobs/{job}/"),
+    ("job_failed", "jobs/{failed}/"),
+    ("settlement", "settlements/{settlement}/"),
+    ("person", "people/{person}/"),
+)
+"""What the API says of one."""
 
 PAGES: Final = (
     TimedPage("overview", "overview", "/admin/jobqueue/", OVERVIEW),
@@ -78,6 +86,7 @@ PAGES: Final = (
     TimedPage("bulk", "bulk actions", "/admin/jobqueue/bulkaction/"),
     TimedPage("stuck", "the list of stuck jobs", "/admin/jobqueue/stuckjob/"),
     TimedPage("causes", "failures by cause", "/admin/jobqueue/cause/"),
+    TimedPage("concerned", "whom failures concern, told apart", "/admin/jobqueue/cause/concerned/"),
     TimedPage("causes_hour", "failures by cause, last two hours", "/admin/jobqueue/cause/?age=two_hours"),
     *(_jobs(f"search_{key}", f"search: `{text}`", f"?{{q:{text}}}") for key, text in _SEARCHES),
     TimedPage("job", "a completed job", "/admin/jobqueue/job/{job}/change/", ONE),
@@ -110,4 +119,5 @@ PAGES: Final = (
     TimedPage("reminders", "the list of reminders", "/admin/settlements/reminderdelivery/"),
     TimedPage("reminders_word", "reminders: search", "/admin/settlements/reminderdelivery/?q=Rent+4711"),
     *(TimedPage(f"api_{key}", f"`GET /api/{path}`", f"/api/{path}") for key, path in _API),
+    *(TimedPage(f"api_one_{key}", f"`GET /api/{path}`", f"/api/{path}", ONE) for key, path in _API_ONE),
 )

@@ -24,6 +24,7 @@ from jobqueue.counts.reading import counts_of_database
 from jobqueue.masking import mask_addresses
 from jobqueue.models import JobTally, Queue
 from jobqueue.monitoring.overview import Overview
+from jobqueue.monitoring.set_aside import MOST_COUNTED
 from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
 from jobqueue.sql.clock import about_now
@@ -34,7 +35,10 @@ _KNOWN = "_jobqueue_on_every_page"
 """Where a request keeps what was asked."""
 _ASKED = f"""
     SELECT (SELECT COALESCE(SUM(amount), 0) FROM jobqueue_jobtally WHERE kind = '{JobTally.Kind.FAILED}'),
-        EXISTS (SELECT 1 FROM jobqueue_queue WHERE paused)
+        EXISTS (SELECT 1 FROM jobqueue_queue WHERE paused),
+        (SELECT COUNT(*) FROM (
+            SELECT id FROM jobqueue_job WHERE NOT (set_aside = '') LIMIT {MOST_COUNTED}
+        ) AS aside)
 """
 
 
@@ -42,6 +46,7 @@ _ASKED = f"""
 class _Known:
     failed: int
     paused: list[Queue]
+    aside: int | None = None
 
 
 def before_title(request: HttpRequest) -> str:
@@ -53,6 +58,11 @@ def before_title(request: HttpRequest) -> str:
     # No page waits for another database to tell that.
     mark = "+" if seen is None and len(databases()) > 1 else ""
     return f"({grouped(failed)}{mark}) " if failed > 0 else ""
+
+
+def set_aside(request: HttpRequest) -> int | None:
+    """How many jobs of the page's own database are set aside, MOST_COUNTED at most; None if unknown."""
+    return _known(request).aside
 
 
 def banner(request: HttpRequest) -> SafeString:
@@ -126,8 +136,8 @@ def _ask() -> _Known:
     try:
         with connections[using].cursor() as cursor:
             cursor.execute(_ASKED)
-            failed, is_paused = cursor.fetchone()
-        return _Known(int(failed), list(Queue.objects.filter(paused=True)) if is_paused else [])
+            failed, is_paused, aside = cursor.fetchone()
+        return _Known(int(failed), list(Queue.objects.filter(paused=True)) if is_paused else [], int(aside))
     except (DatabaseError, InterfaceError) as error:
         logger.warning("cannot tell what is failed and paused: %s: %s", type(error).__name__, error)
         return _Known(0, [])

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 
+from jobqueue.admin import on_every_page
 from jobqueue.admin.keyed_list import Way, ways_of
 from jobqueue.admin.payloads import shown_payload
 from jobqueue.admin.set_aside_list import InRedis, SetAsidePages
@@ -136,7 +137,7 @@ def notice(request: HttpRequest, site: AdminSite) -> dict[str, str] | None:
     """What other pages say of it: how much there is, and where; None where nothing is, or nobody may look."""
     if not request.user.has_perm("jobqueue.view_job"):
         return None
-    text = counted_text(counting.counts())
+    text = counted_text(counting.counts(on_every_page.set_aside(request)))
     return {"text": text, "url": reverse(f"{site.name}:jobqueue_setasidejob_changelist")} if text else None
 
 

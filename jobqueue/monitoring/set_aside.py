@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 
 from jobqueue.broker import neighbours, set_aside
 from jobqueue.broker.connections import clients
@@ -103,9 +103,13 @@ def _finish_jobs(question: Question, within: float | None) -> int | None:
     return sum(numbers) if numbers and len(numbers) == len(told) else None
 
 
-def counts() -> dict[str, int]:
-    """How much is set aside by kind, for a page, asked and answered within HEALTH_TIMEOUT."""
-    return finish(begin_on_page()).counts
+def counts(own: int | None) -> dict[str, int]:
+    """How much is set aside by kind, for a page that knows of its own database how many jobs are there."""
+    asked = begin_on_page()
+    question = replace(asked, here=[using for using in asked.here if using != Job.objects.db])
+    others = _finish_jobs(question, None) if question.here or question.probe else 0
+    jobs = None if own is None or others is None else own + others
+    return finish(question, jobs=jobs, has_databases=False).counts
 
 
 def _count_jobs(among: Sequence[str], within: float | None = None) -> int:
@@ -125,7 +129,7 @@ def _count_and_close(among: Sequence[str]) -> int:
 
 
 def _is_of_page(using: str) -> bool:
-    return using == DEFAULT_DB_ALIAS or connections[using].vendor == "sqlite"
+    return using == Job.objects.db or connections[using].vendor == "sqlite"
 
 
 @dataclass(frozen=True, slots=True)

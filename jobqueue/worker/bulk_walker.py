@@ -96,7 +96,7 @@ class BulkWalker:
             walk.batches.popleft()
         if walk.batches:
             return True
-        size = min(bulk.BATCH, action.per_second or bulk.BATCH)
+        size = min(bulk.BATCH, action.per_second or bulk.BATCH_OF_PACE)
         try:
             ids = bulk.next_ids(action, _READ_AHEAD, using)
         except Exception as error:

@@ -16,8 +16,8 @@ def not_looked_at(found: Found) -> list[str]:
         texts.append(text % {"rows": grouped(NEWEST)})
     if found.records_cut:
         text = gettext(
-            "More records match than were looked at: these are the jobs about the newest of each kind. "
-            "Say more of what you look for."
+            "More records match than were looked at: only the jobs about the newest of each kind were found, "
+            "or left out. Say more of what you look for."
         )
         texts.append(text)
     return texts

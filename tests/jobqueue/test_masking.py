@@ -95,10 +95,10 @@ def test_whatever_the_text_is_a_second_look_finds_nothing(text: str) -> None:
     ],
 )
 def test_a_long_text_is_masked_at_once(dense: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     mask_addresses(dense * (20_000 // len(dense)) + " @")
 
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_one_address_can_be_recognised_and_not_be_read_off() -> None:

@@ -17,6 +17,7 @@ from django.db import OperationalError, connection, transaction
 from django.test import Client
 
 from jobqueue.broker import server
+from jobqueue.conf import Settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, holding
@@ -237,9 +238,14 @@ def test_with_the_database_away_the_answer_is_down(client: Client, monkeypatch: 
     assert body["queues"]["email"] == NOTHING | {"completed": 1}
 
 
+def test_a_health_check_waits_less_than_two_seconds_unless_told_otherwise() -> None:
+    assert Settings().health_timeout < LIMIT
+
+
 @with_databases
-def test_a_database_that_hangs_is_down_in_time(client: Client) -> None:
+def test_a_database_that_hangs_is_down_in_time(client: Client, settings: LazySettings) -> None:
     """SQLite has nothing to hang on: its readers do not wait for writers."""
+    settings.JOBQUEUE = {"HEALTH_TIMEOUT": 0.3}
     hangs = connection.vendor == "postgresql"
     with transaction.atomic():
         Job.objects.create(processor=SUCCEED, queue="email", timeout=1)

@@ -59,7 +59,7 @@ def test_a_store_that_hangs_is_given_up_in_time(hanging: Hanging) -> None:
     started = time.monotonic()
 
     assert not Probe("a store", hanging).ask().is_there
-    assert time.monotonic() - started < 0.6
+    assert time.monotonic() - started < LIMIT
 
 
 def test_twenty_that_ask_a_store_that_hangs_wait_as_long_as_one(hanging: Hanging) -> None:
@@ -68,7 +68,7 @@ def test_twenty_that_ask_a_store_that_hangs_wait_as_long_as_one(hanging: Hanging
     answers = [probe.ask() for _ in range(20)]
 
     assert not any(answer.is_there for answer in answers)
-    assert time.monotonic() - started < 0.6
+    assert time.monotonic() - started < LIMIT  # one after the other they would wait for 6 s
     assert hanging.asked == 1
 
 
@@ -91,10 +91,8 @@ def test_a_failure_that_took_long_is_remembered_for_a_moment(settings: LazySetti
 
     probe = Probe("a store", time_out)
     probe.ask()
-    started = time.monotonic()
 
     assert not probe.ask().is_there
-    assert time.monotonic() - started < 0.1
     assert len(asked) == 1
 
 

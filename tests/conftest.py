@@ -23,6 +23,7 @@ from django.core.cache import caches
 
 from spendsync_site.demo.processes import LOOPBACK, end_with_parent
 from spendsync_site.demo.redis_server import RedisServer
+from tests.migrated import migrations_are_copied
 from tests.nursery import Nursling, can_start, nursery
 from tests.servers import REDIS_DATABASE, ROOT, main_redis, subprocess_environment
 
@@ -59,6 +60,16 @@ def wait_until(predicate: Callable[[], Any], timeout: float = 15.0, *, interval:
             pytest.fail(f"not within {timeout} s: {getattr(predicate, '__qualname__', predicate)}")
         pause.wait(interval)
     return value
+
+
+# Databases ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(request: pytest.FixtureRequest) -> None:
+    """As pytest-django's, but migrated once for all processes."""
+    with migrations_are_copied():
+        request.getfixturevalue("django_db_setup")
 
 
 # Redis --------------------------------------------------------------------------------------------

@@ -23,14 +23,28 @@ def add_open_jobs(number: int) -> None:
     """So many jobs that wait, so many that are delayed and so many that failed, as the planner knows."""
     tomorrow = database_now("default") + timedelta(days=1)
     for fields in ({"published_at": Now()}, {"run_at": tomorrow}, {"state": "failed"}):
-        jobs = [Job(processor=SUCCEED, queue="email", timeout=1, **fields) for _ in range(number)]
-        Job.objects.bulk_create(jobs, batch_size=1000)
+        job = Job.objects.create(processor=SUCCEED, queue="email", timeout=1, **fields)
+        _repeat(job, number - 1)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         if connection.vendor == "postgresql":
             # A few thousand rows are read as a whole and sorted sooner than by an index; a million are not.
             for way in ("seqscan", "bitmapscan", "sort"):
                 cursor.execute(f"SET LOCAL enable_{way} = off")
+
+
+def _repeat(job: Job, times: int) -> None:
+    """Add so many rows like that one: the database does it in a hundredth of the time."""
+    columns = ", ".join(field.column for field in Job._meta.concrete_fields if not field.primary_key)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""INSERT INTO jobqueue_job ({columns})
+            WITH RECURSIVE series (number) AS (
+                SELECT 1 UNION ALL SELECT number + 1 FROM series WHERE number < %s
+            )
+            SELECT {columns} FROM jobqueue_job CROSS JOIN series WHERE id = %s""",
+            [times, job.pk],
+        )
 
 
 def work_of(question: Callable[[], Any]) -> int:

@@ -37,6 +37,9 @@ _PAUSE_AFTER_ERROR = 1.0
 _LONGEST_PAUSE = 4.0
 _LOOK_AT_THREADS_EVERY = 0.02
 _NO_THREAD_FREE = "handed back: no thread got free"
+# Of so many jobs beyond those that run the outcomes may wait: each failure takes statements of its own,
+# and what is claimed meanwhile outlives its time limit. Of 20,000 that failed at once all were claimed.
+MOST_UNSETTLED = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,8 @@ class ClaimLoop:
     def _wait_for_room(self) -> int:
         """How many jobs may be claimed now; 0 after a moment without room."""
         room = self.threads.wait_for_room()
+        if room:
+            room = min(room, self.in_hand.wait_for_room(self.threads.count + MOST_UNSETTLED))
         if not room:
             # Whoever has room shall hear it.
             self._leave_bell()

@@ -25,6 +25,7 @@ from jobqueue.worker.outcomes import Outcome
 logger = logging.getLogger(__name__)
 
 WORKER_STOPPED = "handed back: its worker stopped"
+_MOMENT = 0.1
 _CLAIM_UNHEARD = "handed back: its worker did not hear of its claim"
 
 
@@ -122,6 +123,13 @@ class InHand:
         with self._changed:
             while self._claims and not gives_up():
                 self._changed.wait(0.2)
+
+    def wait_for_room(self, most: int) -> int:
+        """How many claims may be added until there are `most`; 0 after a moment without room."""
+        with self._changed:
+            if len(self._claims) >= most:
+                self._changed.wait(_MOMENT)
+            return max(0, most - len(self._claims))
 
     def hand_back(self, claims: Sequence[Claim], reason: str = WORKER_STOPPED) -> None:
         """Put these back on the road."""

@@ -110,3 +110,22 @@ def test_a_wait_can_be_given_up() -> None:
     in_hand.wait_until_settled(lambda: True)
 
     assert not in_hand.is_empty
+
+
+def test_there_is_room_for_what_is_missing_to_the_most() -> None:
+    in_hand = _in_hand()
+    in_hand.take(_claims(2))
+
+    assert in_hand.wait_for_room(5) == 3
+
+
+def test_who_waits_for_room_hears_at_once_what_was_settled() -> None:
+    in_hand, claims, rooms = _in_hand(), _claims(2), []
+    in_hand.take(claims)
+    settling = threading.Timer(0.01, in_hand.note_settled, [[_outcome(claims[0])]])
+    settling.start()
+    while not rooms or not rooms[-1]:
+        rooms.append(in_hand.wait_for_room(2))
+    settling.join()
+
+    assert rooms[-1] == 1

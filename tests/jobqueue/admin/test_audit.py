@@ -12,6 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone, translation
+from pytest_django import DjangoAssertNumQueries
 
 from jobqueue.admin import audit_rows
 from jobqueue.models import AuditEntry, Job, Queue
@@ -137,6 +138,35 @@ def test_of_many_deleted_records_the_first_are_named_and_the_others_counted(admi
     [row] = _rows(admin_client, verb="Delete")
     assert row.text.startswith("Delete: g")
     assert row.text.endswith(" and 3 more")
+
+
+@pytest.mark.parametrize("number", [0, 22])
+def test_each_of_several_deleted_records_finds_the_entry(admin_client: Client, number: int) -> None:
+    groups = [Group.objects.create(name=f"g{n}") for n in range(23)]
+    keys = [group.pk for group in groups]
+    _delete_selected(admin_client, "/admin/auth/group/", *groups)
+    confirm(admin_client, "retry", make_job("failed"))
+    for asked in ({}, {"type": "auth.group"}):
+        assert [row.verb for row in _rows(admin_client, object=keys[number], **asked)] == ["Delete"]
+    assert _rows(admin_client, object=keys[number], type="auth.user") == []
+
+
+def test_each_of_several_jobs_finds_the_action_on_them(admin_client: Client) -> None:
+    jobs = [make_job("failed") for _number in range(2)]
+    confirm(admin_client, "retry", *jobs)
+    confirm(admin_client, "retry", make_job("failed"))
+    for job in jobs:
+        found = _rows(admin_client, object=job.pk, type="jobqueue.job")
+        assert [row.number for row in found] == [2]
+
+
+def test_to_find_an_object_among_several_takes_no_further_question(
+    admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(30):
+        _entry("bob", object_type="auth.group", job_ids=[str(number), "7"])
+    with django_assert_max_num_queries(15):
+        assert len(_rows(admin_client, object="7")) == 30
 
 
 def test_what_was_refused_is_no_entry(admin_client: Client) -> None:

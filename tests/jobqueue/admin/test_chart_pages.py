@@ -323,6 +323,9 @@ def test_without_redis_the_page_is_there_in_time_and_says_so(
 
     assert time.monotonic() - started < 2
     assert "Redis does not answer" in text and "No job is lost with it" in text
+    is_unknown = chart_pages.SPANS[span][1].is_of_redis
+    assert ("How many jobs ended is not known." in text) is is_unknown
+    assert ("0 completed" not in text) is is_unknown
 
 
 @pytest.mark.parametrize(

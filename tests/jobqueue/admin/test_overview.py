@@ -30,16 +30,22 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "othe
 OVERVIEW = "/admin/jobqueue/"
 REGION = "/admin/jobqueue/queue/overview/"
 MOST_QUERIES = 15
+NOBODY = "No worker is alive."
 
 
 def _ago(**length: float) -> datetime:
     return database_now("default") - timedelta(**length)
 
 
-def _findings(client: Client) -> list[str]:
+def _all_findings(client: Client) -> list[str]:
     response = client.get(REGION)
     assert response.status_code == 200
     return [shown.finding.text for shown in response.context["findings"]]
+
+
+def _findings(client: Client) -> list[str]:
+    """What is wrong besides that no worker is alive: most of these tests have none."""
+    return [text for text in _all_findings(client) if text != NOBODY]
 
 
 def _sentence(client: Client) -> str:
@@ -67,7 +73,45 @@ def test_where_nothing_is_wrong_it_says_so(admin_client: Client) -> None:
     assert "All is well." in text_of(admin_client.get(OVERVIEW))
 
 
+@pytest.mark.parametrize("silent_for", [None, 60])
+def test_that_no_worker_is_alive_is_the_first_thing_wrong_before_any_job_is_due(
+    admin_client: Client, silent_for: float | None
+) -> None:
+    if silent_for is not None:
+        make_worker(silent_for=silent_for)
+    make_job("stuck")
+    make_job("delayed")
+    assert _all_findings(admin_client)[0] == NOBODY
+    [shown, *_others] = admin_client.get(REGION).context["findings"]
+    assert shown.finding.url == "/admin/jobqueue/worker/"
+    assert shown.finding.cure == (
+        "What comes due waits; nothing is lost. Start one: manage.py rqworker email reminders settlement"
+    )
+
+
+def test_where_no_worker_is_alive_that_is_said_once_for_all_queues_with_what_waits(
+    admin_client: Client,
+) -> None:
+    make_job(run_at=_ago(minutes=90, seconds=20))
+    make_job(queue="reminders")
+    assert _all_findings(admin_client) == [NOBODY]
+    assert "2 jobs wait, the oldest for 90 min; none is lost." in text_of(admin_client.get(OVERVIEW))
+
+
+def test_a_queue_that_no_living_worker_serves_is_named_before_any_job_is_due_there(
+    admin_client: Client, settings: LazySettings
+) -> None:
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, **{f"q{n}": settings.RQ_QUEUES["email"] for n in range(6)}}
+    make_worker(queues=["email", "reminders"])
+    make_worker(queues=["settlement"], quiet_asked_at=_ago(minutes=1))
+    assert _findings(admin_client) == [
+        "No worker serves q0, q1, q2, q3, q4 and 1 more: nothing is due there now."
+    ]
+    assert "Start one: manage.py rqworker q0 q1 q2 q3 q4 q5" in text_of(admin_client.get(OVERVIEW))
+
+
 def test_a_queue_with_jobs_and_no_worker(admin_client: Client) -> None:
+    make_worker(queues=["reminders", "settlement"])
     make_job(run_at=_ago(minutes=90, seconds=20))
     [finding] = _findings(admin_client)
     assert finding == "1 job waits on email, and no worker serves it."
@@ -78,13 +122,14 @@ def test_a_queue_with_jobs_and_no_worker(admin_client: Client) -> None:
 
 def test_a_worker_of_another_version_serves_its_queues(admin_client: Client) -> None:
     make_worker(version="0.9 of long ago")
-    make_worker(queues=["reminders"], version="")
+    make_worker(queues=["reminders", "settlement"], version="")
     make_job()
     make_job(queue="reminders")
     assert _findings(admin_client) == []
 
 
 def test_a_worker_that_is_silent_serves_nothing(admin_client: Client) -> None:
+    make_worker(queues=["reminders", "settlement"])
     make_worker(silent_for=60)
     make_job()
     assert len(_findings(admin_client)) == 1
@@ -191,6 +236,7 @@ def test_a_queue_that_was_removed_while_jobs_waited_on_it(admin_client: Client) 
 
 
 def test_at_most_five_findings_the_weightiest_first(admin_client: Client, _no_finders: None) -> None:
+    make_worker()
     for weight in (10, 99, 30, 20, 50, 40, 60):
         register_finding(lambda request, weight=weight: [Finding(weight, f"weighs {weight}")])  # type: ignore[misc]
     assert _findings(admin_client) == [f"weighs {weight}" for weight in (99, 60, 50, 40, 30)]
@@ -342,6 +388,14 @@ def test_a_redis_that_hangs_is_named_within_two_seconds(
         "1 job is stuck: its worker is gone, or its time is up.",
     ]
     assert _facts(admin_client, "email")["started a minute"] == "–"
+    [shown, *_others] = [
+        each for each in admin_client.get(REGION).context["findings"] if "Redis" in each.finding.text
+    ]
+    assert shown.finding.since is not None
+    assert "See whether the server at the address in RQ_QUEUES runs" in shown.finding.cure
+    text = text_of(admin_client.get(OVERVIEW))
+    assert "How many jobs ended is not known while Redis does not answer" in text
+    assert "0 completed" not in text
 
 
 def test_a_database_of_another_alias_that_is_away_is_named(

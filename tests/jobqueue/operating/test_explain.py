@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.conf import LazySettings
 
 from jobqueue.models import Job, Queue, Worker
 from jobqueue.operating.explain import Facts, explain, gather
@@ -62,6 +63,15 @@ def test_a_due_job_that_is_published_waits_for_a_free_worker() -> None:
 def test_a_due_job_that_is_not_published_is_about_to_be() -> None:
     job = _job(run_at=NOW - timedelta(seconds=3))
     assert explain(job, FACTS) == "Due since 3 s: about to be published to queue email."
+
+
+def test_a_job_that_is_due_for_long_and_not_published_is_not_about_to_be(settings: LazySettings) -> None:
+    job = _job(run_at=NOW - timedelta(seconds=29))
+    assert explain(job, FACTS).startswith(
+        "Due since 29 s, and could not be published to queue email yet: Redis may be away"
+    )
+    settings.JOBQUEUE = {"RELAY_INTERVAL": 10.0}
+    assert explain(job, FACTS) == "Due since 29 s: about to be published to queue email."
 
 
 def test_a_job_without_a_worker_says_that_no_worker_serves_its_queue() -> None:

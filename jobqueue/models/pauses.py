@@ -82,7 +82,7 @@ def _check(reason: str, until: datetime | None, now: datetime) -> None:
     if until.tzinfo is None:
         raise InvalidPause(_("the end of a pause must have a time zone"))
     if until.year == MAXYEAR:  # not every zone has all of it, and databases keep it in UTC
-        raise InvalidPause(_("the end of a pause must be a time such as 2030-01-31 08:00"))
+        raise InvalidPause(_("the end of a pause must be before the year %(year)s") % {"year": MAXYEAR})
     if until <= now:
         text = _("the end of a pause must be ahead, not %(moment)s")
         raise InvalidPause(text % {"moment": until.isoformat(timespec="seconds")})

@@ -28,7 +28,7 @@ from jobqueue.models.audit import known_values
 from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.audit_questions import ASKED, question
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold, retold_verb
+from jobqueue.operating.retelling import retold_beside, retold_verb
 from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import about_now
 
@@ -39,7 +39,10 @@ _MOST_RECENT = 10
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One action as the page shows it. Each address is empty where there is no page that the user may see."""
+    """One action as the page shows it; `text` says more than the verb, or nothing.
+
+    Each address is empty where there is no page that the user may see.
+    """
 
     at: SafeString | str
     who: str
@@ -102,7 +105,7 @@ def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSi
         at=time_tag(entry.at, now),
         who=entry.who,
         verb=retold_verb(entry.verb),
-        text=retold(shown_text(entry.text, request)),
+        text=retold_beside(entry.verb, shown_text(entry.text, request)),
         reason=shown_text(entry.reason, request),
         about=shown_text(entry.object_name, request),
         about_url=page_of_object(entry.object_type, entry.object_id, request, site),

@@ -29,6 +29,7 @@ from jobqueue.charting.reading import DAY, Chosen, Column, Span, columns_of, lon
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.monitoring.probes import Probe
 from jobqueue.operating.words import grouped, grouping, rough_span
+from jobqueue.searching import RETRIED
 from jobqueue.sql.clock import database_now
 
 PATIENCE = 0.25
@@ -157,8 +158,7 @@ class _Bars:
 
     def __init__(self, kinds: Sequence[str], chosen: Chosen) -> None:
         self._labels = {kind: state_label(kind) for kind in kinds}
-        # What was retried is told on the pages of its jobs: no list has it.
-        self._lists = {kind: _LISTS[kind](chosen) for kind in kinds if kind in _LISTS}
+        self._lists = {kind: _LISTS[kind](chosen) for kind in kinds}
         self._in_groups, self._zone = grouping(), timezone.get_current_timezone()
 
     def of(self, column: Column) -> Bar:
@@ -167,7 +167,7 @@ class _Bars:
         if not parts:
             return Bar((), "")
         words = ", ".join(f"{self._in_groups(amount)} {self._labels[kind]}" for kind, amount in parts)
-        urls = {kind: self._lists[kind].of(column) for kind, _amount in parts if kind in self._lists}
+        urls = {kind: self._lists[kind].of(column) for kind, _amount in parts}
         return Bar(parts, f"{_moment(column.begin, self._zone)}: {words}", urls)
 
 
@@ -216,6 +216,7 @@ def _row(column: Column, seen: Picture) -> dict[str, Any]:
         "failed": grouped(column.failed),
         "failed_url": failed_url(column, chosen) if column.failed else "",
         "retried": grouped(column.retried),
+        "retried_url": retried_url(column, chosen) if column.retried else "",
         "stopped": grouped(column.stopped),
         "stopped_url": cancelled_url(column, chosen) if column.stopped else "",
         "waits": _shares(column.total.waits),
@@ -231,7 +232,7 @@ def _shares(buckets: Sequence[int]) -> list[str]:
 
 
 class _List:
-    """A list of jobs that ended in a time; only the time differs from column to column."""
+    """A list of jobs that ended in a time, or were retried; only the time differs from column to column."""
 
     def __init__(self, name: str, begin: str, end: str, query: dict[str, str]) -> None:
         address = reverse(name)
@@ -256,11 +257,15 @@ def _cancelled(chosen: Chosen) -> _List:
     return _ended("cancelled", chosen)
 
 
+def _retried(chosen: Chosen) -> _List:
+    return _ended(RETRIED, chosen)
+
+
 def _failed(chosen: Chosen) -> _List:
     return _List("admin:jobqueue_failedjob_changelist", "from", "to", _filters(chosen))
 
 
-_LISTS = {"completed": _completed, "stopped": _cancelled, "failed": _failed}
+_LISTS = {"completed": _completed, RETRIED: _retried, "stopped": _cancelled, "failed": _failed}
 
 
 def completed_url(column: Column, chosen: Chosen) -> str:
@@ -271,6 +276,11 @@ def completed_url(column: Column, chosen: Chosen) -> str:
 def cancelled_url(column: Column, chosen: Chosen) -> str:
     """The list of what was cancelled in a column: stopped while it ran, or while it waited."""
     return _cancelled(chosen).of(column)
+
+
+def retried_url(column: Column, chosen: Chosen) -> str:
+    """The list of the jobs of which an attempt failed in a column and was followed by another."""
+    return _retried(chosen).of(column)
 
 
 def failed_url(column: Column, chosen: Chosen) -> str:

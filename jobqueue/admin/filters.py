@@ -21,12 +21,13 @@ from jobqueue.models import UNKNOWN_CAUSE, Job, JobQuerySet
 from jobqueue.operating.failing_times import AGE, AGES, FROM, OLDER, TO, failing_time
 from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
-from jobqueue.searching import ENDED, STATES, Unreadable, parse
+from jobqueue.searching import ENDED, RETRIED, STATES, Unreadable, Word, parse, retried_between
 from jobqueue.sql.clock import about_now
 
 _MOST_CAUSES = 15
 _ENDS_WITH_INDEX = ("failed", "cancelled")
 """Of the states of jobs that are over those whose rows an index has by when that was."""
+_ENDED_FROM, _ENDED_TO = "ended_from", "ended_to"
 _NEWEST = 200_000
 """Of the others so many jobs are looked at: all of a million took a second where few had ended then."""
 
@@ -86,12 +87,17 @@ class StateFilter(_ChosenFilter):
         if self.value() is None:
             return queryset
         assert isinstance(queryset, JobQuerySet)
+        if self.value() == RETRIED and _asks_for_a_time(request):
+            return queryset  # who narrows to that time asks for the attempts that ended then
         narrow = STATES.get(self.value() or "")
         return narrow(queryset) if narrow else queryset.none()
 
 
 class AgeFilter(_ChosenFilter):
-    """Jobs by when they were created, those that are over by when they ended; by the database's clock."""
+    """Jobs by when they were created, those that are over by when they ended; by the database's clock.
+
+    Retried ones are those of which an attempt ended then.
+    """
 
     title = _("age")
     parameter_name = AGE
@@ -105,6 +111,8 @@ class AgeFilter(_ChosenFilter):
         self._is_by_end = bool(self._states.intersection(ENDED))
         if self._is_by_end:
             self.title = _("ended")
+        if RETRIED in self._states:
+            self.title = _("retried")
 
     def expected_parameters(self) -> list[str | None]:
         """The words of an address that it understands."""
@@ -120,6 +128,8 @@ class AgeFilter(_ChosenFilter):
         if time.problem:
             tell_once(request, gettext("Nothing was looked for: %(problem)s.") % {"problem": time.problem})
             return queryset.none()
+        if RETRIED in self._states and (time.begin or time.end):
+            return queryset.filter(retried_between(time.begin, time.end))
         field = "finished_at" if self._is_by_end else "created_at"
         if time.begin is not None:
             queryset = self._bounded(request, queryset).filter(**{f"{field}__gte": time.begin})
@@ -150,25 +160,38 @@ class AgeFilter(_ChosenFilter):
 
 def _states_of(request: HttpRequest, only: str) -> set[str]:
     """The state words that the list and its search are narrowed to."""
-    search = parse(request.GET.get(SEARCH_VAR, ""))
-    words = [] if isinstance(search, Unreadable) else search.named("state")
+    words = _searched(request, "state")
     return {only, request.GET.get("state", ""), *(word.value for word in words if not word.negated)}
 
 
+def _searched(request: HttpRequest, *names: str) -> list[Word]:
+    """The words of these names in the search of the list."""
+    search = parse(request.GET.get(SEARCH_VAR, ""))
+    return [] if isinstance(search, Unreadable) else search.named(*names)
+
+
+def _asks_for_a_time(request: HttpRequest) -> bool:
+    in_address = any(map(request.GET.get, (AGE, FROM, TO, _ENDED_FROM, _ENDED_TO)))
+    return in_address or bool(_searched(request, "since", "until"))
+
+
 class EndedFilter(admin.SimpleListFilter):
-    """Jobs by when they ended, from one time to another: where bars of charts lead to."""
+    """Jobs by when they ended, or were retried, from one time to another: where bars of charts lead to."""
 
     title = _("ended")
-    parameter_name = "ended_from"
+    parameter_name = _ENDED_FROM
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
-        if "ended_to" in params:
-            self.used_parameters["ended_to"] = params.pop("ended_to")[-1]
+        if _ENDED_TO in params:
+            self.used_parameters[_ENDED_TO] = params.pop(_ENDED_TO)[-1]
+        self._is_of_retries = RETRIED in _states_of(request, getattr(model_admin, "only_state", ""))
+        if self._is_of_retries:
+            self.title = _("retried")
 
     def expected_parameters(self) -> list[str | None]:
         """The words of an address that it understands."""
-        return ["ended_from", "ended_to"]
+        return [_ENDED_FROM, _ENDED_TO]
 
     def has_output(self) -> bool:
         """Shown while it is used, so that it can be undone."""
@@ -176,8 +199,8 @@ class EndedFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The time that is asked for."""
-        begin = request.GET.get("ended_from", "")
-        asked = {FROM: begin, TO: request.GET.get("ended_to", "")}
+        begin = request.GET.get(_ENDED_FROM, "")
+        asked = {FROM: begin, TO: request.GET.get(_ENDED_TO, "")}
         time, now = failing_time(asked, Job.objects.db), about_now()
         if time.problem:
             return [(begin, f"{begin} – {asked[TO]}")] if begin else []
@@ -190,13 +213,15 @@ class EndedFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The jobs that ended then; none, and why, for a time that cannot be read."""
         asked = {
-            FROM: self.used_parameters.get("ended_from", ""),
-            TO: self.used_parameters.get("ended_to", ""),
+            FROM: self.used_parameters.get(_ENDED_FROM, ""),
+            TO: self.used_parameters.get(_ENDED_TO, ""),
         }
         time = failing_time(asked, queryset.db)
         if time.problem:
             tell_once(request, gettext("Nothing was looked for: %(problem)s.") % {"problem": time.problem})
             return queryset.none()
+        if self._is_of_retries and (time.begin or time.end):
+            return queryset.filter(retried_between(time.begin, time.end))
         if time.begin is not None:
             queryset = queryset.filter(finished_at__gte=time.begin)
         if time.end is not None:

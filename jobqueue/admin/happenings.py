@@ -29,9 +29,10 @@ from jobqueue.admin.words import badge
 from jobqueue.models import AuditEntry, BulkAction, Job, subject_of
 from jobqueue.models.audit import entries_about
 from jobqueue.models.holding import due_time
+from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.kinds import name_of
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold, retold_verb, told_reason
+from jobqueue.operating.retelling import retold_beside, retold_verb, told_reason
 from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import about_now
 
@@ -131,10 +132,12 @@ def _of_entry(entry: AuditEntry, record: models.Model, request: HttpRequest, sit
     elif entry.object_id:
         url = page_of_object(entry.object_type, entry.object_id, request, site)
         about = entry.object_name
+    elif not is_about_jobs(entry.object_type):
+        url = about = ""  # the text names them
     else:
         url = address_of(Job, "changelist", site=site, audit=str(entry.pk))
         about = ngettext("%(n)s job", "%(n)s jobs", entry.jobs) % {"n": grouped(entry.jobs)}
-    text = shown_text(entry.text, request).removeprefix(f"{entry.verb}:").strip().rstrip(".")
+    text = retold_beside(entry.verb, shown_text(entry.text, request)).rstrip(".")
     reason, verb = shown_text(entry.reason, request), retold_verb(entry.verb)
     return Happening(
         at=entry.at,
@@ -142,7 +145,7 @@ def _of_entry(entry: AuditEntry, record: models.Model, request: HttpRequest, sit
         url=url,
         who=entry.who,
         is_by_operator=True,
-        detail=" – ".join(part for part in (retold(text), reason) if part and part != verb),
+        detail=" – ".join(part for part in (text, reason) if part),
     )
 
 

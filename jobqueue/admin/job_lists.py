@@ -28,6 +28,7 @@ from jobqueue.admin.state_tabs import tabs_of_jobs
 from jobqueue.models import Job
 from jobqueue.operating.rights import demand
 from jobqueue.operating.verbs import BULK_VERBS
+from jobqueue.searching import OF_ANY_STATE
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 # Not by id where few rows of the table are in that state: SQLite would read them all in that order.
@@ -87,6 +88,7 @@ class JobList(JobColumns, JobPermissions):
             self._check_post(request)
         verbs = self.allowed_verbs(request)
         state = request.GET.get("state") if self.has_state_filter else None
+        state = None if state in OF_ANY_STATE else state
         context = {
             "title": capfirst(self.opts.verbose_name_plural),
             "all_matching": {

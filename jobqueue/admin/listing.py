@@ -30,7 +30,7 @@ COUNTED_AMONG = 100_000
 # Pages are skipped by reading what is before them: of fifty rows each, these are five million.
 _MOST_PAGES = 100_000
 # The states whose rows an index has; of the first three the numbers are kept.
-INDEXED_STATES = ("waiting", "delayed", "failed", "active", "stuck", "cancelled")
+INDEXED_STATES = ("waiting", "delayed", "failed", "active", "stuck", "cancelled", "retried")
 COUNTED_STATES = ("waiting", "delayed", "failed")
 
 

@@ -22,7 +22,7 @@ from jobqueue.admin.words import state_label
 from jobqueue.counts.states import KEPT, StateCounts, read_states
 from jobqueue.operating.failing_times import AGE, FROM, TO
 from jobqueue.operating.words import grouped
-from jobqueue.searching import STATES
+from jobqueue.searching import OF_ANY_STATE, STATES
 
 STATE = "state"
 NO_FILTER = "admin/jobqueue/no_filter.html"
@@ -61,7 +61,8 @@ def tabs_of_jobs(changes: ChangeList, request: HttpRequest, site_name: str) -> l
     current = pages.state_of_list(request)
     known = _known(changes, request, is_of_all=pages.has_state_filter)
     ways = _within if pages.has_state_filter else _to_all_jobs(request, site_name)
-    tabs = [("", gettext("All")), *((word, str(capfirst(state_label(word)))) for word in STATES)]
+    words = [word for word in STATES if word not in OF_ANY_STATE or word == current]
+    tabs = [("", gettext("All")), *((word, str(capfirst(state_label(word)))) for word in words)]
     return [
         _tab(label, ways(changes, STATE, word), word == current, known(word), changes) for word, label in tabs
     ]

@@ -22,10 +22,10 @@ from jobqueue.operating.logs import MOST_LINES, MOST_LOGS, ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.running import runs_of
 from jobqueue.operating.words import printable, state_word
-from jobqueue.searching import STATES
+from jobqueue.searching import OF_ANY_STATE, STATES
 from jobqueue.sql.clock import database_now
 
-JOB_STATES = list(STATES)
+JOB_STATES = [word for word in STATES if word not in OF_ANY_STATE]
 
 
 class JobLine(serializers.Serializer[Any]):

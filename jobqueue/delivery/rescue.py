@@ -218,7 +218,7 @@ def _interrupt(job: Job, using: str, reason: str, delay: timedelta | None) -> in
                 delay=delay,
             )
         if changed:
-            _record_attempt(job, using, reason)
+            _record_attempt(job, using, reason, is_retried=delay is not None)
     return changed
 
 
@@ -233,9 +233,13 @@ def _tell(job: Job, reason: str, delay: timedelta | None) -> None:
         signals.send(signals.job_failed, Job, job=job, outcome=None, exception=error)
 
 
-def _record_attempt(job: Job, using: str, message: str) -> None:
+def _record_attempt(job: Job, using: str, message: str, *, is_retried: bool = False) -> None:
     Attempt.objects.using(using).record(
-        job, error_class=JobInterrupted.__name__, message=message, worker_name=_name(job)
+        job,
+        error_class=JobInterrupted.__name__,
+        message=message,
+        worker_name=_name(job),
+        is_retried=is_retried,
     )
 
 

@@ -20,7 +20,14 @@ class AttemptQuerySet(TolerantQuerySet["Attempt"]):
     """Failed runs of jobs."""
 
     def record(
-        self, job: Job, *, error_class: str, message: str, worker_name: str, traceback: str = ""
+        self,
+        job: Job,
+        *,
+        error_class: str,
+        message: str,
+        worker_name: str,
+        is_retried: bool,
+        traceback: str = "",
     ) -> Attempt:
         """Write down that this attempt of the job failed, in the transaction that says what becomes of it.
 
@@ -33,6 +40,7 @@ class AttemptQuerySet(TolerantQuerySet["Attempt"]):
             message=message,
             traceback=traceback,
             worker_name=worker_name,
+            is_retried=is_retried,
             started_at=job.started_at,
         )
 
@@ -49,7 +57,14 @@ class AttemptQuerySet(TolerantQuerySet["Attempt"]):
         self._outages(job).update(started_at=begun)
 
     def record_outage(
-        self, job: Job, *, error_class: str, message: str, worker_name: str, traceback: str = ""
+        self,
+        job: Job,
+        *,
+        error_class: str,
+        message: str,
+        worker_name: str,
+        is_retried: bool,
+        traceback: str = "",
     ) -> None:
         """Write down that this attempt met a database that was away: one row for all such runs in a row.
 
@@ -59,6 +74,7 @@ class AttemptQuerySet(TolerantQuerySet["Attempt"]):
             "message": message,
             "traceback": traceback,
             "worker_name": worker_name,
+            "is_retried": is_retried,
             "finished_at": Now(),
         }
         if not self._outages(job).update(number=job.attempt, **values):
@@ -90,6 +106,8 @@ class Attempt(models.Model):
     worker_name = models.CharField(_("worker"), max_length=200, default="", blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), db_default=Now())
+    # Whether another attempt followed by itself; none knows it who wrote the row before that was noted.
+    is_retried = models.BooleanField(_("retried"), null=True, blank=True, editable=False)
 
     objects: ClassVar[AttemptManager] = AttemptManager()
 
@@ -98,6 +116,14 @@ class Attempt(models.Model):
         verbose_name = _("failed attempt")
         verbose_name_plural = _("failed attempts")
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="jobqueue_attempt_number")]
+        # When jobs were retried, for the lists that charts lead to: an end that was the last costs nothing.
+        indexes = [
+            models.Index(
+                fields=["finished_at", "job"],
+                condition=models.Q(is_retried=True),
+                name="jobqueue_attempt_retried",
+            )
+        ]
 
     def __str__(self) -> str:
         return gettext("%(error)s in attempt %(number)s") % {

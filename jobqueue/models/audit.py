@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,13 +14,20 @@ from jobqueue.models.job import Job
 from jobqueue.models.written import TolerantManager
 from jobqueue.sql.known_values import known_values as values_of
 
+_LIKE_A_NUMBER = re.compile(r"[1-9]\d{0,17}", re.ASCII)
 LONGEST_REASON = 500
 MOST_JOBS_NAMED = 5_000
-"""Jobs of one action whose ids are kept with it; a bulk action's jobs point to its own row."""
+"""Jobs of one action whose ids are kept with it, or other records by their keys; a bulk action's jobs
+point to its own row."""
+MOST_TOGETHER = 1_000
+"""So many of the latest actions on several are looked through, where no index says what they changed."""
 
 
 class AuditEntry(models.Model):
-    """Who did what to what, when and why. So many `jobs` were changed; `job_ids` can be listed."""
+    """Who did what to what, when and why. So many `jobs` were changed; `job_ids` can be listed.
+
+    Of an action on several records that are no jobs their keys stand there, as texts.
+    """
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(_("when"), db_default=Now())
@@ -64,25 +72,43 @@ def known_values(field: str, most: int) -> Sequence[str]:
 
 
 class NamesAny(models.Func):
-    """Whether one of these jobs is among the ids that an entry keeps; what is no list has none."""
+    """Whether one of these keys is among those that an entry keeps; what is no list has none."""
 
     output_field = models.BooleanField()
 
-    def __init__(self, ids: Sequence[int]) -> None:
+    def __init__(self, keys: Sequence[str]) -> None:
         super().__init__(models.F("job_ids"))
-        self.ids = tuple(map(int, ids))
+        self.keys = tuple(keys)
 
     def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> tuple[str, Any]:
         """A look at each id: entries are narrowed by other columns first."""
         [column] = [compiler.compile(source)[0] for source in self.get_source_expressions()]
-        numbers = ", ".join(map(str, self.ids)) or "NULL"
+        wanted = ", ".join(["%s"] * len(self.keys)) or "NULL"
         if connection.vendor == "postgresql":
             listed = f"CASE jsonb_typeof({column}) WHEN 'array' THEN {column} ELSE '[]'::jsonb END"
-            each = f"jsonb_array_elements_text({listed}) AS one(value) WHERE one.value ~ '^-?[0-9]{{1,18}}$'"
-            return f"EXISTS (SELECT 1 FROM {each} AND one.value::bigint IN ({numbers}))", []
+            each = f"jsonb_array_elements_text({listed}) AS one(value)"
+            return f"EXISTS (SELECT 1 FROM {each} WHERE one.value IN ({wanted}))", [*self.keys]
         is_list = f"CASE WHEN json_valid({column}) THEN json_type({column}) = 'array' END"
         listed = f"CASE WHEN {is_list} THEN {column} ELSE '[]' END"
-        return f"EXISTS (SELECT 1 FROM json_each({listed}) one WHERE one.value IN ({numbers}))", []
+        each = f"json_each({listed}) one WHERE CAST(one.value AS TEXT) IN ({wanted})"
+        return f"EXISTS (SELECT 1 FROM {each})", [*self.keys]
+
+
+def about_object(entries: models.QuerySet[AuditEntry], key: str, kind: str) -> models.QuerySet[AuditEntry]:
+    """Those of the entries that are about the object of this key, alone or with others.
+
+    `kind` is the label of its model, empty for those of all. PostgreSQL finds all of them by an index;
+    elsewhere the newest MOST_TOGETHER actions on several are looked at.
+    """
+    known = AuditEntry.objects.filter(**({"object_type": kind} if kind else {})).order_by()
+    if connections[entries.db].vendor == "postgresql":
+        kept = [key, int(key)] if _LIKE_A_NUMBER.fullmatch(key) else [key]  # jobs by numbers, others by texts
+        named = [known.filter(job_ids__contains=[one]) for one in kept]
+    else:
+        many = known.filter(object_id="").order_by("-id").values("pk")[:MOST_TOGETHER]
+        named = [AuditEntry.objects.filter(NamesAny([key]), pk__in=many).order_by()]
+    alone = known.filter(object_id=key)
+    return entries.filter(pk__in=alone.values("pk").union(*(some.values("pk") for some in named)))
 
 
 def entries_about(
@@ -90,27 +116,29 @@ def entries_about(
 ) -> list[AuditEntry]:
     """The newest `most` actions on these records, by label and keys, and on these jobs.
 
-    Of actions on many jobs the newest `together` are looked through.
+    Of actions on several the newest `together` of each kind are looked through.
     """
     label, using = Job._meta.label_lower, AuditEntry.objects.db
     keys = {**records, label: [str(job.pk) for job in jobs]}
-    about = models.Q(pk__in=[])
+    about, with_others = models.Q(pk__in=[]), []
     for name, texts in keys.items():
-        about |= models.Q(object_type=name, object_id__in=list(texts))
-    shown = ("id", "at", "who", "verb", "text", "reason", "object_type", "object_id", "object_name", "jobs")
-    found: Any = AuditEntry.objects.using(using).filter(about).order_by()
+        if texts:
+            about |= models.Q(object_type=name, object_id__in=list(texts))
+            with_others.append(_with_others(name, texts, together, using))
     if jobs:
-        many = AuditEntry.objects.using(using).filter(object_type=label, object_id="").order_by("-id")
-        ids = [job.pk for job in jobs]
         # The time narrows what was found only: an index would be read to its end for what is older.
-        named = AuditEntry.objects.using(using).filter(
-            NamesAny(ids),
-            pk__in=many.values("pk")[:together],
-            at__gte=min(job.created_at for job in jobs),
-        )
-        found = found.values(*shown).union(named.order_by().values(*shown))
-    rows = found.order_by("-id")[:most]
-    return [AuditEntry(**row) for row in (rows if jobs else rows.values(*shown))]
+        with_others[-1] = with_others[-1].filter(at__gte=min(job.created_at for job in jobs))
+    shown = ("id", "at", "who", "verb", "text", "reason", "object_type", "object_id", "object_name", "jobs")
+    found: Any = AuditEntry.objects.using(using).filter(about).order_by().values(*shown)
+    rows = found.union(*(some.values(*shown) for some in with_others)).order_by("-id")[:most]
+    return [AuditEntry(**row) for row in rows]
+
+
+def _with_others(kind: str, keys: Sequence[str], together: int, using: str) -> models.QuerySet[AuditEntry]:
+    """The actions on several objects of a kind, one of these among them: of the newest `together` such."""
+    entries = AuditEntry.objects.using(using)
+    many = entries.filter(object_type=kind, object_id="").order_by("-id").values("pk")[:together]
+    return entries.filter(NamesAny(keys), pk__in=many).order_by()
 
 
 def entries_of_job(job: Job, most: int, together: int) -> list[AuditEntry]:
@@ -125,8 +153,9 @@ def entries_of_job(job: Job, most: int, together: int) -> list[AuditEntry]:
     else:
         many = entries.filter(object_id="").order_by("-id").values("pk")[:together]
         # Without the kind of object, which `many` has: its index would be read to the end.
-        named = AuditEntry.objects.filter(NamesAny([job.pk]), pk__in=many, at__gte=job.created_at).order_by()
-        alone = entries.filter(object_id=str(job.pk))
+        key = str(job.pk)
+        named = AuditEntry.objects.filter(NamesAny([key]), pk__in=many, at__gte=job.created_at).order_by()
+        alone = entries.filter(object_id=key)
         found = AuditEntry.objects.filter(pk__in=alone.values("pk").union(named.values("pk"))).order_by()
     return sorted(found, key=lambda entry: entry.pk, reverse=True)[:most]
 

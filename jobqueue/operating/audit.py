@@ -13,7 +13,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob
-from jobqueue.models.audit import MOST_JOBS_NAMED, entries_of_job
+from jobqueue.models.audit import MOST_JOBS_NAMED, MOST_TOGETHER, entries_of_job
 from jobqueue.operating.audit_entry import (
     ADDITION,
     CHANGE,
@@ -29,8 +29,6 @@ from jobqueue.operating.language import in_english
 from jobqueue.operating.verbs import Verb
 
 _MOST_ENTRIES = 50
-_MOST_LOOKED_THROUGH = 1_000
-"""So many of the latest actions on many jobs, where no index says which jobs they changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def log_change_in_redis(request: HttpRequest, name: str, message: str) -> None:
 
 def history_of(job: Job) -> list[Done]:
     """What operators did to this job since there is an audit, the latest first."""
-    entries = entries_of_job(job, _MOST_ENTRIES, _MOST_LOOKED_THROUGH)
+    entries = entries_of_job(job, _MOST_ENTRIES, MOST_TOGETHER)
     in_full = _said_of_each(entries, job)
     return [Done(entry.at, entry.who, in_full.get(entry.pk) or _told(entry)) for entry in entries]
 

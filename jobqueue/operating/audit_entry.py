@@ -19,7 +19,7 @@ _FIELDS = {"Rate limit": "Limits", "Concurrency limit": "Limits"}
 _FLAGS = {ADDITION: "Add", CHANGE: "Change", DELETION: "Delete"}
 LONGEST_NAME = 200
 _MOST_NAMED = 20
-"""Objects of one action that its entry names; jobs are kept by their ids."""
+"""Objects of one action that its entry names; the keys of more are kept, as those of jobs are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ def audited(entries: Sequence[Entry], log_entry: int | None) -> AuditEntry:
     is_single = is_about_jobs(first.object_type)
     numbers = [int(entry.object_id or 0) for entry in entries] if is_single else []
     is_one = len(entries) == 1
-    if not is_one and not is_single:
+    keys = [] if is_single or is_one else [entry.object_id[:255] for entry in entries]
+    if keys:
         what = text or verb_of(first.message, first.flag)
         text = _naming(what, [entry.object_name for entry in entries])
     queues = {entry.queue for entry in entries}
@@ -88,7 +89,7 @@ def audited(entries: Sequence[Entry], log_entry: int | None) -> AuditEntry:
         object_name=first.object_name[:LONGEST_NAME] if is_one else "",
         queue=queues.pop()[:100] if len(queues) == 1 else "",
         jobs=first.jobs or len(numbers),
-        job_ids=numbers[:MOST_JOBS_NAMED],
+        job_ids=(numbers or keys)[:MOST_JOBS_NAMED],
         log_entry=log_entry,
     )
 

@@ -12,10 +12,11 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext
 
 from jobqueue.models import AuditEntry
+from jobqueue.models.audit import about_object
 from jobqueue.operating.failing_times import YEARS
 
 ASKED = ("who", "verb", "day", "type", "object", "queue")
-_COLUMNS = {"who": "who", "verb": "verb", "type": "object_type", "object": "object_id", "queue": "queue"}
+_COLUMNS = {"who": "who", "verb": "verb", "type": "object_type", "queue": "queue"}
 _LONGEST_WORD = 255
 
 
@@ -58,8 +59,11 @@ def _start(day: date) -> datetime:
 
 
 def in_audit(asked: Question) -> QuerySet[AuditEntry]:
-    """The entries that are meant, without the ids of their jobs."""
-    entries = AuditEntry.objects.filter(**{_COLUMNS[name]: text for name, text in asked.words.items()})
+    """The entries that are meant, without the ids of their jobs; an object may be one of several."""
+    words = {_COLUMNS[name]: text for name, text in asked.words.items() if name in _COLUMNS}
+    entries: QuerySet[AuditEntry] = AuditEntry.objects.filter(**words)
+    if key := asked.words.get("object"):
+        entries = about_object(entries, key, asked.words.get("type", ""))
     if asked.begin is not None:
         entries = entries.filter(at__gte=asked.begin, at__lt=asked.end)
     return entries.defer("job_ids")

@@ -142,6 +142,12 @@ def retold_verb(verb: str) -> str:
     return _word(verb)
 
 
+def retold_beside(verb: str, text: str) -> str:
+    """What was done, for where the verb stands already: `failed → waiting` beside `Retry`."""
+    told, word = retold(text), retold_verb(verb)
+    return "" if told.rstrip(".") == word else told.removeprefix(f"{word}: ")
+
+
 def _sentence(text: str) -> str:
     verb, colon, rest = text.partition(": ")
     if not colon:

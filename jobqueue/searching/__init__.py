@@ -8,6 +8,7 @@ from jobqueue.searching.causes import FoundCause
 from jobqueue.searching.conditions import NEWEST
 from jobqueue.searching.parsing import Unreadable, frozen, parse, why_too_long
 from jobqueue.searching.query import Found, find_jobs
+from jobqueue.searching.retried import RETRIED, retried_between
 from jobqueue.searching.sources import (
     FoundRecord,
     FoundRecords,
@@ -17,7 +18,7 @@ from jobqueue.searching.sources import (
     title_of,
     unregister_source,
 )
-from jobqueue.searching.states import ENDED, STATES
+from jobqueue.searching.states import ENDED, OF_ANY_STATE, STATES
 from jobqueue.searching.words import LONGEST_SEARCH, MOST_WORDS, NAMES, Search, Word, quoted
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "MOST_WORDS",
     "NAMES",
     "NEWEST",
+    "OF_ANY_STATE",
+    "RETRIED",
     "STATES",
     "Found",
     "FoundCause",
@@ -41,6 +44,7 @@ __all__ = [
     "parse",
     "quoted",
     "register_source",
+    "retried_between",
     "title_of",
     "unregister_source",
     "why_too_long",

@@ -34,6 +34,7 @@ from jobqueue.searching.conditions import (
     tried_by,
 )
 from jobqueue.searching.parsing import JOB_NUMBER, Unreadable, refuse
+from jobqueue.searching.retried import RETRIED, narrowed_by_retries
 from jobqueue.searching.sources import FoundRecord, MaySee, people_with_address, records_with
 from jobqueue.searching.states import CONDITIONS, ENDED, STATES
 from jobqueue.searching.times import time_from
@@ -42,8 +43,8 @@ from jobqueue.searching.words import Search, Word
 VIEW_PAYLOAD = "jobqueue.view_payload"
 _MOST_SUBJECTS = 1_000
 """Subjects that a plain text may stand for: with more of them it says too little, and each is looked up."""
-_OPEN = ("waiting", "delayed", "failed")
-"""The states whose rows an index has by their queue."""
+_APART = ("waiting", "delayed", "failed", RETRIED)
+"""The states whose rows an index has by their queue, or apart from all others: they are counted first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,13 @@ class _Query:
 
     def answer(self) -> Found:
         """Narrow by indexes first, then among the newest that are left."""
-        by_index = [word for word in self.search if self._has_index(word)]
-        others = [word for word in self.search if (word.name or word.negated) and word not in by_index]
-        rows = self.jobs
+        rows, words = narrowed_by_retries(self.jobs, self.search, self.states)
+        by_index = [word for word in words if self._has_index(word)]
+        others = [word for word in words if (word.name or word.negated) and word not in by_index]
         for word in by_index:
             rows = self._narrowed(rows, word)
         if others:
-            rows = self._newest(rows, has_index=any(state in _OPEN for state in self.states))
+            rows = self._newest(rows, has_index=any(state in _APART for state in self.states))
         for word in others:
             rows = self._narrowed(rows, word)
         found = self._with_texts(rows)
@@ -119,7 +120,7 @@ class _Query:
         if word.negated or not word.name:
             return False
         if word.name == "queue":
-            return any(state in _OPEN for state in self.states)
+            return any(state in _APART for state in self.states)
         if word.name in ("since", "until"):
             return _moment_of(self.states) == "created_at" or "failed" in self.states
         return word.name in ("id", "state", "about", "worker") or (

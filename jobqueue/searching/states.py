@@ -1,4 +1,4 @@
-"""The states of jobs in the words of the pages: also delayed, stuck and skipped, which are no states."""
+"""The states of jobs in the words of the pages: also delayed, stuck, skipped and retried, which are none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from jobqueue.models import SKIPPED_PREFIX, Job, JobQuerySet
 from jobqueue.models.held import HELD_UNTIL, IS_HELD
+from jobqueue.searching.retried import HAS_RETRIES, RETRIED, was_retried
 
 _SKIPPED = Q(state=Job.State.COMPLETED, reason__startswith=SKIPPED_PREFIX)
 # Waiting and delayed are told apart as the counts do it.
@@ -22,11 +23,14 @@ CONDITIONS: Final[dict[str, Q]] = {
     "completed": Q(state=Job.State.COMPLETED),
     "skipped": _SKIPPED,
     "cancelled": Q(state=Job.State.CANCELLED),
+    RETRIED: HAS_RETRIES,
 }
 """What each word asks of a row; whether a job is stuck its worker tells."""
 
 
 def _narrowing(word: str) -> Callable[[JobQuerySet], JobQuerySet]:
+    if word == RETRIED:
+        return lambda jobs: jobs.filter(was_retried())
     return lambda jobs: jobs.filter(CONDITIONS[word])
 
 
@@ -40,11 +44,15 @@ _WORDS: Final = (
     "completed",
     "skipped",
     "cancelled",
+    RETRIED,
 )
 STATES: Final[dict[str, Callable[[JobQuerySet], JobQuerySet]]] = {
     word: JobQuerySet.stuck if word == "stuck" else _narrowing(word) for word in _WORDS
 }
 """Each word with what narrows jobs to that state."""
+
+OF_ANY_STATE: Final = (RETRIED,)
+"""What happened to jobs, whatever their state is by now."""
 
 ENDED: Final = ("failed", "completed", "skipped", "cancelled")
 """The states whose jobs are over: when they ended is what people ask of them."""

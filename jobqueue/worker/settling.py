@@ -173,7 +173,7 @@ def _settle_stop(outcome: Outcome, using: str, identity: Identity) -> Outcome | 
     if not stopping.end(outcome.job, identity.id, using):
         return None
     if outcome.failure:
-        _record_attempt(outcome, using, identity)
+        _record_attempt(outcome, using, identity, is_retried=False)
     return replace(outcome, status=OutcomeStatus.STOPPED, counts=False, is_outage=False)
 
 
@@ -197,11 +197,12 @@ def _settle_failure(outcome: Outcome, using: str, identity: Identity) -> Outcome
             jobs_in(using), job, identity.id, failures=failures, reason=reason, delay=delay
         )
     if changed and outcome.failure:
-        _record_attempt(outcome, using, identity)
+        is_retried = outcome.status == OutcomeStatus.RETRIED
+        _record_attempt(outcome, using, identity, is_retried=is_retried)
     return outcome if changed else None
 
 
-def _record_attempt(outcome: Outcome, using: str, identity: Identity) -> None:
+def _record_attempt(outcome: Outcome, using: str, identity: Identity, *, is_retried: bool) -> None:
     assert outcome.failure is not None
     attempts = Attempt.objects.using(using)
     (attempts.record_outage if outcome.is_outage else attempts.record)(
@@ -210,6 +211,7 @@ def _record_attempt(outcome: Outcome, using: str, identity: Identity) -> None:
         message=outcome.failure.message,
         traceback=outcome.failure.traceback,
         worker_name=identity.name,
+        is_retried=is_retried,
     )
 
 

@@ -40,7 +40,7 @@ def test_what_a_german_did_is_kept_in_english_and_told_in_german(admin_client: C
     entry = AuditEntry.objects.get()
     assert (entry.verb, entry.text) == ("Retry", "Retry: failed → waiting")
     page = admin_client.get(reverse("admin:jobqueue_auditentry_changelist"), **GERMAN).content.decode()
-    assert "Wiederholen: fehlgeschlagen → wartend" in page
+    assert "<strong>Wiederholen</strong> <small><bdi>fehlgeschlagen → wartend</bdi>" in page
 
 
 def test_the_api_answers_in_english(admin_client: Client) -> None:

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings as DjangoSettings
 
@@ -86,6 +88,17 @@ def test_an_action_on_many_jobs_is_one_line_with_its_jobs(
     confirm(admin_client, "cancel", *jobs)
     [line] = [line for line in timeline(admin_client, settlement).past if line.what.startswith("Cancel")]
     assert line.what == "Cancel: 3 jobs" and line.url.startswith(f"{JOBS}?audit=")
+
+
+def test_what_was_done_to_several_records_at_once_stands_in_it_with_their_names(
+    admin_client: Client, admin_user: User, settlement: Settlement, make_settlement: Callable[..., Settlement]
+) -> None:
+    several = Settlement.objects.filter(pk__in=[settlement.pk, make_settlement(description="Rent").pk])
+    LogEntry.objects.log_actions(admin_user.pk, several, CHANGE, change_message="Checked: by hand")
+    for one in several:
+        [line] = [line for line in timeline(admin_client, one).past if line.who == "admin"]
+        assert (line.what, line.url) == ("Checked", "")
+        assert line.detail.startswith("by hand (") and all(str(each) in line.detail for each in several)
 
 
 def test_a_bulk_action_is_one_line_with_its_page(admin_client: Client, settlement: Settlement) -> None:

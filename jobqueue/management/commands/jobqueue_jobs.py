@@ -21,7 +21,7 @@ from jobqueue.operating.search_limits import not_looked_at
 from jobqueue.operating.verbs import BULK_VERBS, CALLED, permission_of
 from jobqueue.operating.words import absolute, grouped, state_word, typed_number
 from jobqueue.operating.workers import is_a_worker_alive
-from jobqueue.searching import Found, Unreadable, find_jobs, parse
+from jobqueue.searching import STATES, Found, Unreadable, find_jobs, parse
 from jobqueue.sql.clock import database_now
 
 NOT_CONFIRMED: Final = 1
@@ -55,7 +55,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Which jobs, what to do to them, and in whose name."""
         parser.add_argument(
-            "search", help='words as the admin takes them: "state:failed since:2h queue:email"'
+            "search",
+            help='words as the admin takes them: "state:failed since:2h queue:email"; '
+            f"states are {', '.join(STATES)}",
         )
         parser.add_argument(
             "--limit", type=int, default=20, help="list at most so many, the newest first (20)"

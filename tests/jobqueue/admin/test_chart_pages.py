@@ -24,7 +24,7 @@ from jobqueue.charting import reading
 from jobqueue.charting.reading import Chosen, Column, Span, columns_of
 from jobqueue.models import BulkAction, ChartHour, Job, Queue, VersionStart
 from jobqueue.sql.clock import database_now
-from tests.jobqueue.admin.steps import make_job
+from tests.jobqueue.admin.steps import add_attempt, make_job
 from tests.jobqueue.broker.steps import WORKER
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -188,10 +188,13 @@ def test_each_part_of_a_bar_of_mixed_outcomes_leads_to_the_list_that_it_counts(
         for _ in range(number):
             make_job(state, finished_at=now)
             count(1, "stopped" if state == "cancelled" else state, hours_ago=0)
+    for _ in range(5):
+        add_attempt(make_job("delayed"), finished_at=now, is_retried=True)
+        count(1, "retried", hours_ago=0)
     figure = page(admin_client).partition('<svg class="jq-chart"')[2].partition("</svg>")[0]
     parts = re.findall(r'<a href="([^"]+)" tabindex="-1"><rect class="jq-chart-(\w+)"', figure)
     listed = {kind: len(admin_client.get(unescape(url)).context["cl"].result_list) for url, kind in parts}
-    assert listed == {"completed": 3, "failed": 2, "stopped": 4}
+    assert listed == {"completed": 3, "failed": 2, "stopped": 4, "retried": 5}
 
 
 def _links(text: str, begins: str) -> set[str]:
@@ -203,7 +206,7 @@ def test_every_list_that_a_bar_leads_to_is_reached_by_links_of_tables(
     admin_client: Client, span: str
 ) -> None:
     for hours_ago in (0, 0.5, 1, 20):
-        for outcome in ("completed", "failed", "stopped"):
+        for outcome in ("completed", "failed", "retried", "stopped"):
             count(1, outcome, hours_ago)
     kept(3, days_ago=6)
     text = page(admin_client, span=span)

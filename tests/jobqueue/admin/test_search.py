@@ -22,7 +22,9 @@ from jobqueue.searching import (
     FoundRecord,
     RecordPage,
     RecordSource,
+    Unreadable,
     conditions,
+    parse,
     register_source,
     unregister_source,
 )
@@ -40,6 +42,12 @@ from tests.jobqueue.admin.steps import (
 from tests.jobqueue.hostile import ODD_TEXTS, spoil
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+
+def test_every_word_that_the_page_offers_can_be_read(admin_client: Client) -> None:
+    offered = re.findall(r'<span class="jq-example">(.*?)</span>', text_of(admin_client.get(JOBS)))
+    assert {"state:held", "state:retried since:1d"} <= set(offered)
+    assert not [text for text in offered if isinstance(parse(unescape(text)), Unreadable)]
 
 
 @pytest.mark.parametrize("form", ["{}", "#{}", "{}-3", " {} "])

@@ -58,6 +58,15 @@ def test_the_search_language_finds_them() -> None:
     assert _ids(get(client, f"jobs/?search=id:{waiting.pk}")) == [waiting.pk]
 
 
+def test_what_was_retried_is_found_and_has_the_state_that_it_is_in() -> None:
+    job = make_job("completed")
+    add_attempt(job, is_retried=True)
+    make_job("completed")
+
+    found = get(viewer(), "jobs/?search=state:retried since:1h")["results"]
+    assert [(one["id"], one["state"]) for one in found] == [(job.pk, "completed")]
+
+
 def test_an_unreadable_search_says_which_word_and_what_is_allowed() -> None:
     refused = problem(ask(viewer(), "GET", "jobs/?search=state:broken"), 400)
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import call_command, load_command_class
 from django.core.management.base import CommandError
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobqueue.models import AuditEntry, BulkAction, Job
+from jobqueue.models.holding import hold
 from jobqueue.operating import bulk_plans
 from jobqueue.searching import FoundRecords, RecordSource, register_source, unregister_source
 from tests.jobqueue.admin.steps import make_job, make_worker, operator
@@ -53,6 +54,14 @@ def test_what_a_search_finds_is_listed_the_newest_first() -> None:
         [f"#{job.pk}", "failed", "email", "sample.succeed"] for job in (second, first)
     ]
     assert lines[2:] == ["2 jobs."]
+
+
+def test_what_is_held_is_listed_as_held_and_the_word_for_it_is_in_the_help() -> None:
+    held = make_job("delayed")
+    make_job("delayed")
+    hold(held, "pia", "wrong text", "default")
+    assert [line.split()[:2] for line in _call("state:held").splitlines()[:-1]] == [[f"#{held.pk}", "held"]]
+    assert "held" in load_command_class("jobqueue", "jobqueue_jobs").create_parser("", "").format_help()
 
 
 def test_more_than_the_limit_are_named_as_more() -> None:

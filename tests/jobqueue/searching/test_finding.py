@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 
 from jobqueue.exceptions import DuplicateSource
 from jobqueue.models import Job
+from jobqueue.models.holding import hold
 from jobqueue.searching import (
     FoundRecord,
     RecordSource,
@@ -100,6 +101,14 @@ def test_a_word_finds_what_it_says(operator: User, text: str, wanted: dict[str, 
     job = make_job(**wanted)
     make_job()
     assert ids(text, operator) == {job.pk}
+
+
+def test_what_is_held_is_found_apart_from_what_waits_for_its_time(operator: User) -> None:
+    held, delayed = make_job("delayed"), make_job("delayed")
+    hold(held, "pia", "wrong text", "default")
+    assert ids("state:held", operator) == {held.pk}
+    assert ids("state:delayed", operator) == {held.pk, delayed.pk}
+    assert ids("state:delayed -state:held", operator) == {delayed.pk}
 
 
 def test_the_number_of_a_job_finds_it(operator: User) -> None:

@@ -123,7 +123,7 @@ class _Query:
             return any(state in _APART for state in self.states)
         if word.name in ("since", "until"):
             return _moment_of(self.states) == "created_at" or "failed" in self.states
-        return word.name in ("id", "state", "about", "worker") or (
+        return word.name in ("id", "bulk", "state", "about", "worker") or (
             word.name == "error" and "failed" not in self.states
         )
 
@@ -162,8 +162,8 @@ class _Query:
 
     def _condition(self, word: Word) -> Q:
         match word.name:
-            case "id":
-                return _numbered(word.value)
+            case "id" | "bulk":
+                return _numbered(word.value, "pk" if word.name == "id" else "bulk_action")
             case "queue":
                 return Q(queue=word.value)
             case "processor":
@@ -319,6 +319,6 @@ def _keys(rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows.order_by().values("pk")
 
 
-def _numbered(text: str) -> Q:
+def _numbered(text: str, column: str = "pk") -> Q:
     number = JOB_NUMBER.fullmatch(text)
-    return Q(pk=int(number[1])) if number else Q(pk__in=[])
+    return Q(**{column: int(number[1])}) if number else Q(pk__in=[])

@@ -56,6 +56,8 @@ def test_the_search_language_finds_them() -> None:
 
     assert _ids(get(client, 'jobs/?search=state:failed error:"mailbox full"')) == [failed.pk]
     assert _ids(get(client, f"jobs/?search=id:{waiting.pk}")) == [waiting.pk]
+    Job.objects.filter(pk=failed.pk).update(bulk_action=7)
+    assert _ids(get(client, "jobs/?search=bulk:7")) == [failed.pk]
 
 
 def test_what_was_retried_is_found_and_has_the_state_that_it_is_in() -> None:

@@ -117,6 +117,14 @@ def test_the_number_of_a_job_finds_it(operator: User) -> None:
         assert ids(text.format(job.pk), operator) == {job.pk}
 
 
+@pytest.mark.parametrize("text", ["bulk:7", "bulk:#7", "-bulk:8"])
+def test_the_number_of_a_bulk_action_finds_the_jobs_that_it_changed_last(operator: User, text: str) -> None:
+    job = make_job("failed", bulk_action=7)
+    make_job("failed", bulk_action=8)
+    untouched = {make_job("failed").pk} if text.startswith("-") else set()
+    assert ids(text, operator) == {job.pk, *untouched}
+
+
 def test_an_error_is_found_in_the_attempts_of_a_job_that_is_tried_again(operator: User) -> None:
     job = make_job("delayed")
     add_attempt(job, error="SMTPServerDisconnected", message="mailbox full")

@@ -103,6 +103,8 @@ class Plan:
     emails: int
     newest: int
     ids: list[int]
+    stopped: int
+    """How many of them end as cancelled instead, for their stop was asked for."""
 
     @property
     def counted(self) -> str:
@@ -140,21 +142,24 @@ class Plan:
 def plan(jobs: JobQuerySet, verb: Verb) -> Plan:
     """Look at the jobs as `verb` would take them. Reads at most COUNT_LIMIT rows."""
     eligible = verb.eligible(jobs.order_by())
-    rows = list(eligible.order_by("pk").values_list("processor", "state", "pk")[:MOST_PER_REQUEST])
+    rows = list(eligible.order_by("pk").only("processor", "state", "stop_asked_at")[:MOST_PER_REQUEST])
     return Plan(
         verb=verb,
         chosen=count_up_to_limit(jobs),
         eligible=count_up_to_limit(eligible),
-        by_processor=dict(Counter(processor for processor, _state, _id in rows).most_common()),
-        emails=count_emails(Counter(processor for processor, state, _id in rows if _has_mail(verb, state))),
+        by_processor=dict(Counter(job.processor for job in rows).most_common()),
+        emails=count_emails(Counter(job.processor for job in rows if _has_mail(verb, job))),
         newest=jobs.order_by("-pk").values_list("pk", flat=True).first() or 0,
-        ids=[number for _processor, _state, number in rows],
+        ids=[job.pk for job in rows],
+        stopped=sum(map(verb.ends_stopped, rows)),
     )
 
 
-def _has_mail(verb: Verb, state: str) -> bool:
+def _has_mail(verb: Verb, job: Job) -> bool:
     """Deleting or cancelling holds back the e-mails of waiting jobs only."""
-    return verb.mail is Mail.GOES_OUT or state in (Job.State.WAITING, Job.State.ACTIVE)
+    if verb.mail is Mail.GOES_OUT:
+        return not verb.ends_stopped(job)
+    return job.state in (Job.State.WAITING, Job.State.ACTIVE)
 
 
 def _ask(
@@ -240,6 +245,8 @@ class Progress:
     """What a bulk action has changed so far, the id of the last job it looked at, and its audit entries."""
 
     changed: int = 0
+    stopped: int = 0
+    """How many of these ended as cancelled instead, for their stop was asked for."""
     last: int = -(2**63)
     entries: list[int] = field(default_factory=list)
 
@@ -315,22 +322,25 @@ def _one_batch(
     """
     with writing(eligible.db):
         rows = eligible.select_for_update().order_by("pk")
-        batch = list(rows.only("processor", "state", "run_at", "held_run_at"))
+        batch = list(rows.only("processor", "state", "run_at", "held_run_at", "stop_asked_at"))
         entries = {job.pk: entry_of(verb, job, request, reason) for job in batch}
         if not entries:
             return
         progress.changed += verb.apply(
             Job.objects.using(eligible.db).filter(pk__in=entries), request.user.get_username(), reason
         )
+        progress.stopped += sum(map(verb.ends_stopped, batch))
         progress.entries += write_down(entries.values())
 
 
 def _messages(
     verb: Verb, progress: Progress, refused: int, left: BoundedCount, shown_at: str
 ) -> Iterator[tuple[str, int]]:
-    if progress.changed:
-        words = {"jobs": _jobs(progress.changed), "done": verb.done}
+    if done := progress.changed - progress.stopped:
+        words = {"jobs": _jobs(done), "done": verb.done}
         yield _with_list(gettext("%(jobs)s %(done)s.") % words, shown_at), messages.SUCCESS
+    if progress.stopped:
+        yield _ended_stopped(progress.stopped), messages.SUCCESS
     if refused > 0:
         words = {"jobs": _jobs(refused), "verb": str(verb.label).lower(), "takes": verb.takes}
         yield gettext("%(jobs)s left alone: %(verb)s takes %(takes)s.") % words, messages.WARNING
@@ -341,6 +351,15 @@ def _messages(
             "%(number)s more match: one request takes at most %(most)s. Repeat the action to go on."
         )
         yield text % {"number": left, "most": grouped(MOST_PER_REQUEST)}, messages.WARNING
+
+
+def _ended_stopped(number: int) -> str:
+    text = ngettext(
+        "%(number)s job ended as cancelled: its stop was asked for.",
+        "%(number)s jobs ended as cancelled: their stop was asked for.",
+        number,
+    )
+    return text % {"number": grouped(number)}
 
 
 def _with_list(text: str, url: str) -> str | SafeString:

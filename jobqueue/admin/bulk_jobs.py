@@ -1,4 +1,4 @@
-"""What became of the jobs that a bulk action changed: how many are in which state now, and the lists of them."""
+"""What became of the jobs that a bulk action changed: how many are in which state now, with their lists."""
 
 from __future__ import annotations
 

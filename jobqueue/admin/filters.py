@@ -24,6 +24,8 @@ from jobqueue.registry import all_processors
 from jobqueue.searching import ENDED, RETRIED, STATES, Unreadable, Word, parse, retried_between
 from jobqueue.sql.clock import about_now
 
+STOPPED = "running"
+"""What an address says of jobs that were stopped while they ran."""
 _MOST_CAUSES = 15
 _ENDS_WITH_INDEX = ("failed", "cancelled")
 """Of the states of jobs that are over those whose rows an index has by when that was."""
@@ -228,6 +230,28 @@ class EndedFilter(admin.SimpleListFilter):
             # What ended by then was created by then, and that has an index.
             queryset = queryset.filter(finished_at__lt=time.end, created_at__lt=time.end)
         return queryset
+
+
+class StoppedFilter(admin.SimpleListFilter):
+    """Jobs that were stopped while they ran, and none that was cancelled while it waited."""
+
+    title = _("stopped")
+    parameter_name = "stopped"
+
+    def has_output(self) -> bool:
+        """Shown while it is used, so that it can be undone."""
+        return bool(self.value())
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The one choice."""
+        return [(STOPPED, _("While they ran"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The jobs whose stop was asked for, and that ended by it; none for another word."""
+        if self.value() is None:
+            return queryset
+        stopped = queryset.filter(state=Job.State.CANCELLED, stop_asked_at__isnull=False)
+        return stopped if self.value() == STOPPED else queryset.none()
 
 
 class CauseFilter(_ChosenFilter):

@@ -315,10 +315,14 @@ def _runs(job: Job, facts: Facts) -> str:
         "running": span(running),
         "limit": f"{job.timeout:.0f}",
     }
+    if facts.is_stuck:
+        return " ".join(filter(None, [_stuck(facts, words), _to_stop(job)]))
     if job.stop_asked_at is not None:
         return _stopping(job, facts)
-    if not facts.is_stuck:
-        return _("Claimed by worker %(worker)s, running for %(exact)s (its limit is %(limit)s s).") % words
+    return _("Claimed by worker %(worker)s, running for %(exact)s (its limit is %(limit)s s).") % words
+
+
+def _stuck(facts: Facts, words: dict[str, str]) -> str:
     if facts.worker is None:
         return _("Stuck: its worker is gone, and the job has been active for %(running)s.") % words
     silence = facts.now - facts.worker.heartbeat_at
@@ -326,6 +330,15 @@ def _runs(job: Job, facts: Facts) -> str:
         words["silence"] = span(silence)
         return _("Stuck: worker %(worker)s has given no sign of life for %(silence)s.") % words
     return _("Stuck: running on worker %(worker)s for %(running)s, past its limit of %(limit)s s.") % words
+
+
+def _to_stop(job: Job) -> str:
+    """Of a stuck job: nobody can stop it any more, but no more does it run again."""
+    if job.stop_asked_at is None:
+        return ""
+    return _(
+        "Its stop was asked for (%(why)s): whatever ends it, it ends as cancelled and is not retried."
+    ) % {"why": job.stop_reason}
 
 
 def _stopping(job: Job, facts: Facts) -> str:

@@ -67,6 +67,14 @@ def failing_time(asked: Mapping[str, str], using: str, now: datetime | None = No
     return FailingTime(begin, end, "; ".join(problems))
 
 
+def length_of_age(asked: Mapping[str, str], end: str) -> timedelta | None:
+    """How long ago the age that is asked for begins (`from`) or ends (`to`); None if no age says that."""
+    age = asked.get(AGE, "")
+    if age == OLDER:
+        return AGES["month"][1] if end == TO else None
+    return AGES[age][1] if end == FROM and age in AGES else None
+
+
 def _moment(text: str) -> datetime | None:
     """A time in the current time zone, unless it names another; a date is its beginning."""
     try:

@@ -140,6 +140,18 @@ def test_a_verb_that_does_not_fit_is_refused_with_what_it_takes(verb: str, state
     assert entries_of(job) == []
 
 
+@pytest.mark.parametrize("verb", ["put-back", "fail"])
+def test_a_stuck_job_that_was_to_stop_is_answered_and_written_down_as_cancelled(verb: str) -> None:
+    asked = {"stop_asked_at": database_now("default"), "stop_reason": "stopped by ann"}
+    job = make_job("stuck", **asked)
+
+    answer = post(full_operator(), f"jobs/{job.pk}/{verb}/")
+
+    assert (answer["state"], answer["why"].partition(" ")[0]) == ("cancelled", "Cancelled")
+    [entry] = entries_of(job)
+    assert entry.endswith(": active → cancelled, as its stop was asked for")
+
+
 def test_the_second_of_two_operators_finds_the_job_changed() -> None:
     job = make_job("failed")
 

@@ -143,6 +143,26 @@ def test_a_job_past_its_limit_says_so() -> None:
     assert text == "Stuck: running on worker worker-1 for 100 s, past its limit of 30 s."
 
 
+@pytest.mark.parametrize(
+    ("worker", "says"),
+    [
+        (None, "Stuck: its worker is gone"),
+        (_worker(silent_for=43), "Stuck: worker worker-1 has given no sign of life for 43 s."),
+        (_worker(), "Stuck: running on worker worker-1 for 100 s, past its limit of 30 s."),
+    ],
+)
+def test_a_stuck_job_that_is_to_stop_says_that_it_is_stuck_and_how_it_ends(
+    worker: Worker | None, says: str
+) -> None:
+    stopping = {"stop_asked_at": NOW - timedelta(seconds=90), "stop_reason": "stopped by ann"}
+    job = _job(state="active", started_at=NOW - timedelta(seconds=100), **stopping)
+    text = explain(job, replace(FACTS, is_stuck=True, worker=worker))
+    assert text.startswith(says)
+    assert text.endswith(
+        "Its stop was asked for (stopped by ann): whatever ends it, it ends as cancelled and is not retried."
+    )
+
+
 def test_a_job_whose_worker_has_no_row_any_more_says_so() -> None:
     job = _job(state="active", started_at=NOW - timedelta(minutes=10))
     assert "its worker is gone" in explain(job, replace(FACTS, is_stuck=True))

@@ -91,6 +91,11 @@ def listed_finding(name: str) -> ListedFinding | None:
     return _listed.get(name)
 
 
+def names_of_listed() -> list[str]:
+    """The names under which jobs are listed."""
+    return sorted(_listed)
+
+
 def findings_of_apps(request: HttpRequest) -> list[Finding]:
     """What the apps found, as far as each could tell."""
     return [finding for finder in _finders for finding in _asked(finder, request)]

@@ -64,6 +64,8 @@ def failing_time(asked: Mapping[str, str], using: str, now: datetime | None = No
                 begin = max(begin, moment) if begin else moment
             else:
                 end = min(end, moment) if end else moment
+    if not problems and begin is not None and end is not None and begin >= end:
+        problems.append(gettext("the time must begin before it ends (from before to, and both in the age)"))
     return FailingTime(begin, end, "; ".join(problems))
 
 

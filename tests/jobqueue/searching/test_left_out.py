@@ -28,6 +28,7 @@ VALUES = {
     "queue": ("email",),
     "processor": ("skip", "removed.long.ago"),
     "about": ("shop.order:17",),
+    "bulk": ("7",),
     "email": ("anna@example.com",),
     "error": ("refused", "SMTPError", "mailbox"),
     "worker": ("web-7",),
@@ -48,7 +49,7 @@ def _jobs_of_all_kinds() -> None:
     for processor in ("sample.skip", "removed.long.ago"):
         make_job("active", processor=processor, worker_id=make_worker(hostname="web-7").pk, started_at=None)
         add_attempt(make_job("delayed", processor=processor), error="SMTPError", message="mailbox full")
-    make_job("completed", worker_id=None, finished_at=None)
+    make_job("completed", worker_id=None, finished_at=None, bulk_action=7)
     add_attempt(make_job("failed", reason=""), worker_name="web-7.1", message="refused")
 
 

@@ -124,7 +124,7 @@ def in_words(selection: Selection) -> str:
     if selection.listed:
         listed = gettext(OF_ALL) if selection.listed == OF_ALL else selection.listed
         return gettext("jobs of the list %(words)s") % {"words": listed}
-    parts = [_jobs_that_are("held" if selection.held else selection.state)]
+    parts = [_jobs_that_are(_state_word(selection))]
     for label, text in (
         (gettext("cause"), selection.cause),
         (gettext("queue"), selection.queue),
@@ -140,8 +140,17 @@ def in_words(selection: Selection) -> str:
     return ", ".join(parts)
 
 
+def _state_word(selection: Selection) -> str:
+    """The word by which a search finds them: what is to run from some time on is delayed."""
+    if selection.held:
+        return "held"
+    is_delayed = selection.state == Job.State.WAITING and selection.due_from is not None
+    return "delayed" if is_delayed else selection.state
+
+
 def _jobs_that_are(state: str) -> str:
     known = {
+        "delayed": gettext("delayed jobs"),
         "held": gettext("held jobs"),
         Job.State.WAITING: gettext("waiting jobs"),
         Job.State.ACTIVE: gettext("active jobs"),

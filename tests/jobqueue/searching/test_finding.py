@@ -125,33 +125,6 @@ def test_the_number_of_a_bulk_action_finds_the_jobs_that_it_changed_last(operato
     assert ids(text, operator) == {job.pk, *untouched}
 
 
-REFUSED = "SMTPRecipientsRefused: 451 4.7.1 greylisted, come again"
-
-
-@pytest.mark.parametrize(
-    "text",
-    ['error:"451 4.7.1"', 'error:"SMTPRecipientsRefused: 451"', f'error:"{REFUSED}"'],
-)
-def test_an_error_is_found_as_it_is_shown_of_a_job_that_is_tried_again(operator: User, text: str) -> None:
-    told = make_job("delayed", attempt=2, reason=REFUSED)
-    add_attempt(told, error="SMTPRecipientsRefused", message="{'slow@x.org': (451, b'4.7.1 greylisted')}")
-    ran = make_job("completed", attempt=2)
-    add_attempt(ran, error="SMTPRecipientsRefused", message="451 4.7.1 greylisted, come again")
-    other = make_job("delayed", attempt=2, reason="1 payments are unsettled")
-    add_attempt(other, error="SMTPRecipientsRefused", message="550 no such mailbox")
-    assert ids(text, operator) == {told.pk, ran.pk}
-    assert ids(f"-{text}", operator) == {other.pk}
-
-
-def test_who_may_not_read_payloads_finds_no_address_in_the_reason_of_what_is_tried_again(
-    viewer: User,
-) -> None:
-    job = make_job("delayed", attempt=2, reason="SMTPRecipientsRefused: 451 slow@x.org is full")
-    add_attempt(job, error="SMTPRecipientsRefused", message="451 slow@x.org is full")
-    assert ids("error:slow", viewer) == ids('error:"SMTPRecipientsRefused: 451 slow"', viewer) == set()
-    assert ids("error:SMTPRecipientsRefused", viewer) == {job.pk}
-
-
 def test_an_error_is_found_in_the_attempts_of_a_job_that_is_tried_again(operator: User) -> None:
     job = make_job("delayed")
     add_attempt(job, error="SMTPServerDisconnected", message="mailbox full")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ BATCH = 500
 A_MOMENT = timedelta(minutes=1)
 """So long ago at most somebody else was quicker, and did not just do it before."""
 _BACK_TO_JOB = "back"
+_ID = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], HttpResponse]:
@@ -57,9 +59,14 @@ def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], Htt
         if request.POST.get("confirmed") != verb.name:
             return _ask(model_admin, request, jobs, verb)
         reason, problem = optional_reason_of(request)
-        if problem:
+        asked_about = _up_to_the_newest(jobs, request)
+        ids, are_more = _confirmed(asked_about, verb, request)
+        if are_more:
+            problem = gettext("Meanwhile more jobs match: look at the number again.")
+        if problem or ids is None:
             return _ask(model_admin, request, jobs, verb, problem)
-        return _carry_out(model_admin, request, jobs, verb, reason)
+        chosen = count_up_to_limit(jobs)
+        return _carry_out(model_admin, request, asked_about, verb, Order(ids, chosen, reason))
 
     act.__name__ = verb.name
     return act
@@ -95,6 +102,14 @@ class Plan:
     by_processor: dict[str, int]
     emails: int
     newest: int
+    ids: list[int]
+    stopped: int
+    """How many of them end as cancelled instead, for their stop was asked for."""
+
+    @property
+    def counted(self) -> str:
+        """The ids of the jobs that this request takes, as its form brings them back."""
+        return ",".join(map(str, self.ids))
 
     @property
     def now(self) -> int:
@@ -127,20 +142,24 @@ class Plan:
 def plan(jobs: JobQuerySet, verb: Verb) -> Plan:
     """Look at the jobs as `verb` would take them. Reads at most COUNT_LIMIT rows."""
     eligible = verb.eligible(jobs.order_by())
-    rows = list(eligible.order_by("pk").values_list("processor", "state")[:MOST_PER_REQUEST])
+    rows = list(eligible.order_by("pk").only("processor", "state", "stop_asked_at")[:MOST_PER_REQUEST])
     return Plan(
         verb=verb,
         chosen=count_up_to_limit(jobs),
         eligible=count_up_to_limit(eligible),
-        by_processor=dict(Counter(processor for processor, _state in rows).most_common()),
-        emails=count_emails(Counter(processor for processor, state in rows if _has_mail(verb, state))),
+        by_processor=dict(Counter(job.processor for job in rows).most_common()),
+        emails=count_emails(Counter(job.processor for job in rows if _has_mail(verb, job))),
         newest=jobs.order_by("-pk").values_list("pk", flat=True).first() or 0,
+        ids=[job.pk for job in rows],
+        stopped=sum(map(verb.ends_stopped, rows)),
     )
 
 
-def _has_mail(verb: Verb, state: str) -> bool:
+def _has_mail(verb: Verb, job: Job) -> bool:
     """Deleting or cancelling holds back the e-mails of waiting jobs only."""
-    return verb.mail is Mail.GOES_OUT or state in (Job.State.WAITING, Job.State.ACTIVE)
+    if verb.mail is Mail.GOES_OUT:
+        return not verb.ends_stopped(job)
+    return job.state in (Job.State.WAITING, Job.State.ACTIVE)
 
 
 def _ask(
@@ -212,24 +231,51 @@ def _back(model_admin: JobAdmin, request: HttpRequest) -> HttpResponseRedirect:
 # Doing --------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What was confirmed: these jobs, of so many that were chosen, and why."""
+
+    ids: list[int]
+    chosen: BoundedCount
+    reason: str
+
+
 @dataclass
 class Progress:
     """What a bulk action has changed so far, the id of the last job it looked at, and its audit entries."""
 
     changed: int = 0
+    stopped: int = 0
+    """How many of these ended as cancelled instead, for their stop was asked for."""
     last: int = -(2**63)
     entries: list[int] = field(default_factory=list)
 
 
-def _carry_out(
-    model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb, reason: str
-) -> HttpResponse:
-    chosen = count_up_to_limit(jobs)
+def _up_to_the_newest(jobs: JobQuerySet, request: HttpRequest) -> JobQuerySet:
+    """Those that were there when it was asked: nobody was asked about jobs that came after the question."""
     newest = request.POST.get("newest", "")
     if newest.isascii() and newest.isdecimal() and len(newest) <= bulk_plans.LONGEST_ID:
-        # Nobody was asked about jobs that came after the question.
-        jobs = jobs.filter(pk__lte=int(newest))
-    progress = _in_batches(verb.eligible(jobs.order_by()), verb, request, reason)
+        return jobs.filter(pk__lte=int(newest))
+    return jobs
+
+
+def _confirmed(jobs: JobQuerySet, verb: Verb, request: HttpRequest) -> tuple[list[int] | None, bool]:
+    """The ids of the jobs whose number was told, and whether there would be more than these now.
+
+    None where that number did not come back, and no selection says which jobs are meant.
+    """
+    now = list(verb.eligible(jobs.order_by()).order_by("pk").values_list("pk", flat=True)[:MOST_PER_REQUEST])
+    counted = request.POST.get("counted")
+    if counted is None:
+        return (None if request.POST.get("select_across") == "1" else now), False
+    numbers = [text for text in counted.split(",")[:MOST_PER_REQUEST] if _ID.fullmatch(text)]
+    return sorted(map(int, numbers)), len(now) > len(numbers)
+
+
+def _carry_out(
+    model_admin: JobAdmin, request: HttpRequest, jobs: JobQuerySet, verb: Verb, order: Order
+) -> HttpResponse:
+    chosen, progress = order.chosen, _in_batches(verb.eligible(jobs.order_by()), verb, request, order)
     across = request.POST.get("select_across") == "1"
     left = count_up_to_limit(verb.eligible(jobs.filter(pk__gt=progress.last))) if across else BoundedCount(0)
     shown_at = _list_of(model_admin, request, verb, progress)
@@ -258,41 +304,43 @@ def _list_of(model_admin: JobAdmin, request: HttpRequest, verb: Verb, progress: 
     return reverse(name, query={"audit": progress.entries[0]})
 
 
-def _in_batches(eligible: JobQuerySet, verb: Verb, request: HttpRequest, reason: str) -> Progress:
+def _in_batches(eligible: JobQuerySet, verb: Verb, request: HttpRequest, order: Order) -> Progress:
     progress = Progress()
-    for _start in range(0, MOST_PER_REQUEST, BATCH):
-        if not _one_batch(eligible, verb, request, progress, reason):
-            break
+    for start in range(0, len(order.ids), BATCH):
+        ids = order.ids[start : start + BATCH]
+        _one_batch(eligible.filter(pk__in=ids), verb, request, progress, order.reason)
+        progress.last = ids[-1]
     return progress
 
 
 def _one_batch(
     eligible: JobQuerySet, verb: Verb, request: HttpRequest, progress: Progress, reason: str
-) -> bool:
-    """Lock a batch, change it and write it down, in one transaction. False once nothing is left.
+) -> None:
+    """Lock a batch, change it and write it down, in one transaction.
 
     The lock makes of two operators who click at once one who changes a job and one who finds it changed.
     """
     with writing(eligible.db):
-        rows = eligible.filter(pk__gt=progress.last).select_for_update().order_by("pk")
-        batch = list(rows.only("processor", "state", "run_at", "held_run_at")[:BATCH])
-        if not batch:
-            return False
-        progress.last = batch[-1].pk
+        rows = eligible.select_for_update().order_by("pk")
+        batch = list(rows.only("processor", "state", "run_at", "held_run_at", "stop_asked_at"))
         entries = {job.pk: entry_of(verb, job, request, reason) for job in batch}
+        if not entries:
+            return
         progress.changed += verb.apply(
             Job.objects.using(eligible.db).filter(pk__in=entries), request.user.get_username(), reason
         )
+        progress.stopped += sum(map(verb.ends_stopped, batch))
         progress.entries += write_down(entries.values())
-    return True
 
 
 def _messages(
     verb: Verb, progress: Progress, refused: int, left: BoundedCount, shown_at: str
 ) -> Iterator[tuple[str, int]]:
-    if progress.changed:
-        words = {"jobs": _jobs(progress.changed), "done": verb.done}
+    if done := progress.changed - progress.stopped:
+        words = {"jobs": _jobs(done), "done": verb.done}
         yield _with_list(gettext("%(jobs)s %(done)s.") % words, shown_at), messages.SUCCESS
+    if progress.stopped:
+        yield _ended_stopped(progress.stopped), messages.SUCCESS
     if refused > 0:
         words = {"jobs": _jobs(refused), "verb": str(verb.label).lower(), "takes": verb.takes}
         yield gettext("%(jobs)s left alone: %(verb)s takes %(takes)s.") % words, messages.WARNING
@@ -303,6 +351,15 @@ def _messages(
             "%(number)s more match: one request takes at most %(most)s. Repeat the action to go on."
         )
         yield text % {"number": left, "most": grouped(MOST_PER_REQUEST)}, messages.WARNING
+
+
+def _ended_stopped(number: int) -> str:
+    text = ngettext(
+        "%(number)s job ended as cancelled: its stop was asked for.",
+        "%(number)s jobs ended as cancelled: their stop was asked for.",
+        number,
+    )
+    return text % {"number": grouped(number)}
 
 
 def _with_list(text: str, url: str) -> str | SafeString:

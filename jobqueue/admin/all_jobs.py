@@ -11,7 +11,14 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
 from jobqueue.admin import calendar_pages, copy_pages, live, move_pages, preview_pages, running_pages
-from jobqueue.admin.filters import AgeFilter, EndedFilter, ProcessorFilter, QueueFilter, StateFilter
+from jobqueue.admin.filters import (
+    AgeFilter,
+    EndedFilter,
+    ProcessorFilter,
+    QueueFilter,
+    StateFilter,
+    StoppedFilter,
+)
 from jobqueue.admin.job_columns import COLUMNS, OF_ALL
 from jobqueue.admin.job_lists import JOB_ID, LATEST_ENDED, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
@@ -43,8 +50,8 @@ class JobAdmin(JobList):
     verbs = tuple(BULK_VERBS)
     list_display = OF_ALL
     list_filter = (
-        StateFilter, QueueFilter, ProcessorFilter, AgeFilter, EndedFilter, AuditFilter, LeftOutFilter,
-        FindingFilter,
+        StateFilter, QueueFilter, ProcessorFilter, AgeFilter, EndedFilter, StoppedFilter, AuditFilter,
+        LeftOutFilter, FindingFilter,
     )  # fmt: skip
     has_state_filter = True
     date_hierarchy = "created_at"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,13 +17,14 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 
 from jobqueue.admin import audit_rows
 from jobqueue.admin.bounded_search import shorten
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.subjects import page_of_object
 from jobqueue.admin.words import time_tag
-from jobqueue.models import AuditEntry
+from jobqueue.models import AuditEntry, BulkAction
 from jobqueue.models.audit import known_values
 from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.audit_questions import ASKED, question
@@ -76,7 +77,7 @@ class AuditAdmin(OnePage):
         chosen = {name: words[name] for name in ASKED if words.get(name) and "\x00" not in words[name]}
         now = about_now()
         context = {
-            "rows": [_shown(entry, now, request, self.admin_site) for entry in found.entries],
+            "rows": _all_shown(found.entries, now, request, self.admin_site),
             "problem": asked.problem,
             "asked": chosen,
             "older": urlencode({**chosen, BEFORE: found.older}) if found.older else "",
@@ -95,12 +96,32 @@ def recent_actions(request: HttpRequest) -> dict[str, Any]:
     pages = site.is_registered(AuditEntry) and site.get_model_admin(AuditEntry)
     may_see_all = bool(pages and pages.has_view_permission(request))
     return {
-        "rows": [_shown(entry, now, request, site) for entry in entries[:_MOST_RECENT]],
+        "rows": _all_shown(entries[:_MOST_RECENT], now, request, site),
         "all_url": reverse(f"{site.name}:jobqueue_auditentry_changelist") if may_see_all else "",
     }
 
 
-def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSite) -> Row:
+def _all_shown(
+    entries: Iterable[AuditEntry], now: datetime, request: HttpRequest, site: AdminSite
+) -> list[Row]:
+    """The rows; of a bulk action that was stopped it is said how many of its jobs it changed. One query."""
+    found = list(entries)
+    keys = {entry.object_id for entry in found if entry.object_type == BulkAction._meta.label_lower}
+    numbers = [int(key) for key in keys if key.isascii() and key.isdecimal()]
+    stopped = {}
+    if numbers:
+        rows = BulkAction.objects.filter(pk__in=numbers).exclude(stopped_by="")
+        for number, changed, expected in rows.values_list("pk", "changed", "expected"):
+            words = {"done": grouped(changed), "all": grouped(expected)}
+            stopped[str(number)] = gettext("%(done)s of %(all)s") % words
+    return [_shown(entry, now, request, site, stopped) for entry in found]
+
+
+def _shown(
+    entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSite, stopped: Mapping[str, str]
+) -> Row:
+    is_bulk = entry.object_type == BulkAction._meta.label_lower
+    jobs = grouped(entry.jobs) if entry.jobs else ""
     return Row(
         at=time_tag(entry.at, now),
         who=entry.who,
@@ -111,7 +132,7 @@ def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSi
         about_url=page_of_object(entry.object_type, entry.object_id, request, site),
         kind=_kind(entry.object_type),
         number=entry.jobs,
-        jobs=grouped(entry.jobs) if entry.jobs else "",
+        jobs=stopped.get(entry.object_id, jobs) if is_bulk else jobs,
         jobs_url=_jobs_of(entry, request, site),
     )
 

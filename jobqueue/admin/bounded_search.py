@@ -26,6 +26,7 @@ Found = tuple[QuerySet[Any], bool]
 Search = TypeVar("Search", bound=Callable[..., Found])
 
 
+_LONGEST_TOLD = 40
 LONGEST_WORD = 1_000
 """Characters of any other word of an address: no filter takes a longer one."""
 
@@ -89,6 +90,13 @@ def tell_once(request: HttpRequest, refusal: str) -> None:
     """Tell the user why nothing was looked for; once a request: a list asks for its rows more than once."""
     if refusal not in (str(message) for message in getattr(request, "_messages", ())):
         messages.warning(request, refusal, fail_silently=True)
+
+
+def tell_unreadable(request: HttpRequest, name: str, text: str, allowed: str) -> None:
+    """Tell the user that a filter of the address cannot be read, and what is allowed there."""
+    words = {"name": name, "allowed": allowed, "text": text[:_LONGEST_TOLD]}
+    refusal = gettext("Nothing was looked for: %(name)s may be %(allowed)s, not %(text)s.")
+    tell_once(request, refusal % words)
 
 
 class BoundedSearch(SearchedAdmin):

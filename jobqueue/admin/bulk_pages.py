@@ -14,7 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import bulk_left_out, bulk_start, live
+from jobqueue.admin import bulk_jobs, bulk_left_out, bulk_start, live
 from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.own_pages import OwnPage
@@ -132,6 +132,7 @@ class BulkActionAdmin(OwnPage):
             "may_stop": action.is_open and may(request, Right.STOP_BULK_ACTION),
             "came_from": self._came_from(action),
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
+            "jobs": bulk_jobs.shown(action, request, self.admin_site),
             "done": action.changed,
             "of": max(action.expected, action.changed, 1),
             "said": _said(action),

@@ -42,7 +42,7 @@ def begin(
     if refusal is not None:
         return refusal
     problems = _problems(request, plan)
-    if plan.listed is not None and are_more(plan, request.POST.get("seen", "")):
+    if are_more(plan, request.POST.get("seen", "")):
         problems.append(gettext("Meanwhile more jobs match: look at the number again."))
     return _ask(pages, request, plan, problems) if problems else _write_down(pages, request, plan)
 
@@ -104,7 +104,7 @@ def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problem
         **rate_field(request),
         "shown_at": request.POST.get("shown_at") or database_now(Job.objects.db).isoformat(),
         "start_url": reverse(f"{pages.admin_site.name}:jobqueue_bulkaction_start"),
-        "hidden": plan.words,
+        "hidden": {**plan.words, "seen": plan.number},
         "back_url": _back(pages, request, plan),
     }
     if plan.listed is not None:

@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
-from jobqueue.admin.moments import as_field, parse_moment
+from jobqueue.admin.moments import YEARS, as_field, parse_moment
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import Job, JobQuerySet
@@ -153,7 +153,8 @@ def _answer(request: HttpRequest, asked: OfADay, verb: str, number: int) -> tupl
     if asked.job is not None:
         moment = parse_moment(request.POST.get("to", ""))
         if moment is None:
-            problems.append(_("To: a date and a time, such as 2026-01-31T09:00."))
+            text = _("To: a date and a time, such as 2026-01-31T09:00, before the year %(year)s.")
+            problems.append(text % {"year": YEARS.stop})
         return moment, problems
     days = request.POST.get("days", "").strip()
     if not _SHIFT.fullmatch(days) or abs(int(days)) > FURTHEST:

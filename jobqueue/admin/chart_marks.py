@@ -16,6 +16,7 @@ from jobqueue.charting.folding import home
 from jobqueue.charting.reading import Chosen
 from jobqueue.masking import mask_addresses
 from jobqueue.models import BulkAction, ProcessorLimits, Queue, VersionStart
+from jobqueue.operating.audit_entry import verb_of
 from jobqueue.operating.retelling import retold_message
 from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
@@ -25,6 +26,8 @@ MOST = 50
 _MOST_ASKED = 500
 """So many bulk actions are looked at, for what is charted: the row's text says that."""
 _LONGEST = 160
+_KINDS = {"Pause": "pause", "Resume": "pause"}
+"""What was done to a queue, by its verb in the audit; all else that can be changed of one are limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,7 @@ def _to_queues(begin: datetime, end: datetime | None, chosen: Chosen) -> list[Ha
     if chosen.queue:
         entries = entries.filter(object_id=chosen.queue)
     return [
-        Happened(
-            at, "limit" if _is_limit(message) else "pause", f"{name}: {retold_message(message)}"[:_LONGEST]
-        )
+        Happened(at, _KINDS.get(verb_of(message), "limit"), f"{name}: {retold_message(message)}"[:_LONGEST])
         for at, name, message in _told(entries)
     ]
 
@@ -95,10 +96,6 @@ def _to_processors(begin: datetime, end: datetime | None, chosen: Chosen) -> lis
         Happened(at, "limit", f"{name}: {retold_message(message)}"[:_LONGEST])
         for at, name, message in _told(entries)
     ]
-
-
-def _is_limit(message: str) -> bool:
-    return "limit" in message.lower()
 
 
 def _bulk_actions(begin: datetime, end: datetime | None, chosen: Chosen) -> list[Happened]:

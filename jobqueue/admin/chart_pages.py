@@ -136,6 +136,7 @@ def _shown(seen: Picture) -> dict[str, Any]:
         "cut_at": MOST if seen.marks.is_cut else 0,
         "has_redis": seen.has_redis,
         "is_of_redis": seen.span.is_of_redis,
+        "is_known": seen.has_redis or not seen.span.is_of_redis,
     }
 
 

@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from jobqueue.admin.chart_marks import Marks, happened
+from jobqueue.admin.filters import STOPPED
 from jobqueue.admin.words import state_label
 from jobqueue.broker import chart
 from jobqueue.broker.chart import PERIOD, Chart
@@ -218,7 +219,7 @@ def _row(column: Column, seen: Picture) -> dict[str, Any]:
         "retried": grouped(column.retried),
         "retried_url": retried_url(column, chosen) if column.retried else "",
         "stopped": grouped(column.stopped),
-        "stopped_url": cancelled_url(column, chosen) if column.stopped else "",
+        "stopped_url": stopped_url(column, chosen) if column.stopped else "",
         "waits": _shares(column.total.waits),
         "runs": _shares(column.total.runs),
     }
@@ -244,8 +245,8 @@ class _List:
         return f"{self._before}{_quoted(column.begin)}{self._between}{_quoted(column.begin + column.length)}"
 
 
-def _ended(state: str, chosen: Chosen) -> _List:
-    query = {"state": state, **_filters(chosen)}
+def _ended(state: str, chosen: Chosen, **others: str) -> _List:
+    query = {"state": state, **others, **_filters(chosen)}
     return _List("admin:jobqueue_job_changelist", "ended_from", "ended_to", query)
 
 
@@ -253,8 +254,8 @@ def _completed(chosen: Chosen) -> _List:
     return _ended("completed", chosen)
 
 
-def _cancelled(chosen: Chosen) -> _List:
-    return _ended("cancelled", chosen)
+def _stopped(chosen: Chosen) -> _List:
+    return _ended("cancelled", chosen, stopped=STOPPED)
 
 
 def _retried(chosen: Chosen) -> _List:
@@ -265,7 +266,7 @@ def _failed(chosen: Chosen) -> _List:
     return _List("admin:jobqueue_failedjob_changelist", "from", "to", _filters(chosen))
 
 
-_LISTS = {"completed": _completed, RETRIED: _retried, "stopped": _cancelled, "failed": _failed}
+_LISTS = {"completed": _completed, RETRIED: _retried, "stopped": _stopped, "failed": _failed}
 
 
 def completed_url(column: Column, chosen: Chosen) -> str:
@@ -273,9 +274,9 @@ def completed_url(column: Column, chosen: Chosen) -> str:
     return _completed(chosen).of(column)
 
 
-def cancelled_url(column: Column, chosen: Chosen) -> str:
-    """The list of what was cancelled in a column: stopped while it ran, or while it waited."""
-    return _cancelled(chosen).of(column)
+def stopped_url(column: Column, chosen: Chosen) -> str:
+    """The list of what was stopped in a column while it ran, without what was cancelled while it waited."""
+    return _stopped(chosen).of(column)
 
 
 def retried_url(column: Column, chosen: Chosen) -> str:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin.asked import consequences, refusal_of, sentence
 from jobqueue.admin.listing import listed, prepare
-from jobqueue.admin.moments import as_field, parse_moment
+from jobqueue.admin.moments import YEARS, as_field, parse_moment
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.payloads import shown_payload
 from jobqueue.admin.reasons import reason_of
@@ -108,7 +108,10 @@ def _answer(request: HttpRequest) -> Answer:
     if words.get("run_at"):
         answer.run_at = parse_moment(words["run_at"])
         if answer.run_at is None:
-            answer.problems["run_at"] = _("A date and a time, such as 2026-01-31T09:00, or nothing for now.")
+            text = _(
+                "A date and a time, such as 2026-01-31T09:00, before the year %(year)s, or nothing for now."
+            )
+            answer.problems["run_at"] = text % {"year": YEARS.stop}
     if "payload" in words:
         if not may_read(request):
             raise PermissionDenied

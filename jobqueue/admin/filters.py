@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.bounded_search import tell_once
+from jobqueue.admin.bounded_search import tell_once, tell_unreadable
 from jobqueue.admin.failures import all_by_cause, of_error
 from jobqueue.admin.state_tabs import NO_FILTER
 from jobqueue.admin.words import breakable, state_label, time_tag
@@ -24,6 +24,8 @@ from jobqueue.registry import all_processors
 from jobqueue.searching import ENDED, RETRIED, STATES, Unreadable, Word, parse, retried_between
 from jobqueue.sql.clock import about_now
 
+STOPPED = "running"
+"""What an address says of jobs that were stopped while they ran."""
 _MOST_CAUSES = 15
 _ENDS_WITH_INDEX = ("failed", "cancelled")
 """Of the states of jobs that are over those whose rows an index has by when that was."""
@@ -83,14 +85,17 @@ class StateFilter(_ChosenFilter):
         return [(word, state_label(word)) for word in STATES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The jobs in that state; one that does not exist has none."""
+        """The jobs in that state; one that does not exist has none, and that is said."""
         if self.value() is None:
             return queryset
         assert isinstance(queryset, JobQuerySet)
         if self.value() == RETRIED and _asks_for_a_time(request):
             return queryset  # who narrows to that time asks for the attempts that ended then
         narrow = STATES.get(self.value() or "")
-        return narrow(queryset) if narrow else queryset.none()
+        if narrow is None:
+            tell_unreadable(request, self.parameter_name, self.value() or "", ", ".join(STATES))
+            return queryset.none()
+        return narrow(queryset)
 
 
 class AgeFilter(_ChosenFilter):
@@ -228,6 +233,30 @@ class EndedFilter(admin.SimpleListFilter):
             # What ended by then was created by then, and that has an index.
             queryset = queryset.filter(finished_at__lt=time.end, created_at__lt=time.end)
         return queryset
+
+
+class StoppedFilter(admin.SimpleListFilter):
+    """Jobs that were stopped while they ran, and none that was cancelled while it waited."""
+
+    title = _("stopped")
+    parameter_name = "stopped"
+
+    def has_output(self) -> bool:
+        """Shown while it is used, so that it can be undone."""
+        return bool(self.value())
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The one choice."""
+        return [(STOPPED, _("While they ran"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The jobs whose stop was asked for, and that ended by it; none for another word."""
+        if self.value() is None:
+            return queryset
+        if self.value() != STOPPED:
+            tell_unreadable(request, self.parameter_name, self.value() or "", STOPPED)
+            return queryset.none()
+        return queryset.filter(state=Job.State.CANCELLED, stop_asked_at__isnull=False)
 
 
 class CauseFilter(_ChosenFilter):

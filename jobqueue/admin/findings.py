@@ -36,8 +36,9 @@ logger = logging.getLogger(__name__)
 class Finding:
     """One thing that is wrong.
 
-    `weight` says how much: stores that are away weigh 100, jobs that nobody runs 90, stuck ones 80, a paused
-    queue 70, what waits for long 60, what is held past its time 55, what is set aside 50.
+    `weight` says how much: no worker at all weighs 101, stores that are away 100, jobs that nobody runs 90,
+    stuck ones 80, a paused queue 70, what waits for long 60, what is held past its time 55, what is set aside
+    50, a queue without jobs that nobody serves 45.
     """
 
     weight: int
@@ -88,6 +89,11 @@ def lists_finding(name: str, label: Any) -> Callable[[Listing], Listing]:
 def listed_finding(name: str) -> ListedFinding | None:
     """What an app registered under this name."""
     return _listed.get(name)
+
+
+def names_of_listed() -> list[str]:
+    """The names under which jobs are listed."""
+    return sorted(_listed)
 
 
 def findings_of_apps(request: HttpRequest) -> list[Finding]:

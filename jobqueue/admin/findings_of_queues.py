@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from django.conf import settings as django_settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.http import urlencode
@@ -35,6 +36,7 @@ def findings_of_queues(seen: Overview, request: HttpRequest) -> Iterator[Finding
     sees_jobs = request.user.has_perm("jobqueue.view_job")
     sees_queues = request.user.has_perm("jobqueue.view_queue")
     yield from _stores(seen, request, sees_queues=sees_queues)
+    yield from _workers(seen, request)
     for queue in seen.queues.values():
         finding = _of_queue(queue, seen, request)
         if finding is not None:
@@ -69,9 +71,57 @@ def _stores(seen: Overview, request: HttpRequest, *, sees_queues: bool) -> Itera
     queues = page(request, "queue")
     if not seen.has_redis:
         text = _("Redis does not answer the job queue for now.")
-        yield Finding(99, text, queues, cure=_("Due jobs wait in the database; none is lost."))
+        cure = _(
+            "Due jobs wait in the database; none is lost, and they go out as soon as it answers. "
+            "See whether the server at the address in RQ_QUEUES runs, and what the log of the workers says."
+        )
+        yield Finding(99, text, queues, seen.redis_silent_since, cure)
     if sees_queues and seen.warning:
         yield Finding(95, seen.warning, queues)
+
+
+# Workers ----------------------------------------------------------------------------------------------
+
+
+def _workers(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
+    """That none is alive, whether or not a job is due already; else which queues nobody would serve."""
+    if seen.alive == 0:
+        yield Finding(101, _("No worker is alive."), page(request, "worker"), cure=_start_one(seen))
+    elif seen.alive and (idle := [queue.name for queue in seen.queues.values() if _is_unserved(queue)]):
+        text = _("No worker serves %(queues)s: nothing is due there now.") % {"queues": _named(idle)}
+        cure = _("What comes there waits. Start one: %(command)s") % {"command": _command(idle)}
+        yield Finding(45, text, page(request, "worker"), cure=cure)
+
+
+def _start_one(seen: Overview) -> str:
+    due = [queue for queue in seen.queues.values() if queue.is_configured and queue.counts.waiting]
+    held = sum(queue.counts.waiting for queue in due)
+    start = _("Start one: %(command)s") % {"command": _command(list(django_settings.RQ_QUEUES))}
+    if not held:
+        return _("What comes due waits; nothing is lost. %(start)s") % {"start": start}
+    oldest = min((queue.oldest for queue in due if queue.oldest is not None), default=seen.now)
+    text = ngettext(
+        "%(number)s job waits, for %(time)s; it is not lost. %(start)s",
+        "%(number)s jobs wait, the oldest for %(time)s; none is lost. %(start)s",
+        held,
+    )
+    return text % {"number": grouped(held), "time": span(seen.now - oldest), "start": start}
+
+
+def _is_unserved(queue: QueueNow) -> bool:
+    """Whether nobody serves a queue on which nothing is due; one with due jobs has a finding of its own."""
+    return queue.is_configured and not (queue.workers or queue.quiet or queue.counts.waiting)
+
+
+def _command(queues: list[str]) -> str:
+    return f"manage.py rqworker {' '.join(queues)}"
+
+
+def _named(queues: list[str]) -> str:
+    """The first of them by their names, and how many there are besides."""
+    more = len(queues) - _MOST_NAMED
+    names = ", ".join(map(printable, queues[:_MOST_NAMED]))
+    return _("%(names)s and %(number)s more") % {"names": names, "number": more} if more > 0 else names
 
 
 # Queues -----------------------------------------------------------------------------------------------
@@ -83,6 +133,8 @@ def _of_queue(queue: QueueNow, seen: Overview, request: HttpRequest) -> Finding 
         return _paused(queue, request)
     if not queue.is_configured:
         return _not_configured(queue, request)
+    if seen.alive == 0:
+        return None  # it is said of all queues at once
     if queue.counts.waiting and not queue.workers:
         return _no_worker(queue, request)
     late = timedelta(seconds=queue.decided.late_after or get_settings().late_after)
@@ -133,7 +185,7 @@ def _no_worker(queue: QueueNow, request: HttpRequest) -> Finding:
         "%(number)s jobs wait on %(queue)s, and no worker serves it.",
         held,
     ) % {"queue": printable(queue.name), "number": grouped(held)}
-    command = f"manage.py rqworker {queue.name}"
+    command = _command([queue.name])
     cure = _("Start one: %(command)s") % {"command": command}
     if queue.quiet:
         text = ngettext(

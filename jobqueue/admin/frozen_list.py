@@ -45,7 +45,9 @@ def hidden_fields(plan: Plan, checkbox: str) -> dict[str, Any]:
 
 
 def are_more(plan: Plan, seen: str) -> bool:
-    """Whether more jobs are meant now than the operator was told."""
+    """Whether more jobs are meant now than the operator was told; a list takes that number."""
+    if not seen and plan.listed is None:
+        return False
     is_number = seen.isascii() and seen.isdecimal()
     return not is_number or plan.number > int(seen[:19])
 

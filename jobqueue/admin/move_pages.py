@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin.asked import consequences, refusal_of
 from jobqueue.admin.listing import listed, prepare
-from jobqueue.admin.moments import as_field, parse_moment, zone_named, zones
+from jobqueue.admin.moments import YEARS, as_field, parse_moment, zone_named, zones
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.reasons import reason_of
 from jobqueue.admin.words import time_tag
@@ -80,7 +80,8 @@ def _answer(request: HttpRequest, job: Job) -> Answer:
     if trouble:
         answer.problems["reason"] = trouble
     if answer.moment is None:
-        answer.problems["to"] = _("A date and a time that the zone has, such as 2026-01-31T09:00.")
+        text = _("A date and a time that the zone has, such as 2026-01-31T09:00, before the year %(year)s.")
+        answer.problems["to"] = text % {"year": YEARS.stop}
     return answer
 
 

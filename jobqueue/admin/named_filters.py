@@ -7,10 +7,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin.bounded_search import tell_unreadable
 from jobqueue.admin.bulk_left_out import jobs_left_out_by
-from jobqueue.admin.findings import listed_finding
+from jobqueue.admin.findings import listed_finding, names_of_listed
 from jobqueue.models import JobQuerySet
 from jobqueue.models.audit import jobs_of
 
@@ -36,6 +38,14 @@ class _NumberedFilter(admin.SimpleListFilter):
         is_one = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
         return int(text) if is_one else 0
 
+    def told_number(self, request: HttpRequest) -> int:
+        """The same; of what is no number that is said."""
+        if not self.number:
+            tell_unreadable(
+                request, str(self.parameter_name), self.value() or "", gettext("a number, such as 12")
+            )
+        return self.number
+
 
 class AuditFilter(_NumberedFilter):
     """The jobs that one action of an operator changed."""
@@ -45,7 +55,7 @@ class AuditFilter(_NumberedFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Those of them that are still there."""
-        return jobs_of(self.number, queryset) if self.value() else queryset
+        return jobs_of(self.told_number(request), queryset) if self.value() else queryset
 
 
 class LeftOutFilter(_NumberedFilter):
@@ -56,7 +66,7 @@ class LeftOutFilter(_NumberedFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Those of them that are still there."""
-        return jobs_left_out_by(self.number, queryset) if self.value() else queryset
+        return jobs_left_out_by(self.told_number(request), queryset) if self.value() else queryset
 
 
 class FindingFilter(admin.SimpleListFilter):
@@ -76,9 +86,12 @@ class FindingFilter(admin.SimpleListFilter):
         return [(asked, found.label if found else asked)] if asked else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Those that it counts now; one that nobody knows has none."""
+        """Those that it counts now; one that nobody knows has none, and that is said."""
         if not self.value():
             return queryset
         assert isinstance(queryset, JobQuerySet)
         found = listed_finding(self.value() or "")
-        return found.of(queryset) if found else queryset.none()
+        if found is None:
+            tell_unreadable(request, self.parameter_name, self.value() or "", ", ".join(names_of_listed()))
+            return queryset.none()
+        return found.of(queryset)

@@ -7,15 +7,17 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jobqueue.admin.moments import parse_moment
+from jobqueue.admin.moments import YEARS, parse_moment
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import InvalidPause, UnknownQueue
@@ -29,6 +31,8 @@ from jobqueue.sql.clock import database_now
 TO_OVERVIEW = "overview"
 SEEN = "_jobqueue_overview"
 """Where a request keeps what its page has read of the queues already."""
+_LONGEST_TYPED = 2_000
+"""Characters that are shown again of what was typed into a form."""
 _TOMORROW, _AT = "tomorrow", time(8)
 OFFERED = (
     ("", gettext_lazy("until somebody resumes it")),
@@ -89,8 +93,11 @@ def button(queue: Queue, number: str, now: datetime, allowed: set[str], request:
 # The buttons ------------------------------------------------------------------------------------------
 
 
-def pause_view(request: HttpRequest) -> HttpResponse:
-    """Pause the queue of the form; whoever comes second is told that it is so already."""
+def pause_view(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
+    """Pause the queue of the form; whoever comes second is told that it is so already.
+
+    What cannot be is answered with the form as it was filled in.
+    """
     name = _asked(request, Right.PAUSE_QUEUE)
     if name is None:
         return HttpResponseNotAllowed(["POST"])
@@ -98,14 +105,39 @@ def pause_view(request: HttpRequest) -> HttpResponse:
         until = _until(request.POST.get("for", ""), request.POST.get("until", ""))
         reason = request.POST.get("reason", "").strip()
         changed = pause_and_log(request, name, reason, until)
-    except (InvalidPause, UnknownQueue) as error:
-        messages.error(request, _("Nothing was paused: %(error)s.") % {"error": error})
+    except UnknownQueue as error:
+        _refuse(request, error)
+    except InvalidPause as error:
+        _refuse(request, error)
+        return _ask_again(request, pages, name)
     else:
         if changed:
             messages.success(request, _("%(queue)s is paused.") % {"queue": name})
         else:
             messages.warning(request, _("%(queue)s is paused already.") % {"queue": name})
     return _back(request)
+
+
+def _refuse(request: HttpRequest, error: Exception) -> None:
+    messages.error(request, _("Nothing was paused: %(error)s.") % {"error": error})
+
+
+def _ask_again(request: HttpRequest, pages: ModelAdmin[Any], name: str) -> HttpResponse:
+    """The form on a page of its own, with what was typed."""
+    typed = {field: request.POST.get(field, "")[:_LONGEST_TYPED] for field in ("reason", "until", "back")}
+    context = {
+        **pages.admin_site.each_context(request),
+        **typed,
+        "title": _("Pause %(name)s") % {"name": printable(name)},
+        "opts": pages.opts,
+        "media": pages.media,
+        "queue": name,
+        "name": printable(name),
+        "length": request.POST.get("for", ""),
+        "pauses": OFFERED,
+        "back_url": _back_url(request),
+    }
+    return TemplateResponse(request, "admin/jobqueue/pause_queue.html", context)
 
 
 def resume_view(request: HttpRequest) -> HttpResponse:
@@ -131,6 +163,8 @@ def _asked(request: HttpRequest, right: Right) -> str | None:
 
 def _until(length: str, moment: str) -> datetime | None:
     """When the pause is to end, by the choice of a length or by a time that was typed."""
+    if moment and length:
+        raise InvalidPause(_("a pause has one end: choose how long it lasts, or until when, not both"))
     if moment:
         return _typed(moment)
     if length in _MINUTES:
@@ -146,16 +180,21 @@ def _until(length: str, moment: str) -> datetime | None:
 def _typed(moment: str) -> datetime:
     found = parse_moment(moment)
     if found is None:
-        raise InvalidPause(_("the end of a pause must be a time such as 2030-01-31 08:00"))
+        text = _("the end of a pause must be a time such as 2030-01-31 08:00, before the year %(year)s")
+        raise InvalidPause(text % {"year": YEARS.stop})
     return found
 
 
 def _back(request: HttpRequest) -> HttpResponse:
-    """To the page whose button it was."""
+    return HttpResponseRedirect(_back_url(request))
+
+
+def _back_url(request: HttpRequest) -> str:
+    """The page whose button it was."""
     site: Any = getattr(request, "current_app", None)
     if request.POST.get("back") == TO_OVERVIEW:
         try:
-            return HttpResponseRedirect(reverse("admin:app_list", args=["jobqueue"], current_app=site))
+            return reverse("admin:app_list", args=["jobqueue"], current_app=site)
         except NoReverseMatch:
             pass
-    return HttpResponseRedirect(reverse("admin:jobqueue_queue_changelist", current_app=site))
+    return reverse("admin:jobqueue_queue_changelist", current_app=site)

@@ -72,7 +72,7 @@ class QueueViews(QueueRows):
         views = {
             "counts": self.counts_view,
             "overview": self.overview_view,
-            "pause": pausing.pause_view,
+            "pause": self.pause_view,
             "resume": pausing.resume_view,
         }
         own = [
@@ -87,6 +87,10 @@ class QueueViews(QueueRows):
             raise PermissionDenied
         counts, notice = live_counts()
         return JsonResponse({"queues": counts, "notice": notice})
+
+    def pause_view(self, request: HttpRequest) -> HttpResponse:
+        """Pause a queue, as a form says."""
+        return pausing.pause_view(request, self)
 
     def overview_view(self, request: HttpRequest) -> HttpResponse:
         """What changes on the overview, alone, for the script that keeps it up to date."""

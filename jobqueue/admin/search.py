@@ -43,6 +43,7 @@ _EXAMPLES = (
     *("email:name@host", 'error:"mailbox full"', "args.user_id:5", "state:failed since:2h until:1h"),
     *("state:held", "state:retried since:1d"),
     *('about:"Rent"', "queue:email", "processor:reminders.send", "worker:web-1", "id:123", "-queue:email"),
+    "bulk:12",
 )
 
 

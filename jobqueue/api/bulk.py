@@ -123,8 +123,8 @@ class BulkViewSet(OperatorViewSet):
         """Begin one; it takes the permission of its verb, too (discard that to delete jobs).
 
         The same action that is under way already is answered with 200, another one for the same cause with
-        409. Of more than 1,000 jobs, and of all because nothing narrows them, it takes `confirm`, their
-        number, and a `reason`.
+        409: an age is the same if it is as long, a moment if it is equal. Of more than 1,000 jobs, and of
+        all because nothing narrows them, it takes `confirm`, their number, and a `reason`.
         """
         asked = read_body(BulkStart, request)
         verb = asked.pop("verb")

@@ -19,7 +19,8 @@ SEARCH: Final = (
     "retried ones are in any state), `since:2h`, `until:2026-10-17` (`30s`, `15min`, `2h`, `3d`, `2w`, a "
     "day, or `2026-10-17T14:22` in the zone of the site), `queue:email`, `processor:reminders.send`, "
     '`error:"mailbox full"`, `about:"Rent"` (a record, its id or subject), `args.user_id:5`, '
-    "`email:name@host`, `worker:web-1`, `id:123`; bare text looks in people, records and errors. "
+    "`email:name@host`, `worker:web-1`, `id:123`, `bulk:12` (changed last by that bulk action); "
+    "bare text looks in people, records and errors. "
     "`-` before a word leaves out what it finds."
 )
 """What a search may be, for the schema."""

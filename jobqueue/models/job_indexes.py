@@ -71,4 +71,10 @@ INDEXES = [
     models.Index(
         fields=["copied_from"], condition=models.Q(copied_from__isnull=False), name="jobqueue_job_copies"
     ),
+    # The jobs that a bulk action changed last.
+    models.Index(
+        fields=["bulk_action", "id"],
+        condition=models.Q(bulk_action__isnull=False),
+        name="jobqueue_job_bulk",
+    ),
 ]

@@ -27,6 +27,8 @@ _NO_PAUSE = {
     "paused_by": "",
     "pause_reason": "",
 }
+# As `Queue.is_paused_at` says of a row that was read.
+_IS_PAUSED = Q(paused=True) & (Q(paused_until__isnull=True) | Q(paused_until__gt=Now()))
 
 
 def pause(queue: str, *, by: str = "", reason: str = "", until: datetime | None = None) -> bool:
@@ -43,17 +45,20 @@ def pause(queue: str, *, by: str = "", reason: str = "", until: datetime | None 
     with writing(using):
         rows = Queue.objects.using(using).filter(pk=queue)
         Queue.objects.using(using).get_or_create(name=queue)
-        changed = rows.filter(Q(paused=False) | Q(paused_until__lte=now)).update(
+        changed = rows.exclude(_IS_PAUSED).update(
             paused=True, paused_at=now, paused_until=until, paused_by=by[:200], pause_reason=reason
         )
     return bool(changed)
 
 
 def resume(queue: str) -> bool:
-    """Start jobs of the queue again; whether this changed anything: False if it is not paused."""
+    """Start jobs of the queue again; whether this changed anything: False if it is not paused.
+
+    One whose time has come is none, whatever the row says still: nobody's click ended it.
+    """
     using = Queue.objects.db
     with writing(using):
-        return bool(Queue.objects.using(using).filter(pk=queue, paused=True).update(**_NO_PAUSE))
+        return bool(Queue.objects.using(using).filter(_IS_PAUSED, pk=queue).update(**_NO_PAUSE))
 
 
 def end_pauses() -> int:
@@ -68,7 +73,7 @@ def end_pauses() -> int:
 
 def to_end(queues: QuerySet[Queue]) -> QuerySet[Queue]:
     """Those of the queues whose row says more of a pause than is so by the database's clock."""
-    is_over = Q(paused=True, paused_until__lte=Now())
+    is_over = Q(paused=True) & ~_IS_PAUSED
     is_left = Q(paused=False) & (Q(paused_at__isnull=False) | Q(paused_until__isnull=False))
     return queues.filter(is_over | is_left)
 
@@ -82,7 +87,7 @@ def _check(reason: str, until: datetime | None, now: datetime) -> None:
     if until.tzinfo is None:
         raise InvalidPause(_("the end of a pause must have a time zone"))
     if until.year == MAXYEAR:  # not every zone has all of it, and databases keep it in UTC
-        raise InvalidPause(_("the end of a pause must be a time such as 2030-01-31 08:00"))
+        raise InvalidPause(_("the end of a pause must be before the year %(year)s") % {"year": MAXYEAR})
     if until <= now:
         text = _("the end of a pause must be ahead, not %(moment)s")
         raise InvalidPause(text % {"moment": until.isoformat(timespec="seconds")})

@@ -79,12 +79,16 @@ class Overview:
     away: list[str] = field(default_factory=list)
     """Databases that did not answer."""
     has_redis: bool = True
+    redis_silent_since: datetime | None = None
+    """When it was asked in vain first, as far as this process knows."""
     warning: str = ""
     """That another installation uses the same Redis."""
     aside: dict[str, int] = field(default_factory=dict)
     """How much is set aside, by kind."""
     processors: list[ProcessorLimits] = field(default_factory=list)
     """What operators decided about processors that have limits."""
+    alive: int | None = None
+    """Living workers, of whatever queues; None where no database told."""
 
     @property
     def failed(self) -> int:
@@ -119,6 +123,7 @@ def look() -> Overview:
     jobs = None if found.away else sum(told)
     said = set_aside.finish(asked_aside, jobs=jobs, has_databases=False, within=PATIENCE)
     found.has_redis = paced.is_there and said.has_redis
+    found.redis_silent_since = _redis.silent_since
     found.warning, found.aside = said.warning, said.counts
     for name, queue in found.queues.items():
         if paced.answer is not None:
@@ -178,7 +183,7 @@ def _merged(answers: dict[str, Answered[_InDatabase]], decided: Collection[Queue
 
 def _add(found: Overview, told: _InDatabase, rows: dict[str, Queue]) -> None:
     signs = told.signs
-    found.now = signs.now
+    found.now, found.alive = signs.now, max(found.alive or 0, len(told.workers))
     found.usual, found.stuck = found.usual + signs.usual, found.stuck + signs.stuck
     found.usual_muted, found.counted = found.usual_muted + signs.usual_muted, found.counted + signs.counted
     found.unknown += signs.unknown

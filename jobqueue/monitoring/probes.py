@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 from weakref import WeakSet
 
 from django.core.signals import setting_changed
 
 from jobqueue.conf import get_settings
+from jobqueue.sql.clock import about_now
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class _Asked(Generic[Answer]):
     """One question on its way."""
 
     since: float = field(default_factory=time.monotonic)
+    began: datetime = field(default_factory=about_now)
     done: threading.Event = field(default_factory=threading.Event)
     answer: Answer | None = None
     error: Exception | None = None
@@ -75,6 +78,12 @@ class Probe(Generic[Answer]):
         self._lock = threading.Lock()
         self._under_way: list[_Asked[Answer]] = []
         self._down_until = 0.0
+        self._silent_since: datetime | None = None
+
+    @property
+    def silent_since(self) -> datetime | None:
+        """When this process asked first in vain since the last answer; None if it was answered last."""
+        return self._silent_since
 
     def begin(self) -> _Asked[Answer] | None:
         """Ask, or join whoever asked just now; None where the store did not answer a moment ago."""
@@ -97,8 +106,10 @@ class Probe(Generic[Answer]):
     def _run(self, asked: _Asked[Answer]) -> None:
         try:
             asked.answer = self._ask()
+            self._silent_since = None
         except Exception as error:
             asked.error = error
+            self._silent_since = self._silent_since or asked.began
             if asked.age >= _SLOW and asked in self._under_way:
                 self._down_until = time.monotonic() + _REMEMBERED * get_settings().health_timeout
         finally:
@@ -116,6 +127,7 @@ class Probe(Generic[Answer]):
         limit = get_settings().health_timeout if within is None else within
         if asked is None or not asked.done.wait(max(0.0, limit - asked.age)):
             logger.warning("%s did not answer within %g s", self._store, limit)
+            self._silent_since = self._silent_since or (asked.began if asked is not None else about_now())
             return Answered(False)
         if asked.error is not None:
             logger.warning(

@@ -54,7 +54,7 @@ def entry_of(verb: Verb, job: Job, request: HttpRequest, reason: str = "") -> En
     """Who does this to the job and why, not written yet."""
     flag = DELETION if verb.name == "delete" else CHANGE
     with in_english():
-        message = f"{verb.label}: {verb.before(job)} → {verb.after}"
+        message = f"{verb.label}: {verb.before(job)} → {verb.after_of(job)}"
     return _entry(request, job, because(message, reason), flag)
 
 

@@ -15,7 +15,7 @@ ADDITION, CHANGE, DELETION = 1, 2, 3
 REASON = "Reason: "
 _VERB = re.compile(r"([A-Z][\w ]{0,40}):")
 # What a form says of the fields that it changed, and what that is called.
-_FIELDS = {"Rate limit": "Limits", "Concurrency limit": "Limits"}
+_FIELDS = {"Rate limit": "Limits", "Concurrency limit": "Limits", "Late after": "Limits"}
 _FLAGS = {ADDITION: "Add", CHANGE: "Change", DELETION: "Delete"}
 LONGEST_NAME = 200
 _MOST_NAMED = 20

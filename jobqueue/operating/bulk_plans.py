@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from django.db.models import Count, Max, Q
@@ -18,12 +18,13 @@ from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import because
 from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
-from jobqueue.operating.failing_times import YEARS
+from jobqueue.operating.failing_times import YEARS, length_of_age
 from jobqueue.operating.failures import Question, question
 from jobqueue.operating.language import in_english
 from jobqueue.operating.verbs import VERBS, Mail, Verb
 from jobqueue.operating.words import absolute, grouped
 from jobqueue.sql.blame import may_be_of_a_row
+from jobqueue.sql.clock import database_now
 from jobqueue.sql.tolerant import AsText, as_text
 from jobqueue.sql.writing import writing
 
@@ -38,6 +39,8 @@ OF_ALL = gettext_noop("of all")
 LONGEST_REASON = 500
 MOST_PER_SECOND = 100_000
 _LONGEST_LISTED = 1_000
+_A_MOMENT = timedelta(minutes=1)
+"""So long at most it takes from when an age is counted back to when its action is written down."""
 LONGEST_ID = len(str(2**63))
 
 
@@ -121,7 +124,7 @@ def in_words(selection: Selection) -> str:
     if selection.listed:
         listed = gettext(OF_ALL) if selection.listed == OF_ALL else selection.listed
         return gettext("jobs of the list %(words)s") % {"words": listed}
-    parts = [_jobs_that_are("held" if selection.held else selection.state)]
+    parts = [_jobs_that_are(_state_word(selection))]
     for label, text in (
         (gettext("cause"), selection.cause),
         (gettext("queue"), selection.queue),
@@ -137,8 +140,17 @@ def in_words(selection: Selection) -> str:
     return ", ".join(parts)
 
 
+def _state_word(selection: Selection) -> str:
+    """The word by which a search finds them: what is to run from some time on is delayed."""
+    if selection.held:
+        return "held"
+    is_delayed = selection.state == Job.State.WAITING and selection.due_from is not None
+    return "delayed" if is_delayed else selection.state
+
+
 def _jobs_that_are(state: str) -> str:
     known = {
+        "delayed": gettext("delayed jobs"),
         "held": gettext("held jobs"),
         Job.State.WAITING: gettext("waiting jobs"),
         Job.State.ACTIVE: gettext("active jobs"),
@@ -225,12 +237,29 @@ def write_down(
 
 
 def is_the_same(action: BulkAction, plan: Plan) -> bool:
-    """Whether what is under way is what was planned, whenever each was asked for."""
+    """Whether what is under way is what was planned, of which it has the key.
+
+    Of a cause every action has the same key, so its verb and its other words are compared: moments by their
+    value, an age by its length, as counted back from when the action was asked for. Two who ask for the same
+    age mean the same, though the moments differ by the seconds between them.
+    """
+    if not plan.words.get("cause"):
+        return True  # the key is made of all that was asked
     chosen = action.selection if isinstance(action.selection, dict) else {}
     planned = plan.selection.as_json()
-    fixed = set(chosen) - {"ended_to"} == set(planned) - {"ended_to"}
-    same = all(chosen.get(name) == planned.get(name) for name in ("cause", "queue", "processor", "listed"))
-    return action.verb == plan.verb.name and fixed and same
+    same = [chosen.get(name) == planned.get(name) for name in ("cause", "queue", "processor", "listed")]
+    same += [_is_same_time(name, chosen, planned, action, plan) for name in ("ended_from", "ended_to")]
+    return action.verb == plan.verb.name and all(same)
+
+
+def _is_same_time(
+    name: str, chosen: Mapping[str, str], planned: Mapping[str, str], action: BulkAction, plan: Plan
+) -> bool:
+    length = length_of_age(plan.words, name.removeprefix("ended_"))
+    if chosen.get(name) == planned.get(name) or length is None or name not in chosen:
+        return chosen.get(name) == planned.get(name)
+    asked = ((action.asked_at, chosen[name]), (database_now(Job.objects.db), planned[name]))
+    return all(abs(at - length - datetime.fromisoformat(moment)) <= _A_MOMENT for at, moment in asked)
 
 
 def _ids(plan: Plan) -> list[int]:

@@ -34,6 +34,9 @@ from jobqueue.registry import get_processor
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.tolerant import unreadable
 
+_SOON, _TURNS = 5.0, 3
+"""Seconds, and looks of a relay, after which what is due is about to be published no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -194,13 +197,27 @@ def _waits_for(job: Job, facts: Facts) -> str:
     if facts.is_paused or not facts.workers or not facts.is_configured or _limits(job, facts):
         return _("Due since %(span)s.") % words
     if job.published_at is None:
-        return _("Due since %(span)s: about to be published to queue %(queue)s.") % words
+        return _unpublished(facts.now - job.run_at) % words
     text = ngettext(
         "Waiting for a free worker on queue %(queue)s for %(span)s: %(workers)s worker serves it.",
         "Waiting for a free worker on queue %(queue)s for %(span)s: %(workers)s workers serve it.",
         facts.workers,
     )
     return text % words
+
+
+def _unpublished(due_for: timedelta) -> str:
+    """What is said of a due job that no relay has published, with places for its numbers.
+
+    A relay looks once in RELAY_INTERVAL: some turns later something keeps it, and nobody here knows what.
+    """
+    if due_for <= timedelta(seconds=max(_SOON, _TURNS * get_settings().relay_interval)):
+        return _("Due since %(span)s: about to be published to queue %(queue)s.")
+    return _(
+        "Due since %(span)s, and could not be published to queue %(queue)s yet: Redis may be away, no "
+        "worker's relay alive, or very many jobs due before it. It is not lost: it goes out when that has "
+        "passed."
+    )
 
 
 def _unknown(job: Job, facts: Facts) -> str:
@@ -298,10 +315,14 @@ def _runs(job: Job, facts: Facts) -> str:
         "running": span(running),
         "limit": f"{job.timeout:.0f}",
     }
+    if facts.is_stuck:
+        return " ".join(filter(None, [_stuck(facts, words), _to_stop(job)]))
     if job.stop_asked_at is not None:
         return _stopping(job, facts)
-    if not facts.is_stuck:
-        return _("Claimed by worker %(worker)s, running for %(exact)s (its limit is %(limit)s s).") % words
+    return _("Claimed by worker %(worker)s, running for %(exact)s (its limit is %(limit)s s).") % words
+
+
+def _stuck(facts: Facts, words: dict[str, str]) -> str:
     if facts.worker is None:
         return _("Stuck: its worker is gone, and the job has been active for %(running)s.") % words
     silence = facts.now - facts.worker.heartbeat_at
@@ -309,6 +330,15 @@ def _runs(job: Job, facts: Facts) -> str:
         words["silence"] = span(silence)
         return _("Stuck: worker %(worker)s has given no sign of life for %(silence)s.") % words
     return _("Stuck: running on worker %(worker)s for %(running)s, past its limit of %(limit)s s.") % words
+
+
+def _to_stop(job: Job) -> str:
+    """Of a stuck job: nobody can stop it any more, but no more does it run again."""
+    if job.stop_asked_at is None:
+        return ""
+    return _(
+        "Its stop was asked for (%(why)s): whatever ends it, it ends as cancelled and is not retried."
+    ) % {"why": job.stop_reason}
 
 
 def _stopping(job: Job, facts: Facts) -> str:

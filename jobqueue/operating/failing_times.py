@@ -64,7 +64,17 @@ def failing_time(asked: Mapping[str, str], using: str, now: datetime | None = No
                 begin = max(begin, moment) if begin else moment
             else:
                 end = min(end, moment) if end else moment
+    if not problems and begin is not None and end is not None and begin >= end:
+        problems.append(gettext("the time must begin before it ends (from before to, and both in the age)"))
     return FailingTime(begin, end, "; ".join(problems))
+
+
+def length_of_age(asked: Mapping[str, str], end: str) -> timedelta | None:
+    """How long ago the age that is asked for begins (`from`) or ends (`to`); None if no age says that."""
+    age = asked.get(AGE, "")
+    if age == OLDER:
+        return AGES["month"][1] if end == TO else None
+    return AGES[age][1] if end == FROM and age in AGES else None
 
 
 def _moment(text: str) -> datetime | None:

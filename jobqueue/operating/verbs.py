@@ -9,7 +9,7 @@ from typing import Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet
@@ -76,7 +76,17 @@ class Verb:
         words = _BEFORE.get(self.name)
         return f"{words} {absolute(due_time(job))}" if words else job.state
 
+    def after_of(self, job: Job) -> str:
+        """The job's state afterwards, for the audit entry."""
+        return ENDS_STOPPED if self.ends_stopped(job) else self.after
 
+    def ends_stopped(self, job: Job) -> bool:
+        """Whether the job ends as cancelled instead: whatever ends a claim whose stop was asked for."""
+        return self.name in _ENDS_CLAIMS and job.stop_asked_at is not None
+
+
+ENDS_STOPPED: Final = gettext_noop("cancelled, as its stop was asked for")
+_ENDS_CLAIMS = ("release", "fail")
 _BEFORE = {"run_now": "delayed until", "hold": "runs", "let_go": "held, was to run"}
 VERBS = {
     verb.name: verb

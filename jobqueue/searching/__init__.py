@@ -18,10 +18,11 @@ from jobqueue.searching.sources import (
     title_of,
     unregister_source,
 )
-from jobqueue.searching.states import ENDED, OF_ANY_STATE, STATES
+from jobqueue.searching.states import CONDITIONS, ENDED, OF_ANY_STATE, STATES
 from jobqueue.searching.words import LONGEST_SEARCH, MOST_WORDS, NAMES, Search, Word, quoted
 
 __all__ = [
+    "CONDITIONS",
     "ENDED",
     "LONGEST_SEARCH",
     "MOST_WORDS",

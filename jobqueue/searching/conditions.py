@@ -9,7 +9,19 @@ from operator import or_
 from typing import Any
 
 from django.apps import apps
-from django.db.models import F, Func, Model, Q, QuerySet, TextField, UUIDField, Value
+from django.db.models import (
+    BooleanField,
+    Case,
+    F,
+    Func,
+    Model,
+    Q,
+    QuerySet,
+    TextField,
+    UUIDField,
+    Value,
+    When,
+)
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 
@@ -20,7 +32,6 @@ from jobqueue.sql.tolerant import AsText, as_text
 
 NEWEST = 100_000
 """Rows among which is searched what no index answers: the newest ones."""
-_MOST_WORKERS = 100
 _MOST_NAMES = 2_000
 """Names of workers that are looked at: each that starts without a name makes up another."""
 
@@ -100,14 +111,14 @@ def may_name_processor(text: str) -> bool:
     return bool(processors_named(text)) or ("." in text and not any(map(str.isspace, text)))
 
 
-def held_by(text: str) -> Q:
-    """Jobs that were claimed last by a worker whose name or host has this text in it."""
-    workers = Worker.objects.filter(Q(name__icontains=text) | Q(hostname__icontains=text))
-    return Q(worker_id__in=list(workers.values_list("pk", flat=True)[:_MOST_WORKERS]))
+def held_by(text: str, using: str) -> Q:
+    """Jobs that were claimed last by a worker whose name or host has this text in it, however many do."""
+    workers = Worker.objects.using(using).filter(Q(name__icontains=text) | Q(hostname__icontains=text))
+    return Q(worker_id__in=workers.values("pk"))
 
 
-def tried_by(text: str, attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
-    """Those of the attempts that a worker made whose name has this text in it.
+def tried_by(text: str, attempts: QuerySet[Attempt]) -> Q:
+    """Attempts, of these, that a worker made whose name has this text in it.
 
     Few names are looked at in place of 100,000 rows, and the database knows then how many rows to expect: to
     look into each, and to expect next to none, took three times as long.
@@ -115,8 +126,23 @@ def tried_by(text: str, attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
     names = attempts.order_by().values_list(AsText("worker_name"), flat=True).distinct()
     known = [as_text(name) for name in names[: _MOST_NAMES + 1]]
     if len(known) > _MOST_NAMES:
-        return attempts.filter(worker_name__icontains=text)
-    return attempts.filter(worker_name__in=[name for name in known if text.upper() in name.upper()])
+        return Q(worker_name__icontains=text)
+    return Q(worker_name__in=[name for name in known if text.upper() in name.upper()])
+
+
+def erred_with(text: str, jobs: QuerySet[Any], *, may_read: bool) -> Q:
+    """Attempts with this text in their error, as pages print it, or in that of a job that is tried again.
+
+    The reason of such a job, of these `jobs`, may tell the error in other words than its attempts do.
+    """
+    name, colon, message = text.partition(": ")
+    found = Q(error_class__icontains=text) | says("message", text, may_read=may_read)
+    if colon and message:
+        printed = Q(error_class__iendswith=name, message__istartswith=message)
+        found |= printed & says("message", message, may_read=may_read)
+    is_open = Q(state__in=[Job.State.WAITING, Job.State.ACTIVE], attempt__gt=1, held_run_at__isnull=True)
+    again = jobs.filter(is_open & says("reason", text, may_read=may_read))
+    return found | Q(job_id__in=again.order_by().values("pk"))
 
 
 def about_any(subjects: Iterable[str]) -> Q:
@@ -143,6 +169,15 @@ def subjects_of_key(text: str) -> list[str]:
         return []
     keyed: list[type[Model]] = [model for model in apps.get_models() if isinstance(model._meta.pk, UUIDField)]
     return [f"{model._meta.label_lower}:{key}" for model in keyed]
+
+
+def is_not(condition: Q) -> Case:
+    """Rows of which this is not true: also those of which it is neither true nor false.
+
+    A row without the value that is compared is such a one. NOT alone would leave it out, though the
+    condition does not find it.
+    """
+    return Case(When(condition, then=Value(False)), default=Value(True), output_field=BooleanField())
 
 
 def any_of(conditions: Iterable[Q]) -> Q:

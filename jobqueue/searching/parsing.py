@@ -139,6 +139,7 @@ def _listed_names() -> str:
 
 JOB_NUMBER: Final = re.compile(r"#?(-?\d{1,19})(?:-\d+)?", re.ASCII)
 """A job's id, also as `#17` and as its message, `17-2`."""
+_BULK_NUMBER: Final = re.compile(r"#?\d{1,18}", re.ASCII)
 
 
 def _is_address(value: str) -> bool:
@@ -147,6 +148,7 @@ def _is_address(value: str) -> bool:
 
 _VALUES: Final[dict[str, tuple[Callable[[str], Any], Any]]] = {
     "id": (JOB_NUMBER.fullmatch, _("the number of a job, id:123")),
+    "bulk": (_BULK_NUMBER.fullmatch, _("the number of a bulk action, bulk:12")),
     "state": (STATES.__contains__, ", ".join(f"state:{state}" for state in STATES)),
     "email": (_is_address, _("a whole address, email:anna@example.com")),
     "since": (time_from, ALLOWED_TIMES),

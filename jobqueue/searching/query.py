@@ -22,14 +22,15 @@ from jobqueue.searching.conditions import (
     about_any,
     about_text,
     any_of,
+    erred_with,
     has_address,
     has_argument,
     held_by,
+    is_not,
     may_name_processor,
     newest,
     of_processor,
     processors_named,
-    says,
     subjects_of_key,
     tried_by,
 )
@@ -87,9 +88,7 @@ def why_refused(search: Search, user: MaySee) -> Unreadable | None:
 class _Query:
     """One search on its way to a queryset."""
 
-    def __init__(
-        self, jobs: QuerySet[Any], search: Search, user: MaySee, state: str, most_causes: int
-    ) -> None:
+    def __init__(self, jobs: QuerySet[Any], search: Search, user: MaySee, state: str, causes: int) -> None:
         self.jobs = jobs
         self.search = search
         self.user = user
@@ -99,7 +98,7 @@ class _Query:
         self.is_cut = False
         self.records_cut = False
         self.records: dict[str, list[FoundRecord]] = {}
-        self.most_causes = most_causes
+        self.most_causes = causes
         self.causes: list[FoundCause] = []
 
     def answer(self) -> Found:
@@ -123,7 +122,7 @@ class _Query:
             return any(state in _APART for state in self.states)
         if word.name in ("since", "until"):
             return _moment_of(self.states) == "created_at" or "failed" in self.states
-        return word.name in ("id", "state", "about", "worker") or (
+        return word.name in ("id", "bulk", "state", "about", "worker") or (
             word.name == "error" and "failed" not in self.states
         )
 
@@ -138,7 +137,7 @@ class _Query:
         if word.name == "state" and not word.negated:
             assert isinstance(rows, JobQuerySet)
             return STATES[word.value](rows)
-        return rows.exclude(self._left_out(word)) if word.negated else rows.filter(self._condition(word))
+        return rows.filter(is_not(self._left_out(word)) if word.negated else self._condition(word))
 
     def _left_out(self, word: Word) -> Q:
         """What is left out, asked of each row: to look it up in a list of 100,000 others takes minutes."""
@@ -147,23 +146,21 @@ class _Query:
                 stuck = Q(pk__in=_keys(self._all.stuck()))
                 return CONDITIONS.get(word.value, stuck)
             case "error":
-                return self._failures.by(word.value)
+                by_text = self._failures.by(word.value)
+                return by_text if "failed" in self.states else by_text | _tried(self._erred(word.value))
             case "worker":
-                return held_by(word.value) | _tried(Q(worker_name__icontains=word.value))
+                return held_by(word.value, self.jobs.db) | _tried(self._tried_by(word.value))
             case "":
                 subjects = about_any(self._subjects([word.value]))
-                return (
-                    subjects
-                    | _named_by(word.value, may_read=self.may_read)
-                    | _in_job(self._failures, word.value)
-                )
+                named = _named_by(word.value, may_read=self.may_read)
+                return subjects | named | _in_job(self._failures, word.value)
             case _:
                 return self._condition(word)
 
     def _condition(self, word: Word) -> Q:
         match word.name:
-            case "id":
-                return _numbered(word.value)
+            case "id" | "bulk":
+                return _numbered(word.value, "pk" if word.name == "id" else "bulk_action")
             case "queue":
                 return Q(queue=word.value)
             case "processor":
@@ -207,18 +204,19 @@ class _Query:
         if "failed" in self.states:
             return by_text
         failed = self._failed.filter(by_text)
-        message = says("message", text, may_read=self.may_read)
-        attempts = self._newest(Attempt.objects.using(self.jobs.db)).filter(
-            Q(error_class__icontains=text) | message
-        )
-        return Q(pk__in=_keys(failed).union(attempts.order_by().values("job_id")))
+        return Q(pk__in=_keys(failed).union(self._erred(text).values("job_id")))
+
+    def _erred(self, text: str) -> QuerySet[Attempt]:
+        return self._attempts.filter(erred_with(text, self._newest(self._all), may_read=self.may_read))
 
     def _run_by(self, text: str) -> Q:
-        held = held_by(text)
-        attempts = tried_by(text, self._newest(Attempt.objects.using(self.jobs.db)))
+        held = held_by(text, self.jobs.db)
         claimed = self._newest(self._all).filter(held)
         running = self._all.active().filter(held)
-        return Q(pk__in=_keys(running).union(_keys(claimed), attempts.order_by().values("job_id")))
+        return Q(pk__in=_keys(running).union(_keys(claimed), self._tried_by(text).values("job_id")))
+
+    def _tried_by(self, text: str) -> QuerySet[Attempt]:
+        return self._attempts.filter(tried_by(text, self._attempts))
 
     # Text without a name -------------------------------------------------------------------------
 
@@ -226,14 +224,12 @@ class _Query:
         texts = self.search.texts
         if texts:
             self.records = self._records(texts)
-            rows = rows.filter(self._any_meaning(rows, texts, self.records))
+            rows = rows.filter(self._any_meaning(rows, texts))
         return rows
 
-    def _any_meaning(
-        self, rows: QuerySet[Any], texts: Sequence[str], found: dict[str, list[FoundRecord]]
-    ) -> Q:
+    def _any_meaning(self, rows: QuerySet[Any], texts: Sequence[str]) -> Q:
         """Jobs about records that the words find, with that number, or whose processor or error has them."""
-        subjects = _subjects_of(found)
+        subjects = _subjects_of(self.records)
         self.records_cut |= len(subjects) > _MOST_SUBJECTS
         subjects = subjects[:_MOST_SUBJECTS]
         by_index = about_any(subjects)
@@ -254,7 +250,7 @@ class _Query:
         failed = self._failed
         wanted = reduce(and_, map(in_job, texts))
         if self.most_causes:
-            names_processors = len(texts) > 1 and any(map(processors_named, texts))
+            names_processors = len(texts) > 1 and any(map(may_name_processor, texts))
             said = reduce(and_, map(self._failures.by, texts)) if names_processors else None
             self.causes, are_there = causes_among(failed, wanted, said, self.most_causes)
             if not are_there:
@@ -285,6 +281,11 @@ class _Query:
         """All jobs, by the alias that the search asks."""
         return Job.objects.using(self.jobs.db)
 
+    @cached_property
+    def _attempts(self) -> QuerySet[Attempt]:
+        """The newest failed attempts, by the same alias."""
+        return self._newest(Attempt.objects.using(self.jobs.db)).order_by()
+
 
 def _moment_of(states: Collection[str]) -> str:
     """The column of the time that is meant: of what is over when it ended, of what runs since when."""
@@ -302,23 +303,22 @@ def _named_by(text: str, *, may_read: bool) -> Q:
 
 def _in_job(failures: Failures, text: str) -> Q:
     """Failed jobs with the text in their error, and jobs of the processors that it names."""
-    named = processors_named(text)
-    return failures.by(text) | Q(processor__in=named) if named else failures.by(text)
+    return failures.by(text) | of_processor(text) if may_name_processor(text) else failures.by(text)
 
 
 def _subjects_of(found: dict[str, list[FoundRecord]]) -> list[str]:
     return [subject for records in found.values() for one in records for subject in one.subjects]
 
 
-def _tried(condition: Q) -> Q:
-    """Jobs that have such a failed attempt."""
-    return Q(Exists(Attempt.objects.filter(condition, job=OuterRef("pk"))))
+def _tried(attempts: QuerySet[Attempt]) -> Q:
+    """Jobs that have one of these failed attempts."""
+    return Q(Exists(attempts.filter(job=OuterRef("pk"))))
 
 
 def _keys(rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows.order_by().values("pk")
 
 
-def _numbered(text: str) -> Q:
+def _numbered(text: str, column: str = "pk") -> Q:
     number = JOB_NUMBER.fullmatch(text)
-    return Q(pk=int(number[1])) if number else Q(pk__in=[])
+    return Q(**{column: int(number[1])}) if number else Q(pk__in=[])

@@ -14,7 +14,7 @@ MOST_WORDS: Final = 10
 
 NAMES: Final = (
     *("id", "state", "queue", "processor", "about", "email", "error", "worker", "since", "until"),
-    "args",
+    *("bulk", "args"),
 )
 """What may stand before a colon; `args` is followed by the name of an argument: `args.user_id:5`."""
 NOT: Final = "NOT"

@@ -123,7 +123,7 @@ def _later_outcome(claimed: Claim, later: RetryLater, seconds: float) -> Outcome
         delay, reason = min(later.delay, _LONGEST_DELAY), str(later.reason)
     except Exception as error:  # of a kind of RetryLater of a project's own
         return failed_outcome(claimed, error, seconds)
-    failure = _failure_of(later.error) if later.error is not None else None
+    failure = _told_as(reason, _failure_of(later.error)) if later.error is not None else None
     log = failures.log_retry if failure else failures.log_other_time
     log(job, reason, delay)
     exception = later.error or later
@@ -156,6 +156,17 @@ def failed_outcome(claimed: Claim, error: BaseException, seconds: float) -> Outc
     status = OutcomeStatus.FAILED if delay is None else OutcomeStatus.RETRIED
     cause = cause_of(error) if delay is None else ""
     return Outcome(job, claimed.using, status, seconds, reason, delay, failure, exception=error, cause=cause)
+
+
+def _told_as(reason: str, failure: Failure) -> Failure:
+    """The failure in the words of a reason that tells it: `SMTPRecipientsRefused: 451 come again`.
+
+    What the error says of itself, a dict of addresses and bytes, stands at the end of its traceback.
+    """
+    name = f"{failure.error_class}: "
+    if not reason.startswith(name):
+        return failure
+    return replace(failure, message=clean(reason.removeprefix(name), _LONGEST_MESSAGE))
 
 
 def _failure_of(error: BaseException) -> Failure:

@@ -46,7 +46,9 @@ def late_reminders(request: HttpRequest) -> Iterator[Finding]:
         ) % {"number": _shown(len(late))}
         url = address_of(Job, "changelist", finding=LATE_REMINDERS)
         cure = _(
-            "See why they wait, and retry those that failed: a reminder that is late is still sent once."
+            "See why they wait, and retry those that failed: a reminder that is late is still sent once. "
+            "Letters to addresses that are barred, or whose people paused them, stay unsent: their retry is "
+            "skipped until the address is cleared or the letters are resumed."
         )
         yield Finding(78, text, url, min(late.values()), cure)
 

@@ -80,9 +80,11 @@ def action_for(move: Move) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpRe
         record = records.first() if move.takes_amount and _is_one(request) else None
         hint = model_admin.amount_hint(record) if record is not None else None
         form = ReasonForm(request.POST if is_answer else None, amount=hint)
+        if is_answer and _are_more(records, move, request):
+            form.add_error(None, ValidationError(gettext("Meanwhile more match: look at the number again.")))
         if is_answer and form.is_valid():
             answer = Answer(request.user, form.cleaned_data["reason"], form.cleaned_data.get("amount"))
-            outcome = _carry_out(request, records, move, answer)
+            outcome = _carry_out_what_was_told(request, records, move, answer)
             if outcome.error is None:
                 _tell(model_admin.opts, request, move, outcome)
                 return _back(model_admin, request)
@@ -140,6 +142,8 @@ def _ask(
         "left": len(rows) > MOST_PER_REQUEST,
         "most": MOST_PER_REQUEST,
         "what": counted(len(able), names),
+        "seen": len(able),
+        "counted": ",".join(str(line.record.pk) for line in lines),
         "with_amounts": any(line.amount for line in lines),
         "across": across,
         "selected": ["0"] if across else request.POST.getlist(ACTION_CHECKBOX_NAME),
@@ -183,6 +187,38 @@ class Outcome:
     left: bool = False
     gone: bool = False
     error: str | None = None
+
+
+def _are_more(records: QuerySet[Any], move: Move, request: HttpRequest) -> bool:
+    """Whether more records of the list can be moved now than was told; a selection says which are meant."""
+    if request.POST.get("select_across") != "1":
+        return False
+    rows = records.order_by("pk")[:MOST_PER_REQUEST]
+    seen = request.POST.get("seen", "")
+    is_number = seen.isascii() and seen.isdecimal()
+    return not is_number or sum(not move.trouble(row) for row in rows) > int(seen[:9])
+
+
+def _carry_out_what_was_told(
+    request: HttpRequest, records: QuerySet[Any], move: Move, answer: Answer
+) -> Outcome:
+    """Move what is selected, or those of the records of a list that were there when it was asked."""
+    if request.POST.get("select_across") != "1":
+        return _carry_out(request, records, move, answer)
+    keys = _keys(request.POST.get("counted", ""), records.model._meta.pk)
+    outcome = _carry_out(request, records.filter(pk__in=keys), move, answer)
+    outcome.left = len(keys) == MOST_PER_REQUEST and records.exclude(pk__in=keys).exists()
+    return outcome
+
+
+def _keys(text: str, field: Any) -> list[Any]:
+    keys = []
+    for one in text.split(",")[:MOST_PER_REQUEST]:
+        try:
+            keys.append(field.to_python(one))
+        except ValidationError:
+            continue
+    return keys
 
 
 def carry_out_and_tell(request: HttpRequest, records: QuerySet[Any], move: Move, answer: Answer) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from jobqueue.models import Job, Queue
+from jobqueue.models import Job, Queue, Worker
 from tests.browser.keyboard import choose, go, press, skip, write
 from tests.conftest import StartWorker
-from tests.jobqueue.admin.steps import make_job
+from tests.jobqueue.admin.steps import make_job, make_worker
 
 pytestmark = [
     pytest.mark.browser,
@@ -32,9 +33,16 @@ def _serious(page: Page) -> list[str]:
     ]
 
 
+def _have_a_worker() -> None:
+    """One that is alive for as long as the test may take."""
+    make_worker(silent_for=-timedelta(hours=1).total_seconds())
+
+
 def test_is_anything_wrong_right_now(open_page: Any) -> None:
+    _have_a_worker()
     page = open_page(OVERVIEW)
     expect(page.locator("#jq-sentence")).to_have_text("All is well.")
+    Worker.objects.update(queues=["email", "reminders"])
     make_job(queue="settlement")
 
     expect(page.locator("#jq-sentence")).to_have_text("1 thing is wrong.", timeout=15_000)
@@ -87,6 +95,7 @@ def test_who_runs_what_now(open_page: Any, rqworker: StartWorker) -> None:
 
 
 def test_nothing_is_refreshed_while_somebody_types_a_reason(open_page: Any) -> None:
+    _have_a_worker()
     page = open_page(OVERVIEW)
     page.get_by_label("Pause email").first.click()
     page.get_by_label("Reason").first.fill("half a")

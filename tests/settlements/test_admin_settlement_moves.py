@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -154,11 +156,52 @@ def test_all_that_match_the_list_are_moved(
     for _ in range(3):
         make_settlement()
     other = make_settlement(description="Rent")
-    fields = {"_selected_action": ["0"], "select_across": "1"}
-    data = {"action": "cancel", "confirmed": "cancel", "reason": "x", **fields}
-    admin_client.post(f"{SETTLEMENTS}?q=Lisbon", data)
+    admin_client.post(f"{SETTLEMENTS}?q=Lisbon", _told(admin_client, f"{SETTLEMENTS}?q=Lisbon"))
     assert Settlement.objects.filter(status="cancelled").count() == 3
     assert stored(other).status == "pending"
+
+
+def _told(client: Client, url: str) -> dict[str, Any]:
+    """The answer to the question about all of a list, with what its form brings back."""
+    chosen = {"action": "cancel", "_selected_action": ["0"], "select_across": "1"}
+    page = client.post(url, chosen | {"index": "0"}).content.decode()
+    told = re.findall(r'<input type="hidden" name="(seen|counted)" value="([^"]*)">', page)
+    return {**chosen, "confirmed": "cancel", "reason": "x", **dict(told)}
+
+
+def test_where_more_of_a_list_would_be_moved_than_was_told_none_is(
+    admin_client: Client, make_settlement: Callable[..., Settlement]
+) -> None:
+    make_settlement()
+    other = make_settlement(description="Rent")
+    answer = _told(admin_client, f"{SETTLEMENTS}?q=Lisbon")
+    Settlement.objects.filter(pk=other.pk).update(description="Rent in Lisbon")
+    page = admin_client.post(f"{SETTLEMENTS}?q=Lisbon", answer).content.decode()
+    assert "Meanwhile more match" in page
+    assert "<strong>2 settlements</strong>" in page
+    assert not Settlement.objects.filter(status="cancelled").exists()
+
+
+def test_a_record_of_the_list_that_was_not_told_of_is_left_alone(
+    admin_client: Client, make_settlement: Callable[..., Settlement]
+) -> None:
+    gone, moved, other = make_settlement(), make_settlement(), make_settlement(description="Rent")
+    answer = _told(admin_client, f"{SETTLEMENTS}?q=Lisbon")
+    Settlement.objects.filter(pk=gone.pk).update(description="Rent")
+    Settlement.objects.filter(pk=other.pk).update(description="Rent in Lisbon")
+    admin_client.post(f"{SETTLEMENTS}?q=Lisbon", answer)
+    assert [stored(one).status for one in (gone, moved, other)] == ["pending", "cancelled", "pending"]
+
+
+def test_all_of_a_list_are_told_of_when_one_request_takes_only_so_many(
+    admin_client: Client, make_settlement: Callable[..., Settlement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moves, "MOST_PER_REQUEST", 2)
+    for _ in range(3):
+        make_settlement()
+    messages = said(admin_client.post(SETTLEMENTS, _told(admin_client, SETTLEMENTS), follow=True))
+    assert messages[0] == "2 settlements cancelled."
+    assert "one request takes at most 2" in messages[1]
 
 
 def test_one_request_takes_only_so_many(

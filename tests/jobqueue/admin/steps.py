@@ -101,6 +101,9 @@ def confirm(client: Client, action: str, *jobs: Job, url: str = JOBS, **fields: 
     """Answer the question about these jobs with yes; what the next page says, without its links."""
     chosen = [str(job.pk) for job in jobs] or ["0"]
     data = {"action": action, "confirmed": action, "_selected_action": chosen, **fields}
+    if "select_across" in fields and "counted" not in fields:
+        question = choose(client, action, *jobs, url=url, **fields)
+        data["counted"] = question.context["plan"].counted
     response = client.post(url, data, follow=True)
     assert response.status_code == 200
     # From the page itself: beside another thread Django's client finds contexts of both.

@@ -309,14 +309,6 @@ def test_one_request_takes_a_bounded_number_and_tells_what_is_left(
     assert set(Job.objects.failed().values_list("pk", flat=True)) == {job.pk for job in jobs[4:]}
 
 
-def test_what_came_after_the_question_is_left_alone(admin_client: Client) -> None:
-    asked = make_job("failed")
-    newest = choose(admin_client, "retry", url=FAILED, select_across="1").context["plan"].newest
-    later = make_job("failed")
-    confirm(admin_client, "retry", url=FAILED, select_across="1", newest=str(newest))
-    assert [Job.objects.get(pk=job.pk).state for job in (asked, later)] == ["waiting", "failed"]
-
-
 @pytest.mark.parametrize(
     ("query", "offered"),
     [

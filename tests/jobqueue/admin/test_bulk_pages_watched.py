@@ -12,13 +12,16 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from jobqueue.models import BulkAction, bulk
+from jobqueue.admin import bulk_jobs
+from jobqueue.models import BulkAction, Job, bulk
+from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.bulk_steps import BULK, SMTP, forms_on, start
 from tests.jobqueue.admin.steps import (
     FAILED,
     JOBS,
     choose,
     confirm,
+    ids_of,
     make_job,
     make_worker,
     operator,
@@ -129,6 +132,42 @@ def test_the_page_of_what_has_ended_is_not_asked_for_again_and_again(admin_clien
     assert "2 of 2 jobs" in text
     assert "data-region-seconds" not in text
     assert "Stop</button>" not in text
+
+
+def test_the_page_leads_to_exactly_the_jobs_that_it_changed_by_their_state_now(admin_client: Client) -> None:
+    action = _begun(admin_client)
+    page = f"{BULK}{action.pk}/change/"
+    assert "The jobs that it changed" not in text_of(admin_client.get(page))
+    walk(action)
+    make_job("failed", cause=SMTP)
+    make_job("failed", bulk_action=action.pk + 1)
+    first, second = Job.objects.filter(bulk_action=action.pk)
+    Job.objects.filter(pk=first.pk).update(state="completed", finished_at=database_now("default"))
+
+    jobs = admin_client.get(page).context["jobs"]
+    assert ids_of(admin_client.get(jobs["url"])) == {first.pk, second.pk}
+    assert [(one.number, one.label) for one in jobs["states"]] == [("1", "waiting"), ("1", "completed")]
+    listed = [ids_of(admin_client.get(one.url)) for one in jobs["states"]]
+    assert listed == [{second.pk}, {first.pk}]
+
+
+def test_the_states_of_very_many_jobs_are_counted_among_the_first(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action = _begun(admin_client)
+    walk(action)
+    monkeypatch.setattr(bulk_jobs, "MOST_COUNTED", 1)
+    text = text_of(admin_client.get(f"{BULK}{action.pk}/change/"))
+    assert "of the first 1 of them:" in text
+
+
+def test_the_audit_says_how_many_jobs_a_stopped_action_changed_of_how_many(admin_client: Client) -> None:
+    action = _begun(admin_client)
+    audit = "/admin/jobqueue/auditentry/"
+    assert [row.jobs for row in admin_client.get(audit).context["rows"]] == ["2"]
+    BulkAction.objects.update(changed=1)
+    admin_client.post(f"{BULK}{action.pk}/stop/")
+    assert [row.jobs for row in admin_client.get(audit).context["rows"]] == ["1 of 2", "1 of 2"]
 
 
 def test_it_is_stopped_by_a_click_that_is_written_down(admin_client: Client) -> None:

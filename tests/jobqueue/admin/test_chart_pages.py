@@ -186,11 +186,14 @@ def test_each_part_of_a_bar_of_mixed_outcomes_leads_to_the_list_that_it_counts(
     now = database_now("default")
     for state, number in (("completed", 2), ("skipped", 1), ("failed", 2), ("cancelled", 4)):
         for _ in range(number):
-            make_job(state, finished_at=now)
+            asked = {"stop_asked_at": now, "started_at": now} if state == "cancelled" else {}
+            make_job(state, finished_at=now, **asked)
             count(1, "stopped" if state == "cancelled" else state, hours_ago=0)
     for _ in range(5):
         add_attempt(make_job("delayed"), finished_at=now, is_retried=True)
         count(1, "retried", hours_ago=0)
+    make_job("cancelled", finished_at=now)  # while it waited: no chart counts that
+    make_job("cancelled", finished_at=now, started_at=now, attempt=2)  # before its retry
     figure = page(admin_client).partition('<svg class="jq-chart"')[2].partition("</svg>")[0]
     parts = re.findall(r'<a href="([^"]+)" tabindex="-1"><rect class="jq-chart-(\w+)"', figure)
     listed = {kind: len(admin_client.get(unescape(url)).context["cl"].result_list) for url, kind in parts}
@@ -326,6 +329,9 @@ def test_without_redis_the_page_is_there_in_time_and_says_so(
 
     assert time.monotonic() - started < 2
     assert "Redis does not answer" in text and "No job is lost with it" in text
+    is_unknown = chart_pages.SPANS[span][1].is_of_redis
+    assert ("How many jobs ended is not known." in text) is is_unknown
+    assert ("0 completed" not in text) is is_unknown
 
 
 @pytest.mark.parametrize(

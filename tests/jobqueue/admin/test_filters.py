@@ -10,6 +10,8 @@ from django.test import Client
 from jobqueue.admin import filters
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import (
+    CAUSES,
+    FAILED,
     JOBS,
     LISTS,
     ids_of,
@@ -30,6 +32,36 @@ def test_the_state_filter_shows_that_state_only(admin_client: Client, state: str
     if state == "completed":
         expected.add(jobs["skipped"].pk)
     assert ids_of(admin_client.get(JOBS, {"state": state})) == expected
+
+
+LATER_TO_EARLIER = "2026-11-28T10:00", "2026-11-27T10:00"
+
+
+@pytest.mark.parametrize(
+    ("page", "words", "said"),
+    [
+        (JOBS, {"state": "zzz"}, "state may be waiting, delayed, held, active, stuck"),
+        (JOBS, {"stopped": "zzz"}, "stopped may be running, not zzz."),
+        (JOBS, {"audit": "zzz"}, "audit may be a number, such as 12, not zzz."),
+        (JOBS, {"left_out": "zzz"}, "left_out may be a number, such as 12, not zzz."),
+        (JOBS, {"finding": "zzz"}, "finding may be late_reminders, not_muted, unknown, not zzz."),
+        (
+            JOBS,
+            dict(zip(("ended_from", "ended_to"), LATER_TO_EARLIER, strict=True)),
+            "must begin before it ends",
+        ),
+        (FAILED, dict(zip(("from", "to"), LATER_TO_EARLIER, strict=True)), "must begin before it ends"),
+        (CAUSES, dict(zip(("from", "to"), LATER_TO_EARLIER, strict=True)), "must begin before it ends"),
+        (CAUSES, {"age": "quarter", "to": "2026-11-27T10:00"}, "must begin before it ends"),
+    ],
+)
+def test_of_a_filter_that_cannot_be_read_it_is_said_what_is_allowed(
+    admin_client: Client, page: str, words: dict[str, str], said: str
+) -> None:
+    make_job("failed")
+    text = text_of(admin_client.get(page, words))
+    assert "Nothing was looked for: " in text
+    assert said in text
 
 
 @pytest.mark.parametrize("state", STATES)

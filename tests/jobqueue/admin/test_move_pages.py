@@ -62,6 +62,7 @@ def test_a_time_may_be_one_of_utc(admin_client: Client, settings: LazySettings) 
         ("to", "2090-03-26T02:30:00", "that the zone has"),
         ("to", "", "A date and a time"),
         ("to", "99999-01-01T00:00", "A date and a time"),
+        ("to", "9999-01-01T00:00", "before the year 9000"),
         ("reason", "", "Say why"),
     ],
 )

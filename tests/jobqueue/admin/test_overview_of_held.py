@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from jobqueue.models import holding
-from tests.jobqueue.admin.steps import make_job
+from tests.jobqueue.admin.steps import make_job, make_worker
 from tests.jobqueue.admin.test_overview import REGION, _ago, _findings, _no_finders
 
 __all__ = ["_no_finders"]
@@ -23,6 +23,7 @@ def _hold(number: int, **fields: Any) -> None:
 
 @pytest.mark.usefixtures("_no_finders")
 def test_jobs_that_are_held_past_their_time_are_a_finding_with_the_way_to_them(admin_client: Client) -> None:
+    make_worker()
     _hold(1)
     assert _findings(admin_client) == []
 

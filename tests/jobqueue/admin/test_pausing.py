@@ -61,6 +61,7 @@ def test_until_tomorrow_is_ahead(admin_client: Client) -> None:
     "fields",
     [
         {"for": "9"},
+        {"for": "15", "until": "2035-12-25T08:00"},
         {"until": "soon"},
         {"until": "2001-01-01T08:00"},
         {"until": "9999-12-31T23:59:59-14:00"},
@@ -73,6 +74,26 @@ def test_what_cannot_be_is_refused_with_a_sentence(admin_client: Client, fields:
     [message] = _messages(admin_client, PAUSE, **fields)
     assert message.startswith("Nothing was paused: ")
     assert not Queue.objects.filter(paused=True).exists()
+
+
+def test_of_two_ends_none_is_taken(admin_client: Client) -> None:
+    [message] = _messages(admin_client, PAUSE, **{"for": "15", "until": "2035-12-25T08:00"})
+    assert "a pause has one end: choose how long it lasts, or until when, not both" in message
+
+
+def test_a_refused_pause_brings_its_form_back_as_it_was_filled_in(admin_client: Client) -> None:
+    typed = {"queue": "email", "reason": "mail <server>", "for": "240", "until": "2035-12-25T08:00"}
+    text = text_of(admin_client.post(PAUSE, typed | {"back": "overview"}))
+    assert 'name="reason" maxlength="500" value="mail &lt;server&gt;"' in text
+    assert '<option value="240" selected>' in text
+    assert 'name="until" value="2035-12-25T08:00"' in text
+    assert '<input type="hidden" name="queue" value="email">' in text
+    assert '<a href="/admin/jobqueue/" class="jq-button">' in text
+
+
+def test_of_a_year_that_is_too_far_it_says_what_is_allowed(admin_client: Client) -> None:
+    [message] = _messages(admin_client, PAUSE, until="9999-01-01T00:00")
+    assert "before the year 9000" in message
 
 
 def test_of_two_operators_one_pauses_and_the_other_is_told(admin_client: Client) -> None:

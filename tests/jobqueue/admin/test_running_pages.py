@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import (
     WORKERS,
     entries_of,
+    ids_of,
     make_job,
     make_worker,
     operator,
@@ -211,6 +213,21 @@ def test_a_worker_that_ends_is_offered_no_orders() -> None:
         text = text_of(client.get(url))
         assert "It is stopping" in text
         assert 'name="order"' not in text
+
+
+def test_of_more_than_it_shows_the_page_says_how_many_run_and_leads_to_the_list_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = make_worker()
+    jobs = {_running(worker).pk for _ in range(3)}
+    monkeypatch.setattr(running_pages, "MOST_JOBS", 2)
+    client = operator("view_job")
+    text = text_of(client.get(RUNNING))
+    assert "These are the first 2 of 3 jobs that run now" in text
+    assert "2 jobs run now" not in text
+    link = re.search(r'<a href="([^"]*)">The list of all 3</a>', text)
+    assert link is not None
+    assert ids_of(client.get(link[1])) == jobs
 
 
 def test_of_a_worker_whose_jobs_are_not_shown_is_not_said_that_it_runs_nothing(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -135,6 +137,69 @@ def test_another_action_for_a_cause_is_refused_while_one_is_under_way(
     answer = ask(other, "POST", address, {"cause": CAUSE, **narrowed})
     assert (answer.status_code, answer.json()["code"]) == (409, "under_way")
     assert BulkAction.objects.count() == 1
+
+
+LONG_AGO, LATER = "2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"age": "quarter"}, {"age": "day"}),
+        ({"age": "day"}, {"age": "day", "since": "{now}"}),
+        ({"since": LONG_AGO}, {"since": LATER}),
+        ({"since": LONG_AGO}, {"age": "day"}),
+        ({"until": "2100-01-01T00:00:00Z"}, {}),
+        ({"age": "day"}, {}),
+    ],
+)
+def test_the_same_cause_in_another_time_is_refused_while_one_is_under_way(
+    first: dict[str, str], second: dict[str, str]
+) -> None:
+    _fail()
+    first, second = ({name: _moment(text) for name, text in one.items()} for one in (first, second))
+    client = full_operator()
+    for one, other in ((first, second), (second, first)):
+        assert _retried(client, one).status_code == 202
+        answer = _retried(client, other)
+        assert (answer.status_code, answer.json()["code"]) == (409, "under_way")
+        BulkAction.objects.all().delete()
+
+
+def _moment(text: str) -> str:
+    """For `{now}` a moment before the one job failed, within every age."""
+    return (Job.objects.get().finished_at - timedelta(seconds=1)).isoformat() if text == "{now}" else text
+
+
+def _retried(client: Client, narrowed: dict[str, str]) -> Any:
+    return ask(client, "POST", "causes/retry/", {"cause": CAUSE, **narrowed})
+
+
+@pytest.mark.parametrize(
+    "narrowed",
+    [
+        {"age": "day"},
+        {"age": "day", "since": LONG_AGO},
+        {"age": "quarter", "queue": "email"},
+        {"since": LONG_AGO},
+        {"since": LONG_AGO, "until": "2100-01-01T00:00:00Z"},
+    ],
+)
+def test_the_same_time_is_the_same_however_it_is_counted_back(narrowed: dict[str, str]) -> None:
+    _fail()
+    clients = [full_operator(who) for who in ("one", "two")]
+    assert [_retried(client, narrowed).status_code for client in clients] == [202, 200]
+
+
+def test_an_age_is_the_same_an_hour_later() -> None:
+    _fail()
+    client = full_operator()
+    _retried(client, {"age": "day"})
+    begun, hour = BulkAction.objects.get(), timedelta(hours=1)
+    since = datetime.fromisoformat(begun.selection["ended_from"]) - hour
+    earlier = {**begun.selection, "ended_from": since.isoformat()}
+    BulkAction.objects.update(asked_at=begun.asked_at - hour, selection=earlier)
+    assert _retried(client, {"age": "day"}).status_code == 200
 
 
 def test_an_action_that_nothing_matches_says_so() -> None:

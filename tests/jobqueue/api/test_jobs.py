@@ -56,6 +56,8 @@ def test_the_search_language_finds_them() -> None:
 
     assert _ids(get(client, 'jobs/?search=state:failed error:"mailbox full"')) == [failed.pk]
     assert _ids(get(client, f"jobs/?search=id:{waiting.pk}")) == [waiting.pk]
+    Job.objects.filter(pk=failed.pk).update(bulk_action=7)
+    assert _ids(get(client, "jobs/?search=bulk:7")) == [failed.pk]
 
 
 def test_what_was_retried_is_found_and_has_the_state_that_it_is_in() -> None:
@@ -136,6 +138,18 @@ def test_a_verb_that_does_not_fit_is_refused_with_what_it_takes(verb: str, state
 
     assert f"Job {job.pk} is {state}" in refused["detail"]
     assert entries_of(job) == []
+
+
+@pytest.mark.parametrize("verb", ["put-back", "fail"])
+def test_a_stuck_job_that_was_to_stop_is_answered_and_written_down_as_cancelled(verb: str) -> None:
+    asked = {"stop_asked_at": database_now("default"), "stop_reason": "stopped by ann"}
+    job = make_job("stuck", **asked)
+
+    answer = post(full_operator(), f"jobs/{job.pk}/{verb}/")
+
+    assert (answer["state"], answer["why"].partition(" ")[0]) == ("cancelled", "Cancelled")
+    [entry] = entries_of(job)
+    assert entry.endswith(": active → cancelled, as its stop was asked for")
 
 
 def test_the_second_of_two_operators_finds_the_job_changed() -> None:

@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from redis import Redis
 
 from jobqueue.broker import keys
-from jobqueue.models import Queue
+from jobqueue.models import AuditEntry, Queue
 from jobqueue.sql.clock import database_now
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from tests.jobqueue.admin.steps import make_job, make_worker
@@ -90,6 +90,15 @@ def test_a_pause_that_ends_at_no_time_ahead_is_refused(until: object) -> None:
     refused = problem(ask(full_operator(), "POST", "queues/email/pause/", {"until": until}), 422)
 
     assert [error["field"] for error in refused["errors"]] == ["until"]
+
+
+def test_a_pause_whose_time_has_come_is_none_to_resume() -> None:
+    client = full_operator()
+    post(client, "queues/email/pause/")
+    Queue.objects.update(paused_until=database_now("default") - timedelta(seconds=1))
+    assert get(client, "queues/email/")["paused"] is False
+    assert problem(ask(client, "POST", "queues/email/resume/"), 409)["code"] == "not_paused"
+    assert AuditEntry.objects.filter(verb="Resume").count() == 0
 
 
 def test_limits_are_changed_by_name() -> None:

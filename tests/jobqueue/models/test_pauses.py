@@ -137,6 +137,12 @@ def test_a_pause_whose_time_has_come_can_be_begun_anew() -> None:
     assert (_row().paused_by, _row().paused_until) == ("bob", None)
 
 
+def test_a_pause_whose_time_has_come_is_ended_by_nobody() -> None:
+    _pause_that_is_over()
+    assert not resume("email")
+    assert end_pauses() == 1
+
+
 def test_a_pause_that_is_not_over_is_not_ended() -> None:
     pause("email", until=_now() + HOUR)
     assert end_pauses() == 0

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from jobqueue.monitoring.probes import Answered, Probe
+from jobqueue.sql.clock import about_now
 from spendsync_site.demo.redis_server import RedisServer
 from tests.conftest import wait_until
 
@@ -53,6 +54,28 @@ def test_what_a_store_refuses_is_no_answer() -> None:
         raise OSError("refused")
 
     assert Probe("a store", refuse).ask() == Answered(False)
+
+
+def test_it_is_known_since_when_a_store_was_asked_in_vain() -> None:
+    answers: list[str] = []
+    probe = Probe("a store", lambda: answers[0])
+    assert probe.silent_since is None
+    probe.ask()
+    since = probe.silent_since
+    assert since is not None
+    probe.ask()
+    assert probe.silent_since == since
+    answers.append("there")
+    probe.ask()
+    assert probe.silent_since is None
+
+
+def test_since_when_a_store_hangs_is_known_from_the_question(hanging: Hanging) -> None:
+    probe = Probe("a store", hanging)
+    before = about_now()
+    probe.ask()
+    assert probe.silent_since is not None
+    assert before <= probe.silent_since <= about_now()
 
 
 def test_a_store_that_hangs_is_given_up_in_time(hanging: Hanging) -> None:

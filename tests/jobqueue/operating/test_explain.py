@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.conf import LazySettings
 
 from jobqueue.models import Job, Queue, Worker
 from jobqueue.operating.explain import Facts, explain, gather
@@ -62,6 +63,15 @@ def test_a_due_job_that_is_published_waits_for_a_free_worker() -> None:
 def test_a_due_job_that_is_not_published_is_about_to_be() -> None:
     job = _job(run_at=NOW - timedelta(seconds=3))
     assert explain(job, FACTS) == "Due since 3 s: about to be published to queue email."
+
+
+def test_a_job_that_is_due_for_long_and_not_published_is_not_about_to_be(settings: LazySettings) -> None:
+    job = _job(run_at=NOW - timedelta(seconds=29))
+    assert explain(job, FACTS).startswith(
+        "Due since 29 s, and could not be published to queue email yet: Redis may be away"
+    )
+    settings.JOBQUEUE = {"RELAY_INTERVAL": 10.0}
+    assert explain(job, FACTS) == "Due since 29 s: about to be published to queue email."
 
 
 def test_a_job_without_a_worker_says_that_no_worker_serves_its_queue() -> None:
@@ -131,6 +141,26 @@ def test_a_job_past_its_limit_says_so() -> None:
     job = _job(state="active", started_at=NOW - timedelta(seconds=100))
     text = explain(job, replace(FACTS, is_stuck=True, worker=_worker()))
     assert text == "Stuck: running on worker worker-1 for 100 s, past its limit of 30 s."
+
+
+@pytest.mark.parametrize(
+    ("worker", "says"),
+    [
+        (None, "Stuck: its worker is gone"),
+        (_worker(silent_for=43), "Stuck: worker worker-1 has given no sign of life for 43 s."),
+        (_worker(), "Stuck: running on worker worker-1 for 100 s, past its limit of 30 s."),
+    ],
+)
+def test_a_stuck_job_that_is_to_stop_says_that_it_is_stuck_and_how_it_ends(
+    worker: Worker | None, says: str
+) -> None:
+    stopping = {"stop_asked_at": NOW - timedelta(seconds=90), "stop_reason": "stopped by ann"}
+    job = _job(state="active", started_at=NOW - timedelta(seconds=100), **stopping)
+    text = explain(job, replace(FACTS, is_stuck=True, worker=worker))
+    assert text.startswith(says)
+    assert text.endswith(
+        "Its stop was asked for (stopped by ann): whatever ends it, it ends as cancelled and is not retried."
+    )
 
 
 def test_a_job_whose_worker_has_no_row_any_more_says_so() -> None:

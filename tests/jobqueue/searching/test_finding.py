@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from jobqueue.exceptions import DuplicateSource
-from jobqueue.models import Job
+from jobqueue.models import Job, Worker
 from jobqueue.models.holding import hold
 from jobqueue.searching import (
     FoundRecord,
@@ -117,6 +117,14 @@ def test_the_number_of_a_job_finds_it(operator: User) -> None:
         assert ids(text.format(job.pk), operator) == {job.pk}
 
 
+@pytest.mark.parametrize("text", ["bulk:7", "bulk:#7", "-bulk:8"])
+def test_the_number_of_a_bulk_action_finds_the_jobs_that_it_changed_last(operator: User, text: str) -> None:
+    job = make_job("failed", bulk_action=7)
+    make_job("failed", bulk_action=8)
+    untouched = {make_job("failed").pk} if text.startswith("-") else set()
+    assert ids(text, operator) == {job.pk, *untouched}
+
+
 def test_an_error_is_found_in_the_attempts_of_a_job_that_is_tried_again(operator: User) -> None:
     job = make_job("delayed")
     add_attempt(job, error="SMTPServerDisconnected", message="mailbox full")
@@ -189,6 +197,15 @@ def test_every_word_is_required(operator: User) -> None:
     make_job("failed", queue="email", payload=ANNA)
     make_job("failed", queue="reminders", payload=OTHER)
     assert ids("state:failed queue:reminders args.user_id:5", operator) == {wanted.pk}
+
+
+def test_no_worker_of_that_name_is_forgotten(operator: User) -> None:
+    alive = {"pid": 1, "queues": ["email"], "heartbeat_at": database_now("default")}
+    workers = [Worker(name=f"web-7.{number}", hostname="web-7", **alive) for number in range(130)]
+    Worker.objects.bulk_create(workers)
+    jobs = {make_job("active", worker_id=worker.pk).pk for worker in workers}
+    assert ids("worker:web-7", operator) == jobs
+    assert ids("-worker:web-7", operator) == set()
 
 
 # Text ----------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ def test_a_search_is_read_as_its_words(text: str, words: list[Word]) -> None:
         ("until:0001-01-01", "until:0001-01-01", "2026-10-17"),
         ("since:999999w", "since:999999w", "3d"),
         ("id:abc", "id:abc", "the number of a job"),
+        ("bulk:abc", "bulk:abc", "the number of a bulk action"),
         ("email:anna", "email:anna", "a whole address"),
         ("queue:", 'queue:""', "some text after the colon"),
         ('""', '""', "some text"),
@@ -109,6 +110,7 @@ _TIMES = st.from_regex(r"[1-9][0-9]{0,2}(s|min|h|d|w)", fullmatch=True) | st.dat
 ).map(str)
 _VALUES = {
     "id": st.integers(0, 10**18).map(str),
+    "bulk": st.integers(0, 10**17).map(str),
     "state": st.sampled_from(sorted(STATES)),
     "email": st.from_regex(r"[a-z\"\\:.-]{1,5}@[a-z\"\\]{1,5}", fullmatch=True),
     "since": _TIMES,

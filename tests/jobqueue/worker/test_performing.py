@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import pytest
@@ -86,6 +87,27 @@ def test_a_job_that_asks_for_another_time_gets_it(sample_processors: Calls, dela
 
     assert (outcome.status, outcome.delay) == (Status.RETRIED, timedelta(minutes=1))
     assert (outcome.reason, outcome.failure) == ("not yet", None)
+
+
+REFUSED = "SMTPRecipientsRefused: 451 4.7.1 greylisted, come again"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        (REFUSED, "451 4.7.1 greylisted, come again"),
+        ("not yet", "{'slow@x.org': (451, b'4.7.1 greylisted')}"),
+    ],
+)
+def test_an_attempt_tells_its_error_in_the_words_of_the_reason_that_names_it(
+    sample_processors: Calls, reason: str, message: str
+) -> None:
+    error = SMTPRecipientsRefused({"slow@x.org": (451, b"4.7.1 greylisted")})
+    outcome = _perform_with(sample_processors, raising(RetryLater(60, reason, error=error)))
+
+    assert outcome.failure is not None
+    assert (outcome.reason, outcome.failure.message) == (reason, message)
+    assert outcome.failure.error_class == "SMTPRecipientsRefused"
 
 
 class LaterOfOurOwn(RetryLater):

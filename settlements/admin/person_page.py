@@ -99,9 +99,9 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "sharing": _sharing_in_words(people.sharing(person, MOST_NAMED)),
         "address": email_of(person) if getattr(person, "is_active", True) else "",
         "barred": barred_text(barred, request) if barred else "",
-        "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
         "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
-        "may_resume": barred is not None and may(request, people.to_end(barred), BarredAddress),
+        "may_end": barred is not None and may(request, people.to_end(barred), BarredAddress),
+        "to_end": people.to_end(barred),
         "coming": [_job_row(job, names) for job in jobs.coming],
         "owed": person_asking.owed_by(person, settlements[:MOST], barred, request),
         "held": [_job_row(job, names) for job in jobs.not_sent],
@@ -260,10 +260,9 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
     """Hold letters to the person's address back, let them go out again, or send a reminder."""
     verb, reason = request.POST.get("verb", ""), request.POST.get("reason", "").strip()
     remind_of = request.POST.get("remind")
-    if remind_of is None and verb not in (people.PAUSE, people.RESUME):
+    if remind_of is None and verb not in (people.PAUSE, people.RESUME, people.CLEAR):
         raise PermissionDenied
-    of_address = people.permission_of(verb, barred_of(person) if verb == people.RESUME else None)
-    demand(request, *([of_address] if remind_of is None else person_asking.RIGHTS))
+    demand(request, *([people.permission_of(verb)] if remind_of is None else person_asking.RIGHTS))
     if not reason or len(reason) > LONGEST_REASON or "\x00" in reason:
         messages.error(request, _("Say why, in at most %(most)s characters.") % {"most": LONGEST_REASON})
     elif remind_of is not None:
@@ -274,5 +273,12 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
         )
         messages.success(request, done)
     else:
-        messages.warning(request, _("Nothing was changed: that was so already."))
+        messages.warning(request, _unchanged(person, verb))
     return HttpResponseRedirect(request.path)
+
+
+def _unchanged(person: Any, verb: str) -> str:
+    """Why nothing was changed: who ends a pause does not clear what somebody has said since."""
+    if verb != people.PAUSE and barred_of(person) is not None:
+        return _("Nothing was changed: letters are held back for another reason now.")
+    return _("Nothing was changed: that was so already.")

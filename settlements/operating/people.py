@@ -22,6 +22,7 @@ from settlements.rows import email_of
 
 PAUSE: Final = "pause"
 RESUME: Final = "resume"
+CLEAR: Final = "clear"
 MOST_SETTLEMENTS: Final = 100
 _MOST_NAMED = 5
 
@@ -102,28 +103,33 @@ def sharing(person: Any, most: int) -> list[Any]:
 # Pausing ------------------------------------------------------------------------------------------
 
 
-def permission_of(verb: str, barred: BarredAddress | None) -> str:
-    """What it takes to hold letters back, or to let them go out again to an address that is barred so."""
-    return right(PAUSE if verb == PAUSE else to_end(barred), BarredAddress)
+def permission_of(verb: str) -> str:
+    """What it takes to hold letters back, or to end what holds them back."""
+    return right(verb, BarredAddress)
 
 
 def to_end(barred: BarredAddress | None) -> str:
     """The verb that lets letters go out again: what an operator paused is resumed, other bars are cleared."""
-    return RESUME if barred is None or barred.cause == BarredAddress.PAUSED else "clear"
+    return RESUME if barred is None or barred.is_paused else CLEAR
 
 
 def change_letters(request: HttpRequest, person: Any, verb: str, reason: str) -> bool:
-    """Do it and write it down. Of two operators at once one does, and the other finds it done: False."""
+    """Do it and write it down. False, where it was so already or another verb ends it now.
+
+    Of two operators at once one does, and the other finds it done. Who ends a pause does not clear what a
+    server or the person said meanwhile.
+    """
     address, using = email_of(person), router.db_for_write(BarredAddress)
     with transaction.atomic(using=using):
-        done = _pause if verb == PAUSE else _resume
-        if not address or not done(address, reason, request, using):
+        if not address or not (_pause if verb == PAUSE else _end)(verb, address, reason, request):
             return False
-        log_change(request, person, f"{verb.capitalize()} letters. Reason: {reason}")
+        done = PAUSE if verb == PAUSE else RESUME
+        log_change(request, person, f"{done.capitalize()} letters. Reason: {reason}")
     return True
 
 
-def _pause(address: str, reason: str, request: HttpRequest, using: str) -> bool:
+def _pause(verb: str, address: str, reason: str, request: HttpRequest) -> bool:
+    using = router.db_for_write(BarredAddress)
     if barred_rows(address):
         return False
     moment = timezone.now()
@@ -133,9 +139,10 @@ def _pause(address: str, reason: str, request: HttpRequest, using: str) -> bool:
     return rows.filter(cause=BarredAddress.PAUSED, barred_at=moment).exists()
 
 
-def _resume(address: str, reason: str, request: HttpRequest, using: str) -> bool:
-    rows = BarredAddress.objects.using(using).barred().among(address)
+def _end(verb: str, address: str, reason: str, request: HttpRequest) -> bool:
+    rows = BarredAddress.objects.using(router.db_for_write(BarredAddress)).barred().among(address)
     barred = rows.select_for_update().first()
-    if barred is not None:
-        barred.clear(request.user, reason)
-    return barred is not None
+    if barred is None or to_end(barred) != verb:
+        return False
+    barred.clear(request.user, reason)
+    return True

@@ -103,7 +103,9 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "may_end": barred is not None and may(request, people.to_end(barred), BarredAddress),
         "to_end": people.to_end(barred),
         "coming": [_job_row(job, names) for job in jobs.coming],
-        "owed": person_asking.owed_by(person, settlements[:MOST], barred, request),
+        "owed": person_asking.owed_by(
+            [one for one in settlements[:MOST] if one.is_open and one.payer_id == person.pk], request
+        ),
         "held": [_job_row(job, names) for job in jobs.not_sent],
         **_letters(pages, person, names),
     }
@@ -268,13 +270,19 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
     elif remind_of is not None:
         person_asking.remind(request, person, remind_of, reason)
     elif people.change_letters(request, person, verb, reason):
-        done = (
-            _("Letters to this address are paused.") if verb == people.PAUSE else _("Letters go out again.")
-        )
-        messages.success(request, done)
+        messages.success(request, _changed(person, verb))
     else:
         messages.warning(request, _unchanged(person, verb))
     return HttpResponseRedirect(request.path)
+
+
+def _changed(person: Any, verb: str) -> str:
+    """What was done; an address that is free brings no letters to who gets none at all."""
+    if verb == people.PAUSE:
+        return _("Letters to this address are paused.")
+    if not getattr(person, "is_active", True):
+        return _("The address is free again; to this person nothing is sent, for the person is inactive.")
+    return _("Letters go out again.")
 
 
 def _unchanged(person: Any, verb: str) -> str:

@@ -23,7 +23,6 @@ from settlements.models import KeptAnswer
 from settlements.operating.moves import Answer, LeftAlone, Move, left_alone, move_one
 from settlements.operating.rights import right
 
-WRONG_STATE: Final = "wrong_state"
 _CODES: Final = {InvalidAmount: "invalid_amount", InvalidRefund: "invalid_refund"}
 Shown = Callable[[Any, Request], dict[str, Any]]
 
@@ -51,7 +50,7 @@ def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, *, on
         )
 
     told = "without an amount all that is left of it" if move.takes_amount else _in_the_admin(move)
-    codes: dict[int, tuple[str, ...]] = {409: (WRONG_STATE,)}
+    codes: dict[int, tuple[str, ...]] = {409: move.codes}
     if once_for:
         refused = ("invalid_amount", "invalid_refund") if move.takes_amount else ("invalid",)
         codes |= {400: (INVALID_KEY, "malformed"), 422: (*refused, KEY_REUSED)}
@@ -76,7 +75,7 @@ def _moved(model: Any, pk: str, move: Move, asked: Mapping[str, Any], request: R
         record = move_one(django_request(request), model, key_of(pk), move, answer)
     except LeftAlone as trouble:
         text = shown_text(left_alone(move, model._meta, [str(trouble)]), request)
-        raise Refused(text, WRONG_STATE) from None
+        raise Refused(text, trouble.code) from None
     except (InvalidAmount, InvalidRefund) as error:
         text = f"{str(error)[:1].upper()}{str(error)[1:]}."
         field = "amount" if move.takes_amount else "non_field_errors"

@@ -49,7 +49,7 @@ class BarredAddress(models.Model):
     """The cause of an address to which an operator holds letters back; servers never give it."""
 
     _HARDNESS: ClassVar[dict[str, int]] = {PAUSED: 0, Cause.UNSUBSCRIBED: 2, Cause.COMPLAINED: 3}
-    """What people say weighs more than what servers say, which weighs 1; the least does what operators say."""
+    """What people say weighs more than what servers say (1), and that more than what operators say."""
 
     id = models.BigAutoField(primary_key=True)
     address = models.CharField(_("address"), max_length=254, unique=True, help_text=_("In small letters."))

@@ -65,7 +65,7 @@ MOVES: Final = (
         "complete",
         _("Complete"),
         _("completed"),
-        _("The money arrived. The letters say so, and the settlement follows its payments."),
+        _("The money arrived. Letters say so, unless it is history; the settlement follows its payments."),
         lambda payment, answer: payment.complete(),
     ),
     _payment_move(

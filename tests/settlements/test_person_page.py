@@ -201,16 +201,6 @@ def test_it_says_why_no_reminder_can_be_sent_now(
     assert "Not now: reminders are paused." in text_of(admin_client.get(letters(payer)))
 
 
-def test_nobody_is_reminded_whom_letters_do_not_reach(
-    admin_client: Client, settlement: Settlement, payer: User
-) -> None:
-    bar(payer.email, "bounced", "", using="default")
-    why = "no e-mail goes out to the address"
-    assert owed(admin_client, payer) == {"Dinner in Lisbon": why}
-    assert remind(admin_client, payer, settlement.pk) == [f"No reminder was sent: {why}."]
-    assert not history_of(settlement)
-
-
 @pytest.mark.parametrize("key", ["", "x", "a\x00b", str(uuid.UUID(int=7))])
 def test_of_what_is_not_there_nobody_is_reminded(admin_client: Client, payer: User, key: str) -> None:
     assert remind(admin_client, payer, key) == ["Nothing was reminded: it is gone."]

@@ -6,7 +6,7 @@ Each takes the settlement's locked row. To ask twice has one effect.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -41,9 +41,9 @@ def why_no_reminder(settlement: Settlement, using: str) -> str:
 
 
 def why_no_reminders(settlements: Collection[Settlement], using: str) -> dict[Any, str]:
-    """The same of many, by primary key: two questions to the database, however many there are."""
+    """The same of many, by primary key: two questions, one of rows that were read `as_letters_see_them`."""
     found: dict[Any, str] = {one.pk: "" for one in settlements}
-    for row in _as_letters_see_them(list(found), using):
+    for row in _as_seen(settlements, using):
         found[row.pk] = _why_none_ever(row) or why_unreachable(row.payer, is_barred=_is_barred(row, using))
     asked = {subject_of(one): one.pk for one in settlements if not found[one.pk]}
     letters = Job.objects.using(using).filter(subject__in=list(asked), processor=EMAILS)
@@ -69,10 +69,17 @@ def why_unreachable(payer: Any, *, is_barred: bool) -> str:
     return Unreachable(gettext("no e-mail goes out to the payer's address")) if is_barred else ""
 
 
-def _as_letters_see_them(keys: list[Any], using: str) -> QuerySet[Settlement]:
-    """The rows with what counts towards them, and whether nothing is sent to the payer."""
-    rows = Settlement.objects.using(using).filter(pk__in=keys).select_related("payer").order_by()
-    return rows.annotate(counted=PaidByPayments(), payer_barred=IsBarred(F("payer__email")))
+def as_letters_see_them(rows: QuerySet[Settlement]) -> QuerySet[Settlement]:
+    """The rows with their payers, with what counts towards them, and whether nothing is sent to the payer."""
+    annotated = rows.annotate(counted=PaidByPayments(), payer_barred=IsBarred(F("payer__email")))
+    return annotated.select_related("payer")
+
+
+def _as_seen(settlements: Collection[Settlement], using: str) -> Iterable[Settlement]:
+    if all(hasattr(one, "payer_barred") for one in settlements):
+        return settlements
+    rows = Settlement.objects.using(using).filter(pk__in=[one.pk for one in settlements])
+    return as_letters_see_them(rows).order_by()
 
 
 def _is_barred(row: Any, using: str) -> bool:

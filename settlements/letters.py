@@ -274,6 +274,13 @@ def people_for(template_type: str, settlement: Settlement) -> list[Any]:
     return list({person.pk: person for person in people}.values())
 
 
+def is_for(template_type: str, settlement: Settlement, user_id: Any) -> bool:
+    """Whether a letter about this settlement goes to the user with that key."""
+    by_role = {PAYER: settlement.payer_id, PAYEE: settlement.payee_id}
+    letter = LETTERS.get(template_type)
+    return letter is not None and any(by_role.get(role) == user_id for role in letter.to)
+
+
 def _why_not_to(template_type: str, facts: Facts) -> Because:
     person, settlement, letter = facts.person, facts.settlement, LETTERS[template_type]
     if person is None or FORMER_PAYER in letter.to:

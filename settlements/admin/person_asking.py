@@ -36,7 +36,7 @@ class Owed:
 
 
 def owed_by(settlements: list[Settlement], request: HttpRequest) -> list[Owed]:
-    """These settlements, which the person is to pay, and why no reminder of them can be sent; two questions.
+    """These settlements, which the person is to pay, and why no reminder of them can be sent; one question.
 
     They are named with their amounts, for who may see these.
     """

@@ -22,6 +22,7 @@ from jobqueue.operating import demand, shown_text
 from settlements.api.bodies import GivenReason
 from settlements.models import BarredAddress
 from settlements.operating import people
+from settlements.operating.owing import owed_by
 from settlements.operating.rights import right
 from settlements.rows import email_of
 from settlements.searching import VIEW_PERSON
@@ -139,8 +140,7 @@ def _person(pk: str) -> Any:
 
 def _shown(person: Any, request: Request) -> dict[str, Any]:
     barred = people.barred_of(person)
-    settlements = people.settlements_of(person)[: people.MOST_SETTLEMENTS]
-    told = people.troubles(person, settlements, django_request(request))
+    told = people.troubles(person, owed_by(person), django_request(request))
     others = people.sharing(person, _MOST_NAMED)[:_MOST_NAMED]
     return {
         "id": str(person.pk),

@@ -18,7 +18,7 @@ from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job
 from settlements.addresses import bar
-from settlements.admin import person_page
+from settlements.admin import person_jobs, person_page
 from settlements.jobs import add_email_notification_job
 from settlements.models import BarredAddress, EmailDelivery, Settlement
 from settlements.operating import people
@@ -325,7 +325,7 @@ def test_it_says_that_jobs_were_left_out_and_where_all_are(
     admin_client: Client, settlement: Settlement, payer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "were looked at" not in text_of(admin_client.get(letters(payer)))
-    monkeypatch.setattr(person_page, "MOST_JOBS", 2)
+    monkeypatch.setattr(person_jobs, "MOST_JOBS", 2)
     response = admin_client.get(letters(payer))
     assert "Only 2 jobs about" in text_of(response)
     assert len(response.context["coming"]) == 2

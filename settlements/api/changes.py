@@ -17,7 +17,7 @@ from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
 from jobqueue.api.problems import InvalidBody, Refused
 from jobqueue.api.shapes import described
 from jobqueue.operating import shown_text
-from settlements.api.bodies import GivenReason, PartAndReason, key_of
+from settlements.api.bodies import FailureAndReason, GivenReason, PartAndReason, key_of
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.models import KeptAnswer
 from settlements.operating.moves import Answer, LeftAlone, Move, left_alone, move_one
@@ -38,7 +38,7 @@ def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, *, on
     What could have a second effect the second time is done `once_for` a key: another part of the money goes
     back, another letter goes out.
     """
-    body = PartAndReason if move.takes_amount else GivenReason
+    body = _body_of(move)
 
     def act(self: Any, request: Request, pk: str = "") -> Response:
         asked = read_body(body, request)
@@ -59,6 +59,12 @@ def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, *, on
     return described(summary, form, body=body, codes=codes, parameters=parameters)(named)
 
 
+def _body_of(move: Move) -> type[GivenReason]:
+    if move.takes_amount:
+        return PartAndReason
+    return FailureAndReason if move.tells_payer else GivenReason
+
+
 def _in_the_admin(move: Move) -> str:
     return f"{move.name.replace('_', ' ')} of the admin"
 
@@ -70,7 +76,7 @@ def _named(act: Any, move: Move, doc: str) -> Any:
 
 def _moved(model: Any, pk: str, move: Move, asked: Mapping[str, Any], request: Request) -> Any:
     """The record as it is then; each refusal says what the admin says."""
-    answer = Answer(request.user, asked["reason"], asked.get("amount"))
+    answer = Answer(request.user, **asked)
     try:
         record = move_one(django_request(request), model, key_of(pk), move, answer)
     except LeftAlone as trouble:

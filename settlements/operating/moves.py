@@ -35,6 +35,8 @@ class Answer:
     user: Any
     reason: str
     amount: Decimal | None = None
+    failure_reason: str = ""
+    """What the payer reads of a payment that fails; the reason is for the history alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Move:
     carry_out: Callable[[Any, Answer], str]
     """Changes and saves a locked record; what became of it, for the history."""
     takes_amount: bool = False
+    tells_payer: bool = False
+    """Whether the operator says what the payer reads of it."""
     is_dangerous: bool = False
     codes: tuple[str, ...] = (WRONG_STATE,)
     """The codes that it is refused with."""

@@ -65,7 +65,7 @@ def why_unreachable(payer: Any, *, is_barred: bool) -> str:
     try:
         check_address(payer.email)
     except InvalidEmailAddress:
-        return Unreachable(gettext("the payer's e-mail address is none"))
+        return Unreachable(gettext("the payer's e-mail address cannot be used"))
     return Unreachable(gettext("no e-mail goes out to the payer's address")) if is_barred else ""
 
 

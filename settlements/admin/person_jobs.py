@@ -76,7 +76,8 @@ def _without_told(person: Any, jobs: list[Job]) -> list[Job]:
     if not keys:
         return jobs
     letters = Job.objects.filter(subject__in={job.subject for job in jobs if _is_news(job)}, processor=EMAILS)
-    told = {keys[key] for key in letters.filter(unique_key__in=keys).values_list("unique_key", flat=True)}
+    found = letters.filter(unique_key__in=keys).values_list("unique_key", flat=True)
+    told = {keys[key] for key in found if key}
     return [job for job in jobs if job.pk not in told]
 
 

@@ -48,7 +48,10 @@ def bar_payer(cause: str) -> Callable[[Settlement], Any]:
 UNREACHABLE: dict[str, tuple[Callable[[Settlement], Any], str]] = {
     "inactive": (lambda one: change_payer(one, is_active=False), "the payer is inactive"),
     "without an address": (lambda one: change_payer(one, email=""), "the payer has no e-mail address"),
-    "with no real address": (lambda one: change_payer(one, email="x"), "the payer's e-mail address cannot be used"),
+    "with no real address": (
+        lambda one: change_payer(one, email="x"),
+        "the payer's e-mail address cannot be used",
+    ),
     "paused": (bar_payer(BarredAddress.PAUSED), "no e-mail goes out to the payer's address"),
     "barred": (bar_payer("complained"), "no e-mail goes out to the payer's address"),
 }

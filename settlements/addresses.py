@@ -31,16 +31,25 @@ _STATUSES: Final = {
 def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | None = None) -> BarredAddress:
     """Send nothing to this address any more; the row that says so, perhaps from before it was written.
 
-    What happened before an operator cleared it changes nothing, nor does what was known when it was cleared.
+    Of two causes the harder one is kept: a complaint says more than a bounce, and either more than a pause.
+    What happened before an operator cleared it changes nothing, nor does what was known when it was cleared;
+    but who ends a pause clears nothing of what a server or its reader said, whenever it happened.
     """
     moment = at or timezone.now()
     values = {"cause": cause, "detail": detail[:500], "barred_at": moment}
     rows = BarredAddress.objects.using(using)
     with transaction.atomic(using=using):
         barred, is_new = rows.select_for_update().get_or_create(address=address.lower(), defaults=values)
-        if not is_new and barred.cleared_at is not None and max(barred.cleared_at, barred.barred_at) < moment:
+        if not is_new and _is_news(barred, cause, moment):
             rows.filter(pk=barred.pk).update(**values, cleared_at=None, cleared_by=None, clearing_reason="")
         return barred
+
+
+def _is_news(barred: BarredAddress, cause: str, moment: datetime) -> bool:
+    """Whether the row does not say it yet, and nobody has cleared it."""
+    if barred.cleared_at is None or barred.is_paused and barred.yields_to(cause):
+        return barred.yields_to(cause)
+    return max(barred.cleared_at, barred.barred_at) < moment
 
 
 def connect() -> None:

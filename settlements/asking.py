@@ -6,22 +6,33 @@ Each takes the settlement's locked row. To ask twice has one effect.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext
 
 from jobqueue.models import Job, subject_of
+from jobqueue.operating import retold_reason
 from settlements.decisions import CHECKS, EMAILS
+from settlements.emails import check_address
+from settlements.exceptions import InvalidEmailAddress
 from settlements.jobs import add_letter_job, add_settlement_processing_job
-from settlements.models import Payment, Settlement
+from settlements.letters import ASKED_FOR, Facts, why_not
+from settlements.models import IsBarred, PaidByPayments, Payment, Settlement
+from settlements.rows import is_barred
 
-REMINDER: Final = "settlement_reminder"
+UNREACHABLE: Final = "unreachable"
 _JUST_NOW: Final = timedelta(minutes=1)
 _UNFINISHED: Final = (Job.State.WAITING, Job.State.ACTIVE)
+
+
+class Unreachable(str):
+    """Why no letter reaches the payer, whatever it is about."""
+
+    code = UNREACHABLE
 
 
 def why_no_reminder(settlement: Settlement, using: str) -> str:
@@ -30,12 +41,14 @@ def why_no_reminder(settlement: Settlement, using: str) -> str:
 
 
 def why_no_reminders(settlements: Collection[Settlement], using: str) -> dict[Any, str]:
-    """The same of many, by primary key: one question to the database, however many there are."""
-    found = {one.pk: _why_none_ever(one) for one in settlements}
+    """The same of many, by primary key: two questions, one of rows that were read `as_letters_see_them`."""
+    found: dict[Any, str] = {one.pk: "" for one in settlements}
+    for row in _as_seen(settlements, using):
+        found[row.pk] = _why_none_ever(row) or why_unreachable(row.payer, is_barred=_is_barred(row, using))
     asked = {subject_of(one): one.pk for one in settlements if not found[one.pk]}
     letters = Job.objects.using(using).filter(subject__in=list(asked), processor=EMAILS)
     lately = letters.filter(
-        Q(state__in=_UNFINISHED) | Q(created_at__gte=Now() - _JUST_NOW), payload__template_type=REMINDER
+        Q(state__in=_UNFINISHED) | Q(created_at__gte=Now() - _JUST_NOW), payload__template_type=ASKED_FOR
     )
     states: dict[str, set[str]] = defaultdict(set)
     for subject, state in lately.values_list("subject", "state") if asked else ():
@@ -43,11 +56,44 @@ def why_no_reminders(settlements: Collection[Settlement], using: str) -> dict[An
     return found | {key: _why_not_again(states[subject]) for subject, key in asked.items()}
 
 
-def _why_none_ever(settlement: Settlement) -> str:
-    """What of the settlement itself speaks against a reminder."""
-    if not settlement.is_open:
-        return str(settlement.get_status_display())
-    return gettext("reminders are paused") if settlement.reminders_paused else ""
+def why_unreachable(payer: Any, *, is_barred: bool) -> str:
+    """Why no letter reaches the payer, as it is decided when one leaves; empty if one does."""
+    if not getattr(payer, "is_active", True):
+        return Unreachable(gettext("the payer is inactive"))
+    if not payer.email:
+        return Unreachable(gettext("the payer has no e-mail address"))
+    try:
+        check_address(payer.email)
+    except InvalidEmailAddress:
+        return Unreachable(gettext("the payer's e-mail address cannot be used"))
+    return Unreachable(gettext("no e-mail goes out to the payer's address")) if is_barred else ""
+
+
+def as_letters_see_them(rows: QuerySet[Settlement]) -> QuerySet[Settlement]:
+    """The rows with their payers, with what counts towards them, and whether nothing is sent to the payer."""
+    annotated = rows.annotate(counted=PaidByPayments(), payer_barred=IsBarred(F("payer__email")))
+    return annotated.select_related("payer")
+
+
+def _as_seen(settlements: Collection[Settlement], using: str) -> Iterable[Settlement]:
+    if all(hasattr(one, "payer_barred") for one in settlements):
+        return settlements
+    rows = Settlement.objects.using(using).filter(pk__in=[one.pk for one in settlements])
+    return as_letters_see_them(rows).order_by()
+
+
+def _is_barred(row: Any, using: str) -> bool:
+    # SQLite knows the small letters of ASCII alone.
+    address = row.payer.email
+    return bool(row.payer_barred) or not address.isascii() and is_barred(address, using)
+
+
+def _why_none_ever(row: Any) -> str:
+    """What of the settlement itself speaks against a reminder: the rule by which its letter leaves."""
+    if not row.is_open:
+        return str(row.get_status_display())
+    facts = Facts(settlement=row, standing=row.standing_now(row.counted), person=row.payer)
+    return retold_reason(why_not(ASKED_FOR, facts) or "")
 
 
 def _why_not_again(states: set[str]) -> str:
@@ -60,7 +106,7 @@ def _why_not_again(states: set[str]) -> str:
 def send_reminder(settlement: Settlement, using: str) -> Job:
     """Ask for a reminder that belongs to no plan; it is looked at as it leaves, as every letter."""
     key = f"reminder_now:{settlement.pk}"
-    return add_letter_job(settlement, settlement.payer_id, REMINDER, unique_key=key, using=using)
+    return add_letter_job(settlement, settlement.payer_id, ASKED_FOR, unique_key=key, using=using)
 
 
 def pause_reminders(settlement: Settlement, *, paused: bool) -> None:

@@ -267,7 +267,7 @@ def _payment_facts(payment: Payment) -> dict[str, Any]:
     return {
         "payment_amount": payment.amount,
         "refunded_amount": payment.refunded if payment.refunded_amount else None,
-        "failure_reason": payment.failure_reason,
+        "failure_reason": payment.failed_because,
     }
 
 

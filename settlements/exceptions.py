@@ -68,6 +68,10 @@ class InvalidAmount(SettlementError, ValueError):
     """The amount has digits that its currency does not have, or the wrong sign."""
 
 
+class InvalidFailureReason(SettlementError, ValueError):
+    """What the payer is to read of a payment that failed is too long."""
+
+
 class InvalidStatus(SettlementError, ValueError):
     """There is no such status."""
 

@@ -20,6 +20,8 @@ from settlements.status_words import written_status
 PAYER: Final = "payer"
 PAYEE: Final = "payee"
 FORMER_PAYER: Final = "former payer"
+ASKED_FOR: Final = "settlement_reminder"
+"""The reminder that no plan and no event leads to, but somebody who asks."""
 
 _NO_PAYMENT: Final = "no payment is named"
 
@@ -194,7 +196,7 @@ LETTERS: Final[dict[str, Letter]] = {
     "reminder_overdue": Letter(
         (PAYER,), "1, 3, 7, 14 and 30 days after it was due", _OWED, _reminder, _REMINDED
     ),
-    "settlement_reminder": Letter((PAYER,), "a program asks for it", _OWED, _reminder, _REMINDED),
+    ASKED_FOR: Letter((PAYER,), "an operator or a program asks for it", _OWED, _reminder, _REMINDED),
     "settlement_created": Letter(
         (PAYER, PAYEE), "a settlement is created", "money is owed", _created, _CLOSED
     ),
@@ -253,7 +255,7 @@ LETTERS: Final[dict[str, Letter]] = {
 }
 """Every e-mail there is; each has `templates/email/<type>.subject.txt`, `.lead.txt`, `.txt` and `.html`."""
 
-REMINDER_LETTERS: Final = (*(f"reminder_{name}" for name in ReminderType.values), "settlement_reminder")
+REMINDER_LETTERS: Final = (*(f"reminder_{name}" for name in ReminderType.values), ASKED_FOR)
 
 STAGES: Final = (ReminderType.INITIAL, ReminderType.FOLLOW_UP, ReminderType.FINAL, ReminderType.OVERDUE)
 """The reminder types from the first to the most urgent one."""
@@ -272,6 +274,13 @@ def people_for(template_type: str, settlement: Settlement) -> list[Any]:
     return list({person.pk: person for person in people}.values())
 
 
+def is_for(template_type: str, settlement: Settlement, user_id: Any) -> bool:
+    """Whether a letter about this settlement goes to the user with that key."""
+    by_role = {PAYER: settlement.payer_id, PAYEE: settlement.payee_id}
+    letter = LETTERS.get(template_type)
+    return letter is not None and any(by_role.get(role) == user_id for role in letter.to)
+
+
 def _why_not_to(template_type: str, facts: Facts) -> Because:
     person, settlement, letter = facts.person, facts.settlement, LETTERS[template_type]
     if person is None or FORMER_PAYER in letter.to:
@@ -286,7 +295,8 @@ def _why_not_to(template_type: str, facts: Facts) -> Because:
 
 def _history(template_type: str, facts: Facts) -> Because:
     """Nobody is told of history unless somebody asks for it, or it was paid too much."""
-    is_asked_for = facts.is_own or (facts.reminder is not None and facts.reminder.planned_at is None)
+    is_in_no_plan = facts.reminder is not None and facts.reminder.planned_at is None
+    is_asked_for = facts.is_own or is_in_no_plan or template_type == ASKED_FOR
     is_too_much = template_type == "payment_received" and facts.standing.overpaid > 0
     if is_asked_for or is_too_much or not counts_as_history(facts.settlement):
         return None

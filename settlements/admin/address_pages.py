@@ -41,9 +41,9 @@ def _trouble(barred: BarredAddress, *, is_paused: bool) -> str:
     """What an operator paused is resumed; what a server said is cleared."""
     if not barred.is_barred:
         return gettext("cleared")
-    if (barred.cause == BarredAddress.PAUSED) == is_paused:
+    if barred.is_paused == is_paused:
         return ""
-    return str(PAUSED_WORD) if barred.cause == BarredAddress.PAUSED else gettext("not paused")
+    return str(PAUSED_WORD) if barred.is_paused else gettext("not paused")
 
 
 CLEAR: Final = Move(
@@ -67,19 +67,24 @@ RESUME: Final = Move(
 
 
 class BarredAddressForm(BarredAddressModelForm):
-    """An address that somebody bars by hand; one that was cleared may be barred again."""
+    """An address that somebody bars by hand, also one that was cleared, or barred for less."""
 
     address = forms.EmailField(label=_("Address"), max_length=254)
 
     def clean_address(self) -> str:
-        """In small letters, and not barred yet."""
-        address: str = self.cleaned_data["address"].lower()
-        if BarredAddress.objects.barred().among(address).exists():
-            raise ValidationError(_("This address is barred already."), code="barred")
-        return address
+        """In small letters."""
+        return str(self.cleaned_data["address"]).lower()
+
+    def clean(self) -> dict[str, Any]:
+        """Not barred yet, or for a cause that says less: who complains meanwhile is heard."""
+        entered: dict[str, Any] = super().clean() or self.cleaned_data
+        barred = BarredAddress.objects.barred().among(entered.get("address", "")).first()
+        if barred is not None and not barred.yields_to(entered.get("cause", "")):
+            self.add_error("address", ValidationError(_("This address is barred already."), code="barred"))
+        return entered
 
     def validate_unique(self) -> None:
-        """One that was cleared is barred again, not added."""
+        """One that is there is barred again, not added."""
 
 
 class BarredFilter(admin.SimpleListFilter):
@@ -162,8 +167,7 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     @admin.display(description=_("cause"), ordering="cause")
     def shown_cause(self, barred: BarredAddress) -> SafeString:
         """The cause in colour and in words."""
-        is_paused = barred.cause == BarredAddress.PAUSED
-        return badge(barred.cause, str(PAUSED_WORD) if is_paused else barred.get_cause_display())
+        return badge(barred.cause, str(PAUSED_WORD) if barred.is_paused else barred.get_cause_display())
 
     @admin.display(description=_("what was said"))
     def shown_detail(self, barred: BarredAddress) -> str:

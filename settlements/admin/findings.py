@@ -123,9 +123,9 @@ def bouncing_addresses(request: HttpRequest) -> Iterator[Finding]:
     )
     number, since = _counted(lately.order_by(), "barred_at")
     if number >= _FEWEST_BOUNCES:
-        text = _("%(number)s addresses bounced within a day: nothing is sent to them any more.") % {
-            "number": _shown(number)
-        }
+        text = _(
+            "%(number)s addresses bounced or complained within a day: nothing is sent to them any more."
+        ) % {"number": _shown(number)}
         cure = _("Ask these people for another address. If many are of one provider, look at its answers.")
         yield Finding(40, text, address_of(BarredAddress, "changelist"), since=since, cure=cure)
 

@@ -85,6 +85,12 @@ class SettlementForm(AmountForm):
 class PaymentAmountForm(AmountForm):
     """The amount of a payment: a part that was refunded stays a part, in its currency."""
 
+    def prepare(self) -> None:
+        """Who reads the reason of a failure is said beside it."""
+        super().prepare()
+        if "failure_reason" in self.fields:
+            self.fields["failure_reason"].help_text = _("The payer reads it where the payment is failed.")
+
     def clean(self) -> dict[str, Any] | None:
         """Refuse amounts that would say something else of what was refunded."""
         cleaned = super().clean()

@@ -64,4 +64,5 @@ def tell_known_reasons() -> None:
     tell_also(r"user (?P<user>\S+) is inactive", _("user %(user)s is inactive"))
     tell_also(r"user (?P<user>\S+) has no e-mail address", _("user %(user)s has no e-mail address"))
     tell_also(r"user (?P<user>\S+) does not exist any more", _("user %(user)s does not exist any more"))
+    tell_also(r"failed, because “(?P<why>.+)”", _("failed, because “%(why)s”"))
     tell_refusals(*REFUSALS)

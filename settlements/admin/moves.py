@@ -19,6 +19,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from settlements.exceptions import InvalidAmount, InvalidRefund
+from settlements.models import LONGEST_FAILURE_REASON
 from settlements.money import MAX_DIGITS, STORED_PLACES
 from settlements.operating.moves import (
     LONGEST_REASON,
@@ -47,7 +48,7 @@ class AmountHint:
 
 
 class ReasonForm(forms.Form):
-    """Why; and how much, where that is asked for."""
+    """Why; and how much, and what the payer reads of it, where that is asked for."""
 
     reason = forms.CharField(
         label=_("Reason"),
@@ -61,9 +62,23 @@ class ReasonForm(forms.Form):
         max_digits=MAX_DIGITS,
         decimal_places=STORED_PLACES,
     )
+    failure_reason = forms.CharField(
+        label=_("What the payer reads"),
+        required=False,
+        max_length=LONGEST_FAILURE_REASON,
+        widget=forms.TextInput(attrs={"size": 60}),
+        help_text=_(
+            "Stands in the letter to the payer and with the payment. Left empty, the letter names no reason. "
+            "The reason above is for the history alone."
+        ),
+    )
 
-    def __init__(self, *args: Any, amount: AmountHint | None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, amount: AmountHint | None, tells_payer: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        if not tells_payer:
+            del self.fields["failure_reason"]
         if amount is None:
             del self.fields["amount"]
         else:
@@ -79,11 +94,12 @@ def action_for(move: Move) -> Callable[[Any, HttpRequest, QuerySet[Any]], HttpRe
         is_answer = request.POST.get("confirmed") == move.name
         record = records.first() if move.takes_amount and _is_one(request) else None
         hint = model_admin.amount_hint(record) if record is not None else None
-        form = ReasonForm(request.POST if is_answer else None, amount=hint)
+        data = request.POST if is_answer else None
+        form = ReasonForm(data, amount=hint, tells_payer=move.tells_payer)
         if is_answer and _are_more(records, move, request):
             form.add_error(None, ValidationError(gettext("Meanwhile more match: look at the number again.")))
         if is_answer and form.is_valid():
-            answer = Answer(request.user, form.cleaned_data["reason"], form.cleaned_data.get("amount"))
+            answer = Answer(request.user, **form.cleaned_data)
             outcome = _carry_out_what_was_told(request, records, move, answer)
             if outcome.error is None:
                 _tell(model_admin.opts, request, move, outcome)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -17,28 +15,27 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import FramedNotFound, address_of, badge, live_answer, mask_addresses, time_tag
-from jobqueue.models import SKIPPED_PREFIX, Job, JobQuerySet, due_time, subject_of
+from jobqueue.models import Job, due_time, subject_of
 from jobqueue.operating import demand, grouped, may_read, retold_reason, told_reason
-from settlements.admin import person_asking
+from settlements.admin import person_asking, person_jobs
 from settlements.admin.base import link_to
 from settlements.admin.delivery_pages import PERSON
 from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_text
+from settlements.admin.person_jobs import jobs_of
 from settlements.admin.ways_to_people import may_look, may_see
-from settlements.decisions import EMAILS, REMINDERS
 from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
 from settlements.operating import people
 from settlements.operating.moves import LONGEST_REASON
+from settlements.operating.owing import owed_by
 from settlements.operating.people import barred_of
 from settlements.operating.rights import may
 from settlements.rows import email_of, letters_to
 from settlements.searching import LETTERS
 
 MOST = people.MOST_SETTLEMENTS
-MOST_JOBS = 500
 MOST_NAMED = 5
 MOST_AT_A_GLANCE = 3
-_NOT_DONE = (Job.State.FAILED, Job.State.CANCELLED)
 
 
 def urls_of(pages: FramedNotFound) -> list[URLPattern]:
@@ -62,10 +59,11 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 def at_a_glance(person: Any, request: HttpRequest) -> dict[str, Any]:
     """For the page of the user: what keeps letters from the person, which come next, and which failed last.
 
-    Five questions, however many letters there are.
+    Six questions, however many letters there are.
     """
-    settlements = people.settlements_of(person)
-    names, jobs = _names(settlements, request), _jobs_of(person, settlements)
+    owing = owed_by(person)
+    settlements = people.looked_at(people.settlements_of(person), owing)
+    names, jobs = _names(settlements, request), jobs_of(person, settlements)
     status = EmailDelivery.Status
     kept = EmailDelivery.objects.filter(letters_to(person), status__in=[status.FAILED, status.SKIPPED])
     unsent = [
@@ -73,7 +71,7 @@ def at_a_glance(person: Any, request: HttpRequest) -> dict[str, Any]:
         *((one.created_at, _letter_row(one, names)) for one in kept.order_by("-id")[:MOST_AT_A_GLANCE]),
     ]
     return {
-        "troubles": people.troubles(person, settlements, request),
+        "troubles": people.troubles(person, owing, request),
         "address": email_of(person) if getattr(person, "is_active", True) else "",
         "coming": [_job_row(job, names) for job in jobs.coming[:MOST_AT_A_GLANCE]],
         "more": len(jobs.coming) - MOST_AT_A_GLANCE,
@@ -84,8 +82,9 @@ def at_a_glance(person: Any, request: HttpRequest) -> dict[str, Any]:
 
 
 def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
-    settlements = people.settlements_of(person)
-    names, jobs = _names(settlements, request), _jobs_of(person, settlements)
+    newest, owing = people.settlements_of(person), owed_by(person)
+    settlements = people.looked_at(newest, owing)
+    names, jobs = _names(settlements, request), jobs_of(person, settlements)
     barred = barred_of(person)
     context = {
         **pages.admin_site.each_context(request),
@@ -93,17 +92,17 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "opts": pages.opts,
         "person": person,
         "has_own_page": pages.has_view_permission(request, person),
-        "troubles": people.troubles(person, settlements, request),
-        "left_out": _left_out(settlements, are_more_jobs=jobs.are_more),
+        "troubles": people.troubles(person, owing, request),
+        "left_out": _left_out(len(newest) > MOST or owing.are_more, jobs.are_more),
         "all_url": _all_jobs(pages, person, request),
         "sharing": _sharing_in_words(people.sharing(person, MOST_NAMED)),
         "address": email_of(person) if getattr(person, "is_active", True) else "",
         "barred": barred_text(barred, request) if barred else "",
-        "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
         "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
-        "may_resume": barred is not None and may(request, people.to_end(barred), BarredAddress),
+        "may_end": barred is not None and may(request, people.to_end(barred), BarredAddress),
+        "to_end": people.to_end(barred),
         "coming": [_job_row(job, names) for job in jobs.coming],
-        "owed": person_asking.owed_by(person, settlements[:MOST], barred, request),
+        "owed": person_asking.owed_by(owing.settlements, request),
         "held": [_job_row(job, names) for job in jobs.not_sent],
         **_letters(pages, person, names),
     }
@@ -112,62 +111,20 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
 
 def _names(settlements: list[Settlement], request: HttpRequest) -> dict[str, Settlement]:
     """The settlements by what their jobs and letters are about, for who may see any."""
-    return {subject_of(one): one for one in settlements[:MOST]} if may(request, "view", Settlement) else {}
+    return {subject_of(one): one for one in settlements} if may(request, "view", Settlement) else {}
 
 
-@dataclass(frozen=True, slots=True)
-class _Jobs:
-    """The jobs that lead to letters for a person: by time what will come, the newest first what did not."""
-
-    coming: list[Job]
-    not_sent: list[Job]
-    are_more: bool
-
-
-def _jobs_of(person: Any, settlements: list[Settlement]) -> _Jobs:
-    """Of the jobs about the person and these settlements the next and the newest, by two questions."""
-    subjects = [*map(subject_of, settlements[:MOST]), subject_of(person)]
-    rows = Job.objects.filter(subject__in=subjects, processor__in=[REMINDERS, EMAILS]).exclude(subject="")
-    waiting = list(rows.unfinished().order_by("run_at", "id")[: MOST_JOBS + 1])
-    over = list(_not_sent(rows).order_by("-id")[: MOST_JOBS + 1])
-    return _Jobs(
-        coming=sorted(_of(person, waiting), key=due_time),
-        not_sent=_of(person, over),
-        are_more=max(len(waiting), len(over)) > MOST_JOBS,
-    )
-
-
-def _not_sent(rows: JobQuerySet) -> JobQuerySet:
-    """Those that ended without a letter, but for e-mails of which their own row tells it."""
-    told = EmailDelivery.objects.filter(job=OuterRef("pk")).exclude(status__in=EmailDelivery.UNDECIDED)
-    skipped = Q(state=Job.State.COMPLETED, reason__startswith=SKIPPED_PREFIX)
-    ended = rows.filter(Q(state__in=_NOT_DONE) | skipped)
-    return ended.filter(Q(processor=REMINDERS) | ~Exists(told.order_by()))
-
-
-def _of(person: Any, jobs: list[Job]) -> list[Job]:
-    """Those that are for the person, among as many as are looked at."""
-    return [job for job in jobs[:MOST_JOBS] if _is_for(person, job.payload)]
-
-
-def _is_for(person: Any, payload: Any) -> bool:
-    """Whether a job with this payload is for the person, by key or, where it names none, by address."""
-    if not isinstance(payload, dict):
-        return False
-    if payload.get("user_id") is not None:
-        return str(payload["user_id"]) == str(person.pk)
-    address = email_of(person).lower()
-    return bool(address) and str(payload.get("email")).lower() == address
-
-
-def _left_out(settlements: list[Settlement], *, are_more_jobs: bool) -> str:
+def _left_out(are_more_settlements: bool, are_more_jobs: bool) -> str:
     """What the page does not show of the person; empty if it shows all."""
-    if len(settlements) > MOST:
-        text = _("Only the newest %(n)s settlements of the person were looked at.")
+    if are_more_settlements:
+        text = _(
+            "Only jobs about the newest %(n)s settlements of the person, and about the newest %(n)s that the "
+            "person owes, were looked at."
+        )
         return text % {"n": MOST}
     if are_more_jobs:
         text = _("Only %(n)s jobs about the person's settlements were looked at: the next and the newest.")
-        return text % {"n": MOST_JOBS}
+        return text % {"n": person_jobs.MOST_JOBS}
     return ""
 
 
@@ -224,14 +181,17 @@ def _what(job: Job) -> str:
     """Which letter it is, or leads to: `overdue 2`, as the plan counts its steps, or `payment received`."""
     stage = str(job.payload.get("reminder_type") or "")
     if not stage:
-        return letter_word(str(job.payload.get("template_type") or ""))
+        template = job.payload.get("template_type") or job.payload.get("event")
+        return letter_word(str(template)) if template else _("news of the settlement")
     named = dict(ReminderType.choices).get(stage, stage)
     return f"{named} {job.payload.get('step') or ''}".strip()
 
 
 def _state(job: Job) -> str:
+    if job.state == Job.State.WAITING and job.held_run_at is not None:
+        return "held"
     if job.state == Job.State.WAITING:
-        return "held" if job.held_run_at is not None else "delayed"
+        return "delayed" if due_time(job) > timezone.now() else "waiting"
     return "skipped" if job.is_skipped else str(job.state)
 
 
@@ -260,19 +220,31 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
     """Hold letters to the person's address back, let them go out again, or send a reminder."""
     verb, reason = request.POST.get("verb", ""), request.POST.get("reason", "").strip()
     remind_of = request.POST.get("remind")
-    if remind_of is None and verb not in (people.PAUSE, people.RESUME):
+    if remind_of is None and verb not in (people.PAUSE, people.RESUME, people.CLEAR):
         raise PermissionDenied
-    of_address = people.permission_of(verb, barred_of(person) if verb == people.RESUME else None)
-    demand(request, *([of_address] if remind_of is None else person_asking.RIGHTS))
+    demand(request, *([people.permission_of(verb)] if remind_of is None else person_asking.RIGHTS))
     if not reason or len(reason) > LONGEST_REASON or "\x00" in reason:
         messages.error(request, _("Say why, in at most %(most)s characters.") % {"most": LONGEST_REASON})
     elif remind_of is not None:
         person_asking.remind(request, person, remind_of, reason)
     elif people.change_letters(request, person, verb, reason):
-        done = (
-            _("Letters to this address are paused.") if verb == people.PAUSE else _("Letters go out again.")
-        )
-        messages.success(request, done)
+        messages.success(request, _changed(person, verb))
     else:
-        messages.warning(request, _("Nothing was changed: that was so already."))
+        messages.warning(request, _unchanged(person, verb))
     return HttpResponseRedirect(request.path)
+
+
+def _changed(person: Any, verb: str) -> str:
+    """What was done; an address that is free brings no letters to who gets none at all."""
+    if verb == people.PAUSE:
+        return _("Letters to this address are paused.")
+    if not getattr(person, "is_active", True):
+        return _("The address is free again; to this person nothing is sent, for the person is inactive.")
+    return _("Letters go out again.")
+
+
+def _unchanged(person: Any, verb: str) -> str:
+    """Why nothing was changed: who ends a pause does not clear what somebody has said since."""
+    if verb != people.PAUSE and barred_of(person) is not None:
+        return _("Nothing was changed: letters are held back for another reason now.")
+    return _("Nothing was changed: that was so already.")

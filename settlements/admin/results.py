@@ -89,7 +89,7 @@ def of_check(job: Job, request: HttpRequest) -> Iterator[Result]:
             state=str(payment.status),
             label=payment.get_status_display(),
             url=_url(payment, request),
-            note=mask_addresses(payment.failure_reason) if amount else "",
+            note=mask_addresses(payment.failed_because) if amount else "",
         )
 
 

@@ -29,6 +29,7 @@ from settlements.admin.record_page import CheckedPageMixin, RecordPageMixin
 from settlements.admin.simulation_page import urls_of
 from settlements.admin.timeline import timeline_of
 from settlements.admin.ways_to_people import letters_of
+from settlements.asking import as_letters_see_them
 from settlements.models import Discrepancy, Payment, ReminderDelivery, Settlement, show_beside
 from settlements.operating.asking_moves import ASKING_MOVES
 from settlements.operating.settlement_moves import MOVES
@@ -117,8 +118,10 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Settlement]:
-        """With the people, whom every page names."""
-        return super().get_queryset(request).select_related("payer", "payee", "decided_by")
+        """With the people, whom every page names; of one also whether a letter reaches its payer."""
+        rows = super().get_queryset(request).select_related("payer", "payee", "decided_by")
+        is_page_of_one = "object_id" in getattr(request.resolver_match, "kwargs", {})
+        return as_letters_see_them(rows) if is_page_of_one else rows
 
     def story_of(self, record: Settlement, request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         """The timeline."""

@@ -169,7 +169,7 @@ def _saves_of_payments(payments: Sequence[Payment]) -> Iterator[Save]:
             what=_("Payment of %(amount)s saved last") % {"amount": money(payment.amount)},
             url=address_of(Payment, "change", payment.pk),
             state=badge(payment.status, str(payment.get_status_display())),
-            detail=mask_addresses(payment.failure_reason),
+            detail=mask_addresses(payment.failed_because),
         )
 
 

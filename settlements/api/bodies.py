@@ -17,7 +17,7 @@ from jobqueue.api.bodies import Choice, Strict, Text
 from jobqueue.api.paging import PageQuery
 from settlements import first_status
 from settlements.emails import TEMPLATE_TYPES
-from settlements.models import EmailDelivery, Payment, Settlement
+from settlements.models import LONGEST_FAILURE_REASON, EmailDelivery, Payment, Settlement
 from settlements.money import MAX_DIGITS, STORED_PLACES
 from settlements.operating.moves import LONGEST_REASON
 
@@ -111,6 +111,18 @@ class PartAndReason(GivenReason):
         decimal_places=STORED_PLACES,
         required=False,
         help_text="How much of it, in its currency; without it all that is left.",
+    )
+
+
+class FailureAndReason(GivenReason):
+    """Why, and what the payer reads of it."""
+
+    failure_reason = Text(
+        max_length=LONGEST_FAILURE_REASON,
+        required=False,
+        allow_blank=True,
+        help_text="What the payer reads in the letter, and what is shown with the payment; without it the "
+        "letter names no reason. `reason` is for the history alone.",
     )
 
 

@@ -17,13 +17,12 @@ from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
 from jobqueue.api.problems import InvalidBody, Refused
 from jobqueue.api.shapes import described
 from jobqueue.operating import shown_text
-from settlements.api.bodies import GivenReason, PartAndReason, key_of
+from settlements.api.bodies import FailureAndReason, GivenReason, PartAndReason, key_of
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.models import KeptAnswer
 from settlements.operating.moves import Answer, LeftAlone, Move, left_alone, move_one
 from settlements.operating.rights import right
 
-WRONG_STATE: Final = "wrong_state"
 _CODES: Final = {InvalidAmount: "invalid_amount", InvalidRefund: "invalid_refund"}
 Shown = Callable[[Any, Request], dict[str, Any]]
 
@@ -39,7 +38,7 @@ def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, *, on
     What could have a second effect the second time is done `once_for` a key: another part of the money goes
     back, another letter goes out.
     """
-    body = PartAndReason if move.takes_amount else GivenReason
+    body = _body_of(move)
 
     def act(self: Any, request: Request, pk: str = "") -> Response:
         asked = read_body(body, request)
@@ -51,13 +50,19 @@ def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, *, on
         )
 
     told = "without an amount all that is left of it" if move.takes_amount else _in_the_admin(move)
-    codes: dict[int, tuple[str, ...]] = {409: (WRONG_STATE,)}
+    codes: dict[int, tuple[str, ...]] = {409: move.codes}
     if once_for:
         refused = ("invalid_amount", "invalid_refund") if move.takes_amount else ("invalid",)
         codes |= {400: (INVALID_KEY, "malformed"), 422: (*refused, KEY_REUSED)}
     parameters = once_for_a_key(once_for, 200) if once_for else []
     named = _named(act, move, f"{summary}; {told}.")
     return described(summary, form, body=body, codes=codes, parameters=parameters)(named)
+
+
+def _body_of(move: Move) -> type[GivenReason]:
+    if move.takes_amount:
+        return PartAndReason
+    return FailureAndReason if move.tells_payer else GivenReason
 
 
 def _in_the_admin(move: Move) -> str:
@@ -71,12 +76,12 @@ def _named(act: Any, move: Move, doc: str) -> Any:
 
 def _moved(model: Any, pk: str, move: Move, asked: Mapping[str, Any], request: Request) -> Any:
     """The record as it is then; each refusal says what the admin says."""
-    answer = Answer(request.user, asked["reason"], asked.get("amount"))
+    answer = Answer(request.user, **asked)
     try:
         record = move_one(django_request(request), model, key_of(pk), move, answer)
     except LeftAlone as trouble:
         text = shown_text(left_alone(move, model._meta, [str(trouble)]), request)
-        raise Refused(text, WRONG_STATE) from None
+        raise Refused(text, trouble.code) from None
     except (InvalidAmount, InvalidRefund) as error:
         text = f"{str(error)[:1].upper()}{str(error)[1:]}."
         field = "amount" if move.takes_amount else "non_field_errors"

@@ -22,6 +22,7 @@ from jobqueue.operating import demand, shown_text
 from settlements.api.bodies import GivenReason
 from settlements.models import BarredAddress
 from settlements.operating import people
+from settlements.operating.owing import owed_by
 from settlements.operating.rights import right
 from settlements.rows import email_of
 from settlements.searching import VIEW_PERSON
@@ -75,7 +76,7 @@ class Person(serializers.Serializer[Any]):
         "Let letters go out to the person's address again",
         Person,
         body=GivenReason,
-        codes={409: (NOT_PAUSED, NO_ADDRESS)},
+        codes={409: (NOT_PAUSED, ALREADY_BARRED, NO_ADDRESS)},
     ),
 )
 class PersonViewSet(OperatorViewSet):
@@ -96,18 +97,18 @@ class PersonViewSet(OperatorViewSet):
     @action(detail=True, methods=["post"], url_path="pause-letters")
     def pause_letters(self, request: Request, pk: str = "") -> Response:
         """Pause them; what comes due meanwhile is skipped."""
-        return _changed(people.PAUSE, pk, request)
+        return _changed(_person(pk), people.PAUSE, request)
 
     @action(detail=True, methods=["post"], url_path="resume-letters")
     def resume_letters(self, request: Request, pk: str = "") -> Response:
         """End a pause; an address that a mail server barred takes the permission to clear it."""
-        return _changed(people.RESUME, pk, request)
+        person = _person(pk)
+        return _changed(person, people.to_end(people.barred_of(person)), request)
 
 
-def _changed(verb: str, pk: str, request: Request) -> Response:
-    asked, person = read_body(GivenReason, request), _person(pk)
-    asking = django_request(request)
-    demand(asking, people.permission_of(verb, people.barred_of(person)))
+def _changed(person: Any, verb: str, request: Request) -> Response:
+    asked, asking = read_body(GivenReason, request), django_request(request)
+    demand(asking, people.permission_of(verb))
     if not people.change_letters(asking, person, verb, asked["reason"]):
         raise _refused(verb, person)
     return Response(_shown(person, request))
@@ -118,9 +119,10 @@ def _refused(verb: str, person: Any) -> Refused:
     if not email_of(person):
         return Refused("Nothing was changed: the person has no e-mail address.", NO_ADDRESS)
     barred = people.barred_of(person)
-    is_barred = barred is not None and barred.cause != BarredAddress.PAUSED
-    if verb == people.PAUSE and is_barred:
+    if verb == people.PAUSE and barred is not None and not barred.is_paused:
         return Refused("Nothing was changed: no e-mail goes out to the address already.", ALREADY_BARRED)
+    if verb != people.PAUSE and barred is not None:
+        return Refused("Nothing was changed: letters are held back for another reason now.", ALREADY_BARRED)
     code = ALREADY_PAUSED if verb == people.PAUSE else NOT_PAUSED
     return Refused("Nothing was changed: that was so already.", code)
 
@@ -138,8 +140,7 @@ def _person(pk: str) -> Any:
 
 def _shown(person: Any, request: Request) -> dict[str, Any]:
     barred = people.barred_of(person)
-    settlements = people.settlements_of(person)[: people.MOST_SETTLEMENTS]
-    told = people.troubles(person, settlements, django_request(request))
+    told = people.troubles(person, owed_by(person), django_request(request))
     others = people.sharing(person, _MOST_NAMED)[:_MOST_NAMED]
     return {
         "id": str(person.pk),
@@ -159,7 +160,7 @@ def _state(person: Any, barred: BarredAddress | None) -> str:
         return "no address"
     if barred is None:
         return "go out"
-    return "paused" if barred.cause == BarredAddress.PAUSED else "barred"
+    return "paused" if barred.is_paused else "barred"
 
 
 def _barred(barred: BarredAddress, request: Request) -> dict[str, Any]:

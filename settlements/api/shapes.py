@@ -50,7 +50,9 @@ class PaymentLine(serializers.Serializer[Any]):
     currency = serializers.CharField()
     refunded_amount = serializers.CharField()
     status = serializers.ChoiceField(PAYMENT_STATES)
-    failure_reason = serializers.CharField(allow_blank=True)
+    failure_reason = serializers.CharField(
+        allow_blank=True, help_text="Why it failed, as the payer reads it; empty unless it is failed now."
+    )
     created_at = Moment()
 
 
@@ -100,7 +102,7 @@ def payment_line(one: Payment, request: Request) -> dict[str, Any]:
         "currency": str(one.amount.currency),
         "refunded_amount": _digits(one.refunded_amount, one.amount),
         "status": one.status,
-        "failure_reason": shown_text(one.failure_reason, request),
+        "failure_reason": shown_text(one.failed_because, request),
         "created_at": Moment().to_representation(one.created_at),
     }
 

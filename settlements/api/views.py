@@ -145,7 +145,7 @@ class PaymentViewSet(OperatorViewSet):
 
     start = _payment_move("start", "Note that the provider works on it")
     complete = _payment_move("complete", "Note that the money arrived")
-    fail = _payment_move("fail", "Note that the money did not arrive; the reason is shown with it")
+    fail = _payment_move("fail", "Note that the money did not arrive, and what the payer reads of it")
     refund = _payment_move("refund", "Note that money went back", once_for="refund")
     take_refund_back = _payment_move("take_refund_back", "Note that nothing of it went back after all")
 

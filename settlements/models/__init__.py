@@ -11,7 +11,7 @@ from settlements.models.deliveries import (
 )
 from settlements.models.discrepancy import Discrepancy
 from settlements.models.kept_answers import KeptAnswer
-from settlements.models.payment import PaidByPayments, Payment
+from settlements.models.payment import LONGEST_FAILURE_REASON, PaidByPayments, Payment
 from settlements.models.settlement import Settlement, show_beside
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "EmailDelivery",
     "IsBarred",
     "KeptAnswer",
+    "LONGEST_FAILURE_REASON",
     "MovedReminder",
     "Payment",
     "ReminderDelivery",

@@ -48,6 +48,9 @@ class BarredAddress(models.Model):
     PAUSED: ClassVar[str] = "paused"
     """The cause of an address to which an operator holds letters back; servers never give it."""
 
+    _HARDNESS: ClassVar[dict[str, int]] = {PAUSED: 0, Cause.UNSUBSCRIBED: 2, Cause.COMPLAINED: 3}
+    """What people say weighs more than what servers say (1), and that more than what operators say."""
+
     id = models.BigAutoField(primary_key=True)
     address = models.CharField(_("address"), max_length=254, unique=True, help_text=_("In small letters."))
     cause = models.CharField(_("cause"), max_length=15, choices=Cause.choices)
@@ -84,6 +87,15 @@ class BarredAddress(models.Model):
     def is_barred(self) -> bool:
         """Whether nothing is sent to it."""
         return self.cleared_at is None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether an operator, and nobody else, holds letters to it back, or did."""
+        return self.cause == self.PAUSED
+
+    def yields_to(self, cause: str) -> bool:
+        """Whether this cause weighs more than that of the row."""
+        return self._HARDNESS.get(cause, 1) > self._HARDNESS.get(self.cause, 1)
 
     def clear(self, user: Any, reason: str) -> None:
         """Let e-mails go out to it again."""

@@ -16,7 +16,7 @@ from djmoney.models.managers import money_manager
 from moneyed import Money
 
 from jobqueue.models import WrittenManager
-from settlements.exceptions import InvalidRefund
+from settlements.exceptions import InvalidFailureReason, InvalidRefund
 from settlements.models.payment_saving import PaymentSavingMixin
 from settlements.models.settlement import Settlement
 from settlements.money import (
@@ -119,6 +119,11 @@ class Payment(PaymentSavingMixin):
         """Whether a part of it went back, and the rest still counts."""
         return bool(self.refunded_amount) and self.status == self.Status.COMPLETED
 
+    @property
+    def failed_because(self) -> str:
+        """Why it failed, as the payer reads it; empty for a payment that is not failed now."""
+        return self.failure_reason if self.status == self.Status.FAILED else ""
+
     # Verbs --------------------------------------------------------------------------------------------
 
     @transition(field=status, source=[Status.PENDING], target=Status.PROCESSING)
@@ -129,15 +134,24 @@ class Payment(PaymentSavingMixin):
         field=status, source=[Status.PENDING, Status.PROCESSING, Status.FAILED], target=Status.COMPLETED
     )
     def complete(self) -> None:
-        """The money arrived. Save afterwards."""
+        """The money arrived: what it failed for before is history. Save afterwards."""
+        self.failure_reason = ""
 
     @transition(
         field=status, source=[Status.PENDING, Status.PROCESSING, Status.COMPLETED], target=Status.FAILED
     )
     def fail(self, reason: str = "") -> None:
-        """The money did not arrive. Save afterwards."""
+        """The money did not arrive, for this reason, which the payer reads. Save afterwards.
+
+        Raises InvalidFailureReason if it is longer than LONGEST_FAILURE_REASON.
+        """
+        if len(reason) > LONGEST_FAILURE_REASON:
+            raise InvalidFailureReason(
+                f"the reason that the payer reads has at most {LONGEST_FAILURE_REASON} characters, "
+                f"not {len(reason)}"
+            )
         if reason:
-            self.failure_reason = reason[:LONGEST_FAILURE_REASON]
+            self.failure_reason = reason
 
     @transition(field=status, source=[Status.COMPLETED], target=Status.REFUNDED)
     def refund(self) -> None:

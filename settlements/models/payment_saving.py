@@ -21,14 +21,15 @@ class PaymentSavingMixin(AnnouncedMixin):
     Status: ClassVar[Any]
     status: Any
     refunded_amount: Any
+    failure_reason: Any
 
     ANNOUNCED = {"status": "announced_status"}
     WRITTEN_WITH: ClassVar[dict[str, tuple[str, ...]]] = {
-        "status": ("refunded_amount",),
+        "status": ("refunded_amount", "failure_reason"),
         "refunded_amount": ("status",),
         "amount": ("refunded_amount", "status"),
     }
-    READ_BEFORE_SAVE = ("amount", "amount_currency", "refunded_amount")
+    READ_BEFORE_SAVE = ("amount", "amount_currency", "refunded_amount", "failure_reason")
     TOGETHER = (frozenset({"amount", "amount_currency"}),)
     AS_LOADED = frozenset({"status", "refunded_amount", "settlement_id"})
 
@@ -36,7 +37,8 @@ class PaymentSavingMixin(AnnouncedMixin):
         abstract = True
 
     def keep_true(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
-        """Refuse amounts that cannot be; keep status and refunded amount in step."""
+        """Refuse amounts that cannot be; keep status, refunded amount and reason of a failure in step."""
+        self._forget_failure(stored, written)
         amount = self._amount_to_be(stored, written)
         if not isinstance(amount, Money):
             return  # an expression: the database makes the amount
@@ -51,6 +53,14 @@ class PaymentSavingMixin(AnnouncedMixin):
         self.refunded_amount = self._refund_as_number(amount)
         if has_amount or any(self.changes(name, stored, written) for name in ("status", "refunded_amount")):
             self._keep_refund_in_step(amount, has_amount, stored, written)
+
+    def _forget_failure(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> None:
+        """What a payment failed for is not true of one that is failed no more, whoever says so."""
+        if stored is None or stored["status"] != self.Status.FAILED:
+            return
+        is_over = self.changes("status", stored, written) and self.status != self.Status.FAILED
+        if is_over and not self.changes("failure_reason", stored, written):
+            self.failure_reason = ""
 
     def _amount_to_be(self, stored: Mapping[str, Any] | None, written: Collection[str] | None) -> Any:
         """The amount that this save leaves the row with: a stale instance may hold another."""

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from settlements import asking
 from settlements.models import Payment, Settlement
-from settlements.operating.moves import Answer, Move
+from settlements.operating.moves import WRONG_STATE, Answer, Move
 
 
 def _using(settlement: Settlement) -> str:
@@ -56,6 +56,7 @@ ASKING_MOVES: Final = (
         notice=_("One e-mail goes to the payer at once, at any hour. The plan of reminders stays as it is."),
         trouble=lambda settlement: asking.why_no_reminder(settlement, _using(settlement)),
         carry_out=_remind,
+        codes=(WRONG_STATE, asking.UNREACHABLE),
     ),
     Move(
         name="pause_reminders",
@@ -71,7 +72,10 @@ ASKING_MOVES: Final = (
         label=_("Resume reminders"),
         done=_("resumed"),
         permission="resume",
-        notice=_("Reminders that lie ahead go out again. What was skipped meanwhile is not made up for."),
+        notice=_(
+            "Reminders that lie ahead go out again, none of what is history. "
+            "What was skipped meanwhile is not made up for."
+        ),
         trouble=lambda settlement: "" if settlement.reminders_paused else gettext("not paused"),
         carry_out=_resume,
     ),

@@ -16,11 +16,16 @@ from django.utils.translation import gettext, ngettext
 from jobqueue.operating import grouped, in_english, log_change
 
 LONGEST_REASON: Final = 500
+WRONG_STATE: Final = "wrong_state"
 MOST_NAMED: Final = 5
 
 
 class LeftAlone(Exception):
-    """The record cannot be changed so; the text names it and says why."""
+    """The record cannot be changed so; the text names it and says why, the code for programs."""
+
+    def __init__(self, text: str, code: str = WRONG_STATE) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class Answer:
     user: Any
     reason: str
     amount: Decimal | None = None
+    failure_reason: str = ""
+    """What the payer reads of a payment that fails; the reason is for the history alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,18 @@ class Move:
     permission: str
     notice: Promise
     trouble: Callable[[Any], str]
-    """Why a record cannot be changed so, as far as can be seen; empty if nothing speaks against it."""
+    """Why a record cannot be changed so, as far as can be seen; empty if nothing speaks against it.
+
+    A text with a `code` of its own gives programs that one.
+    """
     carry_out: Callable[[Any, Answer], str]
     """Changes and saves a locked record; what became of it, for the history."""
     takes_amount: bool = False
+    tells_payer: bool = False
+    """Whether the operator says what the payer reads of it."""
     is_dangerous: bool = False
+    codes: tuple[str, ...] = (WRONG_STATE,)
+    """The codes that it is refused with."""
 
 
 def move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Move, answer: Answer) -> Any:
@@ -60,7 +74,7 @@ def move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Mo
             return None
         trouble = move.trouble(record)
         if trouble:
-            raise LeftAlone(named(record, trouble))
+            raise LeftAlone(named(record, trouble), getattr(trouble, "code", WRONG_STATE))
         change = move.carry_out(record, answer)
         with in_english():
             done = capfirst(str(move.done))

@@ -21,6 +21,10 @@ Verb = Callable[[Payment, Answer], None]
 
 def _words(payment: Payment) -> str:
     status = str(payment.get_status_display())
+    if payment.failed_because:
+        # The history finds the operator's reason by this word, which providers may use as well.
+        why = payment.failed_because.replace("Reason: ", "reason: ")
+        return gettext("%(status)s, because “%(why)s”") % {"status": status, "why": why}
     if not payment.is_refunded_in_part:
         return status
     words = {"status": status, "amount": money(payment.refunded)}
@@ -37,6 +41,12 @@ def _carry_out(verb: Verb, payment: Payment, answer: Answer) -> str:
     payment.save()
     with in_english():
         return f"{before} → {_words(payment)}"
+
+
+def _fail(payment: Payment, answer: Answer) -> None:
+    """Fail it for what the payer is to read: neither the operator's reason nor one of an earlier failure."""
+    payment.failure_reason = ""
+    payment.fail(answer.failure_reason)
 
 
 def _trouble(transition: str, payment: Payment) -> str:
@@ -65,15 +75,16 @@ MOVES: Final = (
         "complete",
         _("Complete"),
         _("completed"),
-        _("The money arrived. The letters say so, and the settlement follows its payments."),
+        _("The money arrived. Letters say so, unless it is history; the settlement follows its payments."),
         lambda payment, answer: payment.complete(),
     ),
     _payment_move(
         "fail",
         _("Fail"),
         _("marked as failed"),
-        _("The money did not arrive. Its reason is shown with it, and the settlement follows its payments."),
-        lambda payment, answer: payment.fail(answer.reason),
+        _("The money did not arrive. The payer is told, unless it is history; the settlement follows."),
+        _fail,
+        tells_payer=True,
         is_dangerous=True,
     ),
     _payment_move(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
@@ -15,15 +14,15 @@ from django.utils.translation import ngettext
 
 from jobqueue.operating import grouped, log_change
 from settlements.addresses import bar
-from settlements.history import counts_as_history
 from settlements.models import BarredAddress, Settlement
+from settlements.operating.owing import Owing, Some
 from settlements.operating.rights import may, right
 from settlements.rows import email_of
 
 PAUSE: Final = "pause"
 RESUME: Final = "resume"
+CLEAR: Final = "clear"
 MOST_SETTLEMENTS: Final = 100
-_MOST_NAMED = 5
 
 
 # Looking ------------------------------------------------------------------------------------------
@@ -46,48 +45,53 @@ def settlements_of(person: Any) -> list[Settlement]:
     return list(rows.order_by("-created_at")[: MOST_SETTLEMENTS + 1])
 
 
-def troubles(person: Any, settlements: Sequence[Settlement], request: HttpRequest) -> list[str]:
+def looked_at(settlements: list[Settlement], owing: Owing) -> list[Settlement]:
+    """Those whose jobs are looked at: what is owed, and of the others the newest."""
+    owed = {one.pk for one in owing.settlements}
+    newest = settlements[:MOST_SETTLEMENTS]
+    return [*owing.settlements, *(one for one in newest if one.pk not in owed)]
+
+
+def troubles(person: Any, owing: Owing, request: HttpRequest) -> list[str]:
     """What keeps letters from this person; settlements are named to who may see these."""
     found = []
     if not getattr(person, "is_active", True):
         found.append(_("The person is inactive: nothing is sent."))
     if not email_of(person):
         found.append(_("The person has no e-mail address."))
-    to_pay = [one for one in settlements if one.payer_id == person.pk]
     may_name = may(request, "view", Settlement)
-    found += _paused([one for one in to_pay if one.reminders_paused], may_name=may_name)
-    owed = [one for one in to_pay if one.is_open]
-    found += _history([one for one in owed if counts_as_history(one)], may_name=may_name)
-    if not owed:
+    found += _paused(owing.paused, may_name=may_name)
+    found += _history(owing.history, may_name=may_name)
+    if not owing.settlements:
         found.append(_("The person owes nothing at the moment: no reminder is due."))
     return found
 
 
-def _paused(settlements: list[Settlement], *, may_name: bool) -> list[str]:
-    if may_name:
-        named = settlements[:_MOST_NAMED]
-        return [_("Reminders of “%(name)s” are paused.") % {"name": one} for one in named]
-    text = ngettext(
+def _paused(some: Some, *, may_name: bool) -> list[str]:
+    counted = ngettext(
         "Reminders of %(number)s settlement are paused.",
         "Reminders of %(number)s settlements are paused.",
-        len(settlements),
+        some.number,
     )
-    return [text % {"number": grouped(len(settlements))}] if settlements else []
+    return _told(some, counted, _("Reminders of “%(name)s” are paused."), may_name=may_name)
 
 
-def _history(settlements: list[Settlement], *, may_name: bool) -> list[str]:
+def _history(some: Some, *, may_name: bool) -> list[str]:
     """Open ones that nobody is reminded of: they were over before this system heard of them."""
-    if may_name:
-        named = settlements[:_MOST_NAMED]
-        return [
-            _("“%(name)s” is history: no reminder of it goes out by itself.") % {"name": one} for one in named
-        ]
-    text = ngettext(
+    counted = ngettext(
         "%(number)s settlement is history: no reminder of it goes out by itself.",
         "%(number)s settlements are history: no reminder of them goes out by itself.",
-        len(settlements),
+        some.number,
     )
-    return [text % {"number": grouped(len(settlements))}] if settlements else []
+    named = _("“%(name)s” is history: no reminder of it goes out by itself.")
+    return _told(some, counted, named, may_name=may_name)
+
+
+def _told(some: Some, counted: str, named: str, *, may_name: bool) -> list[str]:
+    """Each by name, for who may see them; how many, where that is not all of them."""
+    names = [named % {"name": one} for one in some.newest] if may_name else []
+    number = [counted % {"number": grouped(some.number)}] if some.number > len(names) else []
+    return [*number, *names]
 
 
 def sharing(person: Any, most: int) -> list[Any]:
@@ -102,28 +106,33 @@ def sharing(person: Any, most: int) -> list[Any]:
 # Pausing ------------------------------------------------------------------------------------------
 
 
-def permission_of(verb: str, barred: BarredAddress | None) -> str:
-    """What it takes to hold letters back, or to let them go out again to an address that is barred so."""
-    return right(PAUSE if verb == PAUSE else to_end(barred), BarredAddress)
+def permission_of(verb: str) -> str:
+    """What it takes to hold letters back, or to end what holds them back."""
+    return right(verb, BarredAddress)
 
 
 def to_end(barred: BarredAddress | None) -> str:
     """The verb that lets letters go out again: what an operator paused is resumed, other bars are cleared."""
-    return RESUME if barred is None or barred.cause == BarredAddress.PAUSED else "clear"
+    return RESUME if barred is None or barred.is_paused else CLEAR
 
 
 def change_letters(request: HttpRequest, person: Any, verb: str, reason: str) -> bool:
-    """Do it and write it down. Of two operators at once one does, and the other finds it done: False."""
+    """Do it and write it down. False, where it was so already or another verb ends it now.
+
+    Of two operators at once one does, and the other finds it done. Who ends a pause does not clear what a
+    server or the person said meanwhile.
+    """
     address, using = email_of(person), router.db_for_write(BarredAddress)
     with transaction.atomic(using=using):
-        done = _pause if verb == PAUSE else _resume
-        if not address or not done(address, reason, request, using):
+        if not address or not (_pause if verb == PAUSE else _end)(verb, address, reason, request):
             return False
-        log_change(request, person, f"{verb.capitalize()} letters. Reason: {reason}")
+        done = PAUSE if verb == PAUSE else RESUME
+        log_change(request, person, f"{done.capitalize()} letters. Reason: {reason}")
     return True
 
 
-def _pause(address: str, reason: str, request: HttpRequest, using: str) -> bool:
+def _pause(verb: str, address: str, reason: str, request: HttpRequest) -> bool:
+    using = router.db_for_write(BarredAddress)
     if barred_rows(address):
         return False
     moment = timezone.now()
@@ -133,9 +142,10 @@ def _pause(address: str, reason: str, request: HttpRequest, using: str) -> bool:
     return rows.filter(cause=BarredAddress.PAUSED, barred_at=moment).exists()
 
 
-def _resume(address: str, reason: str, request: HttpRequest, using: str) -> bool:
-    rows = BarredAddress.objects.using(using).barred().among(address)
+def _end(verb: str, address: str, reason: str, request: HttpRequest) -> bool:
+    rows = BarredAddress.objects.using(router.db_for_write(BarredAddress)).barred().among(address)
     barred = rows.select_for_update().first()
-    if barred is not None:
-        barred.clear(request.user, reason)
-    return barred is not None
+    if barred is None or to_end(barred) != verb:
+        return False
+    barred.clear(request.user, reason)
+    return True

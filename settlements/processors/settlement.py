@@ -249,6 +249,11 @@ def event_by_status(settlement: Settlement) -> str:
     }.get(Settlement.Status(settlement.status), "settlement_updated")
 
 
+def key_of_letter(job: Job, user_id: Any) -> str:
+    """The unique key of the e-mail that this job asks for to that user."""
+    return f"email:{job.pk}:{user_id}"
+
+
 def _ask_for_email(
     settlement: Settlement,
     user_id: Any,
@@ -260,7 +265,7 @@ def _ask_for_email(
     """Once for each notification job and person, however often that job runs: the settlement is locked."""
     job = current_job()
     if key is None and job is not None:
-        key = f"email:{job.pk}:{user_id}"
+        key = key_of_letter(job, user_id)
     if key and Job.objects.using(using).about(settlement).filter(unique_key=key).exists():
         return
     add_letter_job(settlement, user_id, event, payment_id=payment_id, unique_key=key, using=using)

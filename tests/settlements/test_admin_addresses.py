@@ -143,7 +143,8 @@ def test_an_address_is_added_by_hand_in_small_letters(admin_client: Client) -> N
 
 
 def test_one_that_is_barred_already_is_refused(admin_client: Client, barred: BarredAddress) -> None:
-    assert "This address is barred already." in errors_of(_add(admin_client, address="PAYER@example.com"))
+    added = _add(admin_client, address="PAYER@example.com", cause="bounced")
+    assert "This address is barred already." in errors_of(added)
 
 
 def test_one_that_was_cleared_is_barred_again(

@@ -69,14 +69,6 @@ def test_a_payment_that_cannot_be_moved_so_is_left_alone(
     assert stored(payment).status == status
 
 
-def test_a_failed_payment_shows_the_reason_in_short(
-    admin_client: Client, make_payment: Callable[..., Payment]
-) -> None:
-    payment = make_payment()
-    give_reason(admin_client, "fail", payment, reason="x" * 300)
-    assert stored(payment).failure_reason == "x" * 200
-
-
 def test_parts_of_a_payment_are_refunded_one_after_the_other(
     admin_client: Client, make_payment: Callable[..., Payment]
 ) -> None:

@@ -50,9 +50,7 @@ OF_SETTLEMENTS = [
 OF_PAYMENTS = [
     Verb("start", "start", "pending", {"status": "processing"}, "Marked as processing: pending"),
     Verb("complete", "complete", "pending", {"status": "completed"}, "Completed: pending → completed."),
-    Verb(
-        "fail", "fail", "pending", {"status": "failed", "failure_reason": "by agreement"}, "Marked as failed"
-    ),
+    Verb("fail", "fail", "pending", {"status": "failed", "failure_reason": ""}, "Marked as failed"),
     Verb("refund", "refund", "completed", {"status": "refunded"}, "Refunded: completed → refunded."),
     Verb("take-refund-back", "take_back", "refunded", {"status": "completed"}, "Taken back from being"),
 ]

@@ -14,7 +14,7 @@ from django.utils import timezone
 from jobqueue.models import Job
 from jobqueue.testing import run_job
 from settlements import emails
-from settlements.addresses import bar, note_event
+from settlements.addresses import note_event
 from settlements.models import BarredAddress, EmailDelivery, ReminderDelivery, Settlement
 from settlements.reconcile import reconcile
 from tests.settlements.mail_providers import Mailgun, MailProvider, SendGrid, running
@@ -239,9 +239,3 @@ def test_a_refused_recipient_bars_the_address(letter: Job, provider: MailProvide
     run_job(letter)
     assert (letter.state, BarredAddress.objects.get().address) == ("failed", PIA)
     assert ReminderDelivery.objects.get().status == "not_delivered"
-
-
-def test_a_bar_that_is_set_twice_keeps_its_first_cause() -> None:
-    bar(PIA, "bounced", "550", using="default")
-    bar(PIA.upper(), "complained", "spam", using="default")
-    assert BarredAddress.objects.get().cause == "bounced"

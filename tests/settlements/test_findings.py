@@ -175,7 +175,8 @@ def test_addresses_that_bounced_within_a_day(admin_client: Client) -> None:
     _bar("bounced", 2)
     assert _findings(admin_client) == []
     _bar("refused", 1)
-    assert _findings(admin_client) == ["3 addresses bounced within a day: nothing is sent to them any more."]
+    text = "3 addresses bounced or complained within a day: nothing is sent to them any more."
+    assert _findings(admin_client) == [text]
 
 
 def test_addresses_of_long_ago_and_those_that_unsubscribed_are_no_finding(admin_client: Client) -> None:

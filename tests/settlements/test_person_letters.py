@@ -12,7 +12,7 @@ from django.test import Client
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job, subject_of
-from settlements.admin import person_page
+from settlements.admin import person_jobs, person_page
 from settlements.models import EmailDelivery, Settlement
 from tests.jobqueue.admin.steps import make_job, operator, text_of
 from tests.jobqueue.api.steps import get
@@ -116,7 +116,7 @@ def test_what_was_done_is_not_counted_among_what_is_looked_at(
     failed = email_job(settlement, "failed")
     for _ in range(3):
         make_job("completed", processor=REMINDER, subject=subject_of(settlement))
-    monkeypatch.setattr(person_page, "MOST_JOBS", 2)
+    monkeypatch.setattr(person_jobs, "MOST_JOBS", 2)
     assert not_sent(admin_client, payer) == [failed.pk]
 
 
@@ -232,7 +232,7 @@ def test_over_http_too_settlements_are_named_to_who_may_see_them_alone(
 def test_the_search_by_payload_is_offered_to_who_may_read_payloads_alone(
     settlement: Settlement, payer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(person_page, "MOST_JOBS", 2)
+    monkeypatch.setattr(person_jobs, "MOST_JOBS", 2)
     offered = "All jobs that name the person"
     without = text_of(page_of(operator(*LOOK), payer))
     reader = operator(*LOOK, "view_payload", username="reader")

@@ -8,6 +8,8 @@ sends `job_failed` too, whose `outcome` is None and whose `exception` is a JobIn
 
 `job_cancelled` is sent in the transaction that cancels, with `jobs` (list[Job]), `reason` and `using`,
 and a listener that raises keeps them from being cancelled: what it writes holds exactly if they are.
+It is sent of what an operator deletes too, before the rows go, if it waited or had failed (its `state` says
+which): who deletes a job wants as little to come of it as who cancels it. Pruning tells nobody.
 `job_moving` likewise, with `job`, `moment` (aware) and `using`, before the job's row is locked: a listener
 locks what it looks at, and refuses with JobMoveRefused.
 """

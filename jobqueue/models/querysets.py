@@ -97,9 +97,20 @@ class JobQuerySet(TolerantQuerySet["Job"]):
         """
         return transitions.retry(self, bulk_action)
 
-    def delete_all(self) -> int:
-        """Delete these jobs with their failed attempts; how many jobs."""
-        return self.delete()[1].get("jobqueue.Job", 0)
+    def delete_all(self, reason: str = "deleted") -> int:
+        """Delete these jobs with their failed attempts; how many jobs.
+
+        Listeners to `job_cancelled` hear which of them waited or had failed: nothing is to bring these back.
+        What is only tidied away (`jobqueue_prune`) is deleted by `delete()`, and nobody hears of it.
+        """
+        if not signals.job_cancelled.has_listeners(self._sender):
+            return self.delete()[1].get("jobqueue.Job", 0)
+        undone = self.filter(state__in=[State.WAITING, State.FAILED]).order_by()
+        chosen = list(undone.values_list("pk", flat=True))
+        with writing(self.db):
+            for start in range(0, len(chosen), _BATCH):
+                self._tell_undone(chosen[start : start + _BATCH], [State.WAITING, State.FAILED], reason)
+            return self.delete()[1].get("jobqueue.Job", 0)
 
     def cancel_all(self, reason: str = "cancelled", *, tell: bool = True) -> int:
         """Take the waiting jobs among these off the road for good; listeners to `job_cancelled` hear which.
@@ -121,14 +132,16 @@ class JobQuerySet(TolerantQuerySet["Job"]):
         return self.model._meta.concrete_model
 
     def _cancel_and_tell(self, ids: Sequence[int], reason: str) -> int:
-        rows = self.model._default_manager.using(self.db)
-        jobs: list[Job] = list(
-            rows.filter(pk__in=ids, state=State.WAITING).select_for_update().order_by("pk")
-        )
-        changed = transitions.cancel(rows.filter(pk__in=[job.pk for job in jobs]), reason)
+        told = self._tell_undone(ids, [State.WAITING], reason)
+        return transitions.cancel(self.model._default_manager.using(self.db).filter(pk__in=told), reason)
+
+    def _tell_undone(self, ids: Sequence[int], states: Sequence[State], reason: str) -> list[int]:
+        """Lock those of these jobs that are in such a state, and tell listeners that they will not run."""
+        rows = self.model._default_manager.using(self.db).filter(pk__in=ids, state__in=states)
+        jobs: list[Job] = list(rows.select_for_update().order_by("pk"))
         if jobs:
             signals.job_cancelled.send(self._sender, jobs=jobs, reason=reason, using=self.db)
-        return changed
+        return [job.pk for job in jobs]
 
     def move_to(self, queue: str) -> int:
         """Let the waiting jobs among these run in another queue: theirs was renamed, say. Returns how many.

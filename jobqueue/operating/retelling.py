@@ -43,6 +43,7 @@ _BY_SOMEBODY: tuple[tuple[re.Pattern[str], Promise], ...] = (
     (re.compile(r"stopped by (?P<who>.+)"), _("stopped by %(who)s")),
     (re.compile(r"held by (?P<who>.+)"), _("held by %(who)s")),
     (re.compile(r"cancelled by (?P<who>.+)"), _("cancelled by %(who)s")),
+    (re.compile(r"deleted by (?P<who>.+)"), _("deleted by %(who)s")),
 )
 """What stands before a colon, and behind it what that person said."""
 _KNOWN = (

@@ -103,7 +103,10 @@ VERBS = {
             apply=lambda jobs, _who, _why: jobs.run_all_now(),
             mail=Mail.GOES_OUT,
             states=("delayed",),
-            notice=_("They do not wait for their time."),
+            notice=_(
+                "They do not wait for their time. What may not come before others, as a reminder, is left "
+                "alone and told of."
+            ),
         ),
         Verb(
             name="cancel",

@@ -54,6 +54,7 @@ class BulkAction(models.Model):
     verb = models.CharField(_("verb"), max_length=20, choices=Verb.choices)
     selection = models.JSONField(_("selection"), default=dict)
     # What the verb needs to know beside the jobs: of a move {"days": 7, "zone": "Europe/Berlin"}.
+    # With "chosen" the ids of those that were told are kept, and the selection is asked of each once more.
     details = models.JSONField(_("details"), null=True, blank=True)
     # What was asked for, in the words of the operator: while one is under way the same is not begun again.
     key = models.CharField(_("key"), max_length=64)
@@ -101,6 +102,11 @@ class BulkAction(models.Model):
     def is_listed(self) -> bool:
         """Whether what it means are the ids that a list showed, kept as its choices."""
         return isinstance(self.selection, dict) and bool(self.selection.get("listed"))
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether the ids of the jobs that it means are kept."""
+        return self.is_listed or (isinstance(self.details, dict) and bool(self.details.get("chosen")))
 
     @property
     def waiting_for(self) -> list[int]:
@@ -219,7 +225,7 @@ def is_meant_by_no_cause(using: str) -> bool:
 
 def next_ids(action: BulkAction, most: int, using: str) -> list[int]:
     """The ids of the next jobs that are meant, in their order."""
-    if action.is_listed:
+    if action.has_choice:
         rows = action.choices.using(using).filter(last__gt=action.position).order_by("last")
         return [number for row in rows[:1] for number in row.ids if number > action.position][:most]
     return list(action.jobs(using).order_by("pk").values_list("pk", flat=True)[:most])
@@ -318,7 +324,7 @@ def finish(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
 
 def _forget_choice(action: BulkAction, using: str) -> None:
     """Let go of the ids that a list showed: of an action that has ended nobody asks for them."""
-    if action.is_listed:
+    if action.has_choice:
         action.choices.using(using).all().delete()
 
 

@@ -25,13 +25,13 @@ from jobqueue.progress import Progress
 from jobqueue.sql import rows
 from jobqueue.sql.writing import writing
 
-_NOT_RETRIED = gettext_noop(
+NOT_RETRIED = gettext_noop(
     "job %(number)s is %(state)s and cannot be retried; that takes a job that is failed or cancelled"
 )
 _NOT_CANCELLED = gettext_noop(
     "job %(number)s is %(state)s and cannot be cancelled; that takes a job that is waiting"
 )
-_NOT_RUN_NOW = gettext_noop(
+NOT_RUN_NOW = gettext_noop(
     "job %(number)s is %(state)s and cannot be run now; that takes a job that is waiting"
 )
 NOT_MOVED = gettext_noop("job %(number)s is %(state)s and cannot be moved; that takes a job that is waiting")
@@ -148,7 +148,7 @@ class Job(models.Model):
 
         Raises JobMoveRefused where its time lies ahead and the app that owns it does not let it run now.
         """
-        self._bring_forward(transitions.retry, _NOT_RETRIED)
+        self._bring_forward(transitions.retry, NOT_RETRIED)
 
     def cancel(self, reason: str = "cancelled") -> None:
         """Take a waiting job off the road for good."""
@@ -159,7 +159,7 @@ class Job(models.Model):
 
     def run_now(self) -> None:
         """Make a delayed job due at once. Raises JobMoveRefused where the app that owns it says no."""
-        self._bring_forward(transitions.run_now, _NOT_RUN_NOW)
+        self._bring_forward(transitions.run_now, NOT_RUN_NOW)
 
     def move(self, moment: datetime, *, seen: datetime | None = None) -> None:
         """Let a waiting job run at another time, sooner or later; one that is past means now.

@@ -14,7 +14,7 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import Job
-from jobqueue.models.job import NOT_MOVED
+from jobqueue.models.job import NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW
 from jobqueue.operating.audit_entry import said_by
 
 _WITH_PLACES: list[tuple[re.Pattern[str], Promise]] = [
@@ -188,4 +188,4 @@ def _word(text: str) -> str:
     return str(capfirst(gettext(text[0].lower() + text[1:])))
 
 
-tell_refusals(NOT_MOVED)
+tell_refusals(NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW)

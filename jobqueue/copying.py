@@ -16,7 +16,7 @@ from jobqueue.delivery.outbox import publish_on_commit
 from jobqueue.exceptions import JobCopyRefused, MaskedPayload, UniqueKeyHeld
 from jobqueue.jobs import NewJob, build
 from jobqueue.masking import HIDDEN, has_masks
-from jobqueue.models import Job, JobQuerySet, alias_of, jobs_in, transitions
+from jobqueue.models import Job, JobQuerySet, alias_of, guards, jobs_in, transitions
 from jobqueue.registry import check_queue
 from jobqueue.sql.writing import writing
 
@@ -35,7 +35,8 @@ def copy_job(
 
     Raises what `enqueue` raises of the processor, the queue, the payload and the time; MaskedPayload if a
     value is what pages show in place of a hidden one; UniqueKeyHeld if a job that waits has the unique key;
-    JobCopyRefused if there are more copies by now than were seen. Then nothing is written.
+    JobCopyRefused if there are more copies by now than were seen; JobMoveRefused if the job's own time lies
+    ahead and the app that owns it does not let it run at that of the copy. Then nothing is written.
     """
     using = alias_of(job)
     given = job.payload if payload is None else payload
@@ -48,6 +49,7 @@ def copy_job(
     with writing(using):
         if copies_seen is not None:
             _refuse_second(job, copies_seen, using)
+        guards.ask(job, using, run_at)
         _insert(copy, job, using)
     return copy
 

@@ -83,6 +83,10 @@ class JobTransitionRefused(JobQueueError):
     """The job's state does not allow what was asked of it."""
 
 
+class WrongState(JobTransitionRefused):
+    """An operator's verb does not take the job as it is; the text says which jobs it takes."""
+
+
 class WorkerOrderRefused(JobQueueError):
     """What was asked of a worker is nothing that it can do: it is gone, or too old to know it."""
 

@@ -8,8 +8,12 @@ sends `job_failed` too, whose `outcome` is None and whose `exception` is a JobIn
 
 `job_cancelled` is sent in the transaction that cancels, with `jobs` (list[Job]), `reason` and `using`,
 and a listener that raises keeps them from being cancelled: what it writes holds exactly if they are.
+It is sent of what an operator deletes too, before the rows go, if it waited or had failed (its `state` says
+which): who deletes a job wants as little to come of it as who cancels it. Pruning tells nobody.
 `job_moving` likewise, with `job`, `moment` (aware) and `using`, before the job's row is locked: a listener
-locks what it looks at, and refuses with JobMoveRefused.
+locks what it looks at, and refuses with JobMoveRefused. With `at_once` the moment is now: somebody wants to
+run it before its time, or retries what was cancelled before it. A listener says with `@moves_jobs_of("…")`
+whose jobs it is about: those of other processors are run now and retried without asking it, in batches.
 """
 
 import logging
@@ -17,7 +21,7 @@ import os
 import threading
 from collections.abc import Callable
 from signal import SIGINT, default_int_handler, getsignal
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
 from django.dispatch import Signal
@@ -34,6 +38,28 @@ job_failed = Signal()
 job_rescued = Signal()
 job_cancelled = Signal()
 job_moving = Signal()
+
+_Listener = TypeVar("_Listener", bound=Callable[..., object])
+_PROCESSORS = "_jobqueue_moves_jobs_of"
+
+
+def moves_jobs_of(*processors: str) -> Callable[[_Listener], _Listener]:
+    """Say of a listener to `job_moving` that it is about jobs of these processors alone."""
+
+    def mark(listener: _Listener) -> _Listener:
+        setattr(listener, _PROCESSORS, frozenset(processors))
+        return listener
+
+    return mark
+
+
+def processors_of_moves(sender: Any) -> frozenset[str] | None:
+    """Whose jobs the listeners to `job_moving` are about; None if one of them did not say."""
+    if not job_moving.receivers:
+        return frozenset()
+    receivers, coroutine_functions = job_moving._live_receivers(sender)
+    named = [getattr(one, _PROCESSORS, None) for one in (*receivers, *coroutine_functions)]
+    return None if None in named else frozenset(name for names in named for name in names or ())
 
 
 def send(signal: Signal, sender: Any, **details: Any) -> None:

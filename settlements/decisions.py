@@ -21,10 +21,10 @@ DELETED = "the settlement was deleted"
 
 
 def remember_cancelled(sender: Any, jobs: Sequence[Job], reason: str, using: str, **_: Any) -> None:
-    """Note which reminders and payment checks an operator cancelled, in the transaction that cancels them.
+    """Note which reminders and payment checks an operator cancelled or deleted, in the same transaction.
 
     Who cancels the e-mail of a planned reminder has decided about that reminder. The plan's own cancellations
-    are not told of.
+    are not told of. A failed check that is deleted says nothing: it asks no more, and another one may wait.
     """
     if reason == DELETED:
         return
@@ -32,12 +32,16 @@ def remember_cancelled(sender: Any, jobs: Sequence[Job], reason: str, using: str
     decided = [
         Cancellation(settlement_id=settlement_id, unique_key=job.unique_key)
         for job in jobs
-        if job.processor in (REMINDERS, CHECKS) and job.unique_key and (settlement_id := _settlement_of(job))
+        if _is_decided(job) and job.unique_key and (settlement_id := _settlement_of(job))
     ]
     if emails:
         deliveries.note_cancelled(emails, reason, using)
         decided += _reminders_of(emails, using)
     Cancellation.objects.using(using).bulk_create(decided, ignore_conflicts=True)
+
+
+def _is_decided(job: Job) -> bool:
+    return job.processor == REMINDERS or (job.processor == CHECKS and job.state != Job.State.FAILED)
 
 
 def _settlement_of(job: Job) -> UUID | None:

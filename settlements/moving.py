@@ -1,6 +1,8 @@
 """A reminder moves only between its neighbours, out of quiet hours, and stays what it says it is.
 
-Asked by the job queue before a job gets another time (`job_moving`), in the transaction that moves it. The
+Asked by the job queue before a job gets another time (`job_moving`), in the transaction that moves it; to run
+it now, or to retry one that was cancelled before its time, is a move to this moment, and the one before it
+must not wait any more: of two that are due at once the first would be left out. The
 settlement is locked first, as by whoever plans: two operators who move two reminders at once cannot bring
 them out of order.
 """
@@ -19,7 +21,8 @@ from django.utils.translation import gettext_noop
 from jobqueue.exceptions import JobMoveRefused
 from jobqueue.jobs import database_now
 from jobqueue.models import Job
-from settlements.decisions import REMINDERS
+from jobqueue.signals import moves_jobs_of
+from settlements.decisions import REMINDERS, key_of
 from settlements.models import MovedReminder, ReminderType, Settlement
 from settlements.moves import moves_of
 from settlements.reminders import (
@@ -34,6 +37,11 @@ from settlements.reminders import (
 )
 
 _BETWEEN = gettext_noop("%(name)s moves between its neighbours only: to a time %(window)s")
+_NOT_YET = gettext_noop(
+    "%(name)s goes out between its neighbours only, %(window)s; "
+    "“Send a reminder now” of its settlement sends one beside the plan"
+)
+_STILL_WAITS = gettext_noop("%(name)s goes out when the one before, %(moment)s, does not wait any more")
 _TOO_CLOSE = gettext_noop("%(name)s would be too close to the next one, %(moment)s")
 _TOO_CLOSE_BEHIND = gettext_noop("%(name)s would be too close to the one before, %(moment)s")
 _QUIET = gettext_noop("%(moment)s lies in quiet hours, which end %(end)s")
@@ -41,7 +49,10 @@ _BEFORE_DUE = gettext_noop("%(name)s goes out before the due date, %(moment)s")
 _AFTER_DUE = gettext_noop("%(name)s goes out after the day on which it is due, %(day)s")
 _NAME = gettext_noop("the %(stage)s reminder")
 _AFTER, _WITHIN = gettext_noop("after %(earliest)s"), gettext_noop("after %(earliest)s and before %(latest)s")
-REFUSALS = (_BETWEEN, _TOO_CLOSE, _TOO_CLOSE_BEHIND, _QUIET, _BEFORE_DUE, _AFTER_DUE, _NAME, _WITHIN, _AFTER)
+REFUSALS = (
+    _BETWEEN, _NOT_YET, _STILL_WAITS, _TOO_CLOSE, _TOO_CLOSE_BEHIND, _QUIET, _BEFORE_DUE, _AFTER_DUE, _NAME,
+    _WITHIN, _AFTER,
+)  # fmt: skip
 """What is said where a reminder cannot move, and what stands in its places; those that say more first."""
 
 
@@ -73,7 +84,8 @@ class Window:
         return _(_WITHIN) % words
 
 
-def note_move(sender: Any, job: Job, moment: datetime, using: str, **_: Any) -> None:
+@moves_jobs_of(REMINDERS)
+def note_move(sender: Any, job: Job, moment: datetime, using: str, at_once: bool = False, **_: Any) -> None:
     """Keep with the settlement where its reminder moves to. Raises JobMoveRefused, which says what may be."""
     if job.processor != REMINDERS or not job.payload.get("planned"):
         return
@@ -82,7 +94,9 @@ def note_move(sender: Any, job: Job, moment: datetime, using: str, **_: Any) -> 
     if settlement is None or datetime.fromisoformat(job.payload["due_date"]) != settlement.due_date:
         return  # it will be skipped, whenever it runs
     stage, step = job.payload["reminder_type"], job.payload.get("step", 0)
-    _check(settlement, stage, step, moment, using)
+    _check(settlement, stage, step, moment, using, at_once)
+    if at_once:
+        _check_the_one_before(settlement, stage, step, using)
     MovedReminder.objects.using(using).update_or_create(
         settlement=settlement,
         reminder_type=stage,
@@ -95,9 +109,7 @@ def note_move(sender: Any, job: Job, moment: datetime, using: str, **_: Any) -> 
 
 def window_of(settlement: Settlement, stage: str, step: int, using: str, now: datetime) -> Window:
     """Where a reminder of the settlement's plan may move to."""
-    policy = current_policy()
-    planned = calendar(plan_begins_at(settlement), settlement.due_date, policy)
-    all_of_plan = moved(planned, moves_of(settlement, using))
+    all_of_plan = _plan_of(settlement, using)
     position = _position(all_of_plan, stage, step)
     if position is None:
         return Window(now, None, None)
@@ -106,17 +118,38 @@ def window_of(settlement: Settlement, stage: str, step: int, using: str, now: da
     return Window(now, before, after)
 
 
+def _plan_of(settlement: Settlement, using: str) -> list[PlannedReminder]:
+    planned = calendar(plan_begins_at(settlement), settlement.due_date, current_policy())
+    return moved(planned, moves_of(settlement, using))
+
+
 def _position(planned: list[PlannedReminder], stage: str, step: int) -> int | None:
     stages = [(one.reminder_type.value, one.step) for one in planned]
     return stages.index((stage, step)) if (stage, step) in stages else None
 
 
-def _check(settlement: Settlement, stage: str, step: int, moment: datetime, using: str) -> None:
+def _check_the_one_before(settlement: Settlement, stage: str, step: int, using: str) -> None:
+    """Of reminders that are due together only the latest goes out: none is made due beside another one."""
+    all_of_plan = _plan_of(settlement, using)
+    earlier = all_of_plan[: _position(all_of_plan, stage, step) or 0]
+    due, term = settlement.due_date, settlement.payer_term
+    keys = {key_of(settlement.pk, reminder, due, term): reminder for reminder in earlier}
+    jobs = Job.objects.using(using).about(settlement).unfinished()
+    late = jobs.filter(unique_key__in=keys, run_at__lte=database_now(using)).order_by("-run_at").first()
+    if late is not None and late.unique_key is not None:
+        name = _(_NAME) % {"stage": ReminderType(stage).label}
+        words = {"name": name, "moment": _text(keys[late.unique_key].run_at)}
+        raise JobMoveRefused(_(_STILL_WAITS) % words)
+
+
+def _check(
+    settlement: Settlement, stage: str, step: int, moment: datetime, using: str, at_once: bool
+) -> None:
     policy = current_policy()
     name = _(_NAME) % {"stage": ReminderType(stage).label}
-    window = window_of(settlement, stage, step, using, database_now(using))
+    window = window_of(settlement, stage, step, using, moment if at_once else database_now(using))
     if not window.has(moment):
-        raise JobMoveRefused(_(_BETWEEN) % {"name": name, "window": window})
+        raise JobMoveRefused(_(_NOT_YET if at_once else _BETWEEN) % {"name": name, "window": window})
     if window.before is not None and not is_far_enough(window.before, moment, policy):
         raise JobMoveRefused(_(_TOO_CLOSE_BEHIND) % {"name": name, "moment": _text(window.before)})
     if window.latest is not None and not is_far_enough(moment, window.latest, policy):

@@ -1,7 +1,8 @@
 """Which reminders a policy would send in the next days, on the rows as they are: nothing is written or sent.
 
 The plan is the one that planning makes (`settlements.reminders`), with what went out, what was cancelled and
-moved, and with the people whom letters do not reach left out. What changes in the days to come, payments
+moved, and with the people whom letters do not reach left out. What is held stands beside the letters of its
+day; what ran without a letter, was skipped or failed, is settled. What changes in the days to come, payments
 above all, nobody knows.
 """
 
@@ -16,8 +17,9 @@ from typing import Any, Final
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet
 
+from jobqueue.models import Job, subject_of
 from settlements.conf import ReminderPolicy
-from settlements.decisions import key_of
+from settlements.decisions import REMINDERS, key_of
 from settlements.history import counts_as_history
 from settlements.models import (
     BarredAddress,
@@ -36,9 +38,10 @@ _COUNTED_FROM_CREATION: Final = (ReminderType.INITIAL, ReminderType.FOLLOW_UP)
 
 @dataclass(slots=True)
 class SimulatedDay:
-    """What goes out on a day of the policy's zone: letters by stage, and to how many people."""
+    """What goes out on a day of the policy's zone: letters by stage, and to how many people; what is held."""
 
     day: date
+    held: int = 0
     letters: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     people: set[Hashable] = field(default_factory=set)
 
@@ -74,12 +77,15 @@ class _Known:
     cancelled: set[tuple[Any, str]]
     moves: dict[tuple[Any, datetime, int], dict[tuple[str, int], datetime]]
     barred: set[str]
+    held: set[str]
+    """The unique keys of reminders that are held, and those of reminders that are settled, by their jobs."""
+    ended: set[str]
 
 
 def simulate(policy: ReminderPolicy, now: datetime, days: int, using: str, after: str = "") -> Simulation:
     """The reminders of so many days from `now` on, by this policy, of a page of settlements by payer.
 
-    Six statements. Raises ValueError for an `after` that is the key of no page.
+    Seven statements. Raises ValueError for an `after` that is the key of no page.
     """
     rows = _open(using).filter(_behind(after))
     found = list(rows.select_related("payer").order_by("payer_id", "pk")[: MOST + 1])
@@ -88,12 +94,19 @@ def simulate(policy: ReminderPolicy, now: datetime, days: int, using: str, after
     first = day_of(now, policy)
     simulated = [SimulatedDay(first + timedelta(days=number)) for number in range(days)]
     for settlement in chosen:
-        for reminder in _reminders(settlement, now, policy, known):
+        for reminder, is_held in _reminders(settlement, now, policy, known):
             position = (day_of(max(reminder.run_at, now), policy) - first).days
             if 0 <= position < days:
-                simulated[position].letters[reminder.reminder_type.value] += 1
-                simulated[position].people.add(settlement.payer_id)
+                _add(simulated[position], settlement, reminder, is_held)
     return Simulation(simulated, len(chosen), _key(found[MOST - 1]) if len(found) > MOST else "")
+
+
+def _add(day: SimulatedDay, settlement: Settlement, reminder: PlannedReminder, is_held: bool) -> None:
+    if is_held:
+        day.held += 1
+    else:
+        day.letters[reminder.reminder_type.value] += 1
+        day.people.add(settlement.payer_id)
 
 
 def extent(using: str, after: str = "") -> Extent:
@@ -151,12 +164,31 @@ def _known(settlements: list[Settlement], using: str) -> _Known:
         set(cancelled.values_list("settlement_id", "unique_key")),
         moves,
         set(barred.values_list("address", flat=True)),
+        *_by_jobs(settlements, using),
     )
+
+
+def _by_jobs(settlements: list[Settlement], using: str) -> tuple[set[str], set[str]]:
+    """The unique keys of the reminders that are held, and of those whose jobs have all ended."""
+    rows = Job.objects.using(using).filter(processor=REMINDERS, unique_key__isnull=False)
+    jobs = rows.filter(subject__in=[subject_of(one) for one in settlements]).exclude(subject="").order_by()
+    held: set[str] = set()
+    waiting: set[str] = set()
+    ended: set[str] = set()
+    for key, state, held_run_at in jobs.values_list("unique_key", "state", "held_run_at"):
+        if state not in (Job.State.WAITING, Job.State.ACTIVE):
+            ended.add(str(key))
+        elif state == Job.State.WAITING and held_run_at is not None:
+            held.add(str(key))
+        else:
+            waiting.add(str(key))
+    return held - waiting, ended - waiting - held
 
 
 def _reminders(
     settlement: Settlement, now: datetime, policy: ReminderPolicy, known: _Known
-) -> Iterator[PlannedReminder]:
+) -> Iterator[tuple[PlannedReminder, bool]]:
+    """What is still to go out, and whether it is held."""
     payer = settlement.payer
     if not payer.email or not payer.is_active or payer.email.lower() in known.barred:
         return
@@ -164,9 +196,10 @@ def _reminders(
     moves: Moves = known.moves.get((settlement.pk, due, term), {})
     sent = set(_sent(known.sent.get(settlement.pk, ()), due, term))
     for reminder in plan_for(settlement, now, policy, moves):
-        is_cancelled = (settlement.pk, key_of(settlement.pk, reminder, due, term)) in known.cancelled
-        if (reminder.reminder_type.value, reminder.step) not in sent and not is_cancelled:
-            yield reminder
+        key = key_of(settlement.pk, reminder, due, term)
+        is_settled = (settlement.pk, key) in known.cancelled or key in known.ended
+        if (reminder.reminder_type.value, reminder.step) not in sent and not is_settled:
+            yield reminder, key in known.held
 
 
 def _sent(

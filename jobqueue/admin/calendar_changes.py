@@ -14,7 +14,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.db.models import Count, Max, Min
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
+from jobqueue.admin.calendar_shown import facts_of, trouble_with_number, why_nothing_is_meant
 from jobqueue.admin.moments import YEARS, as_field, parse_moment
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import JobTransitionRefused
@@ -73,13 +74,13 @@ def change(pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay, verb: st
     newest = request.POST.get("newest", "")
     if newest.isascii() and newest.isdecimal() and len(newest) < 19:
         jobs = jobs.filter(pk__lte=int(newest))  # nobody was asked about what came after
-    facts = jobs.order_by().aggregate(number=Count("pk"), newest=Max("pk"), first=Min("run_at"))
+    facts = facts_of(jobs)
     if not facts["number"]:
-        pages.message_user(request, _("Nothing was changed: nothing of it waits any more."), messages.WARNING)
+        pages.message_user(request, why_nothing_is_meant(asked, pages.admin_site), messages.WARNING)
         return HttpResponseRedirect(_url_of_day(pages, asked))
     problems: list[str] = []
     if request.method == "POST":
-        shift, problems = _answer(request, asked, verb, facts["number"])
+        shift, problems = _answer(request, asked, verb, facts)
         if not problems and asked.job is not None:
             refusal = _change_one(pages, request, asked, verb, shift)
             if not refusal or verb != "move":
@@ -112,6 +113,7 @@ def _ask(
     context |= {
         "number": facts["number"],
         "newest": facts["newest"],
+        "shown": facts["shown"],
         "is_large": asked.job is None and facts["number"] > TYPED_ABOVE,
         "typed": request.POST.get("typed", "")[:20],
         "first": time_tag(first_at, about_now()),
@@ -137,9 +139,13 @@ def _consequences(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _answer(request: HttpRequest, asked: OfADay, verb: str, number: int) -> tuple[datetime | None, list[str]]:
+def _answer(
+    request: HttpRequest, asked: OfADay, verb: str, facts: dict[str, Any]
+) -> tuple[datetime | None, list[str]]:
     """To when one job is to move, and what is wrong with the answer."""
-    problems = []
+    number, problems = facts["number"], []
+    if asked.job is None and (trouble := trouble_with_number(request, facts)):
+        problems.append(trouble)
     reason = request.POST.get("reason", "").strip()
     if not reason or len(reason) > _LONGEST_REASON or "\x00" in reason:
         problems.append(_("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON})

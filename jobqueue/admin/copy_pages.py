@@ -23,7 +23,7 @@ from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.payloads import shown_payload
 from jobqueue.admin.reasons import reason_of
 from jobqueue.copying import copies_of
-from jobqueue.exceptions import InvalidJob, InvalidPayload, InvalidRunAt, JobCopyRefused
+from jobqueue.exceptions import InvalidJob, InvalidPayload, InvalidRunAt, JobCopyRefused, JobMoveRefused
 from jobqueue.models import Job, due_time
 from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating.copies import copy_and_log
@@ -168,7 +168,7 @@ def _make(request: HttpRequest, job: Job, answer: Answer) -> Job | None:
     except JobCopyRefused as error:
         answer.problems["all"] = refusal_of(error, request)
         answer.copies_seen = copies_of(job).count()
-    except InvalidJob as error:
+    except (InvalidJob, JobMoveRefused) as error:
         answer.problems["all"] = refusal_of(error, request)
     return None
 

@@ -17,8 +17,8 @@ from django.urls import reverse
 from django.utils.text import capfirst, format_lazy
 
 from jobqueue.admin import live, set_aside
-from jobqueue.admin.actions import ACTIONS
 from jobqueue.admin.dates import date_links
+from jobqueue.admin.guarded_actions import ACTIONS
 from jobqueue.admin.job_change_list import JobChangeList
 from jobqueue.admin.job_columns import JobColumns, read_details
 from jobqueue.admin.listing import BoundedPaginator

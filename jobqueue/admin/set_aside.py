@@ -22,9 +22,9 @@ from jobqueue.admin.set_aside_list import InRedis, SetAsidePages
 from jobqueue.admin.words import time_tag
 from jobqueue.broker import set_aside
 from jobqueue.broker.connections import clients
-from jobqueue.exceptions import BrokerUnavailable
+from jobqueue.exceptions import BrokerUnavailable, JobTransitionRefused
 from jobqueue.masking import mask_addresses
-from jobqueue.models import Job, alias_of
+from jobqueue.models import Job, alias_of, guards
 from jobqueue.monitoring import set_aside as counting
 from jobqueue.operating.audit import log_change, log_change_in_redis
 from jobqueue.operating.audit_entry import because
@@ -181,11 +181,17 @@ def _put_job_back(using: str, name: str, request: HttpRequest, reason: str) -> s
     try:
         with writing(using):
             rows = Job.objects.using(using).set_aside().filter(pk=int(name))
+            if (seen := guards.guarded(rows).first()) is not None:
+                guards.ask(seen, using)
             job = rows.select_for_update().first()
-            if job is None or not rows.retry_all():
+            if job is None:
                 return gettext("It is not set aside any more.")
             text = f"Put back: set aside ({mask_addresses(job.set_aside)}) → waiting"
+            if not rows.retry_all():
+                job.retry()
             log_change(request, job, because(text, reason))
+    except JobTransitionRefused as error:
+        return str(error)
     except (OperationalError, InterfaceError):
         return gettext("The database cannot be reached.")
     return ""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import Http404
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -21,22 +20,20 @@ from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
 from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.previews import PreviewShape, previewed
-from jobqueue.api.problems import Refused, invalid
+from jobqueue.api.problems import invalid
 from jobqueue.api.searches import SEARCH, found_by
 from jobqueue.api.shapes import described, page_of
 from jobqueue.exceptions import InvalidPayload, InvalidRunAt
 from jobqueue.models import Job, KeptAnswer
-from jobqueue.operating.audit import entry_of, write_down
 from jobqueue.operating.copies import copy_and_log
+from jobqueue.operating.forward import BRING_FORWARD, take_and_log
 from jobqueue.operating.holds import hold_and_log, release_and_log
 from jobqueue.operating.moves import move_and_log
 from jobqueue.operating.reading import VIEW_PAYLOAD, may_read
 from jobqueue.operating.rights import Right, permissions_of
 from jobqueue.operating.stops import stop_and_log
 from jobqueue.operating.verbs import VERBS
-from jobqueue.operating.words import state_word
 from jobqueue.searching import LONGEST_SEARCH
-from jobqueue.sql.writing import writing
 
 VIEW = ("jobqueue.view_job",)
 WRONG_STATE = "wrong_state"
@@ -53,12 +50,14 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
 
     def act(self: JobViewSet, request: Request, pk: str = "") -> Response:
         reason = read_body(Reason, request).get("reason", "")
-        return Response(in_full(_carry_out(name, pk, request, reason), request))
+        _carry_out(name, pk, request, reason)
+        return Response(in_full(_job(pk), request))
 
     act.__name__ = called or name
     act.__doc__ = f"{summary}."
     routed = action(detail=True, methods=["post"], url_path=act.__name__.replace("_", "-"))(act)
-    return described(summary, JobInFull, body=Reason, codes={409: (WRONG_STATE,)})(routed)
+    codes = (WRONG_STATE, "job_move_refused") if name in BRING_FORWARD else (WRONG_STATE,)
+    return described(summary, JobInFull, body=Reason, codes={409: codes})(routed)
 
 
 @extend_schema_view(
@@ -112,7 +111,7 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
         body=Copy,
         codes={
             400: (INVALID_KEY, "malformed"),
-            409: ("unique_key_held", "job_copy_refused"),
+            409: ("unique_key_held", "job_copy_refused", "job_move_refused"),
             422: (
                 "masked_payload",
                 "invalid_payload",
@@ -202,7 +201,8 @@ class JobViewSet(OperatorViewSet):
         if not request.user.has_perm(permission):
             raise PermissionDenied(f"Of this job that takes the permission {permission}.")
         if is_running:
-            job = _carry_out("release", pk, request, reason)
+            _carry_out("release", pk, request, reason)
+            job = _job(pk)
         else:
             release_and_log(job, django_request(request), reason=reason)
         return Response(in_full(job, request))
@@ -282,26 +282,6 @@ def _key(text: str) -> int:
     return number
 
 
-def _carry_out(name: str, pk: str, request: Request, reason: str) -> Job:
-    """Do it to the locked row, and write it down; Refused if the job is not in a state for it.
-
-    Of two operators at once one changes the job and the other finds it changed.
-    """
-    verb, using = VERBS[name], Job.objects.db
-    with writing(using):
-        job = Job.objects.select_for_update().filter(pk=_key(pk)).first()
-        if job is None:
-            raise Http404
-        one = Job.objects.filter(pk=job.pk)
-        entry = entry_of(verb, job, django_request(request), reason)
-        if not verb.eligible(one).exists() or not verb.apply(one, request.user.get_username(), reason):
-            label = str(verb.label).lower()
-            raise Refused(f"Job {job.pk} is {_state(job)}; {label} takes {verb.takes}.", WRONG_STATE)
-        write_down([entry])
-    if verb.name != "delete":
-        job.refresh_from_db()
-    return job
-
-
-def _state(job: Job) -> str:
-    return state_word(job, timezone.now())
+def _carry_out(name: str, pk: str, request: Request, reason: str) -> None:
+    """Do it, and write it down; refused if the job is not in a state for it, or its app says no."""
+    take_and_log(VERBS[name], _job(pk).pk, django_request(request), reason)

@@ -109,7 +109,10 @@ class ChangeDay(Strict):
         help_text="Stands in the history of the action.",
     )
     confirm = Whole(
-        required=False, min_value=0, help_text="The number of jobs, for an action on more than 1,000."
+        required=False,
+        min_value=0,
+        help_text="The number of jobs, for an action on more than 1,000. Of fewer: if more than so many are "
+        "meant by now, nothing is begun.",
     )
 
 
@@ -240,6 +243,9 @@ def _begin(verb: str, meant: OfADay, asked: dict[str, Any], request: Request) ->
         raise NothingMatches(f"Nothing was begun: no job {wanted} for {meant.day}, or none of that kind.")
     if number > bulk_plans.TYPED_ABOVE and asked.get("confirm") != number:
         raise InvalidBody({"confirm": [f"Give the number of jobs, {number}, to begin."]})
+    if number > asked.get("confirm", number):
+        text = f"Nothing was begun: {number} jobs are meant by now. Look at them, and give that number."
+        raise InvalidBody({"confirm": [text]})
     told = {"number": number, "newest": facts["newest"], "reason": asked["reason"]}
     told |= {name: asked[name] for name in ("days", "per_second") if name in asked}
     return begin_and_log(django_request(request), meant, verb, **told)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db import IntegrityError, connections, models
@@ -54,6 +54,7 @@ class BulkAction(models.Model):
     verb = models.CharField(_("verb"), max_length=20, choices=Verb.choices)
     selection = models.JSONField(_("selection"), default=dict)
     # What the verb needs to know beside the jobs: of a move {"days": 7, "zone": "Europe/Berlin"}.
+    # With "chosen" the ids of those that were told are kept, and the selection is asked of each once more.
     details = models.JSONField(_("details"), null=True, blank=True)
     # What was asked for, in the words of the operator: while one is under way the same is not begun again.
     key = models.CharField(_("key"), max_length=64)
@@ -101,6 +102,11 @@ class BulkAction(models.Model):
     def is_listed(self) -> bool:
         """Whether what it means are the ids that a list showed, kept as its choices."""
         return isinstance(self.selection, dict) and bool(self.selection.get("listed"))
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether the ids of the jobs that it means are kept."""
+        return self.is_listed or (isinstance(self.details, dict) and bool(self.details.get("chosen")))
 
     @property
     def waiting_for(self) -> list[int]:
@@ -176,6 +182,17 @@ class Step:
     """Whether the action is still walked by whom it was: nobody else took it, and it was not stopped."""
 
 
+@dataclass
+class Batch:
+    """What became of those jobs of a batch that are changed one by one."""
+
+    changed: int = 0
+    gone: list[int] = field(default_factory=list)
+    locked: list[int] = field(default_factory=list)
+    declined: dict[int, str] = field(default_factory=dict)
+    done: list[int] = field(default_factory=list)
+
+
 def open_actions(using: str) -> models.QuerySet[BulkAction]:
     """The actions that have not ended, the first that was asked for first."""
     return BulkAction.objects.using(using).filter(ended_at__isnull=True).order_by("pk")
@@ -208,19 +225,26 @@ def is_meant_by_no_cause(using: str) -> bool:
 
 def next_ids(action: BulkAction, most: int, using: str) -> list[int]:
     """The ids of the next jobs that are meant, in their order."""
-    if action.is_listed:
+    if action.has_choice:
         rows = action.choices.using(using).filter(last__gt=action.position).order_by("last")
         return [number for row in rows[:1] for number in row.ids if number > action.position][:most]
     return list(action.jobs(using).order_by("pk").values_list("pk", flat=True)[:most])
 
 
 def change(
-    action: BulkAction, ids: Sequence[int], holder: uuid.UUID, using: str, apply: Apply | None = None
+    action: BulkAction,
+    ids: Sequence[int],
+    holder: uuid.UUID,
+    using: str,
+    apply: Apply | None = None,
+    *,
+    done: Batch | None = None,
 ) -> Step:
     """Change those of these jobs that are still meant, and note how far that was, in one transaction.
 
     Nobody is waited for: a job that somebody else keeps locked is held back until he lets go of it. `apply`
-    is what the verb does, where that is more than a change of rows.
+    is what the verb does, where that is more than a change of rows. What is `done` was changed one by one
+    just before, or was not, and is noted here.
     """
     with writing(using):
         current = locked(action, holder, using)
@@ -228,16 +252,30 @@ def change(
             return Step(0, is_ours=False)
         known = set(current.waiting_for)
         asked = [number for number in ids if number > current.position or number in known]
+        if done is not None:
+            asked = _without(asked, done, current, using)
         meant = current.meant(using).filter(pk__in=asked)
         there = set(meant.values_list("pk", flat=True))
         free = _lock_what_is_free(meant, using)
         do = apply or APPLY[current.verb]
         changed = do(jobs_in(using).filter(pk__in=free), current) if free else 0
-        current.held_back = sorted((known - set(asked)) | (there - set(free)))
+        locked_before = set(done.locked) if done is not None else set()
+        current.held_back = sorted((known - set(ids)) | (there - set(free)) | locked_before)
         leave_out(current, "changed", sorted(set(asked) - there))
         leave_out(current, "kept", _still_there(free, using) if changed < len(free) else [])
         move_to(current, ids[-1], changed, using)
         return Step(changed, is_ours=True)
+
+
+def _without(asked: Sequence[int], done: Batch, current: BulkAction, using: str) -> list[int]:
+    """Those that were not looked at one by one, nor changed so before a crash; notes what was declined."""
+    leave_out(current, "declined", list(done.declined), list(done.declined.values()))
+    looked_at = {*done.done, *done.locked, *done.declined}
+    rest = [number for number in asked if number not in looked_at]
+    meant = set(current.meant(using).filter(pk__in=rest).values_list("pk", flat=True))
+    own = jobs_in(using).filter(pk__in=set(rest) - meant, bulk_action=current.pk)
+    looked_at = set(own.values_list("pk", flat=True))
+    return [number for number in rest if number not in looked_at]
 
 
 def pass_over(action: BulkAction, job_id: int, holder: uuid.UUID, using: str) -> None:
@@ -286,7 +324,7 @@ def finish(action: BulkAction, holder: uuid.UUID, using: str) -> bool:
 
 def _forget_choice(action: BulkAction, using: str) -> None:
     """Let go of the ids that a list showed: of an action that has ended nobody asks for them."""
-    if action.is_listed:
+    if action.has_choice:
         action.choices.using(using).all().delete()
 
 

@@ -8,8 +8,7 @@ longer than LOCK_SECONDS is come back to.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,7 +18,7 @@ from django.utils import timezone, translation
 
 from jobqueue.exceptions import JobTransitionRefused
 from jobqueue.models import bulk
-from jobqueue.models.bulk import BulkAction, Step
+from jobqueue.models.bulk import Batch, BulkAction, Step
 from jobqueue.models.holding import due_time
 from jobqueue.models.job import Job, jobs_in
 from jobqueue.sql.writing import writing
@@ -28,18 +27,8 @@ LOCK_SECONDS = 2
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
-class _NotOurs(Exception):
-    """Somebody else walks the action, or it was stopped: what was about to be moved is not."""
-
-
-@dataclass
-class _Batch:
-    """What became of the jobs of a batch."""
-
-    changed: int = 0
-    gone: list[int] = field(default_factory=list)
-    locked: list[int] = field(default_factory=list)
-    declined: dict[int, str] = field(default_factory=dict)
+class NotOurs(Exception):  # noqa: N818 - a word of the walk, not an error of anybody
+    """Somebody else walks the action, or it was stopped: what was about to be changed is not."""
 
 
 def shifted(moment: datetime, days: int, zone: str) -> datetime:
@@ -52,12 +41,12 @@ def change(action: BulkAction, ids: Sequence[int], holder: uuid.UUID, using: str
     """Move those of these jobs that are still meant, and note how far that was."""
     known = set(action.waiting_for)
     asked = [number for number in ids if number > action.position or number in known]
-    done = _Batch()
+    done = Batch()
     try:
         for number in _in_order(action, asked, using):
-            _move(action, number, done, holder, using)
+            one_by_one(action, number, _mover(action), done, holder, using)
         _note(action, ids, asked, done, holder, using)
-    except _NotOurs:
+    except NotOurs:
         return Step(done.changed, is_ours=False)
     return Step(done.changed, is_ours=True)
 
@@ -70,7 +59,19 @@ def _in_order(action: BulkAction, asked: Sequence[int], using: str) -> list[int]
     return [*there, *sorted(set(asked) - set(there))]
 
 
-def _move(action: BulkAction, number: int, done: _Batch, holder: uuid.UUID, using: str) -> None:
+def _mover(action: BulkAction) -> Callable[[Job], None]:
+    return lambda job: job.move(_moment(action, job))
+
+
+def one_by_one(
+    action: BulkAction,
+    number: int,
+    verb: Callable[[Job], None],
+    done: Batch,
+    holder: uuid.UUID,
+    using: str,
+) -> None:
+    """Do it to one job, if it is still meant, in a transaction of its own. Raises NotOurs."""
     try:
         # What is refused is written down: in English, whatever the language of this process.
         with translation.override("en"), writing(using):
@@ -79,12 +80,12 @@ def _move(action: BulkAction, number: int, done: _Batch, holder: uuid.UUID, usin
             if job is None:
                 done.gone.append(number)
                 return
-            job.move(_moment(action, job))
+            verb(job)
             jobs_in(using).filter(pk=number).update(bulk_action=action.pk)
             # Last, so that whoever stops the action waits for nobody's record.
             current = bulk.locked(action, holder, using)
             if current is None:
-                raise _NotOurs
+                raise NotOurs
             bulk.move_to(current, current.position, 1, using)
     except JobTransitionRefused as error:
         done.declined[number] = f"#{number}: {error}"
@@ -94,6 +95,7 @@ def _move(action: BulkAction, number: int, done: _Batch, holder: uuid.UUID, usin
         done.locked.append(number)
     else:
         done.changed += 1
+        done.done.append(number)
 
 
 def _moment(action: BulkAction, job: Job) -> datetime:
@@ -116,14 +118,14 @@ def _note(
     action: BulkAction,
     ids: Sequence[int],
     asked: Sequence[int],
-    done: _Batch,
+    done: Batch,
     holder: uuid.UUID,
     using: str,
 ) -> None:
     with writing(using):
         current = bulk.locked(action, holder, using)
         if current is None:
-            raise _NotOurs
+            raise NotOurs
         # After a crash some of the batch had been moved by this very action.
         own = set(jobs_in(using).filter(pk__in=done.gone, bulk_action=action.pk).values_list("pk", flat=True))
         bulk.leave_out(current, "changed", sorted(set(done.gone) - own))

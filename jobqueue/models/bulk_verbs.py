@@ -93,7 +93,7 @@ def said(done: str, action: BulkAction) -> str:
 
 APPLY: Mapping[str, Apply] = {
     BulkVerb.RETRY: lambda jobs, action: jobs.retry_all(bulk_action=action.pk),
-    BulkVerb.DELETE: lambda jobs, _action: jobs.filter(set_aside="").delete_all(),
+    BulkVerb.DELETE: lambda jobs, action: jobs.filter(set_aside="").delete_all(said("deleted", action)),
     BulkVerb.CANCEL: _cancel,
     BulkVerb.HOLD: lambda jobs, action: holding.hold_all(jobs, said("held", action), action.pk),
     BulkVerb.LET_GO: lambda jobs, action: holding.release_all(jobs, action.pk),

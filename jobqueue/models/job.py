@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue import signals
 from jobqueue.exceptions import JobTransitionRefused
-from jobqueue.models import transitions
+from jobqueue.models import guards, transitions
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.models.held import still_at
 from jobqueue.models.job_indexes import INDEXES
@@ -25,13 +25,13 @@ from jobqueue.progress import Progress
 from jobqueue.sql import rows
 from jobqueue.sql.writing import writing
 
-_NOT_RETRIED = gettext_noop(
+NOT_RETRIED = gettext_noop(
     "job %(number)s is %(state)s and cannot be retried; that takes a job that is failed or cancelled"
 )
 _NOT_CANCELLED = gettext_noop(
     "job %(number)s is %(state)s and cannot be cancelled; that takes a job that is waiting"
 )
-_NOT_RUN_NOW = gettext_noop(
+NOT_RUN_NOW = gettext_noop(
     "job %(number)s is %(state)s and cannot be run now; that takes a job that is waiting"
 )
 NOT_MOVED = gettext_noop("job %(number)s is %(state)s and cannot be moved; that takes a job that is waiting")
@@ -144,8 +144,11 @@ class Job(models.Model):
         return self.state == self.State.COMPLETED and self.reason.startswith(SKIPPED_PREFIX)
 
     def retry(self) -> None:
-        """Put a failed or cancelled job back on the road with a full budget of retries."""
-        self._take(transitions.retry, _NOT_RETRIED)
+        """Put a failed or cancelled job back on the road with a full budget of retries.
+
+        Raises JobMoveRefused where its time lies ahead and the app that owns it does not let it run now.
+        """
+        self._bring_forward(transitions.retry, NOT_RETRIED)
 
     def cancel(self, reason: str = "cancelled") -> None:
         """Take a waiting job off the road for good."""
@@ -155,8 +158,8 @@ class Job(models.Model):
             signals.job_cancelled.send(Job, jobs=[self], reason=reason, using=using)
 
     def run_now(self) -> None:
-        """Make a delayed job due at once."""
-        self._take(transitions.run_now, _NOT_RUN_NOW)
+        """Make a delayed job due at once. Raises JobMoveRefused where the app that owns it says no."""
+        self._bring_forward(transitions.run_now, NOT_RUN_NOW)
 
     def move(self, moment: datetime, *, seen: datetime | None = None) -> None:
         """Let a waiting job run at another time, sooner or later; one that is past means now.
@@ -178,6 +181,12 @@ class Job(models.Model):
     ) -> None:
         """Read the row again, and what was not read of it, where it is written."""
         super().refresh_from_db(using or self._written_to, fields, from_queryset)
+
+    def _bring_forward(self, verb: Callable[[JobQuerySet], int], refusal: str) -> None:
+        using = self._written_to
+        with writing(using):
+            guards.ask(self, using)
+            self._take(verb, refusal)
 
     def _take(self, verb: Callable[[JobQuerySet], int], refusal: str) -> None:
         """Take this step, or refuse with what would be allowed; the instance is as its row afterwards."""

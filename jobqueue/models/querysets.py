@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from jobqueue import signals
 from jobqueue.conf import get_settings
-from jobqueue.models import transitions
+from jobqueue.models import guards, transitions
 from jobqueue.models.subjects import subject_of, subject_text
 from jobqueue.models.transitions import State
 from jobqueue.models.worker import Worker
@@ -93,13 +93,25 @@ class JobQuerySet(TolerantQuerySet["Job"]):
     def retry_all(self, bulk_action: int | None = None) -> int:
         """Put the failed and cancelled jobs among these back on the road with a full budget of retries.
 
-        `bulk_action` is the number of the one that does it.
+        `bulk_action` is the number of the one that does it. What is guarded, `Job.retry` asks for.
         """
-        return transitions.retry(self, bulk_action)
+        return transitions.retry(guards.unguarded(self), bulk_action)
 
-    def delete_all(self) -> int:
-        """Delete these jobs with their failed attempts; how many jobs."""
-        return self.delete()[1].get("jobqueue.Job", 0)
+    def delete_all(self, reason: str = "deleted") -> int:
+        """Delete these jobs with their failed attempts; how many jobs.
+
+        Listeners to `job_cancelled` hear which of them waited or had failed: nothing is to bring these back.
+        What is only tidied away (`jobqueue_prune`) is deleted by `delete()`, and nobody hears of it.
+        """
+        if not signals.job_cancelled.has_listeners(self._sender):
+            return self.delete()[1].get("jobqueue.Job", 0)
+        undone = self.filter(state__in=[State.WAITING, State.FAILED]).order_by()
+        chosen = list(undone.values_list("pk", flat=True))
+        with writing(self.db):
+            for start in range(0, len(chosen), _BATCH):
+                batch = self._locked(chosen[start : start + _BATCH], [State.WAITING, State.FAILED])
+                self._tell_cancelled(batch, reason)
+            return self.delete()[1].get("jobqueue.Job", 0)
 
     def cancel_all(self, reason: str = "cancelled", *, tell: bool = True) -> int:
         """Take the waiting jobs among these off the road for good; listeners to `job_cancelled` hear which.
@@ -121,14 +133,19 @@ class JobQuerySet(TolerantQuerySet["Job"]):
         return self.model._meta.concrete_model
 
     def _cancel_and_tell(self, ids: Sequence[int], reason: str) -> int:
+        jobs = self._locked(ids, [State.WAITING])
         rows = self.model._default_manager.using(self.db)
-        jobs: list[Job] = list(
-            rows.filter(pk__in=ids, state=State.WAITING).select_for_update().order_by("pk")
-        )
         changed = transitions.cancel(rows.filter(pk__in=[job.pk for job in jobs]), reason)
+        self._tell_cancelled(jobs, reason)
+        return changed
+
+    def _locked(self, ids: Sequence[int], states: Sequence[State]) -> list[Job]:
+        rows = self.model._default_manager.using(self.db).filter(pk__in=ids, state__in=states)
+        return list(rows.select_for_update().order_by("pk"))
+
+    def _tell_cancelled(self, jobs: list[Job], reason: str) -> None:
         if jobs:
             signals.job_cancelled.send(self._sender, jobs=jobs, reason=reason, using=self.db)
-        return changed
 
     def move_to(self, queue: str) -> int:
         """Let the waiting jobs among these run in another queue: theirs was renamed, say. Returns how many.
@@ -138,8 +155,8 @@ class JobQuerySet(TolerantQuerySet["Job"]):
         return transitions.move(self, check_queue(queue))
 
     def run_all_now(self) -> int:
-        """Make the delayed jobs among these due at once."""
-        return transitions.run_now(self.delayed())
+        """Make the delayed jobs among these due at once. What is guarded, `Job.run_now` asks for."""
+        return transitions.run_now(guards.unguarded(self.delayed()))
 
 
 _ManagerOfJobs = models.Manager.from_queryset(JobQuerySet)

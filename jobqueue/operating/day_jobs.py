@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk
+from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_choice
 from jobqueue.models.holding import held_between
 from jobqueue.models.scheduled import between, of_kind
 from jobqueue.operating.audit import log_change
@@ -121,15 +121,16 @@ def begin_and_log(
 ) -> tuple[BulkAction, bool]:
     """Write a bulk action down, with one entry in the audit, or find the same under way. Whether it is new.
 
-    It takes the `number` of jobs that whoever asked was told of, none behind the id `newest`; a move goes by
-    so many `days`, and at most so many jobs `per_second` are taken, where that is asked for.
+    It takes the `number` of jobs that whoever asked was told of, none behind the id `newest`, and none that
+    comes to that day later: their ids are kept. A move goes by so many `days`, and at most so many jobs
+    `per_second` are taken, where that is asked for.
     """
     selection = asked.selection(verb)
     words = {**asked.words, "day": asked.day.isoformat(), "days": str(days)}
     action = BulkAction(
         verb=_BULK[verb],
         selection=selection.as_json(),
-        details={"days": days, "zone": timezone.get_current_timezone_name()} if days else None,
+        details={"days": days, "zone": timezone.get_current_timezone_name(), "chosen": True},
         key=bulk.key_of(_BULK[verb], words),
         highest_id=newest,
         expected=number,
@@ -138,10 +139,17 @@ def begin_and_log(
         asked_by=request.user.get_username()[:200],
     )
     with writing(Job.objects.db):
+        ids = _ids(asked.meant_by(verb).filter(pk__lte=newest), number)
         action, is_new = bulk.ask(action, Job.objects.db)
         if is_new:
+            keep_choice(action, ids, Job.objects.db)
             by = f" by {days} days" if days else ""
             with in_english():
                 text = f"{verb.capitalize()}: {number} jobs{by} ({in_words(selection)})"
             log_change(request, action, because(text, reason))
     return action, is_new
+
+
+def _ids(jobs: JobQuerySet, most: int) -> list[int]:
+    """Their ids in order, no more than were told."""
+    return list(jobs.order_by("pk").values_list("pk", flat=True)[:most])

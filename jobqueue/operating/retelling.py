@@ -14,7 +14,7 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import Job
-from jobqueue.models.job import NOT_MOVED
+from jobqueue.models.job import NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW
 from jobqueue.operating.audit_entry import said_by
 
 _WITH_PLACES: list[tuple[re.Pattern[str], Promise]] = [
@@ -43,6 +43,7 @@ _BY_SOMEBODY: tuple[tuple[re.Pattern[str], Promise], ...] = (
     (re.compile(r"stopped by (?P<who>.+)"), _("stopped by %(who)s")),
     (re.compile(r"held by (?P<who>.+)"), _("held by %(who)s")),
     (re.compile(r"cancelled by (?P<who>.+)"), _("cancelled by %(who)s")),
+    (re.compile(r"deleted by (?P<who>.+)"), _("deleted by %(who)s")),
 )
 """What stands before a colon, and behind it what that person said."""
 _KNOWN = (
@@ -193,4 +194,4 @@ def _word(text: str) -> str:
     return str(capfirst(gettext(text[0].lower() + text[1:])))
 
 
-tell_refusals(NOT_MOVED)
+tell_refusals(NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW)

@@ -113,7 +113,10 @@ VERBS = {
             apply=lambda jobs, _who, _why: jobs.run_all_now(),
             mail=Mail.GOES_OUT,
             states=("delayed",),
-            notice=_("They do not wait for their time."),
+            notice=_(
+                "They do not wait for their time. What may not come before others, as a reminder, is left "
+                "alone and told of."
+            ),
         ),
         Verb(
             name="cancel",
@@ -159,7 +162,7 @@ VERBS = {
             done=_("deleted"),
             takes=_("a job that is neither running nor set aside"),
             after="deleted",
-            apply=lambda jobs, _who, _why: jobs.delete_all(),
+            apply=lambda jobs, who, why: jobs.delete_all(reason_of(who, why, "deleted")),
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("waiting", "delayed", "held", "failed", "completed", "skipped", "cancelled"),

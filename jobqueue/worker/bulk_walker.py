@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jobqueue.delivery import rescue
-from jobqueue.models import BulkAction, bulk, bulk_moves, failures
+from jobqueue.models import BulkAction, bulk, bulk_forward, bulk_moves, failures
 from jobqueue.models.bulk_verbs import ONE_BY_ONE
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.worker.database_threads import IN_TURN
@@ -130,6 +130,8 @@ class BulkWalker:
         try:
             if action.verb in ONE_BY_ONE:
                 step = bulk_moves.change(action, ids, self._holder, using)
+            elif action.verb in bulk_forward.VERBS:
+                step = bulk_forward.change(action, ids, self._holder, using)
             else:
                 step = bulk.change(action, ids, self._holder, using, rescue.IN_BULK.get(action.verb))
         except Exception as error:

@@ -64,6 +64,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
         "labels": [label for _stage, label in stages],
         "rows": rows,
         "total": sum(row[2] for row in rows),
+        "held": sum(one.held for one in found.days),
         "people": len(set().union(*(one.people for one in found.days))),
         "found": found,
         "extent": extent(using, after),
@@ -79,9 +80,15 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
     return TemplateResponse(request, "admin/settlements/simulation.html", context)
 
 
-def _rows(days: list[SimulatedDay], stages: list[str]) -> list[tuple[date, list[int], int, int]]:
-    """Of each day the letters by stage, all of them, and to how many people."""
+def _rows(days: list[SimulatedDay], stages: list[str]) -> list[tuple[date, list[int], int, int, int]]:
+    """Of each day the letters by stage, all of them, to how many people, and how many more are held."""
     return [
-        (one.day, [one.letters.get(stage, 0) for stage in stages], sum(one.letters.values()), len(one.people))
+        (
+            one.day,
+            [one.letters.get(stage, 0) for stage in stages],
+            sum(one.letters.values()),
+            len(one.people),
+            one.held,
+        )
         for one in days
     ]

@@ -42,6 +42,7 @@ class SimulatedDayLine(serializers.Serializer[Any]):
     day = serializers.DateField()
     letters = serializers.DictField(child=serializers.IntegerField(), help_text="By stage.")
     people = serializers.IntegerField(help_text="To how many of this page.")
+    held = serializers.IntegerField(help_text="So many more are held, and go out when they are released.")
 
 
 @as_one
@@ -94,4 +95,9 @@ def _simulated(policy: Any, asked: dict[str, Any]) -> Simulation:
 
 
 def _day(one: SimulatedDay) -> dict[str, Any]:
-    return {"day": one.day.isoformat(), "letters": dict(one.letters), "people": len(one.people)}
+    return {
+        "day": one.day.isoformat(),
+        "letters": dict(one.letters),
+        "people": len(one.people),
+        "held": one.held,
+    }

@@ -19,7 +19,7 @@ from jobqueue.models import BulkAction, bulk
 from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
 from tests.browser import scene
-from tests.jobqueue.admin.test_calendar import day_url
+from tests.jobqueue.admin.test_calendar import change, day_url
 from tests.jobqueue.operating.test_reasons import FORMS, OVER_HTTP, WHY
 from tests.languages.pseudo import CLOSE, OPEN, every_text_marked
 from tests.languages.test_every_text import WITH_ACTIONS
@@ -104,6 +104,6 @@ def test_no_change_of_a_day_keeps_a_translated_text(german: Client, verb: str) -
     today = database_now("default")
     for days in range(14):
         moment = today + timedelta(days=days)
-        german.post(day_url(moment, f"{verb}/"), {"reason": "because", "days": "7"}, follow=True)
+        change(german, day_url(moment, f"{verb}/"), days="7")
     assert BulkAction.objects.filter(verb=verb).exists()
     assert list(_kept()) == []

@@ -97,7 +97,7 @@ def test_the_decision_is_kept_with_the_settlement(known: Settlement) -> None:
 
 
 def test_cancelling_twice_is_one_decision(known: Settlement) -> None:
-    job = reminders_of(known)[FINAL]
+    job = reminders_of(known)["follow_up", 1]
     job.cancel()
     job.retry()
     job.cancel()
@@ -167,7 +167,7 @@ def test_a_deleted_settlement_leaves_no_decision(known: Settlement) -> None:
 
 
 def test_a_cancelled_reminder_that_is_retried_goes_out(known: Settlement) -> None:
-    job = reminders_of(known)[FINAL]
+    job = reminders_of(known)["follow_up", 1]
     job.cancel()
     job.retry()
     run_job(job)

@@ -14,13 +14,14 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.jobs import database_now
-from jobqueue.models import Job
+from jobqueue.models import Job, due_time, holding
 from settlements import simulation
 from settlements.addresses import bar
 from settlements.models import Settlement
 from settlements.reminders import current_policy, day_of
 from settlements.simulation import Simulation, simulate
 from tests.jobqueue.admin.steps import operator, text_of
+from tests.jobqueue.api.steps import get
 from tests.settlements.admin_steps import SETTLEMENTS
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
 
@@ -53,6 +54,40 @@ def test_what_was_cancelled_or_moved_counts_as_decided(settlement: Settlement) -
     days = [one.day for one in simulated().days if one.letters]
     assert days[0] == day_of(second.run_at, current_policy())
     assert len(days) == 4
+
+
+def test_what_is_held_stands_beside_the_letters_of_its_day(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    run_soon()
+    first, *others = sorted(waiting_of(settlement, REMINDER), key=lambda job: job.run_at)
+    holding.hold(first, "pia", "the text is wrong", "default")
+    [day] = [one for one in simulated().days if one.held]
+    assert (day.day, day.held) == (day_of(due_time(first), current_policy()), 1)
+    assert sum(sum(one.letters.values()) for one in simulated().days) == len(others)
+    assert not day.letters and not day.people
+    response = admin_client.get(f"{SETTLEMENTS}simulate/")
+    assert response.context["total"] == len(others)
+    assert "1 more letter is held" in text_of(response) and "held: 1 more" in text_of(response)
+    days = get(operator("settlements.view_settlement"), "simulation/")["days"]
+    assert [(one["held"], sum(one["letters"].values())) for one in days if one["held"]] == [(1, 0)]
+
+
+@pytest.mark.parametrize(
+    "ended", [{"state": "failed"}, {"state": "completed", "reason": "skipped: reminders are paused"}]
+)
+def test_what_was_due_and_ended_without_a_letter_is_settled(
+    settlement: Settlement, ended: dict[str, str]
+) -> None:
+    run_soon()
+    first = min(waiting_of(settlement, REMINDER), key=lambda job: job.run_at)
+    Job.objects.filter(pk=first.pk).update(**ended)
+    moment = first.run_at + timedelta(minutes=30)
+    found = simulate(current_policy(), moment, 1, "default")
+    assert found.days[0].letters == {}
+    Job.objects.filter(pk=first.pk).update(state="waiting", reason="")
+    found = simulate(current_policy(), moment, 1, "default")
+    assert found.days[0].letters == {"follow_up": 1}
 
 
 def test_nobody_is_counted_whom_letters_do_not_reach(settlement: Settlement) -> None:

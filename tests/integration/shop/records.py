@@ -14,6 +14,7 @@ from jobqueue.exceptions import JobMoveRefused
 from jobqueue.jobs import database_now
 from jobqueue.models import Job
 from jobqueue.searching import FoundRecord
+from jobqueue.signals import moves_jobs_of
 from tests.integration.shop.models import Order
 from tests.integration.shop.processors import PACK
 
@@ -35,6 +36,7 @@ def _found(order: Order) -> FoundRecord:
     return FoundRecord(order, str(order), arguments={"order_id": order.pk})
 
 
+@moves_jobs_of(PACK)
 def refuse_late_parcels(sender: Any, job: Job, moment: datetime, using: str, **_: Any) -> None:
     """A parcel that waits for long is no parcel."""
     if job.processor == PACK and moment > database_now(using) + WITHIN:

@@ -35,7 +35,9 @@ def day_url(moment: datetime, rest: str = "", **words: Any) -> str:
 
 
 def change(client: Client, url: str, **fields: Any) -> list[str]:
-    """Answer the question with yes; what the next page says."""
+    """Look at the question, and answer it with yes; what the next page says."""
+    asked = client.get(url, follow=True).context
+    fields = {"shown": asked.get("shown", ""), **fields}
     response = client.post(url, {"reason": "the office is closed", **fields}, follow=True)
     assert response.status_code == 200
     return [str(message) for message in response.context["messages"]]
@@ -157,7 +159,7 @@ def test_a_day_is_cancelled_once(admin_client: Client) -> None:
     change(admin_client, url)
     assert change(admin_client, url) == ["The same is under way already: admin began it."]
     assert walked() == 1
-    assert change(admin_client, url) == ["Nothing was changed: nothing of it waits any more."]
+    assert change(admin_client, url) == ["Nothing was changed: nothing of it waits for that day any more."]
     job.refresh_from_db()
     assert (job.state, job.reason) == ("cancelled", "cancelled by admin: the office is closed")
 

@@ -61,7 +61,9 @@ def test_at_most_so_many_a_second_are_taken_where_that_is_asked_for(admin_client
 def test_a_rate_that_cannot_be_is_asked_for_again(admin_client: Client, rate: str) -> None:
     make_job(run_at=tomorrow())
     url = day_url(tomorrow(), "hold/")
-    response = admin_client.post(url, {"reason": "the office is closed", "per_second": rate})
+    shown = admin_client.get(url).context["shown"]
+    answer = {"reason": "the office is closed", "per_second": rate, "shown": shown}
+    response = admin_client.post(url, answer)
     assert response.context["problems"] == ["At most a second: a whole number from 1 to 100000, or nothing."]
     assert f'name="per_second" value="{rate[:9]}"' in text_of(response)
     assert not BulkAction.objects.exists()

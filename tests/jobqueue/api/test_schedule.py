@@ -171,3 +171,13 @@ def test_a_move_of_many_takes_their_number(monkeypatch: pytest.MonkeyPatch) -> N
     assert [error["field"] for error in refused["errors"]] == ["confirm"]
     assert post(full_operator("again"), _move(), {**MOVE, "confirm": 2})["expected"] == 2
     assert Job.objects.filter(run_at=tomorrow()).count() == 2
+
+
+def test_a_number_that_is_given_of_few_holds_too() -> None:
+    for _number in range(2):
+        make_job(run_at=tomorrow())
+    refused = problem(ask(full_operator(), "POST", _move(), {**MOVE, "confirm": 1}), 422)
+    assert [error["field"] for error in refused["errors"]] == ["confirm"]
+    assert "2 jobs are meant by now" in refused["errors"][0]["detail"]
+    assert not BulkAction.objects.exists()
+    assert post(full_operator("again"), _move(), {**MOVE, "confirm": 2})["expected"] == 2

@@ -163,7 +163,7 @@ def test_a_search_that_cannot_be_read_finds_nothing_and_says_which_word_and_what
 
 def test_a_bulk_action_on_a_search_that_cannot_be_read_changes_nothing(admin_client: Client) -> None:
     job = make_job("failed")
-    said = confirm(admin_client, "retry", url=f"{JOBS}?q=colour:red", select_across="1")
+    said = confirm(admin_client, "retry", url=f"{JOBS}?q=colour:red", select_across="1", counted="")
     job.refresh_from_db()
     assert job.state == "failed"
     assert said == ["Nothing was retried: that takes a failed or cancelled job."]

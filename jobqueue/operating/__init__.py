@@ -9,7 +9,7 @@ from jobqueue.operating.concerns import Concern, tells_concerns
 from jobqueue.operating.consequences import sends_emails
 from jobqueue.operating.kinds import names_kinds, tells_quiet_hours
 from jobqueue.operating.language import in_english
-from jobqueue.operating.previews import Preview, tells_preview
+from jobqueue.operating.previews import Departure, Preview, departure_of, tells_preview
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals, told_reason
 from jobqueue.operating.rights import demand
@@ -17,8 +17,10 @@ from jobqueue.operating.words import grouped
 
 __all__ = [
     "Concern",
+    "Departure",
     "Preview",
     "demand",
+    "departure_of",
     "grouped",
     "in_english",
     "log_addition",

@@ -14,7 +14,8 @@ is sent. It writes nothing and sends nothing:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -22,8 +23,11 @@ from typing import TypeVar
 from django.conf import settings as django_settings
 from django.utils import translation
 
+from jobqueue.exceptions import UnknownProcessor
 from jobqueue.masking import mask_addresses
-from jobqueue.models import Job
+from jobqueue.models import Job, Queue, alias_of, due_time
+from jobqueue.registry import get_processor
+from jobqueue.sql.clock import database_now
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +42,21 @@ class Preview:
     html: str = ""
     skipped: str = ""
     waits_until: datetime | None = None
+    leaves: Departure | None = None
+    """When it leaves, where that is not when the job does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """When a letter leaves at the earliest, and which paused queues it waits for.
+
+    `is_known` is False while a queue that it goes through is paused until somebody resumes it, or the job is
+    held: then it leaves after `at`, nobody knows when.
+    """
+
+    at: datetime
+    is_known: bool = True
+    paused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +79,26 @@ def tells_preview(processor: str) -> Callable[[Teller], Teller]:
         return function
 
     return register
+
+
+def departure_of(job: Job, through: Collection[str] = ()) -> Departure:
+    """When the letters of a waiting job leave: not before its time, nor before a pause ends.
+
+    `through` names the processors whose jobs the letters still go through, besides the job itself.
+    """
+    now = database_now(alias_of(job))
+    queues = {job.queue}
+    for name in through:
+        with suppress(UnknownProcessor):
+            queues.add(get_processor(name).queue)
+    # Where the workers look.
+    paused = [one for one in Queue.objects.filter(pk__in=queues).order_by("pk") if one.is_paused_at(now)]
+    ends = [one.paused_until for one in paused if one.paused_until is not None]
+    return Departure(
+        at=max(due_time(job), now, *ends),
+        is_known=len(ends) == len(paused) and job.held_run_at is None,
+        paused=tuple(one.name for one in paused),
+    )
 
 
 def has_preview(job: Job) -> bool:

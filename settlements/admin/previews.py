@@ -21,6 +21,7 @@ def _shown(letter: LetterPreview) -> Preview:
         html=rendered.html if rendered else "",
         skipped=letter.skipped,
         waits_until=letter.waits_until,
+        leaves=letter.leaves,
     )
 
 

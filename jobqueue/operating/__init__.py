@@ -9,11 +9,19 @@ from jobqueue.operating.concerns import Concern, tells_concerns
 from jobqueue.operating.consequences import sends_emails
 from jobqueue.operating.kinds import names_kinds, tells_quiet_hours
 from jobqueue.operating.language import in_english
-from jobqueue.operating.previews import Departure, Preview, departure_of, tells_preview
+from jobqueue.operating.previews import (
+    Departure,
+    Preview,
+    departure_of,
+    skips_of,
+    tells_preview,
+    tells_skips,
+    would_be_skipped,
+)
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals, told_reason
 from jobqueue.operating.rights import demand
-from jobqueue.operating.words import grouped
+from jobqueue.operating.words import grouped, state_word
 
 __all__ = [
     "Concern",
@@ -30,10 +38,14 @@ __all__ = [
     "retold_reason",
     "sends_emails",
     "shown_text",
+    "skips_of",
+    "state_word",
     "tell_also",
     "tell_refusals",
     "told_reason",
     "tells_concerns",
     "tells_preview",
     "tells_quiet_hours",
+    "tells_skips",
+    "would_be_skipped",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -18,7 +19,16 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin import FramedNotFound, address_of, badge, live_answer, mask_addresses, time_tag
 from jobqueue.models import SKIPPED_PREFIX, Job, JobQuerySet, due_time, subject_of
-from jobqueue.operating import demand, grouped, may_read, retold_reason, told_reason
+from jobqueue.operating import (
+    demand,
+    grouped,
+    may_read,
+    retold_reason,
+    state_word,
+    told_reason,
+    would_be_skipped,
+)
+from settlements import foreseen
 from settlements.admin import person_asking
 from settlements.admin.base import link_to
 from settlements.admin.delivery_pages import PERSON
@@ -59,23 +69,23 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 # Looking ------------------------------------------------------------------------------------------
 
 
-def at_a_glance(person: Any, request: HttpRequest) -> dict[str, Any]:
+def at_a_glance(person: Any, request: HttpRequest, barred: BarredAddress | None) -> dict[str, Any]:
     """For the page of the user: what keeps letters from the person, which come next, and which failed last.
 
-    Five questions, however many letters there are.
+    Eight questions at most, however many letters there are.
     """
     settlements = people.settlements_of(person)
     names, jobs = _names(settlements, request), _jobs_of(person, settlements)
     status = EmailDelivery.Status
     kept = EmailDelivery.objects.filter(letters_to(person), status__in=[status.FAILED, status.SKIPPED])
     unsent = [
-        *((job.finished_at or job.created_at, _job_row(job, names)) for job in jobs.not_sent),
-        *((one.created_at, _letter_row(one, names)) for one in kept.order_by("-id")[:MOST_AT_A_GLANCE]),
+        *((_moment(job), _job_row(job, names)) for job in jobs.not_sent),
+        *((_time_of_letter(one), _letter_row(one, names)) for one in kept.order_by("-id")[:MOST_AT_A_GLANCE]),
     ]
     return {
         "troubles": people.troubles(person, settlements, request),
         "address": email_of(person) if getattr(person, "is_active", True) else "",
-        "coming": [_job_row(job, names) for job in jobs.coming[:MOST_AT_A_GLANCE]],
+        "coming": _rows_of(jobs.coming[:MOST_AT_A_GLANCE], names, person, barred),
         "more": len(jobs.coming) - MOST_AT_A_GLANCE,
         "unsent": [row for _moment, row in sorted(unsent, key=lambda one: one[0], reverse=True)][
             :MOST_AT_A_GLANCE
@@ -102,7 +112,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
         "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
         "may_resume": barred is not None and may(request, people.to_end(barred), BarredAddress),
-        "coming": [_job_row(job, names) for job in jobs.coming],
+        "coming": _rows_of(jobs.coming, names, person, barred),
         "owed": person_asking.owed_by(person, settlements[:MOST], barred, request),
         "held": [_job_row(job, names) for job in jobs.not_sent],
         **_letters(pages, person, names),
@@ -117,7 +127,7 @@ def _names(settlements: list[Settlement], request: HttpRequest) -> dict[str, Set
 
 @dataclass(frozen=True, slots=True)
 class _Jobs:
-    """The jobs that lead to letters for a person: by time what will come, the newest first what did not."""
+    """The jobs that lead to letters for a person, by time: what will come; what did not, newest first."""
 
     coming: list[Job]
     not_sent: list[Job]
@@ -132,7 +142,7 @@ def _jobs_of(person: Any, settlements: list[Settlement]) -> _Jobs:
     over = list(_not_sent(rows).order_by("-id")[: MOST_JOBS + 1])
     return _Jobs(
         coming=sorted(_of(person, waiting), key=due_time),
-        not_sent=_of(person, over),
+        not_sent=sorted(_of(person, over), key=_moment, reverse=True),
         are_more=max(len(waiting), len(over)) > MOST_JOBS,
     )
 
@@ -192,7 +202,8 @@ def _letters(pages: ModelAdmin[Any], person: Any, names: dict[str, Settlement]) 
     """The newest letters as rows; where there are more, how many there are, and where all are listed."""
     rows = EmailDelivery.objects.filter(letters_to(person))
     found = list(rows.select_related("job").order_by("-id")[: MOST + 1])
-    shown = {"letters": [_letter_row(one, names) for one in found[:MOST]]}
+    by_time = sorted(found[:MOST], key=_time_of_letter, reverse=True)
+    shown = {"letters": [_letter_row(one, names) for one in by_time]}
     if len(found) <= MOST:
         return shown
     words = {"n": MOST, "all": grouped(rows.count())}
@@ -203,20 +214,30 @@ def _letters(pages: ModelAdmin[Any], person: Any, names: dict[str, Settlement]) 
     }
 
 
-def _waits(job: Job) -> bool:
-    return job.state in (Job.State.WAITING, Job.State.ACTIVE)
+def _moment(job: Job) -> datetime:
+    """The time that its row shows."""
+    waits = job.state in (Job.State.WAITING, Job.State.ACTIVE)
+    return due_time(job) if waits else job.finished_at or job.created_at
 
 
-def _job_row(job: Job, names: dict[str, Settlement]) -> dict[str, Any]:
-    moment = due_time(job) if _waits(job) else job.finished_at or job.created_at
+def _rows_of(
+    jobs: list[Job], names: dict[str, Settlement], person: Any, barred: BarredAddress | None
+) -> list[dict[str, Any]]:
+    """The jobs as rows; of what would be skipped the row says so, and why."""
+    skips = foreseen.skips_of(jobs, Job.objects.db, {email_of(person).lower(): barred and barred.cause})
+    return [_job_row(job, names, skips.get(job.pk, "")) for job in jobs]
+
+
+def _job_row(job: Job, names: dict[str, Settlement], skip: str = "") -> dict[str, Any]:
+    said = [told_reason(job), would_be_skipped(skip) if skip else ""]
     return {
         "job": job,
         "url": address_of(Job, "change", job.pk),
         "what": _what(job),
         "settlement": link_to(names.get(job.subject)),
-        "time": time_tag(moment, timezone.now()),
-        "state": badge(_state(job)),
-        "reason": mask_addresses(told_reason(job)),
+        "time": time_tag(_moment(job), timezone.now()),
+        "state": badge(state_word(job, timezone.now())),
+        "reason": mask_addresses("; ".join(filter(None, said))),
     }
 
 
@@ -229,10 +250,9 @@ def _what(job: Job) -> str:
     return f"{named} {job.payload.get('step') or ''}".strip()
 
 
-def _state(job: Job) -> str:
-    if job.state == Job.State.WAITING:
-        return "held" if job.held_run_at is not None else "delayed"
-    return "skipped" if job.is_skipped else str(job.state)
+def _time_of_letter(letter: EmailDelivery) -> datetime:
+    """The time that its row shows."""
+    return letter.sent_at or letter.created_at
 
 
 def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str, Any]:
@@ -240,7 +260,7 @@ def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str
         "letter": letter,
         "url": address_of(EmailDelivery, "change", letter.pk),
         "what": letter_word(letter.template_type),
-        "time": time_tag(letter.sent_at or letter.created_at, timezone.now()),
+        "time": time_tag(_time_of_letter(letter), timezone.now()),
         "settlement": link_to(names.get(letter.about)),
         "state": badge(letter.status, letter.get_status_display()),
         "reason": mask_addresses(_told_error(letter)),

@@ -7,6 +7,7 @@ its jobs mean to people: the door is what is named here.
 from jobqueue.operating.audit import log_addition, log_change
 from jobqueue.operating.concerns import Concern, tells_concerns
 from jobqueue.operating.consequences import sends_emails
+from jobqueue.operating.explain import what_keeps
 from jobqueue.operating.kinds import names_kinds, tells_quiet_hours
 from jobqueue.operating.language import in_english
 from jobqueue.operating.previews import (
@@ -47,5 +48,6 @@ __all__ = [
     "tells_preview",
     "tells_quiet_hours",
     "tells_skips",
+    "what_keeps",
     "would_be_skipped",
 ]

@@ -43,6 +43,7 @@ class Barred(serializers.Serializer[Any]):
 
     cause = serializers.CharField(help_text="`paused` by an operator, or what a mail server said.")
     since = Moment()
+    by = serializers.CharField(allow_blank=True, help_text="Who paused it; empty of what a server barred.")
     detail = serializers.CharField(allow_blank=True, help_text="What was said, or the reason of the pause.")
 
 
@@ -166,5 +167,6 @@ def _barred(barred: BarredAddress, request: Request) -> dict[str, Any]:
     return {
         "cause": shown_text(barred.cause, request),
         "since": Moment().to_representation(barred.barred_at),
-        "detail": shown_text(barred.detail, request),
+        "by": shown_text(barred.paused_by, request),
+        "detail": shown_text(barred.why, request),
     }

@@ -47,6 +47,10 @@ class Move:
     """Changes and saves a locked record; what became of it, for the history."""
     takes_amount: bool = False
     is_dangerous: bool = False
+    verb: str = ""
+    """What it is called in the history where another verb of operators has that name: "Pause"."""
+    told: Callable[[int], str] | None = None
+    """What is said of so many records, where what was asked for is not done by then."""
 
 
 def move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Move, answer: Answer) -> Any:
@@ -63,7 +67,7 @@ def move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Mo
             raise LeftAlone(named(record, trouble))
         change = move.carry_out(record, answer)
         with in_english():
-            done = capfirst(str(move.done))
+            done = move.verb or capfirst(str(move.done))
         log_change(request, record, f"{done}: {change}. Reason: {answer.reason}")
     return record
 
@@ -87,6 +91,8 @@ def left_alone(move: Move, names: Any, refused: Sequence[str]) -> str:
 
 def moved(move: Move, names: Any, number: int) -> str:
     """The sentence about records that were changed."""
+    if move.told is not None:
+        return move.told(number)
     return gettext("%(what)s %(done)s.") % {"what": counted(number, names), "done": move.done}
 
 

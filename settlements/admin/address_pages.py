@@ -175,7 +175,6 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     def shown_status(self, barred: BarredAddress) -> SafeString:
         """Barred or cleared."""
         if barred.is_barred:
-            return (
-                badge("paused", gettext("paused")) if barred.is_paused else badge("barred", gettext("barred"))
-            )
+            word = "paused" if barred.is_paused else "barred"
+            return badge(word, gettext(word))
         return badge("cleared", gettext("cleared"))

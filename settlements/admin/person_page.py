@@ -24,6 +24,7 @@ from jobqueue.operating import (
     grouped,
     may_read,
     retold_reason,
+    shown_address,
     state_word,
     told_reason,
     would_be_skipped,
@@ -34,7 +35,7 @@ from settlements.admin.base import link_to
 from settlements.admin.delivery_pages import PERSON
 from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_text
-from settlements.admin.ways_to_people import may_look, may_see
+from settlements.admin.ways_to_people import demand_to_see
 from settlements.decisions import EMAILS, REMINDERS
 from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
 from settlements.operating import people
@@ -48,6 +49,7 @@ MOST = people.MOST_SETTLEMENTS
 MOST_JOBS = 500
 MOST_NAMED = 5
 MOST_AT_A_GLANCE = 3
+VIEW_JOB = "jobqueue.view_job"
 _NOT_DONE = (Job.State.FAILED, Job.State.CANCELLED)
 
 
@@ -56,8 +58,7 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 
     def letters(request: HttpRequest, object_id: str) -> HttpResponse:
         person = pages.get_object(request, unquote(object_id))
-        if not may_look(request) or not may_see(person, request, pages):
-            raise PermissionDenied
+        demand_to_see(person, request, pages)
         if person is None:
             pages.raise_not_found(unquote(object_id))
         return _change(request, pages, person) if request.method == "POST" else _show(request, pages, person)
@@ -75,7 +76,7 @@ def at_a_glance(person: Any, request: HttpRequest, barred: BarredAddress | None)
     Eight questions at most, however many letters there are.
     """
     settlements = people.settlements_of(person)
-    names, jobs = _names(settlements, request), _jobs_of(person, settlements)
+    names, jobs = _names(settlements, request), _jobs_of(person, settlements, request)
     status = EmailDelivery.Status
     kept = EmailDelivery.objects.filter(letters_to(person), status__in=[status.FAILED, status.SKIPPED])
     unsent = [
@@ -84,7 +85,8 @@ def at_a_glance(person: Any, request: HttpRequest, barred: BarredAddress | None)
     ]
     return {
         "troubles": people.troubles(person, settlements, request),
-        "address": email_of(person) if getattr(person, "is_active", True) else "",
+        "address": _address(person, request),
+        "missing": "" if request.user.has_perm(VIEW_JOB) else VIEW_JOB,
         "coming": _rows_of(jobs.coming[:MOST_AT_A_GLANCE], names, person, barred),
         "more": len(jobs.coming) - MOST_AT_A_GLANCE,
         "unsent": [row for _moment, row in sorted(unsent, key=lambda one: one[0], reverse=True)][
@@ -95,7 +97,7 @@ def at_a_glance(person: Any, request: HttpRequest, barred: BarredAddress | None)
 
 def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
     settlements = people.settlements_of(person)
-    names, jobs = _names(settlements, request), _jobs_of(person, settlements)
+    names, jobs = _names(settlements, request), _jobs_of(person, settlements, request)
     barred = barred_of(person)
     context = {
         **pages.admin_site.each_context(request),
@@ -106,8 +108,9 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "troubles": people.troubles(person, settlements, request),
         "left_out": _left_out(settlements, are_more_jobs=jobs.are_more),
         "all_url": _all_jobs(pages, person, request),
+        "missing": "" if request.user.has_perm(VIEW_JOB) else VIEW_JOB,
         "sharing": _sharing_in_words(people.sharing(person, MOST_NAMED)),
-        "address": email_of(person) if getattr(person, "is_active", True) else "",
+        "address": _address(person, request),
         "barred": barred_text(barred, request) if barred else "",
         "is_paused": barred is not None and barred.cause == BarredAddress.PAUSED,
         "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
@@ -118,6 +121,11 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         **_letters(pages, person, names),
     }
     return live_answer(request, TemplateResponse(request, "admin/settlements/person.html", context))
+
+
+def _address(person: Any, request: HttpRequest) -> str:
+    """Where letters go; empty where nothing is sent."""
+    return shown_address(email_of(person), request) if getattr(person, "is_active", True) else ""
 
 
 def _names(settlements: list[Settlement], request: HttpRequest) -> dict[str, Settlement]:
@@ -134,8 +142,13 @@ class _Jobs:
     are_more: bool
 
 
-def _jobs_of(person: Any, settlements: list[Settlement]) -> _Jobs:
-    """Of the jobs about the person and these settlements the next and the newest, by two questions."""
+def _jobs_of(person: Any, settlements: list[Settlement], request: HttpRequest) -> _Jobs:
+    """Of the jobs about the person and these settlements the next and the newest, by two questions.
+
+    None of them for who may not see jobs.
+    """
+    if not request.user.has_perm(VIEW_JOB):
+        return _Jobs(coming=[], not_sent=[], are_more=False)
     subjects = [*map(subject_of, settlements[:MOST]), subject_of(person)]
     rows = Job.objects.filter(subject__in=subjects, processor__in=[REMINDERS, EMAILS]).exclude(subject="")
     waiting = list(rows.unfinished().order_by("run_at", "id")[: MOST_JOBS + 1])

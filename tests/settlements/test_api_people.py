@@ -18,7 +18,7 @@ from tests.settlements.steps import domain_settings
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-LOOK = ("view_job", "settlements.view_emaildelivery", "auth.view_user")
+LOOK = ("settlements.view_emaildelivery", "auth.view_user")
 REASON = {"reason": "on holiday"}
 
 
@@ -46,6 +46,8 @@ def test_a_person_is_shown_without_most_of_the_address(
         "troubles": ["Reminders of 1 settlement are paused."],
         "same_address": ["twin"],
     }
+    reader = operator(*LOOK, "view_payload", username="reader")
+    assert get(reader, f"people/{payer.pk}/")["address"] == payer.email
 
 
 def test_a_settlement_leads_to_its_people(settlement: Settlement, payer: User) -> None:

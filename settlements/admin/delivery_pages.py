@@ -114,7 +114,7 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """What its page shows: addresses to who may read payloads, as everywhere."""
-        fields = super().get_fields(request, obj)
+        fields: Any = super().get_fields(request, obj)
         hidden = {} if may_read(request) else {"recipient": "hidden_recipient", "error": "hidden_error"}
         return [hidden.get(name, name) for name in fields]
 

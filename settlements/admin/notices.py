@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -19,7 +21,7 @@ from settlements.operating.rights import may
 from settlements.rows import email_of
 
 MOST_DISCREPANCIES = 10
-_WHY = {
+_WHY: dict[str, Any] = {
     BarredAddress.Cause.REFUSED: _("was refused by its mail server"),
     BarredAddress.Cause.BOUNCED: _("bounced"),
     BarredAddress.Cause.COMPLAINED: _("was complained about"),

@@ -237,7 +237,9 @@ def _rows_of(
     jobs: list[Job], names: dict[str, Settlement], person: Any, barred: BarredAddress | None
 ) -> list[dict[str, Any]]:
     """The jobs as rows; of what would be skipped the row says so, and why."""
-    skips = foreseen.skips_of(jobs, Job.objects.db, {email_of(person).lower(): barred and barred.cause})
+    skips = foreseen.skips_of(
+        jobs, Job.objects.db, {email_of(person).lower(): barred.cause if barred else None}
+    )
     return [_job_row(job, names, skips.get(job.pk, "")) for job in jobs]
 
 

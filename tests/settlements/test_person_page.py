@@ -23,7 +23,6 @@ from settlements.jobs import add_email_notification_job
 from settlements.models import BarredAddress, EmailDelivery, Settlement
 from settlements.operating import people
 from tests.jobqueue.admin.steps import JOBS, ids_of, operator, text_of
-from tests.jobqueue.api.steps import get
 from tests.jobqueue.groups import OPERATORS, member_of
 from tests.settlements.admin_steps import EVIL, USERS, history_of, said
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
@@ -283,45 +282,6 @@ def test_to_see_people_takes_letters_too(payer: User) -> None:
         client = operator(*({*looks} - {missing}), username=f"without {missing}")
         refused = client.get(letters(payer))
         assert refused.status_code == 403 and missing in refused.content.decode()
-
-
-def test_who_looks_after_money_alone_sees_letters_and_pauses_them(
-    settlement: Settlement, payer: User
-) -> None:
-    run_soon()
-    client = member_of("Settlement operator")
-    assert letters(payer) in text_of(client.get(f"/admin/settlements/settlement/{settlement.pk}/change/"))
-    page = client.get(letters(payer))
-    assert {row["letter"].user for row in page.context["letters"]} == {payer}
-    assert "To see what will come takes the permission jobqueue.view_job." in text_of(page)
-    assert page.context["coming"] == [] and waiting_of(settlement, REMINDER)
-    client.post(letters(payer), {"verb": "pause", "reason": "on holiday"})
-    assert BarredAddress.objects.get().paused_by == "member"
-    assert get(client, f"people/{payer.pk}/")["letters"] == "paused"
-
-
-@pytest.mark.parametrize(("path", "name"), [("", "jobqueue.view_…"), ("job/", "jobqueue.view_job")])
-def test_pages_of_jobs_refuse_who_looks_after_money_alone_and_name_what_is_missing(
-    path: str, name: str
-) -> None:
-    refused = member_of("Settlement operator").get(f"/admin/jobqueue/{path}")
-    assert refused.status_code == 403 and name in refused.content.decode()
-
-
-def test_addresses_are_shown_to_who_may_read_payloads(settlement: Settlement, payer: User) -> None:
-    run_soon()
-    looks = ("settlements.view_person", "settlements.view_emaildelivery")
-    letter = EmailDelivery.objects.filter(user=payer).latest("pk")
-    pages = (letters(payer), f"/admin/settlements/emaildelivery/{letter.pk}/change/")
-    reader = operator(*looks, "view_payload", username="reader")
-    other = operator(*looks)
-    for page in pages:
-        assert payer.email in text_of(reader.get(page))
-        assert payer.email not in text_of(other.get(page)) and "p… at example.com" in text_of(other.get(page))
-
-
-def test_a_reason_is_said_to_be_required(admin_client: Client, settlement: Settlement, payer: User) -> None:
-    assert text_of(admin_client.get(letters(payer))).count("Reason (required)") == 2
 
 
 def test_the_page_of_a_settlement_leads_to_the_letters_of_its_people(

@@ -46,6 +46,8 @@ VALUES: Final = (
     "is_cancelled",
     "is_decided",
     "is_past_due",
+    "is_due_today",
+    "days_overdue",
     "overpaid",
     "payment_amount",
     "refunded_amount",
@@ -117,8 +119,12 @@ def render(
     *,
     using: str = "default",
     rows: Rows | None = None,
+    at: datetime | None = None,
 ) -> RenderedEmail:
     """The e-mail of that type in the active language; its days are those of REMINDER_TIME_ZONE.
+
+    What it says of the due date (ahead, today, past for so many days) is so `at` the moment at which it
+    leaves: now, unless another one is given.
 
     `template_data` holds what the templates show (`VALUES`). With `settlement_id`, `payment_id` or `user_id`
     in it the rest is what the `rows` say, which are read in the database `using` unless they are given; they
@@ -128,7 +134,9 @@ def render(
     check_template_type(template_type)
     if rows is None:
         rows = read(question_of(template_type, template_data), using)
-    return render_values(template_type, subject, _context(template_type, template_data, rows))
+    return render_values(
+        template_type, subject, _context(template_type, template_data, rows, at or about_now())
+    )
 
 
 def render_values(template_type: str, subject: str, values: Mapping[str, Any]) -> RenderedEmail:
@@ -195,7 +203,9 @@ def _render_text(name: str, context: dict[str, Any]) -> str:
     return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
 
 
-def _context(template_type: str, template_data: Mapping[str, Any], rows: Rows) -> dict[str, Any]:
+def _context(
+    template_type: str, template_data: Mapping[str, Any], rows: Rows, at: datetime
+) -> dict[str, Any]:
     given = {name: value for name, value in template_data.items() if value is not None}
     context: dict[str, Any] = dict.fromkeys(VALUES) | given
     if rows.settlement is not None and rows.standing is not None:
@@ -209,8 +219,7 @@ def _context(template_type: str, template_data: Mapping[str, Any], rows: Rows) -
         context |= {"payer_name": None, "recipient_role": None if is_payer else context["recipient_role"]}
     if rows.person is not None:
         context["recipient_name"] = _name_of(rows.person)
-    if context["is_past_due"] is None:
-        context["is_past_due"] = _is_past(context["due_date"])
+    context |= _when_due(context, at)
     context["settlement_url"] = _web_address(context.get("settlement_url"))
     return context
 
@@ -250,7 +259,7 @@ def _settlement_facts(settlement: Settlement, standing: Standing, person: Any) -
         "is_open": is_open,
         "is_cancelled": status == Settlement.Status.CANCELLED,
         "is_decided": bool(settlement.decided_status) and standing.paid < settlement.amount.amount,
-        "is_past_due": _is_past(settlement.due_date),
+        "is_past_due": None,  # by its due date, whatever was given
         "payer_name": _name_of(settlement.payer),
         "payee_name": _name_of(settlement.payee),
         "remaining": Money(standing.open_amount, currency),
@@ -271,8 +280,20 @@ def _payment_facts(payment: Payment) -> dict[str, Any]:
     }
 
 
-def _is_past(due_date: Any) -> bool | None:
-    """Whether its day, in the reminders' zone, is before today; None if it is no date."""
+def _when_due(context: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """How the due date stands to the moment at which the letter leaves; a caller's own word on it counts."""
+    days, is_past = _days_past(context["due_date"], at), context["is_past_due"]
+    if is_past is None and days is not None:
+        is_past = days > 0
+    return {
+        "is_past_due": is_past,
+        "is_due_today": days == 0 and not is_past,
+        "days_overdue": days if is_past and days is not None and days > 0 else None,
+    }
+
+
+def _days_past(due_date: Any, at: datetime) -> int | None:
+    """For how many days its day, in the reminders' zone, is past; negative ahead of it, None for no date."""
     try:
         moment = parse_datetime(due_date) if isinstance(due_date, str) else due_date
     except ValueError:
@@ -282,7 +303,7 @@ def _is_past(due_date: Any) -> bool | None:
     policy = current_policy()
     if timezone.is_naive(moment):
         moment = timezone.make_aware(moment, policy.time_zone)
-    return day_of(moment, policy) < day_of(about_now(), policy)
+    return (day_of(at, policy) - day_of(moment, policy)).days
 
 
 def _name_of(user: Any) -> str:

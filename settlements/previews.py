@@ -7,13 +7,14 @@ questions. A letter that leaves later is judged by the time at which its job run
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from jobqueue.jobs import database_now
-from jobqueue.models import Job, alias_of, due_time
+from jobqueue.models import Job, alias_of
+from jobqueue.operating import Departure, departure_of
 from settlements import emails
+from settlements.decisions import EMAILS
 from settlements.exceptions import InvalidEmailAddress
 from settlements.letters import people_for
 from settlements.models import Settlement
@@ -37,12 +38,18 @@ class LetterPreview:
     rendered: emails.RenderedEmail | None = None
     skipped: str = ""
     waits_until: datetime | None = None
+    leaves: Departure | None = None
 
 
 def letters_of(job: Job) -> list[LetterPreview]:
-    """Every letter that this waiting job leads to. Raises what the processor would raise."""
-    using = alias_of(job)
-    return list(_FOLLOWED[job.processor](job, using, max(due_time(job), database_now(using))))
+    """Every letter that this waiting job leads to, as it would be at the moment at which it leaves.
+
+    That is not before a pause of its queue, or of that of the e-mails, ends. Raises what the processor would
+    raise.
+    """
+    leaves = departure_of(job, [EMAILS])
+    letters = _FOLLOWED[job.processor](job, alias_of(job), leaves.at)
+    return [replace(letter, leaves=leaves) for letter in letters]
 
 
 def _of_email(job: Job, using: str, at: datetime) -> Iterator[LetterPreview]:
@@ -105,10 +112,12 @@ def _letter(
     """The letter of this question; `also` is why its job would end before the letter is asked for."""
     verdict = look(question, using, at)
     given = {"settlement_id": question.settlement_id, "payment_id": question.payment_id}
-    rendered = emails.render(question.template_type, subject, data or given, using=using, rows=verdict.rows)
     address = _address(question, verdict)
     skipped = verdict.skip or also or _trouble_with(address)
     waits = at + verdict.wait if verdict.wait and not skipped else None
+    rendered = emails.render(
+        question.template_type, subject, data or given, using=using, rows=verdict.rows, at=waits or at
+    )
     return LetterPreview(address, rendered, skipped, waits)
 
 

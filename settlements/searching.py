@@ -21,10 +21,8 @@ from settlements.models import Payment, Settlement
 
 VIEW_PERSON: Final = "settlements.view_person"
 """Finds people and opens the page of their letters. Who may see the users of the site may do so as well."""
-LETTERS: Final = RecordPage(
-    "settlements_person_letters", ("jobqueue.view_job", "settlements.view_emaildelivery")
-)
-"""The page of a person: what was sent, what will come, and why something was not sent."""
+LETTERS: Final = RecordPage("settlements_person_letters", ("settlements.view_emaildelivery",))
+"""The page of a person: what was sent and why something was not sent; to who may see jobs what will come."""
 _FEWEST_DIGITS: Final = 8
 _DIGITS: Final = 32
 _MOST_OF_A_PERSON: Final = 100

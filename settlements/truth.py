@@ -31,7 +31,7 @@ class Verdict:
 def look(question: Question, using: str, at: datetime | None = None) -> Verdict:
     """Look at the world as it is now, and decide: by the time `at` of a letter that leaves later."""
     rows = read(question, using)
-    skip = _why_not_person(question, rows) or _why_not_true(question, rows)
+    skip = why_skipped(question, rows)
     if not skip and rows.is_barred:
         skip = _why_barred(_address(question, rows), using)
     reminder = question.reminder
@@ -42,11 +42,21 @@ def look(question: Question, using: str, at: datetime | None = None) -> Verdict:
     return _look_at_plan(reminder, rows, _address(question, rows), now, moves)
 
 
-def _why_barred(address: str, using: str) -> str:
-    paused = BarredAddress.objects.using(using).barred().among(address)
-    if paused.filter(cause=BarredAddress.PAUSED).exists():
+def why_skipped(question: Question, rows: Rows) -> str | None:
+    """Why the letter would not leave by these rows, wherever it goes; None if nothing speaks against it."""
+    return _why_not_person(question, rows) or _why_not_true(question, rows)
+
+
+def barred_because(cause: str) -> str:
+    """Why nothing goes to an address that is barred for this cause."""
+    if cause == BarredAddress.PAUSED:
         return "letters to this address are paused"
     return "the address is barred, because it refused or complained about an e-mail"
+
+
+def _why_barred(address: str, using: str) -> str:
+    paused = BarredAddress.objects.using(using).barred().among(address).filter(cause=BarredAddress.PAUSED)
+    return barred_because(BarredAddress.PAUSED if paused.exists() else "")
 
 
 def _address(question: Question, rows: Rows) -> str:

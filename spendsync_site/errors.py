@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from django.apps import apps
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 from django.views import defaults
 
 from jobqueue.api.problems import answer
@@ -30,8 +33,25 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """What is not there."""
+    """What is not there; an app of the admin that shows the user nothing is no such thing."""
+    missing = _missing(request)
+    if missing:
+        return permission_denied(request, PermissionDenied(missing))
     return _answer(request, 404, lambda: defaults.page_not_found(request, exception))
+
+
+def _missing(request: HttpRequest) -> str:
+    """What it takes to see an app of the admin of which the user may see nothing; empty elsewhere."""
+    match = request.resolver_match
+    if match is None or match.view_name != "admin:app_list":
+        return ""
+    label = str(match.kwargs["app_label"])
+    if request.user.has_module_perms(label):
+        return ""
+    return _("That takes a permission to view something of %(app)s: %(names)s.") % {
+        "app": apps.get_app_config(label).verbose_name,
+        "names": f"{label}.view_…",
+    }
 
 
 def nowhere(request: HttpRequest, **_: Any) -> HttpResponse:

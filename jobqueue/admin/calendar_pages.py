@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -30,6 +30,7 @@ from jobqueue.models.holding import due_time
 from jobqueue.operating.day_jobs import RIGHTS, OfADay
 from jobqueue.operating.days import DAYS
 from jobqueue.operating.kinds import name_of
+from jobqueue.operating.previews import skips_of, would_be_skipped
 from jobqueue.operating.rights import may
 from jobqueue.sql.clock import about_now
 
@@ -77,7 +78,8 @@ def _day(pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay) -> HttpRes
     )
     jobs, held = _keyed(asked.jobs(), request, OF_JOBS), _keyed(asked.held(), request, OF_HELD)
     rows = prepare([*jobs.rows, *held.rows], request, pages.admin_site)
-    shown = [_row(job, asked, request, pages) for job in rows]
+    skips = skips_of(rows)
+    shown = [_row(job, asked, request, pages, skips) for job in rows]
     context["rows"], context["held"] = shown[: len(jobs.rows)], shown[len(jobs.rows) :]
     context["ways_of_jobs"] = _ways(jobs, asked, request, OF_JOBS)
     context["ways_of_held"] = _ways(held, asked, request, OF_HELD)
@@ -119,12 +121,15 @@ def _beside(site: AdminSite, asked: OfADay) -> list[tuple[str, str]]:
     ]
 
 
-def _row(job: Job, asked: OfADay, request: HttpRequest, pages: ModelAdmin[Any]) -> dict[str, Any]:
+def _row(
+    job: Job, asked: OfADay, request: HttpRequest, pages: ModelAdmin[Any], skips: Mapping[int, str]
+) -> dict[str, Any]:
     verbs = ("release", "move", "cancel") if job.held_run_at is not None else ("move", "cancel", "hold")
     return {
         "job": job,
         "time": time_tag(due_time(job), about_now()),
         "what": name_of(job.processor, kind_of(job)),
+        "skipped": would_be_skipped(skips[job.pk]) if job.pk in skips else "",
         "subject": listed(job).subject,
         "preview": preview_url(job, request, pages.admin_site),
         "verbs": _links(pages.admin_site, OfADay(asked.day, job=job.pk), request, verbs),

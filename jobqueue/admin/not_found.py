@@ -12,6 +12,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.contrib import admin
+from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -30,7 +31,10 @@ _LONGEST_NUMBER = 80
 
 
 class FramedNotFound(AnyModelAdmin):
-    """Pages below which what is unknown is a page with status 404."""
+    """Pages below which what is unknown is a page with status 404, and a refusal names what is missing."""
+
+    view_permission = ""
+    """What it takes to look, where that is not Django's permission to view the model."""
 
     @property
     def urls(self) -> list[URLPattern]:
@@ -49,8 +53,17 @@ class FramedNotFound(AnyModelAdmin):
                 return view(request, *arguments, **values)
             except Http404 as error:
                 return self._not_found_page(request, error)
+            except PermissionDenied as refused:
+                raise PermissionDenied(*(refused.args or self._missing(request))) from None
 
         return answering
+
+    def _missing(self, request: HttpRequest) -> tuple[str, ...]:
+        """What a refusal says that names no permission: that to look, if the user lacks it."""
+        name = self.view_permission or f"{self.opts.app_label}.{get_permission_codename('view', self.opts)}"
+        if request.user.has_perm(name):
+            return ()
+        return (_("That takes the permission %(name)s.") % {"name": name},)
 
     def _not_found_page(self, request: HttpRequest, error: Http404) -> HttpResponse:
         said = error.args[0] if error.args and isinstance(error.args[0], str) else ""

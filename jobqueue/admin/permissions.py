@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.models import Job
-from jobqueue.operating.rights import Right, may
+from jobqueue.operating.rights import VIEW_JOB, Right, may
 from jobqueue.operating.verbs import BULK_VERBS, VERBS, Verb
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ else:
 class JobPermissions(FramedNotFound, BoundedSearch, JobModelAdmin):
     """The permissions of every page of jobs; `verbs` names what its jobs can take."""
 
+    view_permission = VIEW_JOB
     verbs: tuple[str, ...] = tuple(VERBS)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -34,7 +35,7 @@ class JobPermissions(FramedNotFound, BoundedSearch, JobModelAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """One permission for all lists of jobs."""
-        return request.user.has_perm("jobqueue.view_job")
+        return request.user.has_perm(self.view_permission)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A job that runs is not deleted under its worker's hands."""

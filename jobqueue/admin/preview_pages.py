@@ -11,12 +11,14 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from jobqueue.admin.words import time_tag
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
-from jobqueue.operating.previews import Previewed, has_preview, preview_of
+from jobqueue.operating.previews import Departure, Previewed, departure_of, has_preview, preview_of
 from jobqueue.operating.reading import may_read
 from jobqueue.operating.retelling import retold_reason
 from jobqueue.operating.words import printable
@@ -68,7 +70,6 @@ def _preview(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResp
         "opts": pages.opts,
         "media": pages.media,
         "job": job,
-        "when": time_tag(due_time(job), about_now()),
         "letter_language": django_settings.LANGUAGE_CODE,
         **_shown(preview_of(job), job, site),
     }
@@ -76,8 +77,10 @@ def _preview(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResp
 
 
 def _shown(previewed: Previewed, job: Job, site: AdminSite) -> dict[str, Any]:
+    of_job = departure_of(job)
     letters = [
         {
+            "leaves": _when(letter.leaves or of_job, job),
             "to": printable(letter.to),
             "subject": printable(letter.subject),
             "text": printable(letter.text),
@@ -88,6 +91,19 @@ def _shown(previewed: Previewed, job: Job, site: AdminSite) -> dict[str, Any]:
         for number, letter in enumerate(previewed.letters)
     ]
     return {"letters": letters, "trouble": printable(previewed.trouble)}
+
+
+def _when(leaves: Departure, job: Job) -> SafeString | str:
+    """When the letter leaves, as far as anybody can know it."""
+    queues = ", ".join(leaves.paused)
+    if job.held_run_at is not None:
+        return _("when somebody releases its job")
+    if leaves.paused and not leaves.is_known:
+        return _("when the queue %(queues)s is resumed, which is paused") % {"queues": queues}
+    if leaves.paused:
+        text = _("when the pause of the queue {queues} ends, {moment}")
+        return format_html(text, queues=queues, moment=time_tag(leaves.at, about_now()))
+    return time_tag(leaves.at, about_now()) if due_time(job) > about_now() else _("now: its job is due")
 
 
 def _letter(job: Job, number: int) -> HttpResponse:

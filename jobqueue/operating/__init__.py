@@ -7,18 +7,29 @@ its jobs mean to people: the door is what is named here.
 from jobqueue.operating.audit import log_addition, log_change
 from jobqueue.operating.concerns import Concern, tells_concerns
 from jobqueue.operating.consequences import sends_emails
+from jobqueue.operating.explain import what_keeps
 from jobqueue.operating.kinds import names_kinds, tells_quiet_hours
 from jobqueue.operating.language import in_english
-from jobqueue.operating.previews import Preview, tells_preview
-from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.previews import (
+    Departure,
+    Preview,
+    departure_of,
+    skips_of,
+    tells_preview,
+    tells_skips,
+    would_be_skipped,
+)
+from jobqueue.operating.reading import may_read, shown_address, shown_text
 from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals, told_reason
 from jobqueue.operating.rights import demand
-from jobqueue.operating.words import grouped
+from jobqueue.operating.words import grouped, state_word
 
 __all__ = [
     "Concern",
+    "Departure",
     "Preview",
     "demand",
+    "departure_of",
     "grouped",
     "in_english",
     "log_addition",
@@ -27,11 +38,17 @@ __all__ = [
     "names_kinds",
     "retold_reason",
     "sends_emails",
+    "shown_address",
     "shown_text",
+    "skips_of",
+    "state_word",
     "tell_also",
     "tell_refusals",
     "told_reason",
     "tells_concerns",
     "tells_preview",
     "tells_quiet_hours",
+    "tells_skips",
+    "what_keeps",
+    "would_be_skipped",
 ]

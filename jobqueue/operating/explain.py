@@ -307,6 +307,14 @@ def _limits(job: Job, facts: Facts) -> list[str]:
     return found
 
 
+def what_keeps(processor: str) -> str:
+    """What keeps a job of this processor that is enqueued now from running; empty if nothing does."""
+    using = Job.objects.db
+    now = database_now(using)
+    job = Job(processor=processor, queue=get_processor(processor).queue, run_at=now)
+    return " ".join(_obstacles(job, _of_waiting(job, now, "", using)))
+
+
 def _runs(job: Job, facts: Facts) -> str:
     running = facts.now - job.started_at if job.started_at else timedelta(0)
     words = {

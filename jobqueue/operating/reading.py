@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from jobqueue.masking import mask_addresses
+from jobqueue.masking import mask_address, mask_addresses
 from jobqueue.operating.words import printable
 
 VIEW_PAYLOAD = "jobqueue.view_payload"
@@ -26,3 +26,10 @@ def may_read(request: Asked) -> bool:
 def shown_text(text: str, request: Asked) -> str:
     """An error or a reason, without addresses for whoever may not read payloads."""
     return printable(text if may_read(request) else mask_addresses(text))
+
+
+def shown_address(address: str, request: Asked) -> str:
+    """An e-mail address for whoever may read payloads; enough to recognise it by for everybody else."""
+    if not address:
+        return ""
+    return printable(address) if may_read(request) else mask_address(address)

@@ -57,6 +57,8 @@ _KNOWN = (
     gettext_noop("Limits"),
     gettext_noop("Pause letters"),
     gettext_noop("Resume letters"),
+    gettext_noop("Pause"),
+    gettext_noop("Resume"),
     gettext_noop("due now"),
     gettext_noop("as it was"),
     gettext_noop("set aside"),

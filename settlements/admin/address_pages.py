@@ -34,7 +34,7 @@ PAUSED_WORD: Final = _("paused by an operator")
 
 def _clear(barred: BarredAddress, answer: Answer) -> str:
     barred.clear(answer.user, answer.reason)
-    return "barred → cleared"
+    return "paused → resumed" if barred.is_paused else "barred → cleared"
 
 
 def _trouble(barred: BarredAddress, *, is_paused: bool) -> str:
@@ -59,6 +59,7 @@ RESUME: Final = Move(
     name="resume",
     label=_("Let letters go out again"),
     done=_("resumed"),
+    verb="Resume",
     permission="resume",
     notice=_("E-mails go out to it again."),
     trouble=lambda barred: _trouble(barred, is_paused=True),
@@ -178,5 +179,6 @@ class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
     def shown_status(self, barred: BarredAddress) -> SafeString:
         """Barred or cleared."""
         if barred.is_barred:
-            return badge("barred", gettext("barred"))
+            word = "paused" if barred.is_paused else "barred"
+            return badge(word, gettext(word))
         return badge("cleared", gettext("cleared"))

@@ -21,6 +21,7 @@ from jobqueue.admin import (
     mask_address,
     mask_addresses,
 )
+from jobqueue.operating import may_read
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, link_to
 from settlements.admin.letter_words import letter_word
 from settlements.deliveries import deferred_among_newest
@@ -111,6 +112,12 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
             context |= {"deferred": deferred_now(), "deferred_error": latest_deferral()}
         return super().changelist_view(request, context)
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What its page shows: addresses to who may read payloads, as everywhere."""
+        fields: Any = super().get_fields(request, obj)
+        hidden = {} if may_read(request) else {"recipient": "hidden_recipient", "error": "hidden_error"}
+        return [hidden.get(name, name) for name in fields]
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[EmailDelivery], search_term: str
     ) -> tuple[QuerySet[EmailDelivery], bool]:
@@ -142,6 +149,11 @@ class EmailDeliveryAdmin(ReadOnlyAdmin):
     def hidden_recipient(self, delivery: EmailDelivery) -> str:
         """Enough of the address to recognise it, too little to read it off."""
         return mask_address(delivery.recipient)
+
+    @admin.display(description=_("error"))
+    def hidden_error(self, delivery: EmailDelivery) -> str:
+        """What the mail server said, without addresses."""
+        return mask_addresses(delivery.error) or NOTHING
 
 
 def deferred_now() -> BoundedCount:

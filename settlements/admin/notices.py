@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -10,19 +12,20 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import time_tag
+from jobqueue.operating import shown_text
 from settlements.admin.base import amount_tag, link_to
+from settlements.admin.ways_to_people import may_look
 from settlements.models import BarredAddress, Discrepancy, Settlement
 from settlements.operating.people import barred_rows
 from settlements.operating.rights import may
 from settlements.rows import email_of
 
 MOST_DISCREPANCIES = 10
-_WHY = {
+_WHY: dict[str, Any] = {
     BarredAddress.Cause.REFUSED: _("was refused by its mail server"),
     BarredAddress.Cause.BOUNCED: _("bounced"),
     BarredAddress.Cause.COMPLAINED: _("was complained about"),
     BarredAddress.Cause.UNSUBSCRIBED: _("was unsubscribed"),
-    BarredAddress.PAUSED: _("was paused by an operator"),
 }
 
 
@@ -34,8 +37,19 @@ def notices_of(settlement: Settlement, request: HttpRequest) -> list[SafeString]
 def barred_text(row: BarredAddress, request: HttpRequest) -> SafeString | str:
     """Since when and why, linked to the barred address for who may see it."""
     since = time_tag(row.barred_at, timezone.now())
-    text = format_html(gettext("barred since {}, because it {}"), since, _WHY.get(row.cause, row.cause))
+    if row.is_paused:
+        text = _paused_text(row, since, request)
+    else:
+        text = format_html(gettext("barred since {}, because it {}"), since, _WHY.get(row.cause, row.cause))
     return link_to(row, text) if may(request, "view", BarredAddress) else text
+
+
+def _paused_text(row: BarredAddress, since: SafeString | str, request: HttpRequest) -> SafeString:
+    """Who holds letters back, since when, and for what reason: that for who may see letters or the row."""
+    by = shown_text(row.paused_by, request)
+    text = format_html(gettext("paused since {} by {}"), since, by or gettext("an operator"))
+    may_read_why = may_look(request) or may(request, "view", BarredAddress)
+    return format_html("{}: {}", text, shown_text(row.why, request)) if row.why and may_read_why else text
 
 
 def _barred(settlement: Settlement, request: HttpRequest) -> list[SafeString]:

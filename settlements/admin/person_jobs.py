@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import Exists, OuterRef, Q
+from django.http import HttpRequest
 
 from jobqueue.models import SKIPPED_PREFIX, Job, JobQuerySet, due_time, subject_of
 from settlements.decisions import EMAILS
@@ -17,20 +19,26 @@ from settlements.processors.settlement import event_by_status, key_of_letter
 from settlements.rows import email_of
 
 MOST_JOBS = 500
+VIEW_JOB = "jobqueue.view_job"
 _NOT_DONE: Final = (Job.State.FAILED, Job.State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """By time what will come, the newest first what did not."""
+    """By time what will come; what did not, the newest first."""
 
     coming: list[Job]
     not_sent: list[Job]
     are_more: bool
 
 
-def jobs_of(person: Any, settlements: list[Settlement]) -> Jobs:
-    """Of the jobs about person and settlements the next and the newest, by two questions, or three."""
+def jobs_of(person: Any, settlements: list[Settlement], request: HttpRequest) -> Jobs:
+    """Of the jobs about person and settlements the next and the newest, by two questions, or three.
+
+    None of them for who may not see jobs.
+    """
+    if not request.user.has_perm(VIEW_JOB):
+        return Jobs(coming=[], not_sent=[], are_more=False)
     about = {subject_of(one): one for one in settlements}
     rows = Job.objects.filter(subject__in=[*about, subject_of(person)], processor__in=PROCESSORS)
     rows = rows.exclude(subject="")
@@ -38,9 +46,15 @@ def jobs_of(person: Any, settlements: list[Settlement]) -> Jobs:
     over = list(_not_sent(rows).order_by("-id")[: MOST_JOBS + 1])
     return Jobs(
         coming=sorted(_of(person, waiting, about), key=due_time),
-        not_sent=_without_told(person, _of(person, over, about)),
+        not_sent=sorted(_without_told(person, _of(person, over, about)), key=moment_of, reverse=True),
         are_more=max(len(waiting), len(over)) > MOST_JOBS,
     )
+
+
+def moment_of(job: Job) -> datetime:
+    """The time that its row shows."""
+    waits = job.state in (Job.State.WAITING, Job.State.ACTIVE)
+    return due_time(job) if waits else job.finished_at or job.created_at
 
 
 def _not_sent(rows: JobQuerySet) -> JobQuerySet:

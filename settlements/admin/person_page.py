@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -15,15 +16,25 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from jobqueue.admin import FramedNotFound, address_of, badge, live_answer, mask_addresses, time_tag
-from jobqueue.models import Job, due_time, subject_of
-from jobqueue.operating import demand, grouped, may_read, retold_reason, told_reason
+from jobqueue.models import Job, subject_of
+from jobqueue.operating import (
+    demand,
+    grouped,
+    may_read,
+    retold_reason,
+    shown_address,
+    state_word,
+    told_reason,
+    would_be_skipped,
+)
+from settlements import foreseen
 from settlements.admin import person_asking, person_jobs
 from settlements.admin.base import link_to
 from settlements.admin.delivery_pages import PERSON
 from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_text
-from settlements.admin.person_jobs import jobs_of
-from settlements.admin.ways_to_people import may_look, may_see
+from settlements.admin.person_jobs import VIEW_JOB, jobs_of, moment_of
+from settlements.admin.ways_to_people import demand_to_see
 from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
 from settlements.operating import people
 from settlements.operating.moves import LONGEST_REASON
@@ -43,8 +54,7 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 
     def letters(request: HttpRequest, object_id: str) -> HttpResponse:
         person = pages.get_object(request, unquote(object_id))
-        if not may_look(request) or not may_see(person, request, pages):
-            raise PermissionDenied
+        demand_to_see(person, request, pages)
         if person is None:
             pages.raise_not_found(unquote(object_id))
         return _change(request, pages, person) if request.method == "POST" else _show(request, pages, person)
@@ -56,24 +66,25 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 # Looking ------------------------------------------------------------------------------------------
 
 
-def at_a_glance(person: Any, request: HttpRequest) -> dict[str, Any]:
+def at_a_glance(person: Any, request: HttpRequest, barred: BarredAddress | None) -> dict[str, Any]:
     """For the page of the user: what keeps letters from the person, which come next, and which failed last.
 
-    Six questions, however many letters there are.
+    Nine questions at most, however many letters there are.
     """
     owing = owed_by(person)
     settlements = people.looked_at(people.settlements_of(person), owing)
-    names, jobs = _names(settlements, request), jobs_of(person, settlements)
+    names, jobs = _names(settlements, request), jobs_of(person, settlements, request)
     status = EmailDelivery.Status
     kept = EmailDelivery.objects.filter(letters_to(person), status__in=[status.FAILED, status.SKIPPED])
     unsent = [
-        *((job.finished_at or job.created_at, _job_row(job, names)) for job in jobs.not_sent),
-        *((one.created_at, _letter_row(one, names)) for one in kept.order_by("-id")[:MOST_AT_A_GLANCE]),
+        *((moment_of(job), _job_row(job, names)) for job in jobs.not_sent),
+        *((_time_of_letter(one), _letter_row(one, names)) for one in kept.order_by("-id")[:MOST_AT_A_GLANCE]),
     ]
     return {
         "troubles": people.troubles(person, owing, request),
-        "address": email_of(person) if getattr(person, "is_active", True) else "",
-        "coming": [_job_row(job, names) for job in jobs.coming[:MOST_AT_A_GLANCE]],
+        "address": _address(person, request),
+        "missing": "" if request.user.has_perm(VIEW_JOB) else VIEW_JOB,
+        "coming": _rows_of(jobs.coming[:MOST_AT_A_GLANCE], names, person, barred),
         "more": len(jobs.coming) - MOST_AT_A_GLANCE,
         "unsent": [row for _moment, row in sorted(unsent, key=lambda one: one[0], reverse=True)][
             :MOST_AT_A_GLANCE
@@ -84,7 +95,7 @@ def at_a_glance(person: Any, request: HttpRequest) -> dict[str, Any]:
 def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
     newest, owing = people.settlements_of(person), owed_by(person)
     settlements = people.looked_at(newest, owing)
-    names, jobs = _names(settlements, request), jobs_of(person, settlements)
+    names, jobs = _names(settlements, request), jobs_of(person, settlements, request)
     barred = barred_of(person)
     context = {
         **pages.admin_site.each_context(request),
@@ -95,18 +106,24 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "troubles": people.troubles(person, owing, request),
         "left_out": _left_out(len(newest) > MOST or owing.are_more, jobs.are_more),
         "all_url": _all_jobs(pages, person, request),
+        "missing": "" if request.user.has_perm(VIEW_JOB) else VIEW_JOB,
         "sharing": _sharing_in_words(people.sharing(person, MOST_NAMED)),
-        "address": email_of(person) if getattr(person, "is_active", True) else "",
+        "address": _address(person, request),
         "barred": barred_text(barred, request) if barred else "",
         "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
         "may_end": barred is not None and may(request, people.to_end(barred), BarredAddress),
         "to_end": people.to_end(barred),
-        "coming": [_job_row(job, names) for job in jobs.coming],
+        "coming": _rows_of(jobs.coming, names, person, barred),
         "owed": person_asking.owed_by(owing.settlements, request),
         "held": [_job_row(job, names) for job in jobs.not_sent],
         **_letters(pages, person, names),
     }
     return live_answer(request, TemplateResponse(request, "admin/settlements/person.html", context))
+
+
+def _address(person: Any, request: HttpRequest) -> str:
+    """Where letters go; empty where nothing is sent."""
+    return shown_address(email_of(person), request) if getattr(person, "is_active", True) else ""
 
 
 def _names(settlements: list[Settlement], request: HttpRequest) -> dict[str, Settlement]:
@@ -149,7 +166,8 @@ def _letters(pages: ModelAdmin[Any], person: Any, names: dict[str, Settlement]) 
     """The newest letters as rows; where there are more, how many there are, and where all are listed."""
     rows = EmailDelivery.objects.filter(letters_to(person))
     found = list(rows.select_related("job").order_by("-id")[: MOST + 1])
-    shown = {"letters": [_letter_row(one, names) for one in found[:MOST]]}
+    by_time = sorted(found[:MOST], key=_time_of_letter, reverse=True)
+    shown = {"letters": [_letter_row(one, names) for one in by_time]}
     if len(found) <= MOST:
         return shown
     words = {"n": MOST, "all": grouped(rows.count())}
@@ -160,20 +178,26 @@ def _letters(pages: ModelAdmin[Any], person: Any, names: dict[str, Settlement]) 
     }
 
 
-def _waits(job: Job) -> bool:
-    return job.state in (Job.State.WAITING, Job.State.ACTIVE)
+def _rows_of(
+    jobs: list[Job], names: dict[str, Settlement], person: Any, barred: BarredAddress | None
+) -> list[dict[str, Any]]:
+    """The jobs as rows; of what would be skipped the row says so, and why."""
+    skips = foreseen.skips_of(
+        jobs, Job.objects.db, {email_of(person).lower(): barred.cause if barred else None}
+    )
+    return [_job_row(job, names, skips.get(job.pk, "")) for job in jobs]
 
 
-def _job_row(job: Job, names: dict[str, Settlement]) -> dict[str, Any]:
-    moment = due_time(job) if _waits(job) else job.finished_at or job.created_at
+def _job_row(job: Job, names: dict[str, Settlement], skip: str = "") -> dict[str, Any]:
+    said = [told_reason(job), would_be_skipped(skip) if skip else ""]
     return {
         "job": job,
         "url": address_of(Job, "change", job.pk),
         "what": _what(job),
         "settlement": link_to(names.get(job.subject)),
-        "time": time_tag(moment, timezone.now()),
-        "state": badge(_state(job)),
-        "reason": mask_addresses(told_reason(job)),
+        "time": time_tag(moment_of(job), timezone.now()),
+        "state": badge(state_word(job, timezone.now())),
+        "reason": mask_addresses("; ".join(filter(None, said))),
     }
 
 
@@ -187,12 +211,9 @@ def _what(job: Job) -> str:
     return f"{named} {job.payload.get('step') or ''}".strip()
 
 
-def _state(job: Job) -> str:
-    if job.state == Job.State.WAITING and job.held_run_at is not None:
-        return "held"
-    if job.state == Job.State.WAITING:
-        return "delayed" if due_time(job) > timezone.now() else "waiting"
-    return "skipped" if job.is_skipped else str(job.state)
+def _time_of_letter(letter: EmailDelivery) -> datetime:
+    """The time that its row shows."""
+    return letter.sent_at or letter.created_at
 
 
 def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str, Any]:
@@ -200,7 +221,7 @@ def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str
         "letter": letter,
         "url": address_of(EmailDelivery, "change", letter.pk),
         "what": letter_word(letter.template_type),
-        "time": time_tag(letter.sent_at or letter.created_at, timezone.now()),
+        "time": time_tag(_time_of_letter(letter), timezone.now()),
         "settlement": link_to(names.get(letter.about)),
         "state": badge(letter.status, letter.get_status_display()),
         "reason": mask_addresses(_told_error(letter)),

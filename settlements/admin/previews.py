@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobqueue.admin import Preview, tells_preview
-from jobqueue.models import Job
+from jobqueue.models import Job, alias_of
+from jobqueue.operating import tells_skips
+from settlements import foreseen
 from settlements.previews import PROCESSORS, LetterPreview, letters_of
 
 
@@ -21,8 +25,15 @@ def _shown(letter: LetterPreview) -> Preview:
         html=rendered.html if rendered else "",
         skipped=letter.skipped,
         waits_until=letter.waits_until,
+        leaves=letter.leaves,
     )
 
 
 for _processor in PROCESSORS:
     tells_preview(_processor)(of_job)
+
+
+@tells_skips(*foreseen.PROCESSORS)
+def of_jobs(jobs: Sequence[Job]) -> dict[int, str]:
+    """Which of these waiting jobs would be skipped, and why."""
+    return foreseen.skips_of(jobs, alias_of(jobs[0]))

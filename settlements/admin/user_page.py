@@ -26,6 +26,7 @@ from settlements.admin.ways_to_people import may_look
 from settlements.operating.people import barred_of
 
 _NOTICE = "barred_address_notice"
+_BARRED = "barred_address"
 _PANEL = "letters_panel"
 
 
@@ -38,6 +39,7 @@ class BarredAddressMixin(FramedNotFound):
         row = barred_of(user) if user is not None else None
         if row is not None:
             vars(user)[_NOTICE] = barred_text(row, request)
+            vars(user)[_BARRED] = row
         return user
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -62,7 +64,7 @@ class BarredAddressMixin(FramedNotFound):
         """The page; for who may see letters with what the panel says of them."""
         user = context.get("original")
         if user is not None and may_look(request):
-            shown = {**at_a_glance(user, request), "is_barred": _is_barred(user)}
+            shown = {**at_a_glance(user, request, vars(user).get(_BARRED)), "is_barred": _is_barred(user)}
             vars(user)[_PANEL] = render_to_string("admin/settlements/person_panel.html", shown, request)
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response

@@ -6,21 +6,33 @@ from typing import Any
 
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.admin.utils import quote
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_permission_codename, get_user_model
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
 
+from jobqueue.operating import demand
 from settlements.searching import LETTERS, VIEW_PERSON
 
 
 def may_look(request: HttpRequest) -> bool:
-    """Whether the user may see letters and the jobs that lead to them."""
+    """Whether the user may see letters."""
     return request.user.has_perms(LETTERS.permissions)
 
 
 def may_see(person: Any, request: HttpRequest, pages: ModelAdmin[Any]) -> bool:
     """Whether this person is for the user to see: people have a permission of their own beside users."""
     return request.user.has_perm(VIEW_PERSON) or pages.has_view_permission(request, person)
+
+
+def demand_to_see(person: Any, request: HttpRequest, pages: ModelAdmin[Any]) -> None:
+    """Raise PermissionDenied, which names what is missing, if the letters are not for this user to see."""
+    demand(request, *LETTERS.permissions)
+    if not may_see(person, request, pages):
+        users = pages.opts
+        either = f"{VIEW_PERSON}, {users.app_label}.{get_permission_codename('view', users)}"
+        raise PermissionDenied(_("That takes one of the permissions %(names)s.") % {"names": either})
 
 
 def letters_of(person: Any, request: HttpRequest, site: AdminSite) -> str:

@@ -92,7 +92,7 @@ class Amount(serializers.DecimalField):
 
 
 class GivenReason(Strict):
-    """Why something is done."""
+    """Why something is done: it is required."""
 
     reason = Text(
         max_length=LONGEST_REASON,

@@ -17,8 +17,7 @@ from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import read_body
 from jobqueue.api.problems import Refused
 from jobqueue.api.shapes import Moment, described
-from jobqueue.masking import mask_address
-from jobqueue.operating import demand, shown_text
+from jobqueue.operating import demand, shown_address, shown_text
 from settlements.api.bodies import GivenReason
 from settlements.models import BarredAddress
 from settlements.operating import people
@@ -32,7 +31,6 @@ ALREADY_PAUSED, ALREADY_BARRED = "already_paused", "already_barred"
 NO_ADDRESS, NOT_PAUSED = "no_address", "not_paused"
 _USERS: Any = get_user_model()
 _LOOK: Final = (
-    "jobqueue.view_job",
     "settlements.view_emaildelivery",
     f"{VIEW_PERSON} or {right('view', _USERS)} or {right('change', _USERS)}",
 )
@@ -44,15 +42,18 @@ class Barred(serializers.Serializer[Any]):
 
     cause = serializers.CharField(help_text="`paused` by an operator, or what a mail server said.")
     since = Moment()
+    by = serializers.CharField(allow_blank=True, help_text="Who paused it; empty of what a server barred.")
     detail = serializers.CharField(allow_blank=True, help_text="What was said, or the reason of the pause.")
 
 
 class Person(serializers.Serializer[Any]):
-    """A person and what becomes of the letters to them; most of the address is hidden."""
+    """A person and what becomes of the letters to them."""
 
     id = serializers.CharField()
     name = serializers.CharField(help_text="The user's name.")
-    address = serializers.CharField(allow_blank=True)
+    address = serializers.CharField(
+        allow_blank=True, help_text="Most of it is hidden without `jobqueue.view_payload`."
+    )
     letters = serializers.ChoiceField(LETTERS, help_text="Whether letters go out, and if not why.")
     barred = Barred(allow_null=True)
     troubles = serializers.ListField(
@@ -145,7 +146,7 @@ def _shown(person: Any, request: Request) -> dict[str, Any]:
     return {
         "id": str(person.pk),
         "name": shown_text(person.get_username(), request),
-        "address": mask_address(email_of(person)) if email_of(person) else "",
+        "address": shown_address(email_of(person), request),
         "letters": _state(person, barred),
         "barred": barred and _barred(barred, request),
         "troubles": [shown_text(text, request) for text in told],
@@ -167,5 +168,6 @@ def _barred(barred: BarredAddress, request: Request) -> dict[str, Any]:
     return {
         "cause": shown_text(barred.cause, request),
         "since": Moment().to_representation(barred.barred_at),
-        "detail": shown_text(barred.detail, request),
+        "by": shown_text(barred.paused_by, request),
+        "detail": shown_text(barred.why, request),
     }

@@ -1,4 +1,4 @@
-"""Settlements, payments and e-mails as the API shows them: most of an address is hidden."""
+"""Settlements, payments and e-mails as the API shows them: addresses to who may read payloads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from jobqueue.api.shapes import Moment
-from jobqueue.masking import mask_address
-from jobqueue.operating import shown_text
+from jobqueue.operating import shown_address, shown_text
 from settlements.api.bodies import EMAIL_STATES, PAYMENT_STATES, SETTLEMENT_STATES
 from settlements.models import EmailDelivery, Payment, Settlement
 from settlements.money import places_of
@@ -57,12 +56,14 @@ class PaymentLine(serializers.Serializer[Any]):
 
 
 class EmailLine(serializers.Serializer[Any]):
-    """An e-mail and what became of it; most of the address is hidden."""
+    """An e-mail and what became of it."""
 
     id = serializers.IntegerField()
     template = serializers.CharField()
     subject = serializers.CharField(allow_blank=True)
-    recipient = serializers.CharField(allow_blank=True)
+    recipient = serializers.CharField(
+        allow_blank=True, help_text="Most of it is hidden without `jobqueue.view_payload`."
+    )
     about = serializers.CharField(allow_blank=True)
     job = serializers.IntegerField(allow_null=True)
     status = serializers.ChoiceField(EMAIL_STATES)
@@ -120,7 +121,7 @@ def email_line(one: EmailDelivery, request: Request) -> dict[str, Any]:
         "id": one.pk,
         "template": shown_text(one.template_type, request),
         "subject": shown_text(one.subject, request),
-        "recipient": mask_address(one.recipient),
+        "recipient": shown_address(one.recipient, request),
         "about": shown_text(one.about, request),
         "job": one.job_id,
         "status": one.status,

@@ -1,6 +1,6 @@
 """Who owes whom how much until when, what was paid, and which letters went out."""
 
-from settlements.models.addresses import BarredAddress, IsBarred
+from settlements.models.addresses import BarredAddress, IsBarred, pause_detail
 from settlements.models.announced import AnnouncedMixin
 from settlements.models.deliveries import (
     Cancellation,
@@ -28,6 +28,7 @@ __all__ = [
     "ReminderDelivery",
     "ReminderType",
     "Settlement",
+    "pause_detail",
     "show_beside",
     "PaidByPayments",
 ]

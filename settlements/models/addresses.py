@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from django.conf import settings
 from django.db import models
@@ -23,6 +23,14 @@ class BarredAddressQuerySet(models.QuerySet["BarredAddress"]):
     def among(self, *addresses: str) -> Self:
         """Those of these addresses, however they are written."""
         return self.filter(address__in={address.lower() for address in addresses if address})
+
+
+_PAUSED_BY: Final = "paused by "
+
+
+def pause_detail(who: str, why: str) -> str:
+    """What the row of a pause says: "paused by pia: on holiday"."""
+    return f"{_PAUSED_BY}{who}: {why}"
 
 
 _ManagerOfAddresses = models.Manager.from_queryset(BarredAddressQuerySet)
@@ -80,6 +88,8 @@ class BarredAddress(models.Model):
         ]
 
     def __str__(self) -> str:
+        if self.cause == self.PAUSED:
+            return gettext("resumed") if self.cleared_at else gettext("paused")
         state = gettext("cleared") if self.cleared_at else gettext("barred")
         return f"{self.get_cause_display()} ({state})"
 
@@ -92,6 +102,18 @@ class BarredAddress(models.Model):
     def is_paused(self) -> bool:
         """Whether an operator, and nobody else, holds letters to it back, or did."""
         return self.cause == self.PAUSED
+
+    @property
+    def paused_by(self) -> str:
+        """Who paused it; empty of what was written before rows said so."""
+        head, colon, _why = self.detail.partition(": ")
+        is_said = self.is_paused and colon and head.startswith(_PAUSED_BY)
+        return head.removeprefix(_PAUSED_BY) if is_said else ""
+
+    @property
+    def why(self) -> str:
+        """What was said of it: the reason of a pause without who it was, else what a server answered."""
+        return self.detail.partition(": ")[2] if self.paused_by else self.detail
 
     def yields_to(self, cause: str) -> bool:
         """Whether this cause weighs more than that of the row."""

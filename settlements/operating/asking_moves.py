@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.operating import grouped, what_keeps
 from settlements import asking
+from settlements.decisions import CHECKS, EMAILS
 from settlements.models import Payment, Settlement
 from settlements.operating.moves import WRONG_STATE, Answer, Move
 
@@ -35,6 +37,25 @@ def _check(settlement: Settlement, answer: Answer) -> str:
     return f"{gettext_noop('payments asked about')}: {number}"
 
 
+def _reminders_queued(number: int) -> str:
+    text = ngettext("%(n)s reminder is queued.", "%(n)s reminders are queued.", number)
+    return f"{text % {'n': grouped(number)}} {_when(EMAILS)}"
+
+
+def _checks_queued(number: int) -> str:
+    text = ngettext(
+        "To ask about the payments of %(n)s settlement is queued.",
+        "To ask about the payments of %(n)s settlements is queued.",
+        number,
+    )
+    return f"{text % {'n': grouped(number)}} {_when(CHECKS)}"
+
+
+def _when(processor: str) -> str:
+    """When what was queued just now happens, or what keeps it."""
+    return what_keeps(processor) or gettext("A worker takes it at once.")
+
+
 def _trouble_to_pause(settlement: Settlement) -> str:
     if not settlement.is_open:
         return str(settlement.get_status_display())
@@ -57,11 +78,13 @@ ASKING_MOVES: Final = (
         trouble=lambda settlement: asking.why_no_reminder(settlement, _using(settlement)),
         carry_out=_remind,
         codes=(WRONG_STATE, asking.UNREACHABLE),
+        told=_reminders_queued,
     ),
     Move(
         name="pause_reminders",
         label=_("Pause reminders"),
         done=_("paused"),
+        verb="Pause",
         permission="pause",
         notice=_("No reminder of it goes out until somebody resumes them; those that come due are skipped."),
         trouble=_trouble_to_pause,
@@ -71,6 +94,7 @@ ASKING_MOVES: Final = (
         name="resume_reminders",
         label=_("Resume reminders"),
         done=_("resumed"),
+        verb="Resume",
         permission="resume",
         notice=_(
             "Reminders that lie ahead go out again, none of what is history. "
@@ -87,5 +111,6 @@ ASKING_MOVES: Final = (
         notice=_("The provider is asked about every payment that is not settled yet."),
         trouble=_trouble_to_check,
         carry_out=_check,
+        told=_checks_queued,
     ),
 )

@@ -61,6 +61,10 @@ class Move:
     is_dangerous: bool = False
     codes: tuple[str, ...] = (WRONG_STATE,)
     """The codes that it is refused with."""
+    verb: str = ""
+    """What it is called in the history where another verb of operators has that name: "Pause"."""
+    told: Callable[[int], str] | None = None
+    """What is said of so many records, where what was asked for is not done by then."""
 
 
 def move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Move, answer: Answer) -> Any:
@@ -77,7 +81,7 @@ def move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Mo
             raise LeftAlone(named(record, trouble), getattr(trouble, "code", WRONG_STATE))
         change = move.carry_out(record, answer)
         with in_english():
-            done = capfirst(str(move.done))
+            done = move.verb or capfirst(str(move.done))
         log_change(request, record, f"{done}: {change}. Reason: {answer.reason}")
     return record
 
@@ -101,6 +105,8 @@ def left_alone(move: Move, names: Any, refused: Sequence[str]) -> str:
 
 def moved(move: Move, names: Any, number: int) -> str:
     """The sentence about records that were changed."""
+    if move.told is not None:
+        return move.told(number)
     return gettext("%(what)s %(done)s.") % {"what": counted(number, names), "done": move.done}
 
 

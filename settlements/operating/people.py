@@ -10,11 +10,11 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from jobqueue.operating import grouped, log_change
 from settlements.addresses import bar
-from settlements.models import BarredAddress, Settlement
+from settlements.models import BarredAddress, Settlement, pause_detail
 from settlements.operating.owing import Owing, Some
 from settlements.operating.rights import may, right
 from settlements.rows import email_of
@@ -23,6 +23,11 @@ PAUSE: Final = "pause"
 RESUME: Final = "resume"
 CLEAR: Final = "clear"
 MOST_SETTLEMENTS: Final = 100
+_CHANGES: Final = {
+    PAUSE: f"Pause: {gettext_noop('letters go out')} → paused",
+    RESUME: f"Resume: {gettext_noop('letters held back')} → {gettext_noop('go out')}",
+}
+"""What the history says; the word before the colon is the verb by which the audit finds it."""
 
 
 # Looking ------------------------------------------------------------------------------------------
@@ -126,8 +131,7 @@ def change_letters(request: HttpRequest, person: Any, verb: str, reason: str) ->
     with transaction.atomic(using=using):
         if not address or not (_pause if verb == PAUSE else _end)(verb, address, reason, request):
             return False
-        done = PAUSE if verb == PAUSE else RESUME
-        log_change(request, person, f"{done.capitalize()} letters. Reason: {reason}")
+        log_change(request, person, f"{_CHANGES[PAUSE if verb == PAUSE else RESUME]}. Reason: {reason}")
     return True
 
 
@@ -136,7 +140,8 @@ def _pause(verb: str, address: str, reason: str, request: HttpRequest) -> bool:
     if barred_rows(address):
         return False
     moment = timezone.now()
-    bar(address, BarredAddress.PAUSED, reason, using=using, at=moment)
+    detail = pause_detail(request.user.get_username(), reason)
+    bar(address, BarredAddress.PAUSED, detail, using=using, at=moment)
     # Where somebody barred it at the same moment, the row is his.
     rows = BarredAddress.objects.using(using).barred().among(address)
     return rows.filter(cause=BarredAddress.PAUSED, barred_at=moment).exists()

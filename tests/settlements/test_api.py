@@ -163,6 +163,9 @@ def test_the_address_of_an_e_mail_is_hidden() -> None:
     [shown] = get(client, "emails/?status=sent")["results"]
 
     assert shown["recipient"] == "p… at example.com"
+    reader = operator("settlements.view_emaildelivery", "view_payload", username="reader")
+    assert get(reader, f"emails/{shown['id']}/")["recipient"] == "pia@example.com"
+    assert get(reader, "emails/")["results"][0]["recipient"] == "pia@example.com"
     assert get(client, f"emails/{shown['id']}/") == shown
 
 

@@ -44,8 +44,8 @@ OF_SETTLEMENTS = [
     Verb("cancel", "cancel", "pending", {"status": "cancelled"}, "Cancelled: pending → cancelled."),
     Verb("reopen", "reopen", "cancelled", {"status": "pending"}, "Reopened: cancelled → pending."),
     Verb("send-reminder", "remind", "pending", {"status": "pending"}, "Reminded: job #"),
-    Verb("pause-reminders", "pause", "pending", {"reminders_paused": True}, "Paused: reminders go out"),
-    Verb("resume-reminders", "resume", "paused", {"reminders_paused": False}, "Resumed: reminders paused"),
+    Verb("pause-reminders", "pause", "pending", {"reminders_paused": True}, "Pause: reminders go out"),
+    Verb("resume-reminders", "resume", "paused", {"reminders_paused": False}, "Resume: reminders paused"),
 ]
 OF_PAYMENTS = [
     Verb("start", "start", "pending", {"status": "processing"}, "Marked as processing: pending"),

@@ -18,7 +18,7 @@ from tests.settlements.steps import domain_settings
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-LOOK = ("view_job", "settlements.view_emaildelivery", "auth.view_user")
+LOOK = ("settlements.view_emaildelivery", "auth.view_user")
 REASON = {"reason": "on holiday"}
 
 
@@ -46,6 +46,8 @@ def test_a_person_is_shown_without_most_of_the_address(
         "troubles": ["Reminders of 1 settlement are paused."],
         "same_address": ["twin"],
     }
+    reader = operator(*LOOK, "view_payload", username="reader")
+    assert get(reader, f"people/{payer.pk}/")["address"] == payer.email
 
 
 def test_a_settlement_leads_to_its_people(settlement: Settlement, payer: User) -> None:
@@ -57,14 +59,17 @@ def test_a_settlement_leads_to_its_people(settlement: Settlement, payer: User) -
 def test_letters_are_paused_and_resumed_once(payer: User) -> None:
     client, paused = client_who("pause", "resume"), f"people/{payer.pk}/pause-letters/"
     shown = post(client, paused, REASON)
-    assert (shown["letters"], shown["barred"]["cause"], shown["barred"]["detail"]) == (
-        "paused", "paused", "on holiday",
-    )  # fmt: skip
+    assert shown["letters"] == "paused"
+    told = {name: shown["barred"][name] for name in ("cause", "by", "detail")}
+    assert told == {"cause": "paused", "by": "operator", "detail": "on holiday"}
     assert problem(ask(client, "POST", paused, REASON), 409)["code"] == "already_paused"
     assert post(client, f"people/{payer.pk}/resume-letters/", {"reason": "back"})["letters"] == "go out"
     refused = problem(ask(client, "POST", f"people/{payer.pk}/resume-letters/", REASON), 409)
     assert (refused["code"], refused["detail"]) == ("not_paused", "Nothing was changed: that was so already.")
-    assert history_of(payer) == ["Pause letters. Reason: on holiday", "Resume letters. Reason: back"]
+    assert history_of(payer) == [
+        "Pause: letters go out → paused. Reason: on holiday",
+        "Resume: letters held back → go out. Reason: back",
+    ]
 
 
 @pytest.mark.parametrize(("verb", "other"), [("pause", "resume"), ("resume", "pause"), ("resume", "clear")])

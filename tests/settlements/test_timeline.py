@@ -68,7 +68,7 @@ def test_what_operators_did_stands_in_it_with_who_and_why(
     give_reason(admin_client, "pause_reminders", settlement, reason=f"on holiday {EVIL}")
     response = admin_client.get(page_of(settlement))
     [line] = [line for line in response.context["timeline"].past if line.who == "admin"]
-    assert line.what == "Paused" and "on holiday" in line.detail
+    assert line.what == "Pause" and "on holiday" in line.detail
     assert EVIL not in text_of(response)
 
 

@@ -52,7 +52,7 @@ def one_did(told: list[str], done: str, late: str) -> None:
 @pytest.mark.parametrize(
     ("move", "done", "late"),
     [
-        ("send_reminder", "1 settlement reminded.", "a reminder is on its way"),
+        ("send_reminder", "1 reminder is queued.", "a reminder is on its way"),
         ("pause_reminders", "1 settlement paused.", "paused already"),
         ("resume_reminders", "1 settlement resumed.", "not paused"),
     ],
@@ -70,7 +70,7 @@ def test_a_person_is_reminded_once_from_the_own_page(settlement: Settlement, pay
     before = Job.objects.aggregate(last=Max("pk"))["last"] or 0
     data = {"remind": str(settlement.pk), "reason": "the same"}
     told = click_at_once(lambda client: client.post(f"{USERS}{payer.pk}/letters/", data, follow=True))
-    one_did(told, "1 settlement reminded.", "a reminder is on its way")
+    one_did(told, "1 reminder is queued.", "a reminder is on its way")
     assert AuditEntry.objects.count() == 1
     assert Job.objects.filter(pk__gt=before, processor=EMAIL).count() == 1
 

@@ -32,7 +32,15 @@ def test_the_letters_of_a_waiting_job_are_shown_to_who_may_read_payloads(shop: N
     reader = operator("view_job", "view_payload", username="reader")
     shown = {"to": "pia@example.com", "subject": "Invoice", "text": "plain", "html": ""}
     assert get(reader, f"jobs/{job.pk}/preview/") == {
-        "letters": [{**shown, "skipped": "paid already", "waits_until": None}],
+        "letters": [
+            {
+                **shown,
+                "skipped": "paid already",
+                "waits_until": None,
+                "leaves_at": job.run_at.isoformat().replace("+00:00", "Z"),
+                "paused_queues": [],
+            }
+        ],
         "trouble": "",
     }
     assert "view_payload" in problem(ask(_deleter(), "GET", f"jobs/{job.pk}/preview/"), 403)["detail"]

@@ -126,7 +126,7 @@ class _Template:
     def _create(self, name: str, of: str) -> None:
         self._connection.close()
         quote = self._connection.ops.quote_name
-        with self._connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+        with self._connection._nodb_cursor() as cursor:
             cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
             cursor.execute(f"CREATE DATABASE {quote(name)} TEMPLATE {quote(of)}")
 

@@ -25,8 +25,8 @@ from jobqueue.worker.outcomes import Outcome
 logger = logging.getLogger(__name__)
 
 WORKER_STOPPED = "handed back: its worker stopped"
-_MOMENT = 0.1
 _CLAIM_UNHEARD = "handed back: its worker did not hear of its claim"
+_MOMENT = 0.1
 
 
 class InHand:

@@ -24,8 +24,6 @@ from jobqueue.worker.outcomes import DONE, Outcome, OutcomeStatus, count_outcome
 from jobqueue.worker.telling import News, Teller
 
 logger = logging.getLogger(__name__)
-# Failures that one transaction writes: each has statements of its own, and the commit is most of their time.
-_FAILURES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,25 +144,16 @@ def _settle_rows(outcomes: list[Outcome], using: str, identity: Identity) -> Ite
         if outcome.job.pk in ours:
             outcome.is_settled = True
             yield outcome
-    # Always in the same order, so that no two who change several of them wait for each other.
-    others = sorted((each for each in outcomes if each.status not in DONE), key=lambda each: each.job.pk)
-    for start in range(0, len(others), _FAILURES_AT_ONCE):
-        group = others[start : start + _FAILURES_AT_ONCE]
-        with writing(using):
-            written = [(each, _settle_other(each, using, identity)) for each in group]
-        for outcome, final in written:
-            if final is not None:
+    for outcome in outcomes:
+        if outcome.status not in DONE:
+            with writing(using):
+                final = outages.decided(outcome) if outcome.is_outage else outcome
+                written = _settle_failure(final, using, identity) or _settle_stop(final, using, identity)
+                if written is not None:
+                    log_lines.write([outcome.job], using)
+            if written is not None:
                 outcome.is_settled = True
-                yield final
-
-
-def _settle_other(outcome: Outcome, using: str, identity: Identity) -> Outcome | None:
-    """Of a job that did not complete, with what it logged. None if its claim was taken away."""
-    final = outages.decided(outcome) if outcome.is_outage else outcome
-    written = _settle_failure(final, using, identity) or _settle_stop(final, using, identity)
-    if written is not None:
-        log_lines.write([outcome.job], using)
-    return written
+                yield written
 
 
 def _complete(done: Sequence[Outcome], using: str, identity: Identity) -> set[int]:

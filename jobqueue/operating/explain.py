@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.db.models import Count
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.broker import limits
 from jobqueue.conf import get_settings
-from jobqueue.exceptions import BrokerUnavailable, UnknownProcessor
+from jobqueue.exceptions import UnknownProcessor
 from jobqueue.models import (
     OUTAGE_PREFIX,
     SKIPPED_PREFIX,
     UNKNOWN_PREFIX,
     Attempt,
     Job,
-    ProcessorLimits,
     Queue,
     Worker,
     alias_of,
 )
 from jobqueue.models.holding import due_time
 from jobqueue.operating.retelling import retold_reason, told_reason
+from jobqueue.operating.used_up import used_up_concurrency, used_up_of_processors, used_up_rate
 from jobqueue.operating.words import absolute, exact_span, relative, span
 from jobqueue.operating.workers import serving_workers
 from jobqueue.registry import get_processor
@@ -102,56 +99,15 @@ def _of_waiting(job: Job, now: datetime, last_error: str, using: str) -> Facts:
         max_retries=get_settings().retry.max_retries if processor is None else processor,
         last_error=last_error,
         used_up_rate=used_up_rate(decided),
-        used_up_concurrency=_used_up_concurrency(decided, using),
+        used_up_concurrency=used_up_concurrency(decided, using),
         **_used_up_of(job, now, using),
     )
-
-
-def used_up_rate(queue: Queue) -> int | None:
-    """The queue's rate limit, if so many jobs have started just now; unknown while Redis is away."""
-    if queue.rate_limit is None or queue.pk not in django_settings.RQ_QUEUES:
-        return None
-    try:
-        return queue.rate_limit if limits.is_rate_used_up(queue.pk, queue.rate_limit) else None
-    except BrokerUnavailable:
-        return None
-
-
-def _used_up_concurrency(queue: Queue, using: str) -> int | None:
-    if queue.concurrency_limit is None:
-        return None
-    running = Job.objects.using(using).active().filter(queue=queue.pk).count()
-    return queue.concurrency_limit if running >= queue.concurrency_limit else None
 
 
 def _used_up_of(job: Job, now: datetime, using: str) -> dict[str, Any]:
     if job.run_at > now:
         return {}
     return used_up_of_processors({job.processor}, using).get(job.processor, {})
-
-
-def used_up_of_processors(names: set[str], using: str) -> dict[str, dict[str, Any]]:
-    """By processor the facts about those of its limits that are used up now; unknown while Redis is away."""
-    found: dict[str, dict[str, Any]] = {}
-    decisions = list(ProcessorLimits.objects.filter(pk__in=names))
-    running = _running([decided.pk for decided in decisions if decided.concurrency_limit is not None], using)
-    for decided in decisions:
-        facts = found[decided.pk] = {}
-        now_running, most = running.get(decided.pk, 0), decided.concurrency_limit
-        if most is not None and now_running >= most:
-            facts["processor_running"] = (now_running, most)
-        if decided.rate_limit is not None:
-            limit = limits.RateLimit(decided.rate_limit, processor=decided.pk)
-            with suppress(BrokerUnavailable):
-                facts["processor_rate"] = decided.rate_limit if limit.is_used_up() else None
-    return found
-
-
-def _running(processors: list[str], using: str) -> dict[str, int]:
-    if not processors:
-        return {}
-    rows = Job.objects.using(using).active().filter(processor__in=processors).order_by()
-    return dict(rows.values_list("processor").annotate(number=Count("pk")))
 
 
 def retries_of(job: Job) -> int | None:

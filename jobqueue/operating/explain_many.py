@@ -11,7 +11,8 @@ from django.db.models import Count
 
 from jobqueue.conf import get_settings
 from jobqueue.models import Attempt, Job, Queue
-from jobqueue.operating.explain import Facts, retries_of, used_up_of_processors, used_up_rate
+from jobqueue.operating.explain import Facts, retries_of
+from jobqueue.operating.used_up import used_up_of_processors, used_up_rate
 from jobqueue.operating.workers import serving_workers
 
 

@@ -4,7 +4,7 @@ import os
 
 from django.apps import AppConfig
 
-from tests.workload import conditions
+from tests.workload import conditions, evidence
 from tests.workload.fail_points import FailPoint
 
 
@@ -17,6 +17,7 @@ class WorkloadConfig(AppConfig):
         """What a test asks for: forked processes die, one dies or hangs at a step, clocks are wrong."""
         from tests.workload import children, guarded, state, stoppable, talkative, unruly
 
+        evidence.answer_with_stacks()
         assert children and guarded and state and stoppable and talkative and unruly  # importing registers
         if os.environ.get("WORKLOAD_FORKS_DIE") == "1":
             os.register_at_fork(after_in_child=lambda: os._exit(3))

@@ -148,9 +148,10 @@ def _for_queues(server: RedisServer, settings: LazySettings) -> RedisServer:
 
 
 def wait_until_done(timeout: float = 25.0) -> None:
-    """Return once no job waits or runs; fail with what is left."""
+    """Return once no job waits or runs; fail with what is left, where it is and what the workers do."""
     from jobqueue.models import Job
     from tests.conftest import wait_until
+    from tests.workload.evidence import ask_for_stacks, keys_with_sizes
 
     def nothing_is_left() -> bool:
         return not Job.objects.unfinished().exists()
@@ -159,8 +160,11 @@ def wait_until_done(timeout: float = 25.0) -> None:
         wait_until(nothing_is_left, timeout)
     except pytest.fail.Exception:
         left = Job.objects.unfinished()
-        first = left.values("id", "processor", "state", "attempt", "reason", "run_at", "published_at").last()
-        pytest.fail(f"not done within {timeout} s: {left.count()} jobs, the first of them {first}")
+        last = left.values("id", "processor", "state", "attempt", "reason", "run_at", "published_at").last()
+        ask_for_stacks()
+        pytest.fail(
+            f"not done within {timeout} s: {left.count()} jobs, the last of them {last}; {keys_with_sizes()}"
+        )
 
 
 def note_jobs(count: int, *, prefix: str = "job") -> list[str]:

@@ -41,6 +41,11 @@ def skips_of(jobs: Sequence[Job], using: str, known: Mapping[str, str | None] = 
     return reasons
 
 
+def leads_on(job: Job) -> bool:
+    """Whether the job sends no letter itself: those that it leads to are looked at when they leave."""
+    return job.processor not in PROCESSORS
+
+
 def _question(job: Job, using: str) -> Question | None:
     """What the rows are asked before its letter leaves; None for what only its processor can say."""
     if job.state != Job.State.WAITING:

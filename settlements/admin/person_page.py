@@ -43,6 +43,7 @@ from settlements.operating.people import barred_of
 from settlements.operating.rights import may
 from settlements.rows import email_of, letters_to
 from settlements.searching import LETTERS
+from settlements.truth import barred_because
 
 MOST = people.MOST_SETTLEMENTS
 MOST_NAMED = 5
@@ -185,6 +186,9 @@ def _rows_of(
     skips = foreseen.skips_of(
         jobs, Job.objects.db, {email_of(person).lower(): barred.cause if barred else None}
     )
+    if barred is not None:  # then no news leads to a letter either
+        waiting = (job for job in jobs if job.state == Job.State.WAITING)
+        skips = {job.pk: barred_because(barred.cause) for job in waiting if foreseen.leads_on(job)} | skips
     return [_job_row(job, names, skips.get(job.pk, "")) for job in jobs]
 
 

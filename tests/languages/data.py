@@ -21,7 +21,9 @@ _SYMBOLS = re.compile(
     r"\b(?:\d+(?:\.\d+)? (?:ms|s|min|h|d)|p\d\d|UTC|EUR|ID|HTML|JSON|SpendSync|Redis|AXES|Axes)\b"
     r"|\b\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?(?: [A-Z]{3,4})?)?"
 )
-_SEARCHED = re.compile(r"\b(?:email|error|args\.\w+|state|since|until|about|processor|id|bulk):(?:\"[^\"]*\"|\S*)")
+_SEARCHED = re.compile(
+    r"\b(?:email|error|args\.\w+|state|since|until|about|processor|id|bulk):(?:\"[^\"]*\"|\S*)"
+)
 _HIDDEN_ADDRESS = re.compile(r"\w?… at [\w.]+")
 _OTHERS = ("Django_Rq", "Django-RQ", "Knox", "auth token", "nobody-has-this", "refused")
 

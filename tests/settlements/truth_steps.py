@@ -282,7 +282,7 @@ TABLE: dict[str, dict[Callable[[World], None], str]] = {
     "reminder_overdue": REMINDED,
     "settlement_reminder": {
         change: expected
-        for change, expected in {**REMINDED, make_history: "settlement is history"}.items()
+        for change, expected in REMINDED.items()
         # It names no due date of its own, and is no stage of which there is one.
         if change not in (move_due_date, ask_again)
     }

@@ -62,8 +62,6 @@ OTHERS: dict[str, Row] = {
         }.items()
     },
 }
-# Pages lead those who may see nothing of an app to no page of it.
-OTHERS["/admin/auth/"] = ((302, 404, 404, 404, 200), (302, 404, 404, 404, 200))
 # HEAD is as GET, and other methods are not allowed, but here.
 HEADS = {"/admin/login/": (200,) * 5, **{path: (403,) * 5 for path in OTHERS if path.startswith("/anymail/")}}
 ELSE = {

@@ -142,10 +142,10 @@ def test_a_row_that_cannot_be_changed_is_left_out_and_the_others_are_changed(
     jobs = [make_job("failed") for _ in range(5)]
     change = bulk.change
 
-    def refuses_one(action: BulkAction, ids: list[int], *others: object) -> bulk.Step:
+    def refuses_one(action: BulkAction, ids: list[int], *others: Any, **named: Any) -> bulk.Step:
         if jobs[2].pk in ids:
             raise ValueError("what stands in this row")
-        return change(action, ids, *others)  # type: ignore[arg-type]
+        return change(action, ids, *others, **named)
 
     monkeypatch.setattr(bulk, "change", refuses_one)
     action = ask()

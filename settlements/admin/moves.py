@@ -160,7 +160,7 @@ def _ask(
         "most": MOST_PER_REQUEST,
         "what": counted(len(able), names),
         "seen": len(able),
-        "counted": ",".join(str(line.record.pk) for line in lines),
+        "counted": ",".join(str(line.record.pk) for line in able),
         "with_amounts": any(line.amount for line in lines),
         "across": across,
         "selected": ["0"] if across else request.POST.getlist(ACTION_CHECKBOX_NAME),
@@ -226,12 +226,13 @@ def _are_more(records: QuerySet[Any], move: Move, request: HttpRequest) -> bool:
 def _carry_out_what_was_told(
     request: HttpRequest, records: QuerySet[Any], move: Move, answer: Answer
 ) -> Outcome:
-    """Move what is selected, or those of the records of a list that were there when it was asked."""
+    """Move what is selected, or those of the records of a list that were counted when it was asked."""
     if request.POST.get("select_across") != "1":
         return _carry_out(request, records, move, answer)
     keys = _keys(request.POST.get("counted", ""), records.model._meta.pk)
+    is_left = records.order_by("pk")[MOST_PER_REQUEST : MOST_PER_REQUEST + 1].exists()
     outcome = _carry_out(request, records.filter(pk__in=keys), move, answer)
-    outcome.left = len(keys) == MOST_PER_REQUEST and records.exclude(pk__in=keys).exists()
+    outcome.left = is_left
     return outcome
 
 

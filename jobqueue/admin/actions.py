@@ -59,8 +59,8 @@ def action_for(verb: Verb) -> Callable[[JobAdmin, HttpRequest, JobQuerySet], Htt
         if request.POST.get("confirmed") != verb.name:
             return _ask(model_admin, request, jobs, verb)
         reason, problem = optional_reason_of(request)
-        asked_about = _up_to_the_newest(jobs, request)
-        ids, are_more = _confirmed(asked_about, verb, request)
+        asked_about = up_to_the_newest(jobs, request)
+        ids, are_more = confirmed(asked_about, verb, request)
         if are_more:
             problem = gettext("Meanwhile more jobs match: look at the number again.")
         if problem or ids is None:
@@ -251,7 +251,7 @@ class Progress:
     entries: list[int] = field(default_factory=list)
 
 
-def _up_to_the_newest(jobs: JobQuerySet, request: HttpRequest) -> JobQuerySet:
+def up_to_the_newest(jobs: JobQuerySet, request: HttpRequest) -> JobQuerySet:
     """Those that were there when it was asked: nobody was asked about jobs that came after the question."""
     newest = request.POST.get("newest", "")
     if newest.isascii() and newest.isdecimal() and len(newest) <= bulk_plans.LONGEST_ID:
@@ -259,7 +259,7 @@ def _up_to_the_newest(jobs: JobQuerySet, request: HttpRequest) -> JobQuerySet:
     return jobs
 
 
-def _confirmed(jobs: JobQuerySet, verb: Verb, request: HttpRequest) -> tuple[list[int] | None, bool]:
+def confirmed(jobs: JobQuerySet, verb: Verb, request: HttpRequest) -> tuple[list[int] | None, bool]:
     """The ids of the jobs whose number was told, and whether there would be more than these now.
 
     None where that number did not come back, and no selection says which jobs are meant.

@@ -18,7 +18,6 @@ from jobqueue.admin import actions
 from jobqueue.admin.reasons import optional_reason_of
 from jobqueue.exceptions import JobTransitionRefused, WrongState
 from jobqueue.models import Job, JobQuerySet, bulk, guards
-from jobqueue.operating.bulk_plans import LONGEST_ID
 from jobqueue.operating.forward import BRING_FORWARD, take_and_log
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.verbs import BULK_VERBS, Verb
@@ -56,16 +55,18 @@ ACTIONS: dict[str, Any] = actions.ACTIONS | {
 
 
 def _guarded(verb: Verb, request: HttpRequest, jobs: JobQuerySet) -> list[int]:
-    """The ids of those that are asked for here: none before it is confirmed, nor of what a worker does."""
+    """The ids of those that are asked for here, among what was counted: none before it is confirmed, nor of
+    what a worker does.
+    """
     if request.POST.get("confirmed") != verb.name:
         return []
     eligible = verb.eligible(jobs.order_by())
     if request.POST.get("select_across") == "1" and eligible[: bulk.BATCH + 1].count() > bulk.BATCH:
         return []
-    newest = request.POST.get("newest", "")
-    if newest.isascii() and newest.isdecimal() and len(newest) <= LONGEST_ID:
-        eligible = eligible.filter(pk__lte=int(newest))
-    rows = guards.guarded(eligible).order_by("run_at", "pk")
+    told, are_more = actions.confirmed(actions.up_to_the_newest(jobs, request), verb, request)
+    if told is None or are_more:
+        return []  # it is asked anew
+    rows = guards.guarded(eligible.filter(pk__in=told)).order_by("run_at", "pk")
     return list(rows.values_list("pk", flat=True)[: bulk.BATCH])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -138,7 +138,8 @@ def _ask(
     model_admin: Any, request: HttpRequest, records: QuerySet[Any], move: Move, form: ReasonForm
 ) -> HttpResponse:
     rows = list(records.order_by("pk")[: MOST_PER_REQUEST + 1])
-    lines = [_line(model_admin, row, move) for row in rows[:MOST_PER_REQUEST]]
+    troubles = _troubles(move, rows[:MOST_PER_REQUEST])
+    lines = [_line(model_admin, row, troubles[row.pk]) for row in rows[:MOST_PER_REQUEST]]
     able = [line for line in lines if not line.trouble]
     if not able:
         refused = [named(line.record, line.trouble) for line in lines]
@@ -159,7 +160,7 @@ def _ask(
         "most": MOST_PER_REQUEST,
         "what": counted(len(able), names),
         "seen": len(able),
-        "counted": ",".join(str(line.record.pk) for line in lines),
+        "counted": ",".join(str(line.record.pk) for line in able),
         "with_amounts": any(line.amount for line in lines),
         "across": across,
         "selected": ["0"] if across else request.POST.getlist(ACTION_CHECKBOX_NAME),
@@ -170,11 +171,18 @@ def _ask(
     return TemplateResponse(request, "admin/settlements/reason.html", context)
 
 
-def _line(model_admin: Any, record: Any, move: Move) -> Line:
+def _troubles(move: Move, rows: Sequence[Any]) -> Mapping[Any, str]:
+    """By key what speaks against each."""
+    if move.troubles is not None and rows:
+        return move.troubles(rows)
+    return {row.pk: move.trouble(row) for row in rows}
+
+
+def _line(model_admin: Any, record: Any, trouble: str) -> Line:
     amount = getattr(model_admin, "shown_amount", None) if hasattr(record, "amount") else None
     status = model_admin.shown_status(record)
     name = model_admin.named(record)
-    return Line(record, name, amount(record) if amount else "", status, move.trouble(record))
+    return Line(record, name, amount(record) if amount else "", status, trouble)
 
 
 def _is_one(request: HttpRequest) -> bool:
@@ -209,21 +217,22 @@ def _are_more(records: QuerySet[Any], move: Move, request: HttpRequest) -> bool:
     """Whether more records of the list can be moved now than was told; a selection says which are meant."""
     if request.POST.get("select_across") != "1":
         return False
-    rows = records.order_by("pk")[:MOST_PER_REQUEST]
+    rows = list(records.order_by("pk")[:MOST_PER_REQUEST])
     seen = request.POST.get("seen", "")
     is_number = seen.isascii() and seen.isdecimal()
-    return not is_number or sum(not move.trouble(row) for row in rows) > int(seen[:9])
+    return not is_number or sum(not why for why in _troubles(move, rows).values()) > int(seen[:9])
 
 
 def _carry_out_what_was_told(
     request: HttpRequest, records: QuerySet[Any], move: Move, answer: Answer
 ) -> Outcome:
-    """Move what is selected, or those of the records of a list that were there when it was asked."""
+    """Move what is selected, or those of the records of a list that were counted when it was asked."""
     if request.POST.get("select_across") != "1":
         return _carry_out(request, records, move, answer)
     keys = _keys(request.POST.get("counted", ""), records.model._meta.pk)
+    is_left = records.order_by("pk")[MOST_PER_REQUEST : MOST_PER_REQUEST + 1].exists()
     outcome = _carry_out(request, records.filter(pk__in=keys), move, answer)
-    outcome.left = len(keys) == MOST_PER_REQUEST and records.exclude(pk__in=keys).exists()
+    outcome.left = is_left
     return outcome
 
 

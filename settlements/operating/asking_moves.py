@@ -76,6 +76,7 @@ ASKING_MOVES: Final = (
         permission="remind",
         notice=_("One e-mail goes to the payer at once, at any hour. The plan of reminders stays as it is."),
         trouble=lambda settlement: asking.why_no_reminder(settlement, _using(settlement)),
+        troubles=lambda settlements: asking.why_no_reminders(settlements, _using(settlements[0])),
         carry_out=_remind,
         codes=(WRONG_STATE, asking.UNREACHABLE),
         told=_reminders_queued,

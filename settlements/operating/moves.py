@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -63,6 +63,8 @@ class Move:
     """The codes that it is refused with."""
     verb: str = ""
     """What it is called in the history where another verb of operators has that name: "Pause"."""
+    troubles: Callable[[Sequence[Any]], Mapping[Any, str]] | None = None
+    """The trouble of each of many, by key, where that takes as many questions as of one."""
     told: Callable[[int], str] | None = None
     """What is said of so many records, where what was asked for is not done by then."""
 

@@ -332,3 +332,16 @@ def test_who_may_only_look_sees_no_buttons(make_payment: Callable[..., Payment],
     assert 'name="_save"' not in text_of(response)
     assert "jq-buttons" not in text_of(response)
     assert 'name="action"' not in text_of(client.get(page_of(record).removesuffix(f"{record.pk}/change/")))
+
+
+def test_what_was_said_to_be_left_alone_is_not_moved_in_the_place_of_another(
+    admin_client: Client, make_settlement: Callable[..., Settlement]
+) -> None:
+    counted, left_alone = make_settlement(), make_settlement(reminders_paused=True)
+    data = {"action": "pause_reminders", "_selected_action": "0", "select_across": "1"}
+    page = admin_client.post(SETTLEMENTS, data).content.decode()
+    told = dict(re.findall(r'<input type="hidden" name="(seen|counted)" value="([^"]*)">', page))
+    Settlement.objects.filter(pk=left_alone.pk).update(reminders_paused=False)
+    Settlement.objects.filter(pk=counted.pk).update(reminders_paused=True)
+    admin_client.post(SETTLEMENTS, data | told | {"confirmed": "pause_reminders", "reason": "holiday"})
+    assert not Settlement.objects.get(pk=left_alone.pk).reminders_paused

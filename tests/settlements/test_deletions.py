@@ -54,6 +54,12 @@ def delete_in_the_admin(job: Job) -> None:
     confirm(client, "delete", job, url=JOBS)
 
 
+def delete_on_djangos_page(job: Job) -> None:
+    client = Client()
+    client.force_login(User.objects.create_superuser("pia"))
+    assert client.post(f"{JOBS}{job.pk}/delete/", {"post": "yes"}).status_code == 302
+
+
 def discard_over_http(job: Job) -> None:
     assert ask(deleter(), "POST", f"jobs/{job.pk}/discard/", {}).status_code == 204
 
@@ -63,7 +69,7 @@ def discard_in_bulk(job: Job) -> None:
     assert walked() == 1
 
 
-WAYS = [delete_in_the_admin, discard_over_http, discard_in_bulk]
+WAYS = [delete_in_the_admin, delete_on_djangos_page, discard_over_http, discard_in_bulk]
 
 
 @pytest.mark.parametrize("delete", WAYS)

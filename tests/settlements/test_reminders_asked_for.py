@@ -187,3 +187,20 @@ def test_the_end_of_a_pause_does_not_say_that_letters_go_out_to_who_is_inactive(
     response = admin_client.post(f"{USERS}{payer.pk}/letters/", data, follow=True)
     assert "the person is inactive" in said(response)[0]
     assert "Letters go out again." not in text_of(response)
+
+
+def test_to_ask_about_many_takes_as_many_statements_as_about_few(
+    admin_client: Client, make_settlement: MakeSettlement
+) -> None:
+    asked = []
+    for number in (2, 6):
+        chosen = [str(make_settlement().pk) for _ in range(number)]
+        with CaptureQueriesContext(connection) as queries:
+            text_of(
+                admin_client.post(
+                    "/admin/settlements/settlement/",
+                    {"action": "send_reminder", "_selected_action": chosen},
+                )
+            )
+        asked.append(len(queries))
+    assert asked[0] == asked[1]

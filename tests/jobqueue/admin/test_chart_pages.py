@@ -386,3 +386,7 @@ def test_the_overview_gets_a_chart_of_a_day(admin_user: User, rf: RequestFactory
 
     assert "3 completed" in text and "<svg" in text
     assert Job.objects.count() == 0
+
+
+def test_the_page_says_of_no_list_that_it_has_more_than_its_bar(admin_client: Client) -> None:
+    assert "has also what was cancelled" not in admin_client.get(CHARTS).content.decode()

@@ -23,10 +23,22 @@ from jobqueue.sql.clock import about_now
 _SHOWN = re.compile(r"([0-9]{1,18})\.(-?[0-9]{1,24})", re.ASCII)
 # The ids of a day are added up so: another day of as many jobs has another sum, however large the ids are.
 _MODULUS = 1_000_003
+# Up to so many are named: a sum does not tell whether fewer are all of those that were shown.
+_MOST_NAMED = 500
+_NAMED = re.compile(r"[0-9]{1,18}(,[0-9]{1,18}){0,499}", re.ASCII)
 
 
 def facts_of(jobs: JobQuerySet) -> dict[str, Any]:
-    """How many jobs are meant, and which: one statement."""
+    """How many jobs are meant, and which: one statement, or two where they are many."""
+    some = list(jobs.order_by().values_list("pk", "run_at")[: _MOST_NAMED + 1])
+    if len(some) > _MOST_NAMED:
+        return _facts_of_many(jobs)
+    ids = sorted(pk for pk, _run_at in some)
+    facts = {"number": len(ids), "ids": ids, "shown": ",".join(map(str, ids))}
+    return facts | {"newest": max(ids, default=None), "first": min((at for _pk, at in some), default=None)}
+
+
+def _facts_of_many(jobs: JobQuerySet) -> dict[str, Any]:
     part = ExpressionWrapper(F("pk") % _MODULUS, BigIntegerField())
     facts = jobs.order_by().aggregate(
         number=Count("pk"), newest=Max("pk"), first=Min("run_at"), parts=Sum(part)
@@ -36,19 +48,35 @@ def facts_of(jobs: JobQuerySet) -> dict[str, Any]:
 
 def trouble_with_number(request: HttpRequest, facts: dict[str, Any]) -> str:
     """Why what is meant by now is not what was shown; empty if it is that, or less."""
-    found = _SHOWN.fullmatch(request.POST.get("shown", ""))
+    shown = request.POST.get("shown", "")
+    if _NAMED.fullmatch(shown):
+        return _trouble_with_ids(set(map(int, shown.split(","))), facts)
+    found = _SHOWN.fullmatch(shown)
     number, parts = (int(found[1]), int(found[2])) if found else (0, 0)
     if facts["number"] > number:
-        text = ngettext(
-            "Nothing was changed: %(number)s job is meant by now, and %(shown)s were shown. Confirm it anew.",
-            "Nothing was changed: %(number)s jobs are meant by now, and %(shown)s were shown. "
-            "Confirm them anew.",
-            facts["number"],
-        )
-        return text % {"number": grouped(facts["number"]), "shown": grouped(number)}
-    if facts["number"] == number and int(facts["parts"] or 0) != parts:
-        return _("Nothing was changed: other jobs are meant by now than were shown. Confirm them anew.")
+        return _more_than(number, facts)
+    if facts["number"] == number and int(facts.get("parts") or 0) != parts:
+        return _others()
     return ""
+
+
+def _trouble_with_ids(shown: set[int], facts: dict[str, Any]) -> str:
+    if facts["number"] > len(shown):
+        return _more_than(len(shown), facts)
+    return "" if shown.issuperset(facts["ids"]) else _others()
+
+
+def _more_than(number: int, facts: dict[str, Any]) -> str:
+    text = ngettext(
+        "Nothing was changed: %(number)s job is meant by now, and %(shown)s were shown. Confirm it anew.",
+        "Nothing was changed: %(number)s jobs are meant by now, and %(shown)s were shown. Confirm them anew.",
+        facts["number"],
+    )
+    return text % {"number": grouped(facts["number"]), "shown": grouped(number)}
+
+
+def _others() -> str:
+    return _("Nothing was changed: other jobs are meant by now than were shown. Confirm them anew.")
 
 
 def why_nothing_is_meant(asked: OfADay, site: AdminSite) -> str:

@@ -108,7 +108,8 @@ class JobList(JobColumns, JobPermissions):
         read_details(context["cl"], request)
         context["tabs"] = tabs_of_jobs(context["cl"], request, self.admin_site.name)
         context["searched"] = shown_search(request, context["cl"], self.admin_site)
-        if self.date_hierarchy:
+        # Words say times themselves (`since:`): a search has as many questions of its own as a list may ask.
+        if self.date_hierarchy and not context["cl"].query:
             context["dates"] = date_links(context["cl"], self.date_hierarchy)
 
     def _check_post(self, request: HttpRequest) -> None:

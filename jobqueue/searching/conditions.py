@@ -130,19 +130,20 @@ def tried_by(text: str, attempts: QuerySet[Attempt]) -> Q:
     return Q(worker_name__in=[name for name in known if text.upper() in name.upper()])
 
 
-def erred_with(text: str, jobs: QuerySet[Any], *, may_read: bool) -> Q:
-    """Attempts with this text in their error, as pages print it, or in that of a job that is tried again.
-
-    The reason of such a job, of these `jobs`, may tell the error in other words than its attempts do.
-    """
+def erred_with(text: str, *, may_read: bool) -> Q:
+    """Attempts with this text in their error, as pages print it."""
     name, colon, message = text.partition(": ")
     found = Q(error_class__icontains=text) | says("message", text, may_read=may_read)
     if colon and message:
         printed = Q(error_class__iendswith=name, message__istartswith=message)
         found |= printed & says("message", message, may_read=may_read)
+    return found
+
+
+def tried_again_with(text: str, *, may_read: bool) -> Q:
+    """Jobs that are tried again with this text in their reason, which may say more than the attempt does."""
     is_open = Q(state__in=[Job.State.WAITING, Job.State.ACTIVE], attempt__gt=1, held_run_at__isnull=True)
-    again = jobs.filter(is_open & says("reason", text, may_read=may_read))
-    return found | Q(job_id__in=again.order_by().values("pk"))
+    return is_open & says("reason", text, may_read=may_read)
 
 
 def about_any(subjects: Iterable[str]) -> Q:

@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.models import Attempt, Job, JobQuerySet
+from jobqueue.models import Attempt, JobQuerySet
 from jobqueue.searching import conditions
 from jobqueue.searching.causes import Failures, FoundCause, causes_among, failures_of
 from jobqueue.searching.conditions import (
@@ -28,12 +28,13 @@ from jobqueue.searching.conditions import (
     held_by,
     is_not,
     may_name_processor,
-    newest,
     of_processor,
     processors_named,
     subjects_of_key,
+    tried_again_with,
     tried_by,
 )
+from jobqueue.searching.looked_at import LookedAt
 from jobqueue.searching.parsing import JOB_NUMBER, Unreadable, refuse
 from jobqueue.searching.retried import RETRIED, narrowed_by_retries
 from jobqueue.searching.sources import FoundRecord, MaySee, people_with_address, records_with
@@ -95,7 +96,7 @@ class _Query:
         self.may_read = user.has_perm(VIEW_PAYLOAD)
         self.states = [word.value for word in search.named("state") if not word.negated]
         self.states += [state] if state else []
-        self.is_cut = False
+        self.looked_at = LookedAt(jobs.db)
         self.records_cut = False
         self.records: dict[str, list[FoundRecord]] = {}
         self.most_causes = causes
@@ -109,11 +110,12 @@ class _Query:
         for word in by_index:
             rows = self._narrowed(rows, word)
         if others:
-            rows = self._newest(rows, has_index=any(state in _APART for state in self.states))
+            has_index = any(state in _APART for state in self.states)
+            rows = self.looked_at.newest(rows, has_index=has_index)
         for word in others:
             rows = self._narrowed(rows, word)
         found = self._with_texts(rows)
-        return Found(found, self.records, self.is_cut, self.records_cut, self.causes)
+        return Found(found, self.records, self.looked_at.is_cut, self.records_cut, self.causes)
 
     def _has_index(self, word: Word) -> bool:
         if word.negated or not word.name:
@@ -125,11 +127,6 @@ class _Query:
         return word.name in ("id", "bulk", "state", "about", "worker") or (
             word.name == "error" and "failed" not in self.states
         )
-
-    def _newest(self, rows: QuerySet[Any], *, has_index: bool = False) -> QuerySet[Any]:
-        found, is_cut = newest(rows, has_index=has_index)
-        self.is_cut |= is_cut
-        return found
 
     # Words with a name ---------------------------------------------------------------------------
 
@@ -143,11 +140,13 @@ class _Query:
         """What is left out, asked of each row: to look it up in a list of 100,000 others takes minutes."""
         match word.name:
             case "state":
-                stuck = Q(pk__in=_keys(self._all.stuck()))
+                stuck = Q(pk__in=_keys(self.looked_at.all_jobs.stuck()))
                 return CONDITIONS.get(word.value, stuck)
             case "error":
                 by_text = self._failures.by(word.value)
-                return by_text if "failed" in self.states else by_text | _tried(self._erred(word.value))
+                if "failed" in self.states:
+                    return by_text
+                return by_text | self._again(word.value) | _tried(self._erred(word.value))
             case "worker":
                 return held_by(word.value, self.jobs.db) | _tried(self._tried_by(word.value))
             case "":
@@ -203,20 +202,23 @@ class _Query:
         by_text = self._failures.by(text)
         if "failed" in self.states:
             return by_text
-        failed = self._failed.filter(by_text)
-        return Q(pk__in=_keys(failed).union(self._erred(text).values("job_id")))
+        failed, again = self._failed.filter(by_text), self.looked_at.newest_jobs.filter(self._again(text))
+        return Q(pk__in=_keys(failed).union(_keys(again), self._erred(text).values("job_id")))
 
     def _erred(self, text: str) -> QuerySet[Attempt]:
-        return self._attempts.filter(erred_with(text, self._newest(self._all), may_read=self.may_read))
+        return self.looked_at.attempts.filter(erred_with(text, may_read=self.may_read))
+
+    def _again(self, text: str) -> Q:
+        return tried_again_with(text, may_read=self.may_read)
 
     def _run_by(self, text: str) -> Q:
         held = held_by(text, self.jobs.db)
-        claimed = self._newest(self._all).filter(held)
-        running = self._all.active().filter(held)
+        claimed = self.looked_at.newest_jobs.filter(held)
+        running = self.looked_at.all_jobs.active().filter(held)
         return Q(pk__in=_keys(running).union(_keys(claimed), self._tried_by(text).values("job_id")))
 
     def _tried_by(self, text: str) -> QuerySet[Attempt]:
-        return self._attempts.filter(tried_by(text, self._attempts))
+        return self.looked_at.attempts.filter(tried_by(text, self.looked_at.attempts))
 
     # Text without a name -------------------------------------------------------------------------
 
@@ -238,7 +240,7 @@ class _Query:
         parts = [_keys(rows.filter(by_index)), *self._by_records_and_processors(rows, texts)]
         parts += self._by_failures(texts)
         if all(map(may_name_processor, texts)):
-            parts.append(_keys(self._newest(rows).filter(*map(of_processor, texts))))
+            parts.append(_keys(self.looked_at.newest(rows).filter(*map(of_processor, texts))))
         return Q(pk__in=parts[0].union(*parts[1:]))
 
     def _by_failures(self, texts: Sequence[str]) -> list[QuerySet[Any]]:
@@ -273,18 +275,8 @@ class _Query:
     @property
     def _failed(self) -> QuerySet[Any]:
         """The failed jobs, the newest ones where there are very many."""
-        are_few = self._failures.number <= conditions.NEWEST
-        return self._all.failed() if are_few else self._newest(self._all.failed())
-
-    @property
-    def _all(self) -> JobQuerySet:
-        """All jobs, by the alias that the search asks."""
-        return Job.objects.using(self.jobs.db)
-
-    @cached_property
-    def _attempts(self) -> QuerySet[Attempt]:
-        """The newest failed attempts, by the same alias."""
-        return self._newest(Attempt.objects.using(self.jobs.db)).order_by()
+        failed = self.looked_at.all_jobs.failed()
+        return failed if self._failures.number <= conditions.NEWEST else self.looked_at.newest(failed)
 
 
 def _moment_of(states: Collection[str]) -> str:

@@ -26,6 +26,7 @@ MOST_SETTLEMENTS: Final = 100
 _CHANGES: Final = {
     PAUSE: f"Pause: {gettext_noop('letters go out')} → paused",
     RESUME: f"Resume: {gettext_noop('letters held back')} → {gettext_noop('go out')}",
+    CLEAR: f"Clear: {gettext_noop('letters held back')} → {gettext_noop('go out')}",
 }
 """What the history says; the word before the colon is the verb by which the audit finds it."""
 
@@ -131,7 +132,7 @@ def change_letters(request: HttpRequest, person: Any, verb: str, reason: str) ->
     with transaction.atomic(using=using):
         if not address or not (_pause if verb == PAUSE else _end)(verb, address, reason, request):
             return False
-        log_change(request, person, f"{_CHANGES[PAUSE if verb == PAUSE else RESUME]}. Reason: {reason}")
+        log_change(request, person, f"{_CHANGES[verb]}. Reason: {reason}")
     return True
 
 

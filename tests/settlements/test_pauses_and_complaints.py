@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings as DjangoSettings
 
+from jobqueue.models import AuditEntry
 from jobqueue.testing import run_job
 from settlements.addresses import bar, note_event
 from settlements.models import BarredAddress, Settlement
@@ -175,6 +176,7 @@ def test_a_complaint_takes_the_permission_to_clear_it(payer: User, paused: Barre
     clearer = operator(*LOOK, "settlements.clear_barredaddress", username="clearer")
     assert 'value="clear"' in text_of(clearer.get(letters(payer)))
     assert resume(clearer, payer, "clear") == ["Letters go out again."]
+    assert AuditEntry.objects.latest("pk").verb == "Clear"
 
 
 def test_the_page_of_the_address_resumes_no_complaint(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from jobqueue.admin import calendar_shown
 from jobqueue.models import BulkAction, Job, holding
 from jobqueue.operating.words import absolute
 from tests.jobqueue.admin.steps import JOBS, make_job, page_of, text_of
@@ -60,6 +61,30 @@ def test_as_many_other_jobs_than_were_shown_are_asked_for_anew(admin_client: Cli
     assert not BulkAction.objects.exists()
 
 
+def test_fewer_of_which_one_was_not_shown_are_asked_for_anew(admin_client: Client) -> None:
+    other, *jobs = make_job(run_at=tomorrow(days=2)), *(make_job(run_at=tomorrow()) for _ in range(3))
+    url = day_url(tomorrow(), "cancel/")
+    form = _shown(admin_client, url)
+    for job in jobs[:2]:
+        job.move(tomorrow(days=3))
+    other.move(tomorrow())
+    assert "other jobs are meant by now than were shown" in text_of(admin_client.post(url, form))
+    assert not BulkAction.objects.exists()
+
+
+def test_of_very_many_the_number_and_their_sum_are_shown(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calendar_shown, "_MOST_NAMED", 1)
+    other, *jobs = make_job(run_at=tomorrow(days=2)), *(make_job(run_at=tomorrow()) for _ in range(2))
+    url = day_url(tomorrow(), "cancel/")
+    form = _shown(admin_client, url)
+    jobs[0].move(tomorrow(days=3))
+    other.move(tomorrow())
+    assert "other jobs are meant by now than were shown" in text_of(admin_client.post(url, form))
+    assert admin_client.post(url, _shown(admin_client, url)).status_code == 302
+
+
 def test_fewer_than_were_shown_are_changed(admin_client: Client) -> None:
     jobs = [make_job(run_at=tomorrow()) for _ in range(2)]
     url = day_url(tomorrow(), "cancel/")
@@ -69,7 +94,7 @@ def test_fewer_than_were_shown_are_changed(admin_client: Client) -> None:
     assert walked() == 1
 
 
-@pytest.mark.parametrize("shown", ["", "x", "-1.5", "1", "9" * 5_000, "1.\u0663", "\x00"])
+@pytest.mark.parametrize("shown", ["", "x", "-1.5", "1,", "9" * 5_000, "1.\u0663", "\x00"])
 def test_a_number_that_nobody_showed_changes_nothing(admin_client: Client, shown: str) -> None:
     make_job(run_at=tomorrow())
     response = admin_client.post(day_url(tomorrow(), "cancel/"), {**WHY, "shown": shown})

@@ -65,7 +65,7 @@ def test_a_message_that_is_named_by_an_address_is_listed_without_it(redis_client
     page = text_of(operator("view_job").get(ASIDE))
 
     assert "message</span>" in page
-    assert "pia" not in page
+    assert "pia.payer" not in page
 
 
 def test_a_row_that_cannot_be_read_is_listed() -> None:

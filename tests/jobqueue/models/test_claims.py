@@ -91,6 +91,15 @@ def test_a_stale_message_does_not_keep_the_others_from_being_claimed() -> None:
     assert _claim((stale.pk, 1), (fresh.pk, 1)) == [fresh.pk]
 
 
+@pytest.mark.parametrize("attempts", [(1, 2), (2, 1)])
+def test_of_messages_of_two_attempts_the_one_that_its_row_is_in_is_claimed(attempts: tuple[int, int]) -> None:
+    job, other = enqueue_many([(SUCCEED, {})] * 2)
+    Job.objects.filter(pk=job.pk).update(attempt=2)
+    messages = [*((job.pk, attempt) for attempt in attempts), (other.pk, 1)]
+    claimed = transitions.claim(Job.objects, messages, IDENTITY.id)
+    assert sorted((each.pk, each.attempt) for each in claimed) == [(job.pk, 2), (other.pk, 1)]
+
+
 def test_a_claim_forgets_the_reason_of_the_last_attempt() -> None:
     job = enqueue(SUCCEED)
     Job.objects.filter(pk=job.pk).update(reason="broken", finished_at=Now())

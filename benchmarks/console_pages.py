@@ -43,6 +43,19 @@ _SEARCHES = (
     ("name", "user77"),
     ("word", "reminders"),
     ("words", "reminders user77 Rent"),
+    ("hosts", "worker:web"),
+    ("not_error", "-error:timeout"),
+    ("not_completed", "-state:completed -error:timeout"),
+    ("not_failed_so", "state:failed -error:mailbox"),
+    ("not_about", "user77 -mailbox"),
+    ("retried", "state:retried since:2h"),
+    ("bulk", "bulk:12"),
+    ("processor", "processor:reminders.send"),
+    (
+        "many",
+        'email:user77@example.com error:"mailbox full" args.user_id:77 state:failed since:2h '
+        'worker:web-1 about:"Rent"',
+    ),
 )
 _API = (
     ("jobs", "jobs/"),

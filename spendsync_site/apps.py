@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
 
+from spendsync_site.compiling import compile_nothing
+
 
 class BoundedAdminConfig(AdminConfig):
     """The admin; each of its search boxes takes what a person would type."""
@@ -14,6 +16,7 @@ class BoundedAdminConfig(AdminConfig):
     def ready(self) -> None:
         """Find the pages of all apps, and bound the searches of those that do not so themselves."""
         super().ready()
+        compile_nothing()
         from knox.models import AuthToken
 
         from jobqueue.admin import BoundedSearch

@@ -1,7 +1,7 @@
 """PostgreSQL interprets this site's statements, and compiles none of them.
 
-Its compiler (`jit`) takes what it expects to be long: a search for jobs of which it expects to read 100,000 rows
-and finds 10,000. To compile that took 200 ms of 340, to run it 130 (1.2 million jobs).
+Its compiler (`jit`) takes what it expects to be long, such as a search that may read 100,000 jobs. To compile
+one took 200 ms of 340, to run it 130 (among 1.2 million jobs).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.apps import apps
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
 from django.core.exceptions import ValidationError
-from django.db import models, router, transaction
+from django.db import connections, models, router, transaction
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
@@ -96,7 +97,7 @@ def _read(model: type[models.Model], keys: dict[str, str], site: AdminSite) -> d
 def _records(model: type[models.Model], keys: list[str]) -> dict[Any, models.Model]:
     """The records by their keys. A key that no column of theirs can hold has none."""
     try:
-        with transaction.atomic(using=router.db_for_read(model)):
+        with _apart(router.db_for_read(model)):
             return model._default_manager.in_bulk(keys)
     except Exception as error:
         if not may_be_of_a_row(error):
@@ -104,6 +105,11 @@ def _records(model: type[models.Model], keys: list[str]) -> dict[Any, models.Mod
         return (
             {pk: one for key in keys for pk, one in _records(model, [key]).items()} if len(keys) > 1 else {}
         )
+
+
+def _apart(using: str) -> AbstractContextManager[object]:
+    """What fails in a transaction of the request must not take the page along."""
+    return transaction.atomic(using=using) if connections[using].in_atomic_block else nullcontext()
 
 
 def _name_of(record: models.Model) -> str:

@@ -11,24 +11,25 @@ from spendsync_site.compiling import compile_nothing
 
 
 class BoundedAdminConfig(AdminConfig):
-    """The admin; each of its search boxes takes what a person would type."""
+    """The admin; its search boxes take what a person would type, its forms and lists no key of no row."""
 
     def ready(self) -> None:
-        """Find the pages of all apps, and bound the searches of those that do not so themselves."""
+        """Find the pages of all apps, and bound the searches and keys of those that do not so themselves."""
         super().ready()
         compile_nothing()
         from knox.models import AuthToken
 
-        from jobqueue.admin import BoundedSearch
+        from jobqueue.admin import BoundedSearch, GivenKeys
 
         # Whoever may add a token on a page could act as anybody: `manage.py api_token` makes them.
         if admin.site.is_registered(AuthToken):
             admin.site.unregister(AuthToken)
         for model, pages in list(admin.site._registry.items()):
-            if not isinstance(pages, BoundedSearch):
+            added = [rule for rule in (BoundedSearch, GivenKeys) if not isinstance(pages, rule)]
+            if added:
                 admin.site.unregister(model)
-                admin.site.register(model, _bounded(type(pages), BoundedSearch))
+                admin.site.register(model, _with(added, type(pages)))
 
 
-def _bounded(pages: type[Any], bounded: type[Any]) -> type[Any]:
-    return type(pages.__name__, (bounded, pages), {"__module__": pages.__module__})
+def _with(rules: list[type[Any]], pages: type[Any]) -> type[Any]:
+    return type(pages.__name__, (*rules, pages), {"__module__": pages.__module__})

@@ -19,6 +19,7 @@ from jobqueue.admin import (
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.findings import Finding, lists_finding, register_finding
+from jobqueue.admin.given_keys import GivenKeys, KeyedSelect
 from jobqueue.admin.happenings import Happening, Happenings, happenings_about
 from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
@@ -48,11 +49,13 @@ __all__ = [
     "Concern",
     "Finding",
     "FramedNotFound",
+    "GivenKeys",
     "Groups",
     "Happening",
     "Happenings",
     "JobsPanelMixin",
     "KeyedChangeList",
+    "KeyedSelect",
     "Preview",
     "Result",
     "ShownMoments",

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-from django.contrib import admin
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,17 +19,13 @@ from django.urls import NoReverseMatch, URLPattern, reverse
 from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 
+from jobqueue.admin.given_keys import GivenKeys
 from jobqueue.operating.words import printable
-
-if TYPE_CHECKING:
-    AnyModelAdmin = admin.ModelAdmin[Any]
-else:
-    AnyModelAdmin = admin.ModelAdmin
 
 _LONGEST_NUMBER = 80
 
 
-class FramedNotFound(AnyModelAdmin):
+class FramedNotFound(GivenKeys):
     """Pages below which what is unknown is a page with status 404, and a refusal names what is missing."""
 
     view_permission = ""
@@ -102,10 +97,6 @@ class FramedNotFound(AnyModelAdmin):
             "number": Truncator(printable(str(number))).chars(_LONGEST_NUMBER),
         }
         raise Http404(_("There is no %(name)s %(number)s: perhaps it was deleted.") % words)
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """The row of that key; no database has one with a NUL."""
-        return None if "\x00" in object_id else super().get_object(request, object_id, from_field)
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

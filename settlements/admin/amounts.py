@@ -24,6 +24,8 @@ class AmountWidget(MoneyWidget):
         """The number with the digits of its currency, and the currency."""
         if isinstance(value, Money):
             return [shown_number(value.amount, str(value.currency)), value.currency]
+        if isinstance(value, Decimal):  # of an address, which names no currency
+            return [value, self.default_currency]
         parts: list[Any] = super().decompress(value)  # type: ignore[no-untyped-call]
         return parts
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.safestring import SafeString
@@ -15,7 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from moneyed import Money
 
-from jobqueue.admin import badge
+from jobqueue.admin import KeyedSelect, badge
 from settlements.admin.amounts import use_amount_widget
 from settlements.admin.checked_form import CheckedForm
 from settlements.exceptions import InvalidAmount, InvalidRefund
@@ -41,7 +40,7 @@ class AmountForm(CheckedForm):
             use_amount_widget(self.fields["amount"], None if adding else self.instance.amount)
 
 
-class KnownAutocomplete(AutocompleteSelect):
+class KnownAutocomplete(KeyedSelect):
     """A choice of a record that takes no query for the one that the page has read already."""
 
     known: Any = None

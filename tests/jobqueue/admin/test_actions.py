@@ -169,10 +169,14 @@ def test_a_job_that_was_deleted_meanwhile_does_no_harm(admin_client: Client) -> 
     assert entries_of(job) == []
 
 
-@pytest.mark.parametrize("key", ["x", "1; drop table", "9" * 30, "--1", "²"])
-def test_a_job_id_that_is_none_is_a_bad_request(admin_client: Client, key: str) -> None:
-    data = {"action": "retry", "confirmed": "retry", "_selected_action": [key]}
-    assert admin_client.post(JOBS, data).status_code == 400
+@pytest.mark.parametrize("key", ["x", "1; drop table", "9" * 19, "9" * 30, "--1", "²"])
+def test_a_job_id_that_is_none_is_named_and_nothing_is_done(admin_client: Client, key: str) -> None:
+    job = make_job("failed")
+    data = {"action": "retry", "confirmed": "retry", "_selected_action": [key, str(job.pk)]}
+    page = admin_client.post(JOBS, data, follow=True)
+    assert f"Nothing was done: no job can have the key “{key}”." in text_of(page)
+    job.refresh_from_db()
+    assert job.state == Job.State.FAILED
 
 
 @pytest.mark.parametrize("newest", ["", "x", "9" * 19, "9" * 5000, "²"], ids=len)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from jobqueue.jobs import databases
 from settlements.mail_events import EventKind, MailEvent, mail_event_of
-from settlements.models import BarredAddress, EmailDelivery
+from settlements.models import LONGEST_DETAIL, BarredAddress, EmailDelivery
 
 _CAUSES: Final = {
     EventKind.BOUNCED: BarredAddress.Cause.BOUNCED,
@@ -36,7 +36,7 @@ def bar(address: str, cause: str, detail: str, *, using: str, at: datetime | Non
     but who ends a pause clears nothing of what a server or its reader said, whenever it happened.
     """
     moment = at or timezone.now()
-    values = {"cause": cause, "detail": detail[:500], "barred_at": moment}
+    values = {"cause": cause, "detail": detail[:LONGEST_DETAIL], "barred_at": moment}
     rows = BarredAddress.objects.using(using)
     with transaction.atomic(using=using):
         barred, is_new = rows.select_for_update().get_or_create(address=address.lower(), defaults=values)

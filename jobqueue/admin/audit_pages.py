@@ -29,7 +29,7 @@ from jobqueue.models.audit import known_values
 from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.audit_questions import ASKED, question
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold_beside, retold_verb
+from jobqueue.operating.retelling import retold_beside, retold_name, retold_verb
 from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import about_now
 
@@ -128,7 +128,7 @@ def _shown(
         verb=retold_verb(entry.verb),
         text=retold_beside(entry.verb, shown_text(entry.text, request)),
         reason=shown_text(entry.reason, request),
-        about=shown_text(entry.object_name, request),
+        about=shown_text(retold_name(entry.object_type, entry.object_name), request),
         about_url=page_of_object(entry.object_type, entry.object_id, request, site),
         kind=_kind(entry.object_type),
         number=entry.jobs,

@@ -32,7 +32,7 @@ from jobqueue.models.holding import due_time
 from jobqueue.operating.bulk_plans import TYPED_ABOVE
 from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
-from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
+from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, NothingLeft, OfADay, begin_and_log
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
 from jobqueue.operating.moves import shift_and_log
 from jobqueue.operating.reading import shown_text
@@ -76,8 +76,7 @@ def change(pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay, verb: st
         jobs = jobs.filter(pk__lte=int(newest))  # nobody was asked about what came after
     facts = facts_of(jobs)
     if not facts["number"]:
-        pages.message_user(request, why_nothing_is_meant(asked, pages.admin_site), messages.WARNING)
-        return HttpResponseRedirect(_url_of_day(pages, asked))
+        return _nothing_is_meant(pages, request, asked)
     problems: list[str] = []
     if request.method == "POST":
         shift, problems = _answer(request, asked, verb, facts)
@@ -87,8 +86,16 @@ def change(pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay, verb: st
                 return HttpResponseRedirect(_url_of_day(pages, asked))
             problems = [refusal]  # another time may do: what was entered stays
         elif not problems:
-            return _begin(pages, request, asked, verb, facts)
+            try:
+                return _begin(pages, request, asked, verb, facts)
+            except NothingLeft:
+                return _nothing_is_meant(pages, request, asked)
     return _ask(pages, request, asked, verb, jobs, facts, problems)
+
+
+def _nothing_is_meant(pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay) -> HttpResponse:
+    pages.message_user(request, why_nothing_is_meant(asked, pages.admin_site), messages.WARNING)
+    return HttpResponseRedirect(_url_of_day(pages, asked))
 
 
 # Asking ---------------------------------------------------------------------------------------------

@@ -17,14 +17,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobqueue.admin.words import badge, time_tag
-from jobqueue.exceptions import DatabaseUnavailable
+from jobqueue.exceptions import DatabaseUnavailable, JobInterrupted
 from jobqueue.models import Attempt, BulkAction, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.models.parking import is_parked
 from jobqueue.operating.audit import Done
 from jobqueue.operating.logs import ShownLog
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold_message, told_reason
+from jobqueue.operating.retelling import retold, retold_message, told_reason
 from jobqueue.operating.words import exact_span, printable
 
 MOST_ATTEMPTS = 50
@@ -186,7 +186,7 @@ def _tell_failed(attempt: Attempt, known: Known, walk: _Walk) -> None:
             kind="attempt",
             state=badge("failed", _("database away") if is_outage else _("failed")),
             facts=[*([] if is_outage else [_waited(begun, due, known, walk)]), _ran(begun, ended)],
-            text=f"{known.shown(attempt.error_class)}: {known.shown(attempt.message)}".removesuffix(": "),
+            text=f"{known.shown(attempt.error_class)}: {known.shown(_message(attempt))}".removesuffix(": "),
             details=known.shown(attempt.traceback),
             worker=attempt.worker_name,
             log=known.logs.get(attempt.number),
@@ -194,6 +194,12 @@ def _tell_failed(attempt: Attempt, known: Known, walk: _Walk) -> None:
         )
     )
     walk.following, walk.ended = max(walk.following, attempt.number + 1), ended
+
+
+def _message(attempt: Attempt) -> str:
+    """What is said of the failure; what the queue itself says of an interruption in the reader's language."""
+    is_ours = attempt.error_class == JobInterrupted.__name__
+    return retold(attempt.message) if is_ours else attempt.message
 
 
 def _last_run(known: Known, walk: _Walk) -> Step:

@@ -250,7 +250,7 @@ def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -
     else:
         text = _("%(what)s is asked for.") if changed else _("%(what)s was asked for already.")
         level = messages.SUCCESS if changed else messages.WARNING
-        pages.message_user(request, text % {"what": f"{order.label}: {worker.name}"}, level)
+        pages.message_user(request, text % {"what": f"{order.label}: {worker.title}"}, level)
     return after
 
 

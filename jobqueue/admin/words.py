@@ -9,7 +9,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.models import Worker
+from jobqueue.models import Worker, title_of
 from jobqueue.operating.words import absolute, printable, relative
 from jobqueue.operating.words import span as length
 from jobqueue.operating.workers import state_of
@@ -36,7 +36,6 @@ _STATES = {
     "stopped": _("stopped"),
 }
 _NAME_PARTS = re.compile(r"[^._]*[._]?")
-_MADE_UP = re.compile(r"^([0-9a-f]{8})[0-9a-f]{24}(?=\.|$)")
 
 
 def time_tag(moment: datetime | None, now: datetime) -> SafeString | str:
@@ -81,6 +80,5 @@ def breakable(name: str) -> SafeString:
 
 
 def worker_word(name: str) -> SafeString:
-    """A worker's name; of 32 digits that RQ made up the first eight, all of them where it is pointed at."""
-    short = _MADE_UP.sub(r"\1", name)
-    return format_html('<span title="{}">{}</span>', printable(name), printable(short))
+    """What people call the worker of this name, which is told in full where it is pointed at."""
+    return format_html('<span title="{}">{}</span>', printable(name), printable(title_of(name)))

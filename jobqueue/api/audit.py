@@ -17,6 +17,7 @@ from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.models import AuditEntry
 from jobqueue.operating.audit_questions import ASKED, in_audit, question
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.retelling import retold_name
 from jobqueue.operating.words import printable
 
 
@@ -81,13 +82,14 @@ class AuditViewSet(OperatorViewSet):
 
 
 def _line(one: AuditEntry, request: Request) -> dict[str, Any]:
-    told = ("text", "reason", "object_id", "object_name")
+    told = ("text", "reason", "object_id")
     return {
         "id": one.pk,
         "at": Moment().to_representation(one.at),
         "who": printable(one.who),
         "verb": printable(one.verb),
         **{name: shown_text(getattr(one, name), request) for name in told},
+        "object_name": shown_text(retold_name(one.object_type, one.object_name), request),
         "object_type": printable(one.object_type),
         "queue": printable(one.queue),
         "jobs": one.jobs,

@@ -116,7 +116,8 @@ class JobInFull(JobLine):
     )
     payload = AnyJSON()
     is_masked = serializers.BooleanField(
-        help_text="Whether payload, errors and log lines are hidden from this user."
+        help_text="Whether the payload's values, what was logged and e-mail addresses are hidden from this "
+        "user; what else errors and reasons say is not."
     )
     attempts = AttemptLine(many=True)
     logs = LogShape(

@@ -26,7 +26,7 @@ from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.models import BulkAction, Job, JobQuerySet
 from jobqueue.models.held import HELD_UNTIL
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
+from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, NothingLeft, OfADay, begin_and_log
 from jobqueue.operating.days import DayAhead, days_ahead
 from jobqueue.operating.failing_times import YEARS
 from jobqueue.operating.rights import permissions_of
@@ -239,8 +239,7 @@ def _begin(verb: str, meant: OfADay, asked: dict[str, Any], request: Request) ->
     facts = meant.meant_by(verb).order_by().aggregate(number=Count("pk"), newest=Max("pk"))
     number = facts["number"]
     if not number:
-        wanted = "is held" if verb == "release" else "waits"
-        raise NothingMatches(f"Nothing was begun: no job {wanted} for {meant.day}, or none of that kind.")
+        raise _nothing_matches(verb, meant)
     if number > bulk_plans.TYPED_ABOVE and asked.get("confirm") != number:
         raise InvalidBody({"confirm": [f"Give the number of jobs, {number}, to begin."]})
     if number > asked.get("confirm", number):
@@ -248,4 +247,12 @@ def _begin(verb: str, meant: OfADay, asked: dict[str, Any], request: Request) ->
         raise InvalidBody({"confirm": [text]})
     told = {"number": number, "newest": facts["newest"], "reason": asked["reason"]}
     told |= {name: asked[name] for name in ("days", "per_second") if name in asked}
-    return begin_and_log(django_request(request), meant, verb, **told)
+    try:
+        return begin_and_log(django_request(request), meant, verb, **told)
+    except NothingLeft:
+        raise _nothing_matches(verb, meant) from None
+
+
+def _nothing_matches(verb: str, meant: OfADay) -> NothingMatches:
+    wanted = "is held" if verb == "release" else "waits"
+    return NothingMatches(f"Nothing was begun: no job {wanted} for {meant.day}, or none of that kind.")

@@ -44,7 +44,12 @@ class WorkerLine(serializers.Serializer[Any]):
     """An executor process."""
 
     id = serializers.UUIDField()
-    name = serializers.CharField()
+    name = serializers.CharField(
+        help_text="In full, as django-rq's commands know it; a job and its attempts name their worker by it."
+    )
+    title = serializers.CharField(
+        help_text="What pages and sentences call it: the name, of 32 digits made up the first eight."
+    )
     host = serializers.CharField()
     pid = serializers.IntegerField()
     state = serializers.ChoiceField(WORKER_STATES)
@@ -69,7 +74,7 @@ def _order(name: str, summary: str, already: str) -> Any:
         reason = read_body(Reason, request).get("reason", "")
         worker = _worker(pk)
         if not order_and_log(django_request(request), worker, ORDERS[name], reason):
-            raise Refused(f"Nothing to do: worker {printable(worker.name)} {already}.", _ALREADY[name])
+            raise Refused(f"Nothing to do: worker {printable(worker.title)} {already}.", _ALREADY[name])
         [line] = _lines([_as_it_is_now(worker)], request)
         return Response(line, status=202)
 
@@ -154,6 +159,7 @@ def _lines(workers: list[Worker], request: Request) -> list[dict[str, Any]]:
         {
             "id": str(one.pk),
             "name": printable(one.name),
+            "title": printable(one.title),
             "host": printable(one.hostname),
             "pid": one.pid,
             "state": state_of(one, now),

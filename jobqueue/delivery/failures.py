@@ -40,6 +40,11 @@ def log_end(job: Job, text: str, error: BaseException) -> None:
     _log(logging.ERROR, job, words, job.attempt, _line(text), error=error)
 
 
+def log_stop(job: Job, text: str) -> None:
+    """The job was to stop, and ended only as its process did."""
+    _log(logging.WARNING, job, "was stopped in attempt %d: %s", job.attempt, _line(text))
+
+
 def _log(level: int, job: Job, words: str, *values: object, error: BaseException | None = None) -> None:
     # One text for all of a kind: that is what services for logs group them by.
     ids = {"job_id": job.pk, "processor": job.processor, "queue": job.queue, "attempt": job.attempt}

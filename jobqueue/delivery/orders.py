@@ -82,13 +82,13 @@ def _why_not(worker: Worker, family: list[Worker]) -> WorkerOrderRefused | None:
     if not family:
         text = _("worker %(worker)s has given no sign of life for %(seconds)s s")
         silence = get_settings().worker_silence
-        return WorkerGone(text % {"worker": worker.name, "seconds": f"{silence:g}"})
+        return WorkerGone(text % {"worker": worker.title, "seconds": f"{silence:g}"})
     if not all(row.takes_orders for row in family):
         text = _(
             "worker %(worker)s runs an older version, which does not look for what is asked of it: "
             "send SIGTERM to it on %(host)s"
         )
-        return WorkerTooOld(text % {"worker": worker.name, "host": worker.hostname})
+        return WorkerTooOld(text % {"worker": worker.title, "host": worker.hostname})
     return None
 
 

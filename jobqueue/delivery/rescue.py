@@ -16,6 +16,7 @@ from datetime import timedelta
 from django.db import connections, models
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from jobqueue import signals
 from jobqueue.broker import registries
@@ -25,7 +26,7 @@ from jobqueue.delivery import failures
 from jobqueue.delivery.apart import blame, readable
 from jobqueue.delivery.charted import count_on_commit
 from jobqueue.exceptions import JobInterrupted
-from jobqueue.models import Attempt, Job, Worker, jobs_in, stopping, transitions
+from jobqueue.models import Attempt, Job, Worker, jobs_in, stopping, title_of, transitions
 from jobqueue.models.bulk_verbs import Apply, BulkVerb, noted
 from jobqueue.models.cause_names import cause_of_text
 from jobqueue.registry import delay_after
@@ -39,6 +40,10 @@ logger = logging.getLogger(__name__)
 Each = Callable[[Callable[[str], object], Iterable[str]], object]
 
 KEEP_SILENT_WORKERS = timedelta(days=1)
+
+PAST_ITS_LIMIT = gettext_noop("ran past its time limit and could not be stopped")
+"""Why a job is interrupted that only the end of its process ends."""
+_DID_NOT_YIELD = gettext_noop("was asked to stop and did not yield, so its process was ended")
 
 
 def rescue_lost(using: str, gone: Collection[uuid.UUID] | None = None) -> int:
@@ -55,7 +60,7 @@ def rescue_lost(using: str, gone: Collection[uuid.UUID] | None = None) -> int:
     rescued = 0
     rows = lost.select_related("worker").order_by("id")[: get_settings().relay_batch]
     for job in readable(rows, among=lost):
-        rescued += interrupt(job, using, f"worker {_name(job)} is gone: no sign of life")
+        rescued += interrupt(job, using, f"worker {_title(job)} is gone: no sign of life")
     _drop_old_workers(workers.filter(pk__in=gone))
     return rescued
 
@@ -181,11 +186,15 @@ def interrupt(job: Job, using: str, reason: str) -> int:
 
 
 def _end_stopped(job: Job, using: str, reason: str) -> int:
-    """What was to stop is not put back on the road."""
+    """What was to stop is not put back on the road; nor did it end for its limit, if its process had to."""
+    if reason == PAST_ITS_LIMIT:
+        reason = _DID_NOT_YIELD
     with writing(using):
         ended = end_stopped(job, job.worker_id, using)
         if ended:
             _record_attempt(job, using, reason)
+    if ended:
+        failures.log_stop(job, reason)
     return ended
 
 
@@ -206,7 +215,7 @@ def _interrupt(job: Job, using: str, reason: str, delay: timedelta | None) -> in
                 job.worker_id,
                 failures=failed,
                 reason=text,
-                cause=cause_of_text(text.replace(_name(job) or "…", "…")),
+                cause=cause_of_text(text.replace(_title(job) or "…", "…")),
             )
         else:
             changed = transitions.run_again(
@@ -244,14 +253,22 @@ def _record_attempt(job: Job, using: str, message: str, *, is_retried: bool = Fa
 
 
 def _name(job: Job) -> str:
+    worker = _worker(job)
+    return worker.name if worker else str(job.worker_id or "")
+
+
+def _title(job: Job) -> str:
+    return title_of(_name(job))
+
+
+def _worker(job: Job) -> Worker | None:
     # The row of a worker may be gone, or hold anything, and no constraint keeps it.
     try:
-        worker = job.worker
+        return job.worker
     except Exception as error:
         if not may_be_of_a_row(error):
             raise
-        worker = None
-    return worker.name if worker else str(job.worker_id or "")
+    return None
 
 
 def _drop_old_workers(gone: QuerySet[Worker]) -> None:

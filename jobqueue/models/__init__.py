@@ -23,7 +23,7 @@ from jobqueue.models.saving import AtomicSaveMixin
 from jobqueue.models.selection import UNKNOWN_CAUSE, Selection
 from jobqueue.models.subjects import is_shortened, subject_of, subject_text
 from jobqueue.models.tally import JobTally
-from jobqueue.models.worker import Worker
+from jobqueue.models.worker import Worker, title_of
 from jobqueue.models.written import WrittenManager, alias_of
 
 __all__ = [
@@ -67,4 +67,5 @@ __all__ = [
     "subject_of",
     "subject_text",
     "write_logs",
+    "title_of",
 ]

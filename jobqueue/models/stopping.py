@@ -96,7 +96,7 @@ def why_not(job: Job, using: str) -> JobTransitionRefused | None:
             "job %(number)s cannot be stopped: its worker %(worker)s runs an older version, which does not "
             "know how. Stop that worker, or wait for the job's time limit"
         )
-        return WorkerTooOld(text % {"number": job.pk, "worker": worker.name})
+        return WorkerTooOld(text % {"number": job.pk, "worker": worker.title})
     return None
 
 

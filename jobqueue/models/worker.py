@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 from django.db import models
@@ -9,6 +10,18 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models.written import TolerantManager
+
+# RQ makes up a name of 32 digits for who is given none; an executor adds its number.
+_MADE_UP = re.compile(r"^([0-9a-f]{8})[0-9a-f]{24}(?=\.|$)")
+
+
+def title_of(name: str) -> str:
+    """What people call the worker of this name: as it was given, or the first eight of digits made up.
+
+    Attempts keep no more of their worker than its name, so nothing else could be the same everywhere. By the
+    title `worker:` finds its jobs, too.
+    """
+    return _MADE_UP.sub(r"\1", name)
 
 
 class Worker(models.Model):
@@ -66,5 +79,10 @@ class Worker(models.Model):
         """Whether it ends, or was asked to."""
         return self.stopping or self.stop_asked_at is not None
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return title_of(self.name)
+
     def __str__(self) -> str:
-        return self.name
+        return self.title

@@ -43,6 +43,10 @@ _BULK = {
 }
 
 
+class NothingLeft(Exception):
+    """All that was meant was moved, held, released, cancelled or begun meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class OfADay:
     """Which jobs of a day are meant: one, those of a kind, or all."""
@@ -121,6 +125,8 @@ def begin_and_log(
 ) -> tuple[BulkAction, bool]:
     """Write a bulk action down, with one entry in the audit, or find the same under way. Whether it is new.
 
+    Raises NothingLeft where nothing of it is there any more when it would begin, and then nothing is written.
+
     It takes the `number` of jobs that whoever asked was told of, none behind the id `newest`, and none that
     comes to that day later: their ids are kept. A move goes by so many `days`, and at most so many jobs
     `per_second` are taken, where that is asked for.
@@ -139,15 +145,28 @@ def begin_and_log(
         asked_by=request.user.get_username()[:200],
     )
     with writing(Job.objects.db):
-        ids = _ids(asked.meant_by(verb).filter(pk__lte=newest), number)
         action, is_new = bulk.ask(action, Job.objects.db)
         if is_new:
-            keep_choice(action, ids, Job.objects.db)
+            # Looked for now that the same is not under way: what somebody else did just now is done.
+            _expect(action, _ids(asked.meant_by(verb).filter(pk__lte=newest), number))
             by = f" by {days} days" if days else ""
-            with in_english():
-                text = f"{verb.capitalize()}: {number} jobs{by} ({in_words(selection)})"
-            log_change(request, action, because(text, reason))
+            _log(request, action, f"{verb.capitalize()}: {action.expected} jobs{by}", selection)
     return action, is_new
+
+
+def _log(request: HttpRequest, action: BulkAction, what: str, selection: Selection) -> None:
+    with in_english():
+        log_change(request, action, because(f"{what} ({in_words(selection)})", action.reason))
+
+
+def _expect(action: BulkAction, ids: list[int]) -> None:
+    """Keep these for the action, which is to change them. Raises NothingLeft where there are none."""
+    if not ids:
+        raise NothingLeft
+    if action.expected != len(ids):
+        action.expected = len(ids)
+        action.save(using=Job.objects.db, update_fields=["expected"])
+    keep_choice(action, ids, Job.objects.db)
 
 
 def _ids(jobs: JobQuerySet, most: int) -> list[int]:

@@ -274,7 +274,7 @@ def what_keeps(processor: str) -> str:
 def _runs(job: Job, facts: Facts) -> str:
     running = facts.now - job.started_at if job.started_at else timedelta(0)
     words = {
-        "worker": facts.worker.name if facts.worker else _("unknown"),
+        "worker": facts.worker.title if facts.worker else _("unknown"),
         "exact": exact_span(running),
         "running": span(running),
         "limit": f"{job.timeout:.0f}",

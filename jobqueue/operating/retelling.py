@@ -13,7 +13,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.models import Job
+from jobqueue.models import BulkAction, Job, Worker, title_of
 from jobqueue.models.job import NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW
 from jobqueue.operating.audit_entry import said_by
 
@@ -138,6 +138,14 @@ def retold_message(message: str) -> str:
     """A whole message of the history: what was done, and the reason as it was given."""
     what, reason = said_by(message)
     return f"{retold(what)} {gettext('Reason:')} {reason}" if reason else retold(what)
+
+
+def retold_name(kind: str, name: str) -> str:
+    """What was changed as the reader calls it; what people named stays. `kind` is the label of its model."""
+    if kind == Worker._meta.label_lower:
+        return title_of(name)  # of what was written when names stood there in full
+    verb, mark, number = name.rpartition(" #")
+    return f"{_word(verb)}{mark}{number}" if kind == BulkAction._meta.label_lower else name
 
 
 def retold_verb(verb: str) -> str:

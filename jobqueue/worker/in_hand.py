@@ -25,6 +25,7 @@ from jobqueue.worker.outcomes import Outcome
 logger = logging.getLogger(__name__)
 
 WORKER_STOPPED = "handed back: its worker stopped"
+BESIDE_A_STUCK_JOB = "handed back: its process was ended for another job, which could not be stopped"
 _CLAIM_UNHEARD = "handed back: its worker did not hear of its claim"
 _MOMENT = 0.1
 

@@ -14,7 +14,7 @@ from jobqueue.models import Job, Worker, bulk
 from jobqueue.sql.databases import OUTAGES, databases
 from jobqueue.worker.claiming import Claim
 from jobqueue.worker.database_threads import IN_TURN, DatabaseThreads
-from jobqueue.worker.in_hand import hand_back
+from jobqueue.worker.in_hand import BESIDE_A_STUCK_JOB, WORKER_STOPPED, hand_back
 from jobqueue.worker.options import EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB
 from jobqueue.worker.side_processes import SideProcesses
 
@@ -37,16 +37,18 @@ def bring_back(
     """Put the jobs of `who`, an executor that ended with this exit code, back on the road.
 
     That uses up an attempt of the jobs in `started`, which were running, for one of them may have ended
-    it; not of those that only shared the process with one in `stuck`, which ran past its time limit.
+    it; not of those that only shared the process with one in `stuck`, which ran past its time
+    limit, or on after its stop was asked for.
     With several databases side processes do it, if there are any: one that hangs must not keep the caller.
     """
 
     def bring_back(threads: DatabaseThreads) -> None:
         if stuck:
-            interrupt(executor_id, stuck, "ran past its time limit and could not be stopped", threads)
+            interrupt(executor_id, stuck, rescue.PAST_ITS_LIMIT, threads)
         if code not in _INNOCENT:
             interrupt(executor_id, started, f"{who} ended with code {code}", threads)
-        _hand_back_all(executor_id, threads)
+        is_for_a_stuck_one = bool(stuck) or code == EXIT_STUCK_JOB
+        _hand_back_all(executor_id, threads, BESIDE_A_STUCK_JOB if is_for_a_stuck_one else WORKER_STOPPED)
 
     def bring_back_side_by_side() -> None:
         bring_back(DatabaseThreads.started("who brings jobs back", get_settings().worker_silence / 2))
@@ -57,10 +59,10 @@ def bring_back(
         side_processes.run(bring_back_side_by_side, _WITHIN)
 
 
-def _hand_back_all(executor_id: uuid.UUID, threads: DatabaseThreads) -> None:
+def _hand_back_all(executor_id: uuid.UUID, threads: DatabaseThreads, reason: str) -> None:
     def hand_back_those_of(using: str) -> None:
         jobs = Job.objects.using(using).held_by(executor_id)
-        hand_back([Claim(job, using) for job in jobs], executor_id)
+        hand_back([Claim(job, using) for job in jobs], executor_id, reason)
         bulk.give_up(executor_id, using)
 
     try:

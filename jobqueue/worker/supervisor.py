@@ -25,6 +25,7 @@ from rq import Worker as RQWorker
 from jobqueue.broker.own import client_of_our_own
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import EndsHere
+from jobqueue.models import title_of
 from jobqueue.worker import children, forks, processes
 from jobqueue.worker.board import Board, Slot
 from jobqueue.worker.executor import Executor
@@ -306,7 +307,7 @@ class Supervisor:
                 self._replace(child, had_jobs)
 
     def _bring_back(self, child: _Child, code: int, stuck: Sequence[int] = ()) -> None:
-        who = f"executor {child.number + 1} of worker {self._options.name}"
+        who = f"executor {child.number + 1} of worker {title_of(self._options.name)}"
         bring_back(child.id, who, code, self.board.started(child.number), stuck, self._side_processes)
 
     def _replace(self, child: _Child, had_jobs: bool) -> None:

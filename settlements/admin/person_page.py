@@ -37,7 +37,6 @@ from settlements.admin.person_jobs import VIEW_JOB, jobs_of, moment_of
 from settlements.admin.ways_to_people import demand_to_see
 from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
 from settlements.operating import people
-from settlements.operating.moves import LONGEST_REASON
 from settlements.operating.owing import owed_by
 from settlements.operating.people import barred_of
 from settlements.operating.rights import may
@@ -114,6 +113,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
         "may_end": barred is not None and may(request, people.to_end(barred), BarredAddress),
         "to_end": people.to_end(barred),
+        "longest_reason": people.longest_reason(request, people.PAUSE if barred is None else ""),
         "coming": _rows_of(jobs.coming, names, person, barred),
         "owed": person_asking.owed_by(owing.settlements, request),
         "held": [_job_row(job, names) for job in jobs.not_sent],
@@ -248,8 +248,9 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
     if remind_of is None and verb not in (people.PAUSE, people.RESUME, people.CLEAR):
         raise PermissionDenied
     demand(request, *([people.permission_of(verb)] if remind_of is None else person_asking.RIGHTS))
-    if not reason or len(reason) > LONGEST_REASON or "\x00" in reason:
-        messages.error(request, _("Say why, in at most %(most)s characters.") % {"most": LONGEST_REASON})
+    most = people.longest_reason(request, verb)
+    if not reason or len(reason) > most or "\x00" in reason:
+        messages.error(request, _("Say why, in at most %(most)s characters.") % {"most": most})
     elif remind_of is not None:
         person_asking.remind(request, person, remind_of, reason)
     elif people.change_letters(request, person, verb, reason):

@@ -10,12 +10,13 @@ from django.http import Http404
 from drf_spectacular.utils import extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import read_body
-from jobqueue.api.problems import Refused
+from jobqueue.api.problems import InvalidBody, Refused
 from jobqueue.api.shapes import Moment, described
 from jobqueue.operating import demand, shown_address, shown_text
 from settlements.api.bodies import GivenReason
@@ -110,6 +111,10 @@ class PersonViewSet(OperatorViewSet):
 def _changed(person: Any, verb: str, request: Request) -> Response:
     asked, asking = read_body(GivenReason, request), django_request(request)
     demand(asking, people.permission_of(verb))
+    most = people.longest_reason(asking, verb)
+    if len(asked["reason"]) > most:
+        text = f"Say why, in at most {most} characters: who paused stands before it."
+        raise InvalidBody({"reason": [ErrorDetail(text, code="max_length")]})
     if not people.change_letters(asking, person, verb, asked["reason"]):
         raise _refused(verb, person)
     return Response(_shown(person, request))

@@ -1,6 +1,6 @@
 """Who owes whom how much until when, what was paid, and which letters went out."""
 
-from settlements.models.addresses import BarredAddress, IsBarred, pause_detail
+from settlements.models.addresses import LONGEST_DETAIL, BarredAddress, IsBarred, longest_why, pause_detail
 from settlements.models.announced import AnnouncedMixin
 from settlements.models.deliveries import (
     Cancellation,
@@ -22,12 +22,14 @@ __all__ = [
     "EmailDelivery",
     "IsBarred",
     "KeptAnswer",
+    "LONGEST_DETAIL",
     "LONGEST_FAILURE_REASON",
     "MovedReminder",
     "Payment",
     "ReminderDelivery",
     "ReminderType",
     "Settlement",
+    "longest_why",
     "pause_detail",
     "show_beside",
     "PaidByPayments",

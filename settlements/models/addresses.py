@@ -26,11 +26,17 @@ class BarredAddressQuerySet(models.QuerySet["BarredAddress"]):
 
 
 _PAUSED_BY: Final = "paused by "
+LONGEST_DETAIL: Final = 500
 
 
 def pause_detail(who: str, why: str) -> str:
     """What the row of a pause says: "paused by pia: on holiday"."""
     return f"{_PAUSED_BY}{who}: {why}"
+
+
+def longest_why(who: str) -> int:
+    """How long the reason of a pause may be that fits into its row behind who paused it."""
+    return LONGEST_DETAIL - len(pause_detail(who, ""))
 
 
 _ManagerOfAddresses = models.Manager.from_queryset(BarredAddressQuerySet)
@@ -62,7 +68,7 @@ class BarredAddress(models.Model):
     id = models.BigAutoField(primary_key=True)
     address = models.CharField(_("address"), max_length=254, unique=True, help_text=_("In small letters."))
     cause = models.CharField(_("cause"), max_length=15, choices=Cause.choices)
-    detail = models.CharField(_("what was said"), max_length=500, default="", blank=True)
+    detail = models.CharField(_("what was said"), max_length=LONGEST_DETAIL, default="", blank=True)
     barred_at = models.DateTimeField(_("barred"), default=timezone.now)
     cleared_at = models.DateTimeField(_("cleared"), null=True, blank=True)
     cleared_by = models.ForeignKey(

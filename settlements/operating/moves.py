@@ -89,8 +89,12 @@ def move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Mo
 
 
 def named(record: Any, trouble: str) -> str:
-    """A record that is left alone, and why."""
-    return f"{record} ({trouble})"
+    """A record that is left alone, and why; its status once, where both its title and the trouble tell it."""
+    title = str(record)
+    head, mark, status = title.removesuffix(")").rpartition(" (")
+    if mark and title.endswith(")") and str(trouble).startswith(status):
+        title = head
+    return f"{title} ({trouble})"
 
 
 def left_alone(move: Move, names: Any, refused: Sequence[str]) -> str:

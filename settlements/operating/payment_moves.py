@@ -13,7 +13,7 @@ from django_fsm import TransitionNotAllowed, can_proceed
 
 from jobqueue.operating import in_english
 from settlements.models import Payment
-from settlements.operating.moves import Answer, LeftAlone, Move
+from settlements.operating.moves import Answer, LeftAlone, Move, named
 from settlements.templatetags.settlement_format import money
 
 Verb = Callable[[Payment, Answer], None]
@@ -37,7 +37,7 @@ def _carry_out(verb: Verb, payment: Payment, answer: Answer) -> str:
     try:
         verb(payment, answer)
     except TransitionNotAllowed:
-        raise LeftAlone(f"{payment} ({_words(payment)})") from None
+        raise LeftAlone(named(payment, _words(payment))) from None
     payment.save()
     with in_english():
         return f"{before} → {_words(payment)}"

@@ -14,7 +14,8 @@ from django.utils.translation import gettext_noop, ngettext
 
 from jobqueue.operating import grouped, log_change
 from settlements.addresses import bar
-from settlements.models import BarredAddress, Settlement, pause_detail
+from settlements.models import BarredAddress, Settlement, longest_why, pause_detail
+from settlements.operating.moves import LONGEST_REASON
 from settlements.operating.owing import Owing, Some
 from settlements.operating.rights import may, right
 from settlements.rows import email_of
@@ -120,6 +121,11 @@ def permission_of(verb: str) -> str:
 def to_end(barred: BarredAddress | None) -> str:
     """The verb that lets letters go out again: what an operator paused is resumed, other bars are cleared."""
     return RESUME if barred is None or barred.is_paused else CLEAR
+
+
+def longest_reason(request: HttpRequest, verb: str) -> int:
+    """How long the reason may be: that of a pause stands in the row behind the name of who paused."""
+    return longest_why(request.user.get_username()) if verb == PAUSE else LONGEST_REASON
 
 
 def change_letters(request: HttpRequest, person: Any, verb: str, reason: str) -> bool:

@@ -13,7 +13,7 @@ from django_fsm import TransitionNotAllowed, can_proceed
 
 from jobqueue.operating import in_english
 from settlements.models import Settlement
-from settlements.operating.moves import Answer, LeftAlone, Move
+from settlements.operating.moves import Answer, LeftAlone, Move, named
 
 COVERED: Final = _("its payments cover it: one of them has to be refunded or deleted first")
 COVERED_YET_OPEN: Final = _("its payments cover it: it completes by itself in a moment")
@@ -30,7 +30,7 @@ def _decide(verb: Callable[[Settlement], None], settlement: Settlement, answer: 
     try:
         verb(settlement)
     except TransitionNotAllowed:
-        raise LeftAlone(f"{settlement} ({settlement.get_status_display()})") from None
+        raise LeftAlone(named(settlement, settlement.get_status_display())) from None
     settlement.save()
     with in_english():
         return f"{before} → {settlement.get_status_display()}"

@@ -74,6 +74,7 @@ def test_a_job_that_does_not_yield_ends_with_its_process_after_the_grace(
     _stop(job)
     _assert_stopped(job, workload)
 
+    assert job.attempts.get().message == "was asked to stop and did not yield, so its process was ended"
     note("after")
     assert workload.wait_for_effects(1) == {"after": 1}
 

@@ -114,7 +114,7 @@ def test_clearing_asks_for_a_reason_and_shows_no_address(admin_client: Client, b
 def test_what_was_cleared_keeps_its_reason(admin_client: Client, barred: BarredAddress) -> None:
     give_reason(admin_client, "clear", barred, reason="first")
     [message] = said(give_reason(admin_client, "clear", barred, reason="second"))
-    assert "left alone" in message
+    assert "left alone: bounced (cleared)." in message
     barred.refresh_from_db()
     assert barred.clearing_reason == "first"
 

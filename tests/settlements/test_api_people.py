@@ -72,6 +72,15 @@ def test_letters_are_paused_and_resumed_once(payer: User) -> None:
     ]
 
 
+def test_a_reason_of_a_pause_that_its_row_cannot_hold_is_refused(payer: User) -> None:
+    longest = 500 - len("paused by operator: ")
+    body = {"reason": "x" * (longest + 1)}
+    refused = problem(ask(client_who("pause"), "POST", f"people/{payer.pk}/pause-letters/", body), 422)
+    assert [one["field"] for one in refused["errors"]] == ["reason"]
+    assert f"at most {longest} characters" in refused["errors"][0]["detail"]
+    assert not BarredAddress.objects.exists()
+
+
 @pytest.mark.parametrize(("verb", "other"), [("pause", "resume"), ("resume", "pause"), ("resume", "clear")])
 def test_each_verb_takes_its_permission(payer: User, verb: str, other: str) -> None:
     if verb == "resume":

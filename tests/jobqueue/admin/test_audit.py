@@ -51,6 +51,19 @@ def _logged(job: Job, message: str = "Retry: failed → waiting", days_ago: floa
     return LogEntry.objects.latest("pk")
 
 
+def test_a_bulk_action_is_called_so_in_the_language_of_its_reader_and_found_by_its_key(
+    admin_client: Client,
+) -> None:
+    for number in ("1", "2"):
+        _entry(object_type="jobqueue.bulkaction", object_id=number, object_name=f"retry #{number}")
+    with translation.override("de"):
+        word = retold_verb("retry")
+        admin_client.cookies["django_language"] = "de"
+        [row] = _rows(admin_client, type="jobqueue.bulkaction", object="2")
+    assert word != "retry"
+    assert row.about == f"{word} #2"
+
+
 # What is written ----------------------------------------------------------------------------------
 
 

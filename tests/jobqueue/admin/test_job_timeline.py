@@ -55,6 +55,27 @@ def test_the_steps_stand_in_their_order(admin_client: Client) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("message", "word"),
+    [
+        ("ran past its time limit and could not be stopped", "Zeitlimit"),
+        ("was asked to stop and did not yield, so its process was ended", "gab nicht nach"),
+    ],
+)
+def test_what_the_queue_says_of_an_interruption_is_told_in_the_language_of_the_reader(
+    admin_client: Client, message: str, word: str
+) -> None:
+    job = make_job("failed")
+    add_attempt(job, error="JobInterrupted", message=message)
+    add_attempt(job, 2, error="ValueError", message=message)
+
+    steps = admin_client.get(page_of(job), headers={"accept-language": "de"}).context["timeline"]
+
+    texts = {step.text for step in steps if step.kind == "attempt"}
+    assert f"ValueError: {message}" in texts and f"JobInterrupted: {message}" not in texts
+    assert any(text.startswith("JobInterrupted: ") and word in text for text in texts)
+
+
 def test_each_attempt_says_how_long_it_waited_and_ran_where_and_what_went_wrong(
     admin_client: Client, begin: datetime
 ) -> None:

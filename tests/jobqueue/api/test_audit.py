@@ -27,6 +27,12 @@ def test_what_was_done_over_http_stands_in_it_with_its_reason() -> None:
     assert shown["reason"].startswith("mended for") and "pia@" not in shown["reason"]
 
 
+def test_a_worker_is_called_as_on_pages_also_in_entries_from_before() -> None:
+    _entry(object_type="jobqueue.worker", object_name="54b9ccffe64f4db7a80a98a7a67fdae7.1")
+    [shown] = get(operator("view_audit"), "audit/")["results"]
+    assert shown["object_name"] == "54b9ccff.1"
+
+
 def test_it_takes_the_permission_of_its_page() -> None:
     refused = problem(ask(viewer(), "GET", "audit/"), 403)
     assert refused["detail"] == "That takes the permission jobqueue.view_audit."

@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import RequestFactory
 
 from jobqueue.admin import names_kinds, tells_quiet_hours
 from jobqueue.models import AuditEntry, BulkAction, Job, holding
 from jobqueue.operating import kinds
+from jobqueue.operating.day_jobs import NothingLeft, OfADay, begin_and_log
 from tests.jobqueue.admin.steps import make_job, operator
 from tests.jobqueue.admin.test_calendar import tomorrow, walked
 from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
@@ -129,6 +132,36 @@ def test_the_held_jobs_of_a_day_are_released() -> None:
     assert (begun["verb"], begun["expected"], walked()) == ("release", 1, 1)
     assert Job.objects.get(pk=job.pk).run_at == tomorrow()
     assert Job.objects.get(pk=later.pk).held_run_at is not None
+
+
+def test_of_two_who_release_a_day_at_once_the_later_one_writes_nothing_down() -> None:
+    for _number in range(2):
+        holding.hold(make_job(run_at=tomorrow()), "pia", "", "default")
+    request = RequestFactory().post("/")
+    request.user = User.objects.create(username="ann")
+    told = {"number": 2, "newest": Job.objects.latest("pk").pk, "reason": "sent"}
+    day = OfADay(tomorrow().date())
+    begin_and_log(request, day, "release", **told)
+    assert walked() == 2
+
+    with pytest.raises(NothingLeft):
+        begin_and_log(request, day, "release", **told)
+
+    assert (BulkAction.objects.count(), AuditEntry.objects.count()) == (1, 1)
+
+
+def test_the_entry_of_a_day_tells_what_was_there_when_it_began() -> None:
+    job, other = make_job(run_at=tomorrow()), make_job(run_at=tomorrow())
+    request = RequestFactory().post("/")
+    request.user = User.objects.create(username="ann")
+    told = {"number": 2, "newest": other.pk, "reason": "closed"}
+    holding.hold(job, "pia", "", "default")
+
+    action, _is_new = begin_and_log(request, OfADay(tomorrow().date()), "cancel", **told)
+
+    entry = AuditEntry.objects.get()
+    assert (action.expected, entry.jobs) == (1, 1)
+    assert entry.text.startswith("Cancel: 1 jobs (")
 
 
 @pytest.mark.parametrize("verb", ["hold", "release", "cancel"])

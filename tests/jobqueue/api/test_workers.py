@@ -30,6 +30,15 @@ def test_workers_are_listed_with_what_they_run() -> None:
     assert workers["b"]["state"] == "silent"
 
 
+def test_a_worker_has_its_whole_name_and_what_people_call_it() -> None:
+    name = "54b9ccffe64f4db7a80a98a7a67fdae7"
+    make_worker(name=name)
+
+    [worker] = get(viewer(), "workers/")["results"]
+
+    assert (worker["name"], worker["title"]) == (name, "54b9ccff")
+
+
 def test_one_worker_is_looked_at_while_it_follows_an_order() -> None:
     worker = make_worker(name="a", takes_orders=True)
     read_order("stop", worker)

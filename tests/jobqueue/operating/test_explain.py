@@ -131,6 +131,12 @@ def test_a_running_job_says_who_runs_it_and_for_how_long() -> None:
     assert text == "Claimed by worker worker-1, running for 12 s (its limit is 30 s)."
 
 
+def test_a_name_that_was_made_up_is_not_told_in_full() -> None:
+    job = _job(state="active", started_at=NOW - timedelta(seconds=12))
+    worker = Worker(name="54b9ccffe64f4db7a80a98a7a67fdae7.2", heartbeat_at=NOW)
+    assert "Claimed by worker 54b9ccff.2, running" in explain(job, replace(FACTS, worker=worker))
+
+
 def test_a_job_of_a_silent_worker_says_since_when() -> None:
     job = _job(state="active", started_at=NOW - timedelta(seconds=100))
     text = explain(job, replace(FACTS, is_stuck=True, worker=_worker(silent_for=43)))

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connections
+from django.db.models.functions import Now
 
 from jobqueue.models import Job, Worker
 from jobqueue.worker.claiming import Identity
+from jobqueue.worker.in_hand import BESIDE_A_STUCK_JOB, WORKER_STOPPED
 from jobqueue.worker.left_behind import bring_back, interrupt
 from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB
 from tests.jobqueue.steps import QUEUES, claimed, make_worker
@@ -50,6 +52,39 @@ def test_an_end_that_explains_itself_uses_up_no_attempt(code: int, identity: Ide
     bring_back(identity.id, WHO, code, [ran.pk])
 
     assert _fate(ran) == ("waiting", 1, 0)
+
+
+def test_what_was_to_stop_is_not_said_to_have_run_too_long(
+    identity: Identity, caplog: pytest.LogCaptureFixture
+) -> None:
+    stuck = claimed(identity=identity)
+    Job.objects.filter(pk=stuck.pk).update(stop_asked_at=Now(), stop_reason="stopped by ann")
+
+    bring_back(identity.id, WHO, EXIT_STUCK_JOB, [stuck.pk], [stuck.pk])
+
+    said = "was asked to stop and did not yield, so its process was ended"
+    assert _fate(stuck)[0] == "cancelled"
+    assert stuck.attempts.get().message == said
+    assert f"was stopped in attempt 1: {said}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "stuck", "reason"),
+    [
+        (0, False, WORKER_STOPPED),
+        (EXIT_STUCK_JOB, False, BESIDE_A_STUCK_JOB),  # it noted itself which one was
+        (EXIT_STUCK_JOB, True, BESIDE_A_STUCK_JOB),
+    ],
+)
+def test_what_shared_the_process_is_told_why_it_goes_back(
+    identity: Identity, code: int, stuck: bool, reason: str
+) -> None:
+    neighbour, other = (claimed(identity=identity) for _ in range(2))
+
+    bring_back(identity.id, WHO, code, [], [other.pk] if stuck else [])
+
+    neighbour.refresh_from_db()
+    assert (neighbour.state, neighbour.reason) == ("waiting", reason)
 
 
 def test_the_jobs_of_others_are_left_alone(identity: Identity) -> None:

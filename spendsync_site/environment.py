@@ -14,9 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 from moneyed import CurrencyDoesNotExist, get_currency
 
-from jobqueue.conf import LOG_LEVELS
 from jobqueue.values import rate, shown
 
+_LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _YES: Final = ("true", "on", "ok", "y", "yes", "1")
 _NO: Final = ("false", "off", "n", "no", "0", "")
 
@@ -82,8 +82,8 @@ class Environment(Env):  # type: ignore[misc]
     def log_level(self, var: builtins.str, default: builtins.str) -> builtins.str:
         """From which level on is logged."""
         value: builtins.str = self.str(var, default=default)
-        if value not in LOG_LEVELS:
-            raise _refused(var, f"must be one of {', '.join(LOG_LEVELS)}", value)
+        if value not in _LOG_LEVELS:
+            raise _refused(var, f"must be one of {', '.join(_LOG_LEVELS)}", value)
         return value
 
     def currency(self, var: builtins.str, default: builtins.str) -> builtins.str:

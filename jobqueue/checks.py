@@ -19,7 +19,7 @@ from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.registry import all_processors, name_meant
 from jobqueue.sql.databases import databases
-from jobqueue.values import shown
+from jobqueue.values import rate, shown, trouble_with
 
 
 @register("jobqueue")
@@ -47,6 +47,22 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
     except (ImproperlyConfigured, TypeError, ValueError) as error:
         return [Error(f"JOBQUEUE cannot be used: {error}", id="jobqueue.E002")]
     return []
+
+
+@register("jobqueue")
+def check_rates_of_the_api(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """How often one user may ask is read with each request: the first one is not to find out."""
+    configured: Any = getattr(django_settings, "REST_FRAMEWORK", None)
+    rates = configured.get("DEFAULT_THROTTLE_RATES") if isinstance(configured, Mapping) else None
+    return [
+        Error(
+            f"DEFAULT_THROTTLE_RATES of REST_FRAMEWORK cannot be used: {scope!r} {trouble}",
+            hint="Correct it, or leave it out: then the API has its own.",
+            id="jobqueue.E028",
+        )
+        for scope in ("api-read", "api-change")
+        if isinstance(rates, Mapping) and (trouble := trouble_with(rate, rates.get(scope)))
+    ]
 
 
 @register("jobqueue")

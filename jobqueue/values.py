@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +38,28 @@ def is_number(value: object) -> bool:
 def is_whole_number(value: object) -> bool:
     """Whether it is an integer; True and False are none."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def trouble_with(check: Check, value: object) -> str:
+    """What the check says against it; empty if nothing."""
+    try:
+        check(value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+_RATE = re.compile(r"[1-9][0-9]{0,8}/(s|sec|second|m|min|minute|h|hour|d|day)")
+
+
+def rate(value: Any) -> Any:
+    """`value` if it is so many in a length of time, as Django REST Framework takes it; None is no limit."""
+    if value is None or (isinstance(value, str) and _RATE.fullmatch(value)):
+        return value
+    raise ValueError(
+        "must be a whole number from 1 on, a slash and one of s, min, hour, day, such as 1200/min, "
+        f"not {shown(value)}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
 from anymail.exceptions import AnymailNotSupportedWarning
 from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
 from spendsync_site import api_document
+from spendsync_site.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+env = Environment()
+Environment.read_env(BASE_DIR / ".env")
 
 # Site -------------------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ def _redis() -> dict[str, Any]:
         return {"URL": url, "DB": database}
     return {
         "HOST": env.str("REDIS_HOST", default="localhost"),
-        "PORT": env.int("REDIS_PORT", default=6379),
+        "PORT": env.int("REDIS_PORT", default=6379, most=65_535),
         "PASSWORD": env.str("REDIS_PASSWORD", default="") or None,
         "DB": database,
     }
@@ -160,7 +160,10 @@ JOBQUEUE: dict[str, Any] = {"ENVIRONMENT": env.str("JOBQUEUE_ENVIRONMENT", defau
 
 
 def _seconds(variable: str) -> list[timedelta]:
-    return [timedelta(seconds=float(value)) for value in env.list(variable)]
+    try:
+        return [timedelta(seconds=float(value)) for value in env.list(variable)]
+    except (ValueError, OverflowError) as error:
+        raise ImproperlyConfigured(f"{variable} must be seconds, separated by commas: {error}.") from None
 
 
 def _settlements() -> dict[str, Any]:
@@ -194,14 +197,14 @@ def _settlements() -> dict[str, Any]:
 
 
 SETTLEMENTS = _settlements()
-DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="EUR")
+DEFAULT_CURRENCY = env.currency("DEFAULT_CURRENCY", default="EUR")
 
 # E-mail -----------------------------------------------------------------------------------------
 
 vars().update(env.email_url("EMAIL_URL", default="consolemail://" if DEBUG else "smtp://localhost:25"))
 if env.str("EMAIL_BACKEND", default=""):
     EMAIL_BACKEND = env.str("EMAIL_BACKEND")
-EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT", default=15)
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT", default=15, least=0.1)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="SpendSync <noreply@spendsync.example>")
 EMAIL_MESSAGE_ID_DOMAIN = env.str("EMAIL_MESSAGE_ID_DOMAIN", default="")
 # SendGrid, Mailgun and others: EMAIL_BACKEND=anymail.backends.<provider>.EmailBackend and ANYMAIL as JSON.
@@ -249,12 +252,12 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     # Of one user, counted by each web process for itself.
     "DEFAULT_THROTTLE_RATES": {
-        "api-read": env.str("API_READ_RATE", default="1200/min"),
-        "api-change": env.str("API_CHANGE_RATE", default="240/min"),
+        "api-read": env.rate("API_READ_RATE", default="1200/min"),
+        "api-change": env.rate("API_CHANGE_RATE", default="240/min"),
     },
 }
 REST_KNOX = {
-    "TOKEN_TTL": timedelta(days=env.float("API_TOKEN_DAYS", default=90)),
+    "TOKEN_TTL": timedelta(days=env.float("API_TOKEN_DAYS", default=90, least=0.001, most=36_500)),
     "TOKEN_PREFIX": "spendsync_",
     "AUTO_REFRESH": False,
 }
@@ -266,15 +269,11 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": r"/api",
     "COMPONENT_SPLIT_REQUEST": True,
-    "PREPROCESSING_HOOKS": ["jobqueue.api.documents.without_probes"],
     "ENUM_NAME_OVERRIDES": {
-        "JobState": "jobqueue.api.job_shapes.JOB_STATES",
-        "WorkerState": "jobqueue.api.workers.WORKER_STATES",
         "SettlementStatus": "settlements.api.bodies.SETTLEMENT_STATES",
         "PaymentStatus": "settlements.api.bodies.PAYMENT_STATES",
         "FirstPaymentStatus": "settlements.api.bodies.FIRST_STATES",
         "EmailStatus": "settlements.api.bodies.EMAIL_STATES",
-        "BulkState": "jobqueue.api.bulk.BULK_STATES",
     },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -336,8 +335,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=5)
-AXES_COOLOFF_TIME = timedelta(minutes=env.float("LOGIN_COOLOFF_MINUTES", default=15))
+AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=5, least=1)
+AXES_COOLOFF_TIME = timedelta(minutes=env.float("LOGIN_COOLOFF_MINUTES", default=15, most=1e6))
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_CLIENT_IP_CALLABLE = "spendsync_site.clients.address_of"
 AXES_LOCKOUT_TEMPLATE = "registration/locked_out.html"
@@ -357,7 +356,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": env.log_level("LOG_LEVEL", default="INFO")},
     # Of logins only who is locked out: it would tell of each step otherwise.
     "loggers": {"axes": {"level": "WARNING"}},
 }

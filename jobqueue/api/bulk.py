@@ -17,6 +17,7 @@ from jobqueue.api.bodies import Reason, read_body, read_query
 from jobqueue.api.bulk_bodies import NARROWING, OF_FAILURES_ALONE, VERBS, BulkStart, PlanQuery, words_of
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.problems import BadQuery, InvalidBody, NothingMatches, Refused
+from jobqueue.api.schema import NamedChoice
 from jobqueue.api.searches import found_by
 from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
 from jobqueue.models import BulkAction, Job
@@ -41,7 +42,7 @@ class BulkLine(serializers.Serializer[Any]):
 
     id = serializers.IntegerField()
     verb = serializers.CharField()
-    state = serializers.ChoiceField(BULK_STATES)
+    state = NamedChoice("BulkState", BULK_STATES)
     which = serializers.CharField(allow_blank=True, help_text="Which jobs are meant, in words.")
     selection = AnyJSON()
     expected = serializers.IntegerField()

@@ -9,6 +9,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from jobqueue.api.schema import NamedChoice
 from jobqueue.api.shapes import AnyJSON, Moment, presentable
 from jobqueue.broker.running import Run
 from jobqueue.copying import copies_of
@@ -34,7 +35,7 @@ class JobLine(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     processor = serializers.CharField()
     queue = serializers.CharField()
-    state = serializers.ChoiceField(JOB_STATES, help_text="Also delayed, held, stuck and skipped.")
+    state = NamedChoice("JobState", JOB_STATES, help_text="Also delayed, held, stuck and skipped.")
     about = serializers.CharField(allow_blank=True, help_text="The record that it is about: app.model:key.")
     run_at = Moment(help_text="When it runs; of a held one when it was to run.")
     attempt = serializers.IntegerField(help_text="Number of the run that it is in, or that would be next.")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
+from rest_framework import serializers
 
 from jobqueue.api.bodies import Strict
 
@@ -46,6 +49,30 @@ class OperatorSchema(AutoSchema):
             if serializer.fewest:
                 form["minProperties"] = serializer.fewest
         return form
+
+
+class NamedChoice(serializers.ChoiceField):
+    """One of some words, which stand in the schema once, by the name of what they are.
+
+    The name is given here and not in SPECTACULAR_SETTINGS, which are the project's.
+    """
+
+    def __init__(self, name: str, words: Sequence[str], **options: Any) -> None:
+        self.name_in_schema = name
+        super().__init__(words, **options)
+
+
+class _WordsOfNamedChoice(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """How drf-spectacular, which finds it by itself, writes them."""
+
+    target_class = NamedChoice
+
+    def get_name(self) -> str:
+        name: str = self.target.name_in_schema
+        return name
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.target.choices)}
 
 
 def _told(needs: tuple[str, ...]) -> str:

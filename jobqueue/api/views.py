@@ -15,6 +15,7 @@ try:
         content_negotiation_class,
         permission_classes,
         renderer_classes,
+        schema,
         throttle_classes,
     )
     from rest_framework.negotiation import BaseContentNegotiation
@@ -39,13 +40,14 @@ class AlwaysJSON(BaseContentNegotiation):
 
 
 def _probe(view: Callable[[Request], Response]) -> Any:
-    """An endpoint without login and limits that answers JSON, whatever the site's defaults are."""
+    """An endpoint without login and limits that answers JSON, whatever the defaults; in no schema."""
     for decorate in (
         authentication_classes([]),
         permission_classes([AllowAny]),
         throttle_classes([]),
         renderer_classes([JSONRenderer]),
         content_negotiation_class(AlwaysJSON),
+        schema(None),
     ):
         decorate(view)
     return api_view(["GET", "HEAD"])(view)

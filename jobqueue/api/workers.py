@@ -18,6 +18,7 @@ from jobqueue.api.bodies import Reason, read_body, read_query
 from jobqueue.api.job_shapes import ProgressShape, run_line
 from jobqueue.api.paging import PageQuery, page, read_cursor, stored_text
 from jobqueue.api.problems import Refused
+from jobqueue.api.schema import NamedChoice
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.models import Job, Worker
 from jobqueue.operating.rights import permissions_of
@@ -52,7 +53,7 @@ class WorkerLine(serializers.Serializer[Any]):
     )
     host = serializers.CharField()
     pid = serializers.IntegerField()
-    state = serializers.ChoiceField(WORKER_STATES)
+    state = NamedChoice("WorkerState", WORKER_STATES)
     queues = serializers.ListField(child=serializers.CharField())
     threads = serializers.IntegerField()
     running = serializers.IntegerField(help_text="Jobs that it runs.")

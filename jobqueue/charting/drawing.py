@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 WIDTH, HEIGHT = 760, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 14, 22
+_NARROWEST_PRESSED = 2.0
 _PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
 
 Shown = Callable[[float], str]
@@ -139,8 +140,20 @@ def _bar(bar: Bar, left: float, width: float, top: int) -> str:
             f' width="{max(0.4, width * 0.86):.2f}" height="{height:.2f}"></rect>{title}'
         )
         url = bar.urls.get(kind, "")
+        if url and kind == bar.parts[-1][0]:
+            part += _above(left, width, ground)
         drawn += f'<a href="{escape(url)}" tabindex="-1">{part}</a>' if url else f"<g>{part}</g>"
     return drawn
+
+
+def _above(left: float, width: float, top: float) -> str:
+    """What of its column is above a bar, and is pressed as the bar is; none where columns are hairs."""
+    if width < _NARROWEST_PRESSED or top <= _TOP:
+        return ""
+    return (
+        f'<rect class="jq-chart-above" x="{left:.2f}" y="{_TOP:.2f}"'
+        f' width="{width:.2f}" height="{top - _TOP:.2f}"></rect>'
+    )
 
 
 def _span(span: Span, left: float, width: float, share: float) -> SafeString:
@@ -148,10 +161,11 @@ def _span(span: Span, left: float, width: float, share: float) -> SafeString:
     place = left + width * 0.07, _TOP + _PLOT_HEIGHT - height, width * 0.86, height
     return format_html(
         '<a href="{}" tabindex="-1"><rect class="jq-chart-{}{}" x="{}" y="{}" width="{}" height="{}"></rect>'
-        "<title>{}</title></a>",
+        "<title>{}</title>{}</a>",
         *(span.url, span.kind, " jq-chart-here" if span.is_here else ""),
         *(f"{value:.2f}" for value in place),
         span.title,
+        mark_safe(_above(left, width, place[1])),  # noqa: S308 (figures alone)
     )
 
 

@@ -70,8 +70,12 @@ def _beyond(page: Page) -> list[str]:
 
 
 def _small(page: Page, width: int, rules: dict[str, Any]) -> list[str]:
-    if "runOnly" in rules:  # only the colours are others than at the look before
-        return []
+    # Only the colours are others than at the look before.
+    return [] if "runOnly" in rules else small(page, width)
+
+
+def small(page: Page, width: int) -> list[str]:
+    """What can be pressed and is too small in a window as wide as that."""
     least = _LEAST[width]
     return [f"under {least} px: {each}" for each in page.evaluate(_SMALL, [least, _LEAST[WIDE]])]
 
@@ -113,7 +117,10 @@ _SMALL = """([least, inline]) => {
   const isInline = (node) => node.matches("a")
     && (node.closest(".breadcrumbs") || [...node.parentNode.childNodes].some(isWord));
   const sizeOf = (node) => {
-    const boxes = [node, ...(node.matches("[type=checkbox], [type=radio]") ? node.labels : [])];
+    const isBox = node.matches("[type=checkbox], [type=radio]");
+    // On a phone a label beside a box does not make the box bigger.
+    const labels = isBox ? [...node.labels].filter(each => least <= inline || each.contains(node)) : [];
+    const boxes = [node, ...labels];
     const places = boxes.filter(isShown).map(each => each.getBoundingClientRect());
     return [Math.max(...places.map(each => each.width)), Math.max(...places.map(each => each.height))];
   };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from jobqueue.broker.tallies import Tally, bucket_of
 from jobqueue.jobs import enqueue, enqueue_many
 from jobqueue.models import Queue
 from jobqueue.sql.clock import database_now
+from tests.browser import looks
 from tests.browser.keyboard import press, skip
 from tests.conftest import StartWorker, wait_until
 from tests.integration.test_charts import charted
@@ -91,6 +93,24 @@ def test_throughput_and_failures_of_24_hours(
     number = int(failed.inner_text())
     press(page, failed)
     expect(page.locator("#result_list tbody tr")).to_have_count(number)
+
+
+def test_on_a_phone_all_that_bars_lead_to_is_in_a_table_for_thumbs(open_page: Any, admin_user: User) -> None:
+    _a_day(admin_user)
+    page = open_page(CHARTS, width=looks.NARROW)
+    page.get_by_text("The same as a table").click()
+    assert page.locator(".jq-chart-table a").count() > 10
+    assert looks.small(page, looks.NARROW) == []
+
+
+def test_a_bar_is_pressed_where_its_column_is_empty(open_page: Any, admin_user: User) -> None:
+    _a_day(admin_user)
+    page = open_page(CHARTS, width=1280)
+    bar = page.locator("svg.jq-chart").first.locator("a").last
+    place = bar.bounding_box()
+    assert place and place["height"] > 60
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + 2)
+    expect(page).to_have_url(re.compile("from="))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -73,6 +74,12 @@ class Walk:
         # What axe itself does in the page is not the page's.
         self.look(name, [text for text in self._wrong if status == 200 or "Failed to load" not in text])
 
+    def small(self, name: str, address: str) -> None:
+        """Open the page as a phone shows it, and look for what a thumb would miss."""
+        self.page.set_viewport_size({"width": looks.NARROW, "height": looks.HEIGHT})
+        self.page.goto(address)
+        self.faults += [f"{name}: {fault}" for fault in looks.small(self.page, looks.NARROW)]
+
     def look(self, name: str, wrong: list[str] | None = None) -> None:
         """Look at what is shown."""
         found = list(self._wrong) if wrong is None else wrong
@@ -83,6 +90,22 @@ class Walk:
 def test_every_page(walk: Walk, site: scene.Scene, part: int) -> None:
     for name, address in scene.part_of(scene.pages_of(site), part):
         walk.go(name, address)
+    assert not walk.faults, "\n".join(walk.faults)
+
+
+def test_every_list_of_more_than_one_page(
+    walk: Walk, site: scene.Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paged = set()
+    for model, model_admin in admin.site._registry.items():
+        monkeypatch.setattr(model_admin, "list_per_page", 1)
+        name = f"{model._meta.app_label}_{model._meta.model_name}_changelist"
+        if STATUSES.get(name, ())[4:5] == (200,):
+            walk.small(name, reverse(f"admin:{name}"))
+            paged |= {name} if walk.page.locator(".paginator a").count() else set()
+    walk.small("search", f"{reverse('admin:jobqueue_job_changelist')}?q=state:failed")
+    assert walk.page.locator(".paginator a").count()
+    assert {f"jobqueue_{name}_changelist" for name in ("job", "failedjob")} <= paged
     assert not walk.faults, "\n".join(walk.faults)
 
 

@@ -65,6 +65,18 @@ def test_all_that_the_api_reads_is_answered(walked: dict[str, Any]) -> None:
     assert {url: told for url, (status, told) in walked["api"].items() if status != 200} == {}
 
 
+def test_the_schema_is_openapi_3_1_without_a_setting_of_the_project(walked: dict[str, Any]) -> None:
+    assert walked["schema"]["version"] == "3.1.0"
+
+
+def test_the_schema_is_made_without_a_warning_and_without_a_setting_of_the_project(
+    walked: dict[str, Any],
+) -> None:
+    assert walked["schema"]["warnings"] == []
+    assert {"JobState", "BulkState", "WorkerState"} <= set(walked["schema"]["forms"])
+    assert not [path for path in walked["schema"]["paths"] if "health" in path]
+
+
 @pytest.mark.parametrize(
     ("interface", "words"),
     [

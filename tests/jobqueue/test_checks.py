@@ -70,6 +70,22 @@ def test_settings_that_cannot_be_used_are_an_error(settings: LazySettings, value
     assert message.msg.startswith("JOBQUEUE cannot be used: ")
 
 
+@pytest.mark.parametrize("scope", ["api-read", "api-change"])
+@pytest.mark.parametrize("rate", ["100000", "1200/", "/min", "5/fortnight", "0/min", "-1/min", 1200])
+def test_a_rate_of_the_api_that_is_none_is_an_error(settings: LazySettings, scope: str, rate: Any) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": {scope: rate}}
+
+    [message] = [message for message in _found() if message.id == "jobqueue.E028"]
+    assert scope in message.msg and "such as 1200/min" in message.msg
+
+
+@pytest.mark.parametrize("rate", ["1/s", "1200/min", "5/hour", "100000/day", None])
+def test_a_rate_of_the_api_passes(settings: LazySettings, rate: Any) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": {"api-read": rate}}
+
+    assert _found() == []
+
+
 def test_a_processor_of_a_queue_that_is_not_configured_is_an_error_with_the_remedy() -> None:
     processor("sample.nowhere", queue="letters")(succeed)
     [message] = _found()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -18,6 +20,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
+from drf_spectacular.drainage import GENERATOR_STATS
 
 from jobqueue.admin import log_change
 from jobqueue.jobs import enqueue
@@ -43,6 +46,7 @@ def main() -> None:
         "pages": {name: page.status_code for name, page in pages.items()},
         "texts": texts,
         "api": {url: _shown(client.get(f"/api/{url}")) for url in _api(rows)},
+        "schema": _schema(client),
         "move": _shown(client.post(f"/api/jobs/{rows['waiting']}/move", _in_a_month(), "application/json")),
     }
     print(json.dumps(found))
@@ -159,6 +163,20 @@ def _api(rows: dict[str, Any]) -> Iterator[str]:
     yield from (f"bulk/{rows['bulk']}", "schedule/days/", "jobs/?search=Hopper", "schema/")
     yield "bulk/plan/?verb=cancel&search=queue:default"
     yield f"jobs/?search=about:{subject_of(Order(pk=rows['order']))}"
+
+
+def _schema(client: Client) -> dict[str, Any]:
+    """The version of the schema, what it has, and what was warned of while it was made."""
+    with redirect_stderr(StringIO()):
+        GENERATOR_STATS.reset()
+        document = client.get("/api/schema/").json()
+        warned_of = [*GENERATOR_STATS._warn_cache, *GENERATOR_STATS._error_cache]
+    return {
+        "version": document["openapi"],
+        "paths": list(document["paths"]),
+        "forms": list(document["components"]["schemas"]),
+        "warnings": warned_of,
+    }
 
 
 def _in_a_month() -> dict[str, str]:

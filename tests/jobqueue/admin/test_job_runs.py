@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from jobqueue.charting import drawing
 from jobqueue.models import Job, runs
 from jobqueue.models.runs import last_runs
 from jobqueue.sql.clock import database_now
@@ -29,6 +31,18 @@ def test_a_run_is_a_bar_in_its_colour_that_leads_to_its_job(admin_client: Client
         assert f'<a href="{page_of(job)}" tabindex="-1"><rect class="jq-chart-{kind}"' in text
     assert '<rect class="jq-chart-completed jq-chart-here"' in text
     assert "4 runs: 1 completed, 1 skipped, 1 failed, 1 stopped." in text
+
+
+def test_a_bar_is_as_high_as_the_chart_to_a_finger(admin_client: Client) -> None:
+    short, long = _ran(seconds=0.02), _ran(seconds=30, ago=20)
+    text = text_of(admin_client.get(page_of(long)))
+    link = text.partition(f'<a href="{page_of(short)}" tabindex="-1">')[2].partition("</a>")[0]
+    seen, above = (
+        [float(value) for value in re.findall(r' (?:y|height)="([0-9.]+)"', rect)]
+        for rect in re.findall("<rect [^>]+>", link)
+    )
+    assert above[0] + above[1] == pytest.approx(seen[0], abs=0.02)
+    assert above[1] + seen[1] == pytest.approx(drawing.HEIGHT - 36, abs=0.1)
 
 
 def test_the_table_says_what_the_bars_show(admin_client: Client) -> None:

@@ -14,7 +14,7 @@ from moneyed import Money
 from playwright.sync_api import Page, expect
 
 from jobqueue.models import Job, ProcessorLimits, Queue
-from jobqueue.searching import STATES
+from jobqueue.searching import OF_ANY_STATE, STATES
 from jobqueue.testing import drain
 from settlements.models import BarredAddress, Discrepancy, EmailDelivery, Payment, Settlement
 from tests.browser.keyboard import go, write
@@ -230,7 +230,7 @@ def test_no_column_is_cut_in_the_list_of_any_state_and_each_is_reached_by_keyboa
     make_job("skipped", **about, queue="settlement")
     page = open_page("/admin/jobqueue/job/", width=width)
     _assert_nothing_is_cut(page, "all")
-    for word in STATES:
+    for word in (word for word in STATES if word not in OF_ANY_STATE):
         page.locator(f'.jq-tab[href$="state={word}"]').focus()
         page.keyboard.press("Enter")
         expect(page.locator(f'.jq-tab[aria-current="page"][href$="state={word}"]')).to_be_visible()

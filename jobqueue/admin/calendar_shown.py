@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, Max, Min, Sum
+from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, Max, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -30,19 +30,20 @@ _NAMED = re.compile(r"[0-9]{1,18}(,[0-9]{1,18}){0,499}", re.ASCII)
 
 def facts_of(jobs: JobQuerySet) -> dict[str, Any]:
     """How many jobs are meant, and which: one statement, or two where they are many."""
-    some = list(jobs.order_by().values_list("pk", "run_at")[: _MOST_NAMED + 1])
-    if len(some) > _MOST_NAMED:
+    ids = sorted(jobs.order_by().values_list("pk", flat=True)[: _MOST_NAMED + 1])
+    if len(ids) > _MOST_NAMED:
         return _facts_of_many(jobs)
-    ids = sorted(pk for pk, _run_at in some)
-    facts = {"number": len(ids), "ids": ids, "shown": ",".join(map(str, ids))}
-    return facts | {"newest": max(ids, default=None), "first": min((at for _pk, at in some), default=None)}
+    return {
+        "number": len(ids),
+        "newest": max(ids, default=None),
+        "ids": ids,
+        "shown": ",".join(map(str, ids)),
+    }
 
 
 def _facts_of_many(jobs: JobQuerySet) -> dict[str, Any]:
     part = ExpressionWrapper(F("pk") % _MODULUS, BigIntegerField())
-    facts = jobs.order_by().aggregate(
-        number=Count("pk"), newest=Max("pk"), first=Min("run_at"), parts=Sum(part)
-    )
+    facts = jobs.order_by().aggregate(number=Count("pk"), newest=Max("pk"), parts=Sum(part))
     return facts | {"shown": f"{facts['number']}.{int(facts['parts'] or 0)}"}
 
 

@@ -108,7 +108,11 @@ class JobList(JobColumns, JobPermissions):
         context["tabs"] = tabs_of_jobs(context["cl"], request, self.admin_site.name)
         context["searched"] = shown_search(request, context["cl"], self.admin_site)
         # Words say times themselves (`since:`): a search has as many questions of its own as a list may ask.
-        if self.date_hierarchy and not context["cl"].query:
+        # A date that is chosen stays in sight, for it narrows the search.
+        dates = f"{self.date_hierarchy}__"
+        if self.date_hierarchy and (
+            not context["cl"].query or any(name.startswith(dates) for name in request.GET)
+        ):
             context["dates"] = date_links(context["cl"], self.date_hierarchy)
 
     def _check_post(self, request: HttpRequest) -> None:

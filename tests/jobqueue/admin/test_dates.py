@@ -68,3 +68,11 @@ def test_a_day_that_does_not_exist_does_no_harm(admin_client: Client, day: str) 
     make_job()
     query = {"created_at__year": "2026", "created_at__month": "2", "created_at__day": day}
     assert admin_client.get(JOBS, query, follow=True).status_code == 200
+
+
+@pytest.mark.parametrize(("chosen", "is_shown"), [({}, False), ({"created_at__year": "2026"}, True)])
+def test_a_search_shows_the_date_that_narrows_it_and_offers_none(
+    admin_client: Client, chosen: dict[str, str], is_shown: bool
+) -> None:
+    context = admin_client.get("/admin/jobqueue/job/", {"q": "queue:email", **chosen}).context
+    assert ("dates" in context) is is_shown

@@ -23,6 +23,7 @@ from django.core.cache import caches
 
 from spendsync_site.demo.processes import LOOPBACK, end_with_parent
 from spendsync_site.demo.redis_server import RedisServer
+from tests.integration.postgresql import ON_POSTGRESQL
 from tests.migrated import migrations_are_copied
 from tests.nursery import Nursling, can_start, nursery
 from tests.servers import REDIS_DATABASE, ROOT, main_redis, subprocess_environment
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
     from settlements.models import Payment, Settlement
     from tests.projects import Project
+
+# Not skipped but not collected: SQLite has neither a server, nor roles, nor sockets.
+collect_ignore_glob = [] if ON_POSTGRESQL else ["*_on_postgresql.py", "*/test_postgresql*.py"]
 
 READY_TIMEOUT = 30.0
 _READY = re.compile(r"\bready\b", re.IGNORECASE)

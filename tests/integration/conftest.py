@@ -11,9 +11,6 @@ import pytest
 
 from tests.integration.postgresql import ON_POSTGRESQL, PostgreSQLDatabase
 
-# Not skipped but not collected: SQLite has neither roles nor sockets.
-collect_ignore_glob = [] if ON_POSTGRESQL else ["*_on_postgresql.py"]
-
 NewDatabase = Callable[[], str]
 _numbers = count(1)
 

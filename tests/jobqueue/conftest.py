@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,11 +13,6 @@ from spendsync_site.demo.processes import LOOPBACK, free_port
 from spendsync_site.demo.redis_server import RedisServer
 from tests.jobqueue import processors_for_tests
 from tests.jobqueue.steps import TELLER
-
-# Not skipped but not collected: SQLite has one writer at a time, and another planner.
-collect_ignore_glob = (
-    [] if os.environ.get("TEST_DATABASE_URL", "").startswith("postgres") else ["*_on_postgresql.py"]
-)
 
 UseRedis = Callable[[str, int], None]
 

@@ -146,7 +146,7 @@ def plan(jobs: JobQuerySet, verb: Verb) -> Plan:
     return Plan(
         verb=verb,
         chosen=count_up_to_limit(jobs),
-        eligible=count_up_to_limit(eligible),
+        eligible=count_up_to_limit(eligible) if len(rows) == MOST_PER_REQUEST else BoundedCount(len(rows)),
         by_processor=dict(Counter(job.processor for job in rows).most_common()),
         emails=count_emails(Counter(job.processor for job in rows if _has_mail(verb, job))),
         newest=jobs.order_by("-pk").values_list("pk", flat=True).first() or 0,

@@ -111,6 +111,21 @@ def test_a_job_that_waits_for_limits_asks_no_more(
     assert too_many(operator, {"limited": reverse("admin:jobqueue_job_change", args=[job.pk])}) == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "verb"), [("failedjob", "retry"), ("failedjob", "delete"), ("stuckjob", "fail")]
+)
+def test_the_question_before_an_action_on_a_whole_list_takes_no_more(
+    name: str, verb: str, settlement: Settlement, payer: User, operator: Client
+) -> None:
+    scene.build(settlement, payer)
+    address = reverse(f"admin:jobqueue_{name}_changelist")
+    asked = {"action": verb, "_selected_action": "0", "select_across": "1"}
+    operator.post(address, asked)
+    with CaptureQueriesContext(connection) as seen:
+        assert operator.post(address, asked).status_code == 200
+    assert len(seen) <= MOST
+
+
 def test_what_was_never_tried_is_not_asked_for_its_failures(operator: Client) -> None:
     job = make_job("waiting")
     with CaptureQueriesContext(connection) as asked:

@@ -143,6 +143,10 @@ class JobCopyRefused(JobTransitionRefused):
     """Somebody copied the job after whoever asks had looked at it: one of two clicks makes a copy."""
 
 
+class NothingLeft(JobQueueError):
+    """All that was meant was moved, held, released, cancelled or begun by somebody else meanwhile."""
+
+
 class UnreadableRow(JobQueueError):
     """Something else stands in a job's row than its columns are for."""
 

@@ -26,13 +26,13 @@ from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
 from jobqueue.admin.calendar_shown import facts_of, trouble_with_number, why_nothing_is_meant
 from jobqueue.admin.moments import YEARS, as_field, parse_moment
 from jobqueue.admin.words import time_tag
-from jobqueue.exceptions import JobTransitionRefused
+from jobqueue.exceptions import JobTransitionRefused, NothingLeft
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.holding import due_time
 from jobqueue.operating.bulk_plans import TYPED_ABOVE
 from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
-from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, NothingLeft, OfADay, begin_and_log
+from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
 from jobqueue.operating.moves import shift_and_log
 from jobqueue.operating.reading import shown_text

@@ -23,10 +23,11 @@ from jobqueue.api.job_shapes import JobLine, lines
 from jobqueue.api.paging import PageQuery, moment, page, read_cursor, whole_id
 from jobqueue.api.problems import InvalidBody, NothingMatches
 from jobqueue.api.shapes import Moment, described, page_of
+from jobqueue.exceptions import NothingLeft
 from jobqueue.models import BulkAction, Job, JobQuerySet
 from jobqueue.models.held import HELD_UNTIL
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, NothingLeft, OfADay, begin_and_log
+from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
 from jobqueue.operating.days import DayAhead, days_ahead
 from jobqueue.operating.failing_times import YEARS
 from jobqueue.operating.rights import permissions_of

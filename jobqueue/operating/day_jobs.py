@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from jobqueue.exceptions import NothingLeft
 from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_choice
 from jobqueue.models.holding import held_between
 from jobqueue.models.scheduled import between, of_kind
@@ -41,10 +42,6 @@ _BULK = {
     "hold": BulkAction.Verb.HOLD,
     "release": BulkAction.Verb.LET_GO,
 }
-
-
-class NothingLeft(Exception):
-    """All that was meant was moved, held, released, cancelled or begun meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

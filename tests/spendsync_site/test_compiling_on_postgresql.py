@@ -1,4 +1,4 @@
-"""PostgreSQL compiles none of the site's statements. Collected on PostgreSQL only (conftest.py)."""
+"""PostgreSQL compiles none of the site's statements, and runs each in one process. Collected on PostgreSQL only (conftest.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from django.db import connection
 
 
 @pytest.mark.django_db
-def test_a_connection_of_the_site_has_nothing_compiled() -> None:
+@pytest.mark.parametrize(("name", "value"), [("jit", "off"), ("max_parallel_workers_per_gather", "0")])
+def test_a_connection_of_the_site_says_how_its_statements_run(name: str, value: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SHOW jit")
-        assert cursor.fetchone() == ("off",)
+        cursor.execute(f"SHOW {name}")
+        assert cursor.fetchone() == (value,)

@@ -14,7 +14,6 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-
 _SAID = "SELECT set_config('jit', 'off', false), set_config('max_parallel_workers_per_gather', '0', false)"
 
 

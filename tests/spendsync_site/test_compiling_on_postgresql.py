@@ -1,4 +1,4 @@
-"""PostgreSQL compiles none of the site's statements, and runs each in one process. Collected on PostgreSQL only (conftest.py)."""
+"""How PostgreSQL runs the site's statements. Collected on PostgreSQL only (conftest.py)."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class TolerantIterable(ModelIterable):  # type: ignore[type-arg]
     def __iter__(self) -> Iterator[Any]:
         try:
             rows = list(super().__iter__())
-            is_odd = connections[self.queryset.db].vendor == "sqlite" and _holds_other_kinds(rows)
+            is_odd = connections[self.queryset.db].vendor == "sqlite" and holds_other_kinds(rows)
         except Exception as error:
             if not may_be_of_a_row(error):
                 raise
@@ -55,7 +55,7 @@ class TolerantQuerySet(models.QuerySet[_Row]):
         self._iterable_class = TolerantIterable
 
 
-def _holds_other_kinds(rows: list[models.Model]) -> bool:
+def holds_other_kinds(rows: list[models.Model]) -> bool:
     """Whether a column of one of these rows holds what it is not for: SQLite keeps anything anywhere."""
     if not rows:
         return False

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 
 from jobqueue.admin import listing
+from jobqueue.counts.reading import counts_of_database
 from jobqueue.models import Attempt, Job
 from jobqueue.models.failures import FailuresByCause, by_cause
 
@@ -17,14 +18,12 @@ UNRECORDED = "(not recorded)"
 def all_by_cause(request: HttpRequest) -> FailuresByCause | None:
     """All failed jobs by cause, for a list that shows them beside itself; read once for a request.
 
-    None where there are none, or more than a list may read: the page of failures by cause groups them all.
+    None where there are more than a list may read: the page of failures by cause groups them all.
     """
     if "_failures_by_cause" not in vars(request):
-        failed = Job.objects.failed()
-        one_too_many = failed.order_by()[listing.COUNT_LIMIT : listing.COUNT_LIMIT + 1]
-        # The database groups them only if they are few enough.
-        found = by_cause(failed.filter(~Exists(one_too_many)))
-        vars(request)["_failures_by_cause"] = found if found.groups else None
+        failed = sum(counts.failed for counts in counts_of_database(Job.objects.db).values())
+        found = by_cause(Job.objects.failed()) if failed <= listing.COUNT_LIMIT else None
+        vars(request)["_failures_by_cause"] = found
     grouped: FailuresByCause | None = vars(request)["_failures_by_cause"]
     return grouped
 

@@ -324,7 +324,7 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
 # Who fails to log in five times from one address waits for a quarter of an hour.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    "spendsync_site.logging_in.OneQuestionBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -146,7 +146,7 @@ def plan(jobs: JobQuerySet, verb: Verb) -> Plan:
     return Plan(
         verb=verb,
         chosen=count_up_to_limit(jobs),
-        eligible=count_up_to_limit(eligible),
+        eligible=count_up_to_limit(eligible) if len(rows) == MOST_PER_REQUEST else BoundedCount(len(rows)),
         by_processor=dict(Counter(job.processor for job in rows).most_common()),
         emails=count_emails(Counter(job.processor for job in rows if _has_mail(verb, job))),
         newest=jobs.order_by("-pk").values_list("pk", flat=True).first() or 0,
@@ -321,7 +321,9 @@ def _one_batch(
     The lock makes of two operators who click at once one who changes a job and one who finds it changed.
     """
     with writing(eligible.db):
-        rows = eligible.select_for_update().order_by("pk")
+        ours = list(eligible.select_for_update().order_by("pk").values_list("pk", flat=True))
+        # Looked at again: what waited for its lock was taken by the time at which the wait began.
+        rows = eligible.filter(pk__in=ours).order_by("pk")
         batch = list(rows.only("processor", "state", "run_at", "held_run_at", "stop_asked_at"))
         entries = {job.pk: entry_of(verb, job, request, reason) for job in batch}
         if not entries:

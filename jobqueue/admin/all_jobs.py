@@ -22,6 +22,7 @@ from jobqueue.admin.filters import (
 from jobqueue.admin.job_columns import COLUMNS, OF_ALL
 from jobqueue.admin.job_lists import JOB_ID, LATEST_ENDED, LONGEST_RUNNING, JobList
 from jobqueue.admin.job_page import page_of
+from jobqueue.admin.job_read import read_job
 from jobqueue.admin.named_filters import AuditFilter, FindingFilter, LeftOutFilter
 from jobqueue.models import Job
 from jobqueue.operating.verbs import BULK_VERBS
@@ -90,9 +91,9 @@ class JobAdmin(JobList):
         """The page of one job; while it runs the page says by itself when it has ended."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        job = Job.objects.filter(pk=object_id).first() if JOB_ID.fullmatch(object_id) else None
-        if job is None:
+        read = read_job(object_id) if JOB_ID.fullmatch(object_id) else None
+        if read is None:
             self.raise_not_found(object_id)
-        page = page_of(job, request, self)
+        page = page_of(*read, request, self)
         context = self.admin_site.each_context(request) | page | (extra_context or {})
         return live.answer(request, TemplateResponse(request, "admin/jobqueue/job.html", context))

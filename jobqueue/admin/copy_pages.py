@@ -66,12 +66,14 @@ def copy_url(job: Job, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
     return reverse(f"{pages.admin_site.name}:jobqueue_job_copy", args=[job.pk])
 
 
-def copies_shown(job: Job, pages: ModelAdmin[Any]) -> dict[str, Any]:
+def copies_shown(job: Job, pages: ModelAdmin[Any], *, has_copies: bool) -> dict[str, Any]:
     """What the page of the job shows of its original and of its newest copies, each with its address.
 
     Both are asked for with one statement.
     """
     original = job.copied_from
+    if original is None and not has_copies:
+        return {"original_url": "", "copies": []}
     newest = copies_of(job).order_by("-pk").values("pk")[:_MOST_COPIES]
     asked = Job.objects.filter(pk__in=newest).order_by().values_list("pk", flat=True)
     if original is not None:

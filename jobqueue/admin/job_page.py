@@ -6,14 +6,14 @@ from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote
-from django.db.models import CharField, Value
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from jobqueue.admin import live
+from jobqueue.admin import live, on_every_page
 from jobqueue.admin.calendar_pages import hold_links
 from jobqueue.admin.copy_pages import copies_shown, copy_url
+from jobqueue.admin.job_read import Besides
 from jobqueue.admin.job_runs import runs_of
 from jobqueue.admin.job_timeline import Known, latest_attempts, timeline_of
 from jobqueue.admin.listing import listed, prepare, state_of
@@ -31,20 +31,20 @@ from jobqueue.operating.explain import Facts, explain, gather
 from jobqueue.operating.logs import ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
 from jobqueue.operating.retelling import told_reason
-from jobqueue.operating.verbs import VERBS, Verb
+from jobqueue.operating.verbs import Verb
 
 _SECONDS: dict[str, int] = {Job.State.ACTIVE: REFRESH_SECONDS}
 
 
-def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
+def page_of(job: Job, besides: Besides, request: HttpRequest, pages: JobPermissions) -> dict[str, Any]:
     """What the page shows of the job; `pages` knows what this user may do to it."""
     site = pages.admin_site
     others = newest_about(job.subject, without=job.pk) if job.subject else []
     prepare([job, *others], request, site)
-    attempts, has_earlier = latest_attempts(job)
+    attempts, has_earlier = latest_attempts(job) if besides.has_failed else ([], False)
     last_error = attempts[-1].error_class if attempts else ""
-    facts = gather(job, listed(job).now, is_stuck=listed(job).is_stuck, last_error=last_error)
-    history, logs = history_of(job)[::-1], _logs_of(job, request)
+    facts = _facts(job, last_error, request)
+    history, logs = history_of(job)[::-1], _logs_of(job, request) if besides.has_logged else {}
     action = bulk.of_job(job, Job.objects.db)
     known = Known(job, facts.now, request, attempts, history, facts.worker, action, logs, has_earlier)
     return {
@@ -65,17 +65,23 @@ def page_of(job: Job, request: HttpRequest, pages: JobPermissions) -> dict[str, 
         "payload": shown_payload(job, request),
         "unique_key": shown_text(job.unique_key or "", request),
         "reason": shown_text(told_reason(job), request),
-        "verbs": _possible(job, pages.allowed_verbs(request)),
+        "verbs": _possible(besides, pages.allowed_verbs(request)),
         "others": panel_of(others, job.subject, site) if others else None,
         "bulk_action": action,
         "move_url": move_url(job, facts.now, request, pages),
         "copy_url": copy_url(job, request, pages),
-        **copies_shown(job, pages),
+        **copies_shown(job, pages, has_copies=besides.has_copies),
         "stop_url": stop_url(job, request, pages),
         "hold_links": hold_links(job, request, site),
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,
     }
+
+
+def _facts(job: Job, last_error: str, request: HttpRequest) -> Facts:
+    """What else its state depends on; what is decided about its queue, every page has read."""
+    seen, decided = listed(job), on_every_page.decided_about(job.queue, request)
+    return gather(job, seen.now, is_stuck=seen.is_stuck, last_error=last_error, decided=decided)
 
 
 def _why(job: Job, facts: Facts, request: HttpRequest, pages: JobPermissions) -> dict[str, str]:
@@ -102,18 +108,9 @@ def _logs_of(job: Job, request: HttpRequest) -> dict[int, ShownLog]:
     return {log.number: log for log in shown_logs(job, request)}
 
 
-def _possible(job: Job, verbs: list[Verb]) -> list[Verb]:
-    """Those of the verbs that take the job as it is, asked for with one statement.
+def _possible(besides: Besides, verbs: list[Verb]) -> list[Verb]:
+    """Those of the verbs that take the job as it is.
 
     It is held and released on the calendar, which asks for a reason.
     """
-    verbs = [verb for verb in verbs if verb.name in VERBS]
-    if not verbs:
-        return []
-    one = Job.objects.filter(pk=job.pk).order_by()
-    asked = [
-        verb.eligible(one).values_list(Value(verb.name, output_field=CharField()), flat=True)
-        for verb in verbs
-    ]
-    possible = set(asked[0].union(*asked[1:], all=True) if len(asked) > 1 else asked[0])
-    return [verb for verb in verbs if verb.name in possible]
+    return [verb for verb in verbs if verb.name in besides.possible]

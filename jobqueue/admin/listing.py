@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.admin import AdminSite
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.db import models
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from jobqueue.admin.keyed_pages import Part
 from jobqueue.admin.subjects import Subject, describe_subjects
-from jobqueue.models import Job
+from jobqueue.models import Job, JobQuerySet
 from jobqueue.operating.words import grouped, state_word
-from jobqueue.sql.clock import database_now
+from jobqueue.sql.clock import database_now, shown_then
 
 if TYPE_CHECKING:
     _Paginator = Paginator[Any]
@@ -127,12 +128,28 @@ def prepare_alone(jobs: Iterable[Job], subject: Subject) -> list[Job]:
 
 
 def _note(rows: list[Job], subjects: dict[str, Subject]) -> list[Job]:
-    now = database_now(Job.objects.db)
-    active = [job.pk for job in rows if job.state == Job.State.ACTIVE]
-    stuck = set(Job.objects.stuck().filter(pk__in=active).values_list("pk", flat=True)) if active else set()
+    now, stuck = _seen_of(rows)
     for job in rows:
         vars(job)["_listed"] = Listed(now, subjects[job.subject], job.pk in stuck)
     return rows
+
+
+def seen(jobs: JobQuerySet) -> JobQuerySet:
+    """These jobs, each with the time at which it was read and whether it was stuck: `prepare` asks less."""
+    stuck = Job.objects.using(jobs.db).stuck().filter(pk=OuterRef("pk"))
+    return jobs.annotate(seen_at=Now(), seen_stuck=Exists(stuck))
+
+
+def _seen_of(rows: Sequence[Job]) -> tuple[datetime, set[int]]:
+    """The time, and which of the jobs are stuck: with one statement, and none where all rows brought it."""
+    brought = {job.pk: vars(job) for job in rows if "seen_at" in vars(job)}
+    asked = [job.pk for job in rows if job.state == Job.State.ACTIVE and job.pk not in brought]
+    if not asked and not brought:
+        return database_now(Job.objects.db), set()
+    found = seen(Job.objects.filter(pk__in=asked)).order_by().only("pk") if asked else ()
+    known = {job.pk: vars(job) for job in found} | brought
+    now = next((shown_then(row["seen_at"]) for row in known.values()), None) or database_now(Job.objects.db)
+    return now, {pk for pk, row in known.items() if row["seen_stuck"]}
 
 
 def listed(job: Job) -> Listed:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from jobqueue.admin.pausing import SEEN, ShownPause, shown
+from jobqueue.counts.paused import waiting_for, waiting_where_paused
 from jobqueue.counts.reading import counts_of_database
 from jobqueue.masking import mask_addresses
 from jobqueue.models import JobTally, Queue
@@ -27,25 +28,27 @@ from jobqueue.monitoring.overview import Overview
 from jobqueue.monitoring.set_aside import MOST_COUNTED
 from jobqueue.operating.words import grouped
 from jobqueue.registry import all_processors
+from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.clock import about_now
 from jobqueue.sql.databases import databases
+from jobqueue.sql.tolerant import holds_other_kinds
 
 logger = logging.getLogger(__name__)
 _KNOWN = "_jobqueue_on_every_page"
 """Where a request keeps what was asked."""
-_ASKED = f"""
-    SELECT (SELECT COALESCE(SUM(amount), 0) FROM jobqueue_jobtally WHERE kind = '{JobTally.Kind.FAILED}'),
-        EXISTS (SELECT 1 FROM jobqueue_queue WHERE paused),
+_NUMBERS = f"""
+    SELECT (SELECT COALESCE(SUM(amount), 0) FROM jobqueue_jobtally
+            WHERE kind = '{JobTally.Kind.FAILED}') AS failed,
         (SELECT COUNT(*) FROM (
             SELECT id FROM jobqueue_job WHERE NOT (set_aside = '') LIMIT {MOST_COUNTED}
-        ) AS aside)
+        ) AS aside) AS aside
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     failed: int
-    paused: list[Queue]
+    queues: list[Queue]
     aside: int | None = None
 
 
@@ -63,6 +66,16 @@ def before_title(request: HttpRequest) -> str:
 def set_aside(request: HttpRequest) -> int | None:
     """How many jobs of the page's own database are set aside, MOST_COUNTED at most; None if unknown."""
     return _known(request).aside
+
+
+def failed(request: HttpRequest) -> int:
+    """How many jobs of the page's own database are failed."""
+    return _known(request).failed
+
+
+def decided_about(name: str, request: HttpRequest) -> Queue | None:
+    """What is decided about the queue of that name; None if nothing is, or if it is unknown."""
+    return next((queue for queue in _known(request).queues if queue.name == name), None)
 
 
 def banner(request: HttpRequest) -> SafeString:
@@ -91,7 +104,8 @@ def _pauses(request: HttpRequest) -> list[ShownPause]:
     if seen is not None:
         known = ((queue.decided, queue.counts.waiting) for queue in seen.queues.values())
         return _shown(known, seen.now, request)
-    return _with_numbers(_known(request).paused, about_now(), request)
+    paused = [queue for queue in _known(request).queues if queue.paused]
+    return _with_numbers(paused, about_now(), request)
 
 
 def _queues(request: HttpRequest) -> str:
@@ -132,25 +146,42 @@ def _known(request: HttpRequest) -> _Known:
 
 
 def _ask() -> _Known:
-    using = Queue.objects.db
     try:
-        with connections[using].cursor() as cursor:
-            cursor.execute(_ASKED)
-            failed, is_paused, aside = cursor.fetchone()
-        return _Known(int(failed), list(Queue.objects.filter(paused=True)) if is_paused else [], int(aside))
+        queues, found = _read()
     except (DatabaseError, InterfaceError) as error:
         logger.warning("cannot tell what is failed and paused: %s: %s", type(error).__name__, error)
         return _Known(0, [])
+    return _Known(int(found["failed"]), queues, int(found["aside"]))
+
+
+def _read() -> tuple[list[Queue], Mapping[str, int]]:
+    """What is decided about the queues, and the numbers of every page, also where no queue has a row."""
+    using, join = Queue.objects.db, "LEFT JOIN jobqueue_queue ON TRUE"
+    waiting = ", ".join(f"{sql} AS {name}" for name, sql in waiting_where_paused(using).items())
+    columns = ", ".join(f"jobqueue_queue.{field.column}" for field in Queue._meta.concrete_fields)
+    try:
+        rows = list(
+            Queue.objects.raw(f"SELECT {columns}, {waiting}, numbers.* FROM ({_NUMBERS}) AS numbers {join}")
+        )
+        if not holds_other_kinds(queues := [row for row in rows if row.pk is not None]):
+            return queues, vars(rows[0])
+    except Exception as error:
+        if not may_be_of_a_row(error):
+            raise
+    with connections[using].cursor() as cursor:  # of one something can be read as a text only
+        cursor.execute(_NUMBERS)
+        return list(Queue.objects.all()), dict(zip(("failed", "aside"), cursor.fetchone(), strict=True))
 
 
 def _with_numbers(paused: list[Queue], now: datetime, request: HttpRequest) -> list[ShownPause]:
     """With how many wait, where the databases that know are here anyway, or are files."""
+    others = [using for using in databases() if using != Queue.objects.db]
     found: Counter[str] = Counter()
-    is_known = all(
-        using == Queue.objects.db or connections[using].vendor == "sqlite" for using in databases()
-    )
+    is_known = all(connections[using].vendor == "sqlite" for using in others)
     try:
-        for using in databases() if paused and is_known else ():
+        for queue in paused if is_known else ():
+            found[queue.name] += waiting_for(queue, Queue.objects.db)
+        for using in others if paused and is_known else ():
             found.update({name: counts.waiting for name, counts in counts_of_database(using).items()})
     except (DatabaseError, InterfaceError):
         is_known = False

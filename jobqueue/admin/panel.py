@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from jobqueue.admin.listing import listed, prepare_alone, state_of
+from jobqueue.admin.listing import listed, prepare_alone, seen, state_of
 from jobqueue.admin.subjects import Subject
 from jobqueue.admin.ways import address_of
 from jobqueue.admin.words import badge, time_tag
@@ -78,7 +78,7 @@ def panel_for(subject: str, request: HttpRequest, site: AdminSite) -> JobsPanel:
 def newest_about(subject: str, *, without: int | None = None) -> list[Job]:
     """The newest jobs of a subject, one more than a panel shows."""
     rows = Job.objects.about(subject).exclude(pk=without) if without else Job.objects.about(subject)
-    return list(rows.order_by("-id")[: MOST_JOBS + 1])
+    return list(seen(rows).order_by("-id")[: MOST_JOBS + 1])
 
 
 def panel_of(jobs: list[Job], subject: str, site: AdminSite) -> JobsPanel:

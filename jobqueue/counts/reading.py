@@ -108,7 +108,7 @@ def read_amounts(using: str, most_due: int = MOST_DUE + 1, more: str = "") -> li
     connection = connections[using]
     with connection.cursor() as cursor:
         vendor = connection.vendor
-        cursor.execute(_READ.format(now=_NOW[vendor], queue=_QUEUE[vendor]) + more, [most_due])
+        cursor.execute(_READ.format(now=NOW[vendor], queue=_QUEUE[vendor]) + more, [most_due])
         rows = cursor.fetchall()
     if sum(summed for _queue, _kind, _amount, summed in rows) > MOST_ROWS:
         _compact(using)
@@ -123,7 +123,7 @@ def _by_queue(rows: Iterable[AmountRow]) -> dict[str, _Amounts]:
     return found
 
 
-_NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
+NOW = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
 # SQLite keeps any bytes as a text, and cannot give back those that are none.
 _QUEUE = {"postgresql": "queue", "sqlite": "CAST(queue AS BLOB)"}
 # One statement, so that each job is seen in exactly one place. The order keeps PostgreSQL, which takes the

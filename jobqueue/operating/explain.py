@@ -59,16 +59,23 @@ class Facts:
 
 
 def gather(
-    job: Job, now: datetime | None = None, *, is_stuck: bool | None = None, last_error: str | None = None
+    job: Job,
+    now: datetime | None = None,
+    *,
+    is_stuck: bool | None = None,
+    last_error: str | None = None,
+    decided: Queue | None = None,
 ) -> Facts:
     """The facts about a job of this moment, by the database's clock: what its state asks for, and no more.
 
-    `now`, `is_stuck` and `last_error` are looked up where the caller does not know them.
+    `now`, `is_stuck`, `last_error` and what is `decided` about its queue are looked up where the caller does
+    not know them.
     """
     using = alias_of(job)
     now = now or database_now(using)
     if job.state == Job.State.WAITING:
-        return _of_waiting(job, now, _last_error(job, using) if last_error is None else last_error, using)
+        last_error = _last_error(job, using) if last_error is None else last_error
+        return _of_waiting(job, now, last_error, decided or _decided_about(job.queue), using)
     if is_stuck is None and job.state == Job.State.ACTIVE:
         is_stuck = Job.objects.using(using).stuck().filter(pk=job.pk).exists()
     return Facts(
@@ -85,11 +92,14 @@ def _last_error(job: Job, using: str) -> str:
     return failed.values_list("error_class", flat=True).first() or ""
 
 
-def _of_waiting(job: Job, now: datetime, last_error: str, using: str) -> Facts:
+def _decided_about(queue: str) -> Queue:
+    """What operators decided about the queue, where the workers look."""
+    return Queue.objects.filter(pk=queue).first() or Queue(queue)
+
+
+def _of_waiting(job: Job, now: datetime, last_error: str, decided: Queue, using: str) -> Facts:
     """What a job that waits may wait for."""
     processor = retries_of(job)
-    # Where the workers look.
-    decided = Queue.objects.filter(pk=job.queue).first() or Queue(job.queue)
     return Facts(
         now=now,
         is_paused=decided.is_paused_at(now),
@@ -268,7 +278,7 @@ def what_keeps(processor: str) -> str:
     using = Job.objects.db
     now = database_now(using)
     job = Job(processor=processor, queue=get_processor(processor).queue, run_at=now)
-    return " ".join(_obstacles(job, _of_waiting(job, now, "", using)))
+    return " ".join(_obstacles(job, _of_waiting(job, now, "", _decided_about(job.queue), using)))
 
 
 def _runs(job: Job, facts: Facts) -> str:

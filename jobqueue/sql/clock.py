@@ -33,6 +33,11 @@ def database_now(using: str) -> datetime:
         return now
 
 
+def shown_then(moment: datetime) -> datetime:
+    """What the clock showed where a statement that asked for other things brought its time along."""
+    return _pretended or moment
+
+
 def about_now() -> datetime:
     """What this host's clock shows, for judgements in which seconds do not matter: it asks no database."""
     return _pretended or datetime.now(UTC)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -55,7 +55,7 @@ class TolerantQuerySet(models.QuerySet[_Row]):
         self._iterable_class = TolerantIterable
 
 
-def holds_other_kinds(rows: list[models.Model]) -> bool:
+def holds_other_kinds(rows: Sequence[models.Model]) -> bool:
     """Whether a column of one of these rows holds what it is not for: SQLite keeps anything anywhere."""
     if not rows:
         return False

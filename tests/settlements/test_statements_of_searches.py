@@ -18,7 +18,7 @@ from settlements.models import Settlement
 from tests.jobqueue.admin.steps import FAILED, JOBS, add_attempt, make_job, make_worker
 from tests.jobqueue.groups import GROUPS, OF_MONEY, member_of
 
-MOST = 16
+MOST = 15
 """Session, user, permissions and all that every page asks included."""
 MIXED = (
     "user0 -user1 -mailbox about:user2 -about:user3 about:rent -email:u4@x.io -worker:web-7 "

@@ -102,7 +102,7 @@ def test_a_page_asks_once_for_it_and_for_what_is_paused(admin_client: Client) ->
     assert len(_asked_for(lambda: admin_client.get(USERS))) == 1
     pause("email")
     asked = _asked_for(lambda: admin_client.get(USERS))
-    assert len(asked) == 3, asked  # which queues, and how many wait
+    assert len(asked) == 1, asked  # and how many wait
 
 
 def test_a_page_is_shown_though_nothing_can_be_told(admin_client: Client, settlement: Settlement) -> None:

@@ -71,6 +71,8 @@ class Settings:
     """Executor processes of one worker."""
     cpu_affinity: bool = True
     """Whether an executor keeps to one core while it has more short jobs than threads."""
+    niceness: Annotated[int, WholeNumber(0, 19)] = 10
+    """By how much executors stand back (`nice`) where there is too little CPU for all; with 0 not at all."""
     max_jobs_per_process: Annotated[int | None, WholeNumber(1, 1 << 60, or_none=True)] = None
     """Jobs after which an executor process gives way to a fresh one, between jobs; None is never."""
     max_memory_per_process: _Megabytes = None

@@ -147,6 +147,7 @@ def run_python(folder: Path, environment: dict[str, str], *arguments: str, succe
 
 def _settings(redis: RedisServer) -> str:
     return f"""
+        JOBQUEUE = {{"NICENESS": 0}}  # tests beside each other keep both cores busy, and wait for jobs
         INSTALLED_APPS = ["jobqueue", *INSTALLED_APPS, "django_rq", "rest_framework", "notes"]
         RQ_QUEUES = {{"default": {{"HOST": "{redis.host}", "PORT": {redis.port}, "DB": {REDIS_DATABASE}}}}}
         RQ_SHOW_ADMIN_LINK = False

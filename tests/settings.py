@@ -21,7 +21,8 @@ AXES_ENABLED = False
 
 # Two cores that four test processes and their workers share may keep a Redis in good health from answering
 # within the 0.04 s that a save waits for it; what is then left to the relay would wait in vain without one.
-PATIENT = {"PUBLISH_TIMEOUT": 1.0}
+# The same processes must not keep executors from the jobs for which tests wait.
+PATIENT = {"PUBLISH_TIMEOUT": 1.0, "NICENESS": 0}
 # What a test changes for its workers only: worker_process(TEST_JOBQUEUE='{"TIMEOUT_GRACE": 1}').
 JOBQUEUE = SITE_JOBQUEUE | PATIENT | json.loads(os.environ.get("TEST_JOBQUEUE", "{}"))
 

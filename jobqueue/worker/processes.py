@@ -63,6 +63,11 @@ def die_with(parent: int) -> None:
             raise SystemExit("the supervisor ended before its executor started")
 
 
+def stand_back(niceness: int) -> None:
+    """Let others go first where CPU is short: this process, and what it starts, gets at least so nice."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
 # Groups -----------------------------------------------------------------------------------------------
 
 

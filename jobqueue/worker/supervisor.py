@@ -354,6 +354,7 @@ def _run_executor(options: Options, executor_id: uuid.UUID, slot: Slot) -> int:
     """Body of a process that was just forked; it has no part in its supervisor's group and handlers."""
     processes.lead_group()
     processes.read_nothing()
+    processes.stand_back(get_settings().niceness)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if options.supervisor is not None:

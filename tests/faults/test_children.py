@@ -144,3 +144,10 @@ def test_a_process_of_multiprocessing_inherits_neither_handlers_nor_connections(
         "pool read 1": 1,
         "pool ended with -15": 1,
     }
+
+
+def test_executors_stand_back_and_their_supervisor_does_not(rqworker: StartWorker) -> None:
+    own = psutil.Process().nice()
+    worker = rqworker("--processes", "1", jobqueue={"NICENESS": 17})
+    assert {child.nice() for child in worker.children()} == {17}
+    assert psutil.Process(worker.pid).nice() == own

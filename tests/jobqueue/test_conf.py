@@ -121,6 +121,7 @@ WRONG: list[tuple[str, Any]] = [
     *((key, value) for key in WHOLE_NUMBERS + WHOLE_NUMBERS_OR_NONE for value in NO_WHOLE_NUMBERS),
     *((key, None) for key in WHOLE_NUMBERS),
     *(("LOG_LINES", value) for value in [*(one for one in NO_WHOLE_NUMBERS if one != 0), 10_001]),
+    *(("NICENESS", value) for value in [*(one for one in NO_WHOLE_NUMBERS if one != 0), 20]),
     *(("LOG_LIMIT", value) for value in [1, 8191, 1_048_577]),
     *(("LOG_LEVEL", value) for value in ["info", "TRACE", "", 20, None, True, ["INFO"]]),
     *((key, value) for key in LENGTHS for value in NO_LENGTHS),

@@ -19,6 +19,7 @@ from django.test import Client
 
 from benchmarks.console_pages import LIST, OVERVIEW
 from benchmarks.figures import percentile
+from jobqueue.conf import Settings
 from jobqueue.jobs import enqueue_many
 from jobqueue.models import BulkAction, Job
 from jobqueue.sql.clock import database_now
@@ -85,7 +86,7 @@ def test_100_000_failed_jobs_are_retried_and_done_within_a_minute(
     _failed_jobs(FAILED)
     for page in LIMITS:  # what is read once is not what a retry makes a process grow by
         _seconds(admin_client, page)
-    worker = rqworker("--processes", "2")
+    worker = rqworker("--processes", "2", jobqueue={"NICENESS": Settings().niceness})  # as it is installed
     worker_before = _memory_of(worker.pid, with_children=True)
     web_before = _memory_of(os.getpid(), with_children=False)
 

@@ -81,3 +81,16 @@ def test_a_fork_ends_though_it_can_tell_nobody(
 
 def test_a_fork_ends_though_its_body_returns_no_code() -> None:
     assert _code_of(lambda: None, lambda: "done") == 1  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize(("by_itself", "asked", "expected"), [(0, 2, 2), (3, 2, 3)])
+def test_a_process_stands_back_by_so_much_and_keeps_what_it_stands_back_by_already(
+    by_itself: int, asked: int, expected: int
+) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+
+    def body() -> int:
+        processes.stand_back(own + asked)
+        return os.getpriority(os.PRIO_PROCESS, 0) - own
+
+    assert _code_of(lambda: os.nice(by_itself), body) == expected

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from jobqueue.admin import Finding, address_of, lists_finding, register_finding
 from jobqueue.models import Cause, Job, JobQuerySet
 from jobqueue.operating import grouped
+from jobqueue.searching import read_together
 from settlements.admin.concerns import key_of
 from settlements.decisions import REMINDERS
 from settlements.models import BarredAddress, ReminderDelivery, Settlement
@@ -82,8 +83,9 @@ def _of_reminders(muted: QuerySet[Any, Any]) -> _Rows:
     # Failures stay until they are pruned: of too many the latest tell what is wrong now.
     waiting = due.filter(state=Job.State.WAITING).order_by("run_at")
     failed = due.filter(state=Job.State.FAILED).exclude(cause__in=muted).order_by("-run_at")
-    for some in (waiting, failed):
-        yield from some.values_list("pk", "run_at", "subject")[: _MOST + 1]
+    columns = ("pk", "run_at", "subject")
+    for jobs in read_together([some.only(*columns)[: _MOST + 1] for some in (waiting, failed)]):
+        yield from ((job.pk, job.run_at, job.subject) for job in jobs)
 
 
 def _of_their_emails(muted: QuerySet[Any, Any]) -> _Rows:

@@ -71,6 +71,16 @@ def test_no_search_asks_more_than_fifteen(settlement: Settlement, payer: User, o
     assert too_many(operator, {words: f"{jobs}?q={quote_plus(words)}" for words in SEARCHES}) == {}
 
 
+def test_the_overview_asks_no_more_while_reminders_are_late(
+    settlement: Settlement, payer: User, operator: Client
+) -> None:
+    site = scene.build(settlement, payer)
+    Job.objects.filter(pk=site.reminder.pk).update(run_at=timezone.now() - timedelta(hours=1))
+    overview = reverse("admin:app_list", args=["jobqueue"])
+    assert too_many(operator, {"overview": overview}) == {}
+    assert "1 reminder was due and is not sent" in operator.get(overview).content.decode()
+
+
 @pytest.mark.parametrize("state", ["failed", "delayed", "active"])
 def test_a_letter_that_went_through_much_asks_no_more(
     state: str, settlement: Settlement, payer: User, operator: Client

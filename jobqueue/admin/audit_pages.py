@@ -30,7 +30,8 @@ from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.audit_numbers import Jobs, with_jobs
 from jobqueue.operating.audit_questions import ASKED, question
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold_beside, retold_name, retold_verb
+from jobqueue.operating.retelling import kind_of_several, retold_beside, retold_verb
+from jobqueue.operating.retelling_names import retold_name
 from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import about_now
 
@@ -114,7 +115,7 @@ def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSi
         at=time_tag(entry.at, now),
         who=entry.who,
         verb=retold_verb(entry.verb),
-        text=retold_beside(entry.verb, shown_text(entry.text, request)),
+        text=retold_beside(entry.verb, shown_text(entry.text, request), kind_of_several(entry)),
         reason=shown_text(entry.reason, request),
         about=shown_text(retold_name(entry.object_type, entry.object_name), request),
         about_url=page_of_object(entry.object_type, entry.object_id, request, site),

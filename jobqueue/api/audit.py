@@ -18,7 +18,7 @@ from jobqueue.models import AuditEntry
 from jobqueue.operating.audit_numbers import Jobs, with_jobs
 from jobqueue.operating.audit_questions import ASKED, in_audit, question
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold_name
+from jobqueue.operating.retelling_names import retold_name
 from jobqueue.operating.words import printable
 
 

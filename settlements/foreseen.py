@@ -6,12 +6,13 @@ went out before, and what is due together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from jobqueue.models import Job
 from settlements.decisions import EMAILS, REMINDERS
 from settlements.letters import LETTERS
+from settlements.models import Settlement
 from settlements.processors.email import letter_of
 from settlements.processors.reminders import reminder_of
 from settlements.rows import Question
@@ -22,15 +23,23 @@ PROCESSORS: Final = (REMINDERS, EMAILS)
 _NOTHING: Final[Mapping[str, str | None]] = {}
 
 
-def skips_of(jobs: Sequence[Job], using: str, known: Mapping[str, str | None] = _NOTHING) -> dict[int, str]:
+def skips_of(
+    jobs: Sequence[Job],
+    using: str,
+    known: Mapping[str, str | None] = _NOTHING,
+    settlements: Iterable[Settlement] = (),
+    people: Iterable[Any] = (),
+) -> dict[int, str]:
     """By id of those jobs that would be skipped: why.
 
-    Of the addresses that are `known`, in small letters, nobody asks again for what cause they are barred.
+    Of the addresses that are `known`, in small letters, nobody asks again for what cause they are barred; nor
+    for these settlements, read with what is `counted`, and people.
     """
     asked = [(job.pk, question) for job in jobs if (question := _question(job, using)) is not None]
     if not asked:
         return {}
-    found = dict(zip([pk for pk, _ in asked], read_many([one for _, one in asked], using), strict=True))
+    rows = read_many([one for _, one in asked], using, settlements, people)
+    found = dict(zip([pk for pk, _ in asked], rows, strict=True))
     addresses = {pk: address_of(question, found[pk]).lower() for pk, question in asked}
     barred = {**known, **barred_among(set(addresses.values()) - known.keys(), using)}
     reasons = {}

@@ -5,8 +5,8 @@ Which later reminders went out, and which letters before, is not looked at: that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -15,19 +15,29 @@ from django.db.models import QuerySet
 from settlements.models import BarredAddress, PaidByPayments, Payment, Settlement
 from settlements.rows import Question, Rows, email_of
 
+_NOTHING: Final[Mapping[Any, Any]] = {}
 
-def read_many(questions: Sequence[Question], using: str) -> list[Rows]:
-    """The rows of each of these letters, by at most four statements; `is_barred` is left out."""
+
+def read_many(
+    questions: Sequence[Question],
+    using: str,
+    settlements: Iterable[Settlement] = (),
+    people: Iterable[Any] = (),
+) -> list[Rows]:
+    """The rows of each of these letters, by at most four statements; `is_barred` is left out.
+
+    Nobody asks again for settlements that were read with what is `counted`, nor for the people.
+    """
+    known, users = {one.pk: one for one in settlements}, {one.pk: one for one in people}
     payments = _by_key(Payment.objects.using(using), (one.payment_id for one in questions))
     named = [one.settlement_id for one in questions]
     about = [payment.settlement_id for payment in payments.values()]
     rows = Settlement.objects.using(using).select_related("payer", "payee")
-    settlements = _by_key(rows.annotate(counted=PaidByPayments()), [*named, *about])
-    people = {person.pk: person for one in settlements.values() for person in (one.payer, one.payee)}
-    users = get_user_model()._default_manager.using(using)
-    missing = {_key(users.model, one.user_id) for one in questions} - people.keys()
-    people |= _by_key(users, missing)
-    return [_rows(one, payments, settlements, people) for one in questions]
+    read = _by_key(rows.annotate(counted=PaidByPayments()), [*named, *about], known)
+    users |= {person.pk: person for one in read.values() for person in (one.payer, one.payee)}
+    all_users = get_user_model()._default_manager.using(using)
+    users |= _by_key(all_users, (one.user_id for one in questions), users)
+    return [_rows(one, payments, known | read, users) for one in questions]
 
 
 def barred_among(addresses: Iterable[str], using: str) -> dict[str, str]:
@@ -60,8 +70,8 @@ def _rows(
     )
 
 
-def _by_key(rows: QuerySet[Any], keys: Iterable[Any]) -> dict[Any, Any]:
-    wanted = {_key(rows.model, key) for key in keys} - {None}
+def _by_key(rows: QuerySet[Any], keys: Iterable[Any], known: Mapping[Any, Any] = _NOTHING) -> dict[Any, Any]:
+    wanted = {_key(rows.model, key) for key in keys} - {None} - known.keys()
     return rows.in_bulk(list(wanted)) if wanted else {}
 
 

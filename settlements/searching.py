@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import and_, or_
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Model, Q
+from django.db.models import Exists, F, Model, Q, QuerySet
 from django.utils.text import smart_split, unescape_string_literal
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.searching import FoundRecord, FoundRecords, RecordPage, RecordSource, register_source
+from jobqueue.searching import (
+    FoundRecord,
+    FoundRecords,
+    RecordPage,
+    RecordSource,
+    read_together,
+    register_source,
+)
 from settlements.models import Payment, Settlement
 
 VIEW_PERSON: Final = "settlements.view_person"
 """Finds people and opens the page of their letters. Who may see the users of the site may do so as well."""
 LETTERS: Final = RecordPage("settlements_person_letters", ("settlements.view_emaildelivery",))
 """The page of a person: what was sent and why something was not sent; to who may see jobs what will come."""
+Searches = Sequence[Sequence[str]]
+"""What is looked for at once: each search is a list of words."""
 _FEWEST_DIGITS: Final = 8
 _DIGITS: Final = 32
 _MOST_OF_A_PERSON: Final = 100
@@ -33,7 +42,7 @@ def register() -> None:
     user = get_user_model()._meta
     see_people = (VIEW_PERSON, f"{user.app_label}.view_{user.model_name}")
     for source in (
-        RecordSource("settlements.people", _("People"), see_people, find_people, people_with_address),
+        RecordSource("settlements.people", _("People"), see_people, find_people, people_with_addresses),
         RecordSource(
             "settlements.settlements", _("Settlements"), "settlements.view_settlement", find_settlements
         ),
@@ -67,19 +76,24 @@ def _keys_of(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:
 # People -------------------------------------------------------------------------------------------
 
 
-def find_people(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
+def find_people(searches: Searches, most: int) -> list[list[FoundRecord]]:
     """People by their names and addresses."""
-    user = get_user_model()
-    people = user._default_manager.filter(_every_word(words, _columns_of_people())).order_by("-pk")
-    return _as_found(list(people[:most]))
+    users, columns = get_user_model()._default_manager, _columns_of_people()
+    found = read_together(
+        [users.filter(_every_word(words, columns)).order_by("-pk")[:most] for words in searches]
+    )
+    return [_as_found(*one) for one in zip(found, _settlements_of(found), strict=True)]
 
 
-def people_with_address(address: str) -> Iterable[FoundRecord]:
+def people_with_addresses(addresses: Sequence[str]) -> list[FoundRecords]:
     """The people with exactly this address, in any case."""
-    user = get_user_model()
-    people = user._default_manager.filter(**{f"{user.get_email_field_name()}__iexact": address})
-    found = list(people.order_by("-pk")[: _MOST_OF_A_PERSON + 1])
-    return FoundRecords(_as_found(found[:_MOST_OF_A_PERSON]), len(found) > _MOST_OF_A_PERSON)
+    users, name = get_user_model()._default_manager, get_user_model().get_email_field_name()
+    people = [users.filter(**{f"{name}__iexact": address}).order_by("-pk") for address in addresses]
+    found = read_together([rows[: _MOST_OF_A_PERSON + 1] for rows in people])
+    return [
+        FoundRecords([_person(one) for one in rows[:_MOST_OF_A_PERSON]], len(rows) > _MOST_OF_A_PERSON)
+        for rows in found
+    ]
 
 
 def _columns_of_people() -> list[str]:
@@ -101,44 +115,60 @@ def _has_column(model: type[Model], name: str) -> bool:
         return False
 
 
-def _as_found(people: Sequence[Any]) -> list[FoundRecord]:
-    settlements, is_cut = _settlements_of(people)
-    return [
-        FoundRecord(
-            record=person,
-            title=str(person.get_full_name() or person.get_username()),
-            related=settlements[person.pk][:_MOST_OF_A_PERSON],
-            is_cut=is_cut or len(settlements[person.pk]) > _MOST_OF_A_PERSON,
-            arguments={"user_id": person.pk},
-            page=LETTERS,
-        )
-        for person in people
-    ]
-
-
-def _settlements_of(people: Sequence[Any]) -> tuple[dict[Any, list[Settlement]], bool]:
-    """The newest settlements of each person, one more than are looked at; whether older were not read."""
-    keys = [person.pk for person in people]
+def _as_found(people: Sequence[Any], settlements: Sequence[Settlement]) -> list[FoundRecord]:
+    """The people with the newest settlements of each, of those that were read for all of them."""
+    keys = {person.pk for person in people}
     found: dict[Any, list[Settlement]] = defaultdict(list)
-    rows = Settlement.objects.filter(Q(payer__in=keys) | Q(payee__in=keys)).order_by("-created_at")
-    most = _MOST_OF_A_PERSON * len(keys)
-    read = list(rows.only("pk", "payer_id", "payee_id")[: most + 1])
-    for settlement in read:
-        for key in {settlement.payer_id, settlement.payee_id} & set(keys):
+    for settlement in settlements:
+        for key in {settlement.payer_id, settlement.payee_id} & keys:
             if len(found[key]) <= _MOST_OF_A_PERSON:
                 found[key].append(settlement)
-    return found, len(read) > most
+    is_cut = len(settlements) > _MOST_OF_A_PERSON * len(keys)
+    return [_person(person, found[person.pk], is_cut=is_cut) for person in people]
+
+
+def _person(person: Any, settlements: Sequence[Settlement] = (), *, is_cut: bool = False) -> FoundRecord:
+    """A person with the settlements that were read, one more than are looked at."""
+    return FoundRecord(
+        record=person,
+        title=str(person.get_full_name() or person.get_username()),
+        related=settlements[:_MOST_OF_A_PERSON],
+        is_cut=is_cut or len(settlements) > _MOST_OF_A_PERSON,
+        arguments={"user_id": person.pk},
+        page=LETTERS,
+    )
+
+
+def _settlements_of(found: Sequence[Sequence[Any]]) -> list[list[Settlement]]:
+    """For each of these lists of people their newest settlements, one more than are looked at."""
+    asked = []
+    for people in found:
+        keys = [person.pk for person in people]
+        rows = Settlement.objects.filter(Q(payer__in=keys) | Q(payee__in=keys)).order_by("-created_at")
+        asked.append(rows.only("pk", "payer_id", "payee_id")[: _MOST_OF_A_PERSON * len(keys) + 1])
+    return read_together(asked)
 
 
 # Records ------------------------------------------------------------------------------------------
 
 
-def find_settlements(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
-    """Settlements by their own id, by what they are for and by who owes whom."""
+def find_settlements(searches: Searches, most: int) -> list[list[FoundRecord]]:
+    """Settlements by their own id or, if none has that, by what they are for and by who owes whom."""
+    asked: list[QuerySet[Settlement]] = []
+    for words in searches:
+        by_key = Settlement.objects.filter(_key_of(words)).order_by("-created_at")
+        # The database looks for the words only where no key is found.
+        by_words = Settlement.objects.filter(~Exists(by_key.order_by()), *map(says, words))
+        asked += [by_key[:most], by_words.order_by("-created_at")[:most]]
+    found = read_together(asked)
+    both = zip(found[::2], found[1::2], strict=True)
+    return [[FoundRecord(row, str(row)) for row in [*by_key, *by_words]] for by_key, by_words in both]
+
+
+def _key_of(words: Sequence[str]) -> Q:
+    """The condition of the key that a search may be; nothing meets it if that can be none."""
     key = with_key(words[0]) if len(words) == 1 else None
-    rows = Settlement.objects.order_by("-created_at")
-    found = list(rows.filter(key)[:most]) if key is not None else []
-    return [FoundRecord(row, str(row)) for row in found or rows.filter(*map(says, words))[:most]]
+    return Q(pk__in=[]) if key is None else key
 
 
 def words_of(text: str) -> Iterator[str]:
@@ -156,13 +186,18 @@ def says(word: str) -> Q:
     return Q(description__icontains=word) | Q(payer__in=keys) | Q(payee__in=keys)
 
 
-def find_payments(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
+def find_payments(searches: Searches, most: int) -> list[list[FoundRecord]]:
     """Payments by their own id; their jobs are those of their settlement."""
-    key = with_key(words[0]) if len(words) == 1 else None
-    if key is None:
-        return []
-    rows = Payment.objects.filter(key).select_related("settlement").order_by("-created_at")
-    return [FoundRecord(row, payment_in_words(row), related=[row.settlement]) for row in rows[:most]]
+    rows = Payment.objects.annotate(described=F("settlement__description")).order_by("-created_at")
+    found = read_together([rows.filter(_key_of(words))[:most] for words in searches])
+    return [[_payment(row) for row in payments] for payments in found]
+
+
+def _payment(payment: Payment) -> FoundRecord:
+    """A payment that was read with what its settlement is for: that is all that its name needs."""
+    described = vars(payment).pop("described")
+    payment.settlement = Settlement(pk=payment.settlement_id, description=described)
+    return FoundRecord(payment, payment_in_words(payment), related=[payment.settlement])
 
 
 def payment_in_words(payment: Payment) -> str:

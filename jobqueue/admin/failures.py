@@ -7,8 +7,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 
-from jobqueue.admin import listing
-from jobqueue.counts.reading import counts_of_database
+from jobqueue.admin import listing, on_every_page
 from jobqueue.models import Attempt, Job
 from jobqueue.models.failures import FailuresByCause, by_cause
 
@@ -21,8 +20,8 @@ def all_by_cause(request: HttpRequest) -> FailuresByCause | None:
     None where there are more than a list may read: the page of failures by cause groups them all.
     """
     if "_failures_by_cause" not in vars(request):
-        failed = sum(counts.failed for counts in counts_of_database(Job.objects.db).values())
-        found = by_cause(Job.objects.failed()) if failed <= listing.COUNT_LIMIT else None
+        are_few = on_every_page.failed(request) <= listing.COUNT_LIMIT
+        found = by_cause(Job.objects.failed()) if are_few else None
         vars(request)["_failures_by_cause"] = found
     grouped: FailuresByCause | None = vars(request)["_failures_by_cause"]
     return grouped

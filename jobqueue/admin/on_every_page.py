@@ -68,6 +68,11 @@ def set_aside(request: HttpRequest) -> int | None:
     return _known(request).aside
 
 
+def failed(request: HttpRequest) -> int:
+    """How many jobs of the page's own database are failed."""
+    return _known(request).failed
+
+
 def decided_about(name: str, request: HttpRequest) -> Queue | None:
     """What is decided about the queue of that name; None if nothing is, or if it is unknown."""
     return next((queue for queue in _known(request).queues if queue.name == name), None)

@@ -20,6 +20,7 @@ from jobqueue.searching.sources import (
 )
 from jobqueue.searching.states import CONDITIONS, ENDED, OF_ANY_STATE, STATES
 from jobqueue.searching.words import LONGEST_SEARCH, MOST_WORDS, NAMES, Search, Word, quoted
+from jobqueue.sql.together import read_together
 
 __all__ = [
     "CONDITIONS",
@@ -44,6 +45,7 @@ __all__ = [
     "frozen",
     "parse",
     "quoted",
+    "read_together",
     "register_source",
     "retried_between",
     "title_of",

@@ -58,21 +58,21 @@ def _is_shown(name: str, may_read: bool) -> bool:
     return may_read or not any(sign in name.lower() for sign in AT_SIGNS)
 
 
-def failures_of(using: str, *, may_read: bool) -> Failures:
-    """What is to be known of the failed jobs before they are looked into, asked by one statement."""
+def statement_of_failures(using: str, *, cause: int, number: int) -> str:
+    """The statement that gives by which causes jobs failed, and how many: `Failures`.
+
+    Its rows have three columns: the one or the other of these two, then the number, then the cause.
+    """
     connection = connections[using]
     table, is_failed = Job._meta.db_table, f"state = '{Job.State.FAILED}'"
     # SQLite keeps any bytes as a text, and cannot give back those that are none.
     causes = known_values(connection, table, "cause", _MOST_CAUSES, is_failed)
     value = "CAST(value AS BLOB)" if connection.vendor == "sqlite" else "value"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {value}, 0 FROM ({causes}) AS known UNION ALL SELECT NULL, COUNT(*)"
-            f" FROM (SELECT 1 FROM {table} WHERE {is_failed} LIMIT {conditions.NEWEST + 1}) AS failed"
-        )
-        rows = cursor.fetchall()
-    found = [as_text(name) for name, _number in rows if name is not None]
-    return Failures(sum(number for _name, number in rows), found, may_read)
+    return (
+        f"SELECT {cause:d}, CAST(0 AS bigint), {value} FROM ({causes}) AS known"
+        f" UNION ALL SELECT {number:d}, COUNT(*), NULL"
+        f" FROM (SELECT 1 FROM {table} WHERE {is_failed} LIMIT {conditions.NEWEST + 1}) AS failed"
+    )
 
 
 def causes_among(

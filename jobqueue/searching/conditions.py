@@ -9,6 +9,7 @@ from operator import or_
 from typing import Any
 
 from django.apps import apps
+from django.db import connections
 from django.db.models import (
     BooleanField,
     Case,
@@ -28,7 +29,6 @@ from django.db.models.lookups import Exact
 from jobqueue.masking import AT_SIGNS
 from jobqueue.models import Attempt, Job, Worker
 from jobqueue.registry import all_processors
-from jobqueue.sql.tolerant import AsText, as_text
 
 NEWEST = 100_000
 """Rows among which is searched what no index answers: the newest ones."""
@@ -63,16 +63,28 @@ class ArgumentText(Func):
         )
 
 
-def newest(rows: QuerySet[Any], *, has_index: bool = False) -> tuple[QuerySet[Any], bool]:
-    """The newest of these rows by their numbers, and whether there are others.
-
-    Where an index has the rows, though not by their numbers, it is asked first whether they are so many:
-    to put 100,000 in order takes 200 ms, to count them 20.
-    """
-    if has_index and rows.order_by()[: NEWEST + 1].count() <= NEWEST:
-        return rows, False
+def newest(rows: QuerySet[Any]) -> tuple[QuerySet[Any], bool]:
+    """The newest of these rows by their numbers, and whether there are others."""
     last = list(rows.order_by("-pk").values_list("pk", flat=True)[NEWEST : NEWEST + 1])
     return (rows.filter(pk__gt=last[0]), True) if last else (rows, False)
+
+
+def behind_newest(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The highest number of those rows that are not among the newest of these, if there is one."""
+    return _one_behind(rows.order_by("-pk"))
+
+
+def one_too_many(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The number of any row, if there are more of these than are looked at.
+
+    That is asked first where an index has the rows, though not by their numbers: to put 100,000 in order
+    takes 200 ms, to count them 20.
+    """
+    return _one_behind(rows.order_by())
+
+
+def _one_behind(rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows.values(asked_number=F("pk"))[NEWEST : NEWEST + 1]
 
 
 def has_argument(path: Sequence[str], value: str) -> Q:
@@ -117,17 +129,28 @@ def held_by(text: str, using: str) -> Q:
     return Q(worker_id__in=workers.values("pk"))
 
 
-def tried_by(text: str, attempts: QuerySet[Attempt]) -> Q:
-    """Attempts, of these, that a worker made whose name has this text in it.
+def statement_of_worker_names(using: str, *, name: int) -> str:
+    """The statement that gives the names of the workers that made the newest attempts, one too many if so.
+
+    Its rows are of three columns: this one, a number that says nothing, and the name.
+    """
+    value = f"CAST(worker_name AS {'BLOB' if connections[using].vendor == 'sqlite' else 'text'})"
+    newest_ones = f"SELECT worker_name FROM {Attempt._meta.db_table} ORDER BY id DESC LIMIT {NEWEST}"
+    return (
+        f"SELECT {name:d}, CAST(0 AS bigint), name FROM (SELECT DISTINCT {value} AS name"
+        f" FROM ({newest_ones}) AS newest LIMIT {_MOST_NAMES + 1}) AS names"
+    )
+
+
+def tried_by(text: str, names: list[str]) -> Q:
+    """Attempts that a worker made whose name, of these, has this text in it.
 
     Few names are looked at in place of 100,000 rows, and the database knows then how many rows to expect: to
     look into each, and to expect next to none, took three times as long.
     """
-    names = attempts.order_by().values_list(AsText("worker_name"), flat=True).distinct()
-    known = [as_text(name) for name in names[: _MOST_NAMES + 1]]
-    if len(known) > _MOST_NAMES:
+    if len(names) > _MOST_NAMES:
         return Q(worker_name__icontains=text)
-    return Q(worker_name__in=[name for name in known if text.upper() in name.upper()])
+    return Q(worker_name__in=[name for name in names if text.upper() in name.upper()])
 
 
 def erred_with(text: str, *, may_read: bool) -> Q:
@@ -152,11 +175,10 @@ def about_any(subjects: Iterable[str]) -> Q:
     return Q(subject__in=list(subjects)) & ~Q(subject="")
 
 
-def about_text(text: str, *, may_read: bool) -> Q:
+def about_text(text: str, *, is_subject: bool, may_read: bool) -> Q:
     """Jobs whose subject is this text or, if no job is about exactly that, begins with it."""
-    exact = about_any([text])
-    if ":" not in text or Job.objects.filter(exact).exists():
-        return exact
+    if ":" not in text or is_subject:
+        return about_any([text])
     # The lower bound lets the index find the start, whatever the database does with a prefix.
     start = Q(subject__gte=text, subject__startswith=text) & ~Q(subject="")
     return start if may_read else start & ~any_of(Q(subject__contains=sign) for sign in AT_SIGNS)

@@ -16,8 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import Attempt, JobQuerySet
-from jobqueue.searching import conditions
-from jobqueue.searching.causes import Failures, FoundCause, causes_among, failures_of
+from jobqueue.searching.causes import Failures, FoundCause, causes_among
 from jobqueue.searching.conditions import (
     about_any,
     about_text,
@@ -29,15 +28,15 @@ from jobqueue.searching.conditions import (
     is_not,
     may_name_processor,
     of_processor,
-    processors_named,
     subjects_of_key,
     tried_again_with,
     tried_by,
 )
 from jobqueue.searching.looked_at import LookedAt
 from jobqueue.searching.parsing import JOB_NUMBER, Unreadable, refuse
+from jobqueue.searching.records import Records, processors_and_others, subjects_of
 from jobqueue.searching.retried import RETRIED, narrowed_by_retries
-from jobqueue.searching.sources import FoundRecord, MaySee, people_with_address, records_with
+from jobqueue.searching.sources import FoundRecord, MaySee
 from jobqueue.searching.states import CONDITIONS, ENDED, STATES
 from jobqueue.searching.times import time_from
 from jobqueue.searching.words import Search, Word
@@ -96,8 +95,8 @@ class _Query:
         self.may_read = user.has_perm(VIEW_PAYLOAD)
         self.states = [word.value for word in search.named("state") if not word.negated]
         self.states += [state] if state else []
-        self.looked_at = LookedAt(jobs.db)
-        self.records_cut = False
+        self.looked_at = LookedAt(jobs, search, self.states)
+        self.looked_up = Records(search, user)
         self.records: dict[str, list[FoundRecord]] = {}
         self.most_causes = causes
         self.causes: list[FoundCause] = []
@@ -107,15 +106,16 @@ class _Query:
         rows, words = narrowed_by_retries(self.jobs, self.search, self.states)
         by_index = [word for word in words if self._has_index(word)]
         others = [word for word in words if (word.name or word.negated) and word not in by_index]
+        if others and not by_index:
+            self.looked_at.foresee(rows, has_index=any(state in _APART for state in self.states))
         for word in by_index:
             rows = self._narrowed(rows, word)
         if others:
-            has_index = any(state in _APART for state in self.states)
-            rows = self.looked_at.newest(rows, has_index=has_index)
+            rows = self.looked_at.newest(rows)
         for word in others:
             rows = self._narrowed(rows, word)
         found = self._with_texts(rows)
-        return Found(found, self.records, self.looked_at.is_cut, self.records_cut, self.causes)
+        return Found(found, self.records, self.looked_at.is_cut, self.looked_up.is_cut, self.causes)
 
     def _has_index(self, word: Word) -> bool:
         if word.negated or not word.name:
@@ -150,9 +150,8 @@ class _Query:
             case "worker":
                 return held_by(word.value, self.jobs.db) | _tried(self._tried_by(word.value))
             case "":
-                subjects = about_any(self._subjects([word.value]))
-                named = _named_by(word.value, may_read=self.may_read)
-                return subjects | named | _in_job(self._failures, word.value)
+                subjects = about_any(self.looked_up.subjects([word.value]))
+                return subjects | self._named_by(word.value) | _in_job(self._failures, word.value)
             case _:
                 return self._condition(word)
 
@@ -179,21 +178,13 @@ class _Query:
                 return Q(**{f"{_moment_of(self.states)}__{comparison}": time_from(word.value)})
 
     def _about(self, text: str) -> Q:
-        subjects = subjects_of_key(text) + self._subjects([text])
-        return about_text(text, may_read=self.may_read) | about_any(subjects)
+        return self._subject_is(text) | about_any(subjects_of_key(text) + self.looked_up.subjects([text]))
 
-    def _records(self, words: Sequence[str]) -> dict[str, list[FoundRecord]]:
-        """What the words find, by the names of the sources."""
-        found = records_with(words, self.user)
-        self.records_cut |= any(one.is_cut or any(record.is_cut for record in one) for one in found.values())
-        return {name: list(one) for name, one in found.items() if one.records}
-
-    def _subjects(self, words: Sequence[str]) -> list[str]:
-        return _subjects_of(self._records(words))
+    def _subject_is(self, text: str) -> Q:
+        return about_text(text, is_subject=self.looked_at.is_subject(text), may_read=self.may_read)
 
     def _for_address(self, address: str) -> Q:
-        people = people_with_address(address, self.user)
-        self.records_cut |= people.is_cut
+        people = self.looked_up.people(address)
         named = [has_argument([name], str(value)) for one in people for name, value in one.arguments.items()]
         return any_of([has_address(address), *named])
 
@@ -202,7 +193,10 @@ class _Query:
         by_text = self._failures.by(text)
         if "failed" in self.states:
             return by_text
-        failed, again = self._failed.filter(by_text), self.looked_at.newest_jobs.filter(self._again(text))
+        failed, again = (
+            self.looked_at.failed.filter(by_text),
+            self.looked_at.newest_jobs.filter(self._again(text)),
+        )
         return Q(pk__in=_keys(failed).union(_keys(again), self._erred(text).values("job_id")))
 
     def _erred(self, text: str) -> QuerySet[Attempt]:
@@ -218,25 +212,25 @@ class _Query:
         return Q(pk__in=_keys(running).union(_keys(claimed), self._tried_by(text).values("job_id")))
 
     def _tried_by(self, text: str) -> QuerySet[Attempt]:
-        return self.looked_at.attempts.filter(tried_by(text, self.looked_at.attempts))
+        return self.looked_at.attempts.filter(tried_by(text, self.looked_at.worker_names))
 
     # Text without a name -------------------------------------------------------------------------
 
     def _with_texts(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         texts = self.search.texts
         if texts:
-            self.records = self._records(texts)
+            self.records = self.looked_up.of(texts)
             rows = rows.filter(self._any_meaning(rows, texts))
         return rows
 
     def _any_meaning(self, rows: QuerySet[Any], texts: Sequence[str]) -> Q:
         """Jobs about records that the words find, with that number, or whose processor or error has them."""
-        subjects = _subjects_of(self.records)
-        self.records_cut |= len(subjects) > _MOST_SUBJECTS
+        subjects = subjects_of(self.records)
+        self.looked_up.is_cut |= len(subjects) > _MOST_SUBJECTS
         subjects = subjects[:_MOST_SUBJECTS]
         by_index = about_any(subjects)
         if len(texts) == 1:
-            by_index |= _named_by(texts[0], may_read=self.may_read)
+            by_index |= self._named_by(texts[0])
         parts = [_keys(rows.filter(by_index)), *self._by_records_and_processors(rows, texts)]
         parts += self._by_failures(texts)
         if all(map(may_name_processor, texts)):
@@ -249,7 +243,7 @@ class _Query:
         To look into the errors of 100,000 takes longer than all else on the page: twice only if need be.
         """
         in_job = partial(_in_job, self._failures) if len(texts) > 1 else self._failures.by
-        failed = self._failed
+        failed = self.looked_at.failed
         wanted = reduce(and_, map(in_job, texts))
         if self.most_causes:
             names_processors = len(texts) > 1 and any(map(may_name_processor, texts))
@@ -261,22 +255,21 @@ class _Query:
 
     def _by_records_and_processors(self, rows: QuerySet[Any], texts: Sequence[str]) -> list[QuerySet[Any]]:
         """Some words name records, the others the processors of the jobs about them."""
-        processors = [text for text in texts if processors_named(text)]
-        others = [text for text in texts if text not in processors]
-        if not processors or not others:
+        processors, others = processors_and_others(texts)
+        if not others:
             return []
-        subjects = self._subjects(others)
+        subjects = self.looked_up.subjects(others)
         return [_keys(rows.filter(about_any(subjects), *map(of_processor, processors)))]
 
     @cached_property
     def _failures(self) -> Failures:
-        return failures_of(self.jobs.db, may_read=self.may_read)
+        return self.looked_at.failures(may_read=self.may_read)
 
-    @property
-    def _failed(self) -> QuerySet[Any]:
-        """The failed jobs, the newest ones where there are very many."""
-        failed = self.looked_at.all_jobs.failed()
-        return failed if self._failures.number <= conditions.NEWEST else self.looked_at.newest(failed)
+    def _named_by(self, text: str) -> Q:
+        """Jobs with that number, or whose subject is or begins with that."""
+        by_number = _numbered(text) if JOB_NUMBER.fullmatch(text) else Q(pk__in=[])
+        by_subject = self._subject_is(text) if ":" in text else Q(pk__in=[])
+        return by_number | by_subject | about_any(subjects_of_key(text))
 
 
 def _moment_of(states: Collection[str]) -> str:
@@ -286,20 +279,9 @@ def _moment_of(states: Collection[str]) -> str:
     return "created_at" if {"active", "stuck"}.isdisjoint(states) else "started_at"
 
 
-def _named_by(text: str, *, may_read: bool) -> Q:
-    """Jobs with that number, or whose subject is or begins with that."""
-    by_number = _numbered(text) if JOB_NUMBER.fullmatch(text) else Q(pk__in=[])
-    by_subject = about_text(text, may_read=may_read) if ":" in text else Q(pk__in=[])
-    return by_number | by_subject | about_any(subjects_of_key(text))
-
-
 def _in_job(failures: Failures, text: str) -> Q:
     """Failed jobs with the text in their error, and jobs of the processors that it names."""
     return failures.by(text) | of_processor(text) if may_name_processor(text) else failures.by(text)
-
-
-def _subjects_of(found: dict[str, list[FoundRecord]]) -> list[str]:
-    return [subject for records in found.values() for one in records for subject in one.subjects]
 
 
 def _tried(attempts: QuerySet[Attempt]) -> Q:

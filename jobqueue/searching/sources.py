@@ -6,10 +6,18 @@ An app says in its `AppConfig.ready`:
         name="shop.orders", title=_("Orders"), permission="shop.view_order", find=find_orders,
     ))
 
-where `find_orders(words, most)` returns at most so many `FoundRecord`s that match every word. Text without a
-name before it, and `about:`, are looked for there; the jobs about what is found are found with it. One more
-is asked for than is looked at, so that a list of jobs says when it is not of all records that match; a source
-that looks at fewer of its rows says so itself, by `FoundRecords(…, is_cut=True)`.
+where `find_orders(searches, most)` returns for each search, which is a list of words, at most so many
+`FoundRecord`s that match every one of its words:
+
+    def find_orders(searches, most):
+        named = [Order.objects.filter(has_words(words)).order_by("-pk")[:most] for words in searches]
+        return [[FoundRecord(order, str(order)) for order in orders] for orders in read_together(named)]
+
+Text without a name before it, and `about:`, are looked for there; the jobs about what is found are found with
+it. Somebody may type ten such words (`about:anna -about:bert …`), each a search of its own: a source gets all
+of them at once, and reads them by one statement with `read_together`. One record more is asked for than is
+looked at, so that a list of jobs says when it is not of all that match; a source that looks at fewer of its
+rows says so itself, by `FoundRecords(…, is_cut=True)` in place of a list.
 """
 
 from __future__ import annotations
@@ -90,10 +98,12 @@ class RecordSource:
     """What the records are called where they are listed, translatable."""
     permission: str | tuple[str, ...]
     """What a user must be allowed to find them, `"shop.view_order"`; of several one is enough."""
-    find: Callable[[Sequence[str], int], Iterable[FoundRecord]]
-    """The records that match every one of these words, at most so many, the newest first."""
-    with_address: Callable[[str], Iterable[FoundRecord]] | None = None
-    """The people with exactly this e-mail address, for `email:`."""
+    find: Callable[[Sequence[Sequence[str]], int], Iterable[Iterable[FoundRecord]]]
+    """For each of these searches the records that match every one of its words, at most so many, the newest
+    first."""
+    with_addresses: Callable[[Sequence[str]], Iterable[Iterable[FoundRecord]]] | None = None
+    """For each of these e-mail addresses the people who have exactly that one, for `email:`; of their records
+    `arguments` alone is used."""
 
     def is_for(self, user: MaySee) -> bool:
         """Whether this user may find them."""
@@ -127,20 +137,36 @@ def sources_for(user: MaySee) -> list[RecordSource]:
     return [source for source in _sources.values() if source.is_for(user)]
 
 
-def records_with(words: Sequence[str], user: MaySee, most: int = MOST_RECORDS) -> dict[str, FoundRecords]:
-    """What matches every word, by the name of its source."""
-    return {source.name: _found_in(source, words, most) for source in sources_for(user)}
+def records_with(
+    searches: Sequence[Sequence[str]], user: MaySee, most: int = MOST_RECORDS
+) -> list[dict[str, FoundRecords]]:
+    """For each search what matches every one of its words, by the name of its source."""
+    found = {source.name: _found_in(source, searches, most) for source in sources_for(user)}
+    return [{name: answers[place] for name, answers in found.items()} for place in range(len(searches))]
 
 
-def _found_in(source: RecordSource, words: Sequence[str], most: int) -> FoundRecords:
-    """What the source found; nothing if a row of its app keeps it from being read."""
+def _found_in(source: RecordSource, searches: Sequence[Sequence[str]], most: int) -> list[FoundRecords]:
+    """What the source found for each; nothing where a row of its app keeps that from being read."""
+    if not searches:
+        return []
     try:
-        return FoundRecords.of(source.find(words, most + 1), most)
+        found = [FoundRecords.of(one, most) for one in source.find(searches, most + 1)]
     except Exception as error:
         if not may_be_of_a_row(error):
             raise
+        if len(searches) > 1:  # that row may keep no other search from being answered
+            return [one for search in searches for one in _found_in(source, [search], most)]
         logger.warning("nothing is found in %s: %s", source.name, type(error).__name__)
-        return FoundRecords([])
+        return [FoundRecords([])]
+    return _one_for_each(searches, found, source)
+
+
+def _one_for_each(
+    asked: Sequence[Any], found: list[FoundRecords], source: RecordSource
+) -> list[FoundRecords]:
+    if len(found) != len(asked):
+        raise TypeError(f"{source.name} was asked {len(asked)} questions at once and answered {len(found)}")
+    return found
 
 
 def title_of(name: str) -> str:
@@ -148,8 +174,19 @@ def title_of(name: str) -> str:
     return str(_sources[name].title)
 
 
-def people_with_address(address: str, user: MaySee) -> FoundRecords:
-    """The people whom the user may see and who have this address."""
-    asked = [source.with_address for source in sources_for(user) if source.with_address]
-    found = [FoundRecords.of(find(address), MOST_RECORDS) for find in asked]
+def people_with(addresses: Sequence[str], user: MaySee) -> list[FoundRecords]:
+    """For each address the people whom the user may see and who have it."""
+    found = [
+        _one_for_each(
+            addresses,
+            [FoundRecords.of(one, MOST_RECORDS) for one in source.with_addresses(addresses)],
+            source,
+        )
+        for source in sources_for(user)
+        if source.with_addresses and addresses
+    ]
+    return [_together([answers[place] for answers in found]) for place in range(len(addresses))]
+
+
+def _together(found: Sequence[FoundRecords]) -> FoundRecords:
     return FoundRecords([one for some in found for one in some], any(some.is_cut for some in found))

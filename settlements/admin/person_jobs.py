@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 
 from jobqueue.models import SKIPPED_PREFIX, Job, JobQuerySet, due_time, subject_of
+from jobqueue.searching import read_together
 from settlements.decisions import EMAILS
 from settlements.letters import is_for
 from settlements.models import EmailDelivery, Settlement
@@ -33,7 +34,7 @@ class Jobs:
 
 
 def jobs_of(person: Any, settlements: list[Settlement], request: HttpRequest) -> Jobs:
-    """Of the jobs about person and settlements the next and the newest, by two questions, or three.
+    """Of the jobs about person and settlements the next and the newest, by one question, or two.
 
     None of them for who may not see jobs.
     """
@@ -42,8 +43,8 @@ def jobs_of(person: Any, settlements: list[Settlement], request: HttpRequest) ->
     about = {subject_of(one): one for one in settlements}
     rows = Job.objects.filter(subject__in=[*about, subject_of(person)], processor__in=PROCESSORS)
     rows = rows.exclude(subject="")
-    waiting = list(rows.unfinished().order_by("run_at", "id")[: MOST_JOBS + 1])
-    over = list(_not_sent(rows).order_by("-id")[: MOST_JOBS + 1])
+    next_ones, newest = rows.unfinished().order_by("run_at", "id"), _not_sent(rows).order_by("-id")
+    waiting, over = read_together([next_ones[: MOST_JOBS + 1], newest[: MOST_JOBS + 1]])
     return Jobs(
         coming=sorted(_of(person, waiting, about), key=due_time),
         not_sent=sorted(_without_told(person, _of(person, over, about)), key=moment_of, reverse=True),

@@ -37,13 +37,14 @@ from settlements.admin.person_jobs import VIEW_JOB, jobs_of, moment_of
 from settlements.admin.ways_to_people import demand_to_see
 from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
 from settlements.operating import people
-from settlements.operating.owing import owed_by
 from settlements.operating.people import barred_of
 from settlements.operating.rights import may
 from settlements.rows import email_of, letters_to
 from settlements.searching import LETTERS
 from settlements.truth import barred_because
 
+BARRED = "barred_address"
+"""Where a person that a page was asked for has why nothing is sent to the address, or None."""
 MOST = people.MOST_SETTLEMENTS
 MOST_NAMED = 5
 MOST_AT_A_GLANCE = 3
@@ -69,10 +70,10 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 def at_a_glance(person: Any, request: HttpRequest, barred: BarredAddress | None) -> dict[str, Any]:
     """For the page of the user: what keeps letters from the person, which come next, and which failed last.
 
-    Nine questions at most, however many letters there are.
+    Seven questions at most, however many letters there are.
     """
-    owing = owed_by(person)
-    settlements = people.looked_at(people.settlements_of(person), owing)
+    newest, owing = people.settlements_of(person)
+    settlements = people.looked_at(newest, owing)
     names, jobs = _names(settlements, request), jobs_of(person, settlements, request)
     status = EmailDelivery.Status
     kept = EmailDelivery.objects.filter(letters_to(person), status__in=[status.FAILED, status.SKIPPED])
@@ -84,7 +85,7 @@ def at_a_glance(person: Any, request: HttpRequest, barred: BarredAddress | None)
         "troubles": people.troubles(person, owing, request),
         "address": _address(person, request),
         "missing": "" if request.user.has_perm(VIEW_JOB) else VIEW_JOB,
-        "coming": _rows_of(jobs.coming[:MOST_AT_A_GLANCE], names, person, barred),
+        "coming": _rows_of(jobs.coming[:MOST_AT_A_GLANCE], names, settlements, person, barred),
         "more": len(jobs.coming) - MOST_AT_A_GLANCE,
         "unsent": [row for _moment, row in sorted(unsent, key=lambda one: one[0], reverse=True)][
             :MOST_AT_A_GLANCE
@@ -93,10 +94,10 @@ def at_a_glance(person: Any, request: HttpRequest, barred: BarredAddress | None)
 
 
 def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
-    newest, owing = people.settlements_of(person), owed_by(person)
+    newest, owing = people.settlements_of(person)
     settlements = people.looked_at(newest, owing)
     names, jobs = _names(settlements, request), jobs_of(person, settlements, request)
-    barred = barred_of(person)
+    barred = vars(person)[BARRED]
     context = {
         **pages.admin_site.each_context(request),
         "title": _("Letters of %(name)s") % {"name": person.get_full_name() or person.get_username()},
@@ -114,7 +115,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "may_end": barred is not None and may(request, people.to_end(barred), BarredAddress),
         "to_end": people.to_end(barred),
         "longest_reason": people.longest_reason(request, people.PAUSE if barred is None else ""),
-        "coming": _rows_of(jobs.coming, names, person, barred),
+        "coming": _rows_of(jobs.coming, names, settlements, person, barred),
         "owed": person_asking.owed_by(owing.settlements, request),
         "held": [_job_row(job, names) for job in jobs.not_sent],
         **_letters(pages, person, names),
@@ -180,12 +181,15 @@ def _letters(pages: ModelAdmin[Any], person: Any, names: dict[str, Settlement]) 
 
 
 def _rows_of(
-    jobs: list[Job], names: dict[str, Settlement], person: Any, barred: BarredAddress | None
+    jobs: list[Job],
+    names: dict[str, Settlement],
+    settlements: list[Settlement],
+    person: Any,
+    barred: BarredAddress | None,
 ) -> list[dict[str, Any]]:
     """The jobs as rows; of what would be skipped the row says so, and why."""
-    skips = foreseen.skips_of(
-        jobs, Job.objects.db, {email_of(person).lower(): barred.cause if barred else None}
-    )
+    known = {email_of(person).lower(): barred.cause if barred else None}
+    skips = foreseen.skips_of(jobs, Job.objects.db, known, settlements, [person])
     if barred is not None:  # then no news leads to a letter either
         waiting = (job for job in jobs if job.state == Job.State.WAITING)
         skips = {job.pk: barred_because(barred.cause) for job in waiting if foreseen.leads_on(job)} | skips

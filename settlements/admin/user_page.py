@@ -21,12 +21,11 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.admin import FramedNotFound
 from settlements.admin.input_names import name_parts
 from settlements.admin.notices import barred_text
-from settlements.admin.person_page import at_a_glance, urls_of
+from settlements.admin.person_page import BARRED, at_a_glance, urls_of
 from settlements.admin.ways_to_people import may_look
 from settlements.operating.people import barred_of
 
 _NOTICE = "barred_address_notice"
-_BARRED = "barred_address"
 _PANEL = "letters_panel"
 
 
@@ -36,10 +35,10 @@ class BarredAddressMixin(FramedNotFound):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """The user, with what is to be said of the address."""
         user = super().get_object(request, object_id, from_field)
-        row = barred_of(user) if user is not None else None
-        if row is not None:
-            vars(user)[_NOTICE] = barred_text(row, request)
-            vars(user)[_BARRED] = row
+        if user is not None:
+            row = vars(user)[BARRED] = barred_of(user)
+            if row is not None:
+                vars(user)[_NOTICE] = barred_text(row, request)
         return user
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -64,7 +63,7 @@ class BarredAddressMixin(FramedNotFound):
         """The page; for who may see letters with what the panel says of them."""
         user = context.get("original")
         if user is not None and may_look(request):
-            shown = {**at_a_glance(user, request, vars(user).get(_BARRED)), "is_barred": _is_barred(user)}
+            shown = {**at_a_glance(user, request, vars(user).get(BARRED)), "is_barred": _is_barred(user)}
             vars(user)[_PANEL] = render_to_string("admin/settlements/person_panel.html", shown, request)
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from settlements.asking import as_letters_see_them
 from settlements.history import counts_as_history
@@ -35,14 +35,27 @@ class Owing:
 
 def owed_by(person: Any) -> Owing:
     """What the person owes, by one question; by two where that is more than are looked at."""
-    rows = Settlement.objects.filter(payer=person, status__in=Settlement.OPEN)
-    newest = as_letters_see_them(rows).order_by("-created_at", "-pk")
-    found = list(newest[: MOST_OWED + 1])
+    return owing_of(person, list(newest_owed(person)))
+
+
+def newest_owed(person: Any) -> QuerySet[Settlement]:
+    """The newest that the person is to pay, one more than are looked at if there are more."""
+    return as_letters_see_them(_owed(person)).order_by("-created_at", "-pk")[: MOST_OWED + 1]
+
+
+def _owed(person: Any) -> QuerySet[Settlement]:
+    return Settlement.objects.filter(payer=person, status__in=Settlement.OPEN)
+
+
+def owing_of(person: Any, found: list[Settlement]) -> Owing:
+    """What the person owes, of whom the newest were read; asked once more where these are not all."""
+    for one in found:
+        one.payer = person
     paused = [one for one in found if one.reminders_paused]
     history = [one for one in found if counts_as_history(one)]
     if len(found) <= MOST_OWED:
         return Owing(found, False, _some(paused, len(paused)), _some(history, len(history)))
-    numbers = rows.aggregate(
+    numbers = _owed(person).aggregate(
         paused=Count("pk", filter=Q(reminders_paused=True)), history=Count("pk", filter=Q(history=True))
     )
     # Of rows that the reconciler has not announced yet, those among the newest alone are judged.

@@ -13,10 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from jobqueue.operating import grouped, log_change
+from jobqueue.searching import read_together
 from settlements.addresses import bar
+from settlements.asking import as_letters_see_them
 from settlements.models import BarredAddress, Settlement, longest_why, pause_detail
 from settlements.operating.moves import LONGEST_REASON
-from settlements.operating.owing import Owing, Some
+from settlements.operating.owing import Owing, Some, newest_owed, owing_of
 from settlements.operating.rights import may, right
 from settlements.rows import email_of
 
@@ -46,10 +48,15 @@ def barred_of(person: Any) -> BarredAddress | None:
     return barred_rows(address).get(address.lower()) if address else None
 
 
-def settlements_of(person: Any) -> list[Settlement]:
-    """The newest settlements of the person; one more than are looked at if there are more."""
+def settlements_of(person: Any) -> tuple[list[Settlement], Owing]:
+    """The newest settlements of the person, one more than are looked at if there are more, and what is owed.
+
+    One question for both; each is read with what counts towards it.
+    """
     rows = Settlement.objects.filter(Q(payer=person) | Q(payee=person))
-    return list(rows.order_by("-created_at")[: MOST_SETTLEMENTS + 1])
+    newest = as_letters_see_them(rows).order_by("-created_at")[: MOST_SETTLEMENTS + 1]
+    found, owed = read_together([newest, newest_owed(person)])
+    return found, owing_of(person, owed)
 
 
 def looked_at(settlements: list[Settlement], owing: Owing) -> list[Settlement]:

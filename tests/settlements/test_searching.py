@@ -118,7 +118,7 @@ def test_what_a_search_finds_is_named_in_the_language_of_the_page(
     settlement = make_settlement(description="")
     payment = make_payment(settlement=settlement)
     with every_text_marked():
-        [found] = find_payments([str(payment.pk)], 5)
+        [[found]] = find_payments([[str(payment.pk)]], 5)
         assert found.title.startswith("⟦") and f"⟦settlement {settlement.pk}⟧" in found.title
 
 

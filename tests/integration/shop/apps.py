@@ -29,7 +29,11 @@ class ShopConfig(AppConfig):
 
         enqueue_on_save(Order, PACK, fields=["customer"], payload=payload)
         source = RecordSource(
-            "shop.orders", "Orders of the shop", "shop.view_order", records.find_orders, records.with_address
+            "shop.orders",
+            "Orders of the shop",
+            "shop.view_order",
+            records.find_orders,
+            records.with_addresses,
         )
         register_source(source)
         job_moving.connect(records.refuse_late_parcels, dispatch_uid="shop.moving")

@@ -13,7 +13,7 @@ from django.db.models import Q
 from jobqueue.exceptions import JobMoveRefused
 from jobqueue.jobs import database_now
 from jobqueue.models import Job
-from jobqueue.searching import FoundRecord
+from jobqueue.searching import FoundRecord, read_together
 from jobqueue.signals import moves_jobs_of
 from tests.integration.shop.models import Order
 from tests.integration.shop.processors import PACK
@@ -21,15 +21,17 @@ from tests.integration.shop.processors import PACK
 WITHIN = timedelta(days=7)
 
 
-def find_orders(words: Sequence[str], most: int) -> Iterable[FoundRecord]:
-    """The orders of customers whose names have every word."""
-    named = reduce(and_, (Q(customer__icontains=word) for word in words))
-    return map(_found, Order.objects.filter(named).order_by("-pk")[:most])
+def find_orders(searches: Sequence[Sequence[str]], most: int) -> Iterable[Iterable[FoundRecord]]:
+    """The orders of customers whose names have every word of a search."""
+    named = [reduce(and_, (Q(customer__icontains=word) for word in words)) for words in searches]
+    found = read_together([Order.objects.filter(one).order_by("-pk")[:most] for one in named])
+    return [map(_found, orders) for orders in found]
 
 
-def with_address(address: str) -> Iterable[FoundRecord]:
-    """The orders of whoever has this address."""
-    return map(_found, Order.objects.filter(email=address))
+def with_addresses(addresses: Sequence[str]) -> Iterable[Iterable[FoundRecord]]:
+    """The orders of whoever has an address."""
+    found = read_together([Order.objects.filter(email=address) for address in addresses])
+    return [map(_found, orders) for orders in found]
 
 
 def _found(order: Order) -> FoundRecord:

@@ -197,8 +197,9 @@ def test_what_is_found_besides_the_jobs_is_shown_in_groups(
 def test_what_is_found_leads_to_the_page_that_its_app_names(payer: User) -> None:
     """To its own page who may not see that one; nowhere who may see neither."""
 
-    def find(words: Sequence[str], most: int) -> list[FoundRecord]:
-        return [FoundRecord(payer, "Pia", page=RecordPage("auth_user_history", ("jobqueue.view_audit",)))]
+    def find(searches: Sequence[Sequence[str]], most: int) -> list[list[FoundRecord]]:
+        page = RecordPage("auth_user_history", ("jobqueue.view_audit",))
+        return [[FoundRecord(payer, "Pia", page=page)] for _words in searches]
 
     register_source(
         RecordSource("shop.customers", "Customers", ("auth.view_user", "jobqueue.view_job"), find)

@@ -179,8 +179,8 @@ def test_what_fails_after_the_number_was_told_is_not_meant(
 
 
 def test_that_a_search_did_not_look_at_all_records_is_said(able: str) -> None:
-    def find(words: Any, most: int) -> FoundRecords:
-        return FoundRecords([], is_cut=True)
+    def find(searches: Any, most: int) -> list[FoundRecords]:
+        return [FoundRecords([], is_cut=True) for _words in searches]
 
     register_source(RecordSource("shop.parcels", "Parcels", "jobqueue.view_job", find))
     try:

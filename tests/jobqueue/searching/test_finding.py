@@ -259,17 +259,18 @@ def test_text_can_be_left_out(operator: User) -> None:
 def customers(operator: User) -> Iterator[None]:
     """A third app, whose customers have orders."""
 
-    def find(words: Any, most: int) -> list[FoundRecord]:
-        users = [user for user in User.objects.all() if all(word in user.username for word in words)]
-        return [FoundRecord(user, user.username, arguments={"user_id": user.pk}) for user in users][:most]
+    def found(users: list[User]) -> list[FoundRecord]:
+        return [FoundRecord(user, user.username, arguments={"user_id": user.pk}) for user in users]
 
-    def with_address(address: str) -> list[FoundRecord]:
-        return [
-            FoundRecord(user, "", arguments={"user_id": user.pk})
-            for user in User.objects.filter(email=address)
-        ]
+    def find(searches: Any, most: int) -> list[list[FoundRecord]]:
+        users = list(User.objects.all())
+        named = ([one for one in users if all(word in one.username for word in words)] for words in searches)
+        return [found(some)[:most] for some in named]
 
-    register_source(RecordSource("shop.customers", "Customers", "auth.view_user", find, with_address))
+    def with_addresses(addresses: Any) -> list[list[FoundRecord]]:
+        return [found(list(User.objects.filter(email=address))) for address in addresses]
+
+    register_source(RecordSource("shop.customers", "Customers", "auth.view_user", find, with_addresses))
     yield
     unregister_source("shop.customers")
 
@@ -319,7 +320,7 @@ def test_records_are_not_found_by_who_may_not_see_them(viewer: User) -> None:
 @pytest.mark.usefixtures("customers")
 def test_two_sources_of_one_name_are_refused() -> None:
     with pytest.raises(DuplicateSource, match=r"shop\.customers"):
-        register_source(RecordSource("shop.customers", "Others", "auth.view_user", lambda words, most: []))
+        register_source(RecordSource("shop.customers", "Others", "auth.view_user", lambda searches, most: []))
 
 
 # What is not told ----------------------------------------------------------------------------------

@@ -39,10 +39,11 @@ def _found(text: str, user: User) -> Any:
 def parcels(admin_user: User, request: pytest.FixtureRequest) -> Iterator[None]:
     """A third app whose records are all found, by a source that says as much of them as it is told to."""
 
-    def find(words: Any, most: int) -> Any:
+    def find(searches: Any, most: int) -> Any:
         users = User.objects.filter(username__startswith="parcel").order_by("-pk")[:most]
         found = [FoundRecord(user, user.username, is_cut=request.param == "related") for user in users]
-        return FoundRecords(found, is_cut=True) if request.param == "looked through" else found
+        one = FoundRecords(found, is_cut=True) if request.param == "looked through" else found
+        return [one for _words in searches]
 
     register_source(RecordSource("shop.parcels", "Parcels", "auth.view_user", find))
     yield
@@ -108,3 +109,44 @@ def test_the_api_says_so_of_a_list_and_of_what_an_action_would_do(admin_client: 
     for path in ("jobs/?search=", "bulk/plan/?verb=cancel&search="):
         assert get(admin_client, f"{path}about:parcel")["records_cut"] is True
         assert get(admin_client, f"{path}state:waiting")["records_cut"] is False
+
+
+@pytest.fixture
+def crates(admin_user: User) -> Iterator[list[Any]]:
+    """A third app that notes what it is asked; a search for "broken" meets a row that cannot be read."""
+    asked: list[Any] = []
+
+    def find(searches: Any, most: int) -> Any:
+        asked.append([list(words) for words in searches])
+        if ["broken"] in asked[-1]:
+            raise ValueError("no crate")
+        if ["few"] in asked[-1]:
+            return []
+        return [[FoundRecord(admin_user, "crate")] if list(words) == ["crate"] else [] for words in searches]
+
+    register_source(RecordSource("shop.crates", "Crates", "auth.view_user", find))
+    yield asked
+    unregister_source("shop.crates")
+
+
+def test_a_source_is_asked_once_for_all_words_of_a_search(admin_user: User, crates: list[Any]) -> None:
+    _found("about:anna -bert -about:anna crate skip state:failed error:late", admin_user)
+    assert crates == [[["anna"], ["bert"], ["crate", "skip"], ["crate"]]]
+    _found("state:failed error:late", admin_user)
+    assert len(crates) == 1
+
+
+def test_a_row_that_keeps_one_word_from_being_answered_keeps_no_other(
+    admin_user: User, crates: list[Any]
+) -> None:
+    about, other = make_job(subject=f"auth.user:{admin_user.pk}"), make_job()
+    assert set(_found("-crate -broken", admin_user).jobs) == {other}
+    assert set(_found("about:crate", admin_user).jobs) == {about}
+    assert crates[:3] == [[["crate"], ["broken"]], [["crate"]], [["broken"]]]
+
+
+def test_a_source_that_answers_fewer_searches_than_it_was_asked_is_named(
+    admin_user: User, crates: list[Any]
+) -> None:
+    with pytest.raises(TypeError, match=r"shop\.crates was asked 1 questions at once and answered 0"):
+        _found("about:few", admin_user)

@@ -103,6 +103,10 @@ class NotDelayed(JobTransitionRefused):
     """What takes a delayed job was asked of one that runs, has ended, or is due."""
 
 
+class MovedMeanwhile(JobTransitionRefused):
+    """Somebody moved the job after whoever asks had looked at it: its time is another than was seen."""
+
+
 class NotWaiting(JobTransitionRefused):
     """What takes a job that waits was asked of one that runs or has ended."""
 

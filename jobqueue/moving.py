@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from jobqueue.exceptions import JobTransitionRefused, NotDelayed, PastRunAt
+from jobqueue.exceptions import JobTransitionRefused, MovedMeanwhile, NotDelayed, PastRunAt
 from jobqueue.jobs import check_run_at
 from jobqueue.models import Job, alias_of, due_time
 from jobqueue.sql.clock import database_now
@@ -18,8 +18,8 @@ def move_job(job: Job, moment: datetime, *, seen: datetime | None = None) -> Non
 
     With `seen`, the time that it had when it was looked at, a time that somebody else gave it meanwhile
     stays. Raises InvalidRunAt for a moment without a zone and the year 9000 and later, PastRunAt for one
-    that is past; NotDelayed; JobTransitionRefused if it was moved meanwhile; JobMoveRefused, which says what
-    is allowed, where the app that owns it does not allow that time.
+    that is past; NotDelayed; MovedMeanwhile; JobMoveRefused, which says what is allowed, where the app that
+    owns it does not allow that time.
     """
     using, moment = alias_of(job), check_run_at(moment)
     with writing(using):
@@ -44,11 +44,11 @@ def move_as_seen(job: Job, moment: datetime, seen: datetime | None) -> None:
 
 
 def check_seen(job: Job, seen: datetime | None) -> None:
-    """Raise JobTransitionRefused if the job, as it was read, has another time than somebody saw."""
+    """Raise MovedMeanwhile if the job, as it was read, has another time than somebody saw."""
     moment = due_time(job)
     if seen is not None and moment != seen:
         text = _("job %(number)s was moved meanwhile, to %(moment)s; look at it, and ask again")
-        raise JobTransitionRefused(text % {"number": job.pk, "moment": moment.isoformat()})
+        raise MovedMeanwhile(text % {"number": job.pk, "moment": moment.isoformat()})
 
 
 def why_not(job: Job, now: datetime) -> str:

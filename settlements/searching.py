@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Exists, F, Model, Q, QuerySet
+from django.db.models import Exists, F, Model, Q, QuerySet, Value
+from django.db.models.functions import Concat
+from django.db.models.lookups import IContains
 from django.utils.text import smart_split, unescape_string_literal
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -34,6 +36,7 @@ Searches = Sequence[Sequence[str]]
 """What is looked for at once: each search is a list of words."""
 _FEWEST_DIGITS: Final = 8
 _DIGITS: Final = 32
+_FULL_NAME: Final = ("first_name", "last_name")
 _MOST_OF_A_PERSON: Final = 100
 
 
@@ -79,9 +82,8 @@ def _keys_of(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:
 def find_people(searches: Searches, most: int) -> list[list[FoundRecord]]:
     """People by their names and addresses."""
     users, columns = get_user_model()._default_manager, _columns_of_people()
-    found = read_together(
-        [users.filter(_every_word(words, columns)).order_by("-pk")[:most] for words in searches]
-    )
+    conditions = [[_names_person(word, columns) for word in words] for words in searches]
+    found = read_together([users.filter(*every).order_by("-pk")[:most] for every in conditions])
     return [_as_found(*one) for one in zip(found, _settlements_of(found), strict=True)]
 
 
@@ -96,14 +98,27 @@ def people_with_addresses(addresses: Sequence[str]) -> list[FoundRecords]:
     ]
 
 
+def _names_person(text: str, columns: Sequence[str]) -> Q:
+    """People who have the text in one of the columns; or in their first and last name, in either order."""
+    condition = _in_any(text, columns)
+    parts = text.split()
+    if len(parts) > 1 and set(_FULL_NAME) <= set(columns):
+        # Names are put together only where each part of the text stands in one of them.
+        each = reduce(and_, (_in_any(part, _FULL_NAME) for part in parts))
+        condition |= each & (_in_names(parts, _FULL_NAME) | _in_names(parts, _FULL_NAME[::-1]))
+    return condition
+
+
+def _in_names(parts: Sequence[str], names: Sequence[str]) -> Q:
+    return Q(IContains(Concat(names[0], Value(" "), names[1]), " ".join(parts)))
+
+
 def _columns_of_people() -> list[str]:
     """What the users of this project have of these, whatever its model of users is."""
     user = get_user_model()
     return [
         name
-        for name in dict.fromkeys(
-            (user.USERNAME_FIELD, user.get_email_field_name(), "first_name", "last_name")
-        )
+        for name in dict.fromkeys((user.USERNAME_FIELD, user.get_email_field_name(), *_FULL_NAME))
         if _has_column(user, name)
     ]
 
@@ -206,8 +221,6 @@ def payment_in_words(payment: Payment) -> str:
     return gettext("%(payment)s of %(settlement)s") % words
 
 
-def _every_word(words: Sequence[str], columns: Sequence[str]) -> Q:
-    """Rows that have each word in one of the columns."""
-    return reduce(
-        and_, (reduce(or_, (Q(**{f"{name}__icontains": word}) for name in columns)) for word in words)
-    )
+def _in_any(text: str, columns: Sequence[str]) -> Q:
+    """Rows that have the text in one of the columns."""
+    return reduce(or_, (Q(**{f"{name}__icontains": text}) for name in columns))

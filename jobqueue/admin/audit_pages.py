@@ -24,12 +24,14 @@ from jobqueue.admin.bounded_search import shorten
 from jobqueue.admin.own_pages import OnePage
 from jobqueue.admin.subjects import page_of_object
 from jobqueue.admin.words import time_tag
-from jobqueue.models import AuditEntry, BulkAction
+from jobqueue.models import AuditEntry
 from jobqueue.models.audit import known_values
 from jobqueue.operating.audit_entry import is_about_jobs
+from jobqueue.operating.audit_numbers import Jobs, with_jobs
 from jobqueue.operating.audit_questions import ASKED, question
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold_beside, retold_name, retold_verb
+from jobqueue.operating.retelling import kind_of_several, retold_beside, retold_verb
+from jobqueue.operating.retelling_names import retold_name
 from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import about_now
 
@@ -104,37 +106,30 @@ def recent_actions(request: HttpRequest) -> dict[str, Any]:
 def _all_shown(
     entries: Iterable[AuditEntry], now: datetime, request: HttpRequest, site: AdminSite
 ) -> list[Row]:
-    """The rows; of a bulk action that was stopped it is said how many of its jobs it changed. One query."""
-    found = list(entries)
-    keys = {entry.object_id for entry in found if entry.object_type == BulkAction._meta.label_lower}
-    numbers = [int(key) for key in keys if key.isascii() and key.isdecimal()]
-    stopped = {}
-    if numbers:
-        rows = BulkAction.objects.filter(pk__in=numbers).exclude(stopped_by="")
-        for number, changed, expected in rows.values_list("pk", "changed", "expected"):
-            words = {"done": grouped(changed), "all": grouped(expected)}
-            stopped[str(number)] = gettext("%(done)s of %(all)s") % words
-    return [_shown(entry, now, request, site, stopped) for entry in found]
+    """The rows; of a bulk action it is said how many of its jobs it changed. One query for all of them."""
+    return [_shown(entry, now, request, site, jobs) for entry, jobs in with_jobs(entries)]
 
 
-def _shown(
-    entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSite, stopped: Mapping[str, str]
-) -> Row:
-    is_bulk = entry.object_type == BulkAction._meta.label_lower
-    jobs = grouped(entry.jobs) if entry.jobs else ""
+def _shown(entry: AuditEntry, now: datetime, request: HttpRequest, site: AdminSite, jobs: Jobs) -> Row:
     return Row(
         at=time_tag(entry.at, now),
         who=entry.who,
         verb=retold_verb(entry.verb),
-        text=retold_beside(entry.verb, shown_text(entry.text, request)),
+        text=retold_beside(entry.verb, shown_text(entry.text, request), kind_of_several(entry)),
         reason=shown_text(entry.reason, request),
         about=shown_text(retold_name(entry.object_type, entry.object_name), request),
         about_url=page_of_object(entry.object_type, entry.object_id, request, site),
         kind=_kind(entry.object_type),
-        number=entry.jobs,
-        jobs=stopped.get(entry.object_id, jobs) if is_bulk else jobs,
+        number=jobs.expected,
+        jobs=_counted(jobs),
         jobs_url=_jobs_of(entry, request, site),
     )
+
+
+def _counted(jobs: Jobs) -> str:
+    if jobs.changed == jobs.expected:
+        return grouped(jobs.changed) if jobs.changed else ""
+    return gettext("%(done)s of %(all)s") % {"done": grouped(jobs.changed), "all": grouped(jobs.expected)}
 
 
 def _jobs_of(entry: AuditEntry, request: HttpRequest, site: AdminSite) -> str:

@@ -32,7 +32,7 @@ from jobqueue.models.holding import due_time
 from jobqueue.operating.audit_entry import is_about_jobs
 from jobqueue.operating.kinds import name_of
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold_beside, retold_verb, told_reason
+from jobqueue.operating.retelling import kind_of_several, retold_beside, retold_verb, told_reason
 from jobqueue.operating.words import grouped
 from jobqueue.sql.clock import about_now
 
@@ -137,7 +137,7 @@ def _of_entry(entry: AuditEntry, record: models.Model, request: HttpRequest, sit
     else:
         url = address_of(Job, "changelist", site=site, audit=str(entry.pk))
         about = ngettext("%(n)s job", "%(n)s jobs", entry.jobs) % {"n": grouped(entry.jobs)}
-    text = retold_beside(entry.verb, shown_text(entry.text, request)).rstrip(".")
+    text = retold_beside(entry.verb, shown_text(entry.text, request), kind_of_several(entry)).rstrip(".")
     reason, verb = shown_text(entry.reason, request), retold_verb(entry.verb)
     return Happening(
         at=entry.at,

@@ -32,6 +32,8 @@ from jobqueue.searching import (
     find_jobs,
     parse,
     title_of,
+    why_refused,
+    with_addresses_named,
 )
 
 _MOST_SHOWN = 5
@@ -133,6 +135,8 @@ class ShownSearch:
     refusal: str
     limits: list[str]
     """What was not looked at, a sentence each."""
+    offer: Chip | None = None
+    """Where nothing was found, another search that may find it."""
 
 
 def shown_search(request: HttpRequest, changes: ChangeList, site: AdminSite) -> ShownSearch | None:
@@ -145,7 +149,16 @@ def shown_search(request: HttpRequest, changes: ChangeList, site: AdminSite) -> 
         groups=list(_groups(asked, request, site)),
         refusal=gettext("Nothing was looked for: %(why)s") % {"why": asked.refusal} if asked.refusal else "",
         limits=limits_of(request),
+        offer=_offer(asked, request, changes),
     )
+
+
+def _offer(asked: Asked, request: HttpRequest, changes: ChangeList) -> Chip | None:
+    """The same with `email:` before an address, which text is not looked for in; to who may ask that."""
+    other = None if asked.refusal or changes.result_count else with_addresses_named(asked.search)
+    if other is None or why_refused(other, request.user):
+        return None
+    return Chip(str(other), changes.get_query_string({SEARCH_VAR: str(other)}))
 
 
 def limits_of(request: HttpRequest) -> list[str]:

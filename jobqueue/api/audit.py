@@ -15,9 +15,10 @@ from jobqueue.api.paging import PageQuery, page, read_cursor, whole_id
 from jobqueue.api.problems import BadQuery
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.models import AuditEntry
+from jobqueue.operating.audit_numbers import Jobs, with_jobs
 from jobqueue.operating.audit_questions import ASKED, in_audit, question
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold_name
+from jobqueue.operating.retelling_names import retold_name
 from jobqueue.operating.words import printable
 
 
@@ -49,7 +50,10 @@ class AuditLine(serializers.Serializer[Any]):
     object_id = serializers.CharField(allow_blank=True, help_text="Empty for an action on several.")
     object_name = serializers.CharField(allow_blank=True)
     queue = serializers.CharField(allow_blank=True)
-    jobs = serializers.IntegerField(help_text="How many jobs it changed.")
+    jobs = serializers.IntegerField(
+        help_text="How many jobs it changed; of a bulk action by now, and once its row is pruned `expected`."
+    )
+    expected = serializers.IntegerField(help_text="How many jobs were meant when it began.")
 
 
 @extend_schema_view(
@@ -76,12 +80,12 @@ class AuditViewSet(OperatorViewSet):
                 found,
                 asked["limit"],
                 lambda one: [one.pk],
-                lambda some: [_line(one, request) for one in some],
+                lambda some: [_line(one, jobs, request) for one, jobs in with_jobs(some)],
             )
         )
 
 
-def _line(one: AuditEntry, request: Request) -> dict[str, Any]:
+def _line(one: AuditEntry, jobs: Jobs, request: Request) -> dict[str, Any]:
     told = ("text", "reason", "object_id")
     return {
         "id": one.pk,
@@ -92,5 +96,6 @@ def _line(one: AuditEntry, request: Request) -> dict[str, Any]:
         "object_name": shown_text(retold_name(one.object_type, one.object_name), request),
         "object_type": printable(one.object_type),
         "queue": printable(one.queue),
-        "jobs": one.jobs,
+        "jobs": jobs.changed,
+        "expected": jobs.expected,
     }

@@ -28,7 +28,8 @@ class Move(Strict):
     run_at = AwareMoment(help_text="A time ahead, with its zone.")
     seen = AwareMoment(
         required=False,
-        help_text="`run_at` of the job as it was read: if somebody moved it since, it stays (409).",
+        help_text="`run_at` of the job as it was read: if it has another by now, nothing is done (409,"
+        " `moved_meanwhile`). Without it the last of several who move it wins.",
     )
     reason = optional_reason("Stands in its history.")
 

@@ -21,6 +21,7 @@ from jobqueue.operating.previews import (
 )
 from jobqueue.operating.reading import may_read, shown_address, shown_text
 from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals, told_reason
+from jobqueue.operating.retelling_names import tell_names
 from jobqueue.operating.rights import demand
 from jobqueue.operating.words import grouped, state_word
 
@@ -43,6 +44,7 @@ __all__ = [
     "skips_of",
     "state_word",
     "tell_also",
+    "tell_names",
     "tell_refusals",
     "told_reason",
     "tells_concerns",

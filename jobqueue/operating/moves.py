@@ -35,8 +35,7 @@ def shift_and_log(
 ) -> None:
     """Move a job that waits, held or not, to any time: one that is past means now. Raises as `Job.move`.
 
-    With `seen`, the time that it had when it was looked at, raises JobTransitionRefused if it was moved
-    meanwhile.
+    With `seen`, the time that it had when it was looked at, raises MovedMeanwhile if it has another by then.
     """
     using = alias_of(job)
     with writing(using):

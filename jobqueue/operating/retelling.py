@@ -9,13 +9,18 @@ from __future__ import annotations
 import re
 
 from django.utils.functional import Promise
-from django.utils.text import capfirst
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.models import BulkAction, Job, Worker, title_of
+from jobqueue.models import AuditEntry, Job
 from jobqueue.models.job import NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW
 from jobqueue.operating.audit_entry import said_by
+from jobqueue.operating.retelling_names import (
+    retold_fields,
+    retold_form,
+    retold_names,
+)
+from jobqueue.operating.retelling_names import word_told as _word
 
 _WITH_PLACES: list[tuple[re.Pattern[str], Promise]] = [
     (re.compile(r"delayed until (?P<moment>.+)"), _("delayed until %(moment)s")),
@@ -94,7 +99,10 @@ def tell_refusals(*texts: str) -> None:
 
 
 def tell_also(pattern: str, told: Promise) -> None:
-    """Tell what an app writes down: what the pattern finds as a whole, with its named groups as places."""
+    """Tell what an app writes down: what the pattern finds as a whole, with its named groups as places.
+
+    What stands in the place `how` is told itself, and in `fields` what a form calls its fields.
+    """
     _WITH_PLACES.append((re.compile(pattern), told))
 
 
@@ -131,7 +139,8 @@ def retold_reason(reason: str) -> str:
 
 def retold(text: str) -> str:
     """`Retry: failed → waiting` as the reader says it."""
-    return "; ".join(_sentence(part) for part in text.split("; "))
+    told = "" if _is_known(text.removesuffix(".")) else retold_form(text)
+    return told or "; ".join(_sentence(part) for part in text.split("; "))
 
 
 def retold_message(message: str) -> str:
@@ -140,21 +149,24 @@ def retold_message(message: str) -> str:
     return f"{retold(what)} {gettext('Reason:')} {reason}" if reason else retold(what)
 
 
-def retold_name(kind: str, name: str) -> str:
-    """What was changed as the reader calls it; what people named stays. `kind` is the label of its model."""
-    if kind == Worker._meta.label_lower:
-        return title_of(name)  # of what was written when names stood there in full
-    verb, mark, number = name.rpartition(" #")
-    return f"{_word(verb)}{mark}{number}" if kind == BulkAction._meta.label_lower else name
-
-
 def retold_verb(verb: str) -> str:
     """`Retry` as the reader says it."""
     return _word(verb)
 
 
-def retold_beside(verb: str, text: str) -> str:
-    """What was done, for where the verb stands already: `failed → waiting` beside `Retry`."""
+def kind_of_several(entry: AuditEntry) -> str:
+    """The label of the model of the records that the action was done to; empty if it was one."""
+    return "" if entry.object_id else entry.object_type
+
+
+def retold_beside(verb: str, text: str, kind: str = "") -> str:
+    """What was done, for where the verb stands already: `failed → waiting` beside `Retry`.
+
+    `kind` is the label of the model of several records that it was done to: their names are told as one's is.
+    """
+    names = text.removeprefix(f"{verb}: ") if " → " not in text else text
+    if kind and names != text and (listed := retold_names(kind, names)) != names:
+        return listed
     told, word = retold(text), retold_verb(verb)
     return "" if told.rstrip(".") == word else told.removeprefix(f"{word}: ")
 
@@ -171,6 +183,10 @@ def _steps(text: str) -> str:
     return " → ".join(_fragment(part) for part in text.removesuffix(".").split(" → ")) + end
 
 
+def _is_known(text: str) -> bool:
+    return any(pattern.fullmatch(text) for pattern, _told in _WITH_PLACES)
+
+
 def _fragment(text: str) -> str:
     for pattern, told in _WITH_PLACES:
         if found := pattern.fullmatch(text):
@@ -184,6 +200,8 @@ def _place(name: str, value: str) -> str:
         return gettext("jobs of the list %(words)s") % {"words": _word(found["words"])}
     if name == "which":
         return ", ".join(_selected(part) for part in value.split(", "))
+    if name == "fields":
+        return retold_fields(value)
     return _fragment(value) if name == "how" else value
 
 
@@ -192,16 +210,6 @@ def _selected(text: str) -> str:
         if text.startswith(f"{label} "):
             return f"{gettext(label)} {text.removeprefix(label).strip()}"
     return _word(text)
-
-
-def _word(text: str) -> str:
-    """What the catalogues say for it, also where it stands there with a small letter."""
-    if not text.strip():
-        return text  # the catalogues say what they are for nothing
-    told = gettext(text)
-    if told != text or not text[0].isupper():
-        return told
-    return str(capfirst(gettext(text[0].lower() + text[1:])))
 
 
 tell_refusals(NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW)

@@ -6,8 +6,8 @@ found by `register_source`. This is the door: other apps use what is named here.
 
 from jobqueue.searching.causes import FoundCause
 from jobqueue.searching.conditions import NEWEST
-from jobqueue.searching.parsing import Unreadable, frozen, parse, why_too_long
-from jobqueue.searching.query import Found, find_jobs
+from jobqueue.searching.parsing import Unreadable, frozen, parse, why_too_long, with_addresses_named
+from jobqueue.searching.query import Found, find_jobs, why_refused
 from jobqueue.searching.retried import RETRIED, retried_between
 from jobqueue.searching.sources import (
     FoundRecord,
@@ -49,6 +49,8 @@ __all__ = [
     "register_source",
     "retried_between",
     "title_of",
+    "why_refused",
+    "with_addresses_named",
     "unregister_source",
     "why_too_long",
 ]

@@ -60,6 +60,25 @@ def frozen(text: str, now: datetime) -> str:
     return text if why_too_long(same) else same
 
 
+def with_addresses_named(search: Search) -> Search | None:
+    """The same with `email:` before each text that is an address; None if none is, or it gets too long."""
+    words = tuple(
+        replace(word, name="email") if word in _bare(search) and _is_whole(word.value) else word
+        for word in search
+    )
+    same = Search(words)
+    return None if same == search or why_too_long(str(same)) else same
+
+
+def _bare(search: Search) -> list[Word]:
+    return [word for word in search if not word.name and not word.negated]
+
+
+def _is_whole(value: str) -> bool:
+    name, _at, host = value.partition("@")
+    return bool(name and host) and _is_address(value)
+
+
 def why_too_long(text: str) -> str:
     """Why nothing is looked for, for the user to read; empty for a search that is short enough."""
     if len(text) <= LONGEST_SEARCH and len(text.split()) <= MOST_WORDS:

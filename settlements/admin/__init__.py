@@ -17,7 +17,7 @@ from settlements.admin import (
     results,
     settlement_pages,
 )
-from settlements.admin.known_reasons import tell_known_reasons
+from settlements.admin.known_reasons import tell_known_reasons, tell_names_of_records
 from settlements.admin.letter_words import LETTER_WORDS
 from settlements.admin.user_page import show_barred_addresses_of_users
 from settlements.models import ReminderType
@@ -58,4 +58,5 @@ def quiet_hours(first: datetime, last: datetime) -> list[tuple[datetime, datetim
 
 
 tell_known_reasons()
+tell_names_of_records()
 show_barred_addresses_of_users(admin.site)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from jobqueue.operating import tell_also, tell_refusals
+from jobqueue.operating import tell_also, tell_names, tell_refusals
 from settlements.moving import REFUSALS
 
 KNOWN = (
+    gettext_noop("Added on the page of its settlement"),
+    gettext_noop("Deleted on the page of its settlement"),
     gettext_noop("settlement cancelled"),
     gettext_noop("settlement already completed"),
     gettext_noop("settlement already cancelled"),
@@ -65,4 +67,19 @@ def tell_known_reasons() -> None:
     tell_also(r"user (?P<user>\S+) has no e-mail address", _("user %(user)s has no e-mail address"))
     tell_also(r"user (?P<user>\S+) does not exist any more", _("user %(user)s does not exist any more"))
     tell_also(r"failed, because “(?P<why>.+)”", _("failed, because “%(why)s”"))
+    tell_also(r"(?P<how>\w+), (?P<amount>.+) refunded", _("%(how)s, %(amount)s refunded"))
+    tell_also(r"Added with (?P<amount>.+), (?P<how>[^,]+)", _("Added with %(amount)s, %(how)s"))
+    tell_also(
+        r"Changed (?P<fields>.+) on the page of its settlement",
+        _("Changed %(fields)s on the page of its settlement"),
+    )
     tell_refusals(*REFUSALS)
+
+
+def tell_names_of_records() -> None:
+    """Let pages tell the names that say how the record stands."""
+    tell_names("settlements.payment", r"(?P<amount>.+) \((?P<status>[^()]+)\)", "%(amount)s (%(status)s)")
+    tell_names("settlements.barredaddress", r"(?P<why>.+) \((?P<state>[^()]+)\)", "%(why)s (%(state)s)")
+    tell_names("settlements.barredaddress", r"(?P<state>[^()]+)", "%(state)s")
+    tell_names("settlements.discrepancy", r"(?P<kind>.+)", "%(kind)s")
+    tell_names("settlements.settlement", r"settlement (?P<key>[0-9a-f-]{36})", _("settlement %(key)s"))

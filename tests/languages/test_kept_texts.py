@@ -60,7 +60,7 @@ def _others() -> list[type[models.Model]]:
 
 
 @contextmanager
-def _undone() -> Iterator[None]:
+def undone() -> Iterator[None]:
     """What is done stays no longer than it is looked at."""
     with transaction.atomic(), transaction.atomic("other"):
         yield
@@ -72,7 +72,7 @@ def _undone() -> Iterator[None]:
 def test_no_verb_of_an_operator_keeps_a_translated_text(german: Client, doors: dict[str, Any]) -> None:
     found = []
     for name, knock in doors.items():
-        with _undone():
+        with undone():
             knock(german, WHY)
             found += [f"{name}: {text}" for text in _kept()]
     assert found == []
@@ -92,7 +92,7 @@ def test_no_action_on_a_list_keeps_a_translated_text(
         for name, _label in context["action_form"].fields["action"].choices:
             said = {"action": name, "_selected_action": keys, "index": "0", "select_across": "1"}
             answer = {"confirmed": name, "post": "yes", "reason": "because", "seen": "9999"}
-            with _undone():
+            with undone():
                 german.post(address, said | answer, follow=True)
                 found += [f"{model} {name}: {text}" for text in _kept()]
     assert found == []

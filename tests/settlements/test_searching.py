@@ -207,3 +207,39 @@ def test_that_a_person_has_more_settlements_than_are_looked_at_is_said(
     monkeypatch.setattr(searching, "_MOST_OF_A_PERSON", 1)
     assert is_cut("Pia") and is_cut("about:Pia")
     assert not is_cut(f"email:{payer.email}")  # whose jobs are found by their arguments
+
+
+# People by their names ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ben() -> User:
+    """Somebody among people who have one of the names."""
+    User.objects.create_user("benny", first_name="Ben", last_name="Alves")
+    User.objects.create_user("zorn", first_name="Berger", last_name="Zorn")
+    return User.objects.create_user("bb", first_name="Ben", last_name="Berger")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('"Ben Berger"', '"ben  BERGER"', '"Berger Ben"', '"en Berg"', 'about:"Ben Berger"'),
+        '"Ben Berger" bb',
+    ],
+)
+def test_a_person_is_found_by_the_whole_name_in_quotes(ben: User, payer: User, text: str) -> None:
+    job = make_job("completed", subject=subject_of(ben))
+    make_job("completed", subject=subject_of(payer))
+    search = parse(text)
+    assert isinstance(search, Search)
+    found: Any = find_jobs(Job.objects.all(), search, _superuser())
+    assert list(found.jobs) == [job]
+
+
+@pytest.mark.parametrize("text", ['"Ben Zorn"', '"Ben Berger Zorn"', '"Berger Berger"', '"Ben_Berger"'])
+def test_a_whole_name_that_nobody_has_finds_nobody(ben: User, text: str) -> None:
+    assert "settlements.people" not in _records(text, _superuser())
+
+
+def _superuser() -> User:
+    return User.objects.create_superuser("root")

@@ -128,7 +128,7 @@ def test_a_bulk_action_is_one_entry_that_leads_to_its_page(admin_client: Client)
     words = {"verb": "retry", "cause": "ValueError", "queue": "email", "confirmed": "retry"}
     admin_client.post("/admin/jobqueue/bulkaction/start/", {**words, "reason": "mended"})
     [row] = _rows(admin_client, queue="email")
-    assert (row.verb, row.jobs, row.reason) == ("Retry", "2", "mended")
+    assert (row.verb, row.jobs, row.reason) == ("Retry", "0 of 2", "mended")
     assert row.jobs_url.startswith("/admin/jobqueue/bulkaction/")
 
 

@@ -161,13 +161,15 @@ def test_the_states_of_very_many_jobs_are_counted_among_the_first(
     assert "of the first 1 of them:" in text
 
 
-def test_the_audit_says_how_many_jobs_a_stopped_action_changed_of_how_many(admin_client: Client) -> None:
+def test_the_audit_says_how_many_jobs_an_action_changed_of_how_many(admin_client: Client) -> None:
     action = _begun(admin_client)
     audit = "/admin/jobqueue/auditentry/"
-    assert [row.jobs for row in admin_client.get(audit).context["rows"]] == ["2"]
+    assert [row.jobs for row in admin_client.get(audit).context["rows"]] == ["0 of 2"]
     BulkAction.objects.update(changed=1)
     admin_client.post(f"{BULK}{action.pk}/stop/")
     assert [row.jobs for row in admin_client.get(audit).context["rows"]] == ["1 of 2", "1 of 2"]
+    BulkAction.objects.update(changed=2)
+    assert [row.jobs for row in admin_client.get(audit).context["rows"]] == ["2", "2"]
 
 
 def test_it_is_stopped_by_a_click_that_is_written_down(admin_client: Client) -> None:

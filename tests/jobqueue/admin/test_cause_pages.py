@@ -13,6 +13,7 @@ from jobqueue.models import Cause, failures, muted_causes
 from jobqueue.operating import consequences
 from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import CAUSES, FAILED, make_job, operator, text_of
+from tests.jobqueue.admin.test_every_page import client_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 SMTP = "EmailNotSent: SMTPRecipientsRefused 550"
@@ -190,6 +191,20 @@ def test_muting_takes_a_permission_of_its_own() -> None:
         .status_code
         == 302
     )
+
+
+@pytest.mark.parametrize("is_muted", [False, True], ids=["mute", "unmute"])
+@pytest.mark.parametrize(
+    ("role", "status"),
+    [("anonymous", 302), ("staff", 403), ("viewer", 403), ("operator", 302), ("superuser", 302)],
+)
+def test_who_mutes_a_cause_and_ends_that(role: str, status: int, is_muted: bool) -> None:
+    Cause.objects.create(name=SMTP, muted_at=database_now("default") if is_muted else None)
+    said = {"action": "unmute" if is_muted else "mute", "cause": SMTP}
+    assert client_of(role).post(CAUSES, said).status_code == status
+    is_changed = role in ("operator", "superuser")
+    assert (SMTP in muted_causes("default")) == (is_muted != is_changed)
+    assert LogEntry.objects.exists() == is_changed
 
 
 def test_who_may_only_look_is_offered_nothing() -> None:

@@ -42,12 +42,65 @@ from tests.jobqueue.admin.steps import (
 from tests.jobqueue.hostile import ODD_TEXTS, spoil
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
+OFFERED = re.compile(r'<a class="jq-offered" href="(.*?)"><bdi>(.*?)</bdi></a>')
 
 
 def test_every_word_that_the_page_offers_can_be_read(admin_client: Client) -> None:
     offered = re.findall(r'<span class="jq-example">(.*?)</span>', text_of(admin_client.get(JOBS)))
     assert {"state:held", "state:retried since:1d"} <= set(offered)
     assert not [text for text in offered if isinstance(parse(unescape(text)), Unreadable)]
+
+
+# What is offered where nothing is found --------------------------------------------------------------
+
+
+def _offered(client: Client, text: str, **asked: str) -> list[tuple[str, str]]:
+    """The searches that the page offers, by where they lead."""
+    page = text_of(client.get(JOBS, {"q": text, **asked}))
+    return [(unescape(url), unescape(said)) for url, said in OFFERED.findall(page)]
+
+
+def test_an_address_that_finds_nothing_is_offered_as_one(admin_client: Client) -> None:
+    job = make_job("completed", payload={"email": "alice@mail.example"})
+    make_job("completed")
+    [(url, text)] = _offered(admin_client, "alice@mail.example", o="1")
+    assert text == "email:alice@mail.example" and "o=1" in url
+    assert ids_of(admin_client.get(f"{JOBS}{url}")) == {job.pk}
+
+
+def test_the_other_words_stay_in_what_is_offered(admin_client: Client) -> None:
+    [(_url, text)] = _offered(admin_client, "-bob@x.io state:failed alice@x.io")
+    assert text == "-bob@x.io state:failed email:alice@x.io"
+
+
+@pytest.mark.parametrize(
+    "text", ["alice", "@", "alice@", "@x.io", '"alice @x.io"', "-alice@x.io", "email:alice@x.io"]
+)
+def test_what_is_no_address_is_offered_as_none(admin_client: Client, text: str) -> None:
+    assert _offered(admin_client, text) == []
+
+
+def test_what_finds_jobs_is_offered_as_nothing_else(admin_client: Client) -> None:
+    make_job("failed", reason="no such box: alice@x.io")
+    assert ids_of(admin_client.get(JOBS, {"q": "alice@x.io"}))
+    assert _offered(admin_client, "alice@x.io") == []
+
+
+def test_an_address_is_offered_to_who_may_search_for_it_only() -> None:
+    assert _offered(operator("view_job"), "alice@x.io") == []
+    assert _offered(operator("view_job", "view_payload", username="reader"), "alice@x.io")
+
+
+def test_what_is_offered_asks_the_database_nothing(admin_client: Client) -> None:
+    numbers = []
+    for text in ("alice.x.io", "alice@x.io", "alice.x.io"):
+        with CaptureQueriesContext(connection) as asked:
+            admin_client.get(JOBS, {"q": text})
+        numbers.append(len(asked))
+    assert numbers[1] == numbers[2]
+
+
+# What is found --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["{}", "#{}", "{}-3", " {} "])

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobqueue.models import AuditEntry
+from jobqueue.models import AuditEntry, BulkAction
 from tests.jobqueue.admin.steps import make_job, operator
 from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
+from tests.jobqueue.models.test_bulk import ask as begin_in_bulk
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -31,6 +34,32 @@ def test_a_worker_is_called_as_on_pages_also_in_entries_from_before() -> None:
     _entry(object_type="jobqueue.worker", object_name="54b9ccffe64f4db7a80a98a7a67fdae7.1")
     [shown] = get(operator("view_audit"), "audit/")["results"]
     assert shown["object_name"] == "54b9ccff.1"
+
+
+def test_a_bulk_action_says_how_many_jobs_it_changed_and_how_many_were_meant() -> None:
+    client = full_operator("ann")
+    for _number in range(3):
+        make_job("failed")
+    begun = post(client, "bulk/", {"verb": "retry", "search": "state:failed"})
+    BulkAction.objects.filter(pk=begun["id"]).update(changed=2)
+    post(client, f"bulk/{begun['id']}/stop/")
+    shown = get(operator("view_audit"), "audit/?type=jobqueue.bulkaction")["results"]
+    told = [(one["verb"], one["jobs"], one["expected"]) for one in shown]
+    assert told == [("Stop", 2, 3), ("Retry", 2, 3)]
+
+
+def test_bulk_actions_are_counted_by_one_statement() -> None:
+    reader = operator("view_audit")
+    numbers = []
+    for actions in (1, 5):
+        for _number in range(actions):
+            action = begin_in_bulk()
+            _entry(object_type="jobqueue.bulkaction", object_id=str(action.pk), jobs=action.expected)
+            BulkAction.objects.filter(pk=action.pk).update(ended_at=timezone.now())
+        with CaptureQueriesContext(connection) as asked:
+            get(reader, "audit/")
+        numbers.append(len(asked))
+    assert numbers[0] == numbers[1]
 
 
 def test_it_takes_the_permission_of_its_page() -> None:

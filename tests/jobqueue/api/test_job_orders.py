@@ -101,11 +101,13 @@ def test_a_delayed_job_is_moved_and_the_move_is_written_down() -> None:
 def test_a_job_that_was_moved_since_it_was_read_stays() -> None:
     client, job = full_operator(), make_job("delayed")
     seen = get(client, f"jobs/{job.pk}/")["run_at"]
-    assert post(client, f"jobs/{job.pk}/move/", {"run_at": _tomorrow(), "seen": seen})
+    moved = post(client, f"jobs/{job.pk}/move/", {"run_at": _tomorrow(), "seen": seen})
     later = {"run_at": "2100-01-31T08:00:00Z", "seen": seen}
     refused = problem(ask(client, "POST", f"jobs/{job.pk}/move/", later), 409)
-    assert refused["code"] == "refused"
+    assert refused["code"] == "moved_meanwhile"
     assert "was moved meanwhile" in refused["detail"]
+    assert get(client, f"jobs/{job.pk}/")["run_at"] == moved["run_at"]
+    assert len(entries_of(job)) == 1
 
 
 def test_a_time_of_another_zone_is_the_same_moment() -> None:

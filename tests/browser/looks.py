@@ -107,9 +107,9 @@ _BEYOND = """() => {
 }"""
 
 # What a finger or a hand would miss, also where it is folded away: links, buttons, fields, boxes with labels.
-# A link within a sentence is 24 px high; the trail of where one is is none, but the way round on a phone. Left
-# out is what the same page has in another, bigger form: bars of charts (a table), arrows in heads of sorted
-# columns (the heads themselves).
+# A link within a sentence is 24 px high; the trail of where one is is none, but the way round on a phone.
+# Left out is what the same page has in another, bigger form: bars of charts (a table), arrows in heads of
+# sorted columns (the heads themselves).
 _SMALL = """([least, inline]) => {
   const folded = [...document.querySelectorAll("details:not([open])")];
   folded.forEach(each => { each.open = true; });

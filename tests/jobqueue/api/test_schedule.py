@@ -162,7 +162,7 @@ def test_the_entry_of_a_day_tells_what_was_there_when_it_began() -> None:
 
     entry = AuditEntry.objects.get()
     assert (action.expected, entry.jobs) == (1, 1)
-    assert entry.text.startswith("Cancel: 1 jobs (")
+    assert entry.text.startswith("Cancel: 1 job (")
 
 
 @pytest.mark.parametrize("verb", ["hold", "release", "cancel"])

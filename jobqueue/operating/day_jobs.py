@@ -146,10 +146,13 @@ def begin_and_log(
         if is_new:
             # Looked for now that the same is not under way: what somebody else did just now is done.
             _expect(action, _ids(asked.meant_by(verb).filter(pk__lte=newest), number))
-            by = f" by {counted(days, 'day', 'days')}" if days else ""
-            jobs = counted(action.expected, "job", "jobs")
-            _log(request, action, f"{verb.capitalize()}: {jobs}{by}", selection)
+            _log(request, action, _told(verb, action.expected, days), selection)
     return action, is_new
+
+
+def _told(verb: str, number: int, days: int) -> str:
+    by = f" by {counted(days, 'day', 'days')}" if days else ""
+    return f"{verb.capitalize()}: {counted(number, 'job', 'jobs')}{by}"
 
 
 def _log(request: HttpRequest, action: BulkAction, what: str, selection: Selection) -> None:

@@ -65,7 +65,7 @@ def trouble_with(number: Decimal, currency: str, *, zero_allowed: bool) -> str:
     if not number.is_finite():
         return f"must be a number, not {number}"
     if number < 0 or (number == 0 and not zero_allowed):
-        return f"must be {'0 or more' if zero_allowed else 'more than 0'}, not {number} {currency}"
+        return f"must be {'0 or more' if zero_allowed else 'more than 0'}, not {_written(number, currency)}"
     # First: what is huge cannot be rounded.
     if number >= 10 ** (MAX_DIGITS - STORED_PLACES):
         return f"must be below 10^{MAX_DIGITS - STORED_PLACES}, not {number:.3e} {currency}"
@@ -75,6 +75,14 @@ def trouble_with(number: Decimal, currency: str, *, zero_allowed: bool) -> str:
         amount = f"{number.normalize():f} {currency}"
         return f"must be one that {currency} can hold, not {amount}: {currency} has {digits} after the point"
     return ""
+
+
+def _written(number: Decimal, currency: str) -> str:
+    """The number with as many digits as its currency has; with its own where it has more."""
+    if abs(number) >= 10 ** (MAX_DIGITS - STORED_PLACES):
+        return f"{number:.3e} {currency}"
+    rounded = round(number, places_of(currency))
+    return f"{rounded if rounded == number else number.normalize():f} {currency}"
 
 
 def form_error(number: Decimal, currency: str, *, zero_allowed: bool) -> ValidationError | None:

@@ -93,7 +93,7 @@ def _of_python(source: str) -> Iterator[Message]:
         ]
         if node.func.id in _ONE and texts:
             yield texts[0]
-        elif node.func.id in _ONE_OR_MORE and len(texts) == 2:
+        elif node.func.id in _ONE_OR_MORE and len(texts) >= 2:  # the third of a lazy one names its number
             yield texts[0], texts[1]
 
 

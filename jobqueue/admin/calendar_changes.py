@@ -25,9 +25,11 @@ from django.utils.translation import ngettext
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
 from jobqueue.admin.calendar_shown import facts_of, trouble_with_number, why_nothing_is_meant
 from jobqueue.admin.moments import YEARS, as_field, parse_moment
+from jobqueue.admin.reasons import trouble_with
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import JobTransitionRefused, NothingLeft
 from jobqueue.models import Job, JobQuerySet
+from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.models.holding import due_time
 from jobqueue.operating.bulk_plans import TYPED_ABOVE
 from jobqueue.operating.concerned import concerned
@@ -45,7 +47,6 @@ _ONE: dict[str, Callable[..., None]] = {
     "hold": hold_and_log,
     "release": release_and_log,
 }
-_LONGEST_REASON = 500
 _SHIFT = re.compile(r"-?[1-9][0-9]{0,2}", re.ASCII)
 
 
@@ -126,7 +127,7 @@ def _ask(
         "first": time_tag(first_at, about_now()),
         "seen": first_at.isoformat(),
         "problems": problems,
-        "reason": request.POST.get("reason", "")[:_LONGEST_REASON],
+        "reason": request.POST.get("reason", "")[:LONGEST_REASON],
         **rate_field(request),
         "to": request.POST.get("to", as_field(first_at))[:30],
         "days": request.POST.get("days", "7")[:5],
@@ -140,8 +141,9 @@ def _consequences(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Any]:
     rows = jobs.order_by()
     by_processor = dict(rows.values_list("processor").annotate(number=Count("pk")))
     emails = count_emails(Counter(by_processor))
+    text = ngettext("up to %(n)s e-mail", "up to %(n)s e-mails", emails) % {"n": grouped(emails)}
     return {
-        "emails": ngettext("up to %(n)s e-mail", "up to %(n)s e-mails", emails) % {"n": grouped(emails)},
+        "emails": text if emails else "",
         "concerned": concerned(rows, request),
     }
 
@@ -154,8 +156,8 @@ def _answer(
     if asked.job is None and (trouble := trouble_with_number(request, facts)):
         problems.append(trouble)
     reason = request.POST.get("reason", "").strip()
-    if not reason or len(reason) > _LONGEST_REASON or "\x00" in reason:
-        problems.append(_("Say why, in at most %(most)s characters.") % {"most": _LONGEST_REASON})
+    if trouble := trouble_with(reason, LONGEST_REASON):
+        problems.append(trouble)
     typed = typed_number(request.POST.get("typed", ""))
     if asked.job is None and number > TYPED_ABOVE and typed != str(number):
         problems.append(_("Type the number of jobs, %(number)s, to begin.") % {"number": grouped(number)})

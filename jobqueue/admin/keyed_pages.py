@@ -11,7 +11,6 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
 from typing import Any, Final, Self
@@ -19,6 +18,8 @@ from typing import Any, Final, Self
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import connections, models
 from django.db.models import Q
+
+from jobqueue.sql.moments import compared, kept_of, read_kept, with_kept
 
 AFTER: Final = "after"
 BEFORE: Final = "before"
@@ -54,6 +55,12 @@ class Column:
 
     field: Any
     descending: bool
+    using: str
+
+    @property
+    def is_moment(self) -> bool:
+        """Whether it says when: databases keep that in ways of their own."""
+        return isinstance(self.field, models.DateTimeField)
 
     @property
     def name(self) -> str:
@@ -62,7 +69,7 @@ class Column:
 
     def value_of(self, row: models.Model) -> Any:
         """What stands there; of an amount of money the number."""
-        value = getattr(row, self.name)
+        value = kept_of(row, self.name) if self.is_moment else getattr(row, self.name)
         return getattr(value, "amount", value)
 
     def read(self, value: Any) -> Any:
@@ -75,11 +82,9 @@ class Column:
             value.encode()
         elif abs(value) > _LARGEST_NUMBER:
             raise ValueError
+        if self.is_moment:
+            return read_kept(value, self.using)
         found = self.field.to_python(value)
-        if isinstance(found, datetime):
-            if datetime.fromisoformat(value).tzinfo is None:
-                raise ValueError
-            return found.astimezone(UTC)
         return getattr(found, "amount", found)
 
 
@@ -88,12 +93,17 @@ class Part:
 
     def __init__(self, rows: models.QuerySet[Any], columns: Sequence[Column]) -> None:
         self.columns = columns
-        self.rows = rows.order_by(*(f"{'-' * column.descending}{column.name}" for column in columns))
+        ordered = rows.order_by(*(f"{'-' * column.descending}{column.name}" for column in columns))
+        self.rows = self.with_keys(ordered)
+
+    def with_keys(self, rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+        """Rows of this part that bring along what `place_of` asks of them."""
+        return with_kept(rows, *(column.name for column in self.columns if column.is_moment))
 
     @classmethod
     def of(cls, rows: models.QuerySet[Any]) -> Self | None:
         """The part that these rows are as they are ordered; None where no values of a row tell its place."""
-        columns = [_column(rows.model, part) for part in rows.query.order_by]
+        columns = [_column(rows, part) for part in rows.query.order_by]
         if not columns or rows.query.distinct or rows.query.is_sliced:
             return None
         by_name = {column.name: column for column in reversed(columns) if column is not None}
@@ -125,7 +135,7 @@ class _Step:
     """One column on the way beyond a value of it."""
 
     def __init__(self, column: Column, value: Any, is_down: bool, using: str) -> None:
-        self.name, self.value = column.name, value
+        self.name, self.value = column.name, compared(value)
         self.comparison = "lt" if is_down else "gt"
         # PostgreSQL has rows without a value at the upper end, SQLite at the lower one.
         self.has_nothing_last = column.field.null and is_down != _is_nothing_largest(using)
@@ -155,11 +165,11 @@ def _is_nothing_largest(using: str) -> bool:
     return bool(connections[using].features.nulls_order_largest)
 
 
-def _column(model: type[models.Model], part: Any) -> Column | None:
+def _column(rows: models.QuerySet[Any], part: Any) -> Column | None:
     """The column of a part of an order; None for what is no column of the rows themselves."""
     if not isinstance(part, str):
         return None
-    name = part.removeprefix("-")
+    model, name = rows.model, part.removeprefix("-")
     try:
         field: Any = model._meta.pk if name == "pk" else model._meta.get_field(name)
     except FieldDoesNotExist:
@@ -168,7 +178,7 @@ def _column(model: type[models.Model], part: Any) -> Column | None:
         return None
     if field.remote_field and name == field.name and field.related_model._meta.ordering:
         return None  # in the order of the records that it names
-    return Column(field, part.startswith("-"))
+    return Column(field, part.startswith("-"), rows.db)
 
 
 @dataclass(frozen=True, slots=True)

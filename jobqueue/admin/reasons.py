@@ -23,9 +23,8 @@ from jobqueue.models.audit import LONGEST_REASON
 def reason_of(request: HttpRequest, most: int = LONGEST_REASON) -> tuple[str, str]:
     """The reason that a form says, and what is wrong with it; empty if nothing is."""
     reason = request.POST.get("reason", "").strip()
-    if reason and _can_be_kept(reason, most):
-        return reason, ""
-    return reason[:most], _say_why(most)
+    trouble = trouble_with(reason, most)
+    return (reason[:most], trouble) if trouble else (reason, "")
 
 
 def optional_reason_of(request: HttpRequest, most: int = LONGEST_REASON) -> tuple[str, str]:
@@ -42,11 +41,12 @@ def kept_reason(request: HttpRequest, most: int = LONGEST_REASON) -> str | None:
     return reason
 
 
-def _can_be_kept(reason: str, most: int) -> bool:
-    return len(reason) <= most and "\x00" not in reason
-
-
-def _say_why(most: int) -> str:
+def trouble_with(reason: str, most: int) -> str:
+    """What is wrong with a reason that has to be given, as a sentence; empty if nothing is."""
+    if "\x00" in reason:
+        return _("A reason cannot have the character U+0000.")
+    if reason and len(reason) <= most:
+        return ""
     return _("Say why, in at most %(most)s characters.") % {"most": most}
 
 
@@ -64,8 +64,8 @@ class ReasonField(forms.Field):
     def clean(self, value: Any) -> str:
         """The reason."""
         reason = str(value or "").strip()
-        if not _can_be_kept(reason, LONGEST_REASON):
-            raise ValidationError(_say_why(LONGEST_REASON), code="invalid")
+        if reason and (trouble := trouble_with(reason, LONGEST_REASON)):
+            raise ValidationError(trouble, code="invalid")
         return reason
 
 

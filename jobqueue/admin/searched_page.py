@@ -50,6 +50,7 @@ class FoundPages(KeyedPages):
 
     def _rows(self, ids: list[int]) -> list[Any]:
         """The rows of these ids that are still there, in this order."""
-        rows = self.parts[0].rows.model._default_manager.filter(pk__in=ids)
+        part = self.parts[0]
+        rows = part.with_keys(part.rows.model._default_manager.filter(pk__in=ids))
         found = {row.pk: row for row in rows}
         return [found[pk] for pk in ids if pk in found]

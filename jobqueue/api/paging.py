@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
 from jobqueue.api.bodies import StrictQuery
 from jobqueue.api.problems import BadQuery
+from jobqueue.sql.moments import KeptText, compared, kept_of, read_kept, with_kept
 
 MOST_ROWS: Final = 200
 USUAL_ROWS: Final = 50
@@ -48,6 +50,28 @@ def page(
         "next": address_behind(request, key_of(chosen[-1])) if is_more else None,
         "results": shown(chosen),
     }
+
+
+def page_by_moment(
+    request: Request,
+    rows: QuerySet[Any],
+    asked: Mapping[str, Any],
+    order: tuple[str, Callable[[Any], Any]],
+    shown: Callable[[list[Any]], list[Any]],
+) -> dict[str, Any]:
+    """The body of a page of rows by a moment, and by their keys where they share it.
+
+    `order` is its column, with `-` for the latest first, and what reads a key.
+    """
+    column, is_down = order[0].removeprefix("-"), order[0].startswith("-")
+    rows = with_kept(rows.order_by(order[0], "-pk" if is_down else "pk"), column)
+    if "cursor" in asked:
+        begin, pk = read_cursor(asked["cursor"], _moment_in(rows.db), order[1])
+        moment, beyond, before = compared(begin), *(("lte", "gte") if is_down else ("gte", "lte"))
+        # The first condition lets the index of times begin there.
+        rows = rows.filter(**{f"{column}__{beyond}": moment}).exclude(**{column: moment, f"pk__{before}": pk})
+    found = list(rows[: asked["limit"] + 1])
+    return page(request, found, asked["limit"], lambda row: [kept_of(row, column), row.pk], shown)
 
 
 def address_behind(request: Request, key: list[Any]) -> str:
@@ -88,9 +112,13 @@ def stored_text(value: Any) -> str:
     return value
 
 
-def moment(value: Any) -> datetime:
-    """An aware time; ValueError for another."""
-    found = datetime.fromisoformat(value)
-    if found.tzinfo is None or not 1 < found.year < 9999:
-        raise ValueError
-    return found
+def _moment_in(using: str) -> Callable[[Any], KeptText | datetime]:
+    """Reads a moment as that database keeps it; ValueError for another text."""
+
+    def read(value: Any) -> KeptText | datetime:
+        found = read_kept(value, using)
+        if isinstance(found, datetime) and not 1 < found.year < 9999:
+            raise ValueError
+        return found
+
+    return read

@@ -20,11 +20,11 @@ from jobqueue.api.bodies import CalendarMoment, Strict, Text, Whole, read_body, 
 from jobqueue.api.bulk import BulkLine, bulk_line
 from jobqueue.api.bulk_bodies import rate
 from jobqueue.api.job_shapes import JobLine, lines
-from jobqueue.api.paging import PageQuery, moment, page, read_cursor, whole_id
+from jobqueue.api.paging import PageQuery, page_by_moment, whole_id
 from jobqueue.api.problems import InvalidBody, NothingMatches
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.exceptions import NothingLeft
-from jobqueue.models import BulkAction, Job, JobQuerySet
+from jobqueue.models import BulkAction, Job
 from jobqueue.models.held import HELD_UNTIL
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
@@ -155,7 +155,7 @@ class ScheduleViewSet(OperatorViewSet):
     def list(self, request: Request) -> Response:
         """The delayed jobs, the next one first. What is held is not among them: search for `state:held`."""
         asked = read_query(ScheduleQuery, request)
-        rows = Job.objects.filter(CONDITIONS["delayed"], run_at__lt=HELD_UNTIL).order_by("run_at", "pk")
+        rows = Job.objects.filter(CONDITIONS["delayed"], run_at__lt=HELD_UNTIL)
         for name, column in (("queue", "queue"), ("processor", "processor")):
             if name in asked:
                 rows = rows.filter(**{column: asked[name]})
@@ -163,17 +163,8 @@ class ScheduleViewSet(OperatorViewSet):
             rows = rows.filter(run_at__gte=asked["since"])
         if "until" in asked:
             rows = rows.filter(run_at__lt=asked["until"])
-        if "cursor" in asked:
-            rows = _behind(rows, *read_cursor(asked["cursor"], moment, whole_id))
-        return Response(
-            page(
-                request,
-                list(rows[: asked["limit"] + 1]),
-                asked["limit"],
-                lambda job: [job.run_at.isoformat(), job.pk],
-                lambda jobs: lines(jobs, request),
-            )
-        )
+        order = ("run_at", whole_id)
+        return Response(page_by_moment(request, rows, asked, order, lambda jobs: lines(jobs, request)))
 
     @action(detail=False, methods=["get"])
     def days(self, request: Request) -> Response:
@@ -190,11 +181,6 @@ class ScheduleViewSet(OperatorViewSet):
     cancel_day = _of_day("cancel", "Cancel the jobs of a day, or those of a kind")
     hold_day = _of_day("hold", "Let the jobs of a day, or those of a kind, not run until they are released")
     release_day = _of_day("release", "Release the held jobs that were to run on a day, or those of a kind")
-
-
-def _behind(rows: JobQuerySet, run_at: Any, pk: int) -> JobQuerySet:
-    # The first condition lets the index of times begin there.
-    return rows.filter(run_at__gte=run_at).exclude(run_at=run_at, pk__lte=pk)
 
 
 def _day(one: DayAhead) -> dict[str, Any]:

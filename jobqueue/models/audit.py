@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.models.job import Job
 from jobqueue.models.written import TolerantManager
 from jobqueue.sql.known_values import known_values as values_of
+from jobqueue.sql.moments import edge
 
 _LIKE_A_NUMBER = re.compile(r"[1-9]\d{0,17}", re.ASCII)
 LONGEST_REASON = 500
@@ -127,7 +128,7 @@ def entries_about(
             with_others.append(_with_others(name, texts, together, using))
     if jobs:
         # The time narrows what was found only: an index would be read to its end for what is older.
-        with_others[-1] = with_others[-1].filter(at__gte=min(job.created_at for job in jobs))
+        with_others[-1] = with_others[-1].filter(at__gte=edge(min(job.created_at for job in jobs), using))
     shown = ("id", "at", "who", "verb", "text", "reason", "object_type", "object_id", "object_name", "jobs")
     found: Any = AuditEntry.objects.using(using).filter(about).order_by().values(*shown)
     rows = found.union(*(some.values(*shown) for some in with_others)).order_by("-id")[:most]
@@ -153,8 +154,8 @@ def entries_of_job(job: Job, most: int, together: int) -> list[AuditEntry]:
     else:
         many = entries.filter(object_id="").order_by("-id").values("pk")[:together]
         # Without the kind of object, which `many` has: its index would be read to the end.
-        key = str(job.pk)
-        named = AuditEntry.objects.filter(NamesAny([key]), pk__in=many, at__gte=job.created_at).order_by()
+        key, begin = str(job.pk), edge(job.created_at, entries.db)
+        named = AuditEntry.objects.filter(NamesAny([key]), pk__in=many, at__gte=begin).order_by()
         alone = entries.filter(object_id=key)
         found = AuditEntry.objects.filter(pk__in=alone.values("pk").union(named.values("pk"))).order_by()
     return sorted(found, key=lambda entry: entry.pk, reverse=True)[:most]

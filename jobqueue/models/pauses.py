@@ -79,8 +79,10 @@ def to_end(queues: QuerySet[Queue]) -> QuerySet[Queue]:
 
 
 def _check(reason: str, until: datetime | None, now: datetime) -> None:
-    if len(reason) > LONGEST_PAUSE_REASON or "\x00" in reason:
-        text = _("the reason of a pause must be at most %(most)s characters without NUL, not %(number)s")
+    if "\x00" in reason:
+        raise InvalidPause(_("the reason of a pause cannot have the character U+0000"))
+    if len(reason) > LONGEST_PAUSE_REASON:
+        text = _("the reason of a pause must be at most %(most)s characters, not %(number)s")
         raise InvalidPause(text % {"most": LONGEST_PAUSE_REASON, "number": len(reason)})
     if until is None:
         return

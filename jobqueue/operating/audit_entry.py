@@ -46,6 +46,11 @@ def verb_of(message: str, flag: int = CHANGE) -> str:
     return _FIELDS.get(word, word)
 
 
+def counted(number: int, thing: str, things: str) -> str:
+    """`1 job`, `2 jobs`: as it is written down, in English."""
+    return f"{number} {thing if number == 1 else things}"
+
+
 def said_by(message: str) -> tuple[str, str]:
     """What was done, and the reason; empty if none was given."""
     what, _word, reason = message.partition(REASON)

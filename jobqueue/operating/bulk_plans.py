@@ -15,7 +15,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_choice
 from jobqueue.operating.audit import log_change
-from jobqueue.operating.audit_entry import because
+from jobqueue.operating.audit_entry import because, counted
 from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.failing_times import YEARS, length_of_age
@@ -231,7 +231,7 @@ def write_down(
         if is_new:
             keep_choice(action, ids, Job.objects.db)
             with in_english():
-                text = f"{plan.verb.label}: {plan.number} jobs ({plan.in_words})"
+                text = f"{plan.verb.label}: {counted(plan.number, 'job', 'jobs')} ({plan.in_words})"
             log_change(request, action, because(text, reason))
     return action, is_new
 

@@ -18,7 +18,7 @@ from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_
 from jobqueue.models.holding import held_between
 from jobqueue.models.scheduled import between, of_kind
 from jobqueue.operating.audit import log_change
-from jobqueue.operating.audit_entry import because
+from jobqueue.operating.audit_entry import because, counted
 from jobqueue.operating.bulk_plans import in_words
 from jobqueue.operating.days import edge_of, kind_keys
 from jobqueue.operating.kinds import name_of
@@ -146,9 +146,13 @@ def begin_and_log(
         if is_new:
             # Looked for now that the same is not under way: what somebody else did just now is done.
             _expect(action, _ids(asked.meant_by(verb).filter(pk__lte=newest), number))
-            by = f" by {days} days" if days else ""
-            _log(request, action, f"{verb.capitalize()}: {action.expected} jobs{by}", selection)
+            _log(request, action, _told(verb, action.expected, days), selection)
     return action, is_new
+
+
+def _told(verb: str, number: int, days: int) -> str:
+    by = f" by {counted(days, 'day', 'days')}" if days else ""
+    return f"{verb.capitalize()}: {counted(number, 'job', 'jobs')}{by}"
 
 
 def _log(request: HttpRequest, action: BulkAction, what: str, selection: Selection) -> None:

@@ -7,9 +7,10 @@ down with `gettext_noop`. What is not known, as names and reasons, stays as it w
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_noop, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import AuditEntry, Job
@@ -22,27 +23,40 @@ from jobqueue.operating.retelling_names import (
 )
 from jobqueue.operating.retelling_names import word_told as _word
 
-_WITH_PLACES: list[tuple[re.Pattern[str], Promise]] = [
+_WITH_PLACES: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"delayed until (?P<moment>.+)"), _("delayed until %(moment)s")),
     (re.compile(r"paused until (?P<moment>.+)"), _("paused until %(moment)s")),
     (re.compile(r"held, was to run (?P<moment>.+)"), _("held, was to run %(moment)s")),
     (re.compile(r"runs (?P<moment>.+)"), _("runs %(moment)s")),
     (re.compile(r"set aside \((?P<why>.*)\)"), _("set aside (%(why)s)")),
-    (re.compile(r"(?P<number>\d+) processes on (?P<host>.+)"), _("%(number)s processes on %(host)s")),
     (
-        re.compile(r"(?P<number>\d+) of (?P<all>\d+) jobs were changed"),
-        _("%(number)s of %(all)s jobs were changed"),
+        re.compile(r"(?P<number>\d+) process(?:es)? on (?P<host>.+)"),
+        ngettext_lazy("%(number)s process on %(host)s", "%(number)s processes on %(host)s", "number"),
     ),
     (
-        re.compile(r"(?P<number>\d+) jobs by (?P<days>-?\d+) days \((?P<which>.*)\)", re.S),
-        _("%(number)s jobs by %(days)s days (%(which)s)"),
+        re.compile(r"(?P<number>\d+) of (?P<all>\d+) jobs? (?:was|were) changed"),
+        ngettext_lazy(
+            "%(number)s of %(all)s job was changed", "%(number)s of %(all)s jobs were changed", "all"
+        ),
     ),
-    (re.compile(r"(?P<number>\d+) jobs \((?P<which>.*)\)", re.S), _("%(number)s jobs (%(which)s)")),
+    (
+        re.compile(r"(?P<number>\d+) jobs? by (?P<by>-?\d+ days?) \((?P<which>.*)\)", re.S),
+        ngettext_lazy(
+            "%(number)s job by %(by)s (%(which)s)", "%(number)s jobs by %(by)s (%(which)s)", "number"
+        ),
+    ),
+    (re.compile(r"(?P<days>-?\d+) days?"), ngettext_lazy("%(days)s day", "%(days)s days", "days")),
+    (
+        re.compile(r"(?P<number>\d+) jobs? \((?P<which>.*)\)", re.S),
+        ngettext_lazy("%(number)s job (%(which)s)", "%(number)s jobs (%(which)s)", "number"),
+    ),
     (re.compile(r"job #(?P<number>\d+), (?P<how>with .+)"), _("job #%(number)s, %(how)s")),
     (re.compile(r"with another (?P<names>.+)"), _("with another %(names)s")),
     (re.compile(r"job #(?P<number>\d+)"), _("job #%(number)s")),
     (re.compile(r"(?P<names>.+) and (?P<number>\d+) more", re.S), _("%(names)s and %(number)s more")),
 ]
+_NUMBERS = ("number", "all", "days")
+"""Places whose number decides between one and many."""
 _REFUSALS: list[tuple[re.Pattern[str], str]] = []
 _BY_SOMEBODY: tuple[tuple[re.Pattern[str], Promise], ...] = (
     (re.compile(r"stopped by (?P<who>.+)"), _("stopped by %(who)s")),
@@ -190,19 +204,21 @@ def _is_known(text: str) -> bool:
 def _fragment(text: str) -> str:
     for pattern, told in _WITH_PLACES:
         if found := pattern.fullmatch(text):
-            return str(told) % {name: _place(name, value) for name, value in found.groupdict().items()}
+            return str(told % {name: _place(name, value) for name, value in found.groupdict().items()})
     head, colon, rest = text.partition(": ")
     return f"{_word(head)}{colon}{rest}"
 
 
-def _place(name: str, value: str) -> str:
+def _place(name: str, value: str) -> str | int:
+    if name in _NUMBERS and value.removeprefix("-").isdecimal():
+        return int(value)
     if name == "which" and (found := _LISTED.fullmatch(value)):
         return gettext("jobs of the list %(words)s") % {"words": _word(found["words"])}
     if name == "which":
         return ", ".join(_selected(part) for part in value.split(", "))
     if name == "fields":
         return retold_fields(value)
-    return _fragment(value) if name == "how" else value
+    return _fragment(value) if name in ("how", "by") else value
 
 
 def _selected(text: str) -> str:

@@ -33,6 +33,7 @@ def stop_bulk_and_log(request: HttpRequest, action: BulkAction, reason: str = ""
         if not bulk.stop(action, request.user.get_username(), using):
             return False
         action.refresh_from_db(using=using)
-        text = f"Stop: {action.changed} of {action.expected} jobs were changed"
+        changed = "job was changed" if action.expected == 1 else "jobs were changed"
+        text = f"Stop: {action.changed} of {action.expected} {changed}"
         log_change(request, action, because(text, reason))
     return True

@@ -16,7 +16,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import orders
 from jobqueue.models import Worker
 from jobqueue.operating.audit import log_change
-from jobqueue.operating.audit_entry import because
+from jobqueue.operating.audit_entry import because, counted
 from jobqueue.operating.language import in_english
 from jobqueue.operating.rights import Right
 from jobqueue.sql.writing import writing
@@ -84,6 +84,6 @@ def order_and_log(request: HttpRequest, worker: Worker, order: Order, reason: st
         changed = order.apply(worker)
         if changed:
             with in_english():
-                text = f"{order.label}: {len(changed)} processes on {worker.hostname}"
+                text = f"{order.label}: {counted(len(changed), 'process', 'processes')} on {worker.hostname}"
             log_change(request, worker, because(text, reason))
     return changed

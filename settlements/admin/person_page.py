@@ -253,7 +253,9 @@ def _change(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpRe
         raise PermissionDenied
     demand(request, *([people.permission_of(verb)] if remind_of is None else person_asking.RIGHTS))
     most = people.longest_reason(request, verb)
-    if not reason or len(reason) > most or "\x00" in reason:
+    if "\x00" in reason:
+        messages.error(request, _("A reason cannot have the character U+0000."))
+    elif not reason or len(reason) > most:
         messages.error(request, _("Say why, in at most %(most)s characters.") % {"most": most})
     elif remind_of is not None:
         person_asking.remind(request, person, remind_of, reason)

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import read_body, read_query
 from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
-from jobqueue.api.paging import LARGEST_ID, moment, page, read_cursor, whole_id
+from jobqueue.api.paging import LARGEST_ID, page, page_by_moment, read_cursor, whole_id
 from jobqueue.api.problems import InvalidBody
 from jobqueue.api.shapes import described, page_of
 from settlements.api.bodies import (
@@ -201,19 +201,8 @@ def _to(key: Any) -> Q:
 def _by_creation(
     request: Request, asked: dict[str, Any], rows: QuerySet[Any], shown: Callable[[Any, Request], Any]
 ) -> Response:
-    if "cursor" in asked:
-        created_at, pk = read_cursor(asked["cursor"], moment, uuid.UUID)
-        rows = rows.filter(created_at__lte=created_at).exclude(created_at=created_at, pk__gte=pk)
-    found = list(rows.order_by("-created_at", "-pk")[: asked["limit"] + 1])
-    return Response(
-        page(
-            request,
-            found,
-            asked["limit"],
-            lambda one: [one.created_at.isoformat(), str(one.pk)],
-            _each(shown, request),
-        )
-    )
+    order = ("-created_at", uuid.UUID)
+    return Response(page_by_moment(request, rows, asked, order, _each(shown, request)))
 
 
 def _each(shown: Callable[[Any, Request], Any], request: Request) -> Callable[[Sequence[Any]], list[Any]]:

@@ -107,15 +107,16 @@ _BEYOND = """() => {
 }"""
 
 # What a finger or a hand would miss, also where it is folded away: links, buttons, fields, boxes with labels.
-# A link within a sentence, or in the trail of where one is, is 24 px high. Left out is what the same page has
-# in another, bigger form: bars of charts (a table), arrows in heads of sorted columns (the heads themselves).
+# A link within a sentence is 24 px high; the trail of where one is is none, but the way round on a phone.
+# Left out is what the same page has in another, bigger form: bars of charts (a table), arrows in heads of
+# sorted columns (the heads themselves).
 _SMALL = """([least, inline]) => {
   const folded = [...document.querySelectorAll("details:not([open])")];
   folded.forEach(each => { each.open = true; });
   const isShown = (node) => node.checkVisibility({checkOpacity: true, checkVisibilityCSS: true});
   const isWord = (node) => node.nodeType === Node.TEXT_NODE && /\\p{L}/u.test(node.textContent);
-  const isInline = (node) => node.matches("a")
-    && (node.closest(".breadcrumbs") || [...node.parentNode.childNodes].some(isWord));
+  const isInline = (node) => node.matches("a") && !node.closest(".breadcrumbs")
+    && [...node.parentNode.childNodes].some(isWord);
   const sizeOf = (node) => {
     const isBox = node.matches("[type=checkbox], [type=radio]");
     // On a phone a label beside a box does not make the box bigger.
@@ -132,7 +133,7 @@ _SMALL = """([least, inline]) => {
   const pressed = "a[href], button, select, summary, textarea, input:not([type=hidden])";
   const found = [...document.querySelectorAll(pressed)]
     .filter(node => isShown(node) && isSmall(node))
-    .filter(node => !node.closest("[aria-hidden=true], svg, .sortoptions, .skip-to-content-link"))
+    .filter(node => !node.closest("[aria-hidden=true], svg, .sortoptions"))
     .map(node => `${sizeOf(node).map(Math.round).join("x")} ${node.outerHTML.slice(0, 140)}`);
   folded.forEach(each => { each.open = false; });
   return found.slice(0, 8);

@@ -66,6 +66,14 @@ KEPT_AND_TOLD = [
         "Wiederholen: 5 Aufträge (fehlgeschlagene Aufträge, Ursache ValueError)",
     ),
     (
+        "Retry: 1 job (failed jobs, cause ValueError)",
+        "Wiederholen: 1 Auftrag (fehlgeschlagene Aufträge, Ursache ValueError)",
+    ),
+    ("Move: 1 job by 1 day (kind x)", "Verschieben: 1 Auftrag um 1 Tag (Art x)"),
+    ("Move: 5 jobs by -7 days (kind x)", "Verschieben: 5 Aufträge um -7 Tage (Art x)"),
+    ("Resume: 1 process on vm", "Fortsetzen: 1 Prozess auf vm"),
+    ("Stop: 0 of 1 job was changed", "Stoppen: 0 von 1 Auftrag wurde geändert"),
+    (
         "Completed: pending → completed. Reason: cash",
         "Abgeschlossen: ausstehend → abgeschlossen. Grund: cash",
     ),
@@ -78,6 +86,13 @@ def test_what_was_kept_is_told_in_the_language_of_the_reader(kept: str, told: st
     assert retold_message(kept) == told
     with in_english():
         assert retold_message(kept) == kept
+
+
+def test_one_that_was_written_as_many_is_told_as_one() -> None:
+    """As it was kept before."""
+    with in_english():
+        assert retold("Resume: 1 processes on vm.") == "Resume: 1 process on vm."
+        assert retold("Retry: 1 jobs (failed jobs)") == "Retry: 1 job (failed jobs)"
 
 
 def test_nothing_is_told_of_nothing(german: None) -> None:

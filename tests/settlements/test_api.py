@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from jobqueue.models import AuditEntry
 from settlements.models import EmailDelivery, KeptAnswer, Payment, Settlement
 from tests.jobqueue.admin.steps import operator
 from tests.jobqueue.api.steps import ask, get, problem
+from tests.jobqueue.moments import ahead_by_its_clock
 from tests.settlements.steps import at_once
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -152,6 +154,19 @@ def test_settlements_are_listed_in_pages_by_key(make_settlement: Callable[..., S
     second = get(client, first["next"].removeprefix("http://testserver/api/"))
 
     assert {one["id"] for one in first["results"] + second["results"]} == keys
+
+
+def test_settlements_of_one_moment_are_on_one_page_each(make_settlement: Callable[..., Settlement]) -> None:
+    keys = {str(make_settlement().pk) for _ in range(8)}
+    Settlement.objects.update(created_at=ahead_by_its_clock(timedelta()))
+    client, address, shown = operator("settlements.view_settlement"), "settlements/?limit=3", []
+
+    while address and len(shown) <= len(keys):
+        body = get(client, address)
+        shown += [one["id"] for one in body["results"]]
+        address = (body["next"] or "").removeprefix("http://testserver/api/")
+
+    assert shown == sorted(keys, reverse=True)
 
 
 def test_the_address_of_an_e_mail_is_hidden() -> None:

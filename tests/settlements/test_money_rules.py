@@ -17,6 +17,7 @@ from pytest_django import Settings as DjangoSettings
 
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.models import Payment, Settlement
+from settlements.money import trouble_with
 from settlements.reconcile import reconcile
 from tests.settlements.steps import REMINDER, domain_settings, jobs_of, run_soon, stored, waiting_of
 
@@ -159,6 +160,23 @@ def test_the_database_holds_nothing_but_the_sign(row: Any) -> None:
     rows.update(amount=Decimal("0.001"), amount_currency="JPY")
     with pytest.raises(IntegrityError), transaction.atomic():
         rows.update(amount=Decimal("-0.001"))
+
+
+@pytest.mark.parametrize(
+    ("number", "currency", "said"),
+    [
+        ("0.000", "EUR", "must be more than 0, not 0.00 EUR"),
+        ("0.000", "JPY", "must be more than 0, not 0 JPY"),
+        ("0", "KWD", "must be more than 0, not 0.000 KWD"),
+        ("-5.100", "EUR", "must be more than 0, not -5.10 EUR"),
+        ("-5.105", "EUR", "must be more than 0, not -5.105 EUR"),
+        ("-1e30", "EUR", "must be more than 0, not -1.000e+30 EUR"),
+    ],
+)
+def test_a_refused_amount_is_told_in_the_digits_of_its_currency(
+    number: str, currency: str, said: str
+) -> None:
+    assert trouble_with(Decimal(number), currency, zero_allowed=False) == said
 
 
 def test_a_payment_of_nothing_is_refused(make_payment: MakePayment) -> None:

@@ -93,6 +93,12 @@ def test_a_reason_that_does_not_fit_behind_who_paused_is_refused(admin_client: C
     assert not BarredAddress.objects.exists()
 
 
+def test_a_reason_that_nothing_can_keep_says_which_character_it_is(admin_client: Client, payer: User) -> None:
+    posted = {"verb": "pause", "reason": "a\x00b"}
+    answer = admin_client.post(f"{USERS}{payer.pk}/letters/", posted, follow=True)
+    assert said(answer) == ["A reason cannot have the character U+0000."]
+
+
 def test_the_list_of_addresses_calls_it_paused(admin_client: Client, paused: BarredAddress) -> None:
     text = text_of(admin_client.get(ADDRESSES))
     assert "paused</span>" in text and "barred</span>" not in text

@@ -117,6 +117,12 @@ def test_an_action_on_one_job_leads_to_its_page(admin_client: Client) -> None:
     assert _rows(admin_client)[0].jobs_url == f"{JOBS}{job.pk}/change/"
 
 
+@pytest.mark.parametrize(("number", "said"), [(1, "job"), (2, "jobs")])
+def test_the_number_is_read_out_as_one_or_many(admin_client: Client, number: int, said: str) -> None:
+    confirm(admin_client, "retry", *(make_job("failed") for _ in range(number)))
+    assert f'{number} <span class="visually-hidden">{said}</span>' in text_of(admin_client.get(AUDIT))
+
+
 def test_each_job_keeps_its_own_history(admin_client: Client) -> None:
     confirm(admin_client, "retry", *(make_job("failed") for _number in range(3)))
     assert LogEntry.objects.count() == 3

@@ -169,6 +169,14 @@ def test_the_question_tells_how_many_emails_to_how_many_people(admin_client: Cli
     assert "up to 1 e-mail" in text_of(admin_client.get(day_url(tomorrow(), "cancel/")))
 
 
+@pytest.mark.parametrize("verb", ["cancel", "hold", "move"])
+def test_the_question_about_a_day_without_letters_counts_none(admin_client: Client, verb: str) -> None:
+    make_job(run_at=tomorrow())
+    question = text_of(admin_client.get(day_url(tomorrow(), f"{verb}/")))
+    assert "No e-mail is known to come of it." in question
+    assert "This is about" not in question and "0 e-mail" not in question
+
+
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
@@ -176,7 +184,7 @@ def test_the_question_tells_how_many_emails_to_how_many_people(admin_client: Cli
         ({"to": ""}, "To: a date and a time"),
         ({"to": "9999-01-01T00:00"}, "To: a date and a time"),
         ({"to": "2030-01-01T00:00", "reason": " "}, "Say why"),
-        ({"to": "2030-01-01T00:00", "reason": "a\x00"}, "Say why"),
+        ({"to": "2030-01-01T00:00", "reason": "a\x00"}, "the character U+0000"),
     ],
 )
 def test_a_wrong_answer_says_what_is_allowed(

@@ -50,13 +50,21 @@ def test_a_job_says_itself_why_it_does_not_run(admin_client: Client, action: str
     assert job.reason == said
 
 
-@pytest.mark.parametrize("reason", ["x" * 501, "a\x00b"])
-def test_a_reason_that_cannot_be_kept_is_asked_for_again(admin_client: Client, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("x" * 501, "Say why, in at most 500 characters."),
+        ("a\x00b", "A reason cannot have the character U+0000."),
+    ],
+)
+def test_a_reason_that_cannot_be_kept_is_asked_for_again(
+    admin_client: Client, reason: str, said: str
+) -> None:
     job = make_job("failed")
     data = {"action": "retry", "confirmed": "retry", "_selected_action": [job.pk], "reason": reason}
     page = text_of(admin_client.post(JOBS, data))
     job.refresh_from_db()
-    assert "Say why, in at most 500 characters." in page and job.state == "failed"
+    assert said in page and job.state == "failed"
 
 
 def test_the_message_leads_to_exactly_the_jobs_that_were_retried(admin_client: Client) -> None:

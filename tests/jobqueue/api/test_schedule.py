@@ -16,6 +16,7 @@ from jobqueue.operating.day_jobs import NothingLeft, OfADay, begin_and_log
 from tests.jobqueue.admin.steps import make_job, operator
 from tests.jobqueue.admin.test_calendar import tomorrow, walked
 from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
+from tests.jobqueue.moments import ahead_by_its_clock
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -161,7 +162,7 @@ def test_the_entry_of_a_day_tells_what_was_there_when_it_began() -> None:
 
     entry = AuditEntry.objects.get()
     assert (action.expected, entry.jobs) == (1, 1)
-    assert entry.text.startswith("Cancel: 1 jobs (")
+    assert entry.text.startswith("Cancel: 1 job (")
 
 
 @pytest.mark.parametrize("verb", ["hold", "release", "cancel"])
@@ -185,6 +186,17 @@ def test_what_is_held_is_not_on_the_schedule() -> None:
     shown = get(viewer(), "schedule/")["results"]
     assert [(one["id"], one["state"]) for one in shown] == [(last.pk, "delayed")]
     assert [one["id"] for one in get(full_operator(), "jobs/?search=state:held")["results"]] == [held.pk]
+
+
+def test_what_runs_at_one_moment_is_on_one_page_each() -> None:
+    made = [make_job(run_at=tomorrow()).pk for _ in range(11)]
+    Job.objects.update(run_at=ahead_by_its_clock(timedelta(days=1)))
+    client, address, shown = viewer(), "schedule/?limit=3", []
+    while address and len(shown) <= len(made):
+        body = get(client, address)
+        shown += [one["id"] for one in body["results"]]
+        address = (body["next"] or "").removeprefix("http://testserver/api/")
+    assert shown == made
 
 
 def test_where_nothing_waits_nothing_is_begun() -> None:

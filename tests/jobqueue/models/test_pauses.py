@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -94,6 +95,18 @@ def test_a_queue_that_is_not_configured_cannot_be_paused() -> None:
 def test_a_pause_that_cannot_be_is_refused(reason: str, until: datetime | None) -> None:
     with pytest.raises(InvalidPause):
         pause("email", reason=reason, until=until)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("nul\x00", "the reason of a pause cannot have the character U+0000"),
+        ("x" * 501, "the reason of a pause must be at most 500 characters, not 501"),
+    ],
+)
+def test_a_refused_reason_says_what_is_wrong_with_it(reason: str, said: str) -> None:
+    with pytest.raises(InvalidPause, match=f"^{re.escape(said)}$"):
+        pause("email", reason=reason)
 
 
 def test_an_end_that_is_not_ahead_is_refused() -> None:

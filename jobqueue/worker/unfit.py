@@ -55,7 +55,7 @@ class _Fit(NamedTuple):
     attempt: int
     queue: str
     processor: str
-    unfit_since: datetime
+    unfit_since: datetime | None
     published_at: datetime | None
 
 
@@ -191,9 +191,10 @@ class UnfitJobs:
     def _say_known(self, fit: Sequence[_Fit], taken: Collection[int], using: str) -> None:
         """That what is left is known here; it is written down seldom, for rows cost more than looks."""
         said_before = about_now() - KNOWN_FOR
-        left = [each.pk for each in fit if each.pk not in taken and each.unfit_since < said_before]
+        stale = [each.pk for each in fit if each.unfit_since is not None and each.unfit_since < said_before]
+        left = [pk for pk in stale if pk not in taken]
         if left:
-            mark_known(jobs_in(using), left)
+            mark_known(_unknown_to_some(using), left)
 
     def _next_fit(self, using: str, queues: Collection[str]) -> list[_Fit]:
         """What fits here. Walks what was handed on, row by row."""
@@ -210,8 +211,7 @@ class UnfitJobs:
             ]
         )
         self._positions[using] = rows[-1][0] if len(rows) == _LOOK_AT else 0
-        found = ((_Fit(*row), payload) for *row, payload in rows)
-        return [each for each, payload in found if not why_unfit(each.processor, payload)]
+        return [_Fit(*row[:-1]) for row in rows if not why_unfit(row[3], row[-1])]
 
 
 def _age(since: datetime | None, due: datetime | None, now: datetime) -> tuple[timedelta, bool]:

@@ -89,3 +89,16 @@ def _mask_key(key: str) -> str:
 def shown_keys(keys: Iterable[str]) -> list[str]:
     """The names of values as they are shown to everybody, each once, cut where they are long."""
     return list(dict.fromkeys(_mask_key(key)[:40] for key in keys))
+
+
+# Embeddings, overrides and isolates, and what ends them.
+_TURNS = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def without_turns(text: str) -> str:
+    """`text` with characters that turn the direction of others as they are written in code, `\\u202e`.
+
+    One of them in an error or a reason turns round what a page says behind it. Names and reasons in Arabic or
+    Hebrew need none: their letters say their direction themselves.
+    """
+    return text.translate(_TURNS)

@@ -31,8 +31,7 @@ from jobqueue.admin.results import Result, tells_results
 from jobqueue.admin.shown_moments import ShownMoments
 from jobqueue.admin.state_tabs import TabsFilter, tabs_of_field
 from jobqueue.admin.ways import address_of
-from jobqueue.admin.words import NOTHING, badge, time_tag
-from jobqueue.masking import mask_address, mask_addresses
+from jobqueue.admin.words import NOTHING, badge, mask_address, mask_addresses, time_tag
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import Concern, Groups, Total, sums_concerns, tells_concerns
 from jobqueue.operating.consequences import sends_emails

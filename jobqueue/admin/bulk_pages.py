@@ -19,8 +19,7 @@ from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.reasons import kept_reason
-from jobqueue.admin.words import NOTHING, badge, time_tag
-from jobqueue.masking import mask_addresses
+from jobqueue.admin.words import NOTHING, badge, mask_addresses, time_tag
 from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.reading import shown_text

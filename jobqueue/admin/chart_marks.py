@@ -12,9 +12,9 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.utils.translation import gettext
 
+from jobqueue.admin.words import mask_addresses
 from jobqueue.charting.folding import home
 from jobqueue.charting.reading import Chosen
-from jobqueue.masking import mask_addresses
 from jobqueue.models import BulkAction, ProcessorLimits, Queue, VersionStart
 from jobqueue.operating.audit_entry import verb_of
 from jobqueue.operating.retelling import retold_message

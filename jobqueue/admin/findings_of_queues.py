@@ -17,6 +17,7 @@ from jobqueue.admin.findings import Finding, lists_finding
 from jobqueue.conf import get_settings
 from jobqueue.counts.signs import LATELY, MOST_COUNTED, USUALLY, Sign
 from jobqueue.models import Cause, JobQuerySet, ProcessorLimits
+from jobqueue.models.unknown import known_to_none
 from jobqueue.monitoring.overview import Overview, QueueNow
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import absolute, grouped, printable, span
@@ -227,7 +228,7 @@ def limited_processors(queue: QueueNow, seen: Overview) -> list[ProcessorLimits]
 @lists_finding(UNKNOWN, gettext_lazy("jobs that no worker knows"))
 def jobs_that_no_worker_knows(jobs: JobQuerySet) -> JobQuerySet:
     """Those that are counted as unknown."""
-    return jobs.waiting().filter(unfit_since__isnull=False)
+    return known_to_none(jobs)
 
 
 @lists_finding(NOT_MUTED, gettext_lazy("failed jobs of causes that are not muted"))

@@ -23,10 +23,10 @@ from jobqueue.admin.words import (
     badge,
     breakable,
     length_tag,
+    mask_addresses,
     time_tag,
     worker_word,
 )
-from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.operating.explain import explain

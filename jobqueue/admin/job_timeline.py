@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobqueue.admin.words import badge, time_tag
+from jobqueue.delivery.rescue import DID_NOT_YIELD
 from jobqueue.exceptions import DatabaseUnavailable, JobInterrupted
 from jobqueue.models import Attempt, BulkAction, Job, Worker
 from jobqueue.models.holding import due_time
@@ -35,7 +36,8 @@ MOST_ATTEMPTS = 50
 class Step:
     """One thing that happened, or is to come.
 
-    `state` is a badge, `facts` are pairs of a word and a length of time or a name, `details` is shown below a
+    `state` is a badge, and `moment` is when it came to be that: of a run that is over its end, beside which
+    `begun` stands. `facts` are pairs of a word and a length of time or a name, `details` is shown below a
     line that opens it, as `log` is; `who` is the operator whose doing it was.
     """
 
@@ -50,7 +52,9 @@ class Step:
     log: ShownLog | None = None
     who: str = ""
     is_open: bool = False
+    begun: datetime | None = None
     time: SafeString | str = ""
+    began: SafeString | str = ""
     after: str = ""
 
 
@@ -128,7 +132,8 @@ def _timed(steps: Sequence[Step], now: datetime) -> Iterator[Step]:
         if step.moment is not None and before is not None and step.moment >= before:
             after = _("%(span)s later") % {"span": exact_span(step.moment - before)}
         time = "" if step.moment is None else time_tag(step.moment, now)
-        yield replace(step, time=time, after=after)
+        began = "" if step.begun is None else time_tag(step.begun, now)
+        yield replace(step, time=time, after=after, began=began)
         before = step.moment or before
 
 
@@ -182,18 +187,38 @@ def _tell_failed(attempt: Attempt, known: Known, walk: _Walk) -> None:
     walk.told.append(
         Step(
             label % {"number": attempt.number},
-            begun or ended,
+            ended or begun,
             kind="attempt",
-            state=badge("failed", _("database away") if is_outage else _("failed")),
+            state=_badge_of(attempt, job, is_outage=is_outage),
             facts=[*([] if is_outage else [_waited(begun, due, known, walk)]), _ran(begun, ended)],
             text=f"{known.shown(attempt.error_class)}: {known.shown(_message(attempt))}".removesuffix(": "),
             details=known.shown(attempt.traceback),
             worker=attempt.worker_name,
             log=known.logs.get(attempt.number),
             is_open=attempt is known.attempts[-1],
+            begun=begun,
         )
     )
     walk.following, walk.ended = max(walk.following, attempt.number + 1), ended
+
+
+def _badge_of(attempt: Attempt, job: Job, *, is_outage: bool) -> SafeString:
+    """What became of the run; what was stopped did not fail, as the bars of the same page have it."""
+    if is_outage:
+        return badge("failed", _("database away"))
+    is_last = attempt.number == job.attempt
+    is_stopped = is_last and job.state == Job.State.CANCELLED and job.stop_asked_at is not None
+    if is_stopped or (attempt.error_class == JobInterrupted.__name__ and attempt.message == DID_NOT_YIELD):
+        return badge("cancelled", _("stopped"))
+    return badge("failed", _("failed"))
+
+
+def _badge_of_last(job: Job) -> SafeString:
+    if job.state == Job.State.CANCELLED:
+        return badge("cancelled", _("stopped"))
+    if job.state == Job.State.ACTIVE:
+        return badge("active", _("runs"))
+    return badge("skipped" if job.is_skipped else job.state)
 
 
 def _message(attempt: Attempt) -> str:
@@ -206,17 +231,17 @@ def _last_run(known: Known, walk: _Walk) -> Step:
     """The run that stands on the job: it goes on, or it ended without a failed attempt of its own."""
     job, begun = known.job, known.job.started_at
     is_over = job.state != Job.State.ACTIVE
-    state = "skipped" if job.is_skipped else str(job.state)
     due = job.run_at if begun is not None and job.run_at <= begun else None
     return Step(
         _("Attempt %(number)s") % {"number": job.attempt},
-        begun,
+        (job.finished_at if is_over else None) or begun,
         kind="attempt",
-        state=badge(state, _("runs") if state == Job.State.ACTIVE else ""),
+        state=_badge_of_last(job),
         facts=[_waited(begun, due, known, walk), _ran(begun, job.finished_at if is_over else known.now)],
         text=known.shown(told_reason(job)) if is_over else "",
         worker=known.worker.name if known.worker else "",
         log=known.logs.get(job.attempt) if is_over else None,
+        begun=begun if is_over else None,
     )
 
 

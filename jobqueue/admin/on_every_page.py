@@ -20,9 +20,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from jobqueue.admin.pausing import SEEN, ShownPause, shown
+from jobqueue.admin.words import mask_addresses
 from jobqueue.counts.paused import waiting_for, waiting_where_paused
 from jobqueue.counts.reading import counts_of_database
-from jobqueue.masking import mask_addresses
 from jobqueue.models import JobTally, Queue
 from jobqueue.monitoring.overview import Overview
 from jobqueue.monitoring.set_aside import MOST_COUNTED

@@ -16,9 +16,8 @@ from django.utils.translation import gettext
 from jobqueue.admin.listing import listed, prepare_alone, seen, state_of
 from jobqueue.admin.subjects import Subject
 from jobqueue.admin.ways import address_of
-from jobqueue.admin.words import badge, time_tag
+from jobqueue.admin.words import badge, mask_addresses, time_tag
 from jobqueue.exceptions import UnknownProcessor
-from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, subject_text
 from jobqueue.models.holding import due_time
 from jobqueue.operating.retelling import told_reason

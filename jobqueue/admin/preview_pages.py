@@ -21,7 +21,7 @@ from jobqueue.models.holding import due_time
 from jobqueue.operating.previews import Departure, Previewed, departure_of, has_preview, preview_of
 from jobqueue.operating.reading import may_read
 from jobqueue.operating.retelling import retold_reason
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried, printable
 from jobqueue.sql.clock import about_now
 
 LETTER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
@@ -111,7 +111,7 @@ def _letter(job: Job, number: int) -> HttpResponse:
     letters = preview_of(job).letters
     if number >= len(letters) or not letters[number].html:
         raise Http404(_("Job %(number)s has no such letter.") % {"number": job.pk})
-    response = HttpResponse(printable(letters[number].html))
+    response = HttpResponse(carried(letters[number].html))
     response["Content-Security-Policy"] = LETTER_POLICY
     response["X-Frame-Options"] = "SAMEORIGIN"
     response["X-Content-Type-Options"] = "nosniff"

@@ -19,11 +19,10 @@ from jobqueue.admin import on_every_page
 from jobqueue.admin.keyed_list import Way, ways_of
 from jobqueue.admin.payloads import shown_payload
 from jobqueue.admin.set_aside_list import InRedis, SetAsidePages
-from jobqueue.admin.words import time_tag
+from jobqueue.admin.words import mask_addresses, time_tag
 from jobqueue.broker import set_aside
 from jobqueue.broker.connections import clients
 from jobqueue.exceptions import BrokerUnavailable, JobTransitionRefused
-from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, alias_of, guards
 from jobqueue.monitoring import set_aside as counting
 from jobqueue.operating.audit import log_change, log_change_in_redis

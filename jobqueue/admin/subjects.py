@@ -20,7 +20,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from jobqueue.masking import mask_address, mask_addresses
+from jobqueue.admin.words import mask_address, mask_addresses
 from jobqueue.models import is_shortened
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import printable

@@ -9,6 +9,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue import masking
 from jobqueue.models import Worker, title_of
 from jobqueue.operating.words import absolute, printable, relative
 from jobqueue.operating.words import span as length
@@ -82,3 +83,13 @@ def breakable(name: str) -> SafeString:
 def worker_word(name: str) -> SafeString:
     """What people call the worker of this name, which is told in full where it is pointed at."""
     return format_html('<span title="{}">{}</span>', printable(name), printable(title_of(name)))
+
+
+def mask_addresses(text: str) -> str:
+    """`text` as a page can show it, without the e-mail addresses in it."""
+    return printable(masking.mask_addresses(text))
+
+
+def mask_address(address: str) -> str:
+    """Enough of an address to recognise it by, as a page can show it."""
+    return printable(masking.mask_address(address))

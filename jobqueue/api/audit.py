@@ -17,9 +17,9 @@ from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.models import AuditEntry
 from jobqueue.operating.audit_numbers import Jobs, with_jobs
 from jobqueue.operating.audit_questions import ASKED, in_audit, question
-from jobqueue.operating.reading import shown_text
+from jobqueue.operating.reading import carried_text
 from jobqueue.operating.retelling_names import retold_name
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried
 
 
 class AuditQuery(PageQuery):
@@ -90,12 +90,12 @@ def _line(one: AuditEntry, jobs: Jobs, request: Request) -> dict[str, Any]:
     return {
         "id": one.pk,
         "at": Moment().to_representation(one.at),
-        "who": printable(one.who),
-        "verb": printable(one.verb),
-        **{name: shown_text(getattr(one, name), request) for name in told},
-        "object_name": shown_text(retold_name(one.object_type, one.object_name), request),
-        "object_type": printable(one.object_type),
-        "queue": printable(one.queue),
+        "who": carried(one.who),
+        "verb": carried(one.verb),
+        **{name: carried_text(getattr(one, name), request) for name in told},
+        "object_name": carried_text(retold_name(one.object_type, one.object_name), request),
+        "object_type": carried(one.object_type),
+        "queue": carried(one.queue),
         "jobs": jobs.changed,
         "expected": jobs.expected,
     }

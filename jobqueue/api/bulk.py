@@ -22,11 +22,11 @@ from jobqueue.api.searches import found_by
 from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.reading import shown_text
+from jobqueue.operating.reading import carried_text
 from jobqueue.operating.rights import Right, demand, permissions_of
 from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried
 from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.searching import Found
 
@@ -140,9 +140,9 @@ class BulkViewSet(OperatorViewSet):
         return Response(
             {
                 "verb": asked["verb"],
-                "which": printable(planned.in_words),
+                "which": carried(planned.in_words),
                 "jobs": planned.number,
-                "by_processor": {printable(name): jobs for name, jobs in planned.by_processor.items()},
+                "by_processor": {carried(name): jobs for name, jobs in planned.by_processor.items()},
                 "mail": planned.mail,
                 "concerned": planned.concerned(django_request(request)),
                 "must_be_confirmed": _must_be_confirmed(planned, asked),
@@ -207,7 +207,7 @@ def begin(verb: str, asked: Mapping[str, Any], request: Request) -> Response:
     """Begin what is confirmed: 202; 200 with the one that is under way if the same was asked for before."""
     planned, _what = _plan(verb, asked, request, InvalidBody)
     if not planned.number:
-        raise NothingMatches(f"Nothing was begun: no job matches ({printable(planned.in_words)}).")
+        raise NothingMatches(f"Nothing was begun: no job matches ({carried(planned.in_words)}).")
     reason = asked.get("reason", "").strip()
     problems = {}
     if _must_be_confirmed(planned, asked):
@@ -242,14 +242,14 @@ def bulk_line(one: BulkAction, request: Request) -> dict[str, Any]:
         "id": one.pk,
         "verb": _NAMES.get(one.verb, one.verb),
         "state": state,
-        "which": shown_text(bulk_plans.which(one), request),
+        "which": carried_text(bulk_plans.which(one), request),
         "selection": _shown_selection(one, request),
         "expected": one.expected,
         "changed": one.changed,
         "per_second": one.per_second,
-        "reason": shown_text(one.reason, request),
-        "asked_by": printable(one.asked_by),
-        "stopped_by": printable(one.stopped_by),
+        "reason": carried_text(one.reason, request),
+        "asked_by": carried(one.asked_by),
+        "stopped_by": carried(one.stopped_by),
         **{name: Moment().to_representation(getattr(one, name)) for name in times},
         "waits_for_a_worker": one.is_open and not is_a_worker_alive(Job.objects.db),
     }
@@ -258,5 +258,5 @@ def bulk_line(one: BulkAction, request: Request) -> dict[str, Any]:
 def _shown_selection(one: BulkAction, request: Request) -> Any:
     """As the row has it; what a list was searched for may name an address."""
     if one.is_listed:
-        return {**one.selection, "listed": shown_text(str(one.selection["listed"]), request)}
+        return {**one.selection, "listed": carried_text(str(one.selection["listed"]), request)}
     return one.selection

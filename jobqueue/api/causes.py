@@ -26,9 +26,9 @@ from jobqueue.operating.concerned import few_by_cause, many_by_cause
 from jobqueue.operating.concerns import MOST_SUBJECTS, Total
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.failures import question
-from jobqueue.operating.reading import shown_text
+from jobqueue.operating.reading import carried_text
 from jobqueue.operating.rights import Right, permissions_of
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried
 
 VIEW = ("jobqueue.view_job",)
 _SAID = {"from": "since", "to": "until"}
@@ -170,7 +170,7 @@ class CauseViewSet(OperatorViewSet):
         totals = few_by_cause(jobs, asking) if are_few else many_by_cause(jobs, groups, asking).totals
         return Response(
             {
-                "cause": shown_text(groups[0].cause, request),
+                "cause": carried_text(groups[0].cause, request),
                 "jobs": groups[0].jobs,
                 "concerned": _concerned((totals or {}).get(groups[0].cause)),
             }
@@ -207,7 +207,7 @@ def _failures(words: Mapping[str, str]) -> Any:
 
 def _url_of(group: CauseGroup, words: Mapping[str, str], request: Request) -> str | None:
     """Where it is told whom this cause concerns, narrowed as the list is; None where its name is masked."""
-    if shown_text(group.cause, request) != group.cause:
+    if carried_text(group.cause, request) != group.cause:
         return None
     said = {_SAID.get(name, name): text for name, text in words.items()}
     query = urlencode({**said, "cause": group.cause}, errors="replace")
@@ -217,19 +217,19 @@ def _url_of(group: CauseGroup, words: Mapping[str, str], request: Request) -> st
 def _concerned(total: Total | None) -> dict[str, Any] | None:
     if total is None or not (total.people or total.amounts):
         return None
-    amounts = {printable(currency): f"{amount:f}" for currency, amount in sorted(total.amounts)}
+    amounts = {carried(currency): f"{amount:f}" for currency, amount in sorted(total.amounts)}
     return {"people": total.people, "amounts": amounts, "at_least": total.is_least}
 
 
 def _cause(group: CauseGroup, muted: Mapping[str, str], request: Request) -> dict[str, Any]:
     return {
-        "cause": shown_text(group.cause, request),
+        "cause": carried_text(group.cause, request),
         "jobs": group.jobs,
-        "by_processor": {printable(name): number for name, number in group.by_processor.most_common()},
+        "by_processor": {carried(name): number for name, number in group.by_processor.most_common()},
         "first_failed_at": Moment().to_representation(group.first),
         "last_failed_at": Moment().to_representation(group.last),
         "muted": group.cause in muted,
-        "muted_by": printable(muted.get(group.cause, "")),
+        "muted_by": carried(muted.get(group.cause, "")),
         "emails": count_emails(group.by_processor),
     }
 

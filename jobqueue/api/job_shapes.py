@@ -20,9 +20,9 @@ from jobqueue.models.parking import is_parked
 from jobqueue.operating.audit import Done, history_of
 from jobqueue.operating.explain import explain, gather
 from jobqueue.operating.logs import MOST_LINES, MOST_LOGS, ShownLog, shown_logs
-from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.reading import carried_text, may_read
 from jobqueue.operating.running import runs_of
-from jobqueue.operating.words import printable, state_word
+from jobqueue.operating.words import carried, state_word
 from jobqueue.searching import OF_ANY_STATE, STATES
 from jobqueue.sql.clock import database_now
 
@@ -144,18 +144,18 @@ def lines(jobs: Sequence[Job], request: Request) -> list[dict[str, Any]]:
 def _line(job: Job, state: str, names: Mapping[Any, str], request: Request, now: datetime) -> dict[str, Any]:
     return {
         "id": job.pk,
-        "processor": printable(job.processor),
-        "queue": printable(job.queue),
+        "processor": carried(job.processor),
+        "queue": carried(job.queue),
         "state": state,
-        "about": shown_text(job.subject, request),
+        "about": carried_text(job.subject, request),
         "run_at": Moment().to_representation(due_time(job)),
         "attempt": job.attempt,
         "failures": job.failures,
         "time_limit": job.timeout,
-        "reason": shown_text(job.reason, request),
-        "cause": shown_text(job.cause, request),
-        "set_aside": shown_text(job.set_aside, request),
-        "unique_key": None if job.unique_key is None else shown_text(job.unique_key, request),
+        "reason": carried_text(job.reason, request),
+        "cause": carried_text(job.cause, request),
+        "set_aside": carried_text(job.set_aside, request),
+        "unique_key": None if job.unique_key is None else carried_text(job.unique_key, request),
         "worker": names.get(job.worker_id),
         "bulk_action": job.bulk_action,
         "copied_from": job.copied_from,
@@ -171,19 +171,19 @@ def _line(job: Job, state: str, names: Mapping[Any, str], request: Request, now:
 def _names_of_workers(jobs: Sequence[Job]) -> dict[Any, str]:
     keys = {job.worker_id for job in jobs if job.worker_id}
     found = Worker.objects.in_bulk(keys) if keys else {}
-    return {key: printable(worker.name) for key, worker in found.items()}
+    return {key: carried(worker.name) for key, worker in found.items()}
 
 
 def in_full(job: Job, request: Request) -> dict[str, Any]:
     """One job with its attempts, its history and why it is where it is."""
     facts = gather(job)
-    names = {} if facts.worker is None else {facts.worker.pk: printable(facts.worker.name)}
+    names = {} if facts.worker is None else {facts.worker.pk: carried(facts.worker.name)}
     line = _line(job, state_word(job, facts.now, is_stuck=facts.is_stuck), names, request, facts.now)
     is_masked = not may_read(request)
     payload = mask_payload(job.payload) if is_masked else job.payload
     return {
         **line,
-        "why": shown_text(explain(job, facts), request),
+        "why": carried_text(explain(job, facts), request),
         **run_line(runs_of([job]).get(job.pk), request),
         "payload": presentable(payload),
         "is_masked": is_masked,
@@ -203,7 +203,7 @@ def run_line(run: Run | None, request: Request) -> dict[str, Any]:
         "done": told.done,
         "total": told.total,
         "share": told.share,
-        "text": shown_text(told.text, request),
+        "text": carried_text(told.text, request),
     }
     return {"thread": run.thread, "progress": shown}
 
@@ -211,10 +211,10 @@ def run_line(run: Run | None, request: Request) -> dict[str, Any]:
 def _attempt(attempt: Attempt, request: Request) -> dict[str, Any]:
     return {
         "number": attempt.number,
-        "error_class": shown_text(attempt.error_class, request),
-        "message": shown_text(attempt.message, request),
-        "traceback": shown_text(attempt.traceback, request),
-        "worker": printable(attempt.worker_name),
+        "error_class": carried_text(attempt.error_class, request),
+        "message": carried_text(attempt.message, request),
+        "traceback": carried_text(attempt.traceback, request),
+        "worker": carried(attempt.worker_name),
         "started_at": Moment().to_representation(attempt.started_at),
         "finished_at": Moment().to_representation(attempt.finished_at),
     }
@@ -233,6 +233,6 @@ def _log(log: ShownLog) -> dict[str, Any]:
 def _done(done: Done, request: Request) -> dict[str, Any]:
     return {
         "at": Moment().to_representation(done.at),
-        "who": printable(done.who),
-        "what": shown_text(done.what, request),
+        "who": carried(done.who),
+        "what": carried_text(done.what, request),
     }

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from jobqueue.api.shapes import Moment
 from jobqueue.models import Job
 from jobqueue.operating.previews import Departure, Preview, departure_of, has_preview, preview_of
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried
 
 
 class LetterShape(serializers.Serializer[Any]):
@@ -45,13 +45,13 @@ def previewed(job: Job) -> dict[str, Any]:
         raise Http404(f"There is no job {job.pk} whose letters can be shown before they go.")
     found, of_job = preview_of(job), departure_of(job)
     letters = [_letter(one, one.leaves or of_job) for one in found.letters]
-    return {"letters": letters, "trouble": printable(found.trouble)}
+    return {"letters": letters, "trouble": carried(found.trouble)}
 
 
 def _letter(letter: Preview, leaves: Departure) -> dict[str, Any]:
     texts = ("to", "subject", "text", "html", "skipped")
     return {
-        **{name: printable(getattr(letter, name)) for name in texts},
+        **{name: carried(getattr(letter, name)) for name in texts},
         "waits_until": Moment().to_representation(letter.waits_until),
         "leaves_at": Moment().to_representation(leaves.at if leaves.is_known else None),
         "paused_queues": list(leaves.paused),

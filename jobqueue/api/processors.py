@@ -20,7 +20,7 @@ from jobqueue.broker.limits import MOST_RATE
 from jobqueue.operating.limits import MOST_CONCURRENCY, PROCESSOR_LIMITS, change_processor_limits
 from jobqueue.operating.processors import ProcessorUse, processors_in_use
 from jobqueue.operating.rights import Right, permissions_of
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried
 
 _LONGEST_NAMED = 100
 
@@ -93,12 +93,12 @@ def _found(name: str) -> ProcessorUse:
     for use in processors_in_use():
         if use.name == name:
             return use
-    raise Http404(f"There is no processor {printable(name[:_LONGEST_NAMED])}.")
+    raise Http404(f"There is no processor {carried(name[:_LONGEST_NAMED])}.")
 
 
 def _line(use: ProcessorUse) -> dict[str, Any]:
     return {
-        "name": printable(use.name),
+        "name": carried(use.name),
         "queue": use.queue,
         "rate_limit": use.limits.rate_limit,
         "concurrency_limit": use.limits.concurrency_limit,

@@ -33,9 +33,9 @@ from jobqueue.models.pauses import LONGEST_PAUSE_REASON
 from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, change_limits, starts_of
 from jobqueue.operating.pausing import pause_and_log, resume_and_log
 from jobqueue.operating.processors import MOST_PROCESSORS, running_by_processor
-from jobqueue.operating.reading import shown_text
+from jobqueue.operating.reading import carried_text
 from jobqueue.operating.rights import Right, permissions_of
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried
 from jobqueue.operating.workers import serving_workers
 from jobqueue.sql.clock import database_now
 
@@ -187,9 +187,7 @@ class QueueViewSet(OperatorViewSet):
 def _check(name: str) -> None:
     queues = django_settings.RQ_QUEUES
     if name not in queues:
-        raise Http404(
-            f"There is no queue {printable(name[:_LONGEST_NAMED])}; there are: {', '.join(queues)}."
-        )
+        raise Http404(f"There is no queue {carried(name[:_LONGEST_NAMED])}; there are: {', '.join(queues)}.")
 
 
 def _lines(names: list[str], request: Request) -> list[dict[str, Any]]:
@@ -215,7 +213,7 @@ def _lines(names: list[str], request: Request) -> list[dict[str, Any]]:
                 "late_after": queue.late_after,
                 "workers": len(serving.get(name, [])),
                 "processors": [
-                    {"processor": printable(processor), "active": number}
+                    {"processor": carried(processor), "active": number}
                     for processor, number in running.get(name, [])
                 ],
                 **counts.get(name, QueueCounts()).as_dict(),
@@ -238,6 +236,6 @@ def _pause(queue: Queue, now: datetime, request: Request) -> dict[str, Any]:
         "paused": is_paused,
         "paused_since": Moment().to_representation(shown.paused_at),
         "paused_until": Moment().to_representation(shown.paused_until),
-        "paused_by": printable(shown.paused_by),
-        "pause_reason": shown_text(shown.pause_reason, request),
+        "paused_by": carried(shown.paused_by),
+        "pause_reason": carried_text(shown.pause_reason, request),
     }

@@ -31,7 +31,7 @@ from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
 from jobqueue.operating.days import DayAhead, days_ahead
 from jobqueue.operating.failing_times import YEARS
 from jobqueue.operating.rights import permissions_of
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried
 from jobqueue.searching.states import CONDITIONS
 
 VIEW = ("jobqueue.view_job",)
@@ -193,9 +193,9 @@ def _day(one: DayAhead) -> dict[str, Any]:
         "held": one.held,
         "kinds": [
             {
-                "processor": printable(kind.processor),
-                "kind": printable(kind.kind),
-                "name": printable(kind.name),
+                "processor": carried(kind.processor),
+                "kind": carried(kind.kind),
+                "name": carried(kind.name),
                 "jobs": kind.jobs,
             }
             for kind in one.kinds

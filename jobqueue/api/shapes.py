@@ -18,7 +18,7 @@ from rest_framework import serializers
 
 from jobqueue.api.problems import MEDIA_TYPE
 from jobqueue.api.schema import OperatorSchema
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried
 from jobqueue.payloads import DEEPEST
 
 _REFUSALS = {
@@ -133,11 +133,11 @@ class AnyJSON(serializers.JSONField):
 def presentable(value: Any, depth: int = 0) -> Any:
     """A payload that JSON can carry, whatever stands in the row."""
     if isinstance(value, str):
-        return printable(value)
+        return carried(value)
     if isinstance(value, dict | list) and depth > DEEPEST:
         return "…"
     if isinstance(value, dict):
-        return {printable(str(key)): presentable(inner, depth + 1) for key, inner in value.items()}
+        return {carried(str(key)): presentable(inner, depth + 1) for key, inner in value.items()}
     if isinstance(value, list):
         return [presentable(inner, depth + 1) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rest_framework import exceptions
 
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried
 
 CSRF_FAILED: Final = "csrf_failed"
 _CSRF = "CSRF Failed"
@@ -55,7 +55,7 @@ def _nothing(error: Any, context: Mapping[str, Any]) -> str:
     keys = list(getattr(view, "kwargs", {}).values())
     if str(error.detail) != str(error.default_detail) or not what or not keys:
         return ""
-    return f"There is no {what} {printable(str(keys[0])[:_LONGEST_KEY])}."
+    return f"There is no {what} {carried(str(keys[0])[:_LONGEST_KEY])}."
 
 
 def _method(error: Any, context: Mapping[str, Any]) -> str:
@@ -63,7 +63,7 @@ def _method(error: Any, context: Mapping[str, Any]) -> str:
     if view is None or request is None:
         return ""
     allowed = ", ".join(view.allowed_methods)
-    return f"There is no {printable(str(request.method)[:_LONGEST_KEY])} here; allowed: {allowed}."
+    return f"There is no {carried(str(request.method)[:_LONGEST_KEY])} here; allowed: {allowed}."
 
 
 def _media_type(error: Any, context: Mapping[str, Any]) -> str:

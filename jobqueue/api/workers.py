@@ -23,7 +23,7 @@ from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.models import Job, Worker
 from jobqueue.operating.rights import permissions_of
 from jobqueue.operating.running import runs_of
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried
 from jobqueue.operating.workers import ORDERS, WORKER_STATES, order_and_log, state_of
 from jobqueue.sql.clock import database_now
 
@@ -75,7 +75,7 @@ def _order(name: str, summary: str, already: str) -> Any:
         reason = read_body(Reason, request).get("reason", "")
         worker = _worker(pk)
         if not order_and_log(django_request(request), worker, ORDERS[name], reason):
-            raise Refused(f"Nothing to do: worker {printable(worker.title)} {already}.", _ALREADY[name])
+            raise Refused(f"Nothing to do: worker {carried(worker.title)} {already}.", _ALREADY[name])
         [line] = _lines([_as_it_is_now(worker)], request)
         return Response(line, status=202)
 
@@ -159,16 +159,16 @@ def _lines(workers: list[Worker], request: Request) -> list[dict[str, Any]]:
     return [
         {
             "id": str(one.pk),
-            "name": printable(one.name),
-            "title": printable(one.title),
-            "host": printable(one.hostname),
+            "name": carried(one.name),
+            "title": carried(one.title),
+            "host": carried(one.hostname),
             "pid": one.pid,
             "state": state_of(one, now),
-            "queues": [printable(queue) for queue in one.served],
+            "queues": [carried(queue) for queue in one.served],
             "threads": one.threads,
             "running": running[one.pk],
             "jobs": jobs.get(one.pk, []),
-            "version": printable(one.version),
+            "version": carried(one.version),
             "memory": one.memory,
             "started_at": Moment().to_representation(one.started_at),
             "heartbeat_at": Moment().to_representation(one.heartbeat_at),
@@ -185,6 +185,6 @@ def _jobs_of(workers: list[Worker], request: Request) -> dict[Any, list[dict[str
     )
     runs, found = runs_of(jobs), dict[Any, list[dict[str, Any]]]()
     for job in jobs:
-        line = {"id": job.pk, "processor": printable(job.processor), **run_line(runs.get(job.pk), request)}
+        line = {"id": job.pk, "processor": carried(job.processor), **run_line(runs.get(job.pk), request)}
         found.setdefault(job.worker_id, []).append(line)
     return found

@@ -16,6 +16,7 @@ from django.db import connections
 from jobqueue.conf import get_settings
 from jobqueue.models import ChartHour
 from jobqueue.models.held import HELD_UNTIL
+from jobqueue.models.unknown import UNKNOWN_AFTER
 from jobqueue.sql.tolerant import LAST, as_text
 
 MOST_COUNTED = 10_000
@@ -56,7 +57,7 @@ class Signs:
     """Jobs that are set aside."""
     stuck: Sign = field(default_factory=Sign)
     unknown: Sign = field(default_factory=Sign)
-    """Waiting jobs that no worker knows."""
+    """Waiting jobs that no worker knows: none for UNKNOWN_AFTER, not those that one alone did not know."""
     held: Sign = field(default_factory=Sign)
     """Held jobs whose time lies ahead."""
     held_late: Sign = field(default_factory=Sign)
@@ -127,6 +128,7 @@ def _text_of(vendor: str, queues: int, *, has_hours: bool) -> str:
         first_hour=ago(vendor, (LATELY + _HOUR + USUALLY).total_seconds()),
         last_hour=ago(vendor, (LATELY + _HOUR).total_seconds()),
         a_minute_ago=ago(vendor, 60),
+        unknown_since=ago(vendor, UNKNOWN_AFTER.total_seconds()),
         silent_since=ago(vendor, settings.worker_silence),
         overdue_since=ago(vendor, settings.timeout_grace),
         given="CAST(%s AS BLOB)" if vendor == "sqlite" else "%s::text",
@@ -152,7 +154,7 @@ _OLDEST = """
             SELECT run_at, unfit_since FROM jobqueue_job
             WHERE queue = %s AND state = 'waiting' AND state IN ('waiting', 'failed')
             ORDER BY run_at LIMIT {most}
-        ) AS first WHERE unfit_since IS NULL ORDER BY run_at LIMIT 1
+        ) AS first WHERE unfit_since IS NULL OR unfit_since > {unknown_since} ORDER BY run_at LIMIT 1
     ) AS oldest
 """
 _NOT_MUTED = "cause NOT IN (SELECT name FROM jobqueue_cause WHERE muted_at IS NOT NULL)"
@@ -188,7 +190,7 @@ _STUCK = f"""
 _UNKNOWN = """
     SELECT 'unknown', '', COUNT(*), {unfit_since} FROM (
         SELECT unfit_since FROM jobqueue_job
-        WHERE state = 'waiting' AND unfit_since IS NOT NULL LIMIT {most}
+        WHERE state = 'waiting' AND unfit_since IS NOT NULL AND unfit_since <= {unknown_since} LIMIT {most}
     ) AS unfit
 """
 _ASIDE = """

@@ -43,7 +43,8 @@ KEEP_SILENT_WORKERS = timedelta(days=1)
 
 PAST_ITS_LIMIT = gettext_noop("ran past its time limit and could not be stopped")
 """Why a job is interrupted that only the end of its process ends."""
-_DID_NOT_YIELD = gettext_noop("was asked to stop and did not yield, so its process was ended")
+DID_NOT_YIELD = gettext_noop("was asked to stop and did not yield, so its process was ended")
+"""Why one is that was to stop."""
 
 
 def rescue_lost(using: str, gone: Collection[uuid.UUID] | None = None) -> int:
@@ -188,7 +189,7 @@ def interrupt(job: Job, using: str, reason: str) -> int:
 def _end_stopped(job: Job, using: str, reason: str) -> int:
     """What was to stop is not put back on the road; nor did it end for its limit, if its process had to."""
     if reason == PAST_ITS_LIMIT:
-        reason = _DID_NOT_YIELD
+        reason = DID_NOT_YIELD
     with writing(using):
         ended = end_stopped(job, job.worker_id, using)
         if ended:

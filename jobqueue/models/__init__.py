@@ -14,7 +14,6 @@ from jobqueue.models.processor import ProcessorLimits
 from jobqueue.models.querysets import (
     OUTAGE_PREFIX,
     SKIPPED_PREFIX,
-    UNKNOWN_PREFIX,
     JobManager,
     JobQuerySet,
 )
@@ -23,6 +22,7 @@ from jobqueue.models.saving import AtomicSaveMixin
 from jobqueue.models.selection import UNKNOWN_CAUSE, Selection
 from jobqueue.models.subjects import is_shortened, subject_of, subject_text
 from jobqueue.models.tally import JobTally
+from jobqueue.models.unknown import UNKNOWN_PREFIX
 from jobqueue.models.worker import Worker, title_of
 from jobqueue.models.written import WrittenManager, alias_of
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from jobqueue.models.job import Job
 
 SKIPPED_PREFIX = "skipped: "
-UNKNOWN_PREFIX = "no worker knows it: "
 OUTAGE_PREFIX = "waits for the database: "
 _BATCH = 500
 

@@ -19,7 +19,7 @@ from jobqueue.operating.previews import (
     tells_skips,
     would_be_skipped,
 )
-from jobqueue.operating.reading import may_read, shown_address, shown_text
+from jobqueue.operating.reading import carried_text, may_read, shown_address, shown_text
 from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals, told_reason
 from jobqueue.operating.retelling_names import tell_names
 from jobqueue.operating.rights import demand
@@ -36,6 +36,7 @@ __all__ = [
     "log_addition",
     "log_change",
     "may_read",
+    "carried_text",
     "names_kinds",
     "retold_reason",
     "sends_emails",

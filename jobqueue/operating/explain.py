@@ -15,7 +15,6 @@ from jobqueue.exceptions import UnknownProcessor
 from jobqueue.models import (
     OUTAGE_PREFIX,
     SKIPPED_PREFIX,
-    UNKNOWN_PREFIX,
     Attempt,
     Job,
     Queue,
@@ -23,10 +22,11 @@ from jobqueue.models import (
     alias_of,
 )
 from jobqueue.models.holding import due_time
+from jobqueue.models.unknown import UNKNOWN_AFTER, why_unknown
 from jobqueue.operating.retelling import retold_reason, told_reason
 from jobqueue.operating.used_up import used_up_concurrency, used_up_of_processors, used_up_rate
 from jobqueue.operating.words import absolute, exact_span, relative, span
-from jobqueue.operating.workers import serving_workers
+from jobqueue.operating.workers import Crew, crews_of_queues
 from jobqueue.registry import get_processor
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.tolerant import unreadable
@@ -45,6 +45,8 @@ class Facts:
     is_configured: bool = True
     is_registered: bool = True
     workers: int = 1
+    quiet: int = 0
+    """Living workers that serve its queue and claim nothing: they are quiet, or ending."""
     max_retries: int = 3
     last_error: str = ""
     used_up_rate: int | None = None
@@ -100,12 +102,14 @@ def _decided_about(queue: str) -> Queue:
 def _of_waiting(job: Job, now: datetime, last_error: str, decided: Queue, using: str) -> Facts:
     """What a job that waits may wait for."""
     processor = retries_of(job)
+    crew = crews_of_queues(using).get(job.queue, Crew())
     return Facts(
         now=now,
         is_paused=decided.is_paused_at(now),
         is_configured=job.queue in django_settings.RQ_QUEUES,
         is_registered=processor is not None,
-        workers=len(serving_workers(using).get(job.queue, [])),
+        workers=len(crew.claiming),
+        quiet=len(crew.quiet),
         max_retries=get_settings().retry.max_retries if processor is None else processor,
         last_error=last_error,
         used_up_rate=used_up_rate(decided),
@@ -187,9 +191,12 @@ def _unpublished(due_for: timedelta) -> str:
 
 
 def _unknown(job: Job, facts: Facts) -> str:
-    """Of a job that no worker could run so far."""
+    """Of a job that no worker could run so far. Before each has had its time to see it nobody is blamed."""
     assert job.unfit_since is not None
-    since = facts.now - job.unfit_since
+    since, why = facts.now - job.unfit_since, why_unknown(job.reason)
+    if since < UNKNOWN_AFTER:
+        text = _("A worker that does not know it handed it on: %(why)s. One that knows it takes it at once.")
+        return text % {"why": why}
     left = timedelta(seconds=get_settings().unknown_processor_timeout) - since
     end = _("in %(span)s") % {"span": span(left)} if left > timedelta(0) else _("with the next try")
     text = _(
@@ -197,7 +204,6 @@ def _unknown(job: Job, facts: Facts) -> str:
         "A worker that can run it takes it at once; without one it fails %(end)s. "
         "Deploy the code that knows it, or cancel the job."
     )
-    why = job.reason.removeprefix(UNKNOWN_PREFIX).removesuffix(".")
     return text % {"since": span(since), "why": why, "end": end}
 
 
@@ -228,12 +234,7 @@ def _obstacles(job: Job, facts: Facts) -> list[str]:
         found.append(_("The queue %(queue)s is paused: resume it to let the job run."))
     found += _limits(job, facts)
     if facts.is_configured and not facts.workers:
-        found.append(
-            _(
-                "Waiting for a worker on queue %(queue)s: no worker serves it. "
-                "Start one with: manage.py rqworker %(queue)s"
-            )
-        )
+        found.append(_nobody_serves(facts))
     if not facts.is_registered and job.unfit_since is None:
         found.append(_("No processor %(processor)s is registered in this process."))
     words = {
@@ -246,6 +247,19 @@ def _obstacles(job: Job, facts: Facts) -> list[str]:
         "concurrency": facts.used_up_concurrency,
     }
     return [text % words for text in found]
+
+
+def _nobody_serves(facts: Facts) -> str:
+    """What is said of a queue of which nobody claims jobs, as the overview says it; with places."""
+    if facts.quiet:
+        return _(
+            "Waiting for a worker on queue %(queue)s: every worker that serves it is quiet or ending. "
+            "Let one claim again, or start another: manage.py rqworker %(queue)s"
+        )
+    return _(
+        "Waiting for a worker on queue %(queue)s: no worker serves it. "
+        "Start one with: manage.py rqworker %(queue)s"
+    )
 
 
 def _limits(job: Job, facts: Facts) -> list[str]:

@@ -13,7 +13,7 @@ from jobqueue.conf import get_settings
 from jobqueue.models import Attempt, Job, Queue
 from jobqueue.operating.explain import Facts, retries_of
 from jobqueue.operating.used_up import used_up_of_processors, used_up_rate
-from jobqueue.operating.workers import serving_workers
+from jobqueue.operating.workers import Crew, crews_of_queues
 
 
 def facts_of_waiting(jobs: Iterable[Job], now: datetime, using: str) -> dict[int, Facts]:
@@ -43,6 +43,7 @@ def _of_job(job: Job, of_queue: Facts, last_error: str, of_processor: dict[str, 
         is_configured=of_queue.is_configured,
         is_registered=retries is not None,
         workers=of_queue.workers,
+        quiet=of_queue.quiet,
         max_retries=get_settings().retry.max_retries if retries is None else retries,
         last_error=last_error,
         used_up_rate=of_queue.used_up_rate,
@@ -54,17 +55,19 @@ def _of_job(job: Job, of_queue: Facts, last_error: str, of_processor: dict[str, 
 def _facts_of_queues(names: set[str], now: datetime, using: str) -> dict[str, Facts]:
     # Where the workers look.
     decided = {queue.pk: queue for queue in Queue.objects.filter(pk__in=names)}
-    serving = serving_workers(using)
+    crews = crews_of_queues(using)
     limits = {name: queue.concurrency_limit for name, queue in decided.items()}
     running = _running([name for name, limit in limits.items() if limit is not None], using)
     facts = {}
     for name in names:
         queue, limit = decided.get(name, Queue(name)), limits.get(name)
+        crew = crews.get(name, Crew())
         facts[name] = Facts(
             now=now,
             is_paused=queue.is_paused_at(now),
             is_configured=name in django_settings.RQ_QUEUES,
-            workers=len(serving.get(name, [])),
+            workers=len(crew.claiming),
+            quiet=len(crew.quiet),
             used_up_rate=used_up_rate(queue),
             used_up_concurrency=limit if limit is not None and running.get(name, 0) >= limit else None,
         )

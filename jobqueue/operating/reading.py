@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from jobqueue.masking import mask_address, mask_addresses
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import carried, printable
 
 VIEW_PAYLOAD = "jobqueue.view_payload"
 
@@ -24,8 +24,13 @@ def may_read(request: Asked) -> bool:
 
 
 def shown_text(text: str, request: Asked) -> str:
-    """An error or a reason, without addresses for whoever may not read payloads."""
-    return printable(text if may_read(request) else mask_addresses(text))
+    """An error or a reason for a page, without addresses for whoever may not read payloads."""
+    return printable(carried_text(text, request))
+
+
+def carried_text(text: str, request: Asked) -> str:
+    """The same for an answer of the API, which is data: whoever shows it decides how."""
+    return carried(text if may_read(request) else mask_addresses(text))
 
 
 def shown_address(address: str, request: Asked) -> str:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.formats import date_format, get_format
 from django.utils.translation import gettext
 
+from jobqueue.masking import without_turns
 from jobqueue.models import Job
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -107,6 +108,11 @@ def state_word(job: Job, now: datetime, *, is_stuck: bool = False) -> str:
     return "skipped" if job.is_skipped else job.state
 
 
-def printable(text: str) -> str:
-    """`text` as a page can carry it: a payload may hold half of a character (a lone surrogate)."""
+def carried(text: str) -> str:
+    """`text` as an answer can carry it: a payload may hold half of a character (a lone surrogate)."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def printable(text: str) -> str:
+    """`text` as a page can show it: `carried`, and nothing in it turns round what stands beside it."""
+    return without_turns(carried(text))

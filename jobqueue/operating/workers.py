@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
@@ -57,12 +57,27 @@ def is_silent(worker: Worker, now: datetime) -> bool:
 
 
 def serving_workers(using: str) -> dict[str, list[Worker]]:
+    """The living workers that claim jobs, by the queues they serve."""
+    crews = crews_of_queues(using)
+    return {queue: crew.claiming for queue, crew in crews.items() if crew.claiming}
+
+
+@dataclass(slots=True)
+class Crew:
+    """The living workers of one queue: those that claim jobs, and those that are quiet or ending."""
+
+    claiming: list[Worker] = field(default_factory=list)
+    quiet: list[Worker] = field(default_factory=list)
+
+
+def crews_of_queues(using: str) -> dict[str, Crew]:
     """The living workers by the queues they serve."""
-    serving: dict[str, list[Worker]] = {}
+    crews: dict[str, Crew] = {}
     for worker in _alive(using):
-        for queue in worker.served if worker.is_available else ():
-            serving.setdefault(queue, []).append(worker)
-    return serving
+        for queue in worker.served:
+            crew = crews.setdefault(queue, Crew())
+            (crew.claiming if worker.is_available else crew.quiet).append(worker)
+    return crews
 
 
 def is_a_worker_alive(using: str) -> bool:

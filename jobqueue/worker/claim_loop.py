@@ -140,11 +140,13 @@ class ClaimLoop:
         """Have the threads run what there is, as far as there is room."""
         self.in_hand.compare(at_once=self.left_alone.look_again())
         room = self._wait_for_room()
+        served, limited = self._served(), self.decisions.limits
+        # Without room too: it says of what it could run that it is known.
+        wanted = max(1, room // 2) if room > 0 else 0
+        found = self.unfit.find(wanted, served, limited, self.decisions.processors)
         if not room:
             self.affinity.adapt(is_crowded=False)
             return state
-        served, limited = self._served(), self.decisions.limits
-        found = self.unfit.find(max(1, room // 2), served, limited, self.decisions.processors)
         if found:
             self.start(found)
         parked = self.parked.find(room - len(found), served, self.threads)

@@ -12,16 +12,19 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import connections
+from django.db.models.functions import Now
 
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
 from jobqueue.delivery import failures
 from jobqueue.exceptions import InvalidPayload, JobQueueError, UnknownProcessor
 from jobqueue.models import UNKNOWN_PREFIX, Job, JobQuerySet, jobs_in, transitions
+from jobqueue.models.unknown import KNOWN_FOR, mark_known
 from jobqueue.registry import all_processors, get_processor, why_unfit
-from jobqueue.sql.clock import database_now
+from jobqueue.sql.clock import about_now, database_now
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.sql.writing import writing
 from jobqueue.worker.claiming import Claim, Identity
@@ -43,6 +46,17 @@ _LOOK_AT = 200
 _LOOK_AFTER_AN_OUTAGE = 10.0
 # Of so many names a process says that it does not know them.
 _MOST_NAMES = 1_000
+
+
+class _Fit(NamedTuple):
+    """A job that others could not run and this process can."""
+
+    pk: int
+    attempt: int
+    queue: str
+    processor: str
+    unfit_since: datetime | None
+    published_at: datetime | None
 
 
 class UnfitJobs:
@@ -129,7 +143,8 @@ class UnfitJobs:
         """Claim up to `room` jobs of these queues that others handed on and that can be run here.
 
         Without a message: whoever cannot run them would be as quick to take it. Those of `limited` queues
-        and `processors` are only made due, so that they are offered to everybody, by messages.
+        and `processors` are only made due, so that they are offered to everybody, by messages. Of what it
+        knows and does not take it says so, without room too: it is not unknown because workers are busy.
         """
         if time.monotonic() < self._next_look:
             return []
@@ -164,35 +179,39 @@ class UnfitJobs:
         processors: Collection[str],
     ) -> list[Claim]:
         fit = self._next_fit(using, queues)
-        held_by_limits = [pk for pk, _, queue, name in fit if queue in limited or name in processors]
-        if held_by_limits:
-            transitions.run_now(_handed_on(using).filter(pk__in=held_by_limits))
-        held = set(held_by_limits)
-        keys = [(pk, attempt) for pk, attempt, _, _ in fit if pk not in held][: max(0, room)]
-        if not keys:
-            return []
+        held = {each.pk for each in fit if each.queue in limited or each.processor in processors}
+        if held and room > 0:
+            transitions.run_now(_handed_on(using).filter(pk__in=held, run_at__gt=Now()))
+        free = [each for each in fit if each.pk not in held and each.published_at is None]
+        keys = [(each.pk, each.attempt) for each in free[: max(0, room)]]
         rows = _claim_at_once(keys, using, self._identity)
-        logger.info("took %d jobs that other workers could not run", len(rows))
+        self._say_known(fit, {job.pk for job in rows}, using)
         return [Claim(job, using) for job in rows]
 
-    def _next_fit(self, using: str, queues: Collection[str]) -> list[tuple[int, int, str, str]]:
-        """The id, attempt, queue and processor of what fits here. Walks what was handed on, row by row."""
+    def _say_known(self, fit: Sequence[_Fit], taken: Collection[int], using: str) -> None:
+        """That what is left is known here; it is written down seldom, for rows cost more than looks."""
+        said_before = about_now() - KNOWN_FOR
+        stale = [each.pk for each in fit if each.unfit_since is not None and each.unfit_since < said_before]
+        left = [pk for pk in stale if pk not in taken]
+        if left:
+            mark_known(_unknown_to_some(using), left)
+
+    def _next_fit(self, using: str, queues: Collection[str]) -> list[_Fit]:
+        """What fits here. Walks what was handed on, row by row."""
         rows = list(
-            _handed_on(using)
+            _unknown_to_some(using)
             .filter(
                 queue__in=queues,
                 processor__in=[processor.name for processor in all_processors()],
                 pk__gt=self._positions[using],
             )
             .order_by("pk")
-            .values_list("pk", "attempt", "queue", "processor", "payload")[:_LOOK_AT]
+            .values_list("pk", "attempt", "queue", "processor", "unfit_since", "published_at", "payload")[
+                :_LOOK_AT
+            ]
         )
         self._positions[using] = rows[-1][0] if len(rows) == _LOOK_AT else 0
-        return [
-            (pk, attempt, queue, processor)
-            for pk, attempt, queue, processor, payload in rows
-            if not why_unfit(processor, payload)
-        ]
+        return [_Fit(*row[:-1]) for row in rows if not why_unfit(row[3], row[-1])]
 
 
 def _age(since: datetime | None, due: datetime | None, now: datetime) -> tuple[timedelta, bool]:
@@ -214,11 +233,18 @@ def _delay_after(age: timedelta) -> timedelta:
 
 def _handed_on(using: str) -> JobQuerySet:
     """What waits because a worker could not run it, and was not published since."""
-    return jobs_in(using).waiting().filter(unfit_since__isnull=False, published_at__isnull=True)
+    return _unknown_to_some(using).filter(published_at__isnull=True)
+
+
+def _unknown_to_some(using: str) -> JobQuerySet:
+    """The same, and what was published since."""
+    return jobs_in(using).waiting().filter(unfit_since__isnull=False)
 
 
 def _claim_at_once(keys: Sequence[tuple[int, int]], using: str, identity: Identity) -> list[Job]:
     """Claim these `(job id, attempt)` though their time lies ahead; not those that somebody else changes."""
+    if not keys:
+        return []
     with writing(using):
         rows = _handed_on(using).filter(pk__in=[pk for pk, _attempt in keys])
         if connections[using].features.has_select_for_update_skip_locked:
@@ -226,7 +252,9 @@ def _claim_at_once(keys: Sequence[tuple[int, int]], using: str, identity: Identi
             keys = [key for key in keys if key[0] in locked]
             rows = _handed_on(using).filter(pk__in=locked)
         transitions.run_now(rows)
-        return transitions.claim(jobs_in(using), keys, identity.id)
+        claimed = transitions.claim(jobs_in(using), keys, identity.id)
+    logger.info("took %d jobs that other workers could not run", len(claimed))
+    return claimed
 
 
 def _outcome_of(claimed: Claim, why: str, age: timedelta) -> Outcome:

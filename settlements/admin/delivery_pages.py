@@ -21,6 +21,7 @@ from jobqueue.admin import (
     mask_address,
     mask_addresses,
 )
+from jobqueue.masking import without_turns
 from jobqueue.operating import may_read
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, link_to
 from settlements.admin.letter_words import letter_word
@@ -29,6 +30,11 @@ from settlements.emails import TEMPLATE_TYPES
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
 from settlements.rows import letters_to
 from settlements.searching import with_key, with_subject
+
+
+def name_of(person: Any) -> str:
+    """What a page calls a person."""
+    return without_turns(person.get_full_name() or person.get_username())
 
 
 class TemplateFilter(admin.SimpleListFilter):
@@ -60,7 +66,7 @@ class PersonFilter(admin.SimpleListFilter):
         """The person who is named, and no other."""
         key = self.value()
         self._person = _person(key) if key is not None else None
-        name = self._person.get_full_name() or self._person.get_username() if self._person else key
+        name = name_of(self._person) if self._person else key
         return [] if key is None else [(key, str(name))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import badge
+from jobqueue.masking import without_turns
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, amount_tag, link_to
 from settlements.admin.moves import action_for
 from settlements.admin.record_page import RecordPageMixin
@@ -70,7 +71,7 @@ class DiscrepancyAdmin(FoundByKeyMixin, RecordPageMixin, ReadOnlyAdmin):
     moves = (CLOSE,)
     actions = [action_for(CLOSE)]
     list_display = (
-        "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "detail", "opened_at",
+        "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "shown_detail", "opened_at",
         "shown_status",
     )  # fmt: skip
     list_filter = (OpenFilter, "kind")
@@ -79,10 +80,12 @@ class DiscrepancyAdmin(FoundByKeyMixin, RecordPageMixin, ReadOnlyAdmin):
     search_help_text = _("What its settlement is for, the id of its settlement, or that of its payment.")
     found_by = ("settlement__pk", "payment__pk")
     fields = (
-        "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "detail", "opened_at",
+        "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "shown_detail", "opened_at",
         "shown_status", "closed_at", "closed_by", "closing_reason",
     )  # fmt: skip
-    readonly_fields = ("shown_kind", "shown_settlement", "shown_payment", "shown_amount", "shown_status")
+    readonly_fields = (
+        "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "shown_detail", "shown_status",
+    )  # fmt: skip
 
     def named(self, record: Discrepancy) -> str:
         """What it is, and of which settlement."""
@@ -92,6 +95,11 @@ class DiscrepancyAdmin(FoundByKeyMixin, RecordPageMixin, ReadOnlyAdmin):
     def shown_kind(self, discrepancy: Discrepancy) -> SafeString:
         """The kind in colour and in words."""
         return badge(f"kind-{discrepancy.kind}", discrepancy.get_kind_display())
+
+    @admin.display(description=_("what was seen"), ordering="detail")
+    def shown_detail(self, discrepancy: Discrepancy) -> str:
+        """What else is known of it."""
+        return without_turns(discrepancy.detail)
 
     @admin.display(description=_("settlement"))
     def shown_settlement(self, discrepancy: Discrepancy) -> SafeString | str:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import time_tag
+from jobqueue.masking import without_turns
 from jobqueue.operating import shown_text
 from settlements.admin.base import amount_tag, link_to
 from settlements.admin.ways_to_people import may_look
@@ -76,7 +77,7 @@ def _discrepancies(settlement: Settlement, request: HttpRequest) -> list[SafeStr
             gettext("Somebody must look at this: {}, {}{}."),
             link_to(row, row.get_kind_display()) if may_view else row.get_kind_display(),
             amount_tag(row.amount, row.currency),
-            f" ({row.detail})" if row.detail else "",
+            f" ({without_turns(row.detail)})" if row.detail else "",
         )
         for row in rows[:MOST_DISCREPANCIES]
     ]

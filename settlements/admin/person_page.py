@@ -30,7 +30,7 @@ from jobqueue.operating import (
 from settlements import foreseen
 from settlements.admin import person_asking, person_jobs
 from settlements.admin.base import link_to
-from settlements.admin.delivery_pages import PERSON
+from settlements.admin.delivery_pages import PERSON, name_of
 from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_text
 from settlements.admin.person_jobs import VIEW_JOB, jobs_of, moment_of
@@ -100,7 +100,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
     barred = vars(person)[BARRED]
     context = {
         **pages.admin_site.each_context(request),
-        "title": _("Letters of %(name)s") % {"name": person.get_full_name() or person.get_username()},
+        "title": _("Letters of %(name)s") % {"name": name_of(person)},
         "opts": pages.opts,
         "person": person,
         "has_own_page": pages.has_view_permission(request, person),

@@ -16,7 +16,7 @@ from jobqueue.api.bodies import read_body
 from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
 from jobqueue.api.problems import InvalidBody, Refused
 from jobqueue.api.shapes import described
-from jobqueue.operating import shown_text
+from jobqueue.operating import carried_text
 from settlements.api.bodies import FailureAndReason, GivenReason, PartAndReason, key_of
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.models import KeptAnswer
@@ -80,7 +80,7 @@ def _moved(model: Any, pk: str, move: Move, asked: Mapping[str, Any], request: R
     try:
         record = move_one(django_request(request), model, key_of(pk), move, answer)
     except LeftAlone as trouble:
-        text = shown_text(left_alone(move, model._meta, [str(trouble)]), request)
+        text = carried_text(left_alone(move, model._meta, [str(trouble)]), request)
         raise Refused(text, trouble.code) from None
     except (InvalidAmount, InvalidRefund) as error:
         text = f"{str(error)[:1].upper()}{str(error)[1:]}."

@@ -18,7 +18,7 @@ from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import read_body
 from jobqueue.api.problems import InvalidBody, Refused
 from jobqueue.api.shapes import Moment, described
-from jobqueue.operating import demand, shown_address, shown_text
+from jobqueue.operating import carried_text, demand, shown_address
 from settlements.api.bodies import GivenReason
 from settlements.models import BarredAddress
 from settlements.operating import people
@@ -150,12 +150,12 @@ def _shown(person: Any, request: Request) -> dict[str, Any]:
     others = people.sharing(person, _MOST_NAMED)[:_MOST_NAMED]
     return {
         "id": str(person.pk),
-        "name": shown_text(person.get_username(), request),
+        "name": carried_text(person.get_username(), request),
         "address": shown_address(email_of(person), request),
         "letters": _state(person, barred),
         "barred": barred and _barred(barred, request),
-        "troubles": [shown_text(text, request) for text in told],
-        "same_address": [shown_text(one.get_username(), request) for one in others],
+        "troubles": [carried_text(text, request) for text in told],
+        "same_address": [carried_text(one.get_username(), request) for one in others],
     }
 
 
@@ -171,8 +171,8 @@ def _state(person: Any, barred: BarredAddress | None) -> str:
 
 def _barred(barred: BarredAddress, request: Request) -> dict[str, Any]:
     return {
-        "cause": shown_text(barred.cause, request),
+        "cause": carried_text(barred.cause, request),
         "since": Moment().to_representation(barred.barred_at),
-        "by": shown_text(barred.paused_by, request),
-        "detail": shown_text(barred.why, request),
+        "by": carried_text(barred.paused_by, request),
+        "detail": carried_text(barred.why, request),
     }

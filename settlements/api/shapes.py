@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from jobqueue.api.shapes import Moment
-from jobqueue.operating import shown_address, shown_text
+from jobqueue.operating import carried_text, shown_address
 from settlements.api.bodies import EMAIL_STATES, PAYMENT_STATES, SETTLEMENT_STATES
 from settlements.models import EmailDelivery, Payment, Settlement
 from settlements.money import places_of
@@ -80,10 +80,10 @@ def settlement_line(one: Settlement, request: Request) -> dict[str, Any]:
     """A settlement of a list."""
     return {
         "id": str(one.pk),
-        "description": shown_text(one.description, request),
-        "payer": shown_text(one.payer.get_username(), request),
+        "description": carried_text(one.description, request),
+        "payer": carried_text(one.payer.get_username(), request),
         "payer_id": str(one.payer_id),
-        "payee": shown_text(one.payee.get_username(), request),
+        "payee": carried_text(one.payee.get_username(), request),
         "payee_id": str(one.payee_id),
         "amount": _digits(one.amount.amount, one.amount),
         "currency": str(one.amount.currency),
@@ -103,7 +103,7 @@ def payment_line(one: Payment, request: Request) -> dict[str, Any]:
         "currency": str(one.amount.currency),
         "refunded_amount": _digits(one.refunded_amount, one.amount),
         "status": one.status,
-        "failure_reason": shown_text(one.failed_because, request),
+        "failure_reason": carried_text(one.failed_because, request),
         "created_at": Moment().to_representation(one.created_at),
     }
 
@@ -119,14 +119,14 @@ def email_line(one: EmailDelivery, request: Request) -> dict[str, Any]:
     """An e-mail."""
     return {
         "id": one.pk,
-        "template": shown_text(one.template_type, request),
-        "subject": shown_text(one.subject, request),
+        "template": carried_text(one.template_type, request),
+        "subject": carried_text(one.subject, request),
         "recipient": shown_address(one.recipient, request),
-        "about": shown_text(one.about, request),
+        "about": carried_text(one.about, request),
         "job": one.job_id,
         "status": one.status,
         "tries": one.tries,
-        "error": shown_text(one.error, request),
+        "error": carried_text(one.error, request),
         "created_at": Moment().to_representation(one.created_at),
         "sent_at": Moment().to_representation(one.sent_at),
     }

@@ -18,6 +18,7 @@ from djmoney.models.fields import MoneyField
 from djmoney.models.managers import money_manager
 from moneyed import Money
 
+from jobqueue.masking import without_turns
 from jobqueue.models import WrittenManager
 from settlements.exceptions import InvalidDecision
 from settlements.models.settlement_saving import SettlementSavingMixin
@@ -198,7 +199,7 @@ class Settlement(SettlementSavingMixin):
         indexes = _INDEXES
 
     def __str__(self) -> str:
-        return self.description or gettext("settlement %(key)s") % {"key": self.pk}
+        return without_turns(self.description) or gettext("settlement %(key)s") % {"key": self.pk}
 
     # How it stands ------------------------------------------------------------------------------------
 

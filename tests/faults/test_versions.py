@@ -60,7 +60,8 @@ def test_a_payload_of_other_code_waits_for_that_code(rqworker: StartWorker, work
 
     wait_until(_handed_on)
     job.refresh_from_db()
-    assert job.reason.startswith("no worker knows it: workload.note.email does not take this payload")
+    said = "handed on by a worker that does not know it: workload.note.email does not take this payload"
+    assert job.reason.startswith(said)
     assert not Attempt.objects.exists()
 
     Job.objects.update(payload={"name": "other"})  # what newer code would take

@@ -11,6 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from jobqueue.admin.job_timeline import MOST_ATTEMPTS, Step
+from jobqueue.delivery.rescue import DID_NOT_YIELD
 from jobqueue.models import AuditEntry, Job
 from jobqueue.operating.words import absolute
 from jobqueue.sql.clock import database_now
@@ -93,7 +94,8 @@ def test_each_attempt_says_how_long_it_waited_and_ran_where_and_what_went_wrong(
     assert told(second) == ("Attempt 2", {"waited": "1.0 s since it was due", "ran": "4.0 s"}, "")
     assert (first.worker, second.worker) == ("worker-1", "worker-9")
     assert "jq-failed" in first.state and "jq-completed" in second.state
-    assert absolute(after(begin, 2)) in first.time
+    assert absolute(after(begin, 5)) in first.time and absolute(after(begin, 2)) in first.began
+    assert absolute(after(begin, 13)) in second.time and absolute(after(begin, 9)) in second.began
 
 
 def test_the_last_failure_of_a_failed_job_stands_there_once(admin_client: Client, begin: datetime) -> None:
@@ -119,6 +121,30 @@ def test_what_operators_did_stands_between(admin_client: Client, begin: datetime
         ("", "admin", "Retry: failed → waiting")
     ]
     assert [step.kind for step in steps] == ["event", "attempt", "action", "coming"]
+
+
+def test_a_run_that_was_stopped_ends_behind_its_stop_and_is_said_to_be_stopped(
+    admin_client: Client, begin: datetime
+) -> None:
+    times = {"started_at": after(begin, 1), "finished_at": after(begin, 71)}
+    job = make_job("cancelled", failures=0, created_at=begin, stop_asked_at=after(begin, 60), **times)
+    add_attempt(job, 1, "JobInterrupted", message=DID_NOT_YIELD, **times)
+    about = {"object_type": "jobqueue.job", "object_id": str(job.pk), "jobs": 1, "job_ids": [job.pk]}
+    AuditEntry.objects.create(who="anna", verb="Stop", text="Stop", at=after(begin, 60), **about)
+
+    created, stop, run = steps_of(admin_client, job)
+
+    assert (created.label, stop.text, run.label) == ("Created", "Stop", "Attempt 1")
+    assert "stopped" in run.state and "failed" not in run.state
+    page = text_of(admin_client.get(page_of(job)))
+    assert str(absolute(after(begin, 71))) in page and str(absolute(after(begin, 1))) in page
+
+
+def test_a_run_that_yielded_to_its_stop_is_said_to_be_stopped(admin_client: Client, begin: datetime) -> None:
+    times = {"started_at": after(begin, 1), "finished_at": after(begin, 71)}
+    job = make_job("cancelled", created_at=begin, stop_asked_at=after(begin, 60), **times)
+    run = steps_of(admin_client, job)[-1]
+    assert "stopped" in run.state and absolute(after(begin, 71)) in run.time
 
 
 def test_attempts_that_left_no_row_are_named_and_nothing_is_made_up(

@@ -22,7 +22,7 @@ from jobqueue.models.pauses import pause
 from jobqueue.monitoring import overview as monitoring
 from jobqueue.sql.clock import database_now
 from spendsync_site.demo.redis_server import RedisServer
-from tests.jobqueue.admin.steps import JOBS, ids_of, make_job, make_worker, operator, text_of
+from tests.jobqueue.admin.steps import JOBS, ids_of, make_job, make_worker, operator, page_of, text_of
 from tests.jobqueue.conftest import UseRedis
 
 # On PostgreSQL other threads count what is set aside.
@@ -127,6 +127,22 @@ def test_jobs_that_no_worker_knows(admin_client: Client) -> None:
     make_job(unfit_since=_ago(minutes=2), run_at=database_now("default") + timedelta(seconds=9))
     [finding] = _findings(admin_client)
     assert finding.startswith("No worker knows 1 job")
+
+
+def test_what_one_worker_just_handed_on_is_not_known_to_none(admin_client: Client) -> None:
+    make_worker()
+    job = make_job(unfit_since=_ago(seconds=3), reason="no worker knows it: there is no processor 'shop.new'")
+    assert _sentence(admin_client) == "All is well."
+    assert ids_of(admin_client.get(f"{JOBS}?finding=unknown")) == set()
+    why = admin_client.get(page_of(job)).context["why"]
+    assert why.startswith("A worker that does not know it handed it on: there is no processor 'shop.new'.")
+
+
+def test_what_was_just_handed_on_may_be_late(admin_client: Client) -> None:
+    make_worker()
+    make_job(run_at=_ago(minutes=9), unfit_since=_ago(seconds=3))
+    [finding] = _findings(admin_client)
+    assert finding.startswith("The oldest due job of email has waited for 9 min")
 
 
 def test_the_jobs_that_no_worker_knows_are_listed_and_no_others(admin_client: Client) -> None:

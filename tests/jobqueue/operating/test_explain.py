@@ -10,8 +10,10 @@ import pytest
 import redis
 from django.conf import LazySettings
 
-from jobqueue.models import Job, Queue, Worker
+from jobqueue.models import UNKNOWN_PREFIX, Job, Queue, Worker
 from jobqueue.operating.explain import Facts, explain, gather
+from jobqueue.operating.explain_many import facts_of_waiting
+from jobqueue.sql.clock import database_now
 from tests.jobqueue.admin.steps import add_attempt, make_job, make_worker
 from tests.jobqueue.conftest import UseRedis
 
@@ -54,6 +56,22 @@ def test_a_job_that_no_worker_knows_says_since_when_why_and_when_it_fails() -> N
     )
 
 
+@pytest.mark.parametrize(("seconds", "is_unknown"), [(29, False), (31, True)])
+def test_nobody_is_said_not_to_know_a_job_before_each_had_time_to_see_it(
+    seconds: float, is_unknown: bool
+) -> None:
+    job = _job(
+        unfit_since=NOW - timedelta(seconds=seconds), reason=f"{UNKNOWN_PREFIX}there is no processor 'x'"
+    )
+    text = explain(job, replace(FACTS, used_up_rate=5))
+    assert ("cancel the job" in text) == is_unknown
+    if not is_unknown:
+        assert text == (
+            "A worker that does not know it handed it on: there is no processor 'x'. One that knows it takes "
+            "it at once. Held back by the queue's rate limit: no more than 5 jobs start in a second."
+        )
+
+
 def test_a_due_job_that_is_published_waits_for_a_free_worker() -> None:
     job = _job(run_at=NOW - timedelta(seconds=40), published_at=NOW)
     text = explain(job, replace(FACTS, workers=2))
@@ -78,6 +96,18 @@ def test_a_job_without_a_worker_says_that_no_worker_serves_its_queue() -> None:
     text = explain(_job(run_at=NOW - timedelta(seconds=3)), replace(FACTS, workers=0))
     assert "Waiting for a worker on queue email: no worker serves it." in text
     assert "manage.py rqworker email" in text
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+@pytest.mark.parametrize("told", [{"quiet_asked_at": NOW}, {"stopping": True}])
+def test_while_all_workers_are_quiet_or_ending_it_says_so_alone_and_in_a_list(told: dict[str, Any]) -> None:
+    make_worker(**told)
+    job = make_job()
+    in_list = facts_of_waiting([job], database_now("default"), "default")[job.pk]
+    for facts in (gather(job), in_list):
+        text = explain(job, facts)
+        assert "every worker that serves it is quiet or ending. Let one claim again" in text
+        assert "no worker serves it" not in text
 
 
 def test_a_job_of_a_paused_queue_says_so() -> None:

@@ -14,7 +14,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from jobqueue import registry
-from jobqueue.models import Attempt, Job, Queue
+from jobqueue.models import UNKNOWN_PREFIX, Attempt, Job, Queue
+from jobqueue.models.unknown import known_to_none
 from jobqueue.sql.clock import database_now
 from jobqueue.worker.claim_loop import Claiming
 from jobqueue.worker.claiming import Claim, Identity
@@ -123,9 +124,9 @@ def test_its_reason_says_that_no_worker_knows_it_and_why() -> None:
 
     job.refresh_from_db()
     other.refresh_from_db()
-    assert job.reason == "no worker knows it: there is no processor 'shop.new'"
+    assert job.reason == "handed on by a worker that does not know it: there is no processor 'shop.new'"
     assert other.reason.startswith(
-        f"no worker knows it: {TAKES_A_NUMBER} does not take this payload: got an unexpected keyword argument"
+        f"{UNKNOWN_PREFIX}{TAKES_A_NUMBER} does not take this payload: got an unexpected keyword argument"
     )
 
 
@@ -262,6 +263,49 @@ def test_in_a_queue_with_a_limit_it_is_only_made_due() -> None:
     job.refresh_from_db()
     assert job.state == State.WAITING
     assert job.run_at <= database_now("default")
+
+
+def test_what_is_due_in_such_a_queue_keeps_its_time() -> None:
+    job = _handed_on(published())
+    Job.objects.update(run_at=Now() - timedelta(minutes=1))
+    job.refresh_from_db()
+    due = job.run_at
+
+    _find(limited=("email",))
+
+    job.refresh_from_db()
+    assert job.run_at == due
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+@pytest.mark.parametrize(("room", "limited"), [(0, ()), (10, ("email",))])
+def test_what_it_knows_and_does_not_take_is_not_unknown(
+    room: int, limited: tuple[str, ...], is_published: bool
+) -> None:
+    job = _handed_on(published(), ago=600)
+    Job.objects.filter(pk=job.pk).update(published_at=Now() if is_published else None)
+
+    assert _find(room, limited) == []
+
+    assert not known_to_none(Job.objects.all()).exists()
+
+
+def test_what_nobody_knows_stays_unknown_while_others_look() -> None:
+    job = _handed_on(_of_unknown_processor(), ago=600)
+
+    _find(room=0)
+
+    assert known_to_none(Job.objects.all()).get() == job
+
+
+def test_a_worker_without_room_says_what_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    _handed_on(published(), ago=600)
+    executor = _executor()
+    monkeypatch.setattr(executor._claim_loop, "_wait_for_room", lambda: 0)
+
+    _look(executor)
+
+    assert not known_to_none(Job.objects.all()).exists()
 
 
 def test_it_is_looked_for_once_a_second() -> None:

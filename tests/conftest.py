@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from settlements.models import Payment, Settlement
     from tests.projects import Project
 
-# Not skipped but not collected: SQLite has neither a server, nor roles, nor sockets.
-collect_ignore_glob = [] if ON_POSTGRESQL else ["*_on_postgresql.py", "*/test_postgresql*.py"]
+# Not skipped but not collected: SQLite has neither server, nor roles, nor sockets, and another planner.
+_OF_POSTGRESQL = ["*_on_postgresql.py", "*/test_postgresql*.py"]
+collect_ignore_glob = ["*_on_sqlite.py"] if ON_POSTGRESQL else _OF_POSTGRESQL
 
 READY_TIMEOUT = 30.0
 _READY = re.compile(r"\bready\b", re.IGNORECASE)

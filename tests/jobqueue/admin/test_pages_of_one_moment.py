@@ -9,10 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobqueue.admin import calendar_pages, listing
@@ -144,18 +142,6 @@ def test_each_job_of_a_day_is_on_one_page_both_ways(admin_client: Client, is_hel
 
     url = f"{JOBS}calendar/{timezone.localtime(begin):%Y-%m-%d}/"
     assert _walk(admin_client, url, ways_of, rows_of) == (made, made)
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL chooses no index among so few rows")
-def test_a_page_of_one_moment_is_read_from_the_index_of_its_list(admin_client: Client) -> None:
-    _make(*ENDED)
-    with CaptureQueriesContext(connection) as captured:
-        admin_client.get(f"{FAILED}{_ways_of_list(admin_client.get(FAILED))[1]}")
-    [asked] = [entry["sql"] for entry in captured if 'finished_at" < ' in entry["sql"]]
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN QUERY PLAN {asked}")
-        plan = " ".join(row[-1] for row in cursor.fetchall())
-    assert ("USING INDEX" in plan, "TEMP B-TREE" in plan) == (True, False), plan
 
 
 def test_a_place_that_says_its_moment_with_a_zone_is_found(admin_client: Client) -> None:

@@ -324,7 +324,8 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
 # Who fails to log in five times from one address waits for a quarter of an hour.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "spendsync_site.logging_in.OneQuestionBackend",
+    "spendsync_site.permissions.PermissionsAtOnce",
+    "django.contrib.auth.backends.ModelBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

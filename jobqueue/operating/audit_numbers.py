@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from jobqueue.models import AuditEntry, BulkAction
 
+_MOST_DIGITS = 18  # what is longer is the number of no row, and too large for a database
+
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
@@ -24,7 +26,7 @@ def with_jobs(entries: Iterable[AuditEntry]) -> list[tuple[AuditEntry, Jobs]]:
     found = list(entries)
     bulk = BulkAction._meta.label_lower
     keys = {one.object_id for one in found if one.object_type == bulk}
-    numbers = [int(key) for key in keys if key.isascii() and key.isdecimal()]
+    numbers = [int(key) for key in keys if key.isascii() and key.isdecimal() and len(key) <= _MOST_DIGITS]
     rows = BulkAction.objects.filter(pk__in=numbers).values_list("pk", "changed", "expected")
     known = {str(key): Jobs(changed, expected) for key, changed, expected in (rows if numbers else ())}
     others = [Jobs(one.jobs, one.jobs) for one in found]

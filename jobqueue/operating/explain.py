@@ -195,7 +195,10 @@ def _unknown(job: Job, facts: Facts) -> str:
     assert job.unfit_since is not None
     since, why = facts.now - job.unfit_since, why_unknown(job.reason)
     if since < UNKNOWN_AFTER:
-        text = _("A worker that does not know it handed it on: %(why)s. One that knows it takes it at once.")
+        text = _(
+            "A worker that does not know it handed it on: %(why)s. "
+            "One that knows it takes it as soon as it may."
+        )
         return text % {"why": why}
     left = timedelta(seconds=get_settings().unknown_processor_timeout) - since
     end = _("in %(span)s") % {"span": span(left)} if left > timedelta(0) else _("with the next try")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 from functools import reduce
@@ -27,7 +28,7 @@ from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 
 from jobqueue.masking import AT_SIGNS
-from jobqueue.models import Attempt, Job, Worker
+from jobqueue.models import Attempt, Job, Worker, title_of
 from jobqueue.registry import all_processors
 
 NEWEST = 100_000
@@ -123,9 +124,16 @@ def may_name_processor(text: str) -> bool:
     return bool(processors_named(text)) or ("." in text and not any(map(str.isspace, text)))
 
 
+_TITLE = re.compile(r"(?P<begin>[0-9a-fA-F]{8})(?P<executor>\.\d{1,4})", re.ASCII)
+"""What pages call an executor of a worker without a name of its own: 24 digits between are left out."""
+
+
 def held_by(text: str, using: str) -> Q:
     """Jobs that were claimed last by a worker whose name or host has this text in it, however many do."""
-    workers = Worker.objects.using(using).filter(Q(name__icontains=text) | Q(hostname__icontains=text))
+    named = Q(name__icontains=text) | Q(hostname__icontains=text)
+    if title := _TITLE.fullmatch(text):
+        named |= Q(name__istartswith=title["begin"], name__endswith=title["executor"])
+    workers = Worker.objects.using(using).filter(named)
     return Q(worker_id__in=workers.values("pk"))
 
 
@@ -150,7 +158,9 @@ def tried_by(text: str, names: list[str]) -> Q:
     """
     if len(names) > _MOST_NAMES:
         return Q(worker_name__icontains=text)
-    return Q(worker_name__in=[name for name in names if text.upper() in name.upper()])
+    wanted = text.upper()
+    said = [one for one in names if wanted in one.upper() or wanted == title_of(one).upper()]
+    return Q(worker_name__in=said)
 
 
 def erred_with(text: str, *, may_read: bool) -> Q:

@@ -143,7 +143,8 @@ class ClaimLoop:
         served, limited = self._served(), self.decisions.limits
         # Without room too: it says of what it could run that it is known.
         wanted = max(1, room // 2) if room > 0 else 0
-        found = self.unfit.find(wanted, served, limited, self.decisions.processors)
+        paused = [name for name in self.options.queues if name not in served]
+        found = self.unfit.find(wanted, served, limited, self.decisions.processors, paused)
         if not room:
             self.affinity.adapt(is_crowded=False)
             return state

@@ -354,7 +354,8 @@ def _run_executor(options: Options, executor_id: uuid.UUID, slot: Slot) -> int:
     """Body of a process that was just forked; it has no part in its supervisor's group and handlers."""
     processes.lead_group()
     processes.read_nothing()
-    processes.stand_back(get_settings().niceness)
+    if niceness := get_settings().niceness:
+        processes.stand_back(niceness)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if options.supervisor is not None:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connections
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from jobqueue.broker.message import Message
@@ -24,7 +25,7 @@ from jobqueue.exceptions import InvalidPayload, JobQueueError, UnknownProcessor
 from jobqueue.models import UNKNOWN_PREFIX, Job, JobQuerySet, jobs_in, transitions
 from jobqueue.models.unknown import KNOWN_FOR, mark_known
 from jobqueue.registry import all_processors, get_processor, why_unfit
-from jobqueue.sql.clock import about_now, database_now
+from jobqueue.sql.clock import database_now
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.sql.writing import writing
 from jobqueue.worker.claiming import Claim, Identity
@@ -55,8 +56,24 @@ class _Fit(NamedTuple):
     attempt: int
     queue: str
     processor: str
-    unfit_since: datetime | None
     published_at: datetime | None
+    is_stale: bool
+    """Whether it was long ago, by the database's clock, that a worker said that it knows it."""
+
+
+class _HeldBack(NamedTuple):
+    """Of what a worker may not just take what it knows: paused queues, limited ones, limited processors."""
+
+    paused: frozenset[str]
+    limited: frozenset[str]
+    processors: frozenset[str]
+
+    def by_limits(self, fit: _Fit) -> bool:
+        is_limited = fit.queue in self.limited or fit.processor in self.processors
+        return is_limited and fit.queue not in self.paused
+
+    def at_all(self, fit: _Fit) -> bool:
+        return fit.queue in self.paused or self.by_limits(fit)
 
 
 class UnfitJobs:
@@ -139,22 +156,25 @@ class UnfitJobs:
         queues: Collection[str],
         limited: Collection[str],
         processors: Collection[str] = (),
+        paused: Collection[str] = (),
     ) -> list[Claim]:
         """Claim up to `room` jobs of these queues that others handed on and that can be run here.
 
         Without a message: whoever cannot run them would be as quick to take it. Those of `limited` queues
         and `processors` are only made due, so that they are offered to everybody, by messages. Of what it
-        knows and does not take it says so, without room too: it is not unknown because workers are busy.
+        knows and does not take it says so, without room and of `paused` queues too: it is not unknown because
+        workers are busy, quiet, or not to take it now.
         """
         if time.monotonic() < self._next_look:
             return []
         self._next_look = time.monotonic() + _LOOK_EVERY
         found: dict[str, list[Claim]] = {}
+        held_back = _HeldBack(frozenset(paused), frozenset(limited), frozenset(processors))
 
         def find(using: str) -> None:
             try:
                 left = room - sum(map(len, list(found.values())))
-                found[using] = self._find(using, left, queues, limited, processors)
+                found[using] = self._find(using, left, {*queues, *paused}, held_back)
             except OUTAGES as error:
                 # It is not this look that is to say so, nor to wait for a database that may not even answer.
                 logger.debug("cannot look for jobs that others do not know: %s", error)
@@ -163,26 +183,19 @@ class UnfitJobs:
 
         self._threads.each(find, [using for using in databases() if self._is_looked_into(using)])
         claims = [claimed for group in dict(found).values() for claimed in group]
-        if claims:
+        if claims or any(self._positions.values()):  # there is more of it
             self._next_look = time.monotonic() + _LOOK_AGAIN
         return claims
 
     def _is_looked_into(self, using: str) -> bool:
         return using not in self._identity.absent and time.monotonic() >= self._away_until[using]
 
-    def _find(
-        self,
-        using: str,
-        room: int,
-        queues: Collection[str],
-        limited: Collection[str],
-        processors: Collection[str],
-    ) -> list[Claim]:
+    def _find(self, using: str, room: int, queues: Collection[str], held_back: _HeldBack) -> list[Claim]:
         fit = self._next_fit(using, queues)
-        held = {each.pk for each in fit if each.queue in limited or each.processor in processors}
+        held = {each.pk for each in fit if held_back.by_limits(each)}
         if held and room > 0:
             transitions.run_now(_handed_on(using).filter(pk__in=held, run_at__gt=Now()))
-        free = [each for each in fit if each.pk not in held and each.published_at is None]
+        free = [each for each in fit if not held_back.at_all(each) and each.published_at is None]
         keys = [(each.pk, each.attempt) for each in free[: max(0, room)]]
         rows = _claim_at_once(keys, using, self._identity)
         self._say_known(fit, {job.pk for job in rows}, using)
@@ -190,9 +203,7 @@ class UnfitJobs:
 
     def _say_known(self, fit: Sequence[_Fit], taken: Collection[int], using: str) -> None:
         """That what is left is known here; it is written down seldom, for rows cost more than looks."""
-        said_before = about_now() - KNOWN_FOR
-        stale = [each.pk for each in fit if each.unfit_since is not None and each.unfit_since < said_before]
-        left = [pk for pk in stale if pk not in taken]
+        left = [each.pk for each in fit if each.is_stale and each.pk not in taken]
         if left:
             mark_known(_unknown_to_some(using), left)
 
@@ -205,10 +216,9 @@ class UnfitJobs:
                 processor__in=[processor.name for processor in all_processors()],
                 pk__gt=self._positions[using],
             )
+            .annotate(is_stale=Q(unfit_since__lt=Now() - KNOWN_FOR))
             .order_by("pk")
-            .values_list("pk", "attempt", "queue", "processor", "unfit_since", "published_at", "payload")[
-                :_LOOK_AT
-            ]
+            .values_list(*_Fit._fields, "payload")[:_LOOK_AT]
         )
         self._positions[using] = rows[-1][0] if len(rows) == _LOOK_AT else 0
         return [_Fit(*row[:-1]) for row in rows if not why_unfit(row[3], row[-1])]

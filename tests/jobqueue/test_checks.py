@@ -71,7 +71,7 @@ def test_settings_that_cannot_be_used_are_an_error(settings: LazySettings, value
 
 
 @pytest.mark.parametrize("scope", ["api-read", "api-change"])
-@pytest.mark.parametrize("rate", ["100000", "1200/", "/min", "5/fortnight", "0/min", "-1/min", 1200])
+@pytest.mark.parametrize("rate", ["100000", "1200/", "/min", "5/fortnight", "-1/min", 1200])
 def test_a_rate_of_the_api_that_is_none_is_an_error(settings: LazySettings, scope: str, rate: Any) -> None:
     settings.REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": {scope: rate}}
 
@@ -79,7 +79,7 @@ def test_a_rate_of_the_api_that_is_none_is_an_error(settings: LazySettings, scop
     assert scope in message.msg and "such as 1200/min" in message.msg
 
 
-@pytest.mark.parametrize("rate", ["1/s", "1200/min", "5/hour", "100000/day", None])
+@pytest.mark.parametrize("rate", ["1/s", "1200/min", "5/hour", "100000/day", "0/day", "100/hours", None])
 def test_a_rate_of_the_api_passes(settings: LazySettings, rate: Any) -> None:
     settings.REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": {"api-read": rate}}
 

@@ -48,13 +48,18 @@ def _known_words_marked() -> Iterator[None]:
     """German, in which stands between marks what the catalogues know: what is not known stays as it was."""
     real: Any = translation._trans  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch, translation.override("de"):
-        plain = real.gettext
+        plain, plain_of_several = real.gettext, real.ngettext
 
         def marked(text: str) -> str:
             told = str(plain(text))
             return f"{OPEN}{told}{CLOSE}" if told != text else told
 
+        def marked_of_several(one: str, more: str, number: int) -> str:
+            told = str(plain_of_several(one, more, number))
+            return f"{OPEN}{told}{CLOSE}" if told not in (one, more) else told
+
         patch.setattr(real, "gettext", marked)
+        patch.setattr(real, "ngettext", marked_of_several)
         yield
 
 

@@ -15,7 +15,7 @@ WRONG = {
     "bool": ("ture", "must be 1 or 0"),
     "int": ("4O", "must be a whole number from"),
     "float": ("nan", "must be a number from"),
-    "rate": ("100000", "must be a whole number from 1 on, a slash"),
+    "rate": ("100000", "must be a whole number, a slash"),
     "log_level": ("INF0", "must be one of DEBUG"),
     "currency": ("EURO", "must be the code of a currency"),
 }

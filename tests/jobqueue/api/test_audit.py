@@ -62,6 +62,12 @@ def test_bulk_actions_are_counted_by_one_statement() -> None:
     assert numbers[0] == numbers[1]
 
 
+def test_an_entry_about_a_bulk_action_that_there_cannot_be_is_told_all_the_same() -> None:
+    _entry(object_type="jobqueue.bulkaction", object_id="9" * 30, jobs=3)
+    [line] = get(operator("view_audit"), "audit/")["results"]
+    assert (line["jobs"], line["expected"]) == (3, 3)
+
+
 def test_it_takes_the_permission_of_its_page() -> None:
     refused = problem(ask(viewer(), "GET", "audit/"), 403)
     assert refused["detail"] == "That takes the permission jobqueue.view_audit."

@@ -15,7 +15,6 @@ from django.db.models.functions import Now
 
 from jobqueue import registry
 from jobqueue.models import UNKNOWN_PREFIX, Attempt, Job, Queue
-from jobqueue.models.unknown import known_to_none
 from jobqueue.sql.clock import database_now
 from jobqueue.worker.claim_loop import Claiming
 from jobqueue.worker.claiming import Claim, Identity
@@ -275,37 +274,6 @@ def test_what_is_due_in_such_a_queue_keeps_its_time() -> None:
 
     job.refresh_from_db()
     assert job.run_at == due
-
-
-@pytest.mark.parametrize("is_published", [True, False])
-@pytest.mark.parametrize(("room", "limited"), [(0, ()), (10, ("email",))])
-def test_what_it_knows_and_does_not_take_is_not_unknown(
-    room: int, limited: tuple[str, ...], is_published: bool
-) -> None:
-    job = _handed_on(published(), ago=600)
-    Job.objects.filter(pk=job.pk).update(published_at=Now() if is_published else None)
-
-    assert _find(room, limited) == []
-
-    assert not known_to_none(Job.objects.all()).exists()
-
-
-def test_what_nobody_knows_stays_unknown_while_others_look() -> None:
-    job = _handed_on(_of_unknown_processor(), ago=600)
-
-    _find(room=0)
-
-    assert known_to_none(Job.objects.all()).get() == job
-
-
-def test_a_worker_without_room_says_what_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    _handed_on(published(), ago=600)
-    executor = _executor()
-    monkeypatch.setattr(executor._claim_loop, "_wait_for_room", lambda: 0)
-
-    _look(executor)
-
-    assert not known_to_none(Job.objects.all()).exists()
 
 
 def test_it_is_looked_for_once_a_second() -> None:

@@ -68,7 +68,8 @@ def test_nobody_is_said_not_to_know_a_job_before_each_had_time_to_see_it(
     if not is_unknown:
         assert text == (
             "A worker that does not know it handed it on: there is no processor 'x'. One that knows it takes "
-            "it as soon as it may. Held back by the queue's rate limit: no more than 5 jobs start in a second."
+            "it as soon as it may. "
+            "Held back by the queue's rate limit: no more than 5 jobs start in a second."
         )
 
 

@@ -146,14 +146,12 @@ def _bar(bar: Bar, left: float, width: float, top: int) -> str:
     return drawn
 
 
-def _above(left: float, width: float, top: float) -> str:
+def _above(left: float, width: float, top: float) -> SafeString:
     """What of its column is above a bar, and is pressed as the bar is; none where columns are hairs."""
     if width < _NARROWEST_PRESSED or top <= _TOP:
-        return ""
-    return (
-        f'<rect class="jq-chart-above" x="{left:.2f}" y="{_TOP:.2f}"'
-        f' width="{width:.2f}" height="{top - _TOP:.2f}"></rect>'
-    )
+        return SafeString()
+    place = (f"{value:.2f}" for value in (left, _TOP, width, top - _TOP))
+    return format_html('<rect class="jq-chart-above" x="{}" y="{}" width="{}" height="{}"></rect>', *place)
 
 
 def _span(span: Span, left: float, width: float, share: float) -> SafeString:
@@ -165,7 +163,7 @@ def _span(span: Span, left: float, width: float, share: float) -> SafeString:
         *(span.url, span.kind, " jq-chart-here" if span.is_here else ""),
         *(f"{value:.2f}" for value in place),
         span.title,
-        mark_safe(_above(left, width, place[1])),  # noqa: S308 (figures alone)
+        _above(left, width, place[1]),
     )
 
 

@@ -26,6 +26,7 @@ from spendsync_site.demo.redis_server import RedisServer
 from tests.integration.postgresql import ON_POSTGRESQL
 from tests.migrated import migrations_are_copied
 from tests.nursery import Nursling, can_start, nursery
+from tests.processes import processes_of
 from tests.servers import REDIS_DATABASE, ROOT, main_redis, subprocess_environment
 
 if TYPE_CHECKING:
@@ -154,12 +155,13 @@ class WorkerProcess:
         self._ready = threading.Event()
         self._lines: list[str] = []
         self._process = _started(["rqworker", *arguments], environment, folder)
+        assert self._process.stdout is not None
+        self._stdout, self._printed = self._process.stdout, os.fstat(self._process.stdout.fileno()).st_ino
         self._reader = threading.Thread(target=self._read, name="worker output", daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as output:
+        with self._stdout as output:
             for line in output:
                 self._lines.append(line)
                 if _READY.search(line):
@@ -222,7 +224,7 @@ class WorkerProcess:
         if self.is_running():
             # Asleep it neither replaces the others nor lets them go: they stop in order when it ends.
             self._process.send_signal(signal.SIGSTOP)
-        for process in {*self.children(), *_processes_in_session(self.pid)}:
+        for process in {*self.children(), *processes_of(self.pid, self._printed)}:
             if process.pid != self.pid:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
@@ -247,17 +249,6 @@ def _started(
         start_new_session=True,
         preexec_fn=end_with_parent,
     )
-
-
-def _processes_in_session(session: int) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == session:
-                found.append(process)
-        except (ProcessLookupError, PermissionError):
-            continue
-    return found
 
 
 class StartWorker(Protocol):

@@ -219,7 +219,6 @@ class Supervisor:
             child.pid = os.fork()
             if not child.pid:
                 processes.run_and_end(lambda: _run_executor(options, child.id, slot))
-            processes.lead_group(child.pid)
             self._children[child.pid] = child
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -352,10 +351,8 @@ def _say_ready(options: Options) -> None:
 
 def _run_executor(options: Options, executor_id: uuid.UUID, slot: Slot) -> int:
     """Body of a process that was just forked; it has no part in its supervisor's group and handlers."""
-    processes.lead_group()
     processes.read_nothing()
-    if niceness := get_settings().niceness:
-        processes.stand_back(niceness)
+    _stand_back(get_settings().niceness)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if options.supervisor is not None:
@@ -366,3 +363,12 @@ def _run_executor(options: Options, executor_id: uuid.UUID, slot: Slot) -> int:
         return Executor(options, executor_id, slot).run()
     finally:
         processes.kill_descendants()
+
+
+def _stand_back(niceness: int) -> None:
+    """Behind whatever else runs on this host, in a session whose niceness is that of this process alone."""
+    before = processes.niceness_of_session()
+    processes.lead_session()
+    processes.stand_back(niceness)
+    if max(niceness, before):
+        processes.stand_back_as_session(max(niceness, before))

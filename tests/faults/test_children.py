@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
@@ -151,3 +152,14 @@ def test_executors_stand_back_and_their_supervisor_does_not(rqworker: StartWorke
     worker = rqworker("--processes", "1", jobqueue={"NICENESS": 17})
     assert {child.nice() for child in worker.children()} == {17}
     assert psutil.Process(worker.pid).nice() == own
+
+
+def test_each_executor_leads_a_session_so_that_it_stands_back_behind_other_sessions(
+    rqworker: StartWorker,
+) -> None:
+    worker = rqworker("--processes", "2", jobqueue={"NICENESS": 17})
+    executors = [child.pid for child in worker.children()]
+    assert [os.getsid(pid) for pid in executors] == executors
+
+    told = [Path(f"/proc/{pid}/autogroup") for pid in executors]  # not there where the kernel has none
+    assert all(file.read_text().split()[-1] == "17" for file in told if file.exists())

@@ -77,6 +77,25 @@ def test_no_more_than_asked_for_are_changed_in_a_second() -> None:
     assert 0 < pause <= 1
 
 
+@pytest.mark.parametrize(("per_second", "expected"), [(None, 4), (1, 2)])
+def test_what_a_busy_machine_cost_is_made_good_unless_a_rate_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, per_second: int | None, expected: int
+) -> None:
+    monkeypatch.setattr(bulk, "PACE", 5)
+    monkeypatch.setattr(bulk, "BATCH_OF_PACE", 1)
+    for _ in range(9):
+        make_job("failed")
+    now = 1_000.0
+    monkeypatch.setattr(bulk_walker.time, "monotonic", lambda: now)
+    action, walker = ask(per_second=per_second), _walker()
+    walker.look()
+    now += 9.0  # half a second of that counts: two batches more than the one that is due
+    for _ in range(6):
+        walker.look()
+    action.refresh_from_db()
+    assert action.changed == expected
+
+
 def test_an_action_that_another_worker_walks_is_left_to_it() -> None:
     make_job("failed")
     action = ask()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +96,57 @@ def test_a_process_stands_back_by_so_much_and_keeps_what_it_stands_back_by_alrea
         return os.getpriority(os.PRIO_PROCESS, 0) - own
 
     assert _code_of(lambda: os.nice(by_itself), body) == expected
+
+
+def _stand_back_and_wait(file: Path, refusals: int = 0) -> int:
+    write, left = processes._write_to_system, [BlockingIOError()] * refusals
+
+    def refuse_or_write(path: Path, text: str) -> None:
+        if left:
+            raise left.pop()
+        write(path, text)
+
+    processes._AUTOGROUP, processes._write_to_system = file, refuse_or_write
+    processes.stand_back_as_session(7)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(10)
+    return 0
+
+
+@pytest.fixture
+def autogroup(tmp_path: Path) -> Path:
+    """What the system has in /proc/self/autogroup."""
+    file = tmp_path / "autogroup"
+    file.write_text("/autogroup-25 nice 0\n")
+    return file
+
+
+@pytest.mark.parametrize("refusals", [0, 2])
+def test_the_leader_of_a_session_lets_others_go_first_as_soon_as_the_system_takes_it(
+    autogroup: Path, refusals: int
+) -> None:
+    assert _code_of(processes.lead_session, lambda: _stand_back_and_wait(autogroup, refusals)) == 0
+    assert autogroup.read_text().startswith("7\n")
+
+
+def test_the_session_of_somebody_else_is_left_alone(autogroup: Path) -> None:
+    assert _code_of(lambda: None, lambda: _stand_back_and_wait(autogroup)) == 0
+    assert autogroup.read_text() == "/autogroup-25 nice 0\n"
+
+
+def test_where_sessions_are_not_told_apart_nothing_happens(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere" / "autogroup"
+    assert _code_of(processes.lead_session, lambda: _stand_back_and_wait(nowhere)) == 0
+    assert not nowhere.exists()
+
+
+@pytest.mark.parametrize(("text", "expected"), [("/autogroup-25 nice 3\n", 3), ("", 0), (None, 0)])
+def test_the_niceness_of_a_session_is_what_the_system_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, expected: int
+) -> None:
+    file = tmp_path / "autogroup"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(processes, "_AUTOGROUP", file)
+    assert processes.niceness_of_session() == expected

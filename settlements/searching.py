@@ -13,7 +13,6 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Exists, F, Model, Q, QuerySet, Value
 from django.db.models.functions import Concat
-from django.db.models.lookups import IContains
 from django.utils.text import smart_split, unescape_string_literal
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +22,7 @@ from jobqueue.searching import (
     FoundRecords,
     RecordPage,
     RecordSource,
+    contains,
     read_together,
     register_source,
 )
@@ -110,7 +110,7 @@ def _names_person(text: str, columns: Sequence[str]) -> Q:
 
 
 def _in_names(parts: Sequence[str], names: Sequence[str]) -> Q:
-    return Q(IContains(Concat(names[0], Value(" "), names[1]), " ".join(parts)))
+    return contains(Concat(names[0], Value(" "), names[1]), " ".join(parts))
 
 
 def _columns_of_people() -> list[str]:
@@ -196,9 +196,9 @@ def words_of(text: str) -> Iterator[str]:
 def says(word: str) -> Q:
     """Settlements for that, or between people of that name, looked for within: a join would read all."""
     user = get_user_model()
-    people = user._default_manager.filter(**{f"{user.USERNAME_FIELD}__icontains": word})
+    people = user._default_manager.filter(contains(user.USERNAME_FIELD, word))
     keys = people.order_by().values("pk")
-    return Q(description__icontains=word) | Q(payer__in=keys) | Q(payee__in=keys)
+    return contains("description", word) | Q(payer__in=keys) | Q(payee__in=keys)
 
 
 def find_payments(searches: Searches, most: int) -> list[list[FoundRecord]]:
@@ -223,4 +223,4 @@ def payment_in_words(payment: Payment) -> str:
 
 def _in_any(text: str, columns: Sequence[str]) -> Q:
     """Rows that have the text in one of the columns."""
-    return reduce(or_, (Q(**{f"{name}__icontains": text}) for name in columns))
+    return reduce(or_, (contains(name, text) for name in columns))

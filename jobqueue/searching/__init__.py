@@ -20,6 +20,7 @@ from jobqueue.searching.sources import (
 )
 from jobqueue.searching.states import CONDITIONS, ENDED, OF_ANY_STATE, STATES
 from jobqueue.searching.words import LONGEST_SEARCH, MOST_WORDS, NAMES, Search, Word, quoted
+from jobqueue.sql.any_case import contains
 from jobqueue.sql.together import read_together
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Search",
     "Unreadable",
     "Word",
+    "contains",
     "find_jobs",
     "frozen",
     "parse",

@@ -30,6 +30,7 @@ from django.db.models.lookups import Exact
 from jobqueue.masking import AT_SIGNS
 from jobqueue.models import Attempt, Job, Worker, title_of
 from jobqueue.registry import all_processors
+from jobqueue.sql.any_case import contains
 
 NEWEST = 100_000
 """Rows among which is searched what no index answers: the newest ones."""
@@ -104,8 +105,8 @@ def says(column: str, text: str, *, may_read: bool) -> Q:
     For who may not read payloads only where the column is shown as it is: he would spell out an address
     letter by letter.
     """
-    found = Q(**{f"{column}__icontains": text})
-    return found if may_read else found & ~any_of(Q(**{f"{column}__icontains": sign}) for sign in AT_SIGNS)
+    found = contains(column, text)
+    return found if may_read else found & ~any_of(contains(column, sign) for sign in AT_SIGNS)
 
 
 def of_processor(text: str) -> Q:
@@ -130,7 +131,7 @@ _TITLE = re.compile(r"(?P<begin>[0-9a-fA-F]{8})(?P<executor>\.\d{1,4})", re.ASCI
 
 def held_by(text: str, using: str) -> Q:
     """Jobs that were claimed last by a worker whose name or host has this text in it, however many do."""
-    named = Q(name__icontains=text) | Q(hostname__icontains=text)
+    named = contains("name", text) | contains("hostname", text)
     if title := _TITLE.fullmatch(text):
         named |= Q(name__istartswith=title["begin"], name__endswith=title["executor"])
     workers = Worker.objects.using(using).filter(named)
@@ -157,7 +158,7 @@ def tried_by(text: str, names: list[str]) -> Q:
     look into each, and to expect next to none, took three times as long.
     """
     if len(names) > _MOST_NAMES:
-        return Q(worker_name__icontains=text)
+        return contains("worker_name", text)
     wanted = text.upper()
     said = [one for one in names if wanted in one.upper() or wanted == title_of(one).upper()]
     return Q(worker_name__in=said)
@@ -166,7 +167,7 @@ def tried_by(text: str, names: list[str]) -> Q:
 def erred_with(text: str, *, may_read: bool) -> Q:
     """Attempts with this text in their error, as pages print it."""
     name, colon, message = text.partition(": ")
-    found = Q(error_class__icontains=text) | says("message", text, may_read=may_read)
+    found = contains("error_class", text) | says("message", text, may_read=may_read)
     if colon and message:
         printed = Q(error_class__iendswith=name, message__istartswith=message)
         found |= printed & says("message", message, may_read=may_read)

@@ -50,6 +50,8 @@ class LookedAt:
     def __init__(self, jobs: QuerySet[Any], search: Search, states: list[str]) -> None:
         self._using = jobs.db
         self._search = search
+        # What was skipped is told by its reason alone: to find the newest of these all that is done is read.
+        self._has_no_index = "skipped" in states
         self._errors = [] if "failed" in states else search.named("error")
         self._foreseen: dict[str, QuerySet[Any]] = {}
         self._given: QuerySet[Any] | None = None
@@ -60,11 +62,15 @@ class LookedAt:
 
         Of those that an index has, though not by their numbers, only whether they are too many.
         """
+        if self._has_no_index:
+            return
         self._given = rows
         self._foreseen = {_TOO_MANY: one_too_many(rows)} if has_index else {_GIVEN: behind_newest(rows)}
 
     def newest(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """The newest of these rows."""
+        """The newest of these rows; of those that no index has, those among the newest of all jobs."""
+        if self._has_no_index:
+            return self._newest(rows, _JOBS)
         if rows is self._given and _GIVEN in self._foreseen:
             return self._newest(rows, _GIVEN)
         if rows is self._given and _TOO_MANY not in self._known.numbers:
@@ -125,7 +131,7 @@ class LookedAt:
         """What the words of this search must know, each as the number of one row."""
         workers = self._search.named("worker")
         asked = dict(self._foreseen)
-        if any(not word.negated for word in [*workers, *self._errors]):
+        if self._has_no_index or any(not word.negated for word in [*workers, *self._errors]):
             asked[_JOBS] = behind_newest(self.all_jobs)
         if workers or self._errors:
             asked[_ATTEMPTS] = behind_newest(Attempt.objects.using(self._using))

@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.models import Attempt, JobQuerySet
+from jobqueue.models import Attempt, Job, JobQuerySet
 from jobqueue.searching.causes import Failures, FoundCause, causes_among
 from jobqueue.searching.conditions import (
     about_any,
@@ -106,15 +106,17 @@ class _Query:
         rows, words = narrowed_by_retries(self.jobs, self.search, self.states)
         by_index = [word for word in words if self._has_index(word)]
         others = [word for word in words if (word.name or word.negated) and word not in by_index]
+        # What looks among the newest rows leaves few enough, and once more to count these took as long again.
+        are_few = any(word.name in ("error", "worker") for word in by_index)
         if others and not by_index:
             self.looked_at.foresee(rows, has_index=any(state in _APART for state in self.states))
         for word in by_index:
             rows = self._narrowed(rows, word)
-        if others:
+        if others and not are_few:
             rows = self.looked_at.newest(rows)
         for word in others:
             rows = self._narrowed(rows, word)
-        found = self._with_texts(rows)
+        found = self._with_texts(rows, are_few=are_few)
         return Found(found, self.records, self.looked_at.is_cut, self.looked_up.is_cut, self.causes)
 
     def _has_index(self, word: Word) -> bool:
@@ -216,50 +218,53 @@ class _Query:
 
     # Text without a name -------------------------------------------------------------------------
 
-    def _with_texts(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        texts = self.search.texts
-        if texts:
-            self.records = self.looked_up.of(texts)
-            rows = rows.filter(self._any_meaning(rows, texts))
-        return rows
+    def _with_texts(self, rows: QuerySet[Any], *, are_few: bool) -> QuerySet[Any]:
+        """Jobs about records that the words find, with that number, or whose processor or error has them.
 
-    def _any_meaning(self, rows: QuerySet[Any], texts: Sequence[str]) -> Q:
-        """Jobs about records that the words find, with that number, or whose processor or error has them."""
+        Where the rows are few, or took long to find, each is asked for all of that; else indexes are.
+        """
+        texts = self.search.texts
+        if not texts:
+            return rows
+        self.records = self.looked_up.of(texts)
+        by_index, by_failure = self._by_index(texts), self._by_failure(texts)
+        by_processor = reduce(and_, map(of_processor, texts)) if all(map(may_name_processor, texts)) else None
+        if are_few:
+            return rows.filter(any_of(q for q in (*by_index, by_failure, by_processor) if q is not None))
+        parts = [_keys(rows.filter(condition)) for condition in by_index]
+        if by_failure is not None:
+            parts.append(_keys(self.looked_at.failed.filter(by_failure)))
+        if by_processor is not None:
+            parts.append(_keys(self.looked_at.newest(rows).filter(by_processor)))
+        return rows.filter(pk__in=parts[0].union(*parts[1:]))
+
+    def _by_index(self, texts: Sequence[str]) -> list[Q]:
+        """Jobs about what all words find; or of processors that some name, about what the others find."""
         subjects = subjects_of(self.records)
         self.looked_up.is_cut |= len(subjects) > _MOST_SUBJECTS
-        subjects = subjects[:_MOST_SUBJECTS]
-        by_index = about_any(subjects)
+        found = about_any(subjects[:_MOST_SUBJECTS])
         if len(texts) == 1:
-            by_index |= self._named_by(texts[0])
-        parts = [_keys(rows.filter(by_index)), *self._by_records_and_processors(rows, texts)]
-        parts += self._by_failures(texts)
-        if all(map(may_name_processor, texts)):
-            parts.append(_keys(self.looked_at.newest(rows).filter(*map(of_processor, texts))))
-        return Q(pk__in=parts[0].union(*parts[1:]))
+            found |= self._named_by(texts[0])
+        processors, others = processors_and_others(texts)
+        if not others:
+            return [found]
+        about = about_any(self.looked_up.subjects(others))
+        return [found, reduce(and_, map(of_processor, processors), about)]
 
-    def _by_failures(self, texts: Sequence[str]) -> list[QuerySet[Any]]:
-        """Failed jobs with the texts in their errors; none if their causes were looked up and there are none.
+    def _by_failure(self, texts: Sequence[str]) -> Q | None:
+        """Failed jobs with the texts in their errors; None if their causes were looked up and there are none.
 
         To look into the errors of 100,000 takes longer than all else on the page: twice only if need be.
         """
         in_job = partial(_in_job, self._failures) if len(texts) > 1 else self._failures.by
-        failed = self.looked_at.failed
         wanted = reduce(and_, map(in_job, texts))
         if self.most_causes:
             names_processors = len(texts) > 1 and any(map(may_name_processor, texts))
             said = reduce(and_, map(self._failures.by, texts)) if names_processors else None
-            self.causes, are_there = causes_among(failed, wanted, said, self.most_causes)
+            self.causes, are_there = causes_among(self.looked_at.failed, wanted, said, self.most_causes)
             if not are_there:
-                return []
-        return [_keys(failed.filter(wanted))]
-
-    def _by_records_and_processors(self, rows: QuerySet[Any], texts: Sequence[str]) -> list[QuerySet[Any]]:
-        """Some words name records, the others the processors of the jobs about them."""
-        processors, others = processors_and_others(texts)
-        if not others:
-            return []
-        subjects = self.looked_up.subjects(others)
-        return [_keys(rows.filter(about_any(subjects), *map(of_processor, processors)))]
+                return None
+        return Q(state=Job.State.FAILED) & wanted
 
     @cached_property
     def _failures(self) -> Failures:

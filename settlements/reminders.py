@@ -87,6 +87,8 @@ __all__ = [
 ]
 
 _DAY = timedelta(days=1)
+# No zone has ever skipped more than one day.
+_MOST_SET_FORWARD = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,8 @@ def _days_after(start: datetime, whole_days: timedelta, zone: ZoneInfo) -> datet
     day = local.date() + whole_days
     # Of a time that comes twice this is the first reading, of one that is skipped the later one.
     readings = _readings(day.toordinal(), local.time(), zone)
+    if readings[0] == readings[1]:
+        return readings[0]
     on_that_day = (reading for reading in readings if reading.astimezone(zone).date() == day)
     return next(on_that_day, readings[0])
 
@@ -297,8 +301,11 @@ def _spaced(
 
 def is_far_enough(earlier: datetime, later: datetime, policy: ReminderPolicy) -> bool:
     """Whether a reminder may follow another one so soon."""
-    if later <= earlier:
+    elapsed = later - earlier
+    if elapsed <= timedelta(0):
         return False
+    if elapsed > policy.minimum_gap + _MOST_SET_FORWARD:  # so are most, and the calendar need not be asked
+        return True
     not_before = _after(earlier, policy.minimum_gap, policy.time_zone)
     return not_before is not None and later >= not_before
 

@@ -31,7 +31,7 @@ from settlements.models import (
 )
 from settlements.reminders import Moves, PlannedReminder, day_of, plan_for
 
-MOST: Final = 400
+MOST: Final = 300
 """Settlements of one page: planning one takes about 0.2 ms."""
 _COUNTED_FROM_CREATION: Final = (ReminderType.INITIAL, ReminderType.FOLLOW_UP)
 

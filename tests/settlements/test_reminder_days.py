@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from settlements import reminders
 from settlements.conf import ReminderPolicy
 from settlements.exceptions import InvalidDueDate
 from settlements.models import ReminderType
@@ -14,6 +15,7 @@ from settlements.reminders import (
     PlannedReminder,
     calendar,
     day_of,
+    is_far_enough,
     out_of_quiet_hours,
     plan,
 )
@@ -306,3 +308,15 @@ def test_a_settlement_created_at_night_gets_its_initial_reminder_in_the_morning(
     created = datetime(2026, 6, 1, 23, tzinfo=BERLIN)
     first = plan(created, created + 10 * DAY, created, policy_by_day(time_zone=BERLIN))[0]
     assert first == PlannedReminder(ReminderType.INITIAL, 0, datetime(2026, 6, 2, 6, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("zone", [APIA, PAGO_PAGO, BERLIN, CAIRO, LORD_HOWE, NUUK, SAO_PAULO])
+@pytest.mark.parametrize("gap", [DAY, 3 * DAY, 90 * 60 * timedelta(seconds=1)])
+def test_what_is_far_enough_at_first_sight_is_so_by_the_calendar_of_any_zone(
+    zone: ZoneInfo, gap: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, margin = policy_with(minimum_gap=gap, time_zone=zone), reminders._MOST_SET_FORWARD
+    monkeypatch.setattr(reminders, "_MOST_SET_FORWARD", 9_999 * DAY)  # the calendar is asked each time
+    # Apia skipped the 30th of December 2011.
+    moments = [datetime(2011, 6, 1, tzinfo=UTC) + hours * HOUR for hours in range(0, 400 * 24, 5)]
+    assert all(is_far_enough(moment, moment + gap + margin, policy) for moment in moments)

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, timedelta
 from functools import partial
@@ -45,6 +46,13 @@ _REASON = """(ARRAY['EmailNotSent: SMTPRecipientsRefused: {{...: (550, mailbox f
     'ValueError: no such settlement',
     'EmailNotSent: SMTPServerDisconnected: Connection closed'])[1 + n % 5]"""
 _AGO = "now() - ({jobs} - n) * interval '5 seconds'"
+_KINDS = (
+    ("email", "email.notification"),
+    ("reminders", "reminders.send"),
+    ("settlement", "settlement.auto_complete"),
+)
+_IN_FIVE_MINUTES, _SPREAD_OVER = 400, 8
+"""Jobs of one kind that ended in one way, and the buckets of time that they are spread over."""
 _STATEMENTS = (
     """INSERT INTO auth_user (username, email, first_name, last_name, password, is_superuser, is_staff,
         is_active, date_joined)
@@ -154,7 +162,27 @@ def _fill(share: float) -> dict[str, int]:
         for statement in _STATEMENTS:
             cursor.execute(statement.format(**sizes))
         cursor.execute("VACUUM ANALYZE")
+    _fill_charts()
     return {"rows": sizes["jobs"] + sizes["delayed"]}
+
+
+def _fill_charts() -> None:
+    """Two days of five minutes, in each of which every processor's jobs ended in three ways."""
+    from jobqueue.broker import chart, queues
+    from jobqueue.broker.tallies import Tally
+    from jobqueue.charting.folding import home
+    from jobqueue.sql.clock import database_now
+
+    last = int(database_now(home()).timestamp()) // chart.PERIOD
+    for period in range(last - chart.KEPT_PERIODS, last + 1):
+        told = {}
+        for queue, processor in _KINDS:
+            for outcome in ("completed", "failed", "skipped"):
+                tally = Tally(_IN_FIVE_MINUTES)
+                for bucket in range(_SPREAD_OVER):
+                    tally.runs[bucket] = tally.waits[bucket + 2] = _IN_FIVE_MINUTES // _SPREAD_OVER + bucket
+                told[period, chart.Group(queue, processor, outcome)] = tally
+        queues.finish([], uuid.uuid4().hex, {}, None, chart.records_of(told))
 
 
 # The pages ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobqueue.admin import findings_of_queues, on_every_page, pausing
+from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.findings import Finding, findings_of_apps
 from jobqueue.admin.findings_of_queues import findings_of_queues as find
 from jobqueue.admin.limits import limits_of
@@ -21,6 +22,8 @@ from jobqueue.operating.words import grouped, printable
 
 MOST_FINDINGS = 5
 REFRESH_SECONDS = 4
+CHART_SECONDS = 20
+"""A column of the chart is ten minutes long, and to draw it takes longer than all else on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ def context_of(request: HttpRequest) -> dict[str, Any]:
         "pauses": pausing.OFFERED,
         "back": pausing.TO_OVERVIEW,
     }
+
+
+def chart_of(request: HttpRequest, now: datetime | None = None) -> dict[str, Any]:
+    """The chart of a day, and how often it is looked at again; `now` as the database's clock shows it."""
+    return {"chart": chart_of_a_day(request, now), "chart_seconds": CHART_SECONDS}
 
 
 def _sentence(found: list[Finding]) -> str:

@@ -72,6 +72,7 @@ class QueueViews(QueueRows):
         views = {
             "counts": self.counts_view,
             "overview": self.overview_view,
+            "chart": self.chart_view,
             "pause": self.pause_view,
             "resume": pausing.resume_view,
         }
@@ -99,3 +100,10 @@ class QueueViews(QueueRows):
         context = self.admin_site.each_context(request) | overview.context_of(request)
         response = TemplateResponse(request, "admin/jobqueue/overview_region.html", context)
         return live.answer(request, response)
+
+    def chart_view(self, request: HttpRequest) -> HttpResponse:
+        """The overview's chart alone, for the same script."""
+        if not request.user.has_perm("jobqueue.view_job"):
+            raise PermissionDenied
+        context = self.admin_site.each_context(request) | overview.chart_of(request)
+        return live.answer(request, TemplateResponse(request, "admin/jobqueue/chart_region.html", context))

@@ -33,7 +33,6 @@ def jobqueue_notices(context: dict[str, Any]) -> dict[str, Any]:
 def jobqueue_overview(context: dict[str, Any]) -> dict[str, Any]:
     """Whether anything is wrong, and a tile for each queue."""
     from jobqueue.admin import overview
-    from jobqueue.admin.charts import chart_of_a_day
 
     request = context.get("request")
     found: dict[str, Any] = overview.context_of(request) if request is not None else {"seen": None}
@@ -42,7 +41,7 @@ def jobqueue_overview(context: dict[str, Any]) -> dict[str, Any]:
         found["search_url"] = _url(request, "jobqueue_job_changelist")
     # A database that hangs is not asked once more.
     if request is not None and seen is not None and not seen.away:
-        found["chart"] = chart_of_a_day(request, seen.now)
+        found |= overview.chart_of(request, seen.now)
     return found | {"csrf_token": context.get("csrf_token")}
 
 

@@ -36,8 +36,9 @@ _SUPERUSER = 4
 """Where the table says what a superuser is answered who asks."""
 _NO_PAGES = {
     "jobqueue_job_letter",  # as its reader gets it
+    "jobqueue_queue_chart",  # a part of a page, which refreshes
     "jobqueue_queue_counts",
-    "jobqueue_queue_overview",  # a part of a page, which refreshes
+    "jobqueue_queue_overview",  # likewise
     "settlements_settlement_timeline",  # likewise
     "jobqueue_stuckjob_delete",  # refused of a job that is active
     "jobqueue_worker_history",  # there are no rows of these, or nothing leads to their pages

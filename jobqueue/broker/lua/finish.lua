@@ -62,6 +62,8 @@ for <<chart>> in chart() do
   for cell, number in string.gmatch(cells, '(%a%d*) (%d+)') do
     call('HINCRBYFLOAT', name, group .. cell, number)
   end
+  -- By which a reader knows whether it has read all of that.
+  call('HSET', name, 'told', batch)
   redis.call('EXPIRE', name, KEEP_CHART)
 end
 return 1

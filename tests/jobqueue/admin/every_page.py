@@ -58,6 +58,7 @@ STATUSES: dict[str, tuple[int, ...]] = {
     "jobqueue_queue_add": (302, 403, 403, 403, 403, 302, 403, 403, 403, 403),
     "jobqueue_queue_change": (302, 403, 200, 200, 200, 302, 403, 403, 302, 302),
     "jobqueue_queue_changelist": (302, 403, 200, 200, 200, 302, 403, 403, 302, 302),
+    "jobqueue_queue_chart": (302, 403, 200, 200, 200, 302, 403, 200, 200, 200),
     "jobqueue_queue_counts": (302, 403, 200, 200, 200, 302, 403, 200, 200, 200),
     "jobqueue_queue_delete": (302, 403, 403, 403, 403, 302, 403, 403, 403, 403),
     "jobqueue_queue_history": (302, 403, 200, 200, 200, 302, 403, 200, 200, 200),

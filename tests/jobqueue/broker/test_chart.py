@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 
@@ -103,3 +105,58 @@ def test_a_tally_has_a_place_for_what_took_longer_than_any_bound() -> None:
 def test_a_redis_that_is_away_is_said_to_be(redis_outage: str) -> None:
     with pytest.raises(BrokerUnavailable):
         chart.read([5])
+
+
+def test_what_is_told_late_of_a_period_that_was_read_is_shown() -> None:
+    tell(5, SENT, tally(2))
+    assert chart.read([5])[5][SENT].jobs == 2
+    tell(5, SENT, tally(1))
+    assert chart.read([5])[5][SENT].jobs == 3
+
+
+def test_a_period_of_which_nothing_was_told_since_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for period in (5, 6):
+        tell(period, SENT, tally(1))
+    first, read, hashes = chart.read([5, 6]), [], chart._hashes
+    tell(6, SENT, tally(1))
+
+    def noting(client: redis.Redis, periods: list[int]) -> Any:
+        read.extend(periods)
+        return hashes(client, periods)
+
+    monkeypatch.setattr(chart, "_hashes", noting)
+    assert chart.read([5, 6])[5] == first[5]
+    assert read == [6]
+
+
+def test_what_redis_lost_is_shown_no_more(redis_client: redis.Redis) -> None:
+    tell(5, SENT, tally(2))
+    assert 5 in chart.read([5])
+    redis_client.flushdb()
+    assert chart.read([5]) == {}
+    tell(5, SENT, tally(1))
+    assert chart.read([5])[5][SENT].jobs == 1
+
+
+def test_what_an_older_release_told_is_read_every_time(redis_client: redis.Redis) -> None:
+    tell(5, SENT, tally(1))
+    redis_client.hdel("rq:jobqueue:chart:5", "told")
+    assert chart.read([5])[5][SENT].jobs == 1
+    redis_client.hincrby("rq:jobqueue:chart:5", '["email","email.notification","completed"]n', 1)
+    assert chart.read([5])[5][SENT].jobs == 2
+
+
+def test_what_several_servers_tell_is_added_up_each_time_anew(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(5, SENT, tally(2))
+    monkeypatch.setattr(chart, "clients", lambda _purpose: [redis_client, redis_client])
+    assert [chart.read([5])[5][SENT].jobs for _ in range(3)] == [4, 4, 4]
+
+
+def test_no_more_is_kept_than_a_process_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chart, "_MOST_KEPT", 1)
+    for period in (5, 6):
+        tell(period, SENT, tally(1))
+    assert set(chart.read([5, 6])) == {5, 6}
+    assert sum(len(kept) for kept in chart._kept.values()) <= 1

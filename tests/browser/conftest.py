@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.chromium import chromium
+from tests.browser.heard import Heard
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -24,13 +25,28 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
+@pytest.fixture(autouse=True)
+def heard(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
+    """Listens to every page that a test opens, by whatever way; an error in one fails the test."""
+    heard, make = Heard(), browser.new_context
+
+    def new_context(*, base_url: str, **options: Any) -> BrowserContext:
+        context = make(base_url=base_url, **options)
+        heard.listen(context, base_url)
+        return context
+
+    monkeypatch.setattr(browser, "new_context", new_context)
+    yield heard
+    assert heard.take() == []
+    assert heard.missing() == []
+
+
 @pytest.fixture
 def open_page(browser: Browser, live_server: LiveServer, admin_user: User, client: Any) -> Iterator[Any]:
-    """Opens pages of the site, logged in as a superuser; an error in a page fails the test."""
+    """Opens pages of the site, logged in as a superuser."""
     client.force_login(admin_user)
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
     contexts: list[Any] = []
-    errors: list[str] = []
 
     def start(path: str, *, width: int = 1400, scheme: str = "light") -> Page:
         context = browser.new_context(
@@ -42,17 +58,9 @@ def open_page(browser: Browser, live_server: LiveServer, admin_user: User, clien
         contexts.append(context)
         context.add_cookies([cookie])
         page: Page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.extend(_refusals(message.text)))
         page.goto(path)
         return page
 
     yield start
     for context in contexts:
         context.close()
-    assert errors == []
-
-
-def _refusals(text: str) -> list[str]:
-    """What the browser did not load or run because the site's policy forbids it."""
-    return [text] if "Content Security Policy" in text else []

@@ -1,4 +1,4 @@
-"""What every page must be for every eye and hand: axe, contrast, width, targets, nothing from elsewhere."""
+"""What every page must be for every eye and hand: axe, contrast, width, targets."""
 
 from __future__ import annotations
 
@@ -13,22 +13,6 @@ _LEAST = {WIDE: 24, NARROW: 44}
 """How high and wide, in pixels, what can be pressed is at the least."""
 _SERIOUS = ("serious", "critical")
 _TARGETS = {"target-size": {"enabled": True}}
-
-
-def watch(page: Page, origin: str) -> list[str]:
-    """What goes wrong in the page from now on: errors, refusals, requests to other hosts; it grows."""
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
-    page.on(
-        "request",
-        lambda asked: (
-            None
-            if asked.url.startswith((origin, "data:", "blob:", "about:"))
-            else wrong.append(f"asked elsewhere: {asked.url}")
-        ),
-    )
-    return wrong
 
 
 def faults(page: Page) -> list[str]:

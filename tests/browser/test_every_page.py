@@ -19,12 +19,14 @@ from playwright.sync_api import Browser, Page
 
 from settlements.models import Settlement
 from tests.browser import looks, scene
+from tests.browser.heard import Heard
 from tests.jobqueue.admin.every_page import STATUSES
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
 ]
+OK = 200
 LEADING_ELSEWHERE = {
     *(f"jobqueue_{model}_change" for model in ("cause", "failedjob")),
     *(f"jobqueue_{model}_change" for model in ("setasidejob", "stuckjob")),
@@ -40,7 +42,12 @@ def site(settlement: Settlement, payer: User) -> scene.Scene:
 
 @pytest.fixture
 def walk(
-    browser: Browser, live_server: Any, admin_user: User, client: Any, settings: LazySettings
+    browser: Browser,
+    live_server: Any,
+    admin_user: User,
+    client: Any,
+    settings: LazySettings,
+    heard: Heard,
 ) -> Iterator[Walk]:
     """Who walks, logged in as a superuser, where the name of the environment is at the head of each page."""
     settings.JOBQUEUE = settings.JOBQUEUE | {"ENVIRONMENT": "production"}
@@ -49,7 +56,7 @@ def walk(
     context = browser.new_context(base_url=live_server.url, viewport=size, locale="en-GB")
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
     context.add_cookies([cookie])
-    walk = Walk(context.new_page(), live_server.url)
+    walk = Walk(context.new_page(), heard)
     yield walk
     context.close()
 
@@ -57,22 +64,22 @@ def walk(
 class Walk:
     """A look at one page after the other; what was wrong is said at the end."""
 
-    def __init__(self, page: Page, origin: str) -> None:
+    def __init__(self, page: Page, heard: Heard) -> None:
         self.page = page
         self.faults: list[str] = []
-        self._wrong = looks.watch(page, origin)
+        self._heard = heard
 
-    def go(self, name: str, address: str, *, status: int = 200) -> None:
+    def go(self, name: str, address: str, *, status: int = OK) -> None:
         """Open the page and look at it; one that leads elsewhere is not looked at."""
-        self._wrong.clear()
+        if status != OK:
+            self._heard.allow(f"status of {status}")
         answer = self.page.goto(address)
         assert answer is not None
         if answer.request.redirected_from is not None and name in LEADING_ELSEWHERE:
             return
         if answer.status != status:
             self.faults.append(f"{name}: {address} answered {answer.status}")
-        # What axe itself does in the page is not the page's.
-        self.look(name, [text for text in self._wrong if status == 200 or "Failed to load" not in text])
+        self.look(name)
 
     def small(self, name: str, address: str) -> None:
         """Open the page as a phone shows it, and look for what a thumb would miss."""
@@ -80,10 +87,9 @@ class Walk:
         self.page.goto(address)
         self.faults += [f"{name}: {fault}" for fault in looks.small(self.page, looks.NARROW)]
 
-    def look(self, name: str, wrong: list[str] | None = None) -> None:
+    def look(self, name: str) -> None:
         """Look at what is shown."""
-        found = list(self._wrong) if wrong is None else wrong
-        self.faults += [f"{name}: {fault}" for fault in [*found, *looks.faults(self.page)]]
+        self.faults += [f"{name}: {fault}" for fault in [*self._heard.take(), *looks.faults(self.page)]]
 
 
 @pytest.mark.parametrize("part", range(scene.PARTS))
@@ -127,7 +133,6 @@ def test_every_question_before_an_action(walk: Walk, site: scene.Scene) -> None:
             page.goto(address)
             page.locator(".action-select").first.check()
             page.select_option("select[name=action]", name)
-            walk._wrong.clear()
             with page.expect_navigation():
                 page.click("button[name=index]")
             if page.locator(".jq-confirm, .delete-confirmation").count():

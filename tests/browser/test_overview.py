@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from jobqueue.jobs import enqueue
 from jobqueue.models import Job, Queue, Worker
+from settlements.models import Settlement
 from tests.browser.keyboard import choose, go, press, skip, write
 from tests.conftest import StartWorker
 from tests.jobqueue.admin.steps import make_job, make_worker
+from tests.workload.fixtures import Workload, note
 
 pytestmark = [
     pytest.mark.browser,
@@ -62,28 +65,66 @@ def test_the_number_of_failed_jobs_in_the_title_is_kept_up_to_date(open_page: An
     expect(page).to_have_title(re.compile("^Overview"), timeout=15_000)
 
 
-def test_pause_e_mail_now(open_page: Any) -> None:
-    make_job()
+def test_pause_e_mail_now(open_page: Any, rqworker: StartWorker, workload: Workload) -> None:
     page = open_page(OVERVIEW)
     skip(page)
     press(page, page.get_by_label("Pause email").first)
     write(page, page.get_by_label("Reason").first, "the mail server refuses")
     choose(page, page.get_by_label("How long").first, "60")
     go(page, page.get_by_role("button", name="Pause email"))
-
     expect(page.locator(".messagelist")).to_contain_text("Email is paused.")
     assert Queue.objects.get(pk="email").pause_reason == "the mail server refuses"
+
+    letter = note("letter", "email")
+    rqworker("--processes", "1", "--threads", "1")  # one that runs already sees the pause within a second
+    for number in (1, 2, 3):  # the one thread that would take the letter takes what comes after it
+        note(f"other-{number}", "settlement")
+        workload.wait_for_effects(number)
+    assert "letter" not in workload.effects()
+    assert Job.objects.get(pk=letter.pk).state == "waiting"
     page.goto("/admin/auth/user/")
     expect(page.locator("#jq-banner")).to_contain_text("email is paused by admin")
     expect(page.locator("#jq-banner")).to_contain_text("1 job waits.")
+
     page.goto("/admin/jobqueue/queue/")
     skip(page)
     press(page, page.get_by_role("button", name="Resume email"))
     expect(page.locator(".messagelist")).to_contain_text("Email is resumed.")
     expect(page.locator("#jq-banner")).to_have_count(0)
+    assert workload.wait_for_effects(4)["letter"] == 1
 
 
-def test_who_runs_what_now(open_page: Any, rqworker: StartWorker) -> None:
+def test_who_runs_what_now(
+    open_page: Any, rqworker: StartWorker, workload: Workload, settlement: Settlement
+) -> None:
+    Job.objects.all().delete()
+    job = enqueue("workload.wait", name="gated", subject=settlement)
+    rqworker("--processes", "1", "--threads", "1")
+    workload.wait_for_start("gated")
+    page = open_page(OVERVIEW)
+    skip(page)
+    press(page, page.locator("#content-main .module").get_by_role("link", name="Running", exact=True))
+
+    worker = Worker.objects.get()
+    group = page.locator("#jq-running-now section")
+    expect(group.locator("h2")).to_contain_text(f"{worker.hostname} ")
+    expect(group.locator("h2")).to_contain_text(f"process {worker.pid}")
+    row = group.locator("tbody tr")
+    expect(row.locator("th")).to_have_text(f"#{job.pk} workload.wait")
+    expect(row.get_by_role("link", name="Dinner in Lisbon")).to_be_visible()
+    expect(row.locator(".jq-thread")).to_have_text(re.compile(r"^\d+$"), timeout=15_000)
+    began = Job.objects.get(pk=job.pk).started_at
+    assert began is not None
+    moment = row.locator("time").get_attribute("datetime")
+    assert moment is not None
+    assert datetime.fromisoformat(moment) == began
+
+    workload.open_gate("gated")
+    expect(page.locator("#jq-running-now")).to_contain_text("0 jobs run now.", timeout=15_000)
+    expect(row).to_have_count(0)
+
+
+def test_workers_are_listed_with_what_they_serve(open_page: Any, rqworker: StartWorker) -> None:
     rqworker("--processes", "1")
     page = open_page(OVERVIEW)
     skip(page)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,36 +67,64 @@ def test_what_goes_out_tomorrow(open_page: Any, settlement: Settlement) -> None:
     expect(page.locator("#content-main tbody")).to_contain_text("Dinner in Lisbon")
 
 
-def test_why_did_alice_get_no_reminder(
-    open_page: Any,
-    settlement: Settlement,
-) -> None:
-    User.objects.filter(pk=settlement.payer_id).update(first_name="Alice")
+@pytest.mark.parametrize("known", ["Alice", "Alice Weber", "alice@home.example"])
+def test_why_did_alice_get_no_reminder(open_page: Any, settlement: Settlement, known: str) -> None:
+    alice = {"first_name": "Alice", "last_name": "Weber", "email": "alice@home.example"}
+    User.objects.filter(pk=settlement.payer_id).update(**alice)
     settlement.reminders_paused = True
     settlement.save()
     run_soon()
-    page = open_page("/admin/auth/user/?q=Alice")
+    page = open_page("/admin/auth/user/")
     skip(page)
+    write(page, page.locator("#searchbar"), known)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
     go(page, page.get_by_role("link", name="payer"))
     skip(page)
     press(page, page.get_by_role("link", name="why something was not sent"))
     expect(page.locator("#content-main")).to_contain_text("skipped: reminders are paused")
 
 
-def test_move_a_reminder_to_next_week(open_page: Any, settlement: Settlement) -> None:
-    job = _next_reminder(settlement)
-    page = open_page(f"{CALENDAR}{timezone.localtime(job.run_at):%Y-%m-%d}/")
+def _move(page: Page, job: Job, target: datetime) -> None:
+    """From the day of the reminder, by the question that it leads to."""
+    page.goto(f"{CALENDAR}{timezone.localtime(job.run_at):%Y-%m-%d}/")
     skip(page)
     go(page, page.get_by_role("row", name=f"#{job.pk}").get_by_role("link", name="Move …"))
     skip(page)
-    target = timezone.localtime(job.run_at) + timedelta(days=2)
     write_moment(page, page.get_by_label("To, in the zone"), target)
     write(page, page.get_by_label("Reason"), "she asked for it")
-    press(page, page.get_by_role("button", name="Move: yes, 1 job"))
+    go(page, page.get_by_role("button", name="Move: yes, 1 job"))
+
+
+def _steps(settlement: Settlement) -> list[tuple[str, int]]:
+    """The reminders that wait, in the order in which they go out."""
+    jobs = sorted(waiting_of(settlement, REMINDER), key=lambda job: job.run_at)
+    return [(job.payload["reminder_type"], job.payload["step"]) for job in jobs]
+
+
+def test_move_a_reminder_to_next_week(
+    open_page: Any, make_settlement: Callable[..., Settlement], settings: DjangoSettings
+) -> None:
+    follow_ups = {"FOLLOW_UP_AFTER": [timedelta(days=1), timedelta(days=9)]}
+    settings.SETTLEMENTS = domain_settings(reminders=follow_ups)
+    settlement = make_settlement()
+    job = _next_reminder(settlement)
+    before, steps = job.run_at, _steps(settlement)
+    page = open_page(CALENDAR)
+
+    _move(page, job, timezone.localtime(before) + timedelta(days=9))
+    expect(page.get_by_role("alert")).to_contain_text("moves between its neighbours only")
+    job.refresh_from_db()
+    assert job.run_at == before
+
+    next_week = timezone.localtime(before) + timedelta(days=7)
+    _move(page, job, next_week)
     expect(page.locator(".messagelist .success")).to_contain_text("1 job moved.")
     job.refresh_from_db()
-    assert job.run_at == target.replace(microsecond=0)
+    assert job.run_at == next_week.replace(microsecond=0)
     assert MovedReminder.objects.get().run_at == job.run_at
+    assert _steps(settlement) == steps
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -172,3 +173,11 @@ def test_a_page_that_is_not_there_is_told(admin_client: Client, settlement: Sett
     response = admin_client.get(f"{SETTLEMENTS}simulate/", {"after": after})
     assert "There is no such page: this is the first." in text_of(response)
     assert response.context["found"].settlements == 1
+
+
+def test_the_page_has_30_days_from_today_on(admin_client: Client, settlement: Settlement) -> None:
+    page = text_of(admin_client.get(f"{SETTLEMENTS}simulate/"))
+    assert "Reminders of the next 30 days, simulated" in page
+    days = re.findall(r'<th scope="row">\w+ (\d{4}-\d\d-\d\d)</th>', page)
+    today = day_of(database_now("default"), current_policy())
+    assert days == [str(today + timedelta(days=count)) for count in range(30)]

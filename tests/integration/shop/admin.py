@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.contrib import admin
 from django.db import connections
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -21,6 +22,7 @@ from jobqueue.admin import (
     Preview,
     Result,
     Total,
+    happenings_about,
     lists_finding,
     names_kinds,
     register_finding,
@@ -32,7 +34,7 @@ from jobqueue.admin import (
     tells_results,
 )
 from jobqueue.models import Job, JobQuerySet, subject_of
-from jobqueue.operating import tell_also
+from jobqueue.operating import tell_also, tell_names
 from tests.integration.shop.models import Order
 from tests.integration.shop.processors import INVOICE, PACK
 
@@ -42,14 +44,25 @@ names_kinds(PACK, "Packing", {"parcel": "big parcel"})
 names_kinds(INVOICE, "Invoice of the shop")
 sends_emails(PACK)
 tell_also(r"shelf (?P<shelf>\d+)", _("shelf number %(shelf)s"))
+tell_names("shop.order", r"Order of (?P<customer>.+)", _("what %(customer)s ordered"))
 
 
 @admin.register(Order)
 class OrderAdmin(JobsPanelMixin, BoundedSearch):
-    """Orders, each with its jobs."""
+    """Orders, each with its jobs and its story."""
 
     list_display = ("customer", "packed")
     search_fields = ("customer",)
+    change_form_template = "shop/order.html"
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Order | None = None, **also: Any
+    ) -> HttpResponse:
+        """What happened to the order, the newest first, below its form."""
+        if obj is not None:
+            rows = happenings_about(obj, request, self.admin_site).rows
+            context["story"] = sorted(rows, key=lambda row: row.at, reverse=True)
+        return super().render_change_form(request, context, *args, obj=obj, **also)
 
 
 @tells_quiet_hours

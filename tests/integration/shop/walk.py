@@ -65,6 +65,7 @@ def _orders() -> dict[str, Any]:
     call_command("jobqueue_reconcile")
     return {
         "order": waits.pk,
+        "packed": packed.pk,
         "done": Job.objects.about(packed).get().pk,
         "waiting": Job.objects.about(waits).get(processor=PACK).pk,
         "failed": failing.pk,
@@ -84,7 +85,7 @@ def _rows_of_operators(client: Client, owner: Any) -> dict[str, Any]:
     Job.objects.filter(pk=active).update(worker_id=worker.pk)
     begun = client.post("/api/bulk/", {"verb": "hold", "search": "about:Mary"}, "application/json").json()
     request = type("Request", (), {"user": owner})()
-    log_change(request, Order.objects.first(), "Pack: shelf 7")  # type: ignore[arg-type]
+    log_change(request, Order.objects.earliest("pk"), "Pack: shelf 7")  # type: ignore[arg-type]
     audit = AuditEntry.objects.latest("pk").pk
     return {"worker": worker.pk, "bulk": begun["id"], "audit": audit, "active": active, "stuck": stuck}
 
@@ -152,6 +153,8 @@ def _told(rows: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "kind", f"{ADMIN}job/calendar/"
     yield "concern", f"{ADMIN}cause/concerned/"
     yield "audit", f"{ADMIN}auditentry/"
+    yield "name", f"{ADMIN}auditentry/"
+    yield "story", f"/admin/shop/order/{rows['packed']}/change/"
     yield "panel", f"/admin/shop/order/{rows['order']}/change/"
     yield "address", f"{ADMIN}job/?q=email:grace@example.com"
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -165,4 +164,5 @@ def _check(
 
 
 def _text(moment: datetime) -> str:
-    return date_format(localtime(moment), "Y-m-d H:i:s T")
+    local = localtime(moment)
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"

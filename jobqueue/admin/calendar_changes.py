@@ -24,7 +24,7 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
 from jobqueue.admin.calendar_shown import facts_of, trouble_with_number, why_nothing_is_meant
-from jobqueue.admin.moments import YEARS, as_field, parse_moment
+from jobqueue.admin.moments import YEARS, ComesTwice, as_field, parse_moment, typed_moment
 from jobqueue.admin.reasons import trouble_with
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import JobTransitionRefused, NothingLeft
@@ -166,15 +166,25 @@ def _answer(
     if verb != "move":
         return None, problems
     if asked.job is not None:
-        moment = parse_moment(request.POST.get("to", ""))
-        if moment is None:
-            text = _("To: a date and a time, such as 2026-01-31T09:00, before the year %(year)s.")
-            problems.append(text % {"year": YEARS.stop})
-        return moment, problems
+        return _moment_of(request, problems), problems
     days = request.POST.get("days", "").strip()
     if not _SHIFT.fullmatch(days) or abs(int(days)) > FURTHEST:
         problems.append(_("Days: a whole number from -366 to 366, but not 0."))
     return None, problems
+
+
+def _moment_of(request: HttpRequest, problems: list[str]) -> datetime | None:
+    """The time that one job is to have, unless what is wrong with it was added to the problems."""
+    words = request.POST
+    try:
+        moment = typed_moment(words.get("to", ""), shown=parse_moment(words.get("seen", "")))
+    except ComesTwice as error:
+        problems.append(f"{error} {_('Choose a time outside that hour.')}")
+        return None
+    if moment is None:
+        text = _("To: a date and a time, such as 2026-01-31T09:00, before the year %(year)s.")
+        problems.append(text % {"year": YEARS.stop})
+    return moment
 
 
 # Doing: one job -------------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ from django.core import signing
 from django.db import models
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.formats import date_format
 from django.utils.translation import gettext
 from djmoney.models.fields import MoneyField
 from moneyed import Money
 
 from jobqueue.admin import NOTHING
+from jobqueue.operating.words import absolute
 from settlements.templatetags.settlement_format import money
 
 _SALT = "settlements.admin.shown"
@@ -104,7 +104,7 @@ def _in_words(field: Any, name: str, plain: Any, model: type[models.Model], curr
     if isinstance(value, Decimal):
         return money(value, currency)
     if isinstance(value, datetime):
-        return date_format(timezone.localtime(value), "Y-m-d H:i:s T")
+        return absolute(value)
     if field.choices:
         return str(dict(field.flatchoices).get(value, value))
     text = str(value)

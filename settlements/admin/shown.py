@@ -17,7 +17,6 @@ from djmoney.models.fields import MoneyField
 from moneyed import Money
 
 from jobqueue.admin import NOTHING
-from jobqueue.operating.words import absolute
 from settlements.templatetags.settlement_format import money
 
 _SALT = "settlements.admin.shown"
@@ -104,7 +103,8 @@ def _in_words(field: Any, name: str, plain: Any, model: type[models.Model], curr
     if isinstance(value, Decimal):
         return money(value, currency)
     if isinstance(value, datetime):
-        return absolute(value)
+        local = timezone.localtime(value)
+        return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
     if field.choices:
         return str(dict(field.flatchoices).get(value, value))
     text = str(value)

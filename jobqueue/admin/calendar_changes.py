@@ -22,6 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from jobqueue.admin.asked import refused_text
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
 from jobqueue.admin.calendar_shown import facts_of, trouble_with_number, why_nothing_is_meant
 from jobqueue.admin.moments import YEARS, ComesTwice, as_field, parse_moment, typed_moment
@@ -37,7 +38,6 @@ from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
 from jobqueue.operating.moves import shift_and_log
-from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import demand, permissions_of
 from jobqueue.operating.words import grouped, typed_number
 from jobqueue.sql.clock import about_now
@@ -200,9 +200,7 @@ def _change_one(
     try:
         _do(job, verb, moment, request)
     except JobTransitionRefused as error:
-        text = _("The job was left alone: %(why)s.") % {
-            "why": f"#{job.pk}: {shown_text(str(error), request)}"
-        }
+        text = _("The job was left alone: %(why)s.") % {"why": f"#{job.pk}: {refused_text(error, request)}"}
         if verb != "move":
             pages.message_user(request, text, messages.WARNING)
         return text

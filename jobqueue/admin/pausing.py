@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from jobqueue.admin.asked import refused_text
 from jobqueue.admin.moments import YEARS, ComesTwice, typed_moment
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import time_tag
@@ -119,7 +120,7 @@ def pause_view(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
 
 
 def _refuse(request: HttpRequest, error: Exception) -> None:
-    messages.error(request, _("Nothing was paused: %(error)s.") % {"error": error})
+    messages.error(request, _("Nothing was paused: %(error)s.") % {"error": refused_text(error, request)})
 
 
 def _ask_again(request: HttpRequest, pages: ModelAdmin[Any], name: str) -> HttpResponse:

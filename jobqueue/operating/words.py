@@ -27,7 +27,7 @@ def span(length: timedelta) -> str:
     seconds = abs(length.total_seconds())
     for size, unit in _UNITS:
         if seconds >= _UNIT_FROM * size:
-            return f"{seconds // size:.0f} {unit}"
+            return _in_language(f"{seconds // size:,.0f} {unit}")
     return f"{seconds:.0f} s"
 
 

@@ -76,6 +76,8 @@ __all__ = [
     "day_of",
     "is_far_enough",
     "moved",
+    "not_after",
+    "not_before",
     "out_of_quiet_hours",
     "plan",
     "plan_begins_at",
@@ -299,6 +301,24 @@ def _spaced(
     return kept
 
 
+def not_before(earlier: datetime, policy: ReminderPolicy) -> datetime | None:
+    """From when on a reminder may follow another one; None past the end of all calendars."""
+    return _after(earlier, policy.minimum_gap, policy.time_zone)
+
+
+def not_after(later: datetime, policy: ReminderPolicy) -> datetime | None:
+    """Until when a reminder may go before another one, never with it; None before all calendars."""
+    if not policy.minimum_gap:
+        return later
+    moment = _after(later, -policy.minimum_gap, policy.time_zone)
+    # Whole days back from a time that the clocks skip, or that comes twice, may be an hour or two short.
+    for _hour in range(3):
+        if moment is None or is_far_enough(moment, later, policy):
+            return moment
+        moment = _later(moment, -timedelta(hours=1))
+    return moment
+
+
 def is_far_enough(earlier: datetime, later: datetime, policy: ReminderPolicy) -> bool:
     """Whether a reminder may follow another one so soon."""
     elapsed = later - earlier
@@ -306,8 +326,8 @@ def is_far_enough(earlier: datetime, later: datetime, policy: ReminderPolicy) ->
         return False
     if elapsed > policy.minimum_gap + _MOST_SET_FORWARD:  # so are most, and the calendar need not be asked
         return True
-    not_before = _after(earlier, policy.minimum_gap, policy.time_zone)
-    return not_before is not None and later >= not_before
+    begin = not_before(earlier, policy)
+    return begin is not None and later >= begin
 
 
 def _one_of(due: list[PlannedReminder]) -> list[PlannedReminder]:

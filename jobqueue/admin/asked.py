@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+
 from django.http import HttpRequest
 from django.utils.translation import ngettext
 
@@ -9,6 +12,9 @@ from jobqueue.models import Job
 from jobqueue.operating.concerns import Sum, concerns_of
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.words import absolute
+
+_MOMENT = re.compile(r"\b(?:run_at )?(?P<moment>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))")
 
 
 def consequences(job: Job, request: HttpRequest) -> dict[str, str]:
@@ -26,4 +32,16 @@ def sentence(text: str) -> str:
 
 def refusal_of(error: Exception | str, request: HttpRequest) -> str:
     """Why something was not done, as a sentence: the reason of somebody before may hold an address."""
-    return sentence(shown_text(str(error), request))
+    return sentence(refused_text(error, request))
+
+
+def refused_text(error: Exception | str, request: HttpRequest) -> str:
+    """The same as part of a sentence. Programs read moments of ISO 8601, and the field of each."""
+    return _MOMENT.sub(_as_people_read_it, shown_text(str(error), request))
+
+
+def _as_people_read_it(found: re.Match[str]) -> str:
+    try:
+        return absolute(datetime.fromisoformat(found["moment"]))
+    except ValueError:
+        return found[0]

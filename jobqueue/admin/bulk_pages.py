@@ -206,10 +206,10 @@ def _label(action: BulkAction) -> str:
 
 
 def _said(action: BulkAction) -> str:
-    """What is read out of it: each tenth, not each second."""
+    """What is read out of it: each per cent, as the page is looked at."""
     if not action.is_open:
         return gettext("It has ended.")
-    return gettext("%(percent)s %% done") % {"percent": 10 * (10 * action.changed // max(action.expected, 1))}
+    return gettext("%(percent)s %% done") % {"percent": 100 * action.changed // max(action.expected, 1)}
 
 
 def _who_stopped(action: BulkAction) -> str:

@@ -22,9 +22,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from jobqueue.admin.asked import refused_text
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
 from jobqueue.admin.calendar_shown import facts_of, trouble_with_number, why_nothing_is_meant
-from jobqueue.admin.moments import YEARS, as_field, parse_moment
+from jobqueue.admin.moments import YEARS, ComesTwice, as_field, parse_moment, typed_moment
 from jobqueue.admin.reasons import trouble_with
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import JobTransitionRefused, NothingLeft
@@ -37,7 +38,6 @@ from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
 from jobqueue.operating.moves import shift_and_log
-from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import demand, permissions_of
 from jobqueue.operating.words import grouped, typed_number
 from jobqueue.sql.clock import about_now
@@ -166,15 +166,25 @@ def _answer(
     if verb != "move":
         return None, problems
     if asked.job is not None:
-        moment = parse_moment(request.POST.get("to", ""))
-        if moment is None:
-            text = _("To: a date and a time, such as 2026-01-31T09:00, before the year %(year)s.")
-            problems.append(text % {"year": YEARS.stop})
-        return moment, problems
+        return _moment_of(request, problems), problems
     days = request.POST.get("days", "").strip()
     if not _SHIFT.fullmatch(days) or abs(int(days)) > FURTHEST:
         problems.append(_("Days: a whole number from -366 to 366, but not 0."))
     return None, problems
+
+
+def _moment_of(request: HttpRequest, problems: list[str]) -> datetime | None:
+    """The time that one job is to have, unless what is wrong with it was added to the problems."""
+    words = request.POST
+    try:
+        moment = typed_moment(words.get("to", ""), shown=parse_moment(words.get("seen", "")))
+    except ComesTwice as error:
+        problems.append(f"{error} {_('Choose a time outside that hour.')}")
+        return None
+    if moment is None:
+        text = _("To: a date and a time, such as 2026-01-31T09:00, before the year %(year)s.")
+        problems.append(text % {"year": YEARS.stop})
+    return moment
 
 
 # Doing: one job -------------------------------------------------------------------------------------
@@ -190,9 +200,7 @@ def _change_one(
     try:
         _do(job, verb, moment, request)
     except JobTransitionRefused as error:
-        text = _("The job was left alone: %(why)s.") % {
-            "why": f"#{job.pk}: {shown_text(str(error), request)}"
-        }
+        text = _("The job was left alone: %(why)s.") % {"why": f"#{job.pk}: {refused_text(error, request)}"}
         if verb != "move":
             pages.message_user(request, text, messages.WARNING)
         return text

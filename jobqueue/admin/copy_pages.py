@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin.asked import consequences, refusal_of, sentence
 from jobqueue.admin.listing import listed, prepare
-from jobqueue.admin.moments import YEARS, as_field, parse_moment
+from jobqueue.admin.moments import YEARS, ComesTwice, as_field, typed_moment
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.payloads import shown_payload
 from jobqueue.admin.reasons import reason_of
@@ -86,7 +86,7 @@ def copies_shown(job: Job, pages: ModelAdmin[Any], *, has_copies: bool) -> dict[
 def _copy(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpResponse:
     answer = Answer(copies_seen=copies_of(job).count())
     if request.method == "POST":
-        answer = _answer(request)
+        answer = _answer(request, job)
         if not answer.problems and (copy := _make(request, job, answer)) is not None:
             text = _("Job #%(number)s was enqueued as a copy of job #%(original)s.")
             pages.message_user(request, text % {"number": copy.pk, "original": job.pk}, messages.SUCCESS)
@@ -97,7 +97,7 @@ def _copy(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpRespons
 # What is answered ---------------------------------------------------------------------------------
 
 
-def _answer(request: HttpRequest) -> Answer:
+def _answer(request: HttpRequest, job: Job) -> Answer:
     """What the form says, each field read for itself. Raises PermissionDenied for what is not theirs."""
     words = request.POST
     seen = words.get("seen", "")
@@ -108,8 +108,11 @@ def _answer(request: HttpRequest) -> Answer:
     if trouble:
         answer.problems["reason"] = trouble
     if words.get("run_at"):
-        answer.run_at = parse_moment(words["run_at"])
-        if answer.run_at is None:
+        try:
+            answer.run_at = typed_moment(words["run_at"], shown=due_time(job))
+        except ComesTwice as error:
+            answer.problems["run_at"] = f"{error} {_('Choose a time outside that hour.')}"
+        if answer.run_at is None and "run_at" not in answer.problems:
             text = _(
                 "A date and a time, such as 2026-01-31T09:00, before the year %(year)s, or nothing for now."
             )

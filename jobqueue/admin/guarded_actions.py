@@ -15,11 +15,11 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin import actions
+from jobqueue.admin.asked import refused_text
 from jobqueue.admin.reasons import optional_reason_of
 from jobqueue.exceptions import JobTransitionRefused, WrongState
 from jobqueue.models import Job, JobQuerySet, bulk, guards
 from jobqueue.operating.forward import BRING_FORWARD, take_and_log
-from jobqueue.operating.reading import shown_text
 from jobqueue.operating.verbs import BULK_VERBS, Verb
 from jobqueue.operating.words import grouped
 
@@ -81,7 +81,7 @@ def _one_by_one(
         except (WrongState, Job.DoesNotExist):
             changed += 1
         except JobTransitionRefused as error:
-            said.append(f"#{number}: {shown_text(str(error), request)}")
+            said.append(f"#{number}: {refused_text(error, request)}")
     if done:
         words = {"jobs": _jobs(done), "done": verb.done}
         model_admin.message_user(request, gettext("%(jobs)s %(done)s.") % words, messages.SUCCESS)

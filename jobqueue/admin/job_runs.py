@@ -1,4 +1,4 @@
-"""The last runs of a job's processor as bars, and as a table for those who cannot see them."""
+"""The newest jobs of a processor that have run, as bars, and as a table for those who cannot see them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Runs:
 
 
 def runs_of(job: Job, site: AdminSite) -> Runs | None:
-    """The last runs of the job's processor; None if there are none."""
+    """The newest jobs of the processor that have run; None if there are none."""
     runs = last_runs(job.processor, MOST_RUNS, alias_of(job))
     if not runs:
         return None

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
 
 YEARS = range(1970, 9000)
 
@@ -23,6 +24,32 @@ def parse_moment(text: str, zone: tzinfo | None = None) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment if moment is not None and moment.year in YEARS else None
+
+
+class ComesTwice(ValueError):
+    """The zone has that time twice, for its clocks are put back; says as which moments."""
+
+
+def typed_moment(text: str, zone: tzinfo | None = None, shown: datetime | None = None) -> datetime | None:
+    """Like `parse_moment`, of a field that was filled with the moment `shown`: unchanged it is just that one.
+
+    Raises ComesTwice for another one in the hour that comes twice: nobody can tell which of both is meant.
+    """
+    first = parse_moment(text, zone)
+    if first is None or timezone.is_aware(parse_datetime(text) or first):
+        return first
+    if shown is not None and as_field(shown, zone) == as_field(first, zone):
+        return shown
+    second = first.replace(fold=1)
+    if second.utcoffset() != first.utcoffset():
+        text = _("In this zone that time comes twice: as %(first)s and as %(second)s.")
+        raise ComesTwice(text % {"first": _in_both(first), "second": _in_both(second)})
+    return first
+
+
+def _in_both(moment: datetime) -> str:
+    in_utc = moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S} {moment.tzname()} ({in_utc:%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def _there(moment: datetime) -> datetime | None:

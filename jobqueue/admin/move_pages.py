@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin.asked import consequences, refusal_of
 from jobqueue.admin.listing import listed, prepare
-from jobqueue.admin.moments import YEARS, as_field, parse_moment, zone_named, zones
+from jobqueue.admin.moments import YEARS, ComesTwice, as_field, parse_moment, typed_moment, zone_named, zones
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.reasons import reason_of
 from jobqueue.admin.words import time_tag
@@ -75,11 +75,15 @@ def _move(pages: ModelAdmin[Any], request: HttpRequest, job: Job) -> HttpRespons
 def _answer(request: HttpRequest, job: Job) -> Answer:
     words = request.POST
     answer = Answer(parse_moment(words.get("seen", "")) or job.run_at)
-    answer.moment = parse_moment(words.get("to", ""), zone_named(words.get("zone", "")))
+    zone = zone_named(words.get("zone", ""))
+    try:
+        answer.moment = typed_moment(words.get("to", ""), zone, answer.seen)
+    except ComesTwice as error:
+        answer.problems["to"] = f"{error} {_('Choose the zone UTC to say which is meant.')}"
     answer.reason, trouble = reason_of(request)
     if trouble:
         answer.problems["reason"] = trouble
-    if answer.moment is None:
+    if answer.moment is None and "to" not in answer.problems:
         text = _("A date and a time that the zone has, such as 2026-01-31T09:00, before the year %(year)s.")
         answer.problems["to"] = text % {"year": YEARS.stop}
     return answer

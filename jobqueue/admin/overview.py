@@ -129,6 +129,10 @@ def _failed_title() -> str:
     return _("Failed still, by causes that are not muted.")
 
 
+def _started_title() -> str:
+    return _("About: what completed, failed or began in the last minute.")
+
+
 def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) -> Tile:
     page = findings_of_queues.page
     jobs = request.user.has_perm("jobqueue.view_job")
@@ -144,7 +148,7 @@ def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) ->
     facts = [
         Fact(_("waiting"), grouped(queue.counts.waiting), of_state("waiting")),
         Fact(_("oldest wait"), waits),
-        Fact(_("started a minute"), started, title=_("About: what completed or began in the last minute.")),
+        Fact(_("started a minute"), started, title=_started_title()),
         Fact(_("failed in 1 h"), failed, failed_url, bool(queue.failed.number), _failed_title()),
         Fact(_("running"), grouped(queue.counts.active), of_state("active")),
         Fact(_("workers"), grouped(queue.workers), page(request, "worker"), not queue.workers),

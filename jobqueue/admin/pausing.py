@@ -17,7 +17,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jobqueue.admin.moments import YEARS, parse_moment
+from jobqueue.admin.asked import refused_text
+from jobqueue.admin.moments import YEARS, ComesTwice, typed_moment
 from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import InvalidPause, UnknownQueue
@@ -119,7 +120,7 @@ def pause_view(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
 
 
 def _refuse(request: HttpRequest, error: Exception) -> None:
-    messages.error(request, _("Nothing was paused: %(error)s.") % {"error": error})
+    messages.error(request, _("Nothing was paused: %(error)s.") % {"error": refused_text(error, request)})
 
 
 def _ask_again(request: HttpRequest, pages: ModelAdmin[Any], name: str) -> HttpResponse:
@@ -178,7 +179,10 @@ def _until(length: str, moment: str) -> datetime | None:
 
 
 def _typed(moment: str) -> datetime:
-    found = parse_moment(moment)
+    try:
+        found = typed_moment(moment)
+    except ComesTwice as error:
+        raise InvalidPause(f"{error} {_('Choose a time outside that hour.')}") from error
     if found is None:
         text = _("the end of a pause must be a time such as 2030-01-31 08:00, before the year %(year)s")
         raise InvalidPause(text % {"year": YEARS.stop})

@@ -32,14 +32,17 @@ from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import VIEW_JOB, VIEW_WORKER, Right, demand, may, permissions_of
 from jobqueue.operating.running import progress_words, runs_of
 from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
-from jobqueue.operating.words import exact_span
-from jobqueue.operating.workers import ORDERS, is_silent, order_and_log
+from jobqueue.operating.words import exact_span, grouped
+from jobqueue.operating.workers import ORDERS, Order, is_silent, order_and_log
 from jobqueue.sql.clock import database_now
 
 REFRESH_SECONDS = 2
 """So often this page is refreshed, and that of a job which runs."""
 MOST_JOBS = 100
 """Rows that the page shows: 500 were 33,000 pixels long."""
+MOST_NAMED = 8
+"""Processes that the answer to an order names."""
+_FEW = 2
 TO_WORKERS = "workers"
 """Says that an order was given on the list of workers, so that it leads back there."""
 
@@ -250,8 +253,18 @@ def _order(pages: ModelAdmin[Any], request: HttpRequest, worker_id: uuid.UUID) -
     else:
         text = _("%(what)s is asked for.") if changed else _("%(what)s was asked for already.")
         level = messages.SUCCESS if changed else messages.WARNING
-        pages.message_user(request, text % {"what": f"{order.label}: {worker.title}"}, level)
+        pages.message_user(request, text % {"what": _what_of(order, worker, changed)}, level)
     return after
+
+
+def _what_of(order: Order, worker: Worker, changed: list[Worker]) -> str:
+    """What was ordered: the order is for all processes of the worker, and names those that it changed."""
+    if len(changed) < _FEW:
+        return f"{order.label}: {(changed or [worker])[0].title}"
+    words = {"n": grouped(len(changed)), "names": ", ".join(one.title for one in changed[:MOST_NAMED])}
+    more = "" if len(changed) <= MOST_NAMED else ", …"
+    named = _("%(n)s processes of the worker (%(names)s)") % {**words, "names": f"{words['names']}{more}"}
+    return f"{order.label}: {named}"
 
 
 def _page(pages: ModelAdmin[Any], request: HttpRequest, template: str, **context: Any) -> HttpResponse:

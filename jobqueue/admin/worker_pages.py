@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -22,6 +24,7 @@ from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.words import NOTHING, time_tag, worker_badge, worker_word
+from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
 from jobqueue.operating.rights import may
 from jobqueue.operating.words import grouped, printable
@@ -61,11 +64,21 @@ class WorkerChangeList(KeyedChangeList):
         running = _running_jobs([worker.pk for worker in self.result_list])
         may_look = request.user.has_perm("jobqueue.view_job")
         orders = _orders_of(request)
+        families = _families(now) if orders else Counter[tuple[str, int]]()
         for worker in self.result_list:
             runs = running.get(worker.pk, Runs())
             vars(worker)["_now"] = now
             vars(worker)["_running"] = runs if may_look else Runs(runs.number)
             vars(worker)["_orders"] = orders
+            family = (worker.hostname, worker.supervisor_pid or 0)
+            vars(worker)["_processes"] = families[family] if worker.supervisor_pid is not None else 1
+
+
+def _families(now: datetime) -> Counter[tuple[str, int]]:
+    """How many living processes each worker has, by what they have in common: an order is for all of them."""
+    since = now - timedelta(seconds=get_settings().worker_silence)
+    alive = Worker.objects.filter(heartbeat_at__gte=since, supervisor_pid__isnull=False)
+    return Counter(alive.order_by().values_list("hostname", "supervisor_pid"))
 
 
 def _running_jobs(workers: list[uuid.UUID]) -> dict[uuid.UUID, Runs]:
@@ -177,6 +190,7 @@ class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
         """The buttons that tell it what to do: in the form of the list, with an address of their own."""
         silent = is_silent(worker, vars(worker)["_now"])
         context = {"worker": worker, "may_order": vars(worker)["_orders"], "is_silent": silent}
+        context["processes"] = vars(worker)["_processes"]
         return render_to_string("admin/jobqueue/worker_orders.html", context)
 
     @admin.display(description=_("last heartbeat"))

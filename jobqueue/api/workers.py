@@ -68,22 +68,32 @@ class WorkerLine(serializers.Serializer[Any]):
     heartbeat_at = Moment()
 
 
+class OrderedWorkerLine(WorkerLine):
+    """A process whose worker was told something."""
+
+    changed = serializers.ListField(
+        child=serializers.UUIDField(),
+        help_text="The processes that this changed: an order is for all living processes of the worker.",
+    )
+
+
 def _order(name: str, summary: str, already: str) -> Any:
     """The action of an order of `ORDERS`; `already` says why one that changes nothing is refused."""
 
     def act(self: WorkerViewSet, request: Request, pk: str = "") -> Response:
         reason = read_body(Reason, request).get("reason", "")
         worker = _worker(pk)
-        if not order_and_log(django_request(request), worker, ORDERS[name], reason):
+        changed = order_and_log(django_request(request), worker, ORDERS[name], reason)
+        if not changed:
             raise Refused(f"Nothing to do: worker {carried(worker.title)} {already}.", _ALREADY[name])
         [line] = _lines([_as_it_is_now(worker)], request)
-        return Response(line, status=202)
+        return Response(line | {"changed": [str(one.pk) for one in changed]}, status=202)
 
     act.__name__ = name
-    act.__doc__ = f"{summary}."
+    act.__doc__ = f"{summary}: also in those that share its host and supervisor with the one that is named."
     codes = {409: (_ALREADY[name], "worker_gone", "worker_too_old")}
     routed = action(detail=True, methods=["post"])(act)
-    return described(summary, WorkerLine, status=202, body=Reason, codes=codes)(routed)
+    return described(summary, OrderedWorkerLine, status=202, body=Reason, codes=codes)(routed)
 
 
 def _as_it_is_now(worker: Worker) -> Worker:

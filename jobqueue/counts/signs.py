@@ -63,7 +63,7 @@ class Signs:
     held_late: Sign = field(default_factory=Sign)
     """Held jobs that were to have run by now."""
     started: dict[str, int] = field(default_factory=dict)
-    """By queue how many of the jobs that run began within the last minute."""
+    """By queue how many of the jobs that run began in the last minute, and how many failed in it."""
 
 
 def read_signs(using: str, queues: Sequence[str]) -> Signs:
@@ -88,7 +88,7 @@ def _note(signs: Signs, kind: str, queue: str, number: int, since: datetime | No
     elif kind == "failed":
         signs.failed[queue] = Sign(number, since)
     elif kind == "started":
-        signs.started[queue] = number
+        signs.started[queue] = signs.started.get(queue, 0) + number
     elif kind in ("counted", "aside"):
         setattr(signs, kind, number)
     elif kind in ("usual", "usual_muted", "stuck", "unknown", "held", "held_late"):
@@ -211,4 +211,9 @@ _HELD = f"""
 _STARTED = """
     SELECT 'started', {queue}, COUNT(*), NULL FROM jobqueue_job
     WHERE state = 'active' AND started_at > {a_minute_ago} GROUP BY queue
+    UNION ALL
+    SELECT 'started', {queue}, COUNT(*), NULL FROM (
+        SELECT queue FROM jobqueue_job WHERE state = 'failed' AND finished_at > {a_minute_ago}
+        ORDER BY finished_at DESC LIMIT {most}
+    ) AS failed_now GROUP BY queue
 """

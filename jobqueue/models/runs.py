@@ -1,4 +1,4 @@
-"""The last runs of a processor, each as it stands on its job: how it ended, and how long it took.
+"""The newest jobs of a processor that have run, each with its last run: how it ended, and how long it took.
 
 No index has them: one would be written with every outcome. They are looked for among the newest jobs, by
 their numbers, until there are enough.
@@ -30,7 +30,10 @@ class Run:
 
 
 def last_runs(processor: str, most: int, using: str) -> list[Run]:
-    """The last runs of that processor that are over, at most so many, in the order in which they ended."""
+    """The newest jobs of that processor whose run is over, at most so many, in the order of their ends.
+
+    Newest are those of the highest numbers: a retry of an old job ends late, and is not among them.
+    """
     jobs = jobs_in(using)
     newest = Subquery(jobs.order_by("-pk").values("pk")[:1])
     # What was cancelled before it ran did not run.

@@ -22,6 +22,7 @@ from jobqueue.operating.retelling_names import (
     retold_names,
 )
 from jobqueue.operating.retelling_names import word_told as _word
+from jobqueue.operating.words import grouped
 
 _WITH_PLACES: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"delayed until (?P<moment>.+)"), _("delayed until %(moment)s")),
@@ -204,14 +205,27 @@ def _is_known(text: str) -> bool:
 def _fragment(text: str) -> str:
     for pattern, told in _WITH_PLACES:
         if found := pattern.fullmatch(text):
-            return str(told % {name: _place(name, value) for name, value in found.groupdict().items()})
+            is_number_of_a_job = pattern.pattern.startswith("job #")
+            told_as = _name_or_place if is_number_of_a_job else _place
+            return str(told % {name: told_as(name, value) for name, value in found.groupdict().items()})
     head, colon, rest = text.partition(": ")
     return f"{_word(head)}{colon}{rest}"
 
 
+class _Grouped(int):
+    """A number that decides between one and many, and is read with separators."""
+
+    def __str__(self) -> str:
+        return grouped(int(self))
+
+
+def _name_or_place(name: str, value: str) -> str | int:
+    return value if name == "number" else _place(name, value)
+
+
 def _place(name: str, value: str) -> str | int:
     if name in _NUMBERS and value.removeprefix("-").isdecimal():
-        return int(value)
+        return _Grouped(value)
     if name == "which" and (found := _LISTED.fullmatch(value)):
         return gettext("jobs of the list %(words)s") % {"words": _word(found["words"])}
     if name == "which":

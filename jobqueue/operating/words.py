@@ -27,7 +27,7 @@ def span(length: timedelta) -> str:
     seconds = abs(length.total_seconds())
     for size, unit in _UNITS:
         if seconds >= _UNIT_FROM * size:
-            return f"{seconds // size:.0f} {unit}"
+            return _in_language(f"{seconds // size:,.0f} {unit}")
     return f"{seconds:.0f} s"
 
 
@@ -68,7 +68,9 @@ def absolute(moment: datetime) -> str:
     # At the ends of the calendar not every zone has the moment.
     with suppress(OverflowError, ValueError):
         moment = timezone.localtime(moment)
-    return date_format(moment, "Y-m-d H:i:s T")
+    # Django leaves "T" empty in the hour that comes twice where clocks are put back.
+    zone = moment.tzname() or date_format(moment, "T")
+    return f"{date_format(moment, 'Y-m-d H:i:s')} {zone}"
 
 
 def grouped(number: int | Decimal) -> str:

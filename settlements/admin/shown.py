@@ -12,7 +12,6 @@ from django.core import signing
 from django.db import models
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.formats import date_format
 from django.utils.translation import gettext
 from djmoney.models.fields import MoneyField
 from moneyed import Money
@@ -104,7 +103,8 @@ def _in_words(field: Any, name: str, plain: Any, model: type[models.Model], curr
     if isinstance(value, Decimal):
         return money(value, currency)
     if isinstance(value, datetime):
-        return date_format(timezone.localtime(value), "Y-m-d H:i:s T")
+        local = timezone.localtime(value)
+        return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
     if field.choices:
         return str(dict(field.flatchoices).get(value, value))
     text = str(value)

@@ -15,8 +15,9 @@ from jobqueue.models import Job
 from jobqueue.operating.retelling import retold_refusal
 from jobqueue.testing import at, drain
 from settlements.models import MovedReminder, ReminderDelivery, Settlement
-from settlements.moving import REFUSALS
+from settlements.moving import REFUSALS, Window, check_distances
 from settlements.reconcile import reconcile
+from settlements.reminders import current_policy
 from tests.jobqueue.admin.steps import make_job, operator
 from tests.jobqueue.api.steps import ask, post, problem
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
@@ -97,6 +98,37 @@ def test_it_keeps_its_distance_from_both_neighbours(
         job.move(neighbour.run_at - towards * timedelta(hours=35))
     job.move(neighbour.run_at - towards * timedelta(hours=36))
     assert MovedReminder.objects.get().step == step
+
+
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("gap", [timedelta(hours=36), timedelta(days=1)])
+def test_the_range_that_it_tells_is_free_to_its_ends(
+    begun: Settlement, settings: DjangoSettings, step: int, gap: timedelta
+) -> None:
+    settings.SETTLEMENTS = domain_settings(reminders={"MINIMUM_GAP": gap})
+    job = reminder(begun, "follow_up", step)
+    with pytest.raises(JobMoveRefused) as refused:
+        job.move(job.run_at + 30 * DAY)
+    said = re.search(r"to a time from (.+) UTC to (.+) UTC$", str(refused.value))
+    assert said
+    first, last = (datetime.fromisoformat(f"{text}+00:00") for text in said.groups())
+    for moment in (first, last):
+        job.move(moment)
+    for outside in (first - timedelta(seconds=1), last + timedelta(seconds=1)):
+        with pytest.raises(JobMoveRefused):
+            job.move(outside)
+
+
+@pytest.mark.parametrize(("hours", "is_full"), [(71, True), (73, False)])
+def test_a_window_is_full_where_both_distances_overlap(
+    begun: Settlement, settings: DjangoSettings, hours: int, is_full: bool
+) -> None:
+    settings.SETTLEMENTS = domain_settings(reminders={"MINIMUM_GAP": timedelta(hours=36)})
+    first = reminder(begun, "follow_up", 1).run_at
+    window = Window(first - DAY, first, first + timedelta(hours=hours), current_policy())
+    assert window.is_full is is_full
+    with pytest.raises(JobMoveRefused, match="no time is free between" if is_full else "to a time from"):
+        check_distances(window, "it", first + timedelta(hours=1), at_once=False)
 
 
 def test_neighbours_count_where_they_were_moved_to(begun: Settlement) -> None:

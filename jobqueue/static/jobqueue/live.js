@@ -121,7 +121,8 @@
   // Times count on by themselves: that they do is no change of the page ----------------------------------
   const span = (length) => {
     const [size, unit] = UNITS.find(([each]) => length >= 2 * each) ?? [1, "s"];
-    return `${size === 1 ? Math.round(length) : Math.floor(length / size)} ${unit}`;
+    const number = size === 1 ? Math.round(length) : Math.floor(length / size);
+    return `${number.toLocaleString(document.documentElement.lang || "en")} ${unit}`;
   };
   const told = (text, length) => {
     const is = (pattern) => new RegExp(`^${pattern.replace("{}", "\\d+ (s|min|h|d)")}$`).test(text);

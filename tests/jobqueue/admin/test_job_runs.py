@@ -1,4 +1,4 @@
-"""The last runs of a job's processor, as bars and as a table."""
+"""The newest jobs of a job's processor that have run, as bars and as a table."""
 
 from __future__ import annotations
 
@@ -80,4 +80,4 @@ def test_older_jobs_than_the_newest_are_not_read(monkeypatch: pytest.MonkeyPatch
 def test_whoever_sees_the_job_sees_the_runs_and_no_payload() -> None:
     job = _ran(payload={"marker": "secret"})
     text = text_of(operator("view_job").get(page_of(job)))
-    assert "The last runs of sample.succeed" in text and "secret" not in text
+    assert "The newest jobs of sample.succeed that have run" in text and "secret" not in text

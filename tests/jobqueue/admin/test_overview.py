@@ -222,7 +222,7 @@ def test_a_tile_says_what_waits_how_long_and_what_failed(admin_client: Client) -
     assert facts == {
         "waiting": "2",
         "oldest wait": "3 min",
-        "started a minute": "1",
+        "started a minute": "2",
         "failed in 1 h": "1",
         "running": "1",
         "workers": "2",

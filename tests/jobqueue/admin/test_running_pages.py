@@ -154,7 +154,8 @@ def test_all_processes_of_a_worker_are_quieted_and_resumed_together() -> None:
     other = make_worker(name="other", hostname="b", supervisor_pid=7, takes_orders=True)
     client = operator("view_worker", "view_job", "quiet_worker", "resume_worker")
 
-    assert "is asked for" in _order(client, first, "quiet")[0]
+    said = _order(client, first, "quiet")[0]
+    assert said == "Quiet: 2 processes of the worker (web.1, web.2) is asked for."
     assert set(Worker.objects.filter(quiet_asked_at__isnull=False)) == {first, second}
     assert "already" in _order(client, second, "quiet")[0]
     assert "is asked for" in _order(client, second, "resume")[0]

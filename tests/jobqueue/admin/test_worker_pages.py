@@ -97,6 +97,15 @@ def test_only_orders_that_a_worker_takes_and_a_user_may_give_are_offered(
     assert [order for _url, order in ORDER.findall(text)] == offered
 
 
+def test_an_order_says_that_it_is_for_all_processes_of_the_worker() -> None:
+    for number in (1, 2):
+        make_worker(name=f"web.{number}", pid=number, supervisor_pid=7, takes_orders=True)
+    make_worker(name="alone", hostname="other", supervisor_pid=7, takes_orders=True)
+    text = text_of(operator("view_worker", "stop_worker").get(WORKERS))
+    assert text.count(">Stop: all 2 processes of this worker<span") == 2
+    assert text.count(">Stop<span") == 1
+
+
 # How it looks -------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ NOW = datetime(2026, 5, 17, 14, 0, tzinfo=UTC)
         (7199, "119 min"),
         (7200, "2 h"),
         (172_800, "2 d"),
+        (63_220 * 86_400, "63,220 d"),
     ],
 )
 def test_a_length_of_time_has_its_largest_sensible_unit(seconds: float, text: str) -> None:

@@ -103,11 +103,10 @@ class Executor:
         self._stop.listen()
         _prepare_process()
         worker = _row_of(self.id, self.options)
-        limits = self._threads.limits
-        self._orders = Orders(worker, self.options, self.slot, limits, self._decisions, self._stop)
+        orders = Orders(worker, self.options, self.slot, self._threads.limits, self._decisions, self._stop)
         if not self._register(worker):
             return 0
-        self._start_threads(worker, self._orders)
+        self._start_threads(worker, orders)
         self.slot.ready()
         code = 0
         try:
@@ -202,7 +201,6 @@ class Executor:
         """
         started = time.monotonic()
         self._affinity.end()
-        self._orders.wake()  # its row says that it ends
         self._give_back_unstarted()
         self._let_jobs_finish(started + self.options.shutdown_timeout, may_take_long)
         self._settle_the_last()

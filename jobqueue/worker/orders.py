@@ -98,7 +98,6 @@ class Orders:
             if self._bell is None:
                 self._bell = bell.orders_bell(self._worker.pk.hex)
             self._bell.wait(seconds, self._wake.fileno())
-            self._wake.clear()
             return
         self._wake.wait(seconds)
 

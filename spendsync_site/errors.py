@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,7 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views import defaults
 
-from jobqueue.api.problems import answer
+from jobqueue.admin import outage_page
+from jobqueue.api.problems import answer, answer_to_outage
 
 _API: Final = "/api/"
 _DETAILS: Final = {
@@ -60,7 +62,12 @@ def nowhere(request: HttpRequest, **_: Any) -> HttpResponse:
 
 
 def server_error(request: HttpRequest, *_: Any) -> HttpResponse:
-    """What went wrong here; the log has it."""
+    """What went wrong here, and the log has it; or which store cannot be used now."""
+    tell = answer_to_outage if request.path_info.startswith(_API) else outage_page
+    # Django calls this while it handles the error, and hands over nothing of it.
+    told = tell(request, sys.exc_info()[1])
+    if told is not None:
+        return told
     return _answer(request, 500, lambda: defaults.server_error(request))
 
 

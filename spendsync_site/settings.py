@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "spendsync_site.middleware.BoundedMetricsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "jobqueue.admin.OutagesMiddleware",
 ]
 
 ROOT_URLCONF = "spendsync_site.urls"

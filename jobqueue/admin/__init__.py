@@ -26,6 +26,7 @@ from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.live import SECONDS as LIVE_SECONDS
 from jobqueue.admin.live import answer as live_answer
 from jobqueue.admin.not_found import FramedNotFound
+from jobqueue.admin.outages import OutagesMiddleware, outage_page
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.results import Result, tells_results
 from jobqueue.admin.shown_moments import ShownMoments
@@ -55,6 +56,7 @@ __all__ = [
     "JobsPanelMixin",
     "KeyedChangeList",
     "KeyedSelect",
+    "OutagesMiddleware",
     "Preview",
     "Result",
     "ShownMoments",
@@ -76,6 +78,7 @@ __all__ = [
     "mask_address",
     "mask_addresses",
     "names_kinds",
+    "outage_page",
     "processor_pages",
     "queue_pages",
     "register_finding",

@@ -69,6 +69,12 @@ def _stores(seen: Overview, request: HttpRequest, *, sees_queues: bool) -> Itera
         text = _("The database %(alias)s does not answer.") % {"alias": using}
         cure = _("Its jobs wait, and what is shown leaves them out. They go on as soon as it is there.")
         yield Finding(100, text, cure=cure)
+    for using in seen.read_only:
+        text = _("The database %(alias)s takes no changes.") % {"alias": using}
+        cure = _(
+            "It is read-only: until that is over none of its jobs can be run, and nothing in it changed."
+        )
+        yield Finding(100, text, cure=cure)
     queues = page(request, "queue")
     if not seen.has_redis:
         text = _("Redis does not answer the job queue for now.")

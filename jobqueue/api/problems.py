@@ -28,11 +28,11 @@ from jobqueue.exceptions import (
     WorkerOrderRefused,
 )
 from jobqueue.masking import mask_addresses
-from jobqueue.sql.outages import is_outage
+from jobqueue.operating import outages
+from jobqueue.operating.language import in_english
+from jobqueue.sql.troubles import Outage, outage_of
 
 MEDIA_TYPE: Final = "application/problem+json"
-RETRY_AFTER_OUTAGE: Final = 5
-"""Seconds after which somebody may ask again where Redis or the database is away."""
 _LONGEST_NAME = 80
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -99,12 +99,11 @@ class TooLarge(exceptions.APIException):
 
 
 class Unavailable(exceptions.APIException):
-    """Redis or the database is away."""
+    """Redis or the database is away, or takes no changes."""
 
     status_code = 503
     default_code = "unavailable"
-    default_detail = "The database or Redis cannot be used for now: nothing was done. Ask again in a while."
-    wait = RETRY_AFTER_OUTAGE
+    wait = outages.RETRY_AFTER
 
 
 def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
@@ -137,6 +136,16 @@ def answer(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
     return JsonResponse(document(status, detail=detail), status=status, content_type=MEDIA_TYPE)
 
 
+def answer_to_outage(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
+    """The same for an outage; None if the error is about something else."""
+    outage = outage_of(error)
+    if outage is None:
+        return None
+    response = answer(request, Unavailable.status_code, _told(outage))
+    response["Retry-After"], response["Cache-Control"] = f"{outages.RETRY_AFTER}", "no-store"
+    return response
+
+
 def _known(error: Exception) -> exceptions.APIException | None:
     if isinstance(error, exceptions.APIException):
         return error
@@ -154,7 +163,13 @@ def _known(error: Exception) -> exceptions.APIException | None:
         return Refused(_sentence(error), named_by(error))
     if isinstance(error, InvalidJob):
         return invalid("job", error)
-    return Unavailable() if is_outage(error) else None
+    outage = outage_of(error)
+    return Unavailable(_told(outage)) if outage is not None else None
+
+
+def _told(outage: Outage) -> str:
+    with in_english():
+        return f"{outages.title(outage)}. {outages.consequence(outage)} {outages.what_became()}"
 
 
 def named_by(error: JobQueueError) -> str:

@@ -33,7 +33,7 @@ _REFUSALS = {
     415: "The body is no application/json.",
     422: "The body asks for what cannot be.",
     429: "Too many requests; Retry-After says when to go on.",
-    503: "Redis or the database is away; Retry-After says when to ask again.",
+    503: "Redis or the database is away, or takes no changes; Retry-After says when to ask again.",
 }
 
 

@@ -55,6 +55,8 @@ class Signs:
     """How many failed in the last whole hours of USUALLY before that, whatever became of them since."""
     aside: int = 0
     """Jobs that are set aside."""
+    read_only: int = 0
+    """Whether the database takes no changes; of a file it is not told."""
     stuck: Sign = field(default_factory=Sign)
     unknown: Sign = field(default_factory=Sign)
     """Waiting jobs that no worker knows: none for UNKNOWN_AFTER, not those that one alone did not know."""
@@ -89,7 +91,7 @@ def _note(signs: Signs, kind: str, queue: str, number: int, since: datetime | No
         signs.failed[queue] = Sign(number, since)
     elif kind == "started":
         signs.started[queue] = signs.started.get(queue, 0) + number
-    elif kind in ("counted", "aside"):
+    elif kind in ("counted", "aside", "read_only"):
         setattr(signs, kind, number)
     elif kind in ("usual", "usual_muted", "stuck", "unknown", "held", "held_late"):
         setattr(signs, kind, Sign(number, since))
@@ -118,6 +120,7 @@ def _text_of(vendor: str, queues: int, *, has_hours: bool) -> str:
     settings = get_settings()
     parts = [_NOW, *[_OLDEST] * queues, _FAILED, _USUAL, _STUCK, _UNKNOWN, _HELD, _STARTED, _ASIDE]
     parts += [_COUNTED] if has_hours else []
+    parts += [_READ_ONLY] if vendor == "postgresql" else []
     # SQLite keeps any bytes as a text, and cannot give back those that are none.
     as_bytes = "CAST({} AS BLOB)" if vendor == "sqlite" else "{}"
     first = "CAST(MIN({}) AS BLOB)" if vendor == "sqlite" else "MIN({})"
@@ -146,6 +149,7 @@ def _text_of(vendor: str, queues: int, *, has_hours: bool) -> str:
 # Kind, queue, number and since when. The second condition on a state is the index's: SQLite uses the index
 # only where it is repeated.
 _NOW = "SELECT 'now', '', 0, {now}"
+_READ_ONLY = "SELECT 'read_only', '', (current_setting('transaction_read_only') = 'on')::int, NULL"
 # Of what no worker knows none is late: more workers would not help it. However much of that there is, no more
 # than so many rows are looked at.
 _OLDEST = """

@@ -78,6 +78,8 @@ class Overview:
     """Held jobs whose time lies ahead, and those that were to have run by now."""
     away: list[str] = field(default_factory=list)
     """Databases that did not answer."""
+    read_only: list[str] = field(default_factory=list)
+    """Databases that can be read and take no changes."""
     has_redis: bool = True
     redis_silent_since: datetime | None = None
     """When it was asked in vain first, as far as this process knows."""
@@ -178,6 +180,8 @@ def _merged(answers: dict[str, Answered[_InDatabase]], decided: Collection[Queue
             found.away.append(using)
         else:
             _add(found, answered.answer, rows)
+            if answered.answer.signs.read_only:
+                found.read_only.append(using)
     return found
 
 

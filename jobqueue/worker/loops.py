@@ -166,6 +166,7 @@ def register(worker: Worker, using: str) -> None:
                 "takes_orders": worker.takes_orders,
                 "supervisor_pid": worker.supervisor_pid,
                 "quiet_asked_at": worker.quiet_asked_at,
+                "stopping": worker.stopping,
                 "version": worker.version,
                 "memory": memory_in_use() or None,
                 "heartbeat_at": Now(),

@@ -53,6 +53,8 @@ class Orders:
 
     def look(self) -> float:
         """Look once. Returns the seconds until the next look, if nobody rings before."""
+        if self._stop.is_asked and not self._worker.stopping:
+            self._tell_of_the_stop()
         self.threads.each(self._look_for_jobs)
         asked = Worker.objects.filter(pk=self._worker.pk).values_list("quiet_asked_at", "stop_asked_at")
         for quiet_since, stop_asked_at in asked:
@@ -62,6 +64,13 @@ class Orders:
                 self._is_stopping = True
                 self._stop_worker()
         return _LOOK_EVERY
+
+    def _tell_of_the_stop(self) -> None:
+        """Whoever asked for it, a signal too: what claims no more is no worker that jobs may wait for."""
+        self.threads.each(
+            lambda using: Worker.objects.using(using).filter(pk=self._worker.pk).update(stopping=True)
+        )
+        self._worker.stopping = True
 
     def _look_for_jobs(self, using: str) -> None:
         found = stopping.of_worker(self._worker.pk, using)

@@ -100,6 +100,20 @@ def test_executors_end_when_their_supervisor_was_killed(rqworker: StartWorker) -
     assert alive == []
 
 
+def test_an_executor_whose_supervisor_was_killed_says_that_it_stops(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    worker = rqworker("--processes", "1")
+    enqueue("workload.wait", name="slow")
+    workload.wait_for_start("slow")
+
+    worker.signal(signal.SIGKILL)
+
+    wait_until(lambda: Worker.objects.get().is_stopping)
+    workload.open_gate("slow")
+    wait_until_done()
+
+
 def test_a_job_whose_supervisor_was_killed_is_not_started_by_anybody_else(
     rqworker: StartWorker, workload: Workload
 ) -> None:

@@ -55,6 +55,19 @@ def test_a_running_job_may_finish(
     assert started_entries(redis_client) == 0
 
 
+def test_while_the_last_jobs_finish_it_says_that_it_stops(rqworker: StartWorker, workload: Workload) -> None:
+    worker = rqworker("--processes", "1")
+    enqueue("workload.wait", name="slow")
+    workload.wait_for_start("slow")
+    before = Worker.objects.get().is_stopping
+
+    worker.signal(signal.SIGTERM)
+
+    wait_until(lambda: Worker.objects.get().is_stopping)
+    workload.open_gate("slow")
+    assert (before, worker.wait()) == (False, 0)
+
+
 @pytest.mark.parametrize(
     "signals",
     [[signal.SIGTERM], [signal.SIGTERM] * 2, [signal.SIGINT] * 2, [signal.SIGTERM] * 5],

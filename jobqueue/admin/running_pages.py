@@ -145,11 +145,18 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
         number=len(jobs),
         all=active.count() if is_cut else len(jobs),
         is_cut=is_cut,
+        claimed=0 if is_cut else _only_claimed(groups),
         list_url=reverse(f"{pages.admin_site.name}:jobqueue_job_changelist", query={"state": "active"}),
         seconds=REFRESH_SECONDS,
         may_stop=may(request, Right.STOP),
         may_order={name for name, order in ORDERS.items() if may(request, order.right)},
     )
+
+
+def _only_claimed(groups: list[RunningWorker]) -> int:
+    """How many jobs cannot run yet: short ones are claimed many at a time, and a thread runs one of them."""
+    alive = [(len(group.jobs), group.worker.threads) for group in groups if group.worker is not None]
+    return sum(max(0, jobs - threads) for jobs, threads in alive)
 
 
 def shown_progress(run: Run | None, request: HttpRequest) -> ShownProgress | None:

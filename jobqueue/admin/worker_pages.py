@@ -78,7 +78,8 @@ def _families(now: datetime) -> Counter[tuple[str, int]]:
     """How many living processes each worker has, by what they have in common: an order is for all of them."""
     since = now - timedelta(seconds=get_settings().worker_silence)
     alive = Worker.objects.filter(heartbeat_at__gte=since, supervisor_pid__isnull=False)
-    return Counter(alive.order_by().values_list("hostname", "supervisor_pid"))
+    rows = alive.order_by().values_list("hostname", "supervisor_pid")
+    return Counter((host, pid or 0) for host, pid in rows)
 
 
 def _running_jobs(workers: list[uuid.UUID]) -> dict[uuid.UUID, Runs]:

@@ -29,6 +29,12 @@ from jobqueue.sql.clock import database_now
 JOB_STATES = [word for word in STATES if word not in OF_ANY_STATE]
 
 
+CLAIMED_AT = (
+    "When a worker claimed it. Short jobs are claimed many at a time: it may have waited behind others in "
+    "its process before it ran."
+)
+
+
 class JobLine(serializers.Serializer[Any]):
     """A job as lists show it."""
 
@@ -50,8 +56,8 @@ class JobLine(serializers.Serializer[Any]):
     copied_from = serializers.IntegerField(allow_null=True, help_text="The job that it was made from.")
     created_at = Moment()
     published_at = Moment(allow_null=True, help_text="Since when workers are told of it.")
-    started_at = Moment(allow_null=True)
-    finished_at = Moment(allow_null=True)
+    started_at = Moment(allow_null=True, help_text=CLAIMED_AT)
+    finished_at = Moment(allow_null=True, help_text="When its outcome was written down.")
     stop_asked_at = Moment(allow_null=True, help_text="Since when a running job is to end.")
 
 
@@ -63,8 +69,8 @@ class AttemptLine(serializers.Serializer[Any]):
     message = serializers.CharField(allow_blank=True)
     traceback = serializers.CharField(allow_blank=True)
     worker = serializers.CharField(allow_blank=True)
-    started_at = Moment(allow_null=True)
-    finished_at = Moment()
+    started_at = Moment(allow_null=True, help_text=CLAIMED_AT)
+    finished_at = Moment(help_text="When its failure was written down.")
 
 
 class LogLineShape(serializers.Serializer[Any]):

@@ -77,7 +77,9 @@ class QueueLine(serializers.Serializer[Any]):
         help_text=f"Whose jobs run now, the most first; at most {MOST_PROCESSORS} of all queues together.",
     )
     waiting = serializers.IntegerField()
-    active = serializers.IntegerField()
+    active = serializers.IntegerField(
+        help_text="Jobs that workers claimed: they run, or are next in their process."
+    )
     delayed = serializers.IntegerField()
     failed = serializers.IntegerField()
     completed = serializers.IntegerField(

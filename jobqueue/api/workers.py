@@ -56,7 +56,9 @@ class WorkerLine(serializers.Serializer[Any]):
     state = NamedChoice("WorkerState", WORKER_STATES)
     queues = serializers.ListField(child=serializers.CharField())
     threads = serializers.IntegerField()
-    running = serializers.IntegerField(help_text="Jobs that it runs.")
+    running = serializers.IntegerField(
+        help_text="Jobs that it claimed: they run, or are next on its threads."
+    )
     jobs = RunningLine(
         many=True,
         help_text=f"Those, the longest running first, at most {MOST_JOBS} of all workers of a page; none for "

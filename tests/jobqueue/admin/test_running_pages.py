@@ -56,6 +56,16 @@ def test_each_running_job_stands_with_its_worker() -> None:
     assert "<progress" in text
 
 
+def test_more_jobs_than_threads_are_told_apart() -> None:
+    worker = make_worker(takes_orders=True, threads=2)
+    for _number in range(5):
+        _running(worker)
+    text = text_of(operator("view_job").get(RUNNING))
+
+    assert "Workers have claimed 5 jobs; 3 of them are more than their threads run at once" in text
+    assert "5 jobs run now" not in text
+
+
 def test_a_job_whose_worker_has_no_row_is_shown_as_of_workers_that_are_gone() -> None:
     job = _running()
     Worker.objects.all().delete()
@@ -224,7 +234,7 @@ def test_of_more_than_it_shows_the_page_says_how_many_run_and_leads_to_the_list_
     monkeypatch.setattr(running_pages, "MOST_JOBS", 2)
     client = operator("view_job")
     text = text_of(client.get(RUNNING))
-    assert "These are the first 2 of 3 jobs that run now" in text
+    assert "These are the first 2 of 3 jobs that run now or are claimed to start next" in text
     assert "2 jobs run now" not in text
     link = re.search(r'<a href="([^"]*)">The list of all 3</a>', text)
     assert link is not None

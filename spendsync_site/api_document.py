@@ -43,4 +43,5 @@ TAGS: Final = [
     {"name": "people", "description": "Whether letters go out to a person; they are paused and resumed."},
     {"name": "emails", "description": "E-mails and what became of them."},
     {"name": "simulation", "description": "Which reminders would go out in the next days."},
+    {"name": "root", "description": "The resources, with their addresses."},
 ]

@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext
@@ -22,6 +23,7 @@ from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import NOTHING, badge, mask_addresses, time_tag
 from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating import bulk_plans
+from jobqueue.operating.left_out import left_out, stop_reasons
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.stops import stop_bulk_and_log
@@ -125,6 +127,7 @@ class BulkActionAdmin(OwnPage):
             "badge": self.state(action),
             "which": shown_text(bulk_plans.which(action), request) or NOTHING,
             "reason": shown_text(action.reason, request),
+            "stop_reason": shown_text(stop_reasons([action]).get(action.pk, ""), request),
             "asked": time_tag(action.asked_at, now),
             "sentence": _sentence(action, now),
             "nobody_walks": action.is_open and not is_a_worker_alive(Job.objects.db),
@@ -174,8 +177,16 @@ class BulkActionAdmin(OwnPage):
 
     @admin.display(description=_("jobs"))
     def progress(self, action: BulkAction) -> str:
-        """How many are done, of how many."""
-        return f"{grouped(action.changed)} / {grouped(action.expected)}"
+        """How many are done, of how many, and how many were left alone, with the way to these."""
+        done = f"{grouped(action.changed)} / {grouped(action.expected)}"
+        number = sum(reason.number for reason in left_out(action))
+        if not number:
+            return done
+        text = gettext("%(number)s left alone") % {"number": grouped(number)}
+        url = bulk_left_out.url_of(action, self.admin_site) or reverse(
+            f"{self.admin_site.name}:jobqueue_bulkaction_change", args=[action.pk]
+        )
+        return format_html('{}, <a href="{}">{}</a>', done, url, text)
 
     @admin.display(description=_("which jobs"))
     def which(self, action: BulkAction) -> str:

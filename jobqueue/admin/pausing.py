@@ -1,4 +1,4 @@
-"""Pause and resume of a queue by one button, and a pause in words."""
+"""Pause, its change and resume of a queue by one button each, and a pause in words."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import InvalidPause, UnknownQueue
 from jobqueue.models import Queue
-from jobqueue.operating.pausing import pause_and_log, resume_and_log
+from jobqueue.operating.pausing import change_pause_and_log, pause_and_log, resume_and_log
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import Right, demand, may, permissions_of
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import absolute, printable
 from jobqueue.sql.clock import database_now
 
 TO_OVERVIEW = "overview"
 SEEN = "_jobqueue_overview"
 """Where a request keeps what its page has read of the queues already."""
+CHANGING = "change"
+"""What a row's button sends to have the form filled with the pause that there is."""
 _LONGEST_TYPED = 2_000
 """Characters that are shown again of what was typed into a form."""
 _TOMORROW, _AT = "tomorrow", time(8)
@@ -95,28 +97,79 @@ def button(queue: Queue, number: str, now: datetime, allowed: set[str], request:
 
 
 def pause_view(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
-    """Pause the queue of the form; whoever comes second is told that it is so already.
+    """Pause the queue of the form, or change its pause; whoever comes second is told what it was before.
 
-    What cannot be is answered with the form as it was filled in.
+    What cannot be is answered with the form as it was filled in, and who asks to change with the filled one.
     """
     name = _asked(request, Right.PAUSE_QUEUE)
     if name is None:
         return HttpResponseNotAllowed(["POST"])
+    now = _paused_now(name)
+    if now is not None and CHANGING in request.POST:
+        return _ask(
+            request, pages, name, {"reason": shown_text(now.pause_reason, request), "until": _local(now)}
+        )
     try:
-        until = _until(request.POST.get("for", ""), request.POST.get("until", ""))
-        reason = request.POST.get("reason", "").strip()
-        changed = pause_and_log(request, name, reason, until)
+        until, reason = _asked_for(request, now)
+        if pause_and_log(request, name, reason, until):
+            messages.success(request, _("%(queue)s is paused.") % {"queue": name})
+        else:
+            _change(request, name, reason, until)
     except UnknownQueue as error:
         _refuse(request, error)
     except InvalidPause as error:
         _refuse(request, error)
         return _ask_again(request, pages, name)
-    else:
-        if changed:
-            messages.success(request, _("%(queue)s is paused.") % {"queue": name})
-        else:
-            messages.warning(request, _("%(queue)s is paused already.") % {"queue": name})
     return _back(request)
+
+
+def _change(request: HttpRequest, name: str, reason: str, until: datetime | None) -> None:
+    """Change the pause, and say what it was before: somebody else may have begun it meanwhile."""
+    before = change_pause_and_log(request, name, reason=reason, until=until)
+    if before is None:
+        messages.warning(request, _("%(queue)s is paused already.") % {"queue": name})
+        return
+    end = absolute(before.paused_until) if before.paused_until else str(OFFERED[0][1])
+    words = {
+        "queue": name,
+        "end": end,
+        "who": printable(before.paused_by),
+        "reason": shown_text(before.pause_reason, request),
+    }
+    text = (
+        _("The pause of %(queue)s is changed. Before, by %(who)s: %(end)s, “%(reason)s”.")
+        if before.pause_reason
+        else _("The pause of %(queue)s is changed. Before, by %(who)s: %(end)s.")
+    )
+    messages.success(request, text % words)
+
+
+def _paused_now(name: str) -> Queue | None:
+    """The row of the queue if it is paused."""
+    queue = Queue.objects.filter(pk=name).first() if "\x00" not in name else None
+    return queue if queue is not None and queue.is_paused_at(database_now(Queue.objects.db)) else None
+
+
+def _local(queue: Queue) -> str:
+    """The end of its pause as the form has it; empty if it has none."""
+    return f"{timezone.localtime(queue.paused_until):%Y-%m-%dT%H:%M}" if queue.paused_until else ""
+
+
+def _asked_for(request: HttpRequest, now: Queue | None) -> tuple[datetime | None, str]:
+    """The end and the reason that the form asks for.
+
+    What the filled form showed and was left stays as it is: a reason with addresses that are masked for this
+    user, an end to the second. And a length that is chosen counts more than the end that stood there before.
+    """
+    length, typed = request.POST.get("for", ""), request.POST.get("until", "")
+    reason = request.POST.get("reason", "").strip()
+    if now is None:
+        return _until(length, typed), reason
+    if reason == shown_text(now.pause_reason, request):
+        reason = now.pause_reason
+    if typed and typed == _local(now):
+        return (_until(length, "") if length else now.paused_until), reason
+    return _until(length, typed), reason
 
 
 def _refuse(request: HttpRequest, error: Exception) -> None:
@@ -125,15 +178,23 @@ def _refuse(request: HttpRequest, error: Exception) -> None:
 
 def _ask_again(request: HttpRequest, pages: ModelAdmin[Any], name: str) -> HttpResponse:
     """The form on a page of its own, with what was typed."""
-    typed = {field: request.POST.get(field, "")[:_LONGEST_TYPED] for field in ("reason", "until", "back")}
+    typed = {field: request.POST.get(field, "")[:_LONGEST_TYPED] for field in ("reason", "until")}
+    return _ask(request, pages, name, typed)
+
+
+def _ask(request: HttpRequest, pages: ModelAdmin[Any], name: str, filled: dict[str, str]) -> HttpResponse:
+    """The form on a page of its own, filled."""
+    title = _("Change the pause of %(name)s") if CHANGING in request.POST else _("Pause %(name)s")
     context = {
         **pages.admin_site.each_context(request),
-        **typed,
-        "title": _("Pause %(name)s") % {"name": printable(name)},
+        **filled,
+        "back": request.POST.get("back", "")[:_LONGEST_TYPED],
+        "title": title % {"name": printable(name)},
         "opts": pages.opts,
         "media": pages.media,
         "queue": name,
         "name": printable(name),
+        "is_change": CHANGING in request.POST,
         "length": request.POST.get("for", ""),
         "pauses": OFFERED,
         "back_url": _back_url(request),

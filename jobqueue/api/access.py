@@ -49,6 +49,16 @@ class ByHeaderAlone(DefaultContentNegotiation):
     settings = SimpleNamespace(URL_FORMAT_OVERRIDE=None)  # type: ignore[assignment]
 
 
+def missing_of(user: Any, needs: tuple[str, ...]) -> list[str]:
+    """Those of the permissions that the user lacks; of `a or b` one is enough."""
+    return [needed for needed in needs if not any(map(user.has_perm, needed.split(" or ")))]
+
+
+def may_all(user: Any, needs: tuple[str, ...]) -> bool:
+    """Whether the user has all of these permissions."""
+    return not missing_of(user, needs)
+
+
 class MayDoThat(BasePermission):
     """Staff with the permissions of the verb, as in the admin; who lacks one is told which.
 
@@ -62,11 +72,7 @@ class MayDoThat(BasePermission):
             return False
         if not (user.is_active and getattr(user, "is_staff", False)):
             raise exceptions.PermissionDenied("That takes a user of the staff.")
-        missing = [
-            permission
-            for permission in view.needs.get(view.action or "", ())
-            if not any(map(user.has_perm, permission.split(" or ")))
-        ]
+        missing = missing_of(user, view.needs.get(view.action or "", ()))
         if missing:
             named = f"permission{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
             raise exceptions.PermissionDenied(f"That takes the {named}.")

@@ -22,6 +22,7 @@ from jobqueue.api.searches import found_by
 from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating import bulk_plans
+from jobqueue.operating.left_out import REASONS, LeftOut, left_out, stop_reasons
 from jobqueue.operating.reading import carried_text
 from jobqueue.operating.rights import Right, demand, permissions_of
 from jobqueue.operating.stops import stop_bulk_and_log
@@ -34,7 +35,20 @@ BULK_STATES = ["waits", "under way", "done", "stopped"]
 VIEW = ("jobqueue.view_job",)
 _ENDED = "already_ended"
 UNDER_WAY = "under_way"
+_MOST_IDS = 100
 _NAMES = {verb: name for name, verb in VERBS.items()}
+
+
+class LeftOutLine(serializers.Serializer[Any]):
+    """Jobs that were left out for one reason."""
+
+    code = NamedChoice("LeftOutCode", list(REASONS))
+    text = serializers.CharField()
+    number = serializers.IntegerField()
+    ids = serializers.ListField(
+        child=serializers.IntegerField(),
+        help_text=f"The first of them, as far as known; at most {_MOST_IDS}.",
+    )
 
 
 class BulkLine(serializers.Serializer[Any]):
@@ -51,10 +65,15 @@ class BulkLine(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_blank=True)
     asked_by = serializers.CharField(allow_blank=True)
     stopped_by = serializers.CharField(allow_blank=True)
+    stop_reason = serializers.CharField(allow_blank=True)
     asked_at = Moment()
     began_at = Moment(allow_null=True)
     ended_at = Moment(allow_null=True)
     waits_for_a_worker = serializers.BooleanField(help_text="Whether no living worker would walk it.")
+    left_out = LeftOutLine(
+        many=True,
+        help_text="Why fewer were changed than were expected; code `waits`: they are come back to.",
+    )
 
 
 class PlanShown(serializers.Serializer[Any]):
@@ -112,7 +131,7 @@ class BulkViewSet(OperatorViewSet):
                 found,
                 asked["limit"],
                 lambda one: [one.pk],
-                lambda some: [bulk_line(one, request) for one in some],
+                lambda some: _lines(some, request),
             )
         )
 
@@ -235,6 +254,15 @@ def _must_be_confirmed(planned: bulk_plans.Plan, asked: Mapping[str, Any]) -> bo
 
 def bulk_line(one: BulkAction, request: Request) -> dict[str, Any]:
     """A bulk action as answers have it."""
+    return _lines([one], request)[0]
+
+
+def _lines(some: list[BulkAction], request: Request) -> list[dict[str, Any]]:
+    stopped = stop_reasons(some)
+    return [_line(one, carried_text(stopped.get(one.pk, ""), request), request) for one in some]
+
+
+def _line(one: BulkAction, stop_reason: str, request: Request) -> dict[str, Any]:
     ended = "stopped" if one.stopped_by else "done"
     state = ended if one.ended_at else "under way" if one.began_at else "waits"
     times = ("asked_at", "began_at", "ended_at")
@@ -250,8 +278,19 @@ def bulk_line(one: BulkAction, request: Request) -> dict[str, Any]:
         "reason": carried_text(one.reason, request),
         "asked_by": carried(one.asked_by),
         "stopped_by": carried(one.stopped_by),
+        "stop_reason": stop_reason,
         **{name: Moment().to_representation(getattr(one, name)) for name in times},
         "waits_for_a_worker": one.is_open and not is_a_worker_alive(Job.objects.db),
+        "left_out": [_left_out_line(reason, request) for reason in left_out(one)],
+    }
+
+
+def _left_out_line(reason: LeftOut, request: Request) -> dict[str, Any]:
+    return {
+        "code": reason.why,
+        "text": carried_text(reason.text, request),
+        "number": reason.number,
+        "ids": list(reason.ids[:_MOST_IDS]),
     }
 
 

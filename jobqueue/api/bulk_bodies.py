@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobqueue.api.bodies import (
@@ -18,12 +20,15 @@ from jobqueue.api.bodies import (
     Whole,
     optional_reason,
 )
+from jobqueue.models import Job
 from jobqueue.models.bulk import PACE
 from jobqueue.models.cause_names import LONGEST_CAUSE
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.failing_times import AGES, OLDER, YEARS
 from jobqueue.operating.verbs import CALLED
 from jobqueue.searching import LONGEST_SEARCH
+from jobqueue.searching.times import ALLOWED_TIMES, moment_at
+from jobqueue.sql.clock import database_now
 
 VERBS: Final = CALLED
 OF_FAILURES_ALONE: Final = ("cause", "age", "since", "until")
@@ -35,6 +40,7 @@ _AGES = [*AGES, OLDER]
 _AGE = "Failed within that time: quarter is 15 minutes, month 30 days; older is before these."
 _SINCE = "Failed at this time or later; with its zone."
 _UNTIL = "Failed before this time; with its zone."
+_TIMES = f"As in a search: {ALLOWED_TIMES}, without a zone in that of the site."
 _SEARCH = "Words as `/api/jobs/` takes them, in place of a filter: `state:delayed queue:email`."
 
 
@@ -62,12 +68,28 @@ class FailingMoment(CalendarMoment):
         return found
 
 
+@extend_schema_field(OpenApiTypes.STR)
+class SearchedMoment(serializers.Field[Any, Any, Any, Any]):
+    """A time at which jobs can have failed, in the words of the search: so long ago, a day, or a moment."""
+
+    default_error_messages = {
+        "no_time": f"It is no time between the years {YEARS[0]} and {YEARS[-1]}: write {ALLOWED_TIMES}."
+    }
+
+    def to_internal_value(self, data: Any) -> datetime:
+        """The time; what is so long ago is told from the clock of the database."""
+        moment = moment_at(str(data), database_now(Job.objects.db))
+        if moment is None:
+            self.fail("no_time")
+        return moment
+
+
 class CausesQuery(StrictQuery):
     """Which failed jobs: those that failed in a time, of a queue, of a processor."""
 
     age = Choice(_AGES, required=False, help_text=_AGE)
-    since = FailingMoment(required=False, help_text=_SINCE)
-    until = FailingMoment(required=False, help_text=_UNTIL)
+    since = SearchedMoment(required=False, help_text=f"Failed at this time or later. {_TIMES}")
+    until = SearchedMoment(required=False, help_text=f"Failed before this time. {_TIMES}")
     queue = serializers.CharField(required=False, max_length=100)
     processor = serializers.CharField(required=False, max_length=100)
 

@@ -52,6 +52,9 @@ class JobLine(serializers.Serializer[Any]):
     set_aside = serializers.CharField(allow_blank=True)
     unique_key = serializers.CharField(allow_null=True)
     worker = serializers.CharField(allow_null=True, help_text="The name of the worker that runs or ran it.")
+    worker_id = serializers.UUIDField(
+        allow_null=True, help_text="Its id: `/api/workers/{id}/`; null where it has no row any more."
+    )
     bulk_action = serializers.IntegerField(allow_null=True)
     copied_from = serializers.IntegerField(allow_null=True, help_text="The job that it was made from.")
     created_at = Moment()
@@ -163,6 +166,7 @@ def _line(job: Job, state: str, names: Mapping[Any, str], request: Request, now:
         "set_aside": carried_text(job.set_aside, request),
         "unique_key": None if job.unique_key is None else carried_text(job.unique_key, request),
         "worker": names.get(job.worker_id),
+        "worker_id": str(job.worker_id) if job.worker_id in names else None,
         "bulk_action": job.bulk_action,
         "copied_from": job.copied_from,
         **{

@@ -43,6 +43,17 @@ class JobsQuery(PageQuery):
     """Which jobs."""
 
     search = serializers.CharField(required=False, max_length=LONGEST_SEARCH, help_text=SEARCH)
+    q = serializers.CharField(
+        required=False, max_length=LONGEST_SEARCH, help_text="The same as `search`, as the admin calls it."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The search has two names, and one meaning."""
+        if "q" in attrs and attrs.get("search", attrs["q"]) != attrs["q"]:
+            text = "q and search are two names of one thing, and differ: give one of them."
+            refusal = serializers.ErrorDetail(text, "two_searches")
+            raise serializers.ValidationError({"q": [refusal], "search": [refusal]})
+        return attrs
 
 
 def _verb(name: str, summary: str, called: str = "") -> Any:
@@ -156,7 +167,8 @@ class JobViewSet(OperatorViewSet):
     def list(self, request: Request) -> Response:
         """The jobs that the search finds."""
         asked = read_query(JobsQuery, request)
-        found = found_by(asked.get("search", ""), request)
+        name = "search" if "search" in asked else "q"
+        found = found_by(asked.get(name, ""), request, named=name)
         rows = found.jobs.order_by("-pk")
         if "cursor" in asked:
             [last] = read_cursor(asked["cursor"], whole_id)

@@ -31,7 +31,7 @@ from jobqueue.exceptions import BrokerUnavailable, InvalidPause
 from jobqueue.models import Queue
 from jobqueue.models.pauses import LONGEST_PAUSE_REASON
 from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, change_limits, starts_of
-from jobqueue.operating.pausing import pause_and_log, resume_and_log
+from jobqueue.operating.pausing import change_pause_and_log, pause_and_log, resume_and_log
 from jobqueue.operating.processors import MOST_PROCESSORS, running_by_processor
 from jobqueue.operating.reading import carried_text
 from jobqueue.operating.rights import Right, permissions_of
@@ -123,7 +123,7 @@ class Limits(Reason):
     list=described("Every configured queue with its counts", Queues),
     retrieve=described("One queue with its counts", QueueLine),
     pause=described(
-        "Start no more jobs of this queue; what runs ends as usual",
+        "Start no more jobs of this queue; what runs ends as usual. Or change its pause",
         QueueLine,
         body=Pause,
         codes={409: (ALREADY_PAUSED,)},
@@ -154,15 +154,21 @@ class QueueViewSet(OperatorViewSet):
 
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, name: str = "") -> Response:
-        """Pause it."""
+        """Pause it. One that is paused stays so, until another time or for another reason.
+
+        What is left out of these stays then as it is, `null` is for good; 409 if nothing differs.
+        """
         asked = read_body(Pause, request)
         _check(name)
         try:
-            changed = pause_and_log(django_request(request), name, **asked)
+            asking = django_request(request)
+            changed = pause_and_log(asking, name, **asked) or change_pause_and_log(asking, name, **asked)
         except InvalidPause as error:
             raise invalid("until", error) from None
         if not changed:
-            raise Refused(f"Nothing to do: the queue {name} is paused already.", ALREADY_PAUSED)
+            raise Refused(
+                f"Nothing to do: the queue {name} is paused already, as it was asked for.", ALREADY_PAUSED
+            )
         return Response(_line(name, request))
 
     @action(detail=True, methods=["post"])

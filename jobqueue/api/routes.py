@@ -11,14 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, re_path, reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from jobqueue.exceptions import MissingExtra
 
 try:
     import drf_spectacular
-    from rest_framework.routers import SimpleRouter
+    import rest_framework
 except ImportError as error:
     raise MissingExtra("the API", "djangorestframework or drf-spectacular", extra="api") from error
 
@@ -29,18 +29,11 @@ from jobqueue.api.jobs import JobViewSet
 from jobqueue.api.problems import answer
 from jobqueue.api.processors import ProcessorViewSet
 from jobqueue.api.queues import QueueViewSet
+from jobqueue.api.root import RootViewSet, Router
 from jobqueue.api.schedule import ScheduleViewSet
 from jobqueue.api.workers import WorkerViewSet
 
-assert drf_spectacular
-
-
-class Router(SimpleRouter):
-    """Addresses with or without a slash at their end."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trailing_slash = "/?"
+assert drf_spectacular and rest_framework
 
 
 router = Router()
@@ -55,7 +48,7 @@ for name, views in (
     ("audit", AuditViewSet),
 ):
     router.register(name, views, basename=f"api-{name}")
-urlpatterns = router.urls
+urlpatterns = [re_path("^$", RootViewSet.as_view({"get": "list"}), name="api-root"), *router.urls]
 
 
 @csrf_exempt  # nothing is done here, so that whoever posts to an address misspelt is told so

@@ -40,6 +40,10 @@ class OperatorSchema(AutoSchema):
             operation["description"] = f"{operation.get('description', '')}\n\n{_told(needs)}".strip()
         return operation
 
+    def get_tags(self) -> list[str]:
+        """The resource; the root, which is none, has a word of its own."""
+        return list(super().get_tags()) or ["root"]
+
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
         """The form of what is read says that what it does not know is refused."""
         mapped = super()._map_basic_serializer

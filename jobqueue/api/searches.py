@@ -31,11 +31,15 @@ def found_by(
     request: Request,
     jobs: JobQuerySet | None = None,
     refuse: type[BadQuery | InvalidBody] = BadQuery,
+    named: str = "search",
 ) -> Found:
-    """Those of the jobs that the search finds; `refuse` says which word cannot be read, and what can."""
+    """Those of the jobs that the search finds; `refuse` says which word cannot be read, and what can.
+
+    `named` is the parameter or the field that it was given as.
+    """
     search = parse(text)
     if isinstance(search, Unreadable):
-        raise refuse({"search": [serializers.ErrorDetail(str(search), "unreadable_search")]})
+        raise refuse({named: [serializers.ErrorDetail(str(search), "unreadable_search")]})
     refused = why_refused(search, request.user)
     if refused:
         raise PermissionDenied(str(refused))

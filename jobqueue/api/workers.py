@@ -107,12 +107,17 @@ def _as_it_is_now(worker: Worker) -> Worker:
     return worker
 
 
-def _worker(pk: str) -> Worker:
-    """The worker; Http404 if there is none."""
+def _worker(key: str) -> Worker:
+    """The worker of this id, with dashes or without, or of a name that one has; Http404 if none is meant."""
     try:
-        worker = Worker.objects.filter(pk=uuid.UUID(pk)).first()
+        worker = Worker.objects.filter(pk=uuid.UUID(key)).first()
     except ValueError:
         worker = None
+    if worker is None:
+        named = list(Worker.objects.filter(name=key)[:2]) if "\x00" not in key else []
+        if len(named) > 1:
+            raise Http404(f"More than one worker is called {carried(key)}: name one by its id.")
+        worker = named[0] if named else None
     if worker is None:
         raise Http404
     return worker
@@ -123,9 +128,9 @@ def _worker(pk: str) -> Worker:
     retrieve=described("One worker: how far it is with what it was told", WorkerLine),
 )
 class WorkerViewSet(OperatorViewSet):
-    """The workers, one row for each executor process."""
+    """The workers, one row for each executor process: by their ids, or by a name that one alone has."""
 
-    lookup_value_regex = "[0-9a-fA-F-]{36}"
+    lookup_value_regex = "[^/]+"
     what = "worker"
     needs = {
         "list": VIEW,

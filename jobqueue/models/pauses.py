@@ -1,13 +1,16 @@
 """Pauses of queues: begun and ended by operators, or at their time by whoever sees first that it has come.
 
-A pause is one conditional UPDATE, so of two operators at once one begins it. Code of a release before reads
+A pause is one conditional UPDATE, so of two operators at once one begins it; the other may change it, and the
+queue is paused all the while. Code of a release before reads
 and writes `paused` alone. So a pause whose time has come is ended in the row: workers of that release go on
 then too. And what is left of a pause that such code ended is taken away before it could end the next one.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import MAXYEAR, datetime
+from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -49,6 +52,32 @@ def pause(queue: str, *, by: str = "", reason: str = "", until: datetime | None 
             paused=True, paused_at=now, paused_until=until, paused_by=by[:200], pause_reason=reason
         )
     return bool(changed)
+
+
+def change_pause(queue: str, *, by: str = "", **changes: Any) -> tuple[Queue, Queue] | None:
+    """Give the pause that the queue is in another `reason` or `until`; what is not named stays.
+
+    Returns the row before and after; None if nothing differs, or it is not paused. The queue is paused all
+    the while, since when it was. Raises what `pause` raises.
+    """
+    check_queue(queue)
+    using = Queue.objects.db
+    _check(changes.get("reason", ""), changes.get("until"), database_now(using))
+    with writing(using):
+        rows = Queue.objects.using(using).filter(_IS_PAUSED, pk=queue)
+        before = rows.select_for_update().first()
+        if before is None:
+            return None
+        after = copy(before)
+        after.pause_reason = changes.get("reason", before.pause_reason)
+        after.paused_until = changes.get("until", before.paused_until)
+        if (after.pause_reason, after.paused_until) == (before.pause_reason, before.paused_until):
+            return None
+        after.paused_by = by[:200]
+        rows.update(
+            pause_reason=after.pause_reason, paused_until=after.paused_until, paused_by=after.paused_by
+        )
+    return before, after
 
 
 def resume(queue: str) -> bool:

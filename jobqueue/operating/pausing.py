@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.http import HttpRequest
 
 from jobqueue.models import Queue
-from jobqueue.models.pauses import pause, resume
+from jobqueue.models.pauses import change_pause, pause, resume
 from jobqueue.operating.audit import log_change
-from jobqueue.operating.audit_entry import because
+from jobqueue.operating.audit_entry import REASON, because
 from jobqueue.operating.words import absolute
 from jobqueue.sql.writing import writing
 
@@ -19,9 +20,31 @@ def pause_and_log(request: HttpRequest, name: str, reason: str = "", until: date
     with writing(Queue.objects.db):
         if not pause(name, by=request.user.get_username(), reason=reason, until=until):
             return False
-        end = f" until {absolute(until)}" if until else ""
-        log_change(request, Queue(name), because(f"Pause: running → paused{end}", reason))
+        log_change(request, Queue(name), because(f"Pause: running → paused{_end(until)}", reason))
     return True
+
+
+def change_pause_and_log(request: HttpRequest, name: str, **changes: Any) -> Queue | None:
+    """Change `reason` or `until` of its pause in the name of this user, with old and new in the history.
+
+    Returns the row as it was before; None if nothing differs, or it is not paused.
+    """
+    with writing(Queue.objects.db):
+        changed = change_pause(name, by=request.user.get_username(), **changes)
+        if changed is None:
+            return None
+        before, after = changed
+        text = f"Pause: paused{_end(before.paused_until)}"
+        if before.pause_reason and before.pause_reason != after.pause_reason:
+            # What follows the word is read as the new one.
+            text = f"{text} (“{before.pause_reason.replace(REASON, 'Reason ')}”)"
+        text = f"{text} → paused{_end(after.paused_until)}"
+        log_change(request, Queue(name), because(text, after.pause_reason))
+    return before
+
+
+def _end(until: datetime | None) -> str:
+    return f" until {absolute(until)}" if until else ""
 
 
 def resume_and_log(request: HttpRequest, name: str, reason: str = "") -> bool:

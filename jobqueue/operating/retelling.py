@@ -26,7 +26,8 @@ from jobqueue.operating.words import grouped
 
 _WITH_PLACES: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"delayed until (?P<moment>.+)"), _("delayed until %(moment)s")),
-    (re.compile(r"paused until (?P<moment>.+)"), _("paused until %(moment)s")),
+    (re.compile(r"paused until (?P<moment>.+)", re.S), _("paused until %(moment)s")),
+    (re.compile(r"paused \(“(?P<reason>.+)”\)", re.S), _("paused (“%(reason)s”)")),
     (re.compile(r"held, was to run (?P<moment>.+)"), _("held, was to run %(moment)s")),
     (re.compile(r"runs (?P<moment>.+)"), _("runs %(moment)s")),
     (re.compile(r"set aside \((?P<why>.*)\)"), _("set aside (%(why)s)")),

@@ -28,6 +28,15 @@ def as_moment(text: str, now: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def moment_at(text: str, now: datetime) -> datetime | None:
+    """The moment that `text` names, as a value, by what is now; None if it names none."""
+    age = _AGE.fullmatch(text)
+    if not age:
+        return _moment(text)
+    length = timedelta(**{_UNITS[age[2]]: int(age[1])})
+    return now - length if length <= _MOST else None
+
+
 def time_from(text: str) -> Any | None:
     """The moment that `text` names, as an expression for the database; None if it names none.
 

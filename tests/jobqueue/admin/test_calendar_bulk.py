@@ -100,6 +100,18 @@ def test_what_may_not_move_is_left_out_told_of_and_linked(
     assert Job.objects.filter(run_at=tomorrow(days=3)).count() == 2
 
 
+def test_the_list_of_bulk_actions_counts_what_was_left_alone_and_leads_there(
+    admin_client: Client, refuses_odd_ones: None
+) -> None:
+    jobs = [make_job(run_at=tomorrow(), payload={"number": number}) for number in range(4)]
+    change(admin_client, day_url(tomorrow(), "move/"), days="2")
+    walked()
+    url = f"/admin/jobqueue/job/?left_out={BulkAction.objects.get().pk}"
+    text = text_of(admin_client.get("/admin/jobqueue/bulkaction/"))
+    assert f'2 / 4, <a href="{url}">2 left alone</a>' in text
+    assert ids_of(admin_client.get(url)) == {jobs[1].pk, jobs[3].pk}
+
+
 def test_no_job_is_moved_twice(admin_client: Client) -> None:
     make_job(run_at=tomorrow())
     change(admin_client, day_url(tomorrow(), "move/"), days="1")

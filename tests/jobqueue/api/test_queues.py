@@ -74,6 +74,38 @@ def test_a_queue_is_paused_once_and_resumed() -> None:
     ]
 
 
+def test_a_pause_is_changed_while_the_queue_stays_paused() -> None:
+    client = full_operator()
+    first = {"until": "2035-01-31T15:00:00Z", "reason": "mail is down"}
+    begun = post(client, "queues/email/pause/", first)
+
+    changed = post(client, "queues/email/pause/", {"until": "2035-01-31T18:00:00Z"})
+
+    assert changed["paused_since"] == begun["paused_since"]
+    assert (changed["paused_until"], changed["pause_reason"]) == ("2035-01-31T18:00:00Z", "mail is down")
+    assert LogEntry.objects.latest("pk").change_message == (
+        "Pause: paused until 2035-01-31 15:00:00 UTC → paused until 2035-01-31 18:00:00 UTC."
+        " Reason: mail is down"
+    )
+
+
+@pytest.mark.parametrize("body", [{}, {"until": "2035-01-31T15:00:00Z", "reason": "mail is down"}])
+def test_the_same_pause_again_is_nothing_to_do(body: dict[str, str]) -> None:
+    client = full_operator()
+    post(client, "queues/email/pause/", {"until": "2035-01-31T15:00:00Z", "reason": "mail is down"})
+
+    refused = problem(ask(client, "POST", "queues/email/pause/", body), 409)
+
+    assert refused["code"] == "already_paused"
+
+
+def test_null_makes_a_pause_one_for_good() -> None:
+    client = full_operator()
+    post(client, "queues/email/pause/", {"until": "2035-01-31T15:00:00Z"})
+
+    assert post(client, "queues/email/pause/", {"until": None})["paused_until"] is None
+
+
 def test_a_pause_says_who_why_and_until_when() -> None:
     until = database_now("default") + timedelta(hours=1)
     body = {"reason": "mail is down", "until": until.isoformat()}

@@ -121,7 +121,7 @@ def _periods_of(client: Redis, periods: list[int]) -> dict[int, dict[Group, Tall
             # What was told since is not kept under the older name: both are read again.
             if fields.get(_TOLD) == told[period]:
                 kept[keys.chart(period)] = _Kept(told[period], groups)
-    if sum(len(one.groups) for one in kept.values()) > _MOST_KEPT:
+    if sum(len(one.groups) for one in list(kept.values())) > _MOST_KEPT:  # others may add to it
         kept.clear()
     return known
 

@@ -57,7 +57,7 @@ class RootViewSet(OperatorViewSet):
 def _resources(request: Request) -> Iterator[dict[str, str]]:
     for router in Router.known:
         for name, views, basename in router.registry:
-            needs: tuple[str, ...] | None = views.needs.get("list")
+            needs: tuple[str, ...] | None = getattr(views, "needs", {}).get("list")
             if needs is None or not may_all(request.user, needs):
                 continue
             with suppress(NoReverseMatch):  # a project may leave an app's addresses out

@@ -96,7 +96,11 @@ def context_of(request: HttpRequest) -> dict[str, Any]:
 
 def chart_of(request: HttpRequest, now: datetime | None = None) -> dict[str, Any]:
     """The chart of a day, and how often it is looked at again; `now` as the database's clock shows it."""
-    return {"chart": chart_of_a_day(request, now), "chart_seconds": CHART_SECONDS}
+    return {
+        "chart": chart_of_a_day(request, now),
+        "chart_seconds": CHART_SECONDS,
+        "before_title": on_every_page.before_title(request),
+    }
 
 
 def _sentence(found: list[Finding]) -> str:

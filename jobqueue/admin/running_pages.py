@@ -268,7 +268,10 @@ def _what_of(order: Order, worker: Worker, changed: list[Worker]) -> str:
     """What was ordered: the order is for all processes of the worker, and names those that it changed."""
     if len(changed) < _FEW:
         return f"{order.label}: {(changed or [worker])[0].title}"
-    words = {"n": grouped(len(changed)), "names": ", ".join(one.title for one in changed[:MOST_NAMED])}
+    words = {
+        "n": grouped(len(changed)),
+        "names": ", ".join(sorted(one.title for one in changed)[:MOST_NAMED]),
+    }
     more = "" if len(changed) <= MOST_NAMED else ", …"
     named = _("%(n)s processes of the worker (%(names)s)") % {**words, "names": f"{words['names']}{more}"}
     return f"{order.label}: {named}"

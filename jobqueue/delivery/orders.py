@@ -75,7 +75,7 @@ def _order(worker: Worker, changing: models.Q, **values: object) -> list[Worker]
         changed = list(rows.filter(changing).select_for_update().order_by("pk"))
         Worker.objects.using(using).filter(pk__in=[row.pk for row in changed]).update(**values)
     _ring_after_commit([row.pk.hex for row in changed], using)
-    return changed
+    return sorted(changed, key=lambda row: row.name)
 
 
 def _why_not(worker: Worker, family: list[Worker]) -> WorkerOrderRefused | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobqueue.api.routes import Router
+from jobqueue.api.root import Router
 from settlements.api.people import PersonViewSet
 from settlements.api.simulation import SimulationViewSet
 from settlements.api.views import EmailViewSet, PaymentViewSet, SettlementViewSet

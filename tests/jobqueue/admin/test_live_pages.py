@@ -47,6 +47,15 @@ def regions_of(text: str) -> list[str]:
     return [found["id"] for found in REGION.finditer(text)]
 
 
+def _by_address(text: str, own: str) -> dict[str, list[str]]:
+    """The ids of the regions of a page, by where each is asked for."""
+    found: dict[str, list[str]] = {}
+    for region in REGION.finditer(text):
+        url = URL.search(region[0])
+        found.setdefault(url[1] if url else own, []).append(region["id"])
+    return found
+
+
 def test_each_page_that_is_no_form_is_live_and_asks_for_its_regions_alone(
     admin_client: Client, pages: dict[str, str]
 ) -> None:
@@ -61,8 +70,10 @@ def test_each_page_that_is_no_form_is_live_and_asks_for_its_regions_alone(
             if not NOT_LIVE.search(name) or name in LIVE_THOUGH:
                 wrong[name] = "is not live"
             continue
-        asked = (URL.findall(text) or [page.request["PATH_INFO"] + "?" + page.request["QUERY_STRING"]])[0]
-        wrong[name] = _fault_of(partial(admin_client.get, asked), regions, may_move=name in MOVES)
+        own = page.request["PATH_INFO"] + "?" + page.request["QUERY_STRING"]
+        for asked, parts in _by_address(text, own).items():
+            get = partial(admin_client.get, asked)
+            wrong[f"{name}: {asked}"] = _fault_of(get, parts, may_move=name in MOVES)
     assert {name: fault for name, fault in wrong.items() if fault} == {}
 
 

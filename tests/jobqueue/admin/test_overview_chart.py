@@ -32,7 +32,7 @@ def _empty(_empty_redis: None) -> None:
 @pytest.mark.usefixtures("_empty")
 def test_the_overview_says_where_its_chart_is_asked_for_and_how_often(admin_client: Client) -> None:
     page = admin_client.get("/admin/jobqueue/").content.decode()
-    region = re.search(r'<div id="jq-day" data-region-seconds="(\d+)" data-region-url="([^"]+)">', page)
+    region = re.search(r'<div id="jq-day" data-region-seconds="(\d+)" data-region-url="([^"]+)"', page)
     assert region is not None
     assert (region[1], region[2]) == ("20", reverse("admin:jobqueue_queue_chart"))
 

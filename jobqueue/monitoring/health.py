@@ -32,10 +32,8 @@ class QueuesHealth:
     """The state of the queues at one moment."""
 
     is_up: bool
-    counts: dict[str, QueueCounts] | None
-    """None where a database did not answer."""
-    completed: dict[str, int] | None
-    """None where Redis did not answer."""
+    counts: dict[str, QueueCounts]
+    completed: dict[str, int]
     moment: datetime
 
     def as_dict(self) -> dict[str, Any]:
@@ -46,31 +44,30 @@ class QueuesHealth:
             "timestamp": self.moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
 
-    def _queue(self, queue: str) -> dict[str, int | None]:
-        counts = None if self.counts is None else self.counts.get(queue, QueueCounts())
-        completed = None if self.completed is None else self.completed.get(queue, 0)
+    def _queue(self, queue: str) -> dict[str, int]:
+        counts = self.counts.get(queue, QueueCounts())
         return {
-            "waiting": None if counts is None else counts.waiting,
-            "active": None if counts is None else counts.active,
-            "completed": completed,
-            "failed": None if counts is None else counts.failed,
-            "delayed": None if counts is None else counts.delayed,
+            "waiting": counts.waiting,
+            "active": counts.active,
+            "completed": self.completed.get(queue, 0),
+            "failed": counts.failed,
+            "delayed": counts.delayed,
         }
 
 
 def check_queues() -> QueuesHealth:
     """Ask Redis and the database at the same time, HEALTH_TIMEOUT at most.
 
-    What did not answer leaves its numbers unknown and makes the whole DOWN; so does a Redis that answers but
+    What did not answer counts as zero and makes the whole DOWN; so does a Redis that answers but
     refuses messages or evicts them, or in which a queue has a key that the job queue did not write.
     """
     asked = _redis_takes_messages.begin()
     counted = count_jobs()
-    takes_messages, completed = _redis_takes_messages.finish(asked).answer or (False, None)
-    answer = counted.answer
+    takes_messages, completed = _redis_takes_messages.finish(asked).answer or (False, {})
+    answer = counted.answer or Counted({})
     return QueuesHealth(
-        is_up=answer is not None and takes_messages and not answer.refused,
-        counts=None if answer is None else answer.queues,
+        is_up=counted.is_there and takes_messages and not answer.refused,
+        counts=answer.queues,
         completed=completed,
         moment=datetime.now(UTC),
     )

@@ -135,7 +135,7 @@ def test_with_redis_away_the_answer_is_down_in_time_with_the_same_form(
     assert time.perf_counter() - started < LIMIT
     assert (status, body["status"]) == (503, "DOWN")
     assert list(body) == ["status", "queues", "timestamp"]
-    assert body["queues"]["email"] == NOTHING | {"waiting": 1, "completed": None}
+    assert body["queues"]["email"] == NOTHING | {"waiting": 1}
 
 
 def _full(server: RedisServer, client: redis.Redis) -> None:
@@ -235,7 +235,7 @@ def test_with_the_database_away_the_answer_is_down(client: Client, monkeypatch: 
     status, body = _get(client)
 
     assert (status, body["status"]) == (503, "DOWN")
-    assert body["queues"]["email"] == dict.fromkeys(NOTHING) | {"completed": 1}
+    assert body["queues"]["email"] == NOTHING | {"completed": 1}
 
 
 def test_a_health_check_waits_less_than_two_seconds_unless_told_otherwise() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from copy import copy
 from datetime import MAXYEAR, datetime
-from typing import Any
+from enum import Enum, auto
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -54,23 +54,39 @@ def pause(queue: str, *, by: str = "", reason: str = "", until: datetime | None 
     return bool(changed)
 
 
-def change_pause(queue: str, *, by: str = "", **changes: Any) -> tuple[Queue, Queue] | None:
-    """Give the pause that the queue is in another `reason` or `until`; what is not named stays.
+class Stays(Enum):
+    """In the place of a value: what is there stays."""
+
+    AS_IT_IS = auto()
+
+
+def change_pause(
+    queue: str,
+    *,
+    by: str = "",
+    reason: str | Stays = Stays.AS_IT_IS,
+    until: datetime | Stays | None = Stays.AS_IT_IS,
+) -> tuple[Queue, Queue] | None:
+    """Give the pause that the queue is in another reason or end.
 
     Returns the row before and after; None if nothing differs, or it is not paused. The queue is paused all
     the while, since when it was. Raises what `pause` raises.
     """
     check_queue(queue)
     using = Queue.objects.db
-    _check(changes.get("reason", ""), changes.get("until"), database_now(using))
+    _check(
+        "" if reason is Stays.AS_IT_IS else reason,
+        None if until is Stays.AS_IT_IS else until,
+        database_now(using),
+    )
     with writing(using):
         rows = Queue.objects.using(using).filter(_IS_PAUSED, pk=queue)
         before = rows.select_for_update().first()
         if before is None:
             return None
         after = copy(before)
-        after.pause_reason = changes.get("reason", before.pause_reason)
-        after.paused_until = changes.get("until", before.paused_until)
+        after.pause_reason = before.pause_reason if reason is Stays.AS_IT_IS else reason
+        after.paused_until = before.paused_until if until is Stays.AS_IT_IS else until
         if (after.pause_reason, after.paused_until) == (before.pause_reason, before.paused_until):
             return None
         after.paused_by = by[:200]

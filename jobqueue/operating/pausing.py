@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.http import HttpRequest
 
 from jobqueue.models import Queue
-from jobqueue.models.pauses import change_pause, pause, resume
+from jobqueue.models.pauses import Stays, change_pause, pause, resume
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import REASON, because
 from jobqueue.operating.words import absolute
@@ -24,13 +23,18 @@ def pause_and_log(request: HttpRequest, name: str, reason: str = "", until: date
     return True
 
 
-def change_pause_and_log(request: HttpRequest, name: str, **changes: Any) -> Queue | None:
-    """Change `reason` or `until` of its pause in the name of this user, with old and new in the history.
+def change_pause_and_log(
+    request: HttpRequest,
+    name: str,
+    reason: str | Stays = Stays.AS_IT_IS,
+    until: datetime | Stays | None = Stays.AS_IT_IS,
+) -> Queue | None:
+    """Change the reason or the end of its pause in the name of this user, with old and new in the history.
 
     Returns the row as it was before; None if nothing differs, or it is not paused.
     """
     with writing(Queue.objects.db):
-        changed = change_pause(name, by=request.user.get_username(), **changes)
+        changed = change_pause(name, by=request.user.get_username(), reason=reason, until=until)
         if changed is None:
             return None
         before, after = changed

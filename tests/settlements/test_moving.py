@@ -13,7 +13,9 @@ from pytest_django import Settings as DjangoSettings
 from jobqueue.exceptions import JobMoveRefused, JobTransitionRefused
 from jobqueue.models import Job
 from jobqueue.operating.retelling import retold_refusal
+from jobqueue.sql.clock import database_now
 from jobqueue.testing import at, drain
+from settlements import moving
 from settlements.models import MovedReminder, ReminderDelivery, Settlement
 from settlements.moving import REFUSALS, Window, check_distances
 from settlements.reconcile import reconcile
@@ -227,10 +229,12 @@ def _moves_that_are_refused(begun: Settlement) -> list[tuple[Job, datetime]]:
 
 
 def test_what_was_refused_is_kept_in_english_and_told_in_the_readers_language(
-    begun: Settlement, settings: DjangoSettings
+    begun: Settlement, settings: DjangoSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SETTLEMENTS = domain_settings(reminders={"QUIET_HOURS": (time(1), time(6))})
     ended = make_job("completed")
+    now = database_now("default")
+    monkeypatch.setattr(moving, "database_now", lambda _using: now)  # both languages tell the same second
     for job, moment in [*_moves_that_are_refused(begun), (ended, ended.run_at + DAY)]:
         said = {}
         for language in ("en", "de"):

@@ -71,7 +71,7 @@ class Settings:
     """Executor processes of one worker."""
     cpu_affinity: bool = True
     """Whether an executor keeps to one core while it has more short jobs than threads."""
-    niceness: Annotated[int, WholeNumber(0, 19)] = 10
+    niceness: Annotated[int, WholeNumber(0, 19)] = 5
     """How nice executors are at least, where CPU is short; with 0 they are as nice as their worker."""
     max_jobs_per_process: Annotated[int | None, WholeNumber(1, 1 << 60, or_none=True)] = None
     """Jobs after which an executor process gives way to a fresh one, between jobs; None is never."""

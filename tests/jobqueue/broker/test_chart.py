@@ -104,7 +104,7 @@ def test_a_tally_has_a_place_for_what_took_longer_than_any_bound() -> None:
 
 def test_a_redis_that_is_away_is_said_to_be(redis_outage: str) -> None:
     with pytest.raises(BrokerUnavailable):
-        chart.read([5])
+        chart.read([5], "probe")  # as pages read it: workers wait longer
 
 
 def test_what_is_told_late_of_a_period_that_was_read_is_shown() -> None:

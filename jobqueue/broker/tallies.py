@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
+from operator import add
 
 BOUNDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
@@ -40,8 +41,8 @@ class Tally:
     def add(self, other: Tally) -> None:
         """Add the jobs of another one."""
         self.jobs += other.jobs
-        self.runs = [mine + its for mine, its in zip(self.runs, other.runs, strict=True)]
-        self.waits = [mine + its for mine, its in zip(self.waits, other.waits, strict=True)]
+        self.runs = list(map(add, self.runs, other.runs))
+        self.waits = list(map(add, self.waits, other.waits))
 
 
 def percentile(buckets: Sequence[int], share: float) -> float | None:

@@ -33,7 +33,7 @@ def test_a_job_that_ends_its_process_ends_failed(rqworker: StartWorker, workload
 
 
 def test_others_go_on_beside_jobs_that_end_their_process(rqworker: StartWorker, workload: Workload) -> None:
-    # What an executor had taken from Redis and not claimed when it was ended is missed for so long, each time.
+    # What an executor had taken from Redis and not claimed when it was ended is missed for so long.
     rqworker(jobqueue={"LOST_AFTER": 2})
     for number in range(6):  # more than the executors that may die at their start
         enqueue("workload.end_process", name=f"bomb-{number}")

@@ -34,6 +34,8 @@ SEEN = "_jobqueue_overview"
 """Where a request keeps what its page has read of the queues already."""
 CHANGING = "change"
 """What a row's button sends to have the form filled with the pause that there is."""
+_CHANGED = "changed"
+"""What that form sends: a page on which the queue still ran must not overwrite what a colleague decided."""
 _LONGEST_TYPED = 2_000
 """Characters that are shown again of what was typed into a form."""
 _TOMORROW, _AT = "tomorrow", time(8)
@@ -97,9 +99,10 @@ def button(queue: Queue, number: str, now: datetime, allowed: set[str], request:
 
 
 def pause_view(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
-    """Pause the queue of the form, or change its pause; whoever comes second is told what it was before.
+    """Pause the queue of the form, or change its pause if that is what the form is for.
 
-    What cannot be is answered with the form as it was filled in, and who asks to change with the filled one.
+    Whoever pauses as the second is told that it is so already, and who changes what it was before. What
+    cannot be is answered with the form as it was filled in, and who asks to change with the filled one.
     """
     name = _asked(request, Right.PAUSE_QUEUE)
     if name is None:
@@ -113,8 +116,10 @@ def pause_view(request: HttpRequest, pages: ModelAdmin[Any]) -> HttpResponse:
         until, reason = _asked_for(request, now)
         if pause_and_log(request, name, reason, until):
             messages.success(request, _("%(queue)s is paused.") % {"queue": name})
-        else:
+        elif _CHANGED in request.POST:
             _change(request, name, reason, until)
+        else:
+            messages.warning(request, _("%(queue)s is paused already.") % {"queue": name})
     except UnknownQueue as error:
         _refuse(request, error)
     except InvalidPause as error:
@@ -184,7 +189,8 @@ def _ask_again(request: HttpRequest, pages: ModelAdmin[Any], name: str) -> HttpR
 
 def _ask(request: HttpRequest, pages: ModelAdmin[Any], name: str, filled: dict[str, str]) -> HttpResponse:
     """The form on a page of its own, filled."""
-    title = _("Change the pause of %(name)s") if CHANGING in request.POST else _("Pause %(name)s")
+    is_change = not {CHANGING, _CHANGED}.isdisjoint(request.POST)
+    title = _("Change the pause of %(name)s") if is_change else _("Pause %(name)s")
     context = {
         **pages.admin_site.each_context(request),
         **filled,
@@ -194,7 +200,7 @@ def _ask(request: HttpRequest, pages: ModelAdmin[Any], name: str, filled: dict[s
         "media": pages.media,
         "queue": name,
         "name": printable(name),
-        "is_change": CHANGING in request.POST,
+        "is_change": is_change,
         "length": request.POST.get("for", ""),
         "pauses": OFFERED,
         "back_url": _back_url(request),

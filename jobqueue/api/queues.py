@@ -101,6 +101,9 @@ class Pause(Strict):
     until = CalendarMoment(
         required=False, allow_null=True, help_text="A time ahead, with its zone; without it for good."
     )
+    change = serializers.BooleanField(
+        required=False, default=False, help_text="Whether to change the pause that there is already."
+    )
 
 
 class Limits(Reason):
@@ -154,21 +157,23 @@ class QueueViewSet(OperatorViewSet):
 
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, name: str = "") -> Response:
-        """Pause it. One that is paused stays so, until another time or for another reason.
+        """Pause it. 409 if it is paused already, unless `change` is true and something differs.
 
-        What is left out of these stays then as it is, `null` is for good; 409 if nothing differs.
+        It stays paused then, until another time or for another reason: what is left out stays as it is,
+        `null` is for good.
         """
         asked = read_body(Pause, request)
         _check(name)
+        may_change, asking = asked.pop("change"), django_request(request)
         try:
-            asking = django_request(request)
-            changed = pause_and_log(asking, name, **asked) or change_pause_and_log(asking, name, **asked)
+            changed = pause_and_log(asking, name, **asked)
+            if may_change and not changed:
+                changed = change_pause_and_log(asking, name, **asked) is not None
         except InvalidPause as error:
             raise invalid("until", error) from None
         if not changed:
-            raise Refused(
-                f"Nothing to do: the queue {name} is paused already, as it was asked for.", ALREADY_PAUSED
-            )
+            how = ", as it was asked for" if may_change else "; change: true gives it another end or reason"
+            raise Refused(f"Nothing to do: the queue {name} is paused already{how}.", ALREADY_PAUSED)
         return Response(_line(name, request))
 
     @action(detail=True, methods=["post"])

@@ -18,7 +18,7 @@ THREE, SIX = (datetime(2035, 1, 31, hour, 0, 33, tzinfo=UTC) for hour in (15, 18
 
 
 def _send(client: Client, **fields: str) -> list[str]:
-    response = client.post(PAUSE, {"queue": "email", **fields}, follow=True)
+    response = client.post(PAUSE, {"queue": "email", "changed": "1", **fields}, follow=True)
     return [str(message) for message in response.context["messages"]]
 
 
@@ -86,3 +86,18 @@ def test_a_reason_that_is_masked_for_the_operator_stays_as_it_was() -> None:
     assert "anna@" not in masked
     _send(client, reason=masked, until="2035-01-31T18:00")
     assert _row().pause_reason == "anna@example.com is full"
+
+
+def test_a_page_on_which_the_queue_still_ran_does_not_overwrite_the_pause_of_a_colleague(
+    admin_client: Client,
+) -> None:
+    pause("email", by="alice", reason="mail server", until=SIX)
+    response = admin_client.post(PAUSE, {"queue": "email", "for": "15", "reason": ""}, follow=True)
+    assert [str(one) for one in response.context["messages"]] == ["email is paused already."]
+    assert (_row().paused_by, _row().paused_until) == ("alice", SIX)
+
+
+def test_a_change_that_cannot_be_is_asked_again_as_a_change(admin_client: Client) -> None:
+    pause("email", by="alice", until=SIX)
+    text = text_of(admin_client.post(PAUSE, {"queue": "email", "changed": "1", "until": "2001-01-01T08:00"}))
+    assert 'name="changed" value="1"' in text and "Change the pause of email" in text

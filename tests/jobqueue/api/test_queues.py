@@ -79,7 +79,7 @@ def test_a_pause_is_changed_while_the_queue_stays_paused() -> None:
     first = {"until": "2035-01-31T15:00:00Z", "reason": "mail is down"}
     begun = post(client, "queues/email/pause/", first)
 
-    changed = post(client, "queues/email/pause/", {"until": "2035-01-31T18:00:00Z"})
+    changed = post(client, "queues/email/pause/", {"until": "2035-01-31T18:00:00Z", "change": True})
 
     assert changed["paused_since"] == begun["paused_since"]
     assert (changed["paused_until"], changed["pause_reason"]) == ("2035-01-31T18:00:00Z", "mail is down")
@@ -89,8 +89,11 @@ def test_a_pause_is_changed_while_the_queue_stays_paused() -> None:
     )
 
 
-@pytest.mark.parametrize("body", [{}, {"until": "2035-01-31T15:00:00Z", "reason": "mail is down"}])
-def test_the_same_pause_again_is_nothing_to_do(body: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"until": "2035-01-31T15:00:00Z", "reason": "mail is down", "change": True}, {"change": True}],
+)
+def test_the_same_pause_again_is_nothing_to_do(body: dict[str, object]) -> None:
     client = full_operator()
     post(client, "queues/email/pause/", {"until": "2035-01-31T15:00:00Z", "reason": "mail is down"})
 
@@ -103,7 +106,18 @@ def test_null_makes_a_pause_one_for_good() -> None:
     client = full_operator()
     post(client, "queues/email/pause/", {"until": "2035-01-31T15:00:00Z"})
 
-    assert post(client, "queues/email/pause/", {"until": None})["paused_until"] is None
+    assert post(client, "queues/email/pause/", {"until": None, "change": True})["paused_until"] is None
+
+
+def test_who_pauses_as_the_second_does_not_overwrite_the_first_unasked() -> None:
+    client = full_operator()
+    post(client, "queues/email/pause/", {"until": "2035-01-31T18:00:00Z", "reason": "mail is down"})
+
+    refused = problem(ask(client, "POST", "queues/email/pause/", {"until": "2035-01-31T15:00:00Z"}), 409)
+
+    assert refused["code"] == "already_paused"
+    assert "change: true" in refused["detail"]
+    assert get(client, "queues/email/")["paused_until"] == "2035-01-31T18:00:00Z"
 
 
 def test_a_pause_says_who_why_and_until_when() -> None:

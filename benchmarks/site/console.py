@@ -190,6 +190,9 @@ def _fill_charts() -> None:
 
 def _time_pages() -> dict[str, Any]:
     """Every page's milliseconds, warm, how many queries it took, and what it answered."""
+    from spendsync_site.warm import warm_up
+
+    warm_up()
     get = _operator()
     names = dict(_names(get))
     return {page.key: _timed(get, _address(page, names)) for page in PAGES}

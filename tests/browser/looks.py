@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page, expect
 
 WIDE, NARROW = 1280, 390
 HEIGHT = 900
@@ -38,6 +38,15 @@ def faults(page: Page) -> list[str]:
     page.set_viewport_size({"width": WIDE, "height": HEIGHT})
     page.emulate_media(color_scheme="light")
     return found
+
+
+def fits(landmark: Locator) -> bool:
+    """Whether the page with this landmark has nothing to be scrolled to sideways.
+
+    It is waited for: between two pages there is nothing to measure, and before that it would be the last one.
+    """
+    expect(landmark).to_be_visible()
+    return bool(landmark.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
 def _axe(page: Page, options: dict[str, Any]) -> list[str]:

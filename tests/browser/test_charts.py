@@ -12,7 +12,7 @@ import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from jobqueue.broker import queues
 from jobqueue.broker.chart import PERIOD, Group, records_of
@@ -62,10 +62,6 @@ def _a_day(user: User) -> None:
         change_message="Pause: running → paused",
     )
     LogEntry.objects.filter(pk=entry.pk).update(action_time=now - timedelta(hours=8))
-
-
-def _fits(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
 def test_throughput_and_failures_of_24_hours(
@@ -126,12 +122,12 @@ def test_the_charts_fit_their_width(
     expect(page.locator("svg.jq-chart")).to_have_count(4)
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=f"{folder}/charts-{width}-{scheme}.png", full_page=True)
-    assert _fits(page)
+    assert looks.fits(page.locator("svg.jq-chart").first)
     page.get_by_text("The same as a table").click()
-    assert _fits(page)
+    assert looks.fits(page.locator(".jq-chart-table").first)
     page.locator(".jq-chart-table th a").first.click()
     expect(page.locator(".jq-chart-part")).to_be_visible()
     page.get_by_text("The same as a table").click()
     if folder:
         page.screenshot(path=f"{folder}/charts-part-{width}-{scheme}.png", full_page=True)
-    assert _fits(page)
+    assert looks.fits(page.locator(".jq-chart-table").first)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as as_django_says
 
 from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.not_found import FramedNotFound
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     JobModelAdmin = admin.ModelAdmin[Job]
 else:
     JobModelAdmin = admin.ModelAdmin
+
+_CHECKBOX = '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">'
 
 
 class JobPermissions(FramedNotFound, BoundedSearch, JobModelAdmin):
@@ -45,6 +51,11 @@ class JobPermissions(FramedNotFound, BoundedSearch, JobModelAdmin):
         """A job that runs is not deleted under its worker's hands."""
         allowed = may(request, Right.DELETE)
         return allowed and (obj is None or obj.state != Job.State.ACTIVE)
+
+    def action_checkbox(self, obj: Job) -> SafeString:
+        """The same box that Django makes by a template for each row: 10 of 80 ms of a list of 50 jobs."""
+        label = format_html(as_django_says("Select this object for an action - {}"), str(obj))
+        return format_html(_CHECKBOX, ACTION_CHECKBOX_NAME, obj.pk, label)
 
     def may(self, request: HttpRequest, verb: Verb) -> bool:
         """Whether this user may do that to jobs."""

@@ -21,6 +21,8 @@ from jobqueue.searching.sources import (
 from jobqueue.searching.states import CONDITIONS, ENDED, OF_ANY_STATE, STATES
 from jobqueue.searching.words import LONGEST_SEARCH, MOST_WORDS, NAMES, Search, Word, quoted
 from jobqueue.sql.any_case import contains
+from jobqueue.sql.columns_together import columns_together
+from jobqueue.sql.listed import has_key
 from jobqueue.sql.together import read_together
 
 __all__ = [
@@ -42,9 +44,11 @@ __all__ = [
     "Search",
     "Unreadable",
     "Word",
+    "columns_together",
     "contains",
     "find_jobs",
     "frozen",
+    "has_key",
     "parse",
     "quoted",
     "read_together",

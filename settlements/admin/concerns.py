@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 from jobqueue.admin import Concern, Groups, Total, sums_concerns, tells_concerns
 from jobqueue.models import subject_of
 from jobqueue.operating import grouped
+from jobqueue.searching import has_key
 from settlements.admin.amounts import shown_number
 from settlements.models import Settlement
 
@@ -48,7 +49,7 @@ def of_settlements(subjects: Collection[str], request: HttpRequest) -> dict[str,
     keys = [key for key in map(key_of, subjects) if key is not None]
     if not keys:
         return {}
-    rows = Settlement.objects.filter(pk__in=keys).values_list(
+    rows = Settlement.objects.filter(has_key(keys, router.db_for_read(Settlement))).values_list(
         "pk", "payer_id", "payee_id", "amount", "amount_currency"
     )
     return {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import router
 from django.db.models import Count, Min, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from jobqueue.admin import Finding, address_of, lists_finding, register_finding
 from jobqueue.models import Cause, Job, JobQuerySet
 from jobqueue.operating import grouped
-from jobqueue.searching import read_together
+from jobqueue.searching import columns_together, has_key
 from settlements.admin.concerns import key_of
 from settlements.decisions import REMINDERS
 from settlements.models import BarredAddress, ReminderDelivery, Settlement
@@ -72,10 +73,10 @@ def _late() -> dict[int, datetime]:
     return dict(found[: _MOST + 1])
 
 
-_Rows = Iterator[tuple[int, datetime, str]]
+_Row = tuple[Any, ...]
 
 
-def _of_reminders(muted: QuerySet[Any, Any]) -> _Rows:
+def _of_reminders(muted: QuerySet[Any, Any]) -> Iterable[_Row]:
     """Those of which nothing has come yet: number, time and settlement of their jobs."""
     # The index is led by the queue.
     due = Job.objects.filter(queue=reminders.send.queue, processor=REMINDERS, run_at__lte=Now() - LATE)
@@ -83,12 +84,11 @@ def _of_reminders(muted: QuerySet[Any, Any]) -> _Rows:
     # Failures stay until they are pruned: of too many the latest tell what is wrong now.
     waiting = due.filter(state=Job.State.WAITING).order_by("run_at")
     failed = due.filter(state=Job.State.FAILED).exclude(cause__in=muted).order_by("-run_at")
-    columns = ("pk", "run_at", "subject")
-    for jobs in read_together([some.only(*columns)[: _MOST + 1] for some in (waiting, failed)]):
-        yield from ((job.pk, job.run_at, job.subject) for job in jobs)
+    asked = [some[: _MOST + 1] for some in (waiting, failed)]
+    return columns_together(asked, "pk", "run_at", "subject")
 
 
-def _of_their_emails(muted: QuerySet[Any, Any]) -> _Rows:
+def _of_their_emails(muted: QuerySet[Any, Any]) -> Iterable[_Row]:
     """Those whose e-mail was asked for, and waits past its time or has failed.
 
     Looked for among the newest reminders: no index has those alone that are not delivered.
@@ -102,14 +102,15 @@ def _of_their_emails(muted: QuerySet[Any, Any]) -> _Rows:
         Q(email_job__state=Job.State.WAITING) | failed, email_job__run_at__lte=Now() - LATE
     )
     columns = ("email_job", "email_job__run_at", "email_job__subject")
-    yield from late.order_by("-pk").values_list(*columns)[: _MOST + 1]
+    return late.order_by("-pk").values_list(*columns)[: _MOST + 1]
 
 
 def _missed(subjects: set[str]) -> set[str]:
     """Those of the subjects whose reminders are still to be sent: none of a settlement that is over."""
     keys = {subject: key_of(subject) for subject in subjects}
     asked = [key for key in keys.values() if key is not None]
-    rows = Settlement.objects.filter(pk__in=asked, status__in=Settlement.OPEN)
+    one_of_them = has_key(asked, router.db_for_read(Settlement))
+    rows = Settlement.objects.filter(one_of_them, status__in=Settlement.OPEN)
     are_open = set(rows.values_list("pk", flat=True)) if asked else set()
     return {subject for subject, key in keys.items() if key is None or key in are_open}
 

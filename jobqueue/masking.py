@@ -49,10 +49,10 @@ def has_address(text: str) -> bool:
     return mask_addresses(text, "") != text
 
 
-def mask_address(address: str) -> str:
+def mask_address(address: str, words: str = "%(begin)s… at %(domain)s") -> str:
     """Enough of one address to recognise it by, too little to read it off."""
     name, _at, domain = address.rpartition("@")
-    return f"{name[:1]}…{domain and ' at '}{domain}"
+    return words % {"begin": name[:1], "domain": domain} if domain else f"{name[:1]}…"
 
 
 def mask_payload(value: Any, depth: int = 0) -> Any:

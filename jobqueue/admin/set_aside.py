@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 
+from jobqueue import masking
 from jobqueue.admin import on_every_page
 from jobqueue.admin.keyed_list import Way, ways_of
 from jobqueue.admin.payloads import shown_payload
@@ -185,7 +186,7 @@ def _put_job_back(using: str, name: str, request: HttpRequest, reason: str) -> s
             job = rows.select_for_update().first()
             if job is None:
                 return gettext("It is not set aside any more.")
-            text = f"Put back: set aside ({mask_addresses(job.set_aside)}) → waiting"
+            text = f"Put back: set aside ({masking.mask_addresses(job.set_aside)}) → waiting"
             if not rows.retry_all():
                 job.retry()
             log_change(request, job, because(text, reason))

@@ -20,6 +20,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from jobqueue import masking
 from jobqueue.admin.words import mask_address, mask_addresses
 from jobqueue.models import is_shortened
 from jobqueue.operating.reading import shown_text
@@ -78,8 +79,8 @@ def page_of_object(label: str, key: str, request: HttpRequest, site: AdminSite) 
 
 def shown_title(title: str) -> str:
     """What a record calls itself, short and without addresses; of one that is an address its beginning."""
-    masked = mask_addresses(title)
-    shown = masked if masked[1:-1] != "address" else mask_address(title)
+    is_address = bool(title) and not masking.mask_addresses(title, "")
+    shown = mask_address(title) if is_address else mask_addresses(title)
     return printable(shown[:_LONGEST_TITLE])
 
 

@@ -9,8 +9,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue import masking
 from jobqueue.models import Worker, title_of
+from jobqueue.operating import words
 from jobqueue.operating.words import absolute, printable, relative
 from jobqueue.operating.words import span as length
 from jobqueue.operating.workers import state_of
@@ -87,9 +87,9 @@ def worker_word(name: str) -> SafeString:
 
 def mask_addresses(text: str) -> str:
     """`text` as a page can show it, without the e-mail addresses in it."""
-    return printable(masking.mask_addresses(text))
+    return printable(words.mask_addresses(text))
 
 
 def mask_address(address: str) -> str:
     """Enough of an address to recognise it by, as a page can show it."""
-    return printable(masking.mask_address(address))
+    return printable(words.mask_address(address))

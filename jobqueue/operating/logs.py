@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobqueue.masking import HIDDEN, mask_addresses
+from jobqueue.masking import HIDDEN
 from jobqueue.models import AttemptLog, Job, LogLine, latest_logs
 from jobqueue.operating.reading import Asked, may_read
-from jobqueue.operating.words import printable
+from jobqueue.operating.words import mask_addresses, printable
 
 MOST_LOGS = 20
 """Attempts whose lines are shown, the newest that logged anything."""

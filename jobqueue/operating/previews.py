@@ -25,9 +25,9 @@ from django.utils import translation
 from django.utils.translation import gettext
 
 from jobqueue.exceptions import UnknownProcessor
-from jobqueue.masking import mask_addresses
 from jobqueue.models import Job, Queue, alias_of, due_time
 from jobqueue.operating.retelling import retold_reason
+from jobqueue.operating.words import mask_addresses
 from jobqueue.registry import get_processor
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.clock import database_now

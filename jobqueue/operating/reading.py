@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from jobqueue.masking import mask_address, mask_addresses
-from jobqueue.operating.words import carried, printable
+from jobqueue.operating.words import carried, mask_address, mask_addresses, printable
 
 VIEW_PAYLOAD = "jobqueue.view_payload"
 

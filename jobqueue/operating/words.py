@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.formats import date_format, get_format
 from django.utils.translation import gettext
 
+from jobqueue import masking
 from jobqueue.masking import without_turns
 from jobqueue.models import Job
 
@@ -118,3 +119,13 @@ def carried(text: str) -> str:
 def printable(text: str) -> str:
     """`text` as a page can show it: `carried`, and nothing in it turns round what stands beside it."""
     return without_turns(carried(text))
+
+
+def mask_addresses(text: str) -> str:
+    """`text` without the e-mail addresses in it, in the language of who looks."""
+    return masking.mask_addresses(text, gettext("(address)"))
+
+
+def mask_address(address: str) -> str:
+    """Enough of one address to recognise it by, in the language of who looks."""
+    return masking.mask_address(address, gettext("%(begin)s… at %(domain)s"))

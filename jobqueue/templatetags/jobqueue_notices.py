@@ -86,7 +86,7 @@ def jobqueue_environment() -> str:
 
 @register.simple_tag(takes_context=True)
 def jobqueue_menu(context: dict[str, Any]) -> str:
-    """Put the overview first among the pages of the job queue, in the menu and on the index.
+    """Put the overview first of all pages, in the menu and on the index, before the job queue's others.
 
     What runs now and the calendar follow: they are pages below that of jobs, and asked for at night.
     """
@@ -95,10 +95,13 @@ def jobqueue_menu(context: dict[str, Any]) -> str:
         return ""
     url = _url(request, "app_list", "jobqueue")
     for apps in (context.get("available_apps"), context.get("app_list")):
-        for app in apps or ():
-            pages = app["models"]
-            if url and app["app_label"] == "jobqueue" and pages and pages[0]["object_name"] != "Overview":
-                pages[:] = [*_first(url, request, pages), *pages]
+        ours = next((app for app in apps or () if app["app_label"] == "jobqueue"), None)
+        if apps is None or ours is None or not url:
+            continue
+        apps[:] = [ours, *(app for app in apps if app is not ours)]
+        pages = ours["models"]
+        if pages and pages[0]["object_name"] != "Overview":
+            pages[:] = [*_first(url, request, pages), *pages]
     return ""
 
 

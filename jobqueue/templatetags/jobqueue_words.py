@@ -30,10 +30,9 @@ def grouped(number: int) -> str:
 @register.filter
 def for_reader(text: str, may_read: bool) -> str:
     """A reason or an error as it is for who may read payloads, and without addresses for others."""
-    from jobqueue.masking import mask_addresses
     from jobqueue.operating import words
 
-    return words.printable(text if may_read else mask_addresses(text))
+    return words.printable(text if may_read else words.mask_addresses(text))
 
 
 @register.simple_tag

@@ -23,7 +23,7 @@ NOT_THERE: Row = ((404,) * 5, (404,) * 5)
 FOR_STAFF: Row = (LOGIN + (200,) * 4, LOGIN + (200,) * 4)
 FOR_ROOT: Row = ((302, 403, 403, 403, 200), (302, 403, 403, 403, 200))
 FOR_NOBODY: Row = ((302, 403, 403, 403, 403), (302, 403, 403, 403, 403))
-NO_SUCH_ROW: Row = ((302, 403, 403, 403, 302), (302, 403, 403, 403, 302))
+NO_SUCH_ROW: Row = ((302, 403, 403, 403, 404), (302, 403, 403, 403, 404))
 READ_BY_STAFF: Row = (LOGIN + (200,) * 4, LOGIN + (405,) * 4)
 OTHERS: dict[str, Row] = {
     "/": LEADS_ON,
@@ -58,7 +58,7 @@ OTHERS: dict[str, Row] = {
             "1/": LEADS_ON,
             "1/change/": NO_SUCH_ROW,
             "1/delete/": NO_SUCH_ROW,
-            "1/history/": LEADS_ON,
+            "1/history/": NO_SUCH_ROW,
         }.items()
     },
 }

@@ -46,7 +46,9 @@ class Concerned(serializers.Serializer[Any]):
         child=serializers.CharField(),
         help_text='What the records are worth, by currency: `{"EUR": "84.50"}`.',
     )
-    at_least = serializers.BooleanField(help_text="Whether they may be more people than that.")
+    at_least = serializers.BooleanField(
+        help_text="Whether they may be more than that: not all of these jobs name somebody who is known."
+    )
 
 
 class CauseLine(serializers.Serializer[Any]):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
@@ -47,9 +48,20 @@ class OwnChangesForm(AnyModelForm):
         self._overlooked: dict[str, int | None] = {}
         """What was shown of the limits that the operator changed, and somebody else meanwhile."""
         if self.is_bound:
-            shown = unseal(*key, self.data.get(self.add_prefix(SHOWN), ""), self.seen)
+            shown = self._shown(*key)
             self._is_unknown = shown is None
-            self._follow(self.seen if shown is None else shown.values, is_known=shown is not None)
+            self._follow(self.seen if shown is None else shown, is_known=shown is not None)
+
+    def _shown(self, model: type[Model], pk: Any) -> Mapping[str, Any] | None:
+        """What the form showed; None if that was changed on the way.
+
+        What sends no such field is no form of ours that somebody had open, but a program: it goes by the row.
+        """
+        sent = self.data.get(self.add_prefix(SHOWN))
+        if sent is None:
+            return self.seen
+        found = unseal(model, pk, sent, self.seen)
+        return None if found is None else found.values
 
     def _follow(self, shown: Limits, *, is_known: bool) -> None:
         data: Any = cast(Any, self.data).copy()

@@ -130,14 +130,14 @@ def ask_filled(
 
 def change_pause(request: HttpRequest, pages: ModelAdmin[Any], name: str) -> HttpResponse:
     """Change the pause as the filled form says; ask again where that overlooks what others did meanwhile."""
-    now, shown = paused_now(name), unseal(Queue, name, request.POST.get(SHOWN, ""), ("reason", "until"))
+    now = paused_now(name)
     if now is None:
         return _ask_anew(request, pages, name)
-    if shown is None:
+    showed = _showed(request, now)
+    if showed is None:
         messages.error(request, str(UNKNOWN))
         return ask_filled(request, pages, now)
-    until = parse_datetime(shown.values["until"])
-    entered = _Entered(typed(request), _Pause(shown.values["reason"], until))
+    entered = _Entered(typed(request), showed)
     filled = entered.over(_Pause.of(now, request))
     if unseen := "; ".join(entered.unseen(_Pause.of(now, request))):
         words = {"who": printable(now.paused_by), "queue": printable(name), "what": unseen}
@@ -155,6 +155,17 @@ def change_pause(request: HttpRequest, pages: ModelAdmin[Any], name: str) -> Htt
         refuse(request, error)
         return ask_filled(request, pages, now, filled)
     return HttpResponseRedirect(back_url(request))
+
+
+def _showed(request: HttpRequest, now: Queue) -> _Pause | None:
+    """What the form showed, or the row where a program sends none; None if that was changed on the way."""
+    sent = request.POST.get(SHOWN)
+    if sent is None:
+        return _Pause.of(now, request)
+    shown = unseal(Queue, now.pk, sent, ("reason", "until"))
+    if shown is None:
+        return None
+    return _Pause(shown.values["reason"], parse_datetime(shown.values["until"]))
 
 
 def refuse(request: HttpRequest, error: Exception) -> None:

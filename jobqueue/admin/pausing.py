@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -70,6 +72,7 @@ def button(queue: Queue, number: str, now: datetime, allowed: set[str], request:
         "form_id": f"jq-switch-{number}",
         "pause": shown(queue, now, request),
         "name": printable(queue.name),
+        "seen": queue.paused_at.isoformat() if queue.paused_at else "",
         "number": number,
         "pauses": OFFERED,
     }
@@ -123,11 +126,21 @@ def resume_view(request: HttpRequest) -> HttpResponse:
     reason = kept_reason(request)
     if reason is None:
         return _back(request)
-    if resume_and_log(request, name, reason):
+    if resume_and_log(request, name, reason, _seen(request)):
         messages.success(request, _("%(queue)s is resumed.") % {"queue": name})
+    elif (other := paused_now(name)) is not None:
+        text = _("%(queue)s was paused anew meanwhile, by %(who)s, and stays so: nothing was resumed.")
+        messages.warning(request, text % {"queue": name, "who": printable(other.paused_by) or _("a program")})
     else:
         messages.warning(request, _("%(queue)s is not paused.") % {"queue": name})
     return _back(request)
+
+
+def _seen(request: HttpRequest) -> datetime | None:
+    """When the pause began that the page showed; a program need not say it."""
+    with suppress(ValueError):
+        return parse_datetime(request.POST.get("seen", ""))
+    return None
 
 
 def _asked(request: HttpRequest, right: Right) -> str | None:

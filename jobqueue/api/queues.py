@@ -29,7 +29,7 @@ from jobqueue.broker.limits import MOST_RATE
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable, InvalidPause
 from jobqueue.models import Queue
-from jobqueue.models.pauses import LONGEST_PAUSE_REASON
+from jobqueue.models.pauses import LONGEST_PAUSE_REASON, is_paused
 from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, change_limits, starts_of
 from jobqueue.operating.pausing import change_pause_and_log, pause_and_log, resume_and_log
 from jobqueue.operating.processors import MOST_PROCESSORS, running_by_processor
@@ -129,7 +129,7 @@ class Limits(Reason):
         "Start no more jobs of this queue; what runs ends as usual. Or change its pause",
         QueueLine,
         body=Pause,
-        codes={409: (ALREADY_PAUSED,)},
+        codes={409: (ALREADY_PAUSED, NOT_PAUSED)},
     ),
     resume=described("Start jobs of this queue again", QueueLine, body=Reason, codes={409: (NOT_PAUSED,)}),
     limits=described("Change the limits of this queue", QueueLine, body=Limits),
@@ -157,23 +157,23 @@ class QueueViewSet(OperatorViewSet):
 
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, name: str = "") -> Response:
-        """Pause it. 409 if it is paused already, unless `change` is true and something differs.
+        """Pause it; 409 if it is paused already.
 
-        It stays paused then, until another time or for another reason: what is left out stays as it is,
-        `null` is for good.
+        With `change` it is not paused but the pause that there is gets another end or reason: what is left
+        out stays as it is, `null` is for good; 409 if nothing differs, or it is not paused.
         """
         asked = read_body(Pause, request)
         _check(name)
         may_change, asking = asked.pop("change"), django_request(request)
         try:
-            changed = pause_and_log(asking, name, **asked)
-            if may_change and not changed:
+            if may_change:
                 changed = change_pause_and_log(asking, name, **asked) is not None
+            else:
+                changed = pause_and_log(asking, name, **asked)
         except InvalidPause as error:
             raise invalid("until", error) from None
         if not changed:
-            how = ", as it was asked for" if may_change else "; change: true gives it another end or reason"
-            raise Refused(f"Nothing to do: the queue {name} is paused already{how}.", ALREADY_PAUSED)
+            raise _not_paused(name) if may_change else _paused_already(name)
         return Response(_line(name, request))
 
     @action(detail=True, methods=["post"])
@@ -195,6 +195,20 @@ class QueueViewSet(OperatorViewSet):
         _check(name)
         change_limits(django_request(request), name, asked, reason)
         return Response(_line(name, request))
+
+
+def _paused_already(name: str) -> Refused:
+    text = f"Nothing to do: the queue {name} is paused already; change: true gives it another end or reason."
+    return Refused(text, ALREADY_PAUSED)
+
+
+def _not_paused(name: str) -> Refused:
+    """Why its pause could not be changed."""
+    if is_paused(name):
+        text = f"Nothing to do: the queue {name} is paused already, as it was asked for."
+        return Refused(text, ALREADY_PAUSED)
+    text = f"Nothing was changed: the queue {name} is not paused, and change: true begins no pause."
+    return Refused(text, NOT_PAUSED)
 
 
 def _check(name: str) -> None:

@@ -109,14 +109,21 @@ def _is_another(
     return is_other_reason or (until is not Stays.AS_IT_IS and before.paused_until != seen.paused_until)
 
 
-def resume(queue: str) -> bool:
+def resume(queue: str, *, seen: datetime | None = None) -> bool:
     """Start jobs of the queue again; whether this changed anything: False if it is not paused.
 
-    One whose time has come is none, whatever the row says still: nobody's click ended it.
+    One whose time has come is none, whatever the row says still: nobody's click ended it. Whoever goes by a
+    pause that was `seen` says when that began: another is not ended.
     """
     using = Queue.objects.db
     with writing(using):
-        return bool(Queue.objects.using(using).filter(_IS_PAUSED, pk=queue).update(**_NO_PAUSE))
+        paused = Queue.objects.using(using).filter(_IS_PAUSED, pk=queue)
+        return bool((paused if seen is None else paused.filter(paused_at=seen)).update(**_NO_PAUSE))
+
+
+def is_paused(queue: str) -> bool:
+    """Whether the queue is paused now."""
+    return Queue.objects.filter(_IS_PAUSED, pk=queue).exists()
 
 
 def end_pauses() -> int:

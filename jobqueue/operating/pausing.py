@@ -60,12 +60,12 @@ def who_resumed(name: str) -> str:
     return latest.who if latest is not None and latest.verb == "Resume" else ""
 
 
-def resume_and_log(request: HttpRequest, name: str, reason: str = "") -> bool:
-    """Resume it, with an entry in the history; False if it is not paused."""
+def resume_and_log(request: HttpRequest, name: str, reason: str = "", seen: datetime | None = None) -> bool:
+    """Resume it, with an entry in the history; False if it is not paused, or not since what was `seen`."""
     if "\x00" in name:
         return False
     with writing(Queue.objects.db):
-        if not resume(name):
+        if not resume(name, seen=seen):
             return False
         log_change(request, Queue(name), because("Resume: paused → running", reason))
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,11 +25,12 @@ from tests.jobqueue.admin.open_forms import (
     opened_on,
     said_on,
 )
-from tests.jobqueue.admin.steps import operator
+from tests.jobqueue.admin.steps import operator, text_of
 from tests.settlements.steps import at_once
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
+QUEUES = "/admin/jobqueue/queue/"
 OF_QUEUE = "/admin/jobqueue/queue/reminders/change/"
 OF_PROCESSOR = "/admin/jobqueue/processorlimits/reminders.send/change/"
 ROWS: dict[str, Callable[[], Any]] = {
@@ -146,6 +148,13 @@ def test_limits_that_do_not_say_what_was_shown_are_refused(
     assert "does not say what it showed" in said_on(mine.send(shown_values=text, rate_limit="7"))
     assert mine.again(shown_values=text, rate_limit="7").fields["rate_limit"] == "10"
     assert _limits(url) == (10, None)
+
+
+@both_forms
+def test_a_program_that_sends_no_such_field_changes_what_it_sends(admin_client: Client, url: str) -> None:
+    admin_client.post(url, {"rate_limit": "10", "concurrency_limit": "3"})
+    admin_client.post(url, {"rate_limit": "20", "concurrency_limit": ""})
+    assert _limits(url) == (20, None)
 
 
 def test_what_the_form_of_another_row_showed_is_refused(admin_client: Client) -> None:
@@ -296,6 +305,12 @@ def test_change_the_pause_on_a_page_that_is_old_begins_none(admin_client: Client
     assert not Queue.objects.filter(paused=True).exists()
 
 
+def test_a_program_that_sends_no_such_field_changes_the_pause(admin_client: Client) -> None:
+    verbs.pause("email", by="zoe", reason="mail", until=EIGHT)
+    admin_client.post(PAUSE, {"queue": "email", "changed": "1", "reason": "mail server", "until": ""})
+    assert _pause() == ("mail server", None)
+
+
 def test_a_change_of_a_pause_that_does_not_say_what_was_shown_is_refused(admin_client: Client) -> None:
     verbs.pause("email", by="zoe", reason="mail", until=EIGHT)
     mine = opened_change_of_the_pause(admin_client)
@@ -330,3 +345,20 @@ def test_a_change_of_the_pause_between_the_look_and_the_lock_is_seen(
     page = mine.send(until="2035-01-31T21:00")
     assert "ben changed the pause of email" in _messages(page)
     assert _pause() == ("mail", EIGHT)
+
+
+def test_resume_on_a_page_that_is_old_ends_no_other_pause(admin_client: Client) -> None:
+    verbs.pause("email", by="ben", reason="mail")
+    seen = re.findall(r'name="seen" value="([^"]+)"', text_of(admin_client.get(QUEUES)))
+    verbs.resume("email")
+    verbs.pause("email", by="zoe", reason="the bank settles")
+    page = admin_client.post(f"{QUEUES}resume/", {"queue": "email", "seen": seen}, follow=True)
+    assert _messages(page) == "email was paused anew meanwhile, by zoe, and stays so: nothing was resumed."
+    assert Queue.objects.get(pk="email").pause_reason == "the bank settles"
+
+
+def test_resume_ends_the_pause_that_the_page_showed(admin_client: Client) -> None:
+    verbs.pause("email", by="ben", reason="mail")
+    seen = re.findall(r'name="seen" value="([^"]+)"', text_of(admin_client.get(QUEUES)))
+    page = admin_client.post(f"{QUEUES}resume/", {"queue": "email", "seen": seen}, follow=True)
+    assert _messages(page) == "email is resumed."

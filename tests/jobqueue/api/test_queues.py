@@ -196,3 +196,9 @@ def test_a_queue_says_which_processors_use_it() -> None:
         {"processor": "sample.a", "active": 1},
     ]
     assert shown["reminders"] == []
+
+
+def test_a_change_of_a_pause_begins_none() -> None:
+    refused = problem(ask(full_operator(), "POST", "queues/email/pause/", {"change": True}), 409)
+    assert refused["code"] == "not_paused"
+    assert not Queue.objects.filter(paused=True).exists()

@@ -47,7 +47,7 @@ test-times: $(VENV)/.installed-dev ## measure anew which tests `make test-fast` 
 	TEST_DATABASE_URL= $(PYTHON) -m pytest --record-slow -n $(CORES) --dist loadgroup
 
 test-browser: $(VENV)/.installed-dev ## run the tests that drive a browser (needs chromium)
-	$(PYTHON) -m pytest -m browser -n $(CORES) --dist load $(ARGS)
+	$(PYTHON) -m pytest -m browser -n $(CORES) --dist load $(or $(ARGS),tests/browser)
 
 screenshots: $(VENV)/.installed-dev ## write a picture of every page of the console to docs/screenshots (needs chromium; ARGS="--only job")
 	$(PYTHON) -m tests.screenshots $(ARGS)
@@ -56,7 +56,7 @@ messages: $(VENV)/.installed-dev ## collect what is marked for translation and c
 	$(PYTHON) -m tests.messages
 
 test-package: $(VENV)/.installed-dev ## build the wheel, install it in an empty project and follow README there (needs pip's index)
-	TEST_DATABASE_URL= $(PYTHON) -m pytest -m package -n $(CORES) --dist load $(ARGS)
+	TEST_DATABASE_URL= $(PYTHON) -m pytest -m package -n $(CORES) --dist load $(or $(ARGS),tests/integration/test_other_project.py)
 
 matrix: .tools/.installed ## run the tests with every Python found here and every Django that is served (SAMPLE=1 for some of them)
 	SAMPLE=$(SAMPLE) WORKERS=$(WORKERS) .tools/bin/nox $(if $(ARGS),-- $(ARGS))

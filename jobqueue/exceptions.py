@@ -139,6 +139,10 @@ class InvalidPause(JobQueueError):
     """A queue cannot be paused so: its end is not ahead, or its reason is too long."""
 
 
+class ChangedMeanwhile(JobQueueError):
+    """Somebody gave a row another value after whoever asks had looked at it; nothing is written then."""
+
+
 class JobMoveRefused(JobTransitionRefused):
     """The app that owns the job does not let it run at that time; the text says what is allowed."""
 

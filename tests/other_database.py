@@ -5,7 +5,8 @@
 Whoever ran all tests on SQLite has seen those already that never use a database of the kind to be tested on.
 A test is in if it asks for one, itself or by a fixture, and if its file is about PostgreSQL. It is out again
 
-- if it is marked `one_database`: Redis, or the process, is what fails there;
+- if it is marked `one_database`: Redis, or the process, is what fails there; or what pages say, on a walk
+  over all of them (their statements are asked in `tests/jobqueue/admin/test_statements_of_every_page.py`);
 - if it is one of many cases of the domain, of a page or of a message: they differ in values that meet the
   same statements. Where they meet different ones the test is marked `every_case`.
 

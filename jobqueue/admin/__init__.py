@@ -30,6 +30,7 @@ from jobqueue.admin.outages import OutagesMiddleware, outage_page
 from jobqueue.admin.panel import JobsPanelMixin
 from jobqueue.admin.results import Result, tells_results
 from jobqueue.admin.shown_moments import ShownMoments
+from jobqueue.admin.shown_values import SHOWN, UNKNOWN, Shown, ShownField, seal, unseal
 from jobqueue.admin.state_tabs import TabsFilter, tabs_of_field
 from jobqueue.admin.ways import address_of
 from jobqueue.admin.words import NOTHING, badge, mask_address, mask_addresses, time_tag
@@ -40,6 +41,12 @@ from jobqueue.operating.kinds import names_kinds, tells_quiet_hours
 from jobqueue.operating.previews import Preview, tells_preview
 
 __all__ = [
+    "unseal",
+    "seal",
+    "ShownField",
+    "Shown",
+    "UNKNOWN",
+    "SHOWN",
     "COUNT_LIMIT",
     "LIVE_SECONDS",
     "NOTHING",

@@ -144,7 +144,7 @@ def _consequences(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Any]:
     text = ngettext("up to %(n)s e-mail", "up to %(n)s e-mails", emails) % {"n": grouped(emails)}
     return {
         "emails": text if emails else "",
-        "concerned": concerned(rows, request),
+        "concerned": concerned(rows, request, sum(by_processor.values())),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin.own_changes import OwnChangesForm
 from jobqueue.admin.reasons import ReasonField
 from jobqueue.admin.words import NOTHING
 from jobqueue.broker.limits import MOST_RATE
@@ -19,12 +20,6 @@ from jobqueue.models import ProcessorLimits, Queue
 from jobqueue.operating.limits import LIMITS, MOST_CONCURRENCY, MOST_LATE, PROCESSOR_LIMITS
 from jobqueue.operating.processors import ProcessorUse
 from jobqueue.operating.words import grouped, printable
-
-if TYPE_CHECKING:
-    QueueModelForm = forms.ModelForm[Queue]
-    ProcessorModelForm = forms.ModelForm[ProcessorLimits]
-else:
-    QueueModelForm = ProcessorModelForm = forms.ModelForm
 
 _MOST_PROCESSORS = 5
 
@@ -119,12 +114,6 @@ class LateField(LimitField):
     }
 
 
-def with_reason(fieldsets: Any, may_change: bool) -> Any:
-    """The fieldset of the limits, with the reason for who may change them."""
-    [(title, options)] = fieldsets
-    return [(title, {**options, "fields": [*options["fields"], "reason"]})] if may_change else fieldsets
-
-
 def _rate_field() -> LimitField:
     text = _("At most so many jobs start in any second, in all workers together. Empty: no limit.")
     return LimitField(MOST_RATE, _("Rate limit"), text)
@@ -135,8 +124,10 @@ def _concurrency_field() -> LimitField:
     return LimitField(MOST_CONCURRENCY, _("Concurrency limit"), text)
 
 
-class LimitsForm(QueueModelForm):
+class LimitsForm(OwnChangesForm):
     """The limits of one queue."""
+
+    limits = LIMITS
 
     rate_limit = _rate_field()
     concurrency_limit = _concurrency_field()
@@ -156,8 +147,10 @@ class LimitsForm(QueueModelForm):
         fields = LIMITS
 
 
-class ProcessorLimitsForm(ProcessorModelForm):
+class ProcessorLimitsForm(OwnChangesForm):
     """The limits of one processor."""
+
+    limits = PROCESSOR_LIMITS
 
     rate_limit = _rate_field()
     concurrency_limit = _concurrency_field()

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin import findings_of_queues, on_every_page, pausing
+from jobqueue.admin import findings_of_queues, on_every_page, pause_form, pausing
 from jobqueue.admin.charts import chart_of_a_day
 from jobqueue.admin.findings import Finding, findings_of_apps
 from jobqueue.admin.findings_of_queues import findings_of_queues as find
@@ -89,8 +89,8 @@ def context_of(request: HttpRequest) -> dict[str, Any]:
         "tiles": _tiles(seen, request),
         "seconds": REFRESH_SECONDS,
         "switches": pausing.allowed_buttons(request),
-        "pauses": pausing.OFFERED,
-        "back": pausing.TO_OVERVIEW,
+        "pauses": pause_form.OFFERED,
+        "back": pause_form.TO_OVERVIEW,
     }
 
 

@@ -14,9 +14,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live
-from jobqueue.admin.limits import ProcessorLimitsForm, limits_of, use_of, with_reason
+from jobqueue.admin.limits import ProcessorLimitsForm, limits_of, use_of
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.offered_lookups import OfferedLookups
+from jobqueue.admin.own_changes import OwnChangesPage
 from jobqueue.admin.words import NOTHING
 from jobqueue.models import ProcessorLimits
 from jobqueue.operating.limits import PROCESSOR_LIMITS, change_processor_limits
@@ -45,7 +46,7 @@ class ProcessorChangeList(OfferedLookups):
 
 
 @admin.register(ProcessorLimits)
-class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
+class ProcessorLimitsAdmin(OwnChangesPage, FramedNotFound, ProcessorModelAdmin):
     """Limits of processors. Processors are registered in code, not here."""
 
     list_display = ("processor", "queue", "limits", "used", "running")
@@ -93,10 +94,6 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
         """The list that brings what runs."""
         return ProcessorChangeList
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The limits, and a reason for who may change them."""
-        return with_reason(super().get_fieldsets(request, obj), self.has_change_permission(request, obj))
-
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """The limits of that processor; one that has no row yet has none."""
         found = super().get_object(request, object_id, from_field)
@@ -129,7 +126,7 @@ class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
     def save_model(self, request: HttpRequest, obj: ProcessorLimits, form: Any, change: bool) -> None:
         """Change what was changed in the form, as the API does it, and write it down."""
         asked = {name: form.cleaned_data[name] for name in form.changed_data if name in PROCESSOR_LIMITS}
-        change_processor_limits(request, obj.name, asked, form.cleaned_data["reason"])
+        change_processor_limits(request, obj.name, asked, form.cleaned_data["reason"], seen=form.seen)
         obj.refresh_from_db()  # somebody may have changed the others meanwhile
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:

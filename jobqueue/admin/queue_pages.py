@@ -16,8 +16,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
-from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, use_of, with_reason
+from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, use_of
 from jobqueue.admin.offered_lookups import OfferedLookups
+from jobqueue.admin.own_changes import OwnChangesPage
 from jobqueue.admin.queue_rows import with_all_configured
 from jobqueue.admin.queue_views import QueueViews, live_counts
 from jobqueue.admin.reasons import ActionWithReason, kept_reason
@@ -54,7 +55,7 @@ class QueueChangeList(OfferedLookups):
 
 
 @admin.register(Queue)
-class QueueAdmin(QueueViews):
+class QueueAdmin(OwnChangesPage, QueueViews):
     """Counts, pause and resume, limits. Queues are configured in RQ_QUEUES, not here."""
 
     list_display = (
@@ -130,10 +131,6 @@ class QueueAdmin(QueueViews):
 
     # Limits ---------------------------------------------------------------------------------------
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The limits, and a reason for who may change them."""
-        return with_reason(super().get_fieldsets(request, obj), self.has_change_permission(request, obj))
-
     def change_view(
         self,
         request: HttpRequest,
@@ -150,7 +147,7 @@ class QueueAdmin(QueueViews):
     def save_model(self, request: HttpRequest, obj: Queue, form: Any, change: bool) -> None:
         """Change what was changed in the form, as the API does it, and write it down."""
         asked = {name: form.cleaned_data[name] for name in form.changed_data if name in LIMITS}
-        change_limits(request, obj.name, asked, form.cleaned_data["reason"])
+        change_limits(request, obj.name, asked, form.cleaned_data["reason"], seen=form.seen)
         obj.refresh_from_db()  # somebody may have changed the others meanwhile
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_view
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field, extend_schema_view
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,14 +23,17 @@ from jobqueue.operating.retelling_names import retold_name
 from jobqueue.operating.words import carried
 
 
+@extend_schema_field(OpenApiTypes.DATE)
+class Day(serializers.CharField):
+    """A day as people type it; what is none is refused in the words that the admin has for it."""
+
+
 class AuditQuery(PageQuery):
     """Which actions."""
 
     who = serializers.CharField(required=False, max_length=200, help_text="The operator's name.")
     verb = serializers.CharField(required=False, max_length=60, help_text="As an entry has it: Retry, Pause.")
-    day = serializers.CharField(
-        required=False, max_length=40, help_text="A day in the zone of the site: 2026-11-26."
-    )
+    day = Day(required=False, max_length=40, help_text="A day in the zone of the site: 2026-11-26.")
     type = serializers.CharField(required=False, max_length=200, help_text="`object_type` of an entry.")
     object = serializers.CharField(
         required=False, max_length=255, help_text="The key of an object, also of one among several."

@@ -16,7 +16,7 @@ from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Reason, read_body, read_query
 from jobqueue.api.bulk_bodies import NARROWING, OF_FAILURES_ALONE, VERBS, BulkStart, PlanQuery, words_of
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
-from jobqueue.api.problems import BadQuery, InvalidBody, NothingMatches, Refused
+from jobqueue.api.problems import NOTHING_MATCHES, BadQuery, InvalidBody, NothingMatches, Refused
 from jobqueue.api.schema import NamedChoice
 from jobqueue.api.searches import found_by
 from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
@@ -101,7 +101,7 @@ class PlanShown(serializers.Serializer[Any]):
         status=202,
         body=BulkStart,
         others={200: BulkLine},
-        codes={409: (UNDER_WAY,), 422: ("unreadable_search", "failed_jobs_only", "invalid")},
+        codes={409: (UNDER_WAY,), 422: (NOTHING_MATCHES, "unreadable_search", "failed_jobs_only")},
     ),
     plan=described("What an action would do, in numbers", PlanShown, query=PlanQuery),
     stop=described(

@@ -17,7 +17,7 @@ from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import read_body, read_query
 from jobqueue.api.bulk import UNDER_WAY, BulkLine, begin
 from jobqueue.api.bulk_bodies import CauseAction, CauseName, CausesQuery, OfCauseQuery, words_of
-from jobqueue.api.problems import BadQuery, InvalidBody, Refused
+from jobqueue.api.problems import NOTHING_MATCHES, BadQuery, InvalidBody, Refused
 from jobqueue.api.shapes import Moment, as_one, described
 from jobqueue.models import UNKNOWN_CAUSE, Cause, Job
 from jobqueue.models.failures import CauseGroup, by_cause
@@ -46,7 +46,9 @@ class Concerned(serializers.Serializer[Any]):
         child=serializers.CharField(),
         help_text='What the records are worth, by currency: `{"EUR": "84.50"}`.',
     )
-    at_least = serializers.BooleanField(help_text="Whether they may be more people than that.")
+    at_least = serializers.BooleanField(
+        help_text="Whether they may be more than that: not all of these jobs name somebody who is known."
+    )
 
 
 class CauseLine(serializers.Serializer[Any]):
@@ -112,7 +114,7 @@ class Muted(serializers.Serializer[Any]):
         status=202,
         body=CauseAction,
         others={200: BulkLine},
-        codes={409: (UNDER_WAY,)},
+        codes={409: (UNDER_WAY,), 422: (NOTHING_MATCHES,)},
     ),
     discard=described(
         "Delete all failed jobs of a cause, in the background",
@@ -120,7 +122,7 @@ class Muted(serializers.Serializer[Any]):
         status=202,
         body=CauseAction,
         others={200: BulkLine},
-        codes={409: (UNDER_WAY,)},
+        codes={409: (UNDER_WAY,), 422: (NOTHING_MATCHES,)},
     ),
     mute=described(
         "Let failures of a cause not count", Muted, body=CauseName, codes={409: (_SO_ALREADY[True],)}

@@ -86,6 +86,7 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
             ),
         ),
         query=JobsQuery,
+        codes={400: ("unreadable_search", "two_searches")},
     ),
     retrieve=described("A job with all that is known of it", JobInFull),
     preview=described("The letters that a waiting job would send, as they would be now", PreviewShape),

@@ -33,6 +33,7 @@ from jobqueue.operating.language import in_english
 from jobqueue.sql.troubles import Outage, outage_of
 
 MEDIA_TYPE: Final = "application/problem+json"
+NOTHING_MATCHES: Final = "nothing_matches"
 _LONGEST_NAME = 80
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -81,7 +82,7 @@ class NothingMatches(exceptions.APIException):
     """An action on all that match, where nothing does."""
 
     status_code = 422
-    default_code = "nothing_matches"
+    default_code = NOTHING_MATCHES
 
 
 class Refused(exceptions.APIException):

@@ -21,7 +21,7 @@ from jobqueue.api.bulk import BulkLine, bulk_line
 from jobqueue.api.bulk_bodies import rate
 from jobqueue.api.job_shapes import JobLine, lines
 from jobqueue.api.paging import PageQuery, page_by_moment, whole_id
-from jobqueue.api.problems import InvalidBody, NothingMatches
+from jobqueue.api.problems import NOTHING_MATCHES, InvalidBody, NothingMatches
 from jobqueue.api.shapes import Moment, described, page_of
 from jobqueue.exceptions import NothingLeft
 from jobqueue.models import BulkAction, Job
@@ -135,7 +135,7 @@ def _of_day(verb: str, summary: str, body: type[ChangeDay] = ChangeDay) -> Any:
     act.__doc__ = f"{verb.capitalize()} them. The same that is under way is answered with 200."
     address = f"days/(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/{verb}"
     routed = action(detail=False, methods=["post"], url_path=address)(act)
-    codes = {422: ("nothing_matches", "invalid", "required")}
+    codes = {422: (NOTHING_MATCHES, "required")}
     return described(summary, BulkLine, status=202, body=body, others={200: BulkLine}, codes=codes)(routed)
 
 

@@ -16,8 +16,9 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from jobqueue.api.problems import MEDIA_TYPE
+from jobqueue.api.problems import MEDIA_TYPE, NOTHING_MATCHES
 from jobqueue.api.schema import OperatorSchema
+from jobqueue.api.told import CSRF_FAILED
 from jobqueue.operating.words import carried
 from jobqueue.payloads import DEEPEST
 
@@ -35,6 +36,24 @@ _REFUSALS = {
     429: "Too many requests; Retry-After says when to go on.",
     503: "Redis or the database is away, or takes no changes; Retry-After says when to ask again.",
 }
+_CODES = {
+    400: ("malformed", "invalid_query", "invalid_header"),
+    401: ("not_authenticated",),
+    403: ("permission_denied", CSRF_FAILED),
+    404: ("not_found",),
+    405: ("method_not_allowed",),
+    406: ("not_acceptable",),
+    413: ("too_large",),
+    415: ("unsupported_media_type",),
+    422: ("invalid",),
+    429: ("throttled",),
+    503: ("unavailable",),
+}
+"""What `code` is, by status, whatever was asked for."""
+_OF_ALL = (NOTHING_MATCHES,)
+"""Codes of 422 that are of the whole body, not of a field."""
+_BY_FIELD = (400, 422)
+"""The statuses whose own codes stand in `errors`."""
 
 
 class FieldProblem(serializers.Serializer[Any]):
@@ -69,11 +88,11 @@ def described(
 ) -> Callable[[Any], Any]:
     """The entry of an action in the schema, with every refusal that there may be.
 
-    `codes` names, by status, those that are of this action alone.
+    `codes` names, by status, those that are of this action alone: of 400 and 422 those in `errors`.
     """
     refusals = {
         (status_code, MEDIA_TYPE): OpenApiResponse(
-            Problem, description=" ".join([text, *_named(status_code, (codes or {}).get(status_code, ()))])
+            Problem, description=f"{text} {_named(status_code, (codes or {}).get(status_code, ()))}"
         )
         for status_code, text in _REFUSALS.items()
     }
@@ -92,9 +111,16 @@ def described(
     return describe
 
 
-def _named(status: int, codes: Sequence[str]) -> list[str]:
-    whose = "`code` in `errors`" if status == 422 else "`code`"
-    return [f"{whose} is {' or '.join(filter(None, (', '.join(codes[:-1]), codes[-1])))}."] if codes else []
+def _named(status: int, codes: Sequence[str]) -> str:
+    """What `code` may be; it is never empty, for what is refused by nothing else is refused by a name."""
+    of_all = [*_CODES.get(status, ()), *(one for one in codes if status not in _BY_FIELD or one in _OF_ALL)]
+    by_field = [one for one in codes if one not in of_all]
+    said = [f"`code` is {_one_of(of_all)}."] if of_all else []
+    return " ".join([*said, *([f"In `errors` it may be {_one_of(by_field)}."] if by_field else [])])
+
+
+def _one_of(codes: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(codes[:-1]), codes[-1])))
 
 
 as_one = extend_schema_serializer(many=False)

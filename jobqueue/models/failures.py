@@ -95,7 +95,7 @@ def _readable(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def subjects_by_cause(failed: JobQuerySet, most: int) -> dict[str, set[str]]:
-    """What these failed jobs are about, by cause: at most so many subjects in all."""
+    """What these failed jobs are about, by cause: at most so many subjects in all, empty for nothing."""
     try:
         pairs = _pairs(failed, most, "cause", "subject")
     except Exception as error:
@@ -110,7 +110,7 @@ def subjects_by_cause(failed: JobQuerySet, most: int) -> dict[str, set[str]]:
 
 
 def _pairs(failed: QuerySet[Any], most: int, *columns: str) -> list[tuple[Any, ...]]:
-    return list(failed.exclude(subject="").order_by().values_list(*columns).distinct()[:most])
+    return list(failed.order_by().values_list(*columns).distinct()[:most])
 
 
 # Those without a cause ------------------------------------------------------------------------------

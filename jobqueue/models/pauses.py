@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from jobqueue.exceptions import InvalidPause
+from jobqueue.exceptions import ChangedMeanwhile, InvalidPause
 from jobqueue.models.queue import Queue
 from jobqueue.registry import check_queue
 from jobqueue.sql.clock import database_now
@@ -66,11 +66,13 @@ def change_pause(
     by: str = "",
     reason: str | Stays = Stays.AS_IT_IS,
     until: datetime | Stays | None = Stays.AS_IT_IS,
+    seen: Queue | None = None,
 ) -> tuple[Queue, Queue] | None:
     """Give the pause that the queue is in another reason or end.
 
     Returns the row before and after; None if nothing differs, or it is not paused. The queue is paused all
-    the while, since when it was. Raises what `pause` raises.
+    the while, since when it was. Raises what `pause` raises. Whoever goes by the row that was `seen` gets
+    ChangedMeanwhile where what is to be changed differs by now, or the queue is not paused any more.
     """
     check_queue(queue)
     using = Queue.objects.db
@@ -82,6 +84,8 @@ def change_pause(
     with writing(using):
         rows = Queue.objects.using(using).filter(_IS_PAUSED, pk=queue)
         before = rows.select_for_update().first()
+        if seen is not None and _is_another(before, seen, reason, until):
+            raise ChangedMeanwhile(f"the pause of {queue} was changed meanwhile")
         if before is None:
             return None
         after = copy(before)
@@ -94,6 +98,15 @@ def change_pause(
             pause_reason=after.pause_reason, paused_until=after.paused_until, paused_by=after.paused_by
         )
     return before, after
+
+
+def _is_another(
+    before: Queue | None, seen: Queue, reason: str | Stays, until: datetime | Stays | None
+) -> bool:
+    if before is None:
+        return True
+    is_other_reason = reason is not Stays.AS_IT_IS and before.pause_reason != seen.pause_reason
+    return is_other_reason or (until is not Stays.AS_IT_IS and before.paused_until != seen.paused_until)
 
 
 def resume(queue: str) -> bool:

@@ -89,8 +89,8 @@ class Plan:
         return {} if self.listed is None else _by_processor(self.jobs.unfinished())
 
     def concerned(self, request: HttpRequest) -> str:
-        """Whom they are about and what it is worth; "at least" where that cannot be added up."""
-        return concerned(self.jobs, request)
+        """Whom they are about and what it is worth; "at least" where that is not known of all."""
+        return concerned(self.jobs, request, self.number)
 
     @property
     def is_large(self) -> bool:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError, OperationalError
 from django.http import HttpRequest
-from django.utils.translation import gettext
 
 from jobqueue.models import UNKNOWN_CAUSE, JobQuerySet
 from jobqueue.models.failures import CauseGroup, subjects_by_cause
 from jobqueue.operating.concerns import (
     MOST_SUBJECTS,
+    Concerns,
     Groups,
     Sum,
     Total,
@@ -44,17 +44,21 @@ class Told:
 _recent: Recent[Told] = Recent(KEPT_SECONDS, _MOST_KEPT)
 
 
-def concerned(jobs: JobQuerySet, request: HttpRequest) -> str:
-    """Whom all these jobs are about and what it is worth; "at least" where that cannot be added up."""
+def concerned(jobs: JobQuerySet, request: HttpRequest, number: int | None = None) -> str:
+    """Whom all these jobs are about and what it is worth; "at least" where that is not known of all of them.
+
+    Who has counted them gives their number, so that they are not counted once more.
+    """
     if not is_anybody_asked():
         return ""
     by_cause, is_cut = _subjects(jobs)
     if is_cut:
         totals = _totals(Groups(jobs, is_by_cause=False), request)
         if totals is not None:
-            return in_words(totals.get("", Total(0)))
-    text = Sum.of(concerns_of(set().union(*by_cause.values()), request).values()).in_words()
-    return gettext("at least %(whom)s") % {"whom": text} if text and is_cut else text
+            return in_words(totals.get("", Total(0)).among(jobs.count() if number is None else number))
+    subjects = set().union(*by_cause.values())
+    total = _total_of(subjects, concerns_of(subjects, request))
+    return in_words(replace(total, is_least=True) if is_cut else total)
 
 
 def few_by_cause(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Total]:
@@ -63,10 +67,13 @@ def few_by_cause(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Total]:
         return {}
     by_cause = subjects_by_cause(jobs, MOST_SUBJECTS)
     known = concerns_of(set().union(*by_cause.values()), request)
-    return {
-        cause: Sum.of(known[subject] for subject in some if subject in known).total
-        for cause, some in by_cause.items()
-    }
+    return {cause: _total_of(some, known) for cause, some in by_cause.items()}
+
+
+def _total_of(subjects: Collection[str], known: Concerns) -> Total:
+    """The sum of these; the least of it where one of them is not known, as that of jobs about nothing."""
+    told = [known[subject] for subject in subjects if subject in known]
+    return replace(Sum.of(told).total, is_least=len(told) < len(subjects))
 
 
 def many_by_cause(jobs: JobQuerySet, groups: Collection[CauseGroup], request: HttpRequest) -> Told:
@@ -77,7 +84,10 @@ def many_by_cause(jobs: JobQuerySet, groups: Collection[CauseGroup], request: Ht
     told = kept_by_cause(jobs, groups, request)
     if told is None:
         totals = _totals(Groups(jobs, is_by_cause=True), request) if is_anybody_asked() else {}
-        told = Told(totals and {cause or UNKNOWN_CAUSE: total for cause, total in totals.items()})
+        numbers = {group.cause: group.jobs for group in groups}
+        named = {cause or UNKNOWN_CAUSE: total for cause, total in (totals or {}).items()}
+        among = {cause: total.among(numbers.get(cause)) for cause, total in named.items()}
+        told = Told(None if totals is None else among)
         _recent.keep(_key(jobs, groups, request), told)
     return told
 

@@ -10,30 +10,38 @@ them:
     def of_invoices(subjects, request):
         return {"shop.invoice:7": Concern(people=frozenset({17}), amounts=(("EUR", Decimal("84.50")),))}
 
-`@tells_concerns(people=…)` takes a function that says whom the number counts, "12 payers and payees" for
-instance; without it they are people. They need not be those whom letters go to.
+The number counts people, which need not be those whom letters go to. `Concern(said=…)` takes a function that
+says it more exactly, "12 payers and payees" for instance; `@tells_concerns(people=…)` takes the one for all
+that its app tells. Where those who are counted are said in two ways, they are people.
+
+A subject that no app answers for (none, one of an unknown model, a record that is gone or not for this user)
+may concern others: of jobs with such a subject among them it is said that they are "at least" so many.
 
 It is asked once for a page, with at most MOST_SUBJECTS subjects, and takes one query, however many there are.
 Of more than that it can be told only by a second function, which has the database count:
 
     @sums_concerns(of_invoices)
     def sums_of_invoices(groups, request):
-        return {"OSError": Total(people=390, amounts=(("EUR", Decimal("18240.00")),))}
+        return {"OSError": Total(people=390, amounts=(("EUR", Decimal("18240.00")),), jobs=412)}
 
 `groups` has what the jobs are about in groups, of one cause each for instance, as a statement to join with
-(`Groups.statement`); the answer has a total for each group, each record and each person counted once in it.
-None says that it cannot be told so. It is asked inside `jobqueue.sql.long_reads.long_read`.
+(`Groups.numbers`); the answer has a total for each group, each record and each person counted once in it.
+`jobs` is the number of jobs that are about these records: where it is not given, or the group has more jobs,
+people and amounts are "at least" so many. None says that it cannot be told so. It is asked inside
+`jobqueue.sql.long_reads.long_read`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Any, TypeVar, overload
 
-from django.db.models import CharField, F, Value
+from django.db.models import CharField, Count, F, Q, QuerySet, Value
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 
@@ -44,26 +52,39 @@ from jobqueue.sql.blame import may_be_of_a_row
 logger = logging.getLogger(__name__)
 
 MOST_SUBJECTS = 5_000
+PeopleInWords = Callable[[int], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Whom one record is about, by their keys, and amounts: `(currency, amount)`."""
+    """Whom one record is about, by their keys, and amounts: `(currency, amount)`.
+
+    `said` says how a number of such people is told; None leaves that to the app's word for all.
+    """
 
     people: frozenset[Hashable] = frozenset()
     amounts: tuple[tuple[str, Decimal], ...] = ()
+    said: PeopleInWords | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
     """How many people some records are about, and their amounts: `(currency, amount)`.
 
-    With `is_least` they may be more.
+    With `is_least` they may be more. `jobs` is how many jobs are about these records, None where nobody
+    counted; `said` is as with `Concern`.
     """
 
     people: int
     amounts: tuple[tuple[str, Decimal], ...] = ()
     is_least: bool = False
+    jobs: int | None = None
+    said: PeopleInWords | None = None
+
+    def among(self, jobs: int | None) -> Total:
+        """The same of so many jobs: the least, unless all of them are known to be about these records."""
+        is_all = self.jobs is not None and jobs is not None and self.jobs >= jobs
+        return self if is_all else replace(self, is_least=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +104,19 @@ class Groups:
 
         Raises EmptyResultSet where nobody needs to ask.
         """
+        return self._sql(self._pairs(label).distinct())
+
+    def numbers(self, label: str, *others: str) -> tuple[str, tuple[Any, ...]]:
+        """`(name, subject, jobs)` of one or more models: with how many jobs are about each record."""
+        return self._sql(self._pairs(label, *others).annotate(jobs=Count("pk")))
+
+    def _pairs(self, *labels: str) -> QuerySet[Any, Any]:
         name: Any = F("cause") if self.is_by_cause else Value("", output_field=CharField())
-        rows = self.jobs.order_by().filter(subject__startswith=f"{label}:").annotate(name=name)
-        pairs = rows.values_list("name", "subject").distinct()
-        sql, parameters = pairs.query.get_compiler(self.using).as_sql()
+        of_these = reduce(or_, (Q(subject__startswith=f"{label}:") for label in labels))
+        return self.jobs.order_by().filter(of_these).annotate(name=name).values_list("name", "subject")
+
+    def _sql(self, rows: QuerySet[Any, Any]) -> tuple[str, tuple[Any, ...]]:
+        sql, parameters = rows.query.get_compiler(self.using).as_sql()
         return sql, tuple(parameters)
 
 
@@ -96,7 +126,6 @@ def people_in_words(number: int) -> str:
 
 
 Concerns = Mapping[str, Concern]
-PeopleInWords = Callable[[int], str]
 Teller = TypeVar("Teller", bound=Callable[[Collection[str], HttpRequest], Concerns])
 Summer = TypeVar("Summer", bound=Callable[[Groups, HttpRequest], "Mapping[str, Total] | None"])
 _tellers: list[Callable[[Collection[str], HttpRequest], Concerns]] = []
@@ -142,7 +171,8 @@ def totals_of(groups: Groups, request: HttpRequest) -> dict[str, Total] | None:
         told = _summers[teller](groups, request)
         if told is None:
             return None
-        for name, total in told.items():
+        for name, answer in told.items():
+            total = replace(answer, said=answer.said or _words.get(teller))
             found[name] = _together(found[name], total) if name in found else total
     return found
 
@@ -153,16 +183,28 @@ def _together(first: Total, second: Total) -> Total:
     for currency, amount in (*first.amounts, *second.amounts):
         amounts[currency] = amounts.get(currency, Decimal(0)) + amount
     is_sure = not first.people or not second.people
-    is_least = first.is_least or second.is_least or not is_sure
-    return Total(max(first.people, second.people), tuple(amounts.items()), is_least)
+    return Total(
+        people=max(first.people, second.people),
+        amounts=tuple(amounts.items()),
+        is_least=first.is_least or second.is_least or not is_sure,
+        jobs=None if first.jobs is None or second.jobs is None else first.jobs + second.jobs,
+        said=_one_word({total.said for total in (first, second) if total.people}),
+    )
+
+
+def _one_word(words: Collection[PeopleInWords | None]) -> PeopleInWords | None:
+    """How people are said who are said so; those of two kinds are people."""
+    return next(iter(words)) if len(words) == 1 else None
 
 
 def concerns_of(subjects: Collection[str], request: HttpRequest) -> Concerns:
     """What each of these subjects concerns, as far as an app knows it and this user may see it."""
     found: dict[str, Concern] = {}
-    for teller in _tellers if subjects else ():
+    asked = set(subjects) - {""}
+    for teller in _tellers if asked else ():
         try:
-            found.update(teller(subjects, request))
+            for subject, concern in teller(asked, request).items():
+                found[subject] = concern if concern.said else replace(concern, said=_words.get(teller))
         except Exception as error:  # of what stands in an app's own rows: the page is shown without it
             if not may_be_of_a_row(error):
                 raise
@@ -186,6 +228,7 @@ class Sum:
 
     people: set[Hashable] = field(default_factory=set)
     amounts: dict[str, Decimal] = field(default_factory=dict)
+    words: set[PeopleInWords | None] = field(default_factory=set)
 
     @classmethod
     def of(cls, concerns: Iterable[Concern]) -> Sum:
@@ -193,6 +236,7 @@ class Sum:
         total = cls()
         for concern in concerns:
             total.people |= concern.people
+            total.words |= {concern.said} if concern.people else set()
             for currency, amount in concern.amounts:
                 total.amounts[currency] = total.amounts.get(currency, Decimal(0)) + amount
         return total
@@ -200,7 +244,7 @@ class Sum:
     @property
     def total(self) -> Total:
         """How many people, and the amounts."""
-        return Total(len(self.people), tuple(self.amounts.items()))
+        return Total(len(self.people), tuple(self.amounts.items()), said=_one_word(self.words))
 
     def in_words(self) -> str:
         """ "390 people, 18,240.00 EUR"; empty if nothing is known."""
@@ -211,9 +255,7 @@ def in_words(total: Total) -> str:
     """ "at least 390 people, 18,240.00 EUR"; empty if nothing is known."""
     if not total.people and not total.amounts:
         return ""
-    words = {_words.get(teller, people_in_words) for teller in _tellers}
-    said = words.pop() if len(words) == 1 else people_in_words  # those of several apps are people
-    parts = [said(total.people)]
+    parts = [(total.said or people_in_words)(total.people)]
     parts += [f"{grouped(amount)} {currency}" for currency, amount in sorted(total.amounts)]
     text = ", ".join(parts)
     return gettext("at least %(whom)s") % {"whom": text} if total.is_least else text

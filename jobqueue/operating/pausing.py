@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.http import HttpRequest
 
-from jobqueue.models import Queue
+from jobqueue.models import AuditEntry, Queue
 from jobqueue.models.pauses import Stays, change_pause, pause, resume
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import REASON, because
@@ -28,13 +28,15 @@ def change_pause_and_log(
     name: str,
     reason: str | Stays = Stays.AS_IT_IS,
     until: datetime | Stays | None = Stays.AS_IT_IS,
+    seen: Queue | None = None,
 ) -> Queue | None:
     """Change the reason or the end of its pause in the name of this user, with old and new in the history.
 
-    Returns the row as it was before; None if nothing differs, or it is not paused.
+    Returns the row as it was before; None if nothing differs, or it is not paused. Raises what `change_pause`
+    raises, also for what was `seen`.
     """
     with writing(Queue.objects.db):
-        changed = change_pause(name, by=request.user.get_username(), reason=reason, until=until)
+        changed = change_pause(name, by=request.user.get_username(), reason=reason, until=until, seen=seen)
         if changed is None:
             return None
         before, after = changed
@@ -49,6 +51,13 @@ def change_pause_and_log(
 
 def _end(until: datetime | None) -> str:
     return f" until {absolute(until)}" if until else ""
+
+
+def who_resumed(name: str) -> str:
+    """Who ended the latest pause of the queue; empty if it ended by itself."""
+    about = AuditEntry.objects.filter(object_type=Queue._meta.label_lower, object_id=name)
+    latest = about.filter(verb__in=["Pause", "Resume"]).order_by("-id").first()
+    return latest.who if latest is not None and latest.verb == "Resume" else ""
 
 
 def resume_and_log(request: HttpRequest, name: str, reason: str = "") -> bool:

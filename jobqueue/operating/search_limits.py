@@ -20,4 +20,7 @@ def not_looked_at(found: Found) -> list[str]:
             "or left out. Say more of what you look for."
         )
         texts.append(text)
+    if found.by_worker:
+        text = gettext("Of a worker that has ended only those jobs are known that failed there.")
+        texts.append(text)
     return texts

@@ -61,6 +61,8 @@ class Found:
     """Whether more records may match than those whose jobs these are: only the newest of each kind are."""
     causes: list[FoundCause] = field(default_factory=list)
     """The most frequent errors of failed jobs that have the plain text in them, if they were asked for."""
+    by_worker: bool = False
+    """Whether a worker was named: what one completed is known only until it ends."""
 
 
 def find_jobs(
@@ -117,7 +119,8 @@ class _Query:
         for word in others:
             rows = self._narrowed(rows, word)
         found = self._with_texts(rows, are_few=are_few)
-        return Found(found, self.records, self.looked_at.is_cut, self.looked_up.is_cut, self.causes)
+        limits = self.looked_at.is_cut, self.looked_up.is_cut
+        return Found(found, self.records, *limits, self.causes, bool(self.search.named("worker")))
 
     def _has_index(self, word: Word) -> bool:
         if word.negated or not word.name:

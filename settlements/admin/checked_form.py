@@ -6,48 +6,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.signing import BadSignature
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.admin import SHOWN, UNKNOWN, Shown, ShownField, seal, unseal
 from settlements.admin.amounts import as_posted, names_posted
 from settlements.admin.changers import changed_by
 from settlements.admin.input_names import name_parts
-from settlements.admin.shown import Shown, as_python, difference, seal, unseal, values_of
+from settlements.admin.shown import as_python, difference, values_of
 
 if TYPE_CHECKING:
     AnyModelForm = forms.ModelForm[Any]
 else:
     AnyModelForm = forms.ModelForm
 
-SHOWN: Final = "shown_values"
-"""The form field that carries what the page showed."""
-
 NOT_SAVED: Final = _(
     "Nothing was saved. What you entered is still in the form: look at what is new, then save again."
 )
-UNKNOWN: Final = _(
-    "This form does not say what it showed when it was opened, or that was changed on the way. "
-    "Nothing was saved. Look at the page as it is now, then save again."
-)
-
-
-class ShownField(forms.CharField):
-    """Hidden; no change in itself. A form that is shown again carries it anew, not as it was sent."""
-
-    widget = forms.HiddenInput
-
-    def __init__(self) -> None:
-        super().__init__(required=False, label="")
-
-    def bound_data(self, data: Any, initial: Any) -> Any:
-        """What the page shows this time."""
-        return initial
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        """Never: whether the record changed is another question."""
-        return False
 
 
 class CheckedForm(AnyModelForm):
@@ -84,12 +60,9 @@ class CheckedForm(AnyModelForm):
         return type(self.instance)
 
     def _compare(self) -> None:
-        try:
-            shown = unseal(self._model, self.instance.pk, self.data.get(self.add_prefix(SHOWN), ""))
-        except BadSignature:
-            self.trouble = [str(UNKNOWN)]
-            return
-        if set(shown.values) != set(self._now):
+        text = self.data.get(self.add_prefix(SHOWN), "")
+        shown = unseal(self._model, self.instance.pk, text, self._now)
+        if shown is None:
             self.trouble = [str(UNKNOWN)]
             return
         changed = [name for name in self.watched if shown.values[name] != self._now[name]]

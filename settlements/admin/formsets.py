@@ -6,19 +6,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.core.signing import BadSignature
 from django.forms import HiddenInput
 from django.forms.models import BaseInlineFormSet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from jobqueue.admin import SHOWN, UNKNOWN, unseal
 from settlements.admin.amounts import as_posted
 from settlements.admin.changers import added_or_deleted_by
-from settlements.admin.checked_form import NOT_SAVED, SHOWN, UNKNOWN
+from settlements.admin.checked_form import NOT_SAVED
 from settlements.admin.forms import InlinePaymentForm, currency_error
 from settlements.admin.input_names import name_all
-from settlements.admin.shown import in_words, unseal
+from settlements.admin.shown import in_words
 from settlements.models import Payment, Settlement
 
 if TYPE_CHECKING:
@@ -92,9 +92,8 @@ class PaymentFormSet(PaymentInlineFormSet):
 
     def _what_is_gone(self, pk: str, index: int) -> str:
         text = self.data.get(f"{self.prefix}-{index}-{SHOWN}", "")
-        try:
-            shown = unseal(Payment, pk, text)
-        except BadSignature:
+        shown = unseal(Payment, pk, text)
+        if shown is None:
             return str(UNKNOWN)
         amount, status = (in_words(Payment, name, shown.values.get(name)) for name in ("amount", "status"))
         whom = added_or_deleted_by(Payment, pk, shown.at)

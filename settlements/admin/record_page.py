@@ -10,8 +10,8 @@ from django.contrib.admin.utils import unquote
 from django.db import connections, models, router
 from django.http import HttpRequest, HttpResponse
 
+from jobqueue.admin import SHOWN
 from jobqueue.operating import demand
-from settlements.admin.checked_form import SHOWN
 from settlements.admin.moves import moves_of
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.operating.moves import Move

@@ -1,17 +1,14 @@
-"""What a form showed when it was opened, signed and sent along, and how that differs from the row now."""
+"""The values of a record that its form shows, and how they differ from the row now."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.core import signing
 from django.db import models
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 from djmoney.models.fields import MoneyField
 from moneyed import Money
@@ -19,41 +16,12 @@ from moneyed import Money
 from jobqueue.admin import NOTHING
 from settlements.templatetags.settlement_format import money
 
-_SALT = "settlements.admin.shown"
 _LONGEST_VALUE = 80
-
-Values = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The values a form showed, as JSON knows them, and when."""
-
-    values: Values
-    at: datetime
 
 
 def values_of(record: models.Model, names: Iterable[str]) -> dict[str, Any]:
     """The record's values of these fields, as JSON knows them; equal if they are the same to a reader."""
     return {name: _plain(getattr(record, _field(record, name).attname)) for name in names}
-
-
-def seal(model: type[models.Model], pk: Any, values: Values) -> str:
-    """The values as text that nobody can change, nor use for another record."""
-    return signing.dumps([timezone.now().isoformat(), values], salt=_salt(model, pk), compress=True)
-
-
-def unseal(model: type[models.Model], pk: Any, text: str) -> Shown:
-    """What a form showed; `BadSignature` if the text is none that `seal` made for this record."""
-    at, values = signing.loads(text, salt=_salt(model, pk))
-    moment = parse_datetime(at)
-    if moment is None or not isinstance(values, dict):
-        raise signing.BadSignature("not what a form showed")
-    return Shown(values, moment)
-
-
-def _salt(model: type[models.Model], pk: Any) -> str:
-    return f"{_SALT}:{model._meta.label_lower}:{pk}"
 
 
 # One value ----------------------------------------------------------------------------------------

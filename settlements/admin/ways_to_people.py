@@ -13,12 +13,19 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from jobqueue.operating import demand
+from settlements.operating.rights import may
 from settlements.searching import LETTERS, VIEW_PERSON
 
 
 def may_look(request: HttpRequest) -> bool:
     """Whether the user may see letters."""
     return request.user.has_perms(LETTERS.permissions)
+
+
+def may_see_people(request: HttpRequest) -> bool:
+    """Whether people are for the user to see at all, as the API and the admin of users ask."""
+    users = get_user_model()
+    return request.user.has_perm(VIEW_PERSON) or may(request, "view", users) or may(request, "change", users)
 
 
 def may_see(person: Any, request: HttpRequest, pages: ModelAdmin[Any]) -> bool:

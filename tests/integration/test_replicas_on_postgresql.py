@@ -68,6 +68,7 @@ _OPERATE = """
     from django.contrib.auth import get_user_model
     from django.test import Client
 
+    from jobqueue.admin import seal
     from jobqueue.jobs import database_now
     from jobqueue.models import Job, Queue
 
@@ -104,7 +105,8 @@ _OPERATE = """
         click = {"action": verb, "_selected_action": "default"}
         answers[verb] = client.post("/admin/jobqueue/queue/", click).status_code
         states[verb] = Queue.objects.get(pk="default").paused
-    limit = {"rate_limit": "5", "concurrency_limit": ""}
+    shown = seal(Queue, "default", dict.fromkeys(["rate_limit", "concurrency_limit", "late_after"]))
+    limit = {"rate_limit": "5", "concurrency_limit": "", "shown_values": shown}
     answers["limit"] = client.post("/admin/jobqueue/queue/default/change/", limit).status_code
     states["limit"] = Queue.objects.get(pk="default").rate_limit
     for name, job in (jobs | {"put back": aside}).items():

@@ -88,7 +88,7 @@ def test_the_schema_is_made_without_a_warning_and_without_a_setting_of_the_proje
         ("kind", "Packing: big parcel"),
         ("preview", "Your order is packed"),
         ("result", "Parcel for Ada Lovelace"),
-        ("concern", "1 person, 20.50 EUR"),
+        ("concern", "About 1 person, 20.50 EUR"),
         ("audit", "shelf number 7"),
         ("name", "what Ada Lovelace ordered"),
         ("story", "<li>Pack owner shelf number 7</li>"),

@@ -21,6 +21,7 @@ from jobqueue.models import Job
 from jobqueue.payloads import DEEPEST, check_payload
 from jobqueue.sql.clock import database_now
 from jobqueue.values import shown
+from tests.examples import examples
 from tests.jobqueue.processors_for_tests import CALL, SUCCEED, Calls
 from tests.jobqueue.steps import claim_row, run
 
@@ -132,7 +133,7 @@ def test_a_past_time_means_now(when: dict[str, Any]) -> None:
     assert job.run_at <= database_now("default")
 
 
-@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.datetimes(timezones=st.timezones() | st.just(UTC) | st.just(EAST) | st.just(WEST)),

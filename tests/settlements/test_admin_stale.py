@@ -14,8 +14,9 @@ from django.test import Client
 from django.utils import timezone
 from moneyed import Money
 
+from jobqueue.admin import seal
 from jobqueue.models import Job, subject_of
-from settlements.admin.shown import seal, values_of
+from settlements.admin.shown import values_of
 from settlements.models import Payment, Settlement
 from tests.jobqueue.admin.steps import operator
 from tests.settlements.admin_steps import errors_of, give_reason, opened, saved

@@ -15,6 +15,7 @@ from moneyed import Money
 
 from settlements.models import PaidByPayments, Payment, Settlement
 from settlements.standing import Decision, Standing, counted, standing_of
+from tests.examples import examples
 
 D = Decimal
 HUNDRED = D(100)
@@ -127,7 +128,7 @@ def payments(draw: st.DrawFn) -> tuple[str, Decimal, Decimal, str]:
 
 @pytest.mark.django_db
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(rows=st.lists(payments(), max_size=6), owed_in=st.sampled_from(list(CURRENCIES)))
 def test_the_sum_in_sql_is_the_sum_of_what_counts(

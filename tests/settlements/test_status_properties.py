@@ -24,6 +24,7 @@ from settlements import emails
 from settlements.exceptions import SettlementError
 from settlements.models import Discrepancy, Payment, Settlement
 from settlements.reconcile import reconcile
+from tests.examples import examples
 from tests.settlements.steps import domain_settings, run_soon
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -372,7 +373,7 @@ def _open(settlement: Settlement, status: str, paid: Decimal) -> Decimal:
 
 
 @hypothesis_settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -123,15 +123,17 @@ def sums_of_orders(groups: Groups, request: HttpRequest) -> dict[str, Total]:
     """The same of any number of orders."""
     if not request.user.has_perm("shop.view_order"):
         return {}
-    statement, parameters = groups.statement("shop.order")
+    statement, parameters = groups.numbers("shop.order")
     sql = (
-        f"WITH about AS ({statement}) SELECT about.name, COUNT(DISTINCT sold.email), SUM(sold.cents) "
+        f"WITH about AS ({statement}) "
+        "SELECT about.name, COUNT(DISTINCT sold.email), SUM(sold.cents), SUM(about.jobs) "
         "FROM about JOIN shop_order sold ON about.subject = 'shop.order:' || sold.id GROUP BY about.name"
     )
     with connections[groups.using].cursor() as cursor:
         cursor.execute(sql, parameters)
         return {
-            name: Total(people, (("EUR", _euros(int(cents))),)) for name, people, cents in cursor.fetchall()
+            name: Total(people, (("EUR", _euros(int(cents))),), jobs=int(jobs))
+            for name, people, cents, jobs in cursor.fetchall()
         }
 
 

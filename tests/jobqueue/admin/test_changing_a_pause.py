@@ -10,6 +10,7 @@ from django.test import Client
 
 from jobqueue.models import Queue
 from jobqueue.models.pauses import pause
+from tests.jobqueue.admin.open_forms import opened_change_of_the_pause
 from tests.jobqueue.admin.steps import operator, text_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -18,7 +19,7 @@ THREE, SIX = (datetime(2035, 1, 31, hour, 0, 33, tzinfo=UTC) for hour in (15, 18
 
 
 def _send(client: Client, **fields: str) -> list[str]:
-    response = client.post(PAUSE, {"queue": "email", "changed": "1", **fields}, follow=True)
+    response = opened_change_of_the_pause(client).send(**fields)
     return [str(message) for message in response.context["messages"]]
 
 
@@ -99,5 +100,5 @@ def test_a_page_on_which_the_queue_still_ran_does_not_overwrite_the_pause_of_a_c
 
 def test_a_change_that_cannot_be_is_asked_again_as_a_change(admin_client: Client) -> None:
     pause("email", by="alice", until=SIX)
-    text = text_of(admin_client.post(PAUSE, {"queue": "email", "changed": "1", "until": "2001-01-01T08:00"}))
+    text = text_of(opened_change_of_the_pause(admin_client).send(until="2001-01-01T08:00"))
     assert 'name="changed" value="1"' in text and "Change the pause of email" in text

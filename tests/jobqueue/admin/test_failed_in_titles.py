@@ -42,6 +42,7 @@ def _title_in(text: str) -> str:
     return str(found).strip()
 
 
+@pytest.mark.one_database
 def test_every_page_begins_its_title_with_it_and_so_does_all_that_is_refreshed(
     settlement: Settlement, payer: User, admin_client: Client
 ) -> None:

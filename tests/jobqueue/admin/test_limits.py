@@ -15,6 +15,7 @@ from django.test import Client
 from jobqueue.admin.limits import LimitsForm
 from jobqueue.broker import keys
 from jobqueue.models import Queue
+from tests.jobqueue.admin.open_forms import opened
 from tests.jobqueue.admin.steps import QUEUES, make_job, operator, text_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -23,7 +24,7 @@ LIMITS = "/admin/jobqueue/queue/email/change/"
 
 
 def _limit(client: Client, rate: object = "", concurrency: object = "") -> Any:
-    return client.post(LIMITS, {"rate_limit": rate, "concurrency_limit": concurrency}, follow=True)
+    return opened(client, LIMITS).send(rate_limit=rate, concurrency_limit=concurrency)
 
 
 def _limits() -> tuple[int | None, int | None]:
@@ -162,8 +163,8 @@ def test_who_may_change_limits_may_not_pause() -> None:
 
 
 def test_the_wait_from_which_on_jobs_are_late_is_set_and_written_down(admin_client: Client) -> None:
-    admin_client.post(LIMITS, {"rate_limit": 5, "late_after": 1200})
-    admin_client.post(LIMITS, {"rate_limit": 5, "late_after": ""})
+    opened(admin_client, LIMITS).send(rate_limit=5, late_after=1200)
+    opened(admin_client, LIMITS).send(late_after="")
 
     assert Queue.objects.get(pk="email").late_after is None
     first, second = LogEntry.objects.order_by("pk")
@@ -174,7 +175,7 @@ def test_the_wait_from_which_on_jobs_are_late_is_set_and_written_down(admin_clie
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "9" * 20])
 def test_what_is_no_wait_is_refused_with_what_to_do(admin_client: Client, value: str) -> None:
     assert "leave this empty for the limit of the site" in text_of(
-        admin_client.post(LIMITS, {"late_after": value})
+        opened(admin_client, LIMITS).send(late_after=value)
     ).replace("Leave", "leave")
     assert not Queue.objects.filter(late_after__isnull=False).exists()
 

@@ -56,6 +56,7 @@ def _by_address(text: str, own: str) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.one_database
 def test_each_page_that_is_no_form_is_live_and_asks_for_its_regions_alone(
     admin_client: Client, pages: dict[str, str]
 ) -> None:
@@ -109,6 +110,7 @@ def _writes(sql: str) -> bool:
     return sql.lstrip().split(" ", 1)[0] in ("INSERT", "UPDATE", "DELETE")
 
 
+@pytest.mark.one_database
 def test_a_region_needs_the_same_permission_as_its_page(client: Client, pages: dict[str, str]) -> None:
     for role in (client, operator()):
         other = {

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import Resolver404, resolve
 
 from jobqueue.models import Job, Queue
+from tests.jobqueue.admin.open_forms import shown_limits
 from tests.jobqueue.admin.steps import (
     CAUSES,
     COUNTS,
@@ -187,7 +188,7 @@ def test_pausing_a_queue_has_a_permission_of_its_own(action: str) -> None:
 
 def test_changing_limits_has_a_permission_of_its_own() -> None:
     Queue.objects.create(name="email")
-    url, data = f"{QUEUES}email/change/", {"rate_limit": "10", "concurrency_limit": ""}
+    url, data = f"{QUEUES}email/change/", {"rate_limit": "10", **shown_limits(Queue, "email")}
     assert operator("view_queue", "pause_queue", "change_queue").post(url, data).status_code == 403
     assert Queue.objects.get(pk="email").rate_limit is None
     assert operator("view_queue", "limit_queue", username="other").post(url, data).status_code == 302

@@ -16,6 +16,7 @@ from jobqueue.broker import keys
 from jobqueue.charting.reading import Chosen
 from jobqueue.models import AuditEntry, Job, ProcessorLimits
 from jobqueue.models.parking import PARKED_FOR
+from tests.jobqueue.admin.open_forms import opened
 from tests.jobqueue.admin.steps import QUEUES, make_job, operator, text_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -31,7 +32,7 @@ def _limits() -> tuple[int | None, int | None]:
 
 
 def test_limits_are_set_before_there_is_a_row_and_the_page_says_so(admin_client: Client) -> None:
-    answer = admin_client.post(LIMITS, {"rate_limit": 10, "concurrency_limit": 2}, follow=True)
+    answer = opened(admin_client, LIMITS).send(rate_limit=10, concurrency_limit=2)
 
     assert [str(message) for message in answer.context["messages"]] == [
         f"Limits of processor {NAME}: 10 a second, 2 at once."
@@ -41,7 +42,7 @@ def test_limits_are_set_before_there_is_a_row_and_the_page_says_so(admin_client:
 
 
 def test_what_is_no_limit_is_refused_and_leaves_no_row(admin_client: Client) -> None:
-    text = text_of(admin_client.post(LIMITS, {"rate_limit": 0, "concurrency_limit": "ten"}))
+    text = text_of(opened(admin_client, LIMITS).send(rate_limit=0, concurrency_limit="ten"))
 
     assert "With 0 no job would start" in text
     assert "Enter a whole number of 1 or more" in text
@@ -52,8 +53,8 @@ def test_a_change_is_written_down_in_the_log_and_the_audit_and_marked_on_charts(
     ProcessorLimits.objects.create(name=NAME, concurrency_limit=2)
     before = timezone.now() - timedelta(minutes=1)
 
-    admin_client.post(LIMITS, {"rate_limit": 1000, "concurrency_limit": ""})
-    admin_client.post(LIMITS, {"rate_limit": 1000, "concurrency_limit": ""})
+    opened(admin_client, LIMITS).send(rate_limit=1000, concurrency_limit="")
+    opened(admin_client, LIMITS).send(rate_limit=1000, concurrency_limit="")
 
     said = "Rate limit: none → 1,000; Concurrency limit: 2 → none"
     assert [entry.change_message for entry in LogEntry.objects.all()] == [said]

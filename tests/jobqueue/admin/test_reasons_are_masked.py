@@ -17,7 +17,7 @@ from tests.jobqueue.admin import world
 from tests.jobqueue.admin.steps import JOBS, add_attempt, make_job, page_of, text_of
 from tests.jobqueue.admin.world import World
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [pytest.mark.django_db(databases=["default", "other"]), pytest.mark.one_database]
 
 WHO = "pia.secret"
 ADDRESS = f"{WHO}@hidden.example"

@@ -388,3 +388,9 @@ def test_a_record_that_cannot_be_read_keeps_no_job_from_being_found(
     monkeypatch.setattr(Settlement, "__str__", broken)
     job = make_job("failed")
     assert ids_of(admin_client.get(JOBS, {"q": "ConnectionError"})) == {job.pk}
+
+
+def test_a_search_by_worker_says_what_is_not_known_of_one_that_has_ended(admin_client: Client) -> None:
+    said = "Of a worker that has ended only those jobs are known that failed there."
+    assert said in text_of(admin_client.get(JOBS, {"q": "worker:web-1"}))
+    assert said not in text_of(admin_client.get(JOBS, {"q": "state:failed"}))

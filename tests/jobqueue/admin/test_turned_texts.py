@@ -16,7 +16,7 @@ from jobqueue.models import Job, Queue
 from tests.jobqueue.admin import world
 from tests.jobqueue.admin.steps import add_attempt, make_job, page_of
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [pytest.mark.django_db(databases=["default", "other"]), pytest.mark.one_database]
 TURNED = "mail down \u202egnp.exe a@b\u2066"
 # What the rows are found by, or what the code gives and no person writes.
 _KEYS = {"subject", "processor", "queue", "state", "message_id", "address", "password", "verb", "kind"}

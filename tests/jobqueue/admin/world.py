@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 from moneyed import Money
 
-from jobqueue.models import AuditEntry, Cause, Queue
+from jobqueue.models import AuditEntry, Cause, ProcessorLimits, Queue
 from settlements.jobs import add_email_notification_job
 from settlements.models import (
     BarredAddress,
@@ -22,6 +22,7 @@ from settlements.models import (
     ReminderDelivery,
     Settlement,
 )
+from tests.jobqueue.admin.open_forms import shown_limits
 from tests.jobqueue.admin.steps import make_job, make_worker
 from tests.jobqueue.models.test_bulk import ask
 
@@ -136,8 +137,11 @@ def sent(name: str, world: World) -> dict[str, Any]:
         "jobqueue_job_copy": {"copies_seen": "0", "reason": "told to"},
         "jobqueue_job_move": {"to": later, "reason": "told to"},
         "jobqueue_job_stop": {"reason": "told to"},
-        "jobqueue_processorlimits_change": {"rate_limit": "5", "concurrency_limit": ""},
-        "jobqueue_queue_change": {"rate_limit": "5", "concurrency_limit": ""},
+        "jobqueue_processorlimits_change": {
+            "rate_limit": "5",
+            **shown_limits(ProcessorLimits, "email.notification"),
+        },
+        "jobqueue_queue_change": {"rate_limit": "5", **shown_limits(Queue, "email")},
         "jobqueue_queue_changelist": _chosen("pause", "email"),
         "jobqueue_queue_pause": {"queue": "email"},
         "jobqueue_queue_resume": {"queue": "email"},

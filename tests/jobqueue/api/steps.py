@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import cache
 from typing import Any
 
 from django.http import HttpResponse
 from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
 
 from tests.jobqueue.admin.steps import operator
 from tests.jobqueue.groups import GROUPS, member_of
@@ -42,13 +45,33 @@ def read(response: HttpResponse) -> Any:
 
 
 def problem(response: HttpResponse, status: int) -> Any:
-    """The problem document of a refusal."""
+    """The problem document of a refusal, whose code the schema must name for what was asked."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == PROBLEM
     body = json.loads(response.content)
     assert body["status"] == status
     assert {"type", "title", "status", "detail", "code"} <= set(body)
+    request = response.wsgi_request  # type: ignore[attr-defined]
+    named = codes_of(request.method.lower(), request.path, str(status))
+    assert named is None or body["code"] in named, (request.method, request.path, body["code"], named)
     return body
+
+
+def codes_of(method: str, path: str, status: str) -> set[str] | None:
+    """The words of the schema on this refusal; None where it has no such action."""
+    for form, actions in _paths().items():
+        answer = actions.get(method, {}).get("responses", {}).get(status)
+        if answer and form.fullmatch(path.rstrip("/") + "/"):
+            return set(re.findall(r"\w+", answer["description"]))
+    return None
+
+
+@cache
+def _paths() -> dict[re.Pattern[str], Any]:
+    document = SchemaGenerator().get_schema(request=None, public=True)
+    return {
+        re.compile(re.sub(r"\{\w+\}", "[^/]+", path)): actions for path, actions in document["paths"].items()
+    }
 
 
 def viewer() -> Client:

@@ -89,6 +89,15 @@ def test_a_pause_is_changed_while_the_queue_stays_paused() -> None:
     )
 
 
+def test_another_reason_alone_leaves_the_end_of_a_pause() -> None:
+    client = full_operator()
+    post(client, "queues/email/pause/", {"until": "2035-01-31T15:00:00Z", "reason": "mail is down"})
+
+    changed = post(client, "queues/email/pause/", {"reason": "new disk", "change": True})
+
+    assert (changed["paused_until"], changed["pause_reason"]) == ("2035-01-31T15:00:00Z", "new disk")
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"until": "2035-01-31T15:00:00Z", "reason": "mail is down", "change": True}, {"change": True}],

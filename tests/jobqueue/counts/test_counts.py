@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jobqueue.counts.reading import queue_counts
 from jobqueue.jobs import enqueue
 from jobqueue.models import Job, JobTally
+from tests.examples import examples
 from tests.jobqueue.conftest import UseRedis
 from tests.jobqueue.counts.steps import (
     ACTIONS,
@@ -82,7 +83,7 @@ def test_a_rollback_leaves_no_trace() -> None:
 
 
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.integers(0, len(ACTIONS) - 1), max_size=25), st.randoms(use_true_random=False))
 def test_any_sequence_of_changes_keeps_the_counts_true(actions: list[int], chance: random.Random) -> None:

@@ -32,11 +32,12 @@ from jobqueue.worker.outcomes import Outcome
 from jobqueue.worker.relay import Relay
 from jobqueue.worker.telling import Teller
 from spendsync_site.demo.processes import LOOPBACK
+from tests.examples import examples
 from tests.servers import REDIS_DATABASE, main_redis
 
 QUEUES = ("email", "reminders", "settlement")
 KEYS = (None, None, "a", "b")
-EXAMPLES = int(os.environ.get("JOB_LIFE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("JOB_LIFE_EXAMPLES", examples(60)))
 LOST_AFTER = timedelta(seconds=30)
 # Longer than a story takes: a time comes only where the story says so.
 LONG = timedelta(days=1)

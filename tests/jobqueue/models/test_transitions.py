@@ -28,9 +28,10 @@ from hypothesis.stateful import (
 
 from jobqueue.models import Job, JobTally, transitions
 from jobqueue.sql.clock import database_now
+from tests.examples import examples
 from tests.jobqueue.models.transition_steps import ARROWS, State
 
-EXAMPLES = int(os.environ.get("TRANSITIONS_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("TRANSITIONS_EXAMPLES", examples(30)))
 
 
 STEPS = 40

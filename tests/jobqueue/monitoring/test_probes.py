@@ -132,6 +132,7 @@ def test_a_process_that_was_forked_while_a_question_was_under_way_asks_its_own(h
 
 
 @with_databases
+@pytest.mark.one_database
 @pytest.mark.parametrize("path", PATHS)
 def test_twenty_probes_of_a_redis_that_hangs_hold_a_site_with_one_worker_no_longer_than_one(
     client: Client,

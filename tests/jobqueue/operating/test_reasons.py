@@ -13,7 +13,9 @@ from django.http import HttpResponse
 from django.test import Client
 
 from jobqueue import operating
-from jobqueue.models import AuditEntry, Cause, Queue, holding
+from jobqueue.admin import SHOWN
+from jobqueue.models import AuditEntry, Cause, ProcessorLimits, Queue, holding
+from tests.jobqueue.admin.open_forms import shown_limits
 from tests.jobqueue.admin.steps import make_job, make_worker
 from tests.jobqueue.api.steps import ask, problem
 from tests.jobqueue.models.test_bulk import ask as begin_in_bulk
@@ -173,6 +175,8 @@ def test_a_reason_alone_changes_no_limits(admin_client: Client) -> None:
 def _form(path: str, **fields: Any) -> Door:
     def knock(client: Client, reason: str) -> HttpResponse:
         keys = {
+            "queue": shown_limits(Queue, "email")[SHOWN],
+            "processor": shown_limits(ProcessorLimits, "email.notification")[SHOWN],
             "worker": _worker(str(fields)).pk,
             "bulk": begin_in_bulk().pk,
             "aside": make_job("failed", set_aside="nobody knows its processor").pk,
@@ -188,8 +192,10 @@ FORMS = {
     "the buttons of a queue": _form("queue/resume/", queue="email"),
     "pause in the list of queues": _form("queue/", action="pause", _selected_action="email", index="0"),
     "resume in the list of queues": _form("queue/", action="resume", _selected_action="email", index="0"),
-    "limits of a queue": _form("queue/email/change/", rate_limit=5),
-    "limits of a processor": _form("processorlimits/email.notification/change/", rate_limit=5),
+    "limits of a queue": _form("queue/email/change/", rate_limit=5, shown_values="{queue}"),
+    "limits of a processor": _form(
+        "processorlimits/email.notification/change/", rate_limit=5, shown_values="{processor}"
+    ),
     "mute": _form("cause/", action="mute", cause="ValueError"),
     "unmute": _form("cause/", action="unmute", cause="ValueError"),
     "quiet": _form("job/worker/{worker}/order/", order="quiet"),

@@ -13,10 +13,11 @@ from django.test import Client
 from django.utils import timezone
 
 from jobqueue.api.routes import router
-from jobqueue.models import Cause, Job, Queue, holding
+from jobqueue.models import Cause, Job, ProcessorLimits, Queue, holding
 from jobqueue.operating.rights import Right, permissions_of
 from jobqueue.operating.verbs import BULK_VERBS, permission_of
 from jobqueue.operating.workers import ORDERS
+from tests.jobqueue.admin.open_forms import shown_limits
 from tests.jobqueue.admin.steps import make_job, make_worker, operator
 from tests.jobqueue.api.steps import ask
 from tests.jobqueue.models.test_bulk import ask as begin_in_bulk
@@ -140,7 +141,8 @@ def _of_processor(*, http: bool) -> Door:
     def knock(client: Client) -> HttpResponse:
         if http:
             return ask(client, "PATCH", "processors/email.notification/limits/", {"rate_limit": 5})
-        return client.post(f"{ADMIN}/processorlimits/email.notification/change/", {"rate_limit": 5})
+        data = {"rate_limit": 5, **shown_limits(ProcessorLimits, "email.notification")}
+        return client.post(f"{ADMIN}/processorlimits/email.notification/change/", data)
 
     return knock
 

@@ -18,7 +18,7 @@ logger = logging.getLogger("settlements.discrepancies")
 Step = Callable[[], None]
 
 
-GONE = "it is not so any more: the money went back, or something else changed"
+GONE = Discrepancy.GONE
 
 
 def note(settlement: Settlement, paid: Decimal, using: str) -> None:

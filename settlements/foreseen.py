@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from jobqueue.models import Job
 from settlements.decisions import EMAILS, REMINDERS
-from settlements.letters import LETTERS
+from settlements.letters import LETTERS, TAKEN_BACK
 from settlements.models import Settlement
 from settlements.processors.email import letter_of
 from settlements.processors.reminders import reminder_of
@@ -83,5 +83,5 @@ def _of_email(job: Job, using: str) -> Question | None:
     if job.processor != EMAILS:
         return None
     question = letter_of(None, using, **job.payload).question
-    # Whether a letter about a debt of before had gone out stands in rows of its own.
-    return question if question.template_type != "settlement_released" else None
+    # Whether a letter about a debt of before, or a refund, had gone out stands in rows of its own.
+    return question if question.template_type not in ("settlement_released", TAKEN_BACK) else None

@@ -20,6 +20,8 @@ from settlements.status_words import written_status
 PAYER: Final = "payer"
 PAYEE: Final = "payee"
 FORMER_PAYER: Final = "former payer"
+TAKEN_BACK: Final = "payment_refund_taken_back"
+OF_REFUNDS: Final = ("payment_refunded", TAKEN_BACK)
 ASKED_FOR: Final = "settlement_reminder"
 """The reminder that no plan and no event leads to, but somebody who asks."""
 
@@ -154,6 +156,17 @@ def _refunded(facts: Facts) -> Because:
     return _about_payment(facts, "refunded", _went_back)
 
 
+def _taken_back(facts: Facts) -> Because:
+    gone = _about_payment(facts, "completed", lambda payment: payment.status == Payment.Status.COMPLETED)
+    if gone or facts.payment is None:
+        return gone
+    if facts.payment.refunded_amount:
+        return "money of it went back again"
+    # While it is only decided on, nobody is named yet.
+    is_news = facts.is_own or facts.person is None or facts.was_written_to
+    return None if is_news else "no letter about it had gone out to this person"
+
+
 def _went_back(payment: Payment) -> bool:
     is_part = payment.status == Payment.Status.COMPLETED and bool(payment.refunded_amount > 0)
     return payment.status == Payment.Status.REFUNDED or is_part
@@ -251,6 +264,18 @@ LETTERS: Final[dict[str, Letter]] = {
         "the payment, or a part of it, went back",
         _refunded,
         (*_PAYMENT, "payment is …, not refunded"),
+    ),
+    TAKEN_BACK: Letter(
+        (PAYER, PAYEE),
+        "a refund is taken back",
+        "nothing of the payment is refunded, and that person's last letter about it said that it was",
+        _taken_back,
+        (
+            *_PAYMENT,
+            "payment is …, not completed",
+            "money of it went back again",
+            "no letter about it had gone out to this person",
+        ),
     ),
 }
 """Every e-mail there is; each has `templates/email/<type>.subject.txt`, `.lead.txt`, `.txt` and `.html`."""

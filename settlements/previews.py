@@ -13,15 +13,15 @@ from typing import Any, Final
 
 from jobqueue.models import Job, alias_of
 from jobqueue.operating import Departure, departure_of
-from settlements import emails
+from settlements import emails, told
 from settlements.decisions import EMAILS
 from settlements.exceptions import InvalidEmailAddress
 from settlements.letters import people_for
 from settlements.models import Settlement
-from settlements.processors.email import letter_of
+from settlements.processors.email import Letter, letter_of, news_of
 from settlements.processors.reminders import question_of, reminder_of, why_not_again
 from settlements.processors.settlement import event_by_status, is_reachable, why_not_told
-from settlements.rows import Question
+from settlements.rows import Question, read
 from settlements.truth import Verdict, look
 
 DELETED: Final = "settlement was deleted"
@@ -54,7 +54,16 @@ def letters_of(job: Job) -> list[LetterPreview]:
 
 def _of_email(job: Job, using: str, at: datetime) -> Iterator[LetterPreview]:
     letter = letter_of(job, using, **job.payload)
-    yield _letter(letter.question, using, at, letter.subject, letter.data)
+    preview = _letter(letter.question, using, at, letter.subject, letter.data)
+    yield replace(preview, skipped=preview.skipped or _nothing_new(letter, preview, using))
+
+
+def _nothing_new(letter: Letter, preview: LetterPreview, using: str) -> str:
+    """Why it is skipped if what it says was told; what is being sent at this moment is not waited for."""
+    rows = read(letter.question, using)
+    news = news_of(letter, rows, preview.rendered.subject) if preview.rendered else None
+    is_told = news is not None and told.told_before(news, using) == told.Told.ALREADY
+    return told.ALREADY_TOLD if is_told else ""
 
 
 def _of_reminder(job: Job, using: str, at: datetime) -> Iterator[LetterPreview]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet, Value
 
-from settlements.letters import REMINDER_LETTERS, STAGES, Reminder
+from jobqueue.models import subject_of
+from settlements.letters import OF_REFUNDS, REMINDER_LETTERS, STAGES, TAKEN_BACK, Reminder
 from settlements.models import (
     BarredAddress,
     EmailDelivery,
@@ -26,6 +27,9 @@ from settlements.models import (
 from settlements.standing import Standing
 
 Row = TypeVar("Row", bound=Model)
+
+NEWEST_FIRST: Final = (F("sent_at").desc(nulls_first=True), "-id")
+"""Letters as people got them, before these what is with the mail server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +213,12 @@ def letters_to(person: Any) -> Q:
 
 
 def _was_written_to(settlement: Settlement | None, person: Any, question: Question, using: str) -> bool:
-    """Whether a letter about the settlement went out to a former payer."""
-    if question.template_type != "settlement_released" or settlement is None or person is None:
+    """Whether what this letter takes back was told: the debt of a former payer, or a refund."""
+    if settlement is None or person is None:
+        return False
+    if question.template_type == TAKEN_BACK:
+        return _was_told_of_refund(settlement, person, question, using)
+    if question.template_type != "settlement_released":
         return False
     about = f"{Settlement._meta.label_lower}:{settlement.pk}"
     letters = EmailDelivery.objects.using(using).filter(
@@ -222,3 +230,31 @@ def _was_written_to(settlement: Settlement | None, person: Any, question: Questi
     latest = letters.exclude(job=question.job_id) if question.job_id is not None else letters
     template_type = latest.order_by("-id").values_list("template_type", flat=True).first()
     return template_type not in (None, "settlement_released")
+
+
+def _was_told_of_refund(settlement: Settlement, person: Any, question: Question, using: str) -> bool:
+    """Whether the last letter about refunds of the payment told the person that money went back.
+
+    One whose job was pruned may have been about any payment of the settlement: better told twice than never.
+    """
+    letters = letters_about(settlement, person, using).filter(template_type__in=OF_REFUNDS)
+    if question.job_id is not None:
+        letters = letters.exclude(job=question.job_id)
+    named = letters.filter(Q(job__isnull=True) | of_payment(question.payment_id))
+    last = named.order_by(*NEWEST_FIRST).values_list("template_type", flat=True).first()
+    return last not in (None, TAKEN_BACK)
+
+
+def letters_about(settlement: Settlement, person: Any, using: str) -> QuerySet[EmailDelivery]:
+    """The letters about the settlement that reached the person, or are with the mail server."""
+    status = EmailDelivery.Status
+    return EmailDelivery.objects.using(using).filter(
+        about=subject_of(settlement),
+        user=person.pk,
+        status__in=[status.SENT, status.COMPLAINED, status.SENDING],
+    )
+
+
+def of_payment(payment_id: Any) -> Q:
+    """The letters that name the payment, which their jobs know."""
+    return Q(job__payload__template_data__payment_id=str(payment_id))

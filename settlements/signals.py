@@ -16,6 +16,7 @@ from settlements import decisions, moving
 from settlements.conf import get_settings
 from settlements.history import counts_as_history, is_history
 from settlements.jobs import add_settlement_processing_job
+from settlements.letters import TAKEN_BACK
 from settlements.models import PaidByPayments, Payment, Settlement
 from settlements.planning import plan_reminders
 
@@ -267,4 +268,6 @@ def _payment_event(payment: Payment, change: Change) -> str | None:
     ):
         return "payment_received"
     before, now = change.fields.get("refunded_amount", (None, None))
-    return "payment_refunded" if now and now > (before or 0) else None
+    if now == before:
+        return None
+    return "payment_refunded" if now else TAKEN_BACK

@@ -99,6 +99,8 @@ class DiscrepancyAdmin(FoundByKeyMixin, RecordPageMixin, ReadOnlyAdmin):
     @admin.display(description=_("what was seen"), ordering="detail")
     def shown_detail(self, discrepancy: Discrepancy) -> str:
         """What else is known of it."""
+        if discrepancy.is_over:
+            return gettext(discrepancy.detail)
         return without_turns(discrepancy.detail)
 
     @admin.display(description=_("settlement"))

@@ -56,7 +56,9 @@ KNOWN = (
     gettext_noop("letters to this address are paused"),
     gettext_noop("the address is barred, because it refused or complained about an e-mail"),
     gettext_noop("nobody concerned has an e-mail address"),
+    gettext_noop("money of it went back again"),
     gettext_noop("already sent"),
+    gettext_noop("already told"),
 )
 
 

@@ -21,6 +21,7 @@ LETTER_WORDS: Final[dict[str, Any]] = {
     "payment_received": _("payment received"),
     "payment_failed": _("payment failed"),
     "payment_refunded": _("payment refunded"),
+    "payment_refund_taken_back": _("refund taken back"),
 }
 
 

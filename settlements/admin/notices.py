@@ -72,12 +72,18 @@ def _barred(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
 def _discrepancies(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
     rows = Discrepancy.objects.open().filter(settlement=settlement)
     may_view = may(request, "view", Discrepancy)
-    return [
-        format_html(
-            gettext("Somebody must look at this: {}, {}{}."),
-            link_to(row, row.get_kind_display()) if may_view else row.get_kind_display(),
-            amount_tag(row.amount, row.currency),
-            f" ({without_turns(row.detail)})" if row.detail else "",
-        )
-        for row in rows[:MOST_DISCREPANCIES]
-    ]
+    return [_discrepancy(row, may_view) for row in rows[:MOST_DISCREPANCIES]]
+
+
+def _discrepancy(row: Discrepancy, may_view: bool) -> SafeString:
+    """What somebody must look at; of what is over, that it waits for nothing but to be closed."""
+    kind = link_to(row, row.get_kind_display()) if may_view else row.get_kind_display()
+    if row.is_over:
+        text = gettext("{} is over: the money went back, or something else changed. It can be closed.")
+        return format_html(text, kind)
+    return format_html(
+        gettext("Somebody must look at this: {}, {}{}."),
+        kind,
+        amount_tag(row.amount, row.currency),
+        f" ({without_turns(row.detail)})" if row.detail else "",
+    )

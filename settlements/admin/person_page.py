@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -75,21 +77,13 @@ def at_a_glance(person: Any, request: HttpRequest, barred: BarredAddress | None)
     newest, owing = people.settlements_of(person)
     settlements = people.looked_at(newest, owing)
     names, jobs = _names(settlements, request), jobs_of(person, settlements, request)
-    status = EmailDelivery.Status
-    kept = EmailDelivery.objects.filter(letters_to(person), status__in=[status.FAILED, status.SKIPPED])
-    unsent = [
-        *((moment_of(job), _job_row(job, names)) for job in jobs.not_sent),
-        *((_time_of_letter(one), _letter_row(one, names)) for one in kept.order_by("-id")[:MOST_AT_A_GLANCE]),
-    ]
     return {
         "troubles": people.troubles(person, owing, request),
         "address": _address(person, request),
         "missing": "" if request.user.has_perm(VIEW_JOB) else VIEW_JOB,
         "coming": _rows_of(jobs.coming[:MOST_AT_A_GLANCE], names, settlements, person, barred),
         "more": len(jobs.coming) - MOST_AT_A_GLANCE,
-        "unsent": [row for _moment, row in sorted(unsent, key=lambda one: one[0], reverse=True)][
-            :MOST_AT_A_GLANCE
-        ],
+        "unsent": _unsent(_letters_not_sent(person)[:MOST_AT_A_GLANCE], jobs, names)[:MOST_AT_A_GLANCE],
     }
 
 
@@ -117,7 +111,7 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "longest_reason": people.longest_reason(request, people.PAUSE if barred is None else ""),
         "coming": _rows_of(jobs.coming, names, settlements, person, barred),
         "owed": person_asking.owed_by(owing.settlements, request),
-        "held": [_job_row(job, names) for job in jobs.not_sent],
+        **_held(person, jobs, names),
         **_letters(pages, person, names),
     }
     return live_answer(request, TemplateResponse(request, "admin/settlements/person.html", context))
@@ -162,6 +156,36 @@ def _all_jobs(pages: ModelAdmin[Any], person: Any, request: HttpRequest) -> str:
     if not may_read(request):
         return ""
     return address_of(Job, "changelist", site=pages.admin_site, q=f"args.user_id:{person.pk}")
+
+
+def _letters_not_sent(person: Any) -> QuerySet[EmailDelivery]:
+    """The letters that did not reach the person, the newest first."""
+    status = EmailDelivery.Status
+    rows = EmailDelivery.objects.filter(
+        letters_to(person), status__in=[status.FAILED, status.SKIPPED, status.BOUNCED]
+    )
+    return rows.order_by("-id")
+
+
+def _held(person: Any, jobs: person_jobs.Jobs, names: dict[str, Settlement]) -> dict[str, Any]:
+    """All that was not sent as rows; where there are more letters of it than are shown, that it is so."""
+    letters = list(_letters_not_sent(person)[: MOST + 1])
+    text = _("Of the letters among them these are the newest %(n)s.") % {"n": MOST}
+    return {
+        "held": _unsent(letters[:MOST], jobs, names),
+        "held_left_out": text if len(letters) > MOST else "",
+    }
+
+
+def _unsent(
+    letters: Iterable[EmailDelivery], jobs: person_jobs.Jobs, names: dict[str, Settlement]
+) -> list[dict[str, Any]]:
+    """The jobs that led to no letter, and the letters that did not arrive, as rows, the newest first."""
+    unsent = [
+        *((moment_of(job), _job_row(job, names)) for job in jobs.not_sent),
+        *((_time_of_letter(one), _letter_row(one, names)) for one in letters),
+    ]
+    return [row for _moment, row in sorted(unsent, key=lambda one: one[0], reverse=True)]
 
 
 def _letters(pages: ModelAdmin[Any], person: Any, names: dict[str, Settlement]) -> dict[str, Any]:

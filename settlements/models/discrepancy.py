@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from jobqueue.models import WrittenManager
 from settlements.exceptions import DiscrepancyClosed
@@ -40,6 +41,11 @@ class Discrepancy(models.Model):
         CANCELLED = "cancelled", _("paid for a cancelled settlement")
         CURRENCY = "currency", _("paid in another currency")
         CONTRADICTION = "contradiction", _("the provider's answer contradicts the payment")
+
+    GONE: ClassVar[str] = gettext_noop(
+        "it is not so any more: the money went back, or something else changed"
+    )
+    """What was seen last of one that is over."""
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(_("kind"), max_length=15, choices=Kind.choices)
@@ -98,6 +104,11 @@ class Discrepancy(models.Model):
     def is_open(self) -> bool:
         """Whether nobody has closed it yet."""
         return self.closed_at is None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is not so any more, closed or not."""
+        return self.detail == self.GONE
 
     def close(self, user: Any, reason: str) -> None:
         """Note that this was looked after, by whom and how. DiscrepancyClosed if it was already."""

@@ -100,7 +100,10 @@ MOVES: Final = (
         "take_refund_back",
         _("Take refund back"),
         _("taken back from being refunded"),
-        _("Nothing of the payment went back after all: all of it counts again."),
+        _(
+            "Nothing of the payment went back after all: all of it counts again. Who had a letter about the "
+            "refund is told."
+        ),
         lambda payment, answer: payment.take_back(),
         permission="take_back",
         trouble=_trouble_to_take_back,

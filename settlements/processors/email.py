@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import router
+from django.db import router, transaction
 
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, current_database, current_job, processor
 from jobqueue.models import Job
-from settlements import deliveries, emails
+from settlements import deliveries, emails, told
 from settlements.exceptions import InvalidEmailAddress, UnknownTemplateType
 from settlements.letters import Reminder
-from settlements.models import EmailDelivery, ReminderDelivery
+from settlements.models import EmailDelivery, ReminderDelivery, Settlement
 from settlements.planning import plan_reminders
 from settlements.processors import refusals
-from settlements.rows import Question
+from settlements.rows import Question, Rows
 from settlements.truth import Verdict, look
 
 logger = logging.getLogger("settlements.email")
@@ -192,9 +192,9 @@ def _send(letter: Letter, verdict: Verdict) -> Skipped | None:
     job, using, template_type = letter.job, letter.using, letter.question.template_type
     rendered = emails.render(template_type, letter.subject, letter.data, using=using, rows=verdict.rows)
     facts = {**letter.facts(verdict), "subject": rendered.subject[:250]}
-    delivery = deliveries.take(job, facts, using)
-    if delivery is None:
-        return _already_sent(letter)
+    delivery = _take(letter, verdict, facts)
+    if isinstance(delivery, Skipped):
+        return delivery
     deliveries.note_tried_again(job, using)
     taken = _hand_over(rendered, verdict.address, delivery)
     if isinstance(taken, Exception):
@@ -202,6 +202,34 @@ def _send(letter: Letter, verdict: Verdict) -> Skipped | None:
     deliveries.mark_sent(delivery, taken, job, using)
     logger.info("e-mail delivery %s (%s) sent", delivery.pk, template_type)
     return SENT
+
+
+def _take(letter: Letter, verdict: Verdict, facts: dict[str, Any]) -> EmailDelivery | Skipped:
+    """Take the right to send it, unless it went out, or would say nothing that the person was not told."""
+    using, news = letter.using, news_of(letter, verdict.rows, facts["subject"])
+    if news is None:
+        return deliveries.take(letter.job, facts, using) or _already_sent(letter)
+    with transaction.atomic(using=using):
+        # One after the other: of two that say the same the second sees the row of the first.
+        rows = Settlement.objects.using(using).select_for_update(of=("self",), no_key=True)
+        rows.filter(pk=news.settlement.pk).values_list("pk").first()
+        before = told.told_before(news, using)
+        if before == told.Told.ALREADY:
+            return _skip(letter, verdict, told.ALREADY_TOLD)
+        if before == told.Told.PERHAPS:
+            raise RetryLater(deliveries.BUSY_DELAY, "another letter to the person is just being sent")
+        return deliveries.take(letter.job, facts, using) or _already_sent(letter)
+
+
+def news_of(letter: Letter, rows: Rows, subject: str) -> told.News | None:
+    """What it tells, rendered with this subject; None if it is sent though it may be nothing new."""
+    job, question = letter.job, letter.question
+    if rows.settlement is None or rows.person is None or not told.is_said_once(job, question):
+        return None
+    job_id = job.pk if job else None
+    return told.News(
+        question.template_type, subject, rows.settlement, question.payment_id, rows.person, job_id
+    )
 
 
 def _hand_over(rendered: emails.RenderedEmail, address: str, delivery: EmailDelivery) -> str | Exception:

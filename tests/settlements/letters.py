@@ -36,7 +36,7 @@ REMINDERS = (
     "reminder_overdue",
     "settlement_reminder",
 )
-PAYMENTS = ("payment_received", "payment_failed", "payment_refunded")
+PAYMENTS = ("payment_received", "payment_failed", "payment_refunded", "payment_refund_taken_back")
 NEWS = ("settlement_created", "settlement_updated", "settlement_reopened")
 ENDS = ("settlement_completed", "settlement_cancelled", "settlement_released")
 EVERY_TYPE = (*REMINDERS, *PAYMENTS, *NEWS, *ENDS)

@@ -133,3 +133,28 @@ def test_what_was_seen_is_escaped(admin_client: Client, discrepancy: Discrepancy
     assert EVIL not in text_of(admin_client.get(DISCREPANCIES))
     assert EVIL not in text_of(admin_client.get(page_of(discrepancy)))
     assert EVIL not in text_of(ask(admin_client, "close", discrepancy))
+
+
+def test_the_page_of_the_settlement_says_that_somebody_must_look(
+    admin_client: Client, discrepancy: Discrepancy
+) -> None:
+    text = text_of(admin_client.get(page_of(discrepancy.settlement)))
+    assert "Somebody must look at this:" in text and "(the settlement is in EUR)" in text
+
+
+def test_of_one_that_is_over_the_page_of_the_settlement_says_that(
+    admin_client: Client, discrepancy: Discrepancy
+) -> None:
+    Discrepancy.objects.update(amount=0, detail=Discrepancy.GONE)
+    text = text_of(admin_client.get(page_of(discrepancy.settlement)))
+    assert "is over: the money went back, or something else changed. It can be closed." in text
+    assert "Somebody must look at this" not in text
+
+
+def test_one_that_is_over_says_so_in_the_language_of_the_reader(
+    admin_client: Client, discrepancy: Discrepancy
+) -> None:
+    Discrepancy.objects.update(detail=Discrepancy.GONE)
+    german = text_of(admin_client.get(DISCREPANCIES, headers={"accept-language": "de"}))
+    assert Discrepancy.GONE in text_of(admin_client.get(DISCREPANCIES))
+    assert "so ist es nicht mehr: Geld ging zurück, oder etwas anderes änderte sich" in german

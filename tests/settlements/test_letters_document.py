@@ -12,4 +12,4 @@ def test_the_document_has_the_table_of_the_code() -> None:
 
 
 def test_the_reasons_that_hold_for_every_letter_are_in_the_document() -> None:
-    assert len(reasons_for_every_letter()) == 8
+    assert len(reasons_for_every_letter()) == 9

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings as DjangoSettings
 
 from jobqueue.models import Job, subject_of
@@ -63,7 +65,7 @@ def email_job(settlement: Settlement, state: str, **payload: Any) -> Job:
 
 def not_sent(client: Client, person: User) -> list[int]:
     """The jobs that the page says did not lead to a letter."""
-    return [row["job"].pk for row in page_of(client, person).context["held"]]
+    return [row["job"].pk for row in page_of(client, person).context["held"] if "job" in row]
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "skipped"])
@@ -97,6 +99,49 @@ def test_the_job_tells_it_as_long_as_the_row_of_the_letter_does_not(
     job = email_job(settlement, "failed")
     letter_to(payer, payer.email, job=job, status=status)
     assert not_sent(admin_client, payer) == ([] if tells_itself else [job.pk])
+
+
+@pytest.mark.parametrize(
+    ("status", "is_told"),
+    [(status, status in ("failed", "bounced", "skipped")) for status in EmailDelivery.Status.values],
+)
+def test_a_letter_that_did_not_reach_the_person_is_among_what_was_not_sent(
+    admin_client: Client, payer: User, status: str, is_told: bool
+) -> None:
+    letter = letter_to(payer, payer.email, status=status, error="550 no such mailbox")
+    held = page_of(admin_client, payer).context["held"]
+    assert [(row["letter"].pk, row["reason"]) for row in held] == (
+        [(letter.pk, "550 no such mailbox")] if is_told else []
+    )
+
+
+def test_what_was_not_sent_stands_in_the_order_of_its_times(
+    admin_client: Client, settlement: Settlement, payer: User
+) -> None:
+    forget_jobs()
+    before = letter_to(payer, payer.email, status="failed")
+    job = email_job(settlement, "failed")
+    Job.objects.filter(pk=job.pk).update(finished_at=timezone.now())
+    after = letter_to(payer, payer.email, status="skipped", created_at=timezone.now() + timedelta(minutes=1))
+    held = page_of(admin_client, payer).context["held"]
+    assert [row["letter" if "letter" in row else "job"] for row in held] == [after, job, before]
+
+
+def test_letters_that_were_not_sent_are_shown_to_who_may_not_see_jobs(payer: User) -> None:
+    letter_to(payer, payer.email, status="failed")
+    page = page_of(operator("settlements.view_emaildelivery", "auth.view_user"), payer)
+    assert len(page.context["held"]) == 1
+    assert "To see the jobs that led to no letter takes the permission" in text_of(page)
+
+
+def test_of_more_letters_that_were_not_sent_the_newest_are_shown(
+    admin_client: Client, payer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(person_page, "MOST", 2)
+    letters = [letter_to(payer, payer.email, status="failed") for _ in range(3)]
+    page = page_of(admin_client, payer)
+    assert {row["letter"] for row in page.context["held"]} == set(letters[1:])
+    assert "Of the letters among them these are the newest 2." in text_of(page)
 
 
 def test_the_timeline_of_the_settlement_shows_a_job_that_ended_while_its_letter_was_on_the_way(

@@ -56,6 +56,7 @@ STATES: dict[str, tuple[str, str]] = {
     "payment_received": ("pending", "completed"),
     "payment_failed": ("pending", "failed"),
     "payment_refunded": ("pending", "refunded"),
+    "payment_refund_taken_back": ("partially_paid", "completed"),
 }
 """Status of the settlement and of its payment by letter; pending both if nothing else is said."""
 
@@ -92,6 +93,12 @@ def decided(template_type: str) -> World:
         )  # fmt: skip
         Settlement.objects.update(payer=other, payer_term=1)
         other = User.objects.create_user("otto", "otto@example.com")
+    if template_type == "payment_refund_taken_back":
+        EmailDelivery.objects.create(
+            job=letter("payment_refunded", settlement, payment, payer), user=payer, recipient=payer.email,
+            about=f"settlements.settlement:{settlement.pk}", status="sent", message_id="<1@x>",
+            template_type="payment_refunded",
+        )  # fmt: skip
     return World(settlement, payment, person, other, letter(template_type, settlement, payment, person))
 
 
@@ -175,6 +182,14 @@ def payment_is(status: str) -> Callable[[World], None]:
         world.change_payment(status=status)
 
     return change
+
+
+def refund_part(world: World) -> None:
+    world.change_payment(refunded_amount=1)
+
+
+def forget_letters(world: World) -> None:
+    EmailDelivery.objects.all().delete()
 
 
 def replace_payer(world: World) -> None:
@@ -338,6 +353,16 @@ TABLE: dict[str, dict[Callable[[World], None], str]] = {
         **PAYMENTS,
         payment_is("completed"): SENT,  # all of it still stands as refunded
         payment_is("failed"): "payment is failed, not refunded",
+        replace_payer: "is not the payer or the payee",
+        cancel: SENT,
+        pay_rest: SENT,
+    },
+    "payment_refund_taken_back": {
+        **PAYMENTS,
+        payment_is("processing"): "payment is processing, not completed",
+        payment_is("refunded"): "payment is refunded, not completed",
+        refund_part: "money of it went back again",
+        forget_letters: "no letter about it had gone out to this person",
         replace_payer: "is not the payer or the payee",
         cancel: SENT,
         pay_rest: SENT,

@@ -88,7 +88,7 @@ def why_not(job: Job, using: str) -> JobTransitionRefused | None:
     if worker is None or not _is_alive(worker, using):
         text = _(
             "job %(number)s cannot be stopped: its worker is gone, so nothing of it runs that could be. "
-            "It is brought back by itself within moments; then it can be cancelled"
+            "The next worker that is alive brings it back, or an operator does; then it can be cancelled"
         )
         return WorkerGone(text % {"number": job.pk})
     if not worker.takes_orders:

@@ -26,7 +26,7 @@ from jobqueue.models.unknown import UNKNOWN_AFTER, why_unknown
 from jobqueue.operating.retelling import retold_reason, told_reason
 from jobqueue.operating.used_up import used_up_concurrency, used_up_of_processors, used_up_rate
 from jobqueue.operating.words import absolute, exact_span, relative, span
-from jobqueue.operating.workers import Crew, crews_of_queues
+from jobqueue.operating.workers import Crew, crews_of_queues, is_silent
 from jobqueue.registry import get_processor
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.tolerant import unreadable
@@ -307,7 +307,7 @@ def _runs(job: Job, facts: Facts) -> str:
         "limit": f"{job.timeout:.0f}",
     }
     if facts.is_stuck:
-        return " ".join(filter(None, [_stuck(facts, words), _to_stop(job)]))
+        return " ".join([_stuck(facts, words), _after_stuck(job, facts)]).strip()
     if job.stop_asked_at is not None:
         return _stopping(job, facts)
     return _("Claimed by worker %(worker)s, running for %(exact)s (its limit is %(limit)s s).") % words
@@ -316,17 +316,20 @@ def _runs(job: Job, facts: Facts) -> str:
 def _stuck(facts: Facts, words: dict[str, str]) -> str:
     if facts.worker is None:
         return _("Stuck: its worker is gone, and the job has been active for %(running)s.") % words
-    silence = facts.now - facts.worker.heartbeat_at
-    if silence > timedelta(seconds=get_settings().worker_silence):
-        words["silence"] = span(silence)
+    if is_silent(facts.worker, facts.now):
+        words["silence"] = span(facts.now - facts.worker.heartbeat_at)
         return _("Stuck: worker %(worker)s has given no sign of life for %(silence)s.") % words
     return _("Stuck: running on worker %(worker)s for %(running)s, past its limit of %(limit)s s.") % words
 
 
-def _to_stop(job: Job) -> str:
-    """Of a stuck job: nobody can stop it any more, but no more does it run again."""
+def _after_stuck(job: Job, facts: Facts) -> str:
+    """What becomes of a stuck job: nobody can stop it any more, but what was to stop runs no more."""
     if job.stop_asked_at is None:
-        return ""
+        is_lost = facts.worker is None or is_silent(facts.worker, facts.now)
+        text = _(
+            "The next worker that is alive puts it back on the road, or fails it if its retries are used up."
+        )
+        return text if is_lost else ""
     return _(
         "Its stop was asked for (%(why)s): whatever ends it, it ends as cancelled and is not retried."
     ) % {"why": job.stop_reason}

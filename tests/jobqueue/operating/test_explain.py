@@ -171,7 +171,10 @@ def test_a_name_that_was_made_up_is_not_told_in_full() -> None:
 def test_a_job_of_a_silent_worker_says_since_when() -> None:
     job = _job(state="active", started_at=NOW - timedelta(seconds=100))
     text = explain(job, replace(FACTS, is_stuck=True, worker=_worker(silent_for=43)))
-    assert text == "Stuck: worker worker-1 has given no sign of life for 43 s."
+    assert text == (
+        "Stuck: worker worker-1 has given no sign of life for 43 s. The next worker that is alive puts it "
+        "back on the road, or fails it if its retries are used up."
+    )
 
 
 def test_a_job_past_its_limit_says_so() -> None:

@@ -22,7 +22,7 @@ from jobqueue.models import (
     alias_of,
 )
 from jobqueue.models.holding import due_time
-from jobqueue.models.unknown import UNKNOWN_AFTER, why_unknown
+from jobqueue.models.unknown import UNKNOWN_AFTER, never_ran, why_unknown
 from jobqueue.operating.retelling import retold_reason, told_reason
 from jobqueue.operating.used_up import used_up_concurrency, used_up_of_processors, used_up_rate
 from jobqueue.operating.words import absolute, exact_span, relative, span
@@ -373,14 +373,15 @@ def _failed(job: Job, words: dict[str, str]) -> str:
     if job.set_aside:
         text = _("Set aside %(when)s: %(why)s. It stays here until somebody puts it back, by a retry.")
         return text % {**words, "why": job.set_aside}
-    text = ngettext(
-        "Failed %(when)s after %(number)s attempt%(reason)s. "
-        "It stays here until somebody retries or deletes it.",
-        "Failed %(when)s after %(number)s attempts%(reason)s. "
-        "It stays here until somebody retries or deletes it.",
-        job.failures,
+    # `failures` counts those since somebody retried it last, and an attempt may have ended otherwise.
+    text = _(
+        "Failed %(when)s in attempt %(number)s%(reason)s. It stays here until somebody retries or deletes it."
     )
-    return text % {**words, "number": job.failures}
+    if never_ran(job.reason):
+        text = _(
+            "Failed %(when)s and never ran%(reason)s. It stays here until somebody retries or deletes it."
+        )
+    return text % {**words, "number": job.attempt}
 
 
 def _completed(job: Job, words: dict[str, str]) -> str:

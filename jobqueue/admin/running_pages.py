@@ -130,25 +130,7 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
     found = list(active.order_by("started_at", "id")[: MOST_JOBS + 1])
     jobs = prepare(found[:MOST_JOBS], request, pages.admin_site)
     is_cut = len(found) > MOST_JOBS
-    now = database_now(Job.objects.db)
-    known = list(Worker.objects.order_by("name", "pk"))
-    by_worker: dict[uuid.UUID | None, list[RunningJob]] = {}
-    runs = runs_of(jobs)
-    for job in jobs:
-        by_worker.setdefault(job.worker_id, []).append(_row(job, now, runs.get(job.pk), request))
-    groups = [
-        RunningWorker(
-            worker,
-            worker_badge(worker, now),
-            by_worker.pop(worker.pk, []),
-            not is_silent(worker, now),
-        )
-        for worker in known
-        if not is_silent(worker, now) or worker.pk in by_worker
-    ]
-    strangers = [row for rows in by_worker.values() for row in rows]
-    if strangers:
-        groups.append(RunningWorker(None, badge("silent", _("gone")), strangers))
+    groups = _groups(jobs, request)
     lost = sum(len(group.jobs) for group in groups if not group.is_alive)
     return _page(
         pages,
@@ -169,6 +151,27 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
         may_stop=may(request, Right.STOP),
         may_order={name for name, order in ORDERS.items() if may(request, order.right)},
     )
+
+
+def _groups(jobs: list[Job], request: HttpRequest) -> list[RunningWorker]:
+    """The workers that are alive, and those that seem to run one of these jobs."""
+    now = database_now(Job.objects.db)
+    known = list(Worker.objects.order_by("name", "pk"))
+    by_worker: dict[uuid.UUID | None, list[RunningJob]] = {}
+    runs = runs_of(jobs)
+    for job in jobs:
+        by_worker.setdefault(job.worker_id, []).append(_row(job, now, runs.get(job.pk), request))
+    groups = [
+        RunningWorker(
+            worker, worker_badge(worker, now), by_worker.pop(worker.pk, []), not is_silent(worker, now)
+        )
+        for worker in known
+        if not is_silent(worker, now) or worker.pk in by_worker
+    ]
+    strangers = [row for rows in by_worker.values() for row in rows]
+    if strangers:
+        groups.append(RunningWorker(None, badge("silent", _("gone")), strangers))
+    return groups
 
 
 def _only_claimed(groups: list[RunningWorker]) -> int:

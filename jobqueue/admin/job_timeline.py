@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin.attempt_ends import attempt_never_ran, badge_of, badge_of_last, put_back
 from jobqueue.admin.words import badge, time_tag
-from jobqueue.exceptions import DatabaseUnavailable, JobInterrupted
+from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import Attempt, BulkAction, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.models.parking import is_parked
@@ -26,7 +26,8 @@ from jobqueue.models.transitions import HANDED_BACK
 from jobqueue.operating.audit import Done
 from jobqueue.operating.logs import ShownLog
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold, retold_message, told_reason
+from jobqueue.operating.retelling import retold_message, told_reason
+from jobqueue.operating.retelling_failures import retold_failure
 from jobqueue.operating.words import exact_span, printable
 from jobqueue.operating.workers import is_silent
 
@@ -212,7 +213,7 @@ def _tell_failed(attempt: Attempt, known: Known, walk: _Walk) -> None:
             kind="attempt",
             state=badge_of(attempt, job, is_outage=is_outage),
             facts=_facts_of_failed(attempt, known, walk),
-            text=f"{known.shown(attempt.error_class)}: {known.shown(_message(attempt))}".removesuffix(": "),
+            text=known.shown(retold_failure(f"{attempt.error_class}: {attempt.message}")).removesuffix(": "),
             details=known.shown(attempt.traceback),
             worker="" if attempt_never_ran(attempt) else attempt.worker_name,
             log=known.logs.get(attempt.number),
@@ -237,12 +238,6 @@ def _due(job: Job, begun: datetime | None) -> datetime | None:
     """When the run that stands on the row was due; None where the row does not know it any more."""
     is_known = begun is not None and job.run_at <= begun and job.unfit_since is None
     return job.run_at if is_known else None
-
-
-def _message(attempt: Attempt) -> str:
-    """What is said of the failure; what the queue itself says of an interruption in the reader's language."""
-    is_ours = attempt.error_class == JobInterrupted.__name__
-    return retold(attempt.message) if is_ours else attempt.message
 
 
 def _last_run(known: Known, walk: _Walk) -> Step:

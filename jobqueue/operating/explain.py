@@ -222,7 +222,7 @@ def _delayed(job: Job, facts: Facts) -> str:
         words = {"number": job.failures, "of": facts.max_retries, "when": when, "error": facts.last_error}
         return _("Retry %(number)s of %(of)s %(when)s after %(error)s.") % words
     if job.attempt > 1 and job.reason:
-        return _("Runs again %(when)s: %(why)s.") % {"when": when, "why": job.reason}
+        return _("Runs again %(when)s: %(why)s.") % {"when": when, "why": told_reason(job)}
     return _("Delayed until %(moment)s, %(when)s.") % {"moment": absolute(job.run_at), "when": when}
 
 

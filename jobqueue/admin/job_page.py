@@ -71,7 +71,7 @@ def page_of(job: Job, besides: Besides, request: HttpRequest, pages: JobPermissi
         "move_url": move_url(job, facts.now, request, pages),
         "copy_url": copy_url(job, request, pages),
         **copies_shown(job, pages, has_copies=besides.has_copies),
-        "stop_url": stop_url(job, request, pages),
+        "stop_url": stop_url(job, facts, request, pages),
         "hold_links": hold_links(job, request, site),
         "preview_url": preview_url(job, request, site),
         "checkbox": ACTION_CHECKBOX_NAME,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from statistics import median
 
 from django.contrib.admin import AdminSite
@@ -17,7 +18,7 @@ from jobqueue.admin.words import badge
 from jobqueue.charting.drawing import Span, Tick, spans
 from jobqueue.models import Job, alias_of
 from jobqueue.models.runs import NEWEST, Run, last_runs
-from jobqueue.operating.words import absolute, grouped, rough_span
+from jobqueue.operating.words import absolute, exact_span, grouped, rough_span
 
 MOST_RUNS = 60
 
@@ -92,9 +93,14 @@ def _row(run: Run, job: Job, site: AdminSite) -> RunRow:
         url=reverse(f"{site.name}:jobqueue_job_change", args=[run.job_id]),
         state=badge(run.outcome, words_of(run.outcome)),
         ended=absolute(run.ended_at),
-        took=rough_span(run.seconds),
+        took=_length(run.seconds),
         is_here=run.job_id == job.pk,
     )
+
+
+def _length(seconds: float) -> str:
+    """As the timeline of the same page has it."""
+    return exact_span(timedelta(seconds=seconds))
 
 
 def _in_words(runs: Sequence[Run], outcomes: Counter[str]) -> str:
@@ -102,5 +108,5 @@ def _in_words(runs: Sequence[Run], outcomes: Counter[str]) -> str:
     number = ngettext("%(n)s run", "%(n)s runs", len(runs)) % {"n": len(runs)}
     parts = ", ".join(f"{outcomes[kind]} {words_of(kind)}" for kind in _KINDS if outcomes[kind])
     lengths = [run.seconds for run in runs]
-    said = {"half": rough_span(median(lengths)), "longest": rough_span(max(lengths))}
+    said = {"half": _length(median(lengths)), "longest": _length(max(lengths))}
     return f"{number}: {parts}. {_('Half took up to %(half)s, the longest %(longest)s.') % said}"

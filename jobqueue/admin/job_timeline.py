@@ -16,17 +16,20 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from jobqueue.admin.attempt_ends import attempt_never_ran, badge_of, badge_of_last, put_back
 from jobqueue.admin.words import badge, time_tag
-from jobqueue.delivery.rescue import DID_NOT_YIELD
-from jobqueue.exceptions import DatabaseUnavailable, JobInterrupted
+from jobqueue.exceptions import DatabaseUnavailable
 from jobqueue.models import Attempt, BulkAction, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.models.parking import is_parked
+from jobqueue.models.transitions import HANDED_BACK
 from jobqueue.operating.audit import Done
 from jobqueue.operating.logs import ShownLog
 from jobqueue.operating.reading import shown_text
-from jobqueue.operating.retelling import retold, retold_message, told_reason
+from jobqueue.operating.retelling import retold_message, told_reason
+from jobqueue.operating.retelling_failures import retold_failure
 from jobqueue.operating.words import exact_span, printable
+from jobqueue.operating.workers import is_silent
 
 MOST_ATTEMPTS = 50
 """Failed attempts that the page shows, the newest."""
@@ -84,7 +87,7 @@ def timeline_of(known: Known) -> list[Step]:
     job = known.job
     placed = [(step.moment or job.created_at, rank, step) for rank, step in enumerate(_past(known))]
     ordered = [step for _moment, _rank, step in sorted(placed, key=lambda one: one[:2])]
-    return list(_timed([Step(_("Created"), job.created_at), *ordered, *_coming(job)], known.now))
+    return list(_timed([Step(_("Created"), job.created_at), *ordered, *_coming(known)], known.now))
 
 
 def _past(known: Known) -> Iterator[Step]:
@@ -111,10 +114,11 @@ def _in_bulk(action: BulkAction, known: Known) -> Step:
     return Step("", action.asked_at, kind="action", text=known.shown(said), who=printable(action.asked_by))
 
 
-def _coming(job: Job) -> Iterator[Step]:
+def _coming(known: Known) -> Iterator[Step]:
+    job = known.job
     if job.state == Job.State.WAITING:
         yield Step(_label_of_next_run(job), due_time(job), kind="coming")
-    if job.state == Job.State.ACTIVE and job.deadline_at:
+    if job.state == Job.State.ACTIVE and job.deadline_at and not _is_lost(known):
         yield Step(_("Time limit"), job.deadline_at, kind="coming")
 
 
@@ -167,7 +171,27 @@ def _attempts(known: Known) -> list[Step]:
         walk.told.append(_last_run(known, walk))
     elif job.state == Job.State.WAITING and walk.following < job.attempt:
         _tell_missing(known, walk, job.attempt - 1, job.started_at)
+    if job.state == Job.State.WAITING and job.reason.startswith(HANDED_BACK):
+        walk.told.append(_handed_back(job))
     return walk.told
+
+
+def _handed_back(job: Job) -> Step:
+    """The run that a worker gave back: the row knows of it until the same attempt begins anew."""
+    return Step(
+        _("Attempt %(number)s") % {"number": job.attempt},
+        job.run_at,
+        kind="attempt",
+        state=badge("waiting", _("handed back")),
+        text=told_reason(job),
+        begun=job.started_at,
+    )
+
+
+def _is_lost(known: Known) -> bool:
+    """Whether it seems to run, and its worker gives no sign of life."""
+    worker = known.worker
+    return known.job.state == Job.State.ACTIVE and (worker is None or is_silent(worker, known.now))
 
 
 def _ran_last(job: Job) -> bool:
@@ -181,63 +205,52 @@ def _tell_failed(attempt: Attempt, known: Known, walk: _Walk) -> None:
     job, begun, ended = known.job, attempt.started_at, attempt.finished_at
     is_outage = attempt.error_class == DatabaseUnavailable.__name__
     (_tell_logged if is_outage else _tell_missing)(known, walk, attempt.number - 1, begun or ended)
-    is_last = attempt.number == job.attempt
-    due = job.run_at if is_last and begun is not None and job.run_at <= begun else None
     label = _("Up to attempt %(number)s") if is_outage else _("Attempt %(number)s")
     walk.told.append(
         Step(
             label % {"number": attempt.number},
             ended or begun,
             kind="attempt",
-            state=_badge_of(attempt, job, is_outage=is_outage),
-            facts=[*([] if is_outage else [_waited(begun, due, known, walk)]), _ran(begun, ended)],
-            text=f"{known.shown(attempt.error_class)}: {known.shown(_message(attempt))}".removesuffix(": "),
+            state=badge_of(attempt, job, is_outage=is_outage),
+            facts=_facts_of_failed(attempt, known, walk),
+            text=known.shown(retold_failure(f"{attempt.error_class}: {attempt.message}")).removesuffix(": "),
             details=known.shown(attempt.traceback),
-            worker=attempt.worker_name,
+            worker="" if attempt_never_ran(attempt) else attempt.worker_name,
             log=known.logs.get(attempt.number),
             is_open=attempt is known.attempts[-1],
-            begun=begun,
+            begun=None if attempt_never_ran(attempt) else begun,
         )
     )
     walk.following, walk.ended = max(walk.following, attempt.number + 1), ended
 
 
-def _badge_of(attempt: Attempt, job: Job, *, is_outage: bool) -> SafeString:
-    """What became of the run; what was stopped did not fail, as the bars of the same page have it."""
-    if is_outage:
-        return badge("failed", _("database away"))
-    is_last = attempt.number == job.attempt
-    is_stopped = is_last and job.state == Job.State.CANCELLED and job.stop_asked_at is not None
-    if is_stopped or (attempt.error_class == JobInterrupted.__name__ and attempt.message == DID_NOT_YIELD):
-        return badge("cancelled", _("stopped"))
-    return badge("failed", _("failed"))
+def _facts_of_failed(attempt: Attempt, known: Known, walk: _Walk) -> list[tuple[str, str]]:
+    job, begun, ran = known.job, attempt.started_at, _ran(attempt.started_at, attempt.finished_at)
+    if attempt_never_ran(attempt):
+        return [(_("ran"), _("never"))]
+    if attempt.error_class == DatabaseUnavailable.__name__:
+        return [ran]
+    due = _due(job, begun) if attempt.number == job.attempt else None
+    return [_waited(begun, due, known, walk), ran]
 
 
-def _badge_of_last(job: Job) -> SafeString:
-    if job.state == Job.State.CANCELLED:
-        return badge("cancelled", _("stopped"))
-    if job.state == Job.State.ACTIVE:
-        return badge("active", _("runs"))
-    return badge("skipped" if job.is_skipped else job.state)
-
-
-def _message(attempt: Attempt) -> str:
-    """What is said of the failure; what the queue itself says of an interruption in the reader's language."""
-    is_ours = attempt.error_class == JobInterrupted.__name__
-    return retold(attempt.message) if is_ours else attempt.message
+def _due(job: Job, begun: datetime | None) -> datetime | None:
+    """When the run that stands on the row was due; None where the row does not know it any more."""
+    is_known = begun is not None and job.run_at <= begun and job.unfit_since is None
+    return job.run_at if is_known else None
 
 
 def _last_run(known: Known, walk: _Walk) -> Step:
     """The run that stands on the job: it goes on, or it ended without a failed attempt of its own."""
     job, begun = known.job, known.job.started_at
     is_over = job.state != Job.State.ACTIVE
-    due = job.run_at if begun is not None and job.run_at <= begun else None
+    until = job.finished_at if is_over else None if _is_lost(known) else known.now
     return Step(
         _("Attempt %(number)s") % {"number": job.attempt},
         (job.finished_at if is_over else None) or begun,
         kind="attempt",
-        state=_badge_of_last(job),
-        facts=[_waited(begun, due, known, walk), _ran(begun, job.finished_at if is_over else known.now)],
+        state=badge_of_last(job),
+        facts=[_waited(begun, _due(job, begun), known, walk), _ran(begun, until)],
         text=known.shown(told_reason(job)) if is_over else "",
         worker=known.worker.name if known.worker else "",
         log=known.logs.get(job.attempt) if is_over else None,
@@ -246,13 +259,21 @@ def _last_run(known: Known, walk: _Walk) -> Step:
 
 
 def _waited(begun: datetime | None, due: datetime | None, known: Known, walk: _Walk) -> tuple[str, str]:
-    """For how long a run had waited when it began: since it was due, where that is known."""
-    before = known.job.created_at if walk.following == 1 else walk.ended
-    since = due or before
+    """For how long a run had waited when it began, where it is known since when it was due.
+
+    Since its run before had ended it may also have been delayed, held, or begun and handed back.
+    """
+    is_first = walk.following == 1
+    since = due or (known.job.created_at if is_first else walk.ended)
     if begun is None or since is None or begun < since:
         return _("waited"), _("unknown")
-    words = _("%(span)s since it was due") if due else "%(span)s"
-    return _("waited"), words % {"span": exact_span(begun - since)}
+    words = {"span": exact_span(begun - since)}
+    if due:
+        return _("waited"), _("%(span)s since it was due") % words
+    text = (
+        _("%(span)s after it was created") if is_first else _("%(span)s after the attempt before had ended")
+    )
+    return _("begun"), text % words
 
 
 def _ran(begun: datetime | None, ended: datetime | None) -> tuple[str, str]:
@@ -264,7 +285,7 @@ def _ran(begun: datetime | None, ended: datetime | None) -> tuple[str, str]:
 def _tell_missing(known: Known, walk: _Walk, last: int, moment: datetime | None) -> None:
     """Name the attempts up to that number that left no failure, some of which may have logged."""
     _tell_logged(known, walk, last, moment, names_others=True)
-    _tell_gap(walk, last, moment)
+    _tell_gap(known, walk, last, moment)
 
 
 def _tell_logged(
@@ -275,7 +296,7 @@ def _tell_logged(
         log = known.logs[number]
         ended = log.written_at if moment is None else min(log.written_at, moment)
         if names_others:
-            _tell_gap(walk, number - 1, ended)
+            _tell_gap(known, walk, number - 1, ended)
         walk.told.append(
             Step(
                 _("Attempt %(number)s") % {"number": number},
@@ -288,18 +309,44 @@ def _tell_logged(
         walk.following, walk.ended = number + 1, ended
 
 
-def _tell_gap(walk: _Walk, last: int, moment: datetime | None) -> None:
+def _tell_gap(known: Known, walk: _Walk, last: int, moment: datetime | None) -> None:
     missing = last - walk.following + 1
     if missing <= 0:
         return
+    is_latest = known.job.state == Job.State.WAITING and last == known.job.attempt - 1
+    back = list(put_back(known.history, known.bulk_action, walk.ended, None if is_latest else moment))
+    if len(back) == missing:
+        for at, who in back:
+            _tell_put_back(known, walk, at, who)
+        return
     text = ngettext(
-        "Attempt %(first)s left no failure: it asked for another time, was cancelled, or its row is gone.",
-        "Attempts %(first)s to %(last)s left no failure: they asked for another time, were cancelled, "
-        "or their rows are gone.",
+        "Attempt %(first)s left no failure: it asked for another time, was cancelled or put back, or its row "
+        "is gone.",
+        "Attempts %(first)s to %(last)s left no failure: they asked for another time, were cancelled or put "
+        "back, or their rows are gone.",
         missing,
     )
     walk.told.append(_gap(text % {"first": walk.following, "last": last}, moment))
     walk.following, walk.ended = last + 1, None
+
+
+def _tell_put_back(known: Known, walk: _Walk, at: datetime, who: str) -> None:
+    """A run that was stuck until an operator put it back. When it began is known until the next begins."""
+    job, number = known.job, walk.following
+    is_known = job.state == Job.State.WAITING and number == job.attempt - 1
+    begun = job.started_at if is_known and job.started_at and job.started_at <= at else None
+    walk.told.append(
+        Step(
+            _("Attempt %(number)s") % {"number": number},
+            at,
+            kind="attempt",
+            state=badge("stuck", _("put back")),
+            text=_("It was stuck, and %(who)s put it back on the road.") % {"who": printable(who)},
+            log=known.logs.get(number),
+            begun=begun,
+        )
+    )
+    walk.following, walk.ended = number + 1, at
 
 
 def _gap(text: str, moment: datetime | None) -> Step:

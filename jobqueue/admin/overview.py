@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -137,6 +138,18 @@ def _started_title() -> str:
     return _("About: what completed, failed or began in the last minute.")
 
 
+def _running(queue: QueueNow, of_state: Callable[..., str]) -> list[Fact]:
+    """What runs; and what only seems to, where there is any."""
+    stuck = queue.stuck.number
+    if not stuck:
+        return [Fact(_("running"), grouped(queue.counts.active), of_state("active"))]
+    running = grouped(max(0, queue.counts.active - stuck))
+    return [
+        Fact(_("running"), running, of_state("active", q="-state:stuck")),
+        Fact(_("stuck"), findings_of_queues.number(stuck), of_state("stuck"), is_bad=True),
+    ]
+
+
 def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) -> Tile:
     page = findings_of_queues.page
     jobs = request.user.has_perm("jobqueue.view_job")
@@ -154,7 +167,7 @@ def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) ->
         Fact(_("oldest wait"), waits),
         Fact(_("started a minute"), started, title=_started_title()),
         Fact(_("failed in 1 h"), failed, failed_url, bool(queue.failed.number), _failed_title()),
-        Fact(_("running"), grouped(queue.counts.active), of_state("active")),
+        *_running(queue, of_state),
         Fact(_("workers"), grouped(queue.workers), page(request, "worker"), not queue.workers),
     ]
     return Tile(

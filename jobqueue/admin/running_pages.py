@@ -28,6 +28,7 @@ from jobqueue.broker.running import Run
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import JobTransitionRefused, WorkerOrderRefused
 from jobqueue.models import Job, Worker, stopping
+from jobqueue.operating.explain import Facts
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import VIEW_JOB, VIEW_WORKER, Right, demand, may, permissions_of
 from jobqueue.operating.running import progress_words, runs_of
@@ -80,6 +81,8 @@ class RunningWorker:
     worker: Worker | None
     state: SafeString
     jobs: list[RunningJob]
+    is_alive: bool = False
+    """Whether it gives signs of life; without these its jobs do not run, and no order reaches it."""
 
 
 def urls_of(pages: ModelAdmin[Any]) -> list[URLPattern]:
@@ -107,9 +110,14 @@ def _bound(
     return bound
 
 
-def stop_url(job: Job, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
-    """Where the job is stopped; empty if it does not run, is being stopped, or this user may not."""
+def stop_url(job: Job, facts: Facts, request: HttpRequest, pages: ModelAdmin[Any]) -> str:
+    """Where the job is stopped; empty if it does not run, is being stopped, or this user may not.
+
+    Nor can what nobody runs, or a worker that knows no stops.
+    """
     if job.state != Job.State.ACTIVE or job.stop_asked_at or not may(request, Right.STOP):
+        return ""
+    if facts.worker is None or is_silent(facts.worker, facts.now) or not facts.worker.takes_orders:
         return ""
     return reverse(f"{pages.admin_site.name}:jobqueue_job_stop", args=[job.pk])
 
@@ -122,20 +130,8 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
     found = list(active.order_by("started_at", "id")[: MOST_JOBS + 1])
     jobs = prepare(found[:MOST_JOBS], request, pages.admin_site)
     is_cut = len(found) > MOST_JOBS
-    now = database_now(Job.objects.db)
-    known = list(Worker.objects.order_by("name", "pk"))
-    by_worker: dict[uuid.UUID | None, list[RunningJob]] = {}
-    runs = runs_of(jobs)
-    for job in jobs:
-        by_worker.setdefault(job.worker_id, []).append(_row(job, now, runs.get(job.pk), request))
-    groups = [
-        RunningWorker(worker, worker_badge(worker, now), by_worker.pop(worker.pk, []))
-        for worker in known
-        if not is_silent(worker, now) or worker.pk in by_worker
-    ]
-    strangers = [row for rows in by_worker.values() for row in rows]
-    if strangers:
-        groups.append(RunningWorker(None, badge("silent", _("gone")), strangers))
+    groups = _groups(jobs, request)
+    lost = sum(len(group.jobs) for group in groups if not group.is_alive)
     return _page(
         pages,
         request,
@@ -143,19 +139,44 @@ def _running(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
         title=_("Running"),
         groups=groups,
         number=len(jobs),
+        running=len(jobs) - lost,
+        lost=lost,
         all=active.count() if is_cut else len(jobs),
         is_cut=is_cut,
         claimed=0 if is_cut else _only_claimed(groups),
         list_url=reverse(f"{pages.admin_site.name}:jobqueue_job_changelist", query={"state": "active"}),
         seconds=REFRESH_SECONDS,
+        stuck=badge("stuck"),
+        stuck_url=reverse(f"{pages.admin_site.name}:jobqueue_stuckjob_changelist"),
         may_stop=may(request, Right.STOP),
         may_order={name for name, order in ORDERS.items() if may(request, order.right)},
     )
 
 
+def _groups(jobs: list[Job], request: HttpRequest) -> list[RunningWorker]:
+    """The workers that are alive, and those that seem to run one of these jobs."""
+    now = database_now(Job.objects.db)
+    known = list(Worker.objects.order_by("name", "pk"))
+    by_worker: dict[uuid.UUID | None, list[RunningJob]] = {}
+    runs = runs_of(jobs)
+    for job in jobs:
+        by_worker.setdefault(job.worker_id, []).append(_row(job, now, runs.get(job.pk), request))
+    groups = [
+        RunningWorker(
+            worker, worker_badge(worker, now), by_worker.pop(worker.pk, []), not is_silent(worker, now)
+        )
+        for worker in known
+        if not is_silent(worker, now) or worker.pk in by_worker
+    ]
+    strangers = [row for rows in by_worker.values() for row in rows]
+    if strangers:
+        groups.append(RunningWorker(None, badge("silent", _("gone")), strangers))
+    return groups
+
+
 def _only_claimed(groups: list[RunningWorker]) -> int:
     """How many jobs cannot run yet: short ones are claimed many at a time, and a thread runs one of them."""
-    alive = [(len(group.jobs), group.worker.threads) for group in groups if group.worker is not None]
+    alive = [(len(one.jobs), one.worker.threads) for one in groups if one.worker and one.is_alive]
     return sum(max(0, jobs - threads) for jobs, threads in alive)
 
 

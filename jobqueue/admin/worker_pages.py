@@ -23,7 +23,7 @@ from jobqueue.admin.bounded_search import BoundedSearch
 from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.not_found import FramedNotFound
-from jobqueue.admin.words import NOTHING, time_tag, worker_badge, worker_word
+from jobqueue.admin.words import NOTHING, badge, time_tag, worker_badge, worker_word
 from jobqueue.conf import get_settings
 from jobqueue.models import Job, Worker
 from jobqueue.operating.rights import may
@@ -183,8 +183,14 @@ class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
 
     @admin.display(description=_("running jobs"))
     def running(self, worker: Worker) -> SafeString:
-        """The jobs that the worker runs, the first of them by name, and how many more."""
-        return render_to_string("admin/jobqueue/worker_runs.html", {"runs": vars(worker)["_running"]})
+        """The jobs that the worker runs, the first of them by name, and how many more.
+
+        What a silent one ran is stuck.
+        """
+        runs = vars(worker)["_running"]
+        is_lost = runs.number and is_silent(worker, vars(worker)["_now"])
+        shown = {"runs": runs, "stuck": badge("stuck") if is_lost else ""}
+        return render_to_string("admin/jobqueue/worker_runs.html", shown)
 
     @admin.display(description=_("orders"))
     def orders(self, worker: Worker) -> SafeString:

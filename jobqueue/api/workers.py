@@ -57,7 +57,7 @@ class WorkerLine(serializers.Serializer[Any]):
     queues = serializers.ListField(child=serializers.CharField())
     threads = serializers.IntegerField()
     running = serializers.IntegerField(
-        help_text="Jobs that it claimed: they run, or are next on its threads."
+        help_text="Jobs that it claimed: they run, or are next on its threads; a silent one's are stuck."
     )
     jobs = RunningLine(
         many=True,

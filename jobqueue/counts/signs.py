@@ -57,7 +57,8 @@ class Signs:
     """Jobs that are set aside."""
     read_only: int = 0
     """Whether the database takes no changes; of a file it is not told."""
-    stuck: Sign = field(default_factory=Sign)
+    stuck: dict[str, Sign] = field(default_factory=dict)
+    """By queue the active jobs whose worker is gone or that ran past their limit."""
     unknown: Sign = field(default_factory=Sign)
     """Waiting jobs that no worker knows: none for UNKNOWN_AFTER, not those that one alone did not know."""
     held: Sign = field(default_factory=Sign)
@@ -87,13 +88,13 @@ def _note(signs: Signs, kind: str, queue: str, number: int, since: datetime | No
         signs.now = since or LAST
     elif kind == "oldest" and since is not None:
         signs.oldest[queue] = since
-    elif kind == "failed":
-        signs.failed[queue] = Sign(number, since)
+    elif kind in ("failed", "stuck"):
+        getattr(signs, kind)[queue] = Sign(number, since)
     elif kind == "started":
         signs.started[queue] = signs.started.get(queue, 0) + number
     elif kind in ("counted", "aside", "read_only"):
         setattr(signs, kind, number)
-    elif kind in ("usual", "usual_muted", "stuck", "unknown", "held", "held_late"):
+    elif kind in ("usual", "usual_muted", "unknown", "held", "held_late"):
         setattr(signs, kind, Sign(number, since))
 
 
@@ -187,9 +188,9 @@ IS_STUCK = """state = 'active' AND (
     OR worker_id NOT IN (SELECT id FROM jobqueue_worker WHERE heartbeat_at >= {silent_since})
 )"""
 _STUCK = f"""
-    SELECT 'stuck', '', COUNT(*), {{started_at}} FROM (
-        SELECT started_at FROM jobqueue_job WHERE {IS_STUCK} LIMIT {{most}}
-    ) AS stuck
+    SELECT 'stuck', {{queue}}, COUNT(*), {{started_at}} FROM (
+        SELECT queue, started_at FROM jobqueue_job WHERE {IS_STUCK} LIMIT {{most}}
+    ) AS stuck GROUP BY queue
 """
 _UNKNOWN = """
     SELECT 'unknown', '', COUNT(*), {unfit_since} FROM (

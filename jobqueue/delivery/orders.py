@@ -18,6 +18,7 @@ from jobqueue.broker import bell
 from jobqueue.conf import get_settings
 from jobqueue.exceptions import BrokerUnavailable, WorkerGone, WorkerOrderRefused, WorkerTooOld
 from jobqueue.models import Job, Worker, alias_of, stopping
+from jobqueue.sql.clock import database_now
 from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def _order(worker: Worker, changing: models.Q, **values: object) -> list[Worker]
     using = alias_of(worker)
     with writing(using):
         rows = family_of(worker, using)
-        refusal = _why_not(worker, list(rows))
+        refusal = _why_not(worker, list(rows), using)
         if refusal is not None:
             raise refusal
         changed = list(rows.filter(changing).select_for_update().order_by("pk"))
@@ -78,11 +79,11 @@ def _order(worker: Worker, changing: models.Q, **values: object) -> list[Worker]
     return sorted(changed, key=lambda row: row.name)
 
 
-def _why_not(worker: Worker, family: list[Worker]) -> WorkerOrderRefused | None:
+def _why_not(worker: Worker, family: list[Worker], using: str) -> WorkerOrderRefused | None:
     if not family:
         text = _("worker %(worker)s has given no sign of life for %(seconds)s s")
-        silence = get_settings().worker_silence
-        return WorkerGone(text % {"worker": worker.title, "seconds": f"{silence:g}"})
+        silence = (database_now(using) - worker.heartbeat_at).total_seconds()
+        return WorkerGone(text % {"worker": worker.title, "seconds": f"{silence:.0f}"})
     if not all(row.takes_orders for row in family):
         text = _(
             "worker %(worker)s runs an older version, which does not look for what is asked of it: "

@@ -26,7 +26,17 @@ from jobqueue.delivery import failures
 from jobqueue.delivery.apart import blame, readable
 from jobqueue.delivery.charted import count_on_commit
 from jobqueue.exceptions import JobInterrupted
-from jobqueue.models import Attempt, Job, Worker, jobs_in, stopping, title_of, transitions
+from jobqueue.models import (
+    Attempt,
+    BulkAction,
+    Job,
+    JobQuerySet,
+    Worker,
+    jobs_in,
+    stopping,
+    title_of,
+    transitions,
+)
 from jobqueue.models.bulk_verbs import Apply, BulkVerb, noted
 from jobqueue.models.cause_names import cause_of_text
 from jobqueue.registry import delay_after
@@ -43,6 +53,8 @@ KEEP_SILENT_WORKERS = timedelta(days=1)
 
 PAST_ITS_LIMIT = gettext_noop("ran past its time limit and could not be stopped")
 """Why a job is interrupted that only the end of its process ends."""
+FAILED_BY_AN_OPERATOR = "failed by an operator"
+"""The cause of what somebody failed."""
 DID_NOT_YIELD = gettext_noop("was asked to stop and did not yield, so its process was ended")
 """Why one is that was to stop."""
 
@@ -114,7 +126,7 @@ def _running_entries(using: str, job_ids: Collection[int]) -> set[str]:
     }
 
 
-def release(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
+def release(jobs: QuerySet[Job], reason: str = "put back by an operator") -> int:
     """Put active jobs back on the road without using up an attempt's budget. Returns how many.
 
     Whatever their worker still does with them counts for nothing.
@@ -135,14 +147,22 @@ def end_stopped(job: Job, worker_id: uuid.UUID | None, using: str) -> int:
     return ended
 
 
-def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
-    """End active jobs as failed, with a failed attempt that says why. Returns how many."""
+def fail(jobs: QuerySet[Job], reason: str = FAILED_BY_AN_OPERATOR) -> int:
+    """End active jobs as failed, with a failed attempt that says who did it and why. Returns how many.
+
+    Their cause is the same for all: what people say is in no name of a cause.
+    """
     failed = 0
     counted: list[Job] = []
     for job in jobs.filter(state=Job.State.ACTIVE).select_related("worker"):
         with writing(jobs.db):
             changed = transitions.fail(
-                jobs_in(jobs.db), job, job.worker_id, failures=job.failures + 1, reason=reason
+                jobs_in(jobs.db),
+                job,
+                job.worker_id,
+                failures=job.failures + 1,
+                reason=reason,
+                cause=FAILED_BY_AN_OPERATOR,
             )
             if changed:
                 _record_attempt(job, jobs.db, reason)
@@ -158,12 +178,19 @@ def fail(jobs: QuerySet[Job], reason: str = "cleared by an operator") -> int:
     return failed
 
 
-_ENDED_CLAIM = ~models.Q(state=Job.State.ACTIVE)
+def _in_bulk(verb: Callable[[JobQuerySet, str], int], done: str) -> Apply:
+    def act(jobs: JobQuerySet, action: BulkAction) -> int:
+        reason = stopping.reason_of(action.asked_by, action.reason, done)
+        return noted(lambda some: verb(some, reason), ~models.Q(state=Job.State.ACTIVE))(jobs, action)
+
+    return act
+
+
 IN_BULK: Mapping[str, Apply] = {
-    BulkVerb.RELEASE: noted(release, _ENDED_CLAIM),
-    BulkVerb.FAIL: noted(fail, _ENDED_CLAIM),
+    BulkVerb.RELEASE: _in_bulk(release, "put back"),
+    BulkVerb.FAIL: _in_bulk(fail, "failed"),
 }
-"""The same to a batch of a bulk action; one reason for all, by which they are found as one cause."""
+"""The same to a batch of a bulk action, with who asked for it and why."""
 
 
 def interrupt(job: Job, using: str, reason: str) -> int:

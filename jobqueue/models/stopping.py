@@ -70,9 +70,9 @@ def _this_run(job: Job, using: str) -> JobQuerySet:
     return jobs_in(using).filter(models.Q(worker_id=job.worker_id), pk=job.pk, attempt=job.attempt)
 
 
-def reason_of(who: str, why: str) -> str:
-    """What stands in the row."""
-    text = f"stopped by {who}: {why.strip()}" if why.strip() else f"stopped by {who}"
+def reason_of(who: str, why: str, done: str = "stopped") -> str:
+    """What stands in the row of what was stopped, or of what was stuck until somebody ended its claim."""
+    text = f"{done} by {who}: {why.strip()}" if why.strip() else f"{done} by {who}"
     return clean(" ".join(text.split())[:_LONGEST_TEXT], transitions.LONGEST_REASON - 2)
 
 
@@ -88,7 +88,7 @@ def why_not(job: Job, using: str) -> JobTransitionRefused | None:
     if worker is None or not _is_alive(worker, using):
         text = _(
             "job %(number)s cannot be stopped: its worker is gone, so nothing of it runs that could be. "
-            "It is brought back by itself within moments; then it can be cancelled"
+            "The next worker that is alive brings it back, or an operator does; then it can be cancelled"
         )
         return WorkerGone(text % {"number": job.pk})
     if not worker.takes_orders:

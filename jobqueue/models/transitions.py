@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     Jobs: TypeAlias = "models.QuerySet[Job] | JobManager"
 
 LONGEST_REASON = 500
+HANDED_BACK = "handed back: "
+"""How the reason of a job begins that its worker gave back."""
 # A message's id has room for nine digits of it; only somebody's own SQL makes it larger.
 _MOST_ATTEMPTS = 999_999_999
 

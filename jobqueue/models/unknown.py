@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from django.db import connections
 from django.db.models.functions import Now
 
+from jobqueue.exceptions import InvalidPayload, UnknownProcessor
 from jobqueue.models.transitions import State
 from jobqueue.sql.writing import writing
 
@@ -31,6 +32,9 @@ room has said so (`mark_known`).
 KNOWN_FOR = UNKNOWN_AFTER / 2
 """So long it stands that a worker knows a job: who does says so again before the others speak."""
 UNKNOWN_PREFIX = "handed on by a worker that does not know it: "
+NEVER_KNOWN = "no worker knew this job for "
+"""How the error begins with which such a job fails."""
+_ERRORS = (UnknownProcessor.__name__, InvalidPayload.__name__)
 _PREFIXES = (UNKNOWN_PREFIX, "no worker knows it: ")
 """Also what earlier versions wrote, which could not know of the others."""
 
@@ -40,6 +44,12 @@ def why_unknown(reason: str) -> str:
     for prefix in _PREFIXES:
         reason = reason.removeprefix(prefix)
     return reason.removesuffix(".")
+
+
+def never_ran(error: str) -> bool:
+    """Whether this is the error of a job, or of an attempt, that failed because no worker could run it."""
+    name, _colon, text = error.partition(": ")
+    return name in _ERRORS and text.startswith(NEVER_KNOWN)
 
 
 def known_to_none(jobs: JobQuerySet) -> JobQuerySet:

@@ -43,6 +43,8 @@ class QueueNow:
     """Since when the job is due that is due for longest."""
     failed: Sign = field(default_factory=Sign)
     """What failed within the last hour."""
+    stuck: Sign = field(default_factory=Sign)
+    """Those of the active jobs whose worker is gone or that ran past their limit."""
     workers: int = 0
     """Living workers that claim jobs of it, of whatever version."""
     quiet: int = 0
@@ -188,7 +190,7 @@ def _merged(answers: dict[str, Answered[_InDatabase]], decided: Collection[Queue
 def _add(found: Overview, told: _InDatabase, rows: dict[str, Queue]) -> None:
     signs = told.signs
     found.now, found.alive = signs.now, max(found.alive or 0, len(told.workers))
-    found.usual, found.stuck = found.usual + signs.usual, found.stuck + signs.stuck
+    found.usual, found.stuck = found.usual + signs.usual, sum(signs.stuck.values(), found.stuck)
     found.usual_muted, found.counted = found.usual_muted + signs.usual_muted, found.counted + signs.counted
     found.unknown += signs.unknown
     found.held, found.held_late = found.held + signs.held, found.held_late + signs.held_late
@@ -201,6 +203,7 @@ def _add(found: Overview, told: _InDatabase, rows: dict[str, Queue]) -> None:
         times = [moment for moment in (queue.oldest, signs.oldest.get(name)) if moment is not None]
         queue.oldest = min(times, default=None)
         queue.failed += signs.failed.get(name, Sign())
+        queue.stuck += signs.stuck.get(name, Sign())
         queue.started = (queue.started or 0) + signs.started.get(name, 0)
         serving = [worker.is_available for worker in told.workers if name in worker.served]
         queue.workers = max(queue.workers, sum(serving))

@@ -22,11 +22,11 @@ from jobqueue.models import (
     alias_of,
 )
 from jobqueue.models.holding import due_time
-from jobqueue.models.unknown import UNKNOWN_AFTER, why_unknown
+from jobqueue.models.unknown import UNKNOWN_AFTER, never_ran, why_unknown
 from jobqueue.operating.retelling import retold_reason, told_reason
 from jobqueue.operating.used_up import used_up_concurrency, used_up_of_processors, used_up_rate
 from jobqueue.operating.words import absolute, exact_span, relative, span
-from jobqueue.operating.workers import Crew, crews_of_queues
+from jobqueue.operating.workers import Crew, crews_of_queues, is_silent
 from jobqueue.registry import get_processor
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.tolerant import unreadable
@@ -222,7 +222,7 @@ def _delayed(job: Job, facts: Facts) -> str:
         words = {"number": job.failures, "of": facts.max_retries, "when": when, "error": facts.last_error}
         return _("Retry %(number)s of %(of)s %(when)s after %(error)s.") % words
     if job.attempt > 1 and job.reason:
-        return _("Runs again %(when)s: %(why)s.") % {"when": when, "why": job.reason}
+        return _("Runs again %(when)s: %(why)s.") % {"when": when, "why": told_reason(job)}
     return _("Delayed until %(moment)s, %(when)s.") % {"moment": absolute(job.run_at), "when": when}
 
 
@@ -307,7 +307,7 @@ def _runs(job: Job, facts: Facts) -> str:
         "limit": f"{job.timeout:.0f}",
     }
     if facts.is_stuck:
-        return " ".join(filter(None, [_stuck(facts, words), _to_stop(job)]))
+        return " ".join([_stuck(facts, words), _after_stuck(job, facts)]).strip()
     if job.stop_asked_at is not None:
         return _stopping(job, facts)
     return _("Claimed by worker %(worker)s, running for %(exact)s (its limit is %(limit)s s).") % words
@@ -316,17 +316,20 @@ def _runs(job: Job, facts: Facts) -> str:
 def _stuck(facts: Facts, words: dict[str, str]) -> str:
     if facts.worker is None:
         return _("Stuck: its worker is gone, and the job has been active for %(running)s.") % words
-    silence = facts.now - facts.worker.heartbeat_at
-    if silence > timedelta(seconds=get_settings().worker_silence):
-        words["silence"] = span(silence)
+    if is_silent(facts.worker, facts.now):
+        words["silence"] = span(facts.now - facts.worker.heartbeat_at)
         return _("Stuck: worker %(worker)s has given no sign of life for %(silence)s.") % words
     return _("Stuck: running on worker %(worker)s for %(running)s, past its limit of %(limit)s s.") % words
 
 
-def _to_stop(job: Job) -> str:
-    """Of a stuck job: nobody can stop it any more, but no more does it run again."""
+def _after_stuck(job: Job, facts: Facts) -> str:
+    """What becomes of a stuck job: nobody can stop it any more, but what was to stop runs no more."""
     if job.stop_asked_at is None:
-        return ""
+        is_lost = facts.worker is None or is_silent(facts.worker, facts.now)
+        text = _(
+            "The next worker that is alive puts it back on the road, or fails it if its retries are used up."
+        )
+        return text if is_lost else ""
     return _(
         "Its stop was asked for (%(why)s): whatever ends it, it ends as cancelled and is not retried."
     ) % {"why": job.stop_reason}
@@ -370,14 +373,15 @@ def _failed(job: Job, words: dict[str, str]) -> str:
     if job.set_aside:
         text = _("Set aside %(when)s: %(why)s. It stays here until somebody puts it back, by a retry.")
         return text % {**words, "why": job.set_aside}
-    text = ngettext(
-        "Failed %(when)s after %(number)s attempt%(reason)s. "
-        "It stays here until somebody retries or deletes it.",
-        "Failed %(when)s after %(number)s attempts%(reason)s. "
-        "It stays here until somebody retries or deletes it.",
-        job.failures,
+    # `failures` counts those since somebody retried it last, and an attempt may have ended otherwise.
+    text = _(
+        "Failed %(when)s in attempt %(number)s%(reason)s. It stays here until somebody retries or deletes it."
     )
-    return text % {**words, "number": job.failures}
+    if never_ran(job.reason):
+        text = _(
+            "Failed %(when)s and never ran%(reason)s. It stays here until somebody retries or deletes it."
+        )
+    return text % {**words, "number": job.attempt}
 
 
 def _completed(job: Job, words: dict[str, str]) -> str:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from jobqueue.models import AuditEntry, Job
 from jobqueue.models.job import NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW
 from jobqueue.operating.audit_entry import said_by
+from jobqueue.operating.retelling_failures import retold_failure
 from jobqueue.operating.retelling_names import (
     retold_fields,
     retold_form,
@@ -69,7 +70,6 @@ _BY_SOMEBODY: tuple[tuple[re.Pattern[str], Promise], ...] = (
 """What stands before a colon, and behind it what that person said."""
 _KNOWN = (
     gettext_noop("cancelled by an operator"),
-    gettext_noop("cleared by an operator"),
     gettext_noop("Add"),
     gettext_noop("Change"),
     gettext_noop("Hold"),
@@ -137,11 +137,11 @@ def _refusal(text: str) -> str:
 
 
 def told_reason(job: Job) -> str:
-    """Why the job was skipped, cancelled or held, as the reader says it; an error stays as it was raised."""
+    """Why the job was skipped, cancelled or held, as the reader says it; what a processor raised stays."""
     is_error = job.state in (Job.State.FAILED, Job.State.ACTIVE) or (
         job.state == Job.State.WAITING and job.held_run_at is None
     )
-    return job.reason if is_error else retold_reason(job.reason)
+    return retold_failure(job.reason) if is_error else retold_reason(job.reason)
 
 
 def retold_reason(reason: str) -> str:

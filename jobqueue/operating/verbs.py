@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop, ngettext
 
 from jobqueue.delivery import rescue
-from jobqueue.models import Job, JobQuerySet
+from jobqueue.models import Job, JobQuerySet, stopping
 from jobqueue.models.bulk_verbs import TAKES
 from jobqueue.models.holding import due_time, hold_all, reason_of, release_all
 from jobqueue.operating.rights import Right
@@ -137,7 +137,7 @@ VERBS = {
             done=_("put back on the road"),
             takes=_("a stuck job"),
             after="waiting",
-            apply=lambda jobs, _who, _why: rescue.release(jobs),
+            apply=lambda jobs, who, why: rescue.release(jobs, stopping.reason_of(who, why, "put back")),
             mail=Mail.GOES_OUT,
             states=("stuck", "active"),
             notice=_("They run again at once. What they did before they got stuck may happen a second time."),
@@ -149,7 +149,7 @@ VERBS = {
             done=_("failed"),
             takes=_("a stuck job"),
             after="failed",
-            apply=lambda jobs, _who, _why: rescue.fail(jobs),
+            apply=lambda jobs, who, why: rescue.fail(jobs, stopping.reason_of(who, why, "failed")),
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("stuck", "active"),

@@ -33,10 +33,12 @@ def span(length: timedelta) -> str:
 
 
 def exact_span(length: timedelta) -> str:
-    """Like `span`, but short ones with a tenth of a second, and below a second in milliseconds: `20 ms`."""
+    """For how long something ran or waited: `20 ms`, `4.2 s`, `90 s`, `2.88 min`; nothing is cut off."""
     seconds = abs(length.total_seconds())
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
+    if seconds >= _UNIT_FROM * _UNITS[-1][0]:
+        return rough_span(seconds)
     return _in_language(f"{seconds:.1f} s") if seconds < _MOST_SECONDS_WITH_TENTHS else span(length)
 
 

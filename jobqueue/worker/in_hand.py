@@ -16,6 +16,7 @@ from jobqueue.delivery.publishable import message_of
 from jobqueue.delivery.rescue import end_stopped
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, jobs_in, transitions
+from jobqueue.models.transitions import HANDED_BACK
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
 from jobqueue.worker.claiming import Claim
@@ -24,9 +25,9 @@ from jobqueue.worker.outcomes import Outcome
 
 logger = logging.getLogger(__name__)
 
-WORKER_STOPPED = "handed back: its worker stopped"
-BESIDE_A_STUCK_JOB = "handed back: its process was ended for another job, which could not be stopped"
-_CLAIM_UNHEARD = "handed back: its worker did not hear of its claim"
+WORKER_STOPPED = f"{HANDED_BACK}its worker stopped"
+BESIDE_A_STUCK_JOB = f"{HANDED_BACK}its process was ended for another job, which could not be stopped"
+_CLAIM_UNHEARD = f"{HANDED_BACK}its worker did not hear of its claim"
 _MOMENT = 0.1
 
 

@@ -23,7 +23,7 @@ from jobqueue.conf import get_settings
 from jobqueue.delivery import failures
 from jobqueue.exceptions import InvalidPayload, JobQueueError, UnknownProcessor
 from jobqueue.models import UNKNOWN_PREFIX, Job, JobQuerySet, jobs_in, transitions
-from jobqueue.models.unknown import KNOWN_FOR, mark_known
+from jobqueue.models.unknown import KNOWN_FOR, NEVER_KNOWN, mark_known
 from jobqueue.registry import all_processors, get_processor, why_unfit
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.databases import OUTAGES, close_broken_connections, databases
@@ -278,7 +278,7 @@ def _outcome_of(claimed: Claim, why: str, age: timedelta) -> Outcome:
 
 
 def _error_of(job: Job, why: str, age: timedelta) -> JobQueueError:
-    text = f"no worker knew this job for {age.total_seconds():.0f} s (UNKNOWN_PROCESSOR_TIMEOUT): {why}"
+    text = f"{NEVER_KNOWN}{age.total_seconds():.0f} s (UNKNOWN_PROCESSOR_TIMEOUT): {why}"
     try:
         get_processor(job.processor)
     except UnknownProcessor:

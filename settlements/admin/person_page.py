@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -33,6 +32,7 @@ from settlements import foreseen
 from settlements.admin import person_asking, person_jobs
 from settlements.admin.base import link_to
 from settlements.admin.delivery_pages import PERSON, name_of
+from settlements.admin.letter_times import time_of, with_ends
 from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_text
 from settlements.admin.person_jobs import VIEW_JOB, jobs_of, moment_of
@@ -161,10 +161,8 @@ def _all_jobs(pages: ModelAdmin[Any], person: Any, request: HttpRequest) -> str:
 def _letters_not_sent(person: Any) -> QuerySet[EmailDelivery]:
     """The letters that did not reach the person, the newest first."""
     status = EmailDelivery.Status
-    rows = EmailDelivery.objects.filter(
-        letters_to(person), status__in=[status.FAILED, status.SKIPPED, status.BOUNCED]
-    )
-    return rows.order_by("-id")
+    rows = with_ends(EmailDelivery.objects.filter(letters_to(person)))
+    return rows.filter(status__in=[status.FAILED, status.SKIPPED, status.BOUNCED]).order_by("-id")
 
 
 def _held(person: Any, jobs: person_jobs.Jobs, names: dict[str, Settlement]) -> dict[str, Any]:
@@ -183,16 +181,16 @@ def _unsent(
     """The jobs that led to no letter, and the letters that did not arrive, as rows, the newest first."""
     unsent = [
         *((moment_of(job), _job_row(job, names)) for job in jobs.not_sent),
-        *((_time_of_letter(one), _letter_row(one, names)) for one in letters),
+        *((time_of(one), _letter_row(one, names)) for one in letters),
     ]
     return [row for _moment, row in sorted(unsent, key=lambda one: one[0], reverse=True)]
 
 
 def _letters(pages: ModelAdmin[Any], person: Any, names: dict[str, Settlement]) -> dict[str, Any]:
     """The newest letters as rows; where there are more, how many there are, and where all are listed."""
-    rows = EmailDelivery.objects.filter(letters_to(person))
+    rows = with_ends(EmailDelivery.objects.filter(letters_to(person)))
     found = list(rows.select_related("job").order_by("-id")[: MOST + 1])
-    by_time = sorted(found[:MOST], key=_time_of_letter, reverse=True)
+    by_time = sorted(found[:MOST], key=time_of, reverse=True)
     shown = {"letters": [_letter_row(one, names) for one in by_time]}
     if len(found) <= MOST:
         return shown
@@ -243,17 +241,12 @@ def _what(job: Job) -> str:
     return f"{named} {job.payload.get('step') or ''}".strip()
 
 
-def _time_of_letter(letter: EmailDelivery) -> datetime:
-    """The time that its row shows."""
-    return letter.sent_at or letter.created_at
-
-
 def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str, Any]:
     return {
         "letter": letter,
         "url": address_of(EmailDelivery, "change", letter.pk),
         "what": letter_word(letter.template_type),
-        "time": time_tag(_time_of_letter(letter), timezone.now()),
+        "time": time_tag(time_of(letter), timezone.now()),
         "settlement": link_to(names.get(letter.about)),
         "state": badge(letter.status, letter.get_status_display()),
         "reason": mask_addresses(_told_error(letter)),

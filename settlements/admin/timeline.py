@@ -22,6 +22,7 @@ from jobqueue.admin import (
     time_tag,
 )
 from jobqueue.models import Job, subject_of
+from settlements.admin.letter_times import time_of, with_ends
 from settlements.admin.letter_words import letter_word
 from settlements.admin.saves import Save, with_saves
 from settlements.decisions import EMAILS, REMINDERS
@@ -107,7 +108,7 @@ def _payments(settlement: Settlement, request: HttpRequest) -> tuple[list[Paymen
 def _letters(settlement: Settlement, request: HttpRequest) -> tuple[list[EmailDelivery], datetime | None]:
     if not may(request, "view", EmailDelivery):
         return [], None
-    rows = EmailDelivery.objects.filter(about=subject_of(settlement)).order_by("-id")
+    rows = with_ends(EmailDelivery.objects.filter(about=subject_of(settlement))).order_by("-id")
     found = list(rows[: MOST_READ + 1])
     return found[:MOST_READ], found[MOST_READ].created_at if len(found) > MOST_READ else None
 
@@ -136,7 +137,7 @@ def _is_unfinished(job: Job) -> bool:
 
 def _of_letter(letter: EmailDelivery) -> Happening:
     return Happening(
-        at=letter.sent_at or letter.created_at,
+        at=time_of(letter),
         what=_("Letter: %(template)s") % {"template": letter_word(letter.template_type)},
         url=address_of(EmailDelivery, "change", letter.pk),
         who=mask_address(letter.recipient) if letter.recipient else "",

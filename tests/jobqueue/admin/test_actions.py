@@ -102,7 +102,7 @@ def test_retry_gives_a_full_budget_of_retries(admin_client: Client) -> None:
 def test_fail_leaves_an_attempt_that_says_why(admin_client: Client) -> None:
     job = make_job("stuck")
     confirm(admin_client, "fail", job)
-    assert Attempt.objects.get(job=job).message == "cleared by an operator"
+    assert Attempt.objects.get(job=job).message == "failed by admin"
 
 
 @pytest.mark.parametrize("state", ["waiting", "delayed", "completed", "failed", "cancelled"])

@@ -49,7 +49,7 @@ def test_the_table_says_what_the_bars_show(admin_client: Client) -> None:
     job, other = _ran(seconds=3, ago=20), _ran(seconds=0.02)
     rows = admin_client.get(page_of(job)).context["runs"].rows
     assert [(row.job_id, row.took, row.is_here) for row in rows] == [
-        (other.pk, "20 ms", False), (job.pk, "3 s", True),
+        (other.pk, "20 ms", False), (job.pk, "3.0 s", True),
     ]  # fmt: skip
 
 

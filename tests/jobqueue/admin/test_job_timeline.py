@@ -90,7 +90,11 @@ def test_each_attempt_says_how_long_it_waited_and_ran_where_and_what_went_wrong(
         started_at=after(begin, 2), finished_at=after(begin, 5), traceback="Traceback …",
     )  # fmt: skip
     _created, first, second = steps_of(admin_client, job)
-    assert told(first) == ("Attempt 1", {"waited": "2.0 s", "ran": "3.0 s"}, "ConnectionError: refused")
+    assert told(first) == (
+        "Attempt 1",
+        {"begun": "2.0 s after it was created", "ran": "3.0 s"},
+        "ConnectionError: refused",
+    )
     assert told(second) == ("Attempt 2", {"waited": "1.0 s since it was due", "ran": "4.0 s"}, "")
     assert (first.worker, second.worker) == ("worker-1", "worker-9")
     assert "jq-failed" in first.state and "jq-completed" in second.state

@@ -30,8 +30,8 @@ def test_a_job_that_failed_in_its_worker_has_the_cause_of_its_error() -> None:
 
 def test_a_job_that_an_operator_failed_has_a_cause() -> None:
     job = claimed()
-    rescue.fail(Job.objects.filter(pk=job.pk))
-    assert _cause_of(job) == "cleared by an operator"
+    rescue.fail(Job.objects.filter(pk=job.pk), "failed by anna: pia@example.com asked for it")
+    assert _cause_of(job) == "failed by an operator"
 
 
 def test_jobs_of_different_lost_workers_have_one_cause() -> None:

@@ -171,7 +171,10 @@ def test_a_name_that_was_made_up_is_not_told_in_full() -> None:
 def test_a_job_of_a_silent_worker_says_since_when() -> None:
     job = _job(state="active", started_at=NOW - timedelta(seconds=100))
     text = explain(job, replace(FACTS, is_stuck=True, worker=_worker(silent_for=43)))
-    assert text == "Stuck: worker worker-1 has given no sign of life for 43 s."
+    assert text == (
+        "Stuck: worker worker-1 has given no sign of life for 43 s. The next worker that is alive puts it "
+        "back on the road, or fails it if its retries are used up."
+    )
 
 
 def test_a_job_past_its_limit_says_so() -> None:
@@ -207,6 +210,10 @@ def test_a_job_whose_worker_has_no_row_any_more_says_so() -> None:
 
 _DONE = {"state": "completed", "started_at": NOW - timedelta(seconds=61.2)}
 _SKIPPED = {"state": "completed", "reason": "skipped: already paid"}
+# Of four attempts, after each of which somebody retried it.
+_FAILED = {"state": "failed", "failures": 1, "attempt": 4, "reason": "E: x"}
+_UNKNOWN = "UnknownProcessor: no worker knew this job for 341 s (UNKNOWN_PROCESSOR_TIMEOUT): x is not known"
+_LIKE_IT = "ValueError: no worker knew this job for 3 s"
 
 
 @pytest.mark.parametrize(
@@ -215,8 +222,9 @@ _SKIPPED = {"state": "completed", "reason": "skipped: already paid"}
         (_DONE, "Completed 60 s ago after 1.2 s in attempt 1."),
         (_SKIPPED, "Skipped 60 s ago: there was nothing to do, already paid."),
         ({"state": "cancelled", "reason": "re-planned"}, "Cancelled 60 s ago: re-planned."),
-        ({"state": "failed", "failures": 1, "reason": "E: x"}, "Failed 60 s ago after 1 attempt: E: x."),
-        ({"state": "failed", "failures": 4, "reason": "E: x"}, "Failed 60 s ago after 4 attempts: E: x."),
+        (_FAILED, "Failed 60 s ago in attempt 4: E: x. It stays here"),
+        ({**_FAILED, "reason": _UNKNOWN}, f"Failed 60 s ago and never ran: {_UNKNOWN}. It stays here"),
+        ({**_FAILED, "reason": _LIKE_IT}, f"Failed 60 s ago in attempt 4: {_LIKE_IT}. It stays here"),
     ],
 )
 def test_a_job_that_ended_says_how(fields: dict[str, Any], text: str) -> None:

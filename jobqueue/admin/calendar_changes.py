@@ -24,7 +24,7 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin.asked import refused_text
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
-from jobqueue.admin.calendar_shown import facts_of, trouble_with_number, why_nothing_is_meant
+from jobqueue.admin.calendar_shown import confirmed_by, facts_of, trouble_with_number, why_nothing_is_meant
 from jobqueue.admin.moments import YEARS, ComesTwice, as_field, parse_moment, typed_moment
 from jobqueue.admin.reasons import trouble_with
 from jobqueue.admin.words import time_tag
@@ -237,6 +237,7 @@ def _begin(
         verb,
         number=facts["number"],
         newest=facts["newest"],
+        confirmed=confirmed_by(request),
         reason=request.POST["reason"].strip(),
         per_second=rate_of(request),
         days=int(request.POST["days"]) if verb == "move" else 0,

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live
 from jobqueue.admin.limits import ProcessorLimitsForm, limits_of, use_of, with_reason
+from jobqueue.admin.live_record import LiveRecordMixin
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.words import NOTHING
@@ -45,7 +46,7 @@ class ProcessorChangeList(OfferedLookups):
 
 
 @admin.register(ProcessorLimits)
-class ProcessorLimitsAdmin(FramedNotFound, ProcessorModelAdmin):
+class ProcessorLimitsAdmin(LiveRecordMixin, FramedNotFound, ProcessorModelAdmin):
     """Limits of processors. Processors are registered in code, not here."""
 
     list_display = ("processor", "queue", "limits", "used", "running")

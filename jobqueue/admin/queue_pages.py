@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
 from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, use_of, with_reason
+from jobqueue.admin.live_record import LiveRecordMixin
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.queue_rows import with_all_configured
 from jobqueue.admin.queue_views import QueueViews, live_counts
@@ -54,7 +55,7 @@ class QueueChangeList(OfferedLookups):
 
 
 @admin.register(Queue)
-class QueueAdmin(QueueViews):
+class QueueAdmin(LiveRecordMixin, QueueViews):
     """Counts, pause and resume, limits. Queues are configured in RQ_QUEUES, not here."""
 
     list_display = (

@@ -112,8 +112,8 @@ class ChangeDay(Strict):
     confirm = Whole(
         required=False,
         min_value=0,
-        help_text="The number of jobs, for an action on more than 1,000. Of fewer it may be given: if another "
-        "number is meant by now, nothing is begun.",
+        help_text="The number of jobs, for an action on more than 1,000. Of fewer it may be given: if "
+        "another number is meant by now, nothing is begun.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Every list in both languages, for German has longer words: nothing of it is cut, or reached by scrolling sideways."""
+"""Every list in both languages, for German has longer words: nothing is cut, or scrolled to sideways."""
 
 from __future__ import annotations
 

@@ -133,7 +133,6 @@ def begin_and_log(
     """Write a bulk action down, with one entry in the audit, or find the same under way. Whether it is new.
 
     Raises NothingLeft where nothing of it is there any more when it would begin, and then nothing is written.
-
     It takes the `number` of jobs that whoever asked was told of, none behind the id `newest`, and none that
     comes to that day later: their ids are kept. A move goes by so many `days`, and at most so many jobs
     `per_second` are taken, where that is asked for. More may have been `confirmed` by who saw them earlier:

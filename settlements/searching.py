@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import and_, or_
 from typing import Any, Final
@@ -17,6 +18,7 @@ from django.utils.text import smart_split, unescape_string_literal
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.operating import mask_address
 from jobqueue.searching import (
     FoundRecord,
     FoundRecords,
@@ -139,7 +141,17 @@ def _as_found(people: Sequence[Any], settlements: Sequence[Settlement]) -> list[
             if len(found[key]) <= _MOST_OF_A_PERSON:
                 found[key].append(settlement)
     is_cut = len(settlements) > _MOST_OF_A_PERSON * len(keys)
-    return [_person(person, found[person.pk], is_cut=is_cut) for person in people]
+    rows = [_person(person, found[person.pk], is_cut=is_cut) for person in people]
+    named = Counter(row.title.casefold() for row in rows)
+    return [_told_apart(row) if named[row.title.casefold()] > 1 else row for row in rows]
+
+
+def _told_apart(found: FoundRecord) -> FoundRecord:
+    """One of several people of the same name, with what others of the name have not."""
+    person: Any = found.record
+    address = getattr(person, get_user_model().get_email_field_name(), "")
+    others = [text for text in (person.get_username(), address and mask_address(address)) if text]
+    return replace(found, title=f"{found.title} ({', '.join(others)})")
 
 
 def _person(person: Any, settlements: Sequence[Settlement] = (), *, is_cut: bool = False) -> FoundRecord:

@@ -25,6 +25,7 @@ from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.listing import COUNT_LIMIT, BoundedCount, BoundedPaginator
 from jobqueue.admin.live import SECONDS as LIVE_SECONDS
 from jobqueue.admin.live import answer as live_answer
+from jobqueue.admin.live_record import LiveRecordMixin
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.outages import OutagesMiddleware, outage_page
 from jobqueue.admin.panel import JobsPanelMixin
@@ -63,6 +64,7 @@ __all__ = [
     "JobsPanelMixin",
     "KeyedChangeList",
     "KeyedSelect",
+    "LiveRecordMixin",
     "OutagesMiddleware",
     "Preview",
     "Result",

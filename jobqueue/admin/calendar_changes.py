@@ -24,8 +24,8 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin.asked import refused_text
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
-from jobqueue.admin.calendar_shown import facts_of, trouble_with_number, why_nothing_is_meant
-from jobqueue.admin.moments import YEARS, ComesTwice, as_field, parse_moment, typed_moment
+from jobqueue.admin.calendar_shown import confirmed_by, facts_of, trouble_with_number, why_nothing_is_meant
+from jobqueue.admin.moments import YEARS, NotOnce, as_field, parse_moment, typed_moment
 from jobqueue.admin.reasons import trouble_with
 from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import JobTransitionRefused, NothingLeft
@@ -178,7 +178,7 @@ def _moment_of(request: HttpRequest, problems: list[str]) -> datetime | None:
     words = request.POST
     try:
         moment = typed_moment(words.get("to", ""), shown=parse_moment(words.get("seen", "")))
-    except ComesTwice as error:
+    except NotOnce as error:
         problems.append(f"{error} {_('Choose a time outside that hour.')}")
         return None
     if moment is None:
@@ -237,6 +237,7 @@ def _begin(
         verb,
         number=facts["number"],
         newest=facts["newest"],
+        confirmed=confirmed_by(request),
         reason=request.POST["reason"].strip(),
         per_second=rate_of(request),
         days=int(request.POST["days"]) if verb == "move" else 0,

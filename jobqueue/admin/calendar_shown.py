@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.holding import due_time
-from jobqueue.operating.day_jobs import OfADay
+from jobqueue.operating.day_jobs import Confirmed, OfADay
 from jobqueue.operating.words import absolute, grouped
 from jobqueue.sql.clock import about_now
 
@@ -25,6 +25,7 @@ _SHOWN = re.compile(r"([0-9]{1,18})\.(-?[0-9]{1,24})", re.ASCII)
 _MODULUS = 1_000_003
 # Up to so many are named: a sum does not tell whether fewer are all of those that were shown.
 _MOST_NAMED = 500
+_MOST_CONFIRMED = 2**31 - 1
 _NAMED = re.compile(r"[0-9]{1,18}(,[0-9]{1,18}){0,499}", re.ASCII)
 
 
@@ -59,6 +60,16 @@ def trouble_with_number(request: HttpRequest, facts: dict[str, Any]) -> str:
     if facts["number"] == number and int(facts.get("parts") or 0) != parts:
         return _others()
     return ""
+
+
+def confirmed_by(request: HttpRequest) -> Confirmed:
+    """What was shown and is confirmed: the number, and of few the ids, whatever became of them since."""
+    shown = request.POST.get("shown", "")
+    if _NAMED.fullmatch(shown):
+        ids = sorted(set(map(int, shown.split(","))))
+        return Confirmed(len(ids), ids)
+    found = _SHOWN.fullmatch(shown)
+    return Confirmed(min(int(found[1]), _MOST_CONFIRMED) if found else 0)
 
 
 def _trouble_with_ids(shown: set[int], facts: dict[str, Any]) -> str:

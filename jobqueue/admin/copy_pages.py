@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin.asked import consequences, refusal_of, sentence
 from jobqueue.admin.listing import listed, prepare
-from jobqueue.admin.moments import YEARS, ComesTwice, as_field, typed_moment
+from jobqueue.admin.moments import YEARS, NotOnce, as_field, typed_moment
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.payloads import shown_payload
 from jobqueue.admin.reasons import reason_of
@@ -110,7 +110,7 @@ def _answer(request: HttpRequest, job: Job) -> Answer:
     if words.get("run_at"):
         try:
             answer.run_at = typed_moment(words["run_at"], shown=due_time(job))
-        except ComesTwice as error:
+        except NotOnce as error:
             answer.problems["run_at"] = f"{error} {_('Choose a time outside that hour.')}"
         if answer.run_at is None and "run_at" not in answer.problems:
             text = _(

@@ -296,7 +296,16 @@ def _failures(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
         "%(number)s job failed within the last hour; about %(usual)s are usual.",
         "%(number)s jobs failed within the last hour; about %(usual)s are usual.",
         failed.number,
-    ) % {"number": number(failed.number), "usual": grouped(round(usual))}
+    )
+    if seen.has_muted:
+        text = ngettext(
+            "%(number)s job of causes that are not muted failed within the last hour;"
+            " about %(usual)s are usual.",
+            "%(number)s jobs of causes that are not muted failed within the last hour;"
+            " about %(usual)s are usual.",
+            failed.number,
+        )
+    text = text % {"number": number(failed.number), "usual": grouped(round(usual))}
     cure = _("See what caused them, then retry them by cause, or mute a cause that is known.")
     yield Finding(75, text, page(request, "cause", age="hour"), failed.since, cure)
 

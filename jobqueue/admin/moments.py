@@ -26,7 +26,15 @@ def parse_moment(text: str, zone: tzinfo | None = None) -> datetime | None:
     return moment if moment is not None and moment.year in YEARS else None
 
 
-class ComesTwice(ValueError):
+class NotOnce(ValueError):
+    """The zone has that time not at all, or twice; says so to people."""
+
+
+class IsLeftOut(NotOnce):
+    """The zone does not have that time, for its clocks are put forward."""
+
+
+class ComesTwice(NotOnce):
     """The zone has that time twice, for its clocks are put back; says as which moments."""
 
 
@@ -34,8 +42,12 @@ def typed_moment(text: str, zone: tzinfo | None = None, shown: datetime | None =
     """Like `parse_moment`, of a field that was filled with the moment `shown`: unchanged it is just that one.
 
     Raises ComesTwice for another one in the hour that comes twice: nobody can tell which of both is meant.
+    Raises IsLeftOut for one that the zone does not have.
     """
     first = parse_moment(text, zone)
+    if first is None and _is_left_out(text, zone):
+        said = _("That time does not exist in the zone %(zone)s: its clocks are put forward then.")
+        raise IsLeftOut(said % {"zone": zone or timezone.get_current_timezone_name()})
     if first is None or timezone.is_aware(parse_datetime(text) or first):
         return first
     if shown is not None and as_field(shown, zone) == as_field(first, zone):
@@ -45,6 +57,16 @@ def typed_moment(text: str, zone: tzinfo | None = None, shown: datetime | None =
         text = _("In this zone that time comes twice: as %(first)s and as %(second)s.")
         raise ComesTwice(text % {"first": _in_both(first), "second": _in_both(second)})
     return first
+
+
+def _is_left_out(text: str, zone: tzinfo | None) -> bool:
+    try:
+        moment = parse_datetime(text)
+        if moment is None or timezone.is_aware(moment) or moment.year not in YEARS:
+            return False
+        return _there(timezone.make_aware(moment, zone)) is None
+    except (ValueError, OverflowError):
+        return False
 
 
 def _in_both(moment: datetime) -> str:

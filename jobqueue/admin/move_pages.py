@@ -16,7 +16,16 @@ from django.utils.translation import gettext as _
 
 from jobqueue.admin.asked import consequences, refusal_of
 from jobqueue.admin.listing import listed, prepare
-from jobqueue.admin.moments import YEARS, ComesTwice, as_field, parse_moment, typed_moment, zone_named, zones
+from jobqueue.admin.moments import (
+    YEARS,
+    ComesTwice,
+    IsLeftOut,
+    as_field,
+    parse_moment,
+    typed_moment,
+    zone_named,
+    zones,
+)
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.reasons import reason_of
 from jobqueue.admin.words import time_tag
@@ -80,6 +89,8 @@ def _answer(request: HttpRequest, job: Job) -> Answer:
         answer.moment = typed_moment(words.get("to", ""), zone, answer.seen)
     except ComesTwice as error:
         answer.problems["to"] = f"{error} {_('Choose the zone UTC to say which is meant.')}"
+    except IsLeftOut as error:
+        answer.problems["to"] = f"{error} {_('Choose a time outside that hour.')}"
     answer.reason, trouble = reason_of(request)
     if trouble:
         answer.problems["reason"] = trouble

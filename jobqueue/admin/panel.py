@@ -145,10 +145,14 @@ class JobsPanelMixin(_Base):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """The record's page with its jobs."""
-        context = dict(extra_context or {})
-        if request.user.has_perm("jobqueue.view_job"):
-            context["jobs_panel"] = panel_for(_subject(self.model, object_id), request, self.admin_site)
+        context = {**(extra_context or {}), **self.panel_of_jobs(request, object_id)}
         return super().change_view(request, object_id, form_url, context)
+
+    def panel_of_jobs(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """What the page shows of its jobs; nothing to who may not view them."""
+        if not request.user.has_perm("jobqueue.view_job"):
+            return {}
+        return {"jobs_panel": panel_for(_subject(self.model, object_id), request, self.admin_site)}
 
 
 def _subject(model: type[models.Model], object_id: str) -> str:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jobqueue.admin.moments import YEARS, ComesTwice, typed_moment
+from jobqueue.admin.moments import YEARS, NotOnce, typed_moment
 from jobqueue.exceptions import InvalidPause
 from jobqueue.models import Queue
 from jobqueue.operating.words import printable
@@ -83,8 +83,9 @@ def until_of(length: str, moment: str) -> datetime | None:
 def _typed_end(moment: str) -> datetime:
     try:
         found = typed_moment(moment)
-    except ComesTwice as error:
-        raise InvalidPause(f"{error} {_('Choose a time outside that hour.')}") from error
+    except NotOnce as error:
+        text = f"{error} {_('Choose a time outside that hour.')}"
+        raise InvalidPause(text.removesuffix(".")) from error  # who shows it makes a sentence of it
     if found is None:
         text = _("the end of a pause must be a time such as 2030-01-31 08:00, before the year %(year)s")
         raise InvalidPause(text % {"year": YEARS.stop})

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live
 from jobqueue.admin.limits import ProcessorLimitsForm, limits_of, use_of
+from jobqueue.admin.live_record import LiveRecordMixin
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.own_changes import OwnChangesPage
@@ -46,7 +47,7 @@ class ProcessorChangeList(OfferedLookups):
 
 
 @admin.register(ProcessorLimits)
-class ProcessorLimitsAdmin(OwnChangesPage, FramedNotFound, ProcessorModelAdmin):
+class ProcessorLimitsAdmin(LiveRecordMixin, OwnChangesPage, FramedNotFound, ProcessorModelAdmin):
     """Limits of processors. Processors are registered in code, not here."""
 
     list_display = ("processor", "queue", "limits", "used", "running")

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import live, pausing, set_aside
 from jobqueue.admin.limits import LimitsForm, limits_of, shown_use, use_of
+from jobqueue.admin.live_record import LiveRecordMixin
 from jobqueue.admin.offered_lookups import OfferedLookups
 from jobqueue.admin.own_changes import OwnChangesPage
 from jobqueue.admin.queue_rows import with_all_configured
@@ -55,7 +56,7 @@ class QueueChangeList(OfferedLookups):
 
 
 @admin.register(Queue)
-class QueueAdmin(OwnChangesPage, QueueViews):
+class QueueAdmin(LiveRecordMixin, OwnChangesPage, QueueViews):
     """Counts, pause and resume, limits. Queues are configured in RQ_QUEUES, not here."""
 
     list_display = (

@@ -125,6 +125,18 @@ class Whole(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+class YesOrNo(serializers.BooleanField):
+    """A boolean of JSON: no text or number stands for one."""
+
+    default_error_messages = {"invalid": "Give true or false, without quotes."}
+
+    def to_internal_value(self, data: Any) -> bool:
+        """The boolean."""
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
 class Choice(serializers.ChoiceField):
     """One of a few words; a refusal names them."""
 

@@ -19,6 +19,7 @@ from jobqueue.api.bodies import (
     Reason,
     Strict,
     Whole,
+    YesOrNo,
     optional_reason,
     read_body,
 )
@@ -101,7 +102,7 @@ class Pause(Strict):
     until = CalendarMoment(
         required=False, allow_null=True, help_text="A time ahead, with its zone; without it for good."
     )
-    change = serializers.BooleanField(
+    change = YesOrNo(
         required=False, default=False, help_text="Whether to change the pause that there is already."
     )
 

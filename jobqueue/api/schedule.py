@@ -112,8 +112,8 @@ class ChangeDay(Strict):
     confirm = Whole(
         required=False,
         min_value=0,
-        help_text="The number of jobs, for an action on more than 1,000. Of fewer: if more than so many are "
-        "meant by now, nothing is begun.",
+        help_text="The number of jobs, for an action on more than 1,000. Of fewer it may be given: if "
+        "another number is meant by now, nothing is begun.",
     )
 
 
@@ -229,8 +229,9 @@ def _begin(verb: str, meant: OfADay, asked: dict[str, Any], request: Request) ->
         raise _nothing_matches(verb, meant)
     if number > bulk_plans.TYPED_ABOVE and asked.get("confirm") != number:
         raise InvalidBody({"confirm": [f"Give the number of jobs, {number}, to begin."]})
-    if number > asked.get("confirm", number):
-        text = f"Nothing was begun: {number} jobs are meant by now. Look at them, and give that number."
+    if number != asked.get("confirm", number):
+        meant_now = "1 job is" if number == 1 else f"{number} jobs are"
+        text = f"Nothing was begun: {meant_now} meant by now. Look at them, and give that number."
         raise InvalidBody({"confirm": [text]})
     told = {"number": number, "newest": facts["newest"], "reason": asked["reason"]}
     told |= {name: asked[name] for name in ("days", "per_second") if name in asked}

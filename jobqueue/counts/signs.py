@@ -53,6 +53,8 @@ class Signs:
     """The same of causes that are muted."""
     counted: int = 0
     """How many failed in the last whole hours of USUALLY before that, whatever became of them since."""
+    muted: int = 0
+    """Whether any cause is muted."""
     aside: int = 0
     """Jobs that are set aside."""
     read_only: int = 0
@@ -92,7 +94,7 @@ def _note(signs: Signs, kind: str, queue: str, number: int, since: datetime | No
         getattr(signs, kind)[queue] = Sign(number, since)
     elif kind == "started":
         signs.started[queue] = signs.started.get(queue, 0) + number
-    elif kind in ("counted", "aside", "read_only"):
+    elif kind in ("counted", "muted", "aside", "read_only"):
         setattr(signs, kind, number)
     elif kind in ("usual", "usual_muted", "unknown", "held", "held_late"):
         setattr(signs, kind, Sign(number, since))
@@ -119,7 +121,7 @@ def ago(vendor: str, seconds: float) -> str:
 def _text_of(vendor: str, queues: int, *, has_hours: bool) -> str:
     """The statement, for so many queues; `has_hours` where the hours of the charts are kept."""
     settings = get_settings()
-    parts = [_NOW, *[_OLDEST] * queues, _FAILED, _USUAL, _STUCK, _UNKNOWN, _HELD, _STARTED, _ASIDE]
+    parts = [_NOW, *[_OLDEST] * queues, _FAILED, _USUAL, _STUCK, _UNKNOWN, _HELD, _STARTED, _ASIDE, _MUTED]
     parts += [_COUNTED] if has_hours else []
     parts += [_READ_ONLY] if vendor == "postgresql" else []
     # SQLite keeps any bytes as a text, and cannot give back those that are none.
@@ -163,6 +165,7 @@ _OLDEST = """
     ) AS oldest
 """
 _NOT_MUTED = "cause NOT IN (SELECT name FROM jobqueue_cause WHERE muted_at IS NOT NULL)"
+_MUTED = "SELECT 'muted', '', COUNT(*), NULL FROM jobqueue_cause WHERE muted_at IS NOT NULL"
 _FAILED = f"""
     SELECT 'failed', {{queue}}, COUNT(*), {{finished_at}} FROM (
         SELECT queue, finished_at FROM jobqueue_job

@@ -73,6 +73,8 @@ class Overview:
     usual_muted: Sign = field(default_factory=Sign)
     counted: int = 0
     """Failures of the day before the last hour: failed still, of muted causes, and all by the charts."""
+    has_muted: bool = False
+    """Whether a cause is muted: its failures are in none of these numbers but the last two."""
     stuck: Sign = field(default_factory=Sign)
     unknown: Sign = field(default_factory=Sign)
     held: Sign = field(default_factory=Sign)
@@ -193,6 +195,7 @@ def _add(found: Overview, told: _InDatabase, rows: dict[str, Queue]) -> None:
     found.usual, found.stuck = found.usual + signs.usual, sum(signs.stuck.values(), found.stuck)
     found.usual_muted, found.counted = found.usual_muted + signs.usual_muted, found.counted + signs.counted
     found.unknown += signs.unknown
+    found.has_muted |= bool(signs.muted)
     found.held, found.held_late = found.held + signs.held, found.held_late + signs.held_late
     for name, counts in told.counts.items():
         if name not in found.queues and len(found.queues) < len(django_settings.RQ_QUEUES) + _MOST_QUEUES:

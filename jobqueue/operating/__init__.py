@@ -23,20 +23,21 @@ from jobqueue.operating.reading import carried_text, may_read, shown_address, sh
 from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals, told_reason
 from jobqueue.operating.retelling_names import tell_names
 from jobqueue.operating.rights import demand
-from jobqueue.operating.words import grouped, state_word
+from jobqueue.operating.words import grouped, mask_address, state_word
 
 __all__ = [
     "Concern",
     "Departure",
     "Preview",
+    "carried_text",
     "demand",
     "departure_of",
     "grouped",
     "in_english",
     "log_addition",
     "log_change",
+    "mask_address",
     "may_read",
-    "carried_text",
     "names_kinds",
     "retold_reason",
     "sends_emails",
@@ -47,11 +48,11 @@ __all__ = [
     "tell_also",
     "tell_names",
     "tell_refusals",
-    "told_reason",
     "tells_concerns",
     "tells_preview",
     "tells_quiet_hours",
     "tells_skips",
+    "told_reason",
     "what_keeps",
     "would_be_skipped",
 ]

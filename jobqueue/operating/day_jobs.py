@@ -6,6 +6,7 @@ jobs were left out, and it can be stopped there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -109,6 +110,14 @@ class OfADay:
         return name_of(self.processor, self.kind) if self.processor else _("all jobs of the day")
 
 
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What a question told and somebody confirmed: so many jobs, of few the ids in their order."""
+
+    number: int = 0
+    ids: Sequence[int] = ()
+
+
 def begin_and_log(
     request: HttpRequest,
     asked: OfADay,
@@ -117,16 +126,17 @@ def begin_and_log(
     number: int,
     newest: int,
     reason: str,
+    confirmed: Confirmed = Confirmed(),
     days: int = 0,
     per_second: int | None = None,
 ) -> tuple[BulkAction, bool]:
     """Write a bulk action down, with one entry in the audit, or find the same under way. Whether it is new.
 
     Raises NothingLeft where nothing of it is there any more when it would begin, and then nothing is written.
-
     It takes the `number` of jobs that whoever asked was told of, none behind the id `newest`, and none that
     comes to that day later: their ids are kept. A move goes by so many `days`, and at most so many jobs
-    `per_second` are taken, where that is asked for.
+    `per_second` are taken, where that is asked for. More may have been `confirmed` by who saw them earlier:
+    so many are expected, and those that are not there any more the action tells as left out.
     """
     selection = asked.selection(verb)
     words = {**asked.words, "day": asked.day.isoformat(), "days": str(days)}
@@ -145,7 +155,7 @@ def begin_and_log(
         action, is_new = bulk.ask(action, Job.objects.db)
         if is_new:
             # Looked for now that the same is not under way: what somebody else did just now is done.
-            _expect(action, _ids(asked.meant_by(verb).filter(pk__lte=newest), number))
+            _expect(action, _ids(asked.meant_by(verb).filter(pk__lte=newest), number), confirmed)
             _log(request, action, _told(verb, action.expected, days), selection)
     return action, is_new
 
@@ -160,12 +170,14 @@ def _log(request: HttpRequest, action: BulkAction, what: str, selection: Selecti
         log_change(request, action, because(f"{what} ({in_words(selection)})", action.reason))
 
 
-def _expect(action: BulkAction, ids: list[int]) -> None:
-    """Keep these for the action, which is to change them. Raises NothingLeft where there are none."""
+def _expect(action: BulkAction, ids: list[int], confirmed: Confirmed) -> None:
+    """Keep these, or those that were confirmed, for the action. Raises NothingLeft where there are none."""
     if not ids:
         raise NothingLeft
-    if action.expected != len(ids):
-        action.expected = len(ids)
+    ids = list(confirmed.ids) or ids
+    expected = max(len(ids), confirmed.number)
+    if action.expected != expected:
+        action.expected = expected
         action.save(using=Job.objects.db, update_fields=["expected"])
     keep_choice(action, ids, Job.objects.db)
 

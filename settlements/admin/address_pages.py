@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import badge, mask_address, mask_addresses
+from jobqueue.admin import LiveRecordMixin, badge, mask_address, mask_addresses
 from settlements.addresses import bar
 from settlements.admin.base import ReadOnlyAdmin
 from settlements.admin.moves import action_for
@@ -121,11 +121,12 @@ class CauseFilter(admin.SimpleListFilter):
 
 
 @admin.register(BarredAddress)
-class BarredAddressAdmin(RecordPageMixin, ReadOnlyAdmin):
+class BarredAddressAdmin(LiveRecordMixin, RecordPageMixin, ReadOnlyAdmin):
     """Addresses that nothing is sent to. The list hides most of an address."""
 
     form = BarredAddressForm
     moves = (CLEAR, RESUME)
+    change_form_template = RecordPageMixin.change_form_template
     actions = [action_for(CLEAR), action_for(RESUME)]
     list_display = ("hidden_address", "shown_status", "shown_cause", "barred_at", "shown_detail")
     list_filter = (BarredFilter, CauseFilter)

@@ -17,6 +17,7 @@ from jobqueue.admin import (
     COUNT_LIMIT,
     NOTHING,
     BoundedCount,
+    LiveRecordMixin,
     TabsFilter,
     mask_address,
     mask_addresses,
@@ -85,7 +86,7 @@ def _person(key: str) -> Any:
 
 
 @admin.register(EmailDelivery)
-class EmailDeliveryAdmin(ReadOnlyAdmin):
+class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     """E-mails and what became of them. The list hides most of an address."""
 
     change_list_template = "admin/settlements/emails.html"
@@ -176,7 +177,7 @@ def latest_deferral() -> str:
 
 
 @admin.register(ReminderDelivery)
-class ReminderDeliveryAdmin(FoundByKeyMixin, ReadOnlyAdmin):
+class ReminderDeliveryAdmin(LiveRecordMixin, FoundByKeyMixin, ReadOnlyAdmin):
     """Reminders, at most one of each, and whether they were delivered."""
 
     ordering = ("-id",)  # as they were written: by their time 300,000 would be sorted

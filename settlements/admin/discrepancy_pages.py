@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import badge
+from jobqueue.admin import LiveRecordMixin, badge
 from jobqueue.masking import without_turns
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, amount_tag, link_to
 from settlements.admin.moves import action_for
@@ -65,10 +65,11 @@ class OpenFilter(admin.SimpleListFilter):
 
 
 @admin.register(Discrepancy)
-class DiscrepancyAdmin(FoundByKeyMixin, RecordPageMixin, ReadOnlyAdmin):
+class DiscrepancyAdmin(LiveRecordMixin, FoundByKeyMixin, RecordPageMixin, ReadOnlyAdmin):
     """Money that is too much, or that books and provider do not agree on."""
 
     moves = (CLOSE,)
+    change_form_template = RecordPageMixin.change_form_template
     actions = [action_for(CLOSE)]
     list_display = (
         "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "shown_detail", "opened_at",

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import JobsPanelMixin
+from jobqueue.admin import JobsPanelMixin, LiveRecordMixin
 from settlements.admin.amounts import step_of
 from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import PaymentForm
@@ -23,11 +23,14 @@ from settlements.templatetags.settlement_format import money
 
 
 @admin.register(Payment)
-class PaymentAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPanelMixin, SettlementsAdmin):
+class PaymentAdmin(
+    LiveRecordMixin, FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPanelMixin, SettlementsAdmin
+):
     """Payments."""
 
     form = PaymentForm
     moves = MOVES
+    change_form_template = RecordPageMixin.change_form_template
     list_display = ("shown_amount", "settlement", "shown_status", "shown_refunded", "created_at")
     list_filter = ("status", "created_at")
     list_select_related = ("settlement",)
@@ -47,6 +50,13 @@ class PaymentAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPanel
         if obj is None:
             return ["settlement", "amount", "status", "refunded_amount", "failure_reason"]
         return ["settlement", "amount", "shown_status", "shown_refunded", "failure_reason", "created_at"]
+
+    def facts_of(self, record: Payment, request: HttpRequest) -> dict[str, Any]:
+        """How it stands now, whatever is typed below."""
+        amounts = [(_("Amount"), amount_tag(record.amount), "")]
+        if record.refunded_amount:
+            amounts.append((_("Refunded"), amount_tag(record.refunded), ""))
+        return {"status": self.shown_status(record), "amounts": amounts}
 
     def amount_hint(self, payment: Payment) -> AmountHint:
         """How much of the payment is left to go back."""

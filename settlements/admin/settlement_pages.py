@@ -137,6 +137,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
             self.raise_not_found(unquote(object_id))
         show_beside(record, record.payments.all())
         context = {**self._timeline(record, request), **self.head_of(record, request), "opts": self.opts}
+        context |= self.panel_of_jobs(request, object_id)
         page = TemplateResponse(request, "admin/settlements/settlement_regions.html", context)
         return live_answer(request, page)
 
@@ -144,7 +145,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
         name = f"{self.admin_site.name}:settlements_settlement_timeline"
         return {
             "timeline": timeline_of(record, request, self.admin_site),
-            "timeline_url": reverse(name, args=[record.pk]),
+            "regions_url": reverse(name, args=[record.pk]),
             "seconds": LIVE_SECONDS,
         }
 

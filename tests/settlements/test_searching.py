@@ -167,6 +167,20 @@ def test_a_person_is_found_by_name_and_by_address_with_the_jobs_of_what_he_owes(
     assert wanted <= ids_of(admin_client.get(JOBS, {"q": text}))
 
 
+def test_people_of_one_name_are_told_apart(admin_client: Client, admin_user: User) -> None:
+    for number, name in enumerate(("anna1", "anna2")):
+        email = f"{name}@post{number}.example"
+        User.objects.create(username=name, email=email, first_name="Anna", last_name="Roth")
+    User.objects.create(username="annb", first_name="Annb", last_name="Roth")
+    groups = admin_client.get(JOBS, {"q": "Roth"}).context["searched"].groups
+    [people] = [group for group in groups if group.title == "People"]
+    assert [entry.label for entry in people.entries] == [
+        "Annb Roth",
+        "Anna Roth (anna2, a… at post1.example)",
+        "Anna Roth (anna1, a… at post0.example)",
+    ]
+
+
 @pytest.mark.parametrize("permission", ["settlements.view_person", "auth.view_user"])
 def test_people_are_found_by_who_may_see_them_or_the_users_of_the_site(payer: User, permission: str) -> None:
     finder = operator(permission, username="finder").get("/admin/").wsgi_request.user

@@ -170,7 +170,7 @@ def test_the_page_takes_few_queries_however_much_happened(
         *names,
     )
     page = client.get(page_of(settlement))
-    for address in (page_of(settlement), page.context["timeline_url"]):
+    for address in (page_of(settlement), page.context["regions_url"]):
         with django_assert_max_num_queries(15):
             client.get(address)
 

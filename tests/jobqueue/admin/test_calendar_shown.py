@@ -6,7 +6,8 @@ import pytest
 from django.test import Client
 
 from jobqueue.admin import calendar_shown
-from jobqueue.models import BulkAction, Job, holding
+from jobqueue.models import AuditEntry, BulkAction, Job, holding
+from jobqueue.operating.left_out import left_out
 from jobqueue.operating.words import absolute
 from tests.jobqueue.admin.steps import JOBS, make_job, page_of, text_of
 from tests.jobqueue.admin.test_calendar import change, day_url, tomorrow, walked
@@ -85,12 +86,32 @@ def test_of_very_many_the_number_and_their_sum_are_shown(
     assert admin_client.post(url, _shown(admin_client, url)).status_code == 302
 
 
-def test_fewer_than_were_shown_are_changed(admin_client: Client) -> None:
-    jobs = [make_job(run_at=tomorrow()) for _ in range(2)]
-    url = day_url(tomorrow(), "cancel/")
+@pytest.mark.parametrize("verb", ["cancel", "hold", "move"])
+@pytest.mark.parametrize("named", [500, 1], ids=["by their ids", "by their sum"])
+def test_fewer_than_were_shown_are_changed_and_the_others_told_of(
+    admin_client: Client, verb: str, named: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calendar_shown, "_MOST_NAMED", named)
+    jobs = [make_job(run_at=tomorrow()) for _ in range(6)]
+    url = day_url(tomorrow(), f"{verb}/")
     form = _shown(admin_client, url)
-    jobs[0].move(tomorrow(days=3))
+    holding.hold(jobs[1], "pia", "", "default")
+    jobs[4].cancel()
     assert admin_client.post(url, form).status_code == 302
+    assert walked() == 4
+    action = BulkAction.objects.get()
+    [reason] = left_out(action)
+    assert (action.expected, reason.why, reason.number) == (6, "changed", 2)
+    assert set(reason.ids) == ({jobs[1].pk, jobs[4].pk} if named > 1 else set())
+    text = text_of(admin_client.get(f"/admin/jobqueue/bulkaction/{action.pk}/change/"))
+    assert "2 jobs were changed by somebody else" in text
+    assert AuditEntry.objects.get().jobs == 6
+
+
+def test_a_number_that_no_day_has_is_no_number_of_an_action(admin_client: Client) -> None:
+    make_job(run_at=tomorrow())
+    url = day_url(tomorrow(), "cancel/")
+    assert admin_client.post(url, {**WHY, "shown": f"{'9' * 18}.1"}).status_code == 302
     assert walked() == 1
 
 

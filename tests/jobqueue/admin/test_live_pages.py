@@ -19,7 +19,7 @@ from django.utils import timezone
 from jobqueue.admin import listing
 from jobqueue.models import BulkAction, Job
 from jobqueue.sql.clock import database_now
-from settlements.models import Settlement
+from settlements.models import Payment, Settlement
 from tests.browser import scene
 from tests.jobqueue.admin.steps import JOBS, STUCK, make_job, operator, text_of
 
@@ -32,7 +32,11 @@ NOT_LIVE = re.compile(
     r"_(add|delete|copy|move|preview|stop|history|change|simulation|concerned)$|"
     r"^(index|user|move of one|hold of a day|settlements_simulation|jobqueue_job_calendar_change)$"
 )
-LIVE_THOUGH = {"jobqueue_bulkaction_change", "settlements_settlement_change"}
+_RECORDS = ("settlement", "payment", "discrepancy", "barredaddress", "emaildelivery", "reminderdelivery")
+LIVE_THOUGH = {
+    "jobqueue_bulkaction_change",
+    *(f"settlements_{model}_change" for model in _RECORDS),
+}
 MOVES = {"jobqueue_job_running", "job that is active"}  # how long a job runs is told to the tenth
 
 
@@ -136,7 +140,27 @@ def test_the_head_of_a_settlement_follows_its_record(admin_client: Client, settl
     Settlement.objects.update(status="completed", decided_status="completed", decision_reason="paid in cash")
     now = text_of(admin_client.get(head[1], headers=ASKED)).partition('id="jq-timeline-now"')[0]
     assert "jq-badge jq-completed" in now and "paid in cash" in now
+    assert "jq-jobs-now" in page.partition("jq-timeline-now")[2]
     assert "jq-move-cancel" not in now and "jq-move-reopen" in now and "settlement_form" not in now
+
+
+def test_the_page_of_a_payment_renews_what_stands_around_its_form(
+    admin_client: Client, pages: dict[str, str]
+) -> None:
+    address = pages["settlements_payment_change"]
+    assert "payment_form" in text_of(admin_client.get(address))
+    Payment.objects.update(status="failed")
+    now = text_of(admin_client.get(address, headers=ASKED))
+    assert regions_of(now) == ["jq-record-now", "jq-jobs-now"]
+    assert "jq-badge jq-failed" in now and "payment_form" not in now
+
+
+@pytest.mark.parametrize("name", ["settlements_payment_change", "jobqueue_queue_change"])
+def test_who_may_change_nothing_of_a_record_sees_its_fields_as_they_are_now(
+    pages: dict[str, str], name: str
+) -> None:
+    viewer = operator("view_queue", "settlements.view_payment")
+    assert "jq-fields-now" in regions_of(text_of(viewer.get(pages[name], headers=ASKED)))
 
 
 @pytest.mark.parametrize("state", ["failed", "active", "delayed", "stuck"])

@@ -54,7 +54,9 @@ def test_what_failed_by_a_muted_cause_makes_nothing_usual(admin_client: Client) 
         make_job("failed", cause="OSError", finished_at=_ago(hours=4))
     for _ in range(5):
         make_job("failed", finished_at=_ago(minutes=5))
-    assert _findings(admin_client) == ["5 jobs failed within the last hour; about 0 are usual."]
+    assert _findings(admin_client) == [
+        "5 jobs of causes that are not muted failed within the last hour; about 0 are usual."
+    ]
 
 
 def test_hours_of_the_charts_that_nobody_should_have_written_do_no_harm(admin_client: Client) -> None:

@@ -1,4 +1,4 @@
-"""The hour that comes twice where clocks are put back: which of both it is is said, and kept by forms."""
+"""The hour that comes twice where clocks are put back, and the one that never comes: what is said of both."""
 
 from __future__ import annotations
 
@@ -61,3 +61,34 @@ def test_in_utc_it_comes_once() -> None:
     assert typed_moment("2090-10-29T01:30", UTC) == SECOND
     with pytest.raises(ComesTwice):
         typed_moment("2090-10-29T02:30", shown=datetime(2090, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        (
+            "2090-03-26T02:30",
+            "That time does not exist in the zone Europe/Berlin: its clocks are put forward then."
+            " Choose a time outside that hour.",
+        ),
+        (
+            "2090-10-29T02:30",
+            "In this zone that time comes twice: as 2090-10-29 02:30:00 CEST (2090-10-29 00:30:00 UTC) and as"
+            " 2090-10-29 02:30:00 CET (2090-10-29 01:30:00 UTC). Choose a time outside that hour.",
+        ),
+    ],
+)
+def test_no_pause_ends_in_such_an_hour(admin_client: Client, until: str, said: str) -> None:
+    told = {"queue": "email", "until": until, "reason": "r"}
+    response = admin_client.post("/admin/jobqueue/queue/pause/", told)
+    [message] = [str(message) for message in response.context["messages"]]
+    assert message.endswith(said) and not message.endswith("..")
+
+
+def test_of_an_hour_that_never_comes_each_form_says_so(admin_client: Client) -> None:
+    job = delayed(FIRST)
+    never = "2090-03-26T02:30"
+    day = f"{JOBS}calendar/2090-10-29/move/?job={job.pk}"
+    for address, field in ((f"{JOBS}{job.pk}/move/", "to"), (f"{JOBS}{job.pk}/copy/", "run_at"), (day, "to")):
+        page = text_of(admin_client.post(address, {field: never, "reason": "r"}))
+        assert "does not exist in the zone Europe/Berlin" in page

@@ -111,6 +111,15 @@ def test_the_same_pause_again_is_nothing_to_do(body: dict[str, object]) -> None:
     assert refused["code"] == "already_paused"
 
 
+@pytest.mark.parametrize("change", ["yes", "true", 1, 0, "false", [True], None])
+def test_only_true_and_false_are_a_boolean(change: object) -> None:
+    client = full_operator()
+    post(client, "queues/email/pause/", {})
+    refused = problem(ask(client, "POST", "queues/email/pause/", {"reason": "mail", "change": change}), 422)
+    assert [error["field"] for error in refused["errors"]] == ["change"]
+    assert LogEntry.objects.count() == 1
+
+
 def test_null_makes_a_pause_one_for_good() -> None:
     client = full_operator()
     post(client, "queues/email/pause/", {"until": "2035-01-31T15:00:00Z"})

@@ -218,10 +218,11 @@ def test_a_move_of_many_takes_their_number(monkeypatch: pytest.MonkeyPatch) -> N
     assert Job.objects.filter(run_at=tomorrow()).count() == 2
 
 
-def test_a_number_that_is_given_of_few_holds_too() -> None:
+@pytest.mark.parametrize("confirmed", [1, 3], ids=["more by now", "fewer by now"])
+def test_a_number_that_is_given_of_few_holds_too(confirmed: int) -> None:
     for _number in range(2):
         make_job(run_at=tomorrow())
-    refused = problem(ask(full_operator(), "POST", _move(), {**MOVE, "confirm": 1}), 422)
+    refused = problem(ask(full_operator(), "POST", _move(), {**MOVE, "confirm": confirmed}), 422)
     assert [error["field"] for error in refused["errors"]] == ["confirm"]
     assert "2 jobs are meant by now" in refused["errors"][0]["detail"]
     assert not BulkAction.objects.exists()

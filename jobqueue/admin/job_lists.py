@@ -21,12 +21,13 @@ from jobqueue.admin.guarded_actions import ACTIONS
 from jobqueue.admin.job_change_list import JobChangeList
 from jobqueue.admin.job_columns import JobColumns, read_details
 from jobqueue.admin.listing import BoundedPaginator
+from jobqueue.admin.offered_verbs import offered
 from jobqueue.admin.permissions import JobPermissions
 from jobqueue.admin.search import SEARCH_HELP, search_jobs, shown_search
 from jobqueue.admin.state_tabs import tabs_of_jobs
 from jobqueue.models import Job
 from jobqueue.operating.rights import demand
-from jobqueue.operating.verbs import BULK_VERBS
+from jobqueue.operating.verbs import BULK_VERBS, Verb
 from jobqueue.searching import OF_ANY_STATE
 
 JOB_ID = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -55,11 +56,21 @@ class JobList(JobColumns, JobPermissions):
     # The list -------------------------------------------------------------------------------------
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """The verbs this user may use."""
+        """The verbs that the list offers; what is sent may be any this user may use.
+
+        A page that was opened before sends what this list does not offer, and so does the page of a job: the
+        verb says then which jobs it takes.
+        """
+        is_sent = request.method == "POST"
         return {
             verb.name: (ACTIONS[verb.name], verb.name, format_lazy("{} …", verb.label))
-            for verb in self.allowed_verbs(request)
+            for verb in (self.allowed_verbs(request) if is_sent else self.offered_verbs(request))
         }
+
+    def offered_verbs(self, request: HttpRequest) -> list[Verb]:
+        """What this user may do to jobs in the state of this list."""
+        text = request.GET.get(SEARCH_VAR, "")
+        return offered(self.allowed_verbs(request), self.state_of_list(request), text)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         """The list that reads what its rows show in a few queries."""
@@ -85,14 +96,12 @@ class JobList(JobColumns, JobPermissions):
             raise BadRequest("no filter has the character U+0000")
         if request.method == "POST":
             self._check_post(request)
-        verbs = self.allowed_verbs(request)
-        state = request.GET.get("state") if self.has_state_filter else None
-        state = None if state in OF_ANY_STATE else state
+        state = self.state_of_list(request)
         context = {
             "title": capfirst(self.opts.verbose_name_plural),
             "all_matching": {
-                "verbs": [verb for verb in verbs if not state or state in verb.states],
-                "open": bool(state) or not self.has_state_filter,
+                "verbs": self.offered_verbs(request),
+                "open": not self.has_state_filter or state not in ("", *OF_ANY_STATE),
             },
             **(extra_context or {}),
         }

@@ -46,7 +46,7 @@ class Mail(Enum):
 class Verb:
     """One thing an operator can do.
 
-    `takes` says in words which jobs `eligible` lets through, `states` in which lists they are found.
+    `takes` says in words which jobs `eligible` lets through, `states` which lists of a state offer the verb.
     """
 
     name: str
@@ -139,7 +139,7 @@ VERBS = {
             after="waiting",
             apply=lambda jobs, who, why: rescue.release(jobs, stopping.reason_of(who, why, "put back")),
             mail=Mail.GOES_OUT,
-            states=("stuck", "active"),
+            states=("stuck",),
             notice=_("They run again at once. What they did before they got stuck may happen a second time."),
         ),
         Verb(
@@ -152,7 +152,7 @@ VERBS = {
             apply=lambda jobs, who, why: rescue.fail(jobs, stopping.reason_of(who, why, "failed")),
             mail=Mail.STAYS_IN,
             is_dangerous=True,
-            states=("stuck", "active"),
+            states=("stuck",),
             notice=_("They end as failed and stay for inspection."),
         ),
         Verb(

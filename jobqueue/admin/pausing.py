@@ -43,6 +43,8 @@ class ShownPause:
     until: SafeString | str
     holds: int | None = None
     """How many jobs wait; None if it is not known."""
+    began: str = ""
+    """When, as "Resume" sends it along: another pause is not ended by it."""
 
 
 def shown(queue: Queue, now: datetime, request: HttpRequest, holds: int | None = None) -> ShownPause | None:
@@ -56,6 +58,7 @@ def shown(queue: Queue, now: datetime, request: HttpRequest, holds: int | None =
         time_tag(queue.paused_at, now) if queue.paused_at else "",
         time_tag(queue.paused_until, now) if queue.paused_until else "",
         holds,
+        queue.paused_at.isoformat() if queue.paused_at else "",
     )
 
 
@@ -72,7 +75,6 @@ def button(queue: Queue, number: str, now: datetime, allowed: set[str], request:
         "form_id": f"jq-switch-{number}",
         "pause": shown(queue, now, request),
         "name": printable(queue.name),
-        "seen": queue.paused_at.isoformat() if queue.paused_at else "",
         "number": number,
         "pauses": OFFERED,
     }

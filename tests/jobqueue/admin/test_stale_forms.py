@@ -347,9 +347,14 @@ def test_a_change_of_the_pause_between_the_look_and_the_lock_is_seen(
     assert _pause() == ("mail", EIGHT)
 
 
-def test_resume_on_a_page_that_is_old_ends_no_other_pause(admin_client: Client) -> None:
+BEGAN = re.compile(r'name="seen" value="([^"]*)"')
+both_pages = pytest.mark.parametrize("page_of_button", [QUEUES, "/admin/jobqueue/"])
+
+
+@both_pages
+def test_resume_on_a_page_that_is_old_ends_no_other_pause(admin_client: Client, page_of_button: str) -> None:
     verbs.pause("email", by="ben", reason="mail")
-    seen = re.findall(r'name="seen" value="([^"]+)"', text_of(admin_client.get(QUEUES)))
+    [seen] = BEGAN.findall(text_of(admin_client.get(page_of_button)))
     verbs.resume("email")
     verbs.pause("email", by="zoe", reason="the bank settles")
     page = admin_client.post(f"{QUEUES}resume/", {"queue": "email", "seen": seen}, follow=True)
@@ -357,8 +362,10 @@ def test_resume_on_a_page_that_is_old_ends_no_other_pause(admin_client: Client) 
     assert Queue.objects.get(pk="email").pause_reason == "the bank settles"
 
 
-def test_resume_ends_the_pause_that_the_page_showed(admin_client: Client) -> None:
+@both_pages
+def test_resume_ends_the_pause_that_the_page_showed(admin_client: Client, page_of_button: str) -> None:
     verbs.pause("email", by="ben", reason="mail")
-    seen = re.findall(r'name="seen" value="([^"]+)"', text_of(admin_client.get(QUEUES)))
+    [seen] = BEGAN.findall(text_of(admin_client.get(page_of_button)))
+    assert datetime.fromisoformat(seen) == Queue.objects.get(pk="email").paused_at
     page = admin_client.post(f"{QUEUES}resume/", {"queue": "email", "seen": seen}, follow=True)
     assert _messages(page) == "email is resumed."

@@ -115,7 +115,7 @@ def _update_or_name(
 ) -> None:
     """What was reported before our mark keeps its status, and still gets the provider's name for it."""
     if not row.update(**values):
-        rows.update(provider_id=values["provider_id"])
+        rows.update(provider_id=values["provider_id"], sent_at=values["sent_at"])
 
 
 def carries_reminder(job: Job) -> bool:

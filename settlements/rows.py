@@ -170,6 +170,18 @@ def _find(rows: QuerySet[Row], key: Any) -> Row | None:
         return None
 
 
+def lock_settlement_of(question: Question, using: str) -> None:
+    """Lock the settlement of a letter until the transaction ends, when nobody else has."""
+    settlements = Settlement.objects.using(using).select_for_update(of=("self",), no_key=True)
+    if question.payment_id is not None:
+        payment = _find(Payment.objects.using(using).only("settlement_id"), question.payment_id)
+        key = payment.settlement_id if payment is not None else None
+    else:
+        key = question.settlement_id
+    if key is not None:
+        _find(settlements.only("pk"), key)
+
+
 def is_key_of(row: Model, key: Any) -> bool:
     """Whether a primary key, perhaps as text, is this row's."""
     try:

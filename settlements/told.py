@@ -77,7 +77,8 @@ def _judge(found: Iterable[tuple[str, str, str, str | None]], same: tuple[str, s
         if status != EmailDelivery.Status.SENDING:
             last = (template_type, subject)
             break
-        if job_state == Job.State.ACTIVE:  # else its worker was lost, and it begins anew
+        # Where its worker was lost it begins anew, and perhaps the server has it: that decides then.
+        if job_state in (Job.State.ACTIVE, Job.State.WAITING):
             leaving.append((template_type, subject))
     if same in leaving or (leaving and last == same):
         return Told.PERHAPS

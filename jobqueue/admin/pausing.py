@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
@@ -28,6 +28,7 @@ from jobqueue.operating.words import printable
 
 SEEN = "_jobqueue_overview"
 """Where a request keeps what its page has read of the queues already."""
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 CHANGING = "change"
 """What a row's button sends to have the form filled with the pause that there is."""
 
@@ -139,10 +140,15 @@ def resume_view(request: HttpRequest) -> HttpResponse:
 
 
 def _seen(request: HttpRequest) -> datetime | None:
-    """When the pause began that the page showed; a program need not say it."""
-    with suppress(ValueError):
-        return parse_datetime(request.POST.get("seen", ""))
-    return None
+    """When the pause began that the page showed, if that is said; none began at what is no time."""
+    sent = request.POST.get("seen", "")
+    if not sent:
+        return None
+    with suppress(ValueError, OverflowError):
+        moment = parse_datetime(sent)
+        if moment is not None and moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    return _NEVER
 
 
 def _asked(request: HttpRequest, right: Right) -> str | None:

@@ -10,6 +10,8 @@ e-mail then goes out again under the same Message-ID, by which mailboxes recogni
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,10 +20,10 @@ from django.db import router, transaction
 
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, current_database, current_job, processor
 from jobqueue.models import Job
-from settlements import deliveries, emails, told
+from settlements import deliveries, emails, rows, told
 from settlements.exceptions import InvalidEmailAddress, UnknownTemplateType
 from settlements.letters import Reminder
-from settlements.models import EmailDelivery, ReminderDelivery, Settlement
+from settlements.models import EmailDelivery, ReminderDelivery
 from settlements.planning import plan_reminders
 from settlements.processors import refusals
 from settlements.rows import Question, Rows
@@ -46,6 +48,15 @@ class Letter:
     def facts(self, verdict: Verdict) -> dict[str, Any]:
         """What its delivery row says of it."""
         return deliveries.facts(self.job, verdict, self.question.template_type)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A letter that may leave, and the row that says so."""
+
+    rendered: emails.RenderedEmail
+    address: str
+    delivery: EmailDelivery
 
 
 @processor(
@@ -74,13 +85,11 @@ def send(
     letter = letter_of(
         current_job(), using, user_id, template_type, template_data, email, email_subject, reminder
     )
-    verdict = look(letter.question, letter.using)
-    if verdict.skip is not None:
-        return _skip(letter, verdict, verdict.skip)
-    if verdict.wait is not None:
-        raise RetryLater(verdict.wait, "quiet hours")
-    _check_own_address(letter, verdict)
-    return _send(letter, verdict)
+    with _one_after_another(letter):
+        ready = _make_ready(letter)
+    if isinstance(ready, Discard):
+        raise ready
+    return ready if isinstance(ready, Skipped) else _send(letter, ready)
 
 
 # The letter that is asked for ---------------------------------------------------------------------
@@ -173,7 +182,7 @@ def _plan_anew(letter: Letter, verdict: Verdict) -> None:
         plan_reminders(settlement, using=letter.using, keep_cancelled=True)
 
 
-def _check_own_address(letter: Letter, verdict: Verdict) -> None:
+def _trouble_with_address(letter: Letter, verdict: Verdict) -> Discard | None:
     """The address of a person's row may be none at all: then the job fails, for people to see."""
     try:
         emails.check_address(verdict.address)
@@ -181,54 +190,79 @@ def _check_own_address(letter: Letter, verdict: Verdict) -> None:
         text = f"user {letter.question.user_id} cannot be reached: {error}"
         facts = {**letter.facts(verdict), "recipient": ""}
         deliveries.note_not_sent(letter.job, facts, EmailDelivery.Status.FAILED, text, letter.using)
-        raise Discard(text) from None
+        return Discard(text)
+    return None
 
 
 # It is sent ---------------------------------------------------------------------------------------
 
 
-def _send(letter: Letter, verdict: Verdict) -> Skipped | None:
-    """Render it, take the right to send it, hand it to the mail server, and note what came of it."""
-    job, using, template_type = letter.job, letter.using, letter.question.template_type
-    rendered = emails.render(template_type, letter.subject, letter.data, using=using, rows=verdict.rows)
+@contextmanager
+def _one_after_another(letter: Letter) -> Iterator[None]:
+    """Of letters that tell news once none is looked at before it is decided whether the other leaves.
+
+    So none tells what another has overtaken, and none misses that another is on its way. The mail server is
+    spoken to afterwards.
+    """
+    if not _is_said_once(letter):
+        yield
+        return
+    with transaction.atomic(using=letter.using):
+        rows.lock_settlement_of(letter.question, letter.using)
+        yield
+
+
+def _make_ready(letter: Letter) -> _Ready | Skipped | Discard:
+    """Look at it, render it and take the right to send it; else what becomes of it, written down."""
+    verdict = look(letter.question, letter.using)
+    if verdict.skip is not None:
+        return _skip(letter, verdict, verdict.skip)
+    if verdict.wait is not None:
+        raise RetryLater(verdict.wait, "quiet hours")
+    if (trouble := _trouble_with_address(letter, verdict)) is not None:
+        return trouble
+    rendered = emails.render(
+        letter.question.template_type, letter.subject, letter.data, using=letter.using, rows=verdict.rows
+    )
     facts = {**letter.facts(verdict), "subject": rendered.subject[:250]}
-    delivery = _take(letter, verdict, facts)
-    if isinstance(delivery, Skipped):
-        return delivery
+    news = news_of(letter, verdict.rows, facts["subject"])
+    before = told.Told.NOT_YET if news is None else told.told_before(news, letter.using)
+    if before == told.Told.ALREADY:
+        return _skip(letter, verdict, told.ALREADY_TOLD)
+    if before == told.Told.PERHAPS:
+        raise RetryLater(deliveries.BUSY_DELAY, "another letter to the person is just being sent")
+    delivery = deliveries.take(letter.job, facts, letter.using)
+    return _already_sent(letter) if delivery is None else _Ready(rendered, verdict.address, delivery)
+
+
+def _send(letter: Letter, ready: _Ready) -> Skipped | None:
+    """Hand it to the mail server, and note what came of it."""
+    job, using, delivery = letter.job, letter.using, ready.delivery
     deliveries.note_tried_again(job, using)
-    taken = _hand_over(rendered, verdict.address, delivery)
+    taken = _hand_over(ready.rendered, ready.address, delivery)
     if isinstance(taken, Exception):
         refusals.settle(taken, delivery, job, using)
     deliveries.mark_sent(delivery, taken, job, using)
-    logger.info("e-mail delivery %s (%s) sent", delivery.pk, template_type)
+    logger.info("e-mail delivery %s (%s) sent", delivery.pk, letter.question.template_type)
     return SENT
 
 
-def _take(letter: Letter, verdict: Verdict, facts: dict[str, Any]) -> EmailDelivery | Skipped:
-    """Take the right to send it, unless it went out, or would say nothing that the person was not told."""
-    using, news = letter.using, news_of(letter, verdict.rows, facts["subject"])
-    if news is None:
-        return deliveries.take(letter.job, facts, using) or _already_sent(letter)
-    with transaction.atomic(using=using):
-        # One after the other: of two that say the same the second sees the row of the first.
-        rows = Settlement.objects.using(using).select_for_update(of=("self",), no_key=True)
-        rows.filter(pk=news.settlement.pk).values_list("pk").first()
-        before = told.told_before(news, using)
-        if before == told.Told.ALREADY:
-            return _skip(letter, verdict, told.ALREADY_TOLD)
-        if before == told.Told.PERHAPS:
-            raise RetryLater(deliveries.BUSY_DELAY, "another letter to the person is just being sent")
-        return deliveries.take(letter.job, facts, using) or _already_sent(letter)
+def _is_said_once(letter: Letter) -> bool:
+    # A subject that the job brings along says no facts.
+    return not letter.subject and told.is_said_once(letter.job, letter.question)
 
 
-def news_of(letter: Letter, rows: Rows, subject: str) -> told.News | None:
+def news_of(letter: Letter, found: Rows, subject: str) -> told.News | None:
     """What it tells, rendered with this subject; None if it is sent though it may be nothing new."""
-    job, question = letter.job, letter.question
-    if rows.settlement is None or rows.person is None or not told.is_said_once(job, question):
+    if found.settlement is None or found.person is None or not _is_said_once(letter):
         return None
-    job_id = job.pk if job else None
     return told.News(
-        question.template_type, subject, rows.settlement, question.payment_id, rows.person, job_id
+        letter.question.template_type,
+        subject,
+        found.settlement,
+        found.payment.pk if found.payment is not None else None,
+        found.person,
+        letter.job.pk if letter.job else None,
     )
 
 

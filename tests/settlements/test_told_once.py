@@ -17,6 +17,7 @@ from jobqueue.jobs import RetryLater, running
 from jobqueue.models import Job
 from jobqueue.registry import get_processor
 from jobqueue.testing import run_job
+from settlements import emails
 from settlements import told as letters_told
 from settlements.jobs import add_letter_job
 from settlements.models import EmailDelivery, Payment, Settlement
@@ -236,12 +237,59 @@ def test_of_two_that_leave_at_the_same_moment_one_is_sent(
     assert len(mail.outbox) == 1, answers
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_that_is_taken_back_while_its_letter_is_made_ready_is_told_so(
+    paid: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refund(paid, 10)
+    payer = paid.settlement.payer_id
+    [refunded] = [job for job in waiting_of(paid.settlement, EMAIL) if _is_to_payer(job, paid)]
+    is_looked_at, is_told, render = threading.Event(), threading.Event(), emails.render
+
+    def render_slowly(template_type: str, *arguments: Any, **more: Any) -> Any:
+        """Give the other one the time to do all it can before this letter goes on."""
+        if template_type == "payment_refunded":
+            is_looked_at.set()
+            is_told.wait(timeout=2)
+        return render(template_type, *arguments, **more)
+
+    monkeypatch.setattr(emails, "render", render_slowly)
+
+    def take_back() -> None:
+        is_looked_at.wait(timeout=10)
+        payment = Payment.objects.get(pk=paid.pk)
+        payment.take_back()
+        payment.save()
+        run_but_emails()
+        letters = [job for job in waiting_of(paid.settlement, EMAIL) if job.payload["user_id"] == payer]
+        [told] = [job for job in letters if job.payload["template_type"] == "payment_refund_taken_back"]
+        _run(told)
+        is_told.set()
+
+    at_once(lambda: _run(refunded), take_back)
+    assert [letter.subject.partition(":")[0] for letter in mail.outbox] == [
+        "Payment partly refunded",
+        "Not refunded after all",
+    ]
+
+
+def _run(job: Job) -> str:
+    Job.objects.filter(pk=job.pk).update(state="active", attempt=1)
+    job.refresh_from_db()
+    try:
+        with running(job, "default"):
+            return str(get_processor(EMAIL)(**job.payload))
+    except RetryLater as later:
+        return str(later)
+
+
 @pytest.mark.django_db
-def test_what_is_with_the_mail_server_at_this_moment_is_waited_for(paid: Payment) -> None:
+@pytest.mark.parametrize("state", ["active", "waiting"])
+def test_what_is_with_the_mail_server_at_this_moment_is_waited_for(paid: Payment, state: str) -> None:
     refund(paid, 10)
     refund(paid, 15)
     first, second = [job for job in waiting_of(paid.settlement, EMAIL) if _is_to_payer(job, paid)]
-    Job.objects.filter(pk=first.pk).update(state="active")
+    Job.objects.filter(pk=first.pk).update(state=state)
     EmailDelivery.objects.create(
         job=first, about=first.subject, user_id=first.payload["user_id"], status="sending",
         template_type="payment_refunded", subject="Payment partly refunded: €25.00 for Dinner in Lisbon",

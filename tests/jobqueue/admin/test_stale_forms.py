@@ -362,6 +362,23 @@ def test_resume_on_a_page_that_is_old_ends_no_other_pause(admin_client: Client, 
     assert Queue.objects.get(pk="email").pause_reason == "the bank settles"
 
 
+@pytest.mark.parametrize(
+    "seen",
+    [
+        "x",
+        "2035-01-31T08:00:00",
+        "2035-01-31T08:00:00Z",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+    ],
+)
+def test_no_pause_is_ended_that_began_at_no_such_time(admin_client: Client, seen: str) -> None:
+    verbs.pause("email", by="ben", reason="mail")
+    page = admin_client.post(f"{QUEUES}resume/", {"queue": "email", "seen": seen}, follow=True)
+    assert "was paused anew meanwhile, by ben" in _messages(page)
+    assert verbs.is_paused("email")
+
+
 @both_pages
 def test_resume_ends_the_pause_that_the_page_showed(admin_client: Client, page_of_button: str) -> None:
     verbs.pause("email", by="ben", reason="mail")

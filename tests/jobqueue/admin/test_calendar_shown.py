@@ -184,3 +184,12 @@ def test_a_job_that_is_gone_is_told_of(admin_client: Client) -> None:
     response = admin_client.post(url, WHY, follow=True)
     assert f"Nothing was changed: job #{number} is not there any more." in text_of(response)
     assert response.redirect_chain[0][0].startswith(f"{JOBS}calendar/")
+
+
+def test_of_one_job_that_one_is_changed_whatever_is_sent(admin_client: Client) -> None:
+    job, other = (make_job(run_at=tomorrow()) for _ in range(2))
+    url = day_url(tomorrow(), "cancel/", job=job.pk)
+    form = {**_shown(admin_client, url), "shown": f"{job.pk},{other.pk}"}
+    assert admin_client.post(url, form).status_code == 302
+    assert walked() == 1
+    assert set(Job.objects.filter(state="cancelled")) == {job}

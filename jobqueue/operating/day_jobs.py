@@ -155,7 +155,7 @@ def begin_and_log(
         action, is_new = bulk.ask(action, Job.objects.db)
         if is_new:
             # Looked for now that the same is not under way: what somebody else did just now is done.
-            _expect(action, _ids(asked.meant_by(verb).filter(pk__lte=newest), number), _of(asked, confirmed))
+            _expect(action, _ids(asked.meant_by(verb).filter(pk__lte=newest), number), confirmed)
             _log(request, action, _told(verb, action.expected, days), selection)
     return action, is_new
 
@@ -168,11 +168,6 @@ def _told(verb: str, number: int, days: int) -> str:
 def _log(request: HttpRequest, action: BulkAction, what: str, selection: Selection) -> None:
     with in_english():
         log_change(request, action, because(f"{what} ({in_words(selection)})", action.reason))
-
-
-def _of(asked: OfADay, confirmed: Confirmed) -> Confirmed:
-    """What was confirmed of it: of one job that one, whatever else was sent."""
-    return confirmed if asked.job is None else Confirmed(1, [asked.job])
 
 
 def _expect(action: BulkAction, ids: list[int], confirmed: Confirmed) -> None:

@@ -191,5 +191,4 @@ def test_of_one_job_that_one_is_changed_whatever_is_sent(admin_client: Client) -
     url = day_url(tomorrow(), "cancel/", job=job.pk)
     form = {**_shown(admin_client, url), "shown": f"{job.pk},{other.pk}"}
     assert admin_client.post(url, form).status_code == 302
-    assert walked() == 1
     assert set(Job.objects.filter(state="cancelled")) == {job}

@@ -215,4 +215,5 @@ def _field_of_key(model: type[Model]) -> Field[Any, Any]:
     field: Any = model._meta.pk
     while field.is_relation:
         field = field.target_field
-    return field  # type: ignore[no-any-return]
+    found: Field[Any, Any] = field
+    return found

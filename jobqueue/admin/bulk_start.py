@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
-from jobqueue.admin.frozen_list import OF_THE_LIST, are_more, hidden_fields
+from jobqueue.admin.frozen_list import OF_THE_LIST, are_more, confirmed_number, hidden_fields
 from jobqueue.admin.search import limits_of
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating.bulk_plans import LONGEST_REASON, WORDS, Plan, write_down
@@ -114,7 +114,8 @@ def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problem
 
 def _write_down(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan) -> HttpResponse:
     reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
-    action, is_new = write_down(request, plan, reason, rate_of(request))
+    seen = confirmed_number(request.POST.get("seen", ""))
+    action, is_new = write_down(request, plan, reason, rate_of(request), confirmed=seen or 0)
     if not is_new:
         pages.message_user(request, _under_way(action, plan), messages.WARNING)
     name = f"{pages.admin_site.name}:jobqueue_bulkaction_change"

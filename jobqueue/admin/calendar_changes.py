@@ -37,6 +37,7 @@ from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.day_jobs import FURTHEST, RIGHTS, OfADay, begin_and_log
 from jobqueue.operating.holds import cancel_and_log, hold_and_log, release_and_log
+from jobqueue.operating.kinds import bounds_of_moves
 from jobqueue.operating.moves import shift_and_log
 from jobqueue.operating.rights import demand, permissions_of
 from jobqueue.operating.words import grouped, typed_number
@@ -137,7 +138,7 @@ def _ask(
 
 
 def _consequences(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Any]:
-    """What it means, in numbers: how many e-mails to how many people."""
+    """What it means: how many e-mails to how many people, and to which times these jobs may move."""
     rows = jobs.order_by()
     by_processor = dict(rows.values_list("processor").annotate(number=Count("pk")))
     emails = count_emails(Counter(by_processor))
@@ -145,6 +146,7 @@ def _consequences(jobs: JobQuerySet, request: HttpRequest) -> dict[str, Any]:
     return {
         "emails": text if emails else "",
         "concerned": concerned(rows, request, sum(by_processor.values())),
+        "bounds": bounds_of_moves(sorted(by_processor)),
     }
 
 

@@ -29,7 +29,7 @@ from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.holding import due_time
 from jobqueue.operating.day_jobs import RIGHTS, OfADay
 from jobqueue.operating.days import DAYS
-from jobqueue.operating.kinds import name_of
+from jobqueue.operating.kinds import is_ever_quiet, meanings_of_quiet_hours, name_of
 from jobqueue.operating.previews import skips_of, would_be_skipped
 from jobqueue.operating.rights import may
 from jobqueue.sql.clock import about_now
@@ -68,6 +68,7 @@ def _page(pages: ModelAdmin[Any], request: HttpRequest, title: str, **more: Any)
 def _calendar(pages: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
     context = _page(pages, request, _("Calendar"))
     context["days"], context["held"] = shown_days(pages.admin_site.name)
+    context["is_ever_quiet"], context["quiet_means"] = is_ever_quiet(), meanings_of_quiet_hours()
     context["held_url"] = reverse(f"{pages.admin_site.name}:jobqueue_job_changelist", query={"state": "held"})
     return live.answer(request, TemplateResponse(request, "admin/jobqueue/calendar.html", context))
 

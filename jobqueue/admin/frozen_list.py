@@ -48,8 +48,13 @@ def are_more(plan: Plan, seen: str) -> bool:
     """Whether more jobs are meant now than the operator was told; a list takes that number."""
     if not seen and plan.listed is None:
         return False
-    is_number = seen.isascii() and seen.isdecimal()
-    return not is_number or plan.number > int(seen[:19])
+    number = confirmed_number(seen)
+    return number is None or plan.number > number
+
+
+def confirmed_number(seen: str) -> int | None:
+    """The number that a page told and somebody confirmed; None where it says none."""
+    return int(seen[:19]) if seen.isascii() and seen.isdecimal() else None
 
 
 def _frozen_words(address: Mapping[str, str]) -> dict[str, str]:

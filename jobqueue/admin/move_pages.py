@@ -32,6 +32,7 @@ from jobqueue.admin.words import time_tag
 from jobqueue.exceptions import InvalidRunAt, JobMoveRefused, JobTransitionRefused
 from jobqueue.models import Job
 from jobqueue.moving import why_not
+from jobqueue.operating.kinds import bounds_of_moves
 from jobqueue.operating.moves import move_and_log
 from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.words import absolute
@@ -124,6 +125,7 @@ def _ask(pages: ModelAdmin[Any], request: HttpRequest, job: Job, answer: Answer)
         "subject": listed(job).subject,
         "when": time_tag(job.run_at, about_now()),
         **consequences(job, request),
+        "bounds": bounds_of_moves([job.processor]),
         "to": words.get("to", as_field(job.run_at))[:40],
         "zones": zones(),
         "zone": words.get("zone", timezone.get_current_timezone_name()),

@@ -144,7 +144,8 @@ class BulkViewSet(OperatorViewSet):
 
         The same action that is under way already is answered with 200, another one for the same cause with
         409: an age is the same if it is as long, a moment if it is equal. Of more than 1,000 jobs, and of
-        all because nothing narrows them, it takes `confirm`, their number, and a `reason`.
+        all because nothing narrows them, it takes `confirm`, their number, and a `reason`; with fewer, too,
+        a `confirm` that is another number than is meant by now is refused.
         """
         asked = read_body(BulkStart, request)
         verb = asked.pop("verb")
@@ -228,13 +229,12 @@ def begin(verb: str, asked: Mapping[str, Any], request: Request) -> Response:
     if not planned.number:
         raise NothingMatches(f"Nothing was begun: no job matches ({carried(planned.in_words)}).")
     reason = asked.get("reason", "").strip()
-    problems = {}
-    if _must_be_confirmed(planned, asked):
-        which = "" if planned.is_large else " that this means without a search or a filter"
-        if asked.get("confirm") != planned.number:
-            problems["confirm"] = [f"Give the number of jobs{which}, {planned.number}, to begin."]
-        if not reason:
-            problems["reason"] = ["Say why: an action on so many jobs takes a reason."]
+    problems, must = {}, _must_be_confirmed(planned, asked)
+    if (must or "confirm" in asked) and asked.get("confirm") != planned.number:
+        which = " that this means without a search or a filter" if must and not planned.is_large else ""
+        problems["confirm"] = [f"Give the number of jobs{which}, {planned.number}, to begin."]
+    if must and not reason:
+        problems["reason"] = ["Say why: an action on so many jobs takes a reason."]
     if problems:
         raise InvalidBody(problems)
     begun, is_new = bulk_plans.write_down(django_request(request), planned, reason, asked.get("per_second"))

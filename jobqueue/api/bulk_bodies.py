@@ -119,7 +119,10 @@ class _Filter(Strict):
     confirm = Whole(
         required=False,
         min_value=0,
-        help_text="The number of jobs, for an action on more than 1,000, and on all if nothing narrows it.",
+        help_text=(
+            "The number of jobs: if others are meant by now, nothing is begun. An action on more than 1,000 "
+            "takes it, and one on all because nothing narrows it."
+        ),
     )
 
 

@@ -50,7 +50,7 @@ class ProcessorUse(serializers.Serializer[Any]):
     """A processor whose jobs run."""
 
     processor = serializers.CharField()
-    active = serializers.IntegerField(help_text="How many run now.")
+    active = serializers.IntegerField(help_text="How many, counted as `active` of a queue.")
 
 
 class QueueLine(serializers.Serializer[Any]):
@@ -79,7 +79,7 @@ class QueueLine(serializers.Serializer[Any]):
     )
     waiting = serializers.IntegerField()
     active = serializers.IntegerField(
-        help_text="Jobs that workers claimed: they run, or are next in their process."
+        help_text="Jobs that workers claimed: they run, are next in their process, or are stuck."
     )
     delayed = serializers.IntegerField()
     failed = serializers.IntegerField()

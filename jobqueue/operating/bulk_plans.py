@@ -212,15 +212,20 @@ def _moment(text: str) -> datetime | None:
 
 
 def write_down(
-    request: HttpRequest, plan: Plan, reason: str, per_second: int | None
+    request: HttpRequest, plan: Plan, reason: str, per_second: int | None, *, confirmed: int = 0
 ) -> tuple[BulkAction, bool]:
-    """Begin what is planned, with one entry in the audit, or find the same under way. Whether it is new."""
+    """Begin what is planned, with one entry in the audit, or find the same under way. Whether it is new.
+
+    Of few jobs more may have been `confirmed` by who saw them earlier: so many are expected, and those that
+    are not there any more the action tells as left out. Of many the number is typed, and is that of the plan.
+    """
+    expected = plan.number if plan.is_large else max(plan.number, min(confirmed, TYPED_ABOVE))
     action = BulkAction(
         verb=plan.verb.name,
         selection=plan.selection.as_json(),
         key=bulk.key_of(plan.verb.name, plan.words),
         highest_id=plan.newest,
-        expected=plan.number,
+        expected=expected,
         per_second=per_second,
         reason=reason,
         asked_by=request.user.get_username()[:200],
@@ -231,7 +236,7 @@ def write_down(
         if is_new:
             keep_choice(action, ids, Job.objects.db)
             with in_english():
-                text = f"{plan.verb.label}: {counted(plan.number, 'job', 'jobs')} ({plan.in_words})"
+                text = f"{plan.verb.label}: {counted(expected, 'job', 'jobs')} ({plan.in_words})"
             log_change(request, action, because(text, reason))
     return action, is_new
 

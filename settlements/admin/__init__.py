@@ -44,14 +44,19 @@ sends_emails("reminders.send")
 sends_emails("settlement.settlement_notification", at_most=2)
 
 names_kinds("email.notification", _("E-mail"), LETTER_WORDS)
-names_kinds("reminders.send", _("Reminder"), dict(ReminderType.choices))
+names_kinds(
+    "reminders.send",
+    _("Reminder"),
+    dict(ReminderType.choices),
+    moves=_("A reminder moves between its neighbours only."),
+)
 names_kinds("settlement.settlement_notification", _("Letters about a settlement"))
 names_kinds("settlement.payment_status_check", _("Payment check"))
 names_kinds("settlement.auto_complete", _("Status follows payments"))
 names_kinds("settlement.periodic_reminder", _("Reminder plan"))
 
 
-@tells_quiet_hours
+@tells_quiet_hours(_("in which no planned reminder goes out"))
 def quiet_hours(first: datetime, last: datetime) -> list[tuple[datetime, datetime]]:
     """When no planned reminder goes out."""
     return quiet_periods_between(first, last, current_policy())

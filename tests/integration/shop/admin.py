@@ -40,7 +40,7 @@ from tests.integration.shop.processors import INVOICE, PACK
 
 UNPACKED = "shop-unpacked"
 
-names_kinds(PACK, "Packing", {"parcel": "big parcel"})
+names_kinds(PACK, "Packing", {"parcel": "big parcel"}, moves="The shop packs within a week.")
 names_kinds(INVOICE, "Invoice of the shop")
 sends_emails(PACK)
 tell_also(r"shelf (?P<shelf>\d+)", _("shelf number %(shelf)s"))
@@ -65,7 +65,7 @@ class OrderAdmin(JobsPanelMixin, BoundedSearch):
         return super().render_change_form(request, context, *args, obj=obj, **also)
 
 
-@tells_quiet_hours
+@tells_quiet_hours("in which the shop sleeps")
 def night(first: datetime, last: datetime) -> list[tuple[datetime, datetime]]:
     """The shop sleeps from ten to six."""
     begin = first.astimezone(UTC).replace(hour=22, minute=0, second=0, microsecond=0) - timedelta(days=1)

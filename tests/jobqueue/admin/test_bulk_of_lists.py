@@ -232,6 +232,25 @@ def test_a_job_that_ran_since_is_not_made_due_again(admin_client: Client) -> Non
 
 
 @pytest.mark.usefixtures("_one_is_many")
+def test_of_those_that_were_confirmed_the_ones_that_are_gone_are_told_as_left_out(
+    admin_client: Client,
+) -> None:
+    gone, *_others = [make_job("delayed") for _ in range(3)]
+    address, form = _form_of_list(
+        choose(admin_client, "cancel", url=f"{JOBS}?state=delayed", select_across="1")
+    )
+    gone.cancel("by a colleague")
+    admin_client.post(address, form)
+    action = BulkAction.objects.get()
+    walk(action)
+    action.refresh_from_db()
+    assert (action.changed, action.expected) == (2, 3)
+    page = text_of(admin_client.get(f"{BULK}{action.pk}/change/"))
+    assert "1 job was changed by somebody else" in page
+    assert AuditEntry.objects.get(object_id=str(action.pk)).text.startswith("Cancel: 3 jobs")
+
+
+@pytest.mark.usefixtures("_one_is_many")
 def test_the_question_says_which_e_mails_will_not_go_out(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,7 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kinds, "_quiet", [])
     names_kinds("reminders.send", "Dunning", {"final": "last call"})
 
-    @tells_quiet_hours
+    @tells_quiet_hours("the shop sleeps")
     def night(first: datetime, last: datetime) -> list[tuple[datetime, datetime]]:
         return [(tomorrow(0), tomorrow(6))]
 
@@ -91,6 +91,29 @@ def test_a_day_says_how_many_jobs_of_which_kind_wait_for_it(admin_client: Client
         ("Dunning: last call", 2),
         ("Dunning: initial", 1),
     }
+
+
+def test_the_app_says_what_its_quiet_hours_mean(admin_client: Client, shop: None) -> None:
+    assert "Shaded: quiet hours, the shop sleeps." in text_of(admin_client.get(CALENDAR))
+
+
+def test_without_quiet_hours_the_calendar_does_not_speak_of_them(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "_quiet", [])
+    assert "Shaded" not in text_of(admin_client.get(CALENDAR))
+
+
+@pytest.mark.parametrize(("processor", "is_said"), [("demo.named", True), ("demo.other", False)])
+def test_the_question_of_a_move_says_how_far_jobs_of_this_processor_may(
+    processor: str, is_said: bool, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "_names", {})
+    monkeypatch.setattr(kinds, "_moves", {})
+    names_kinds("demo.named", "Named", moves="A parcel leaves within a week.")
+    job = make_job(run_at=tomorrow(), processor=processor)
+    for page in (f"{JOBS}{job.pk}/move/", day_url(tomorrow(), "move/", job=job.pk)):
+        assert ("A parcel leaves within a week." in text_of(admin_client.get(page))) is is_said
 
 
 def test_quiet_hours_are_shaded(admin_client: Client, shop: None) -> None:

@@ -179,3 +179,13 @@ def test_of_all_failures_it_takes_their_number(verb: str) -> None:
     problem(ask(client, "POST", "bulk/", asked), 422)
     problem(ask(client, "POST", "bulk/", {**asked, "confirm": 2, "reason": "all of them"}), 422)
     assert post(client, "bulk/", {**asked, "confirm": 1, "reason": "all of them"})["expected"] == 1
+
+
+@pytest.mark.parametrize("confirmed", [0, 1, 3])
+def test_another_number_than_is_meant_begins_nothing_however_few_they_are(confirmed: int) -> None:
+    for _ in range(2):
+        make_job()
+    asked = {"verb": "hold", "search": "state:waiting", "confirm": confirmed}
+    refused = problem(ask(full_operator(), "POST", "bulk/", asked), 422)
+    assert refused["errors"][0]["detail"] == "Give the number of jobs, 2, to begin."
+    assert not BulkAction.objects.exists()

@@ -58,7 +58,8 @@ def take(job: Job | None, facts: dict[str, Any], using: str) -> EmailDelivery | 
     if job is not None and job.attempt == 1 and (begun := rows.begin(job, **facts)) is not None:
         return begun
     untried = {**facts, "tries": 0}
-    delivery = rows.get_or_create(job=job, defaults=untried)[0] if job else rows.create(**untried)
+    dated = {**untried, "created_at": lambda: database_now(using)}
+    delivery = rows.get_or_create(job=job, defaults=dated)[0] if job else rows.create(**untried)
     if delivery.status in EmailDelivery.TAKEN:
         return None
     _claim(delivery, job, facts, using)

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Final
+
+from django.db.models import QuerySet
 
 from jobqueue.models import Job
 from settlements.letters import OF_REFUNDS
@@ -19,11 +22,15 @@ from settlements.models import EmailDelivery, Settlement
 from settlements.rows import NEWEST_FIRST, Question, letters_about, of_payment
 
 OF_STATUS: Final = ("settlement_completed", "settlement_cancelled", "settlement_reopened")
-SAID_ONCE: Final = (*OF_REFUNDS, *OF_STATUS)
-"""The letters whose subject says all that is news in them."""
+_UPDATED: Final = "settlement_updated"
+OF_TERMS: Final = ("settlement_created", _UPDATED)
+"""The letters that say amount, due date and description, as they are when they leave."""
+SAID_ONCE: Final = (*OF_REFUNDS, *OF_STATUS, _UPDATED)
+"""The letters that do not leave where they say nothing new."""
 
 ALREADY_TOLD: Final = "already told"
 _MOST: Final = 50
+_ON_ITS_WAY: Final = (Job.State.ACTIVE, Job.State.WAITING)
 
 
 class Told(Enum):
@@ -45,6 +52,13 @@ class News:
     payment_id: Any
     person: Any
     job_id: int | None
+    asked_at: datetime | None
+    """When the letter was decided on."""
+
+
+def takes_turns(question: Question) -> bool:
+    """Whether the letter is looked at and claimed under the lock of its settlement: what others go by is."""
+    return question.template_type in (*SAID_ONCE, *OF_TERMS) and not question.address
 
 
 def is_said_once(job: Job | None, question: Question) -> bool:
@@ -57,9 +71,12 @@ def told_before(news: News, using: str) -> Told:
     """Whether the last that the person was told of it is the same.
 
     Of a refund that is the last letter about refunds of the payment; of a status the last letter of any kind
-    about the settlement, for nearly each of them says whether money is owed.
+    about the settlement, for nearly each of them says whether money is owed. Of changed terms it is any that
+    was made ready since the letter was decided on.
     """
     rows = letters_about(news.settlement, news.person, using)
+    if news.template_type == _UPDATED:
+        return _told_since(news, rows)
     if news.template_type in OF_REFUNDS:
         rows = rows.filter(of_payment(news.payment_id), template_type__in=OF_REFUNDS)
     if news.job_id is not None:
@@ -70,6 +87,15 @@ def told_before(news: News, using: str) -> Told:
     return _judge(found, (news.template_type, news.subject[:250]))
 
 
+def _told_since(news: News, rows: QuerySet[EmailDelivery]) -> Told:
+    """What became of letters about the terms that were made ready after this one was decided on."""
+    since = rows.filter(template_type__in=OF_TERMS, created_at__gt=news.asked_at).exclude(job=news.job_id)
+    found = set(since.values_list("status", "job__state"))
+    if any(status != EmailDelivery.Status.SENDING for status, _state in found):
+        return Told.ALREADY
+    return Told.PERHAPS if any(state in _ON_ITS_WAY for _status, state in found) else Told.NOT_YET
+
+
 def _judge(found: Iterable[tuple[str, str, str, str | None]], same: tuple[str, str]) -> Told:
     """By the rows, those that are being sent before the others, and these from the newest."""
     leaving, last = [], None
@@ -78,7 +104,7 @@ def _judge(found: Iterable[tuple[str, str, str, str | None]], same: tuple[str, s
             last = (template_type, subject)
             break
         # Where its worker was lost it begins anew, and perhaps the server has it: that decides then.
-        if job_state in (Job.State.ACTIVE, Job.State.WAITING):
+        if job_state in _ON_ITS_WAY:
             leaving.append((template_type, subject))
     if same in leaving or (leaving and last == same):
         return Told.PERHAPS

@@ -157,7 +157,7 @@ class EmailDeliveryManager(WrittenManager["EmailDelivery"]):
             f"""
             INSERT INTO settlements_emaildelivery
                 (job_id, status, tries, error, created_at, {", ".join(facts)})
-            SELECT %s, 'sending', 1, '', CURRENT_TIMESTAMP, {", ".join(["%s"] * len(facts))}
+            SELECT %s, 'sending', 1, '', {self._now()}, {", ".join(["%s"] * len(facts))}
             WHERE EXISTS (SELECT 1 FROM jobqueue_job WHERE id = %s AND attempt = %s)
             ON CONFLICT DO NOTHING
             RETURNING id
@@ -186,6 +186,11 @@ class EmailDeliveryManager(WrittenManager["EmailDelivery"]):
             [job.pk, status, reason, *facts.values(), *EmailDelivery.TAKEN],
         )
         return key is not None
+
+    def _now(self) -> str:
+        """When the letter was made ready: not when its transaction began, which waited for another letter."""
+        is_sqlite = connections[self.db].vendor == "sqlite"
+        return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now')" if is_sqlite else "STATEMENT_TIMESTAMP()"
 
     def _write(self, statement: str, parameters: list[Any]) -> int | None:
         """The key of the row that the statement wrote, if it wrote one."""

@@ -204,7 +204,7 @@ def _one_after_another(letter: Letter) -> Iterator[None]:
     So none tells what another has overtaken, and none misses that another is on its way. The mail server is
     spoken to afterwards.
     """
-    if not _is_said_once(letter):
+    if not told.takes_turns(letter.question):
         yield
         return
     with transaction.atomic(using=letter.using):
@@ -263,6 +263,7 @@ def news_of(letter: Letter, found: Rows, subject: str) -> told.News | None:
         found.payment.pk if found.payment is not None else None,
         found.person,
         letter.job.pk if letter.job else None,
+        letter.question.asked_at,
     )
 
 

@@ -26,7 +26,7 @@ def _policy(settings: DjangoSettings) -> None:
     settings.SETTLEMENTS = domain_settings()
 
 
-def letter(settlement: Settlement, template_type: str = "settlement_updated", **more: Any) -> Job:
+def letter(settlement: Settlement, template_type: str = "settlement_reminder", **more: Any) -> Job:
     """A letter that the system decided on."""
     data = {"settlement_id": str(settlement.pk)}
     values = {"user_id": settlement.payer_id, "template_type": template_type, "template_data": data}
@@ -76,7 +76,11 @@ def second_attempt(job: Job) -> Job:
 LETTERS: dict[str, tuple[Callable[[Settlement], Job], int]] = {
     # The rows; the right to send; sent.
     "a letter": (letter, 3),
-    # Likewise; sent and delivered in one transaction.
+    # In a transaction with the settlement locked: the rows; the right to send. Then sent.
+    "a letter about new terms": (lambda settlement: letter(settlement, "settlement_created"), 6),
+    # Likewise, and what was told before.
+    "a letter about changed terms": (lambda settlement: letter(settlement, "settlement_updated"), 7),
+    # The rows; the right to send; sent and delivered in one transaction.
     "a reminder": (reminder, 6),
     # The rows; why not.
     "a letter that is not true any more": (untrue(letter), 2),
@@ -84,8 +88,8 @@ LETTERS: dict[str, tuple[Callable[[Settlement], Job], int]] = {
     "a reminder that is not true any more": (untrue(reminder), 5),
     # The rows; what became of it.
     "a letter that went out": (sent, 2),
-    # The rows; a row, looked for first; the right to send; sent.
-    "a letter's second attempt": (lambda settlement: second_attempt(letter(settlement)), 7),
+    # The rows; a row, looked for first, and its time; the right to send; sent.
+    "a letter's second attempt": (lambda settlement: second_attempt(letter(settlement)), 8),
 }
 
 

@@ -92,7 +92,7 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     change_list_template = "admin/settlements/emails.html"
     list_display = (
         "letter",
-        "subject",
+        "shown_subject",
         "hidden_recipient",
         "user",
         "shown_status",
@@ -105,10 +105,10 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     search_fields = ("about", "recipient", "provider_id")
     search_help_text = _("The whole address of a recipient, the id of a settlement, or the provider's id.")
     fields = (
-        "letter", "subject", "recipient", "user", "shown_about", "shown_status", "tries", "error",
+        "letter", "shown_subject", "recipient", "user", "shown_about", "shown_status", "tries", "error",
         "message_id", "provider_id", "job", "created_at", "sent_at",
     )  # fmt: skip
-    readonly_fields = ("shown_status", "letter", "shown_about")
+    readonly_fields = ("shown_status", "letter", "shown_subject", "shown_about")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -142,6 +142,11 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     def letter(self, delivery: EmailDelivery) -> str:
         """What the letter is called."""
         return letter_word(delivery.template_type)
+
+    @admin.display(description=EmailDelivery._meta.get_field("subject").verbose_name, ordering="subject")
+    def shown_subject(self, delivery: EmailDelivery) -> str:
+        """As the letter has it, but for what would turn the page's own words round."""
+        return without_turns(delivery.subject)
 
     @admin.display(description=_("about"))
     def shown_about(self, delivery: EmailDelivery) -> SafeString | str:

@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin import Result, address_of, mask_address, mask_addresses, tells_results
 from jobqueue.models import Job, alias_of
+from jobqueue.operating import retold_reason
 from settlements.admin.letter_words import letter_word
 from settlements.decisions import CHECKS, EMAILS, REMINDERS
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
@@ -135,6 +136,7 @@ def _in_run(rows: QuerySet[Any], job: Job, moment: str = "created_at") -> Iterab
 
 def _letter(letter: EmailDelivery, request: HttpRequest) -> Result:
     may_read = request.user.has_perm("jobqueue.view_payload")
+    note = retold_reason(letter.error) if letter.status == EmailDelivery.Status.SKIPPED else letter.error
     address = letter.recipient if may_read else mask_address(letter.recipient)
     subject = (
         f": {_('“%(text)s”') % {'text': mask_addresses(letter.subject)}}"
@@ -148,7 +150,7 @@ def _letter(letter: EmailDelivery, request: HttpRequest) -> Result:
         label=letter.get_status_display(),
         url=_url(letter, request),
         at=letter.sent_at,
-        note=letter.error if may_read else mask_addresses(letter.error),
+        note=note if may_read else mask_addresses(note),
     )
 
 

@@ -103,8 +103,9 @@ _BEYOND = """() => {
   return [`${document.documentElement.scrollWidth} px`, ...out.slice(0, 3).map(name)];
 }"""
 
-# Tables that are wider than the room that they have; charts and what programs wrote may be.
+# Tables that are wider than the room that they have. Charts may be, their tables, and what programs wrote.
 _CUT = """() => [...document.querySelectorAll(".jq-scroll, #changelist .results")]
+  .filter(each => !each.querySelector(".jq-chart-table"))
   .filter(each => each.scrollWidth > each.clientWidth + 1)
   .map(each => `${each.ariaLabel || each.className} ${each.scrollWidth} > ${each.clientWidth}`)"""
 

@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import bulk_jobs, bulk_left_out, bulk_start, live
@@ -241,7 +241,7 @@ def _who_stopped(action: BulkAction) -> str:
 
 def _sentence(action: BulkAction, now: datetime) -> str:
     """How far it is, how fast, and how it ended."""
-    done = gettext("%(done)s of %(all)s jobs") % {
+    done = ngettext("%(done)s of %(all)s job", "%(done)s of %(all)s jobs", action.expected) % {
         "done": grouped(action.changed),
         "all": grouped(action.expected),
     }

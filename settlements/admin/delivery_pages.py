@@ -25,9 +25,9 @@ from jobqueue.admin import (
 from jobqueue.masking import without_turns
 from jobqueue.operating import may_read
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, link_to
-from settlements.admin.letter_words import letter_word
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
+from settlements.letter_words import letter_word
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
 from settlements.rows import letters_to
 from settlements.searching import with_key, with_subject

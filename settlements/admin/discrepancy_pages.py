@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import LiveRecordMixin, badge
+from jobqueue.admin import NOTHING, LiveRecordMixin, badge
 from jobqueue.masking import without_turns
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, amount_tag, link_to
 from settlements.admin.moves import action_for
@@ -102,7 +102,7 @@ class DiscrepancyAdmin(LiveRecordMixin, FoundByKeyMixin, RecordPageMixin, ReadOn
         """What else is known of it."""
         if discrepancy.is_over:
             return gettext(discrepancy.detail)
-        return without_turns(discrepancy.detail)
+        return without_turns(discrepancy.detail) or NOTHING
 
     @admin.display(description=_("settlement"))
     def shown_settlement(self, discrepancy: Discrepancy) -> SafeString | str:

@@ -19,8 +19,8 @@ from django.utils.translation import ngettext
 from jobqueue.admin import Result, address_of, mask_address, mask_addresses, tells_results
 from jobqueue.models import Job, alias_of
 from jobqueue.operating import retold_reason
-from settlements.admin.letter_words import letter_word
 from settlements.decisions import CHECKS, EMAILS, REMINDERS
+from settlements.letter_words import letter_word
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
 from settlements.operating.rights import may
 from settlements.templatetags.settlement_format import money
@@ -155,9 +155,8 @@ def _letter(letter: EmailDelivery, request: HttpRequest) -> Result:
 
 
 def _reminder(reminder: ReminderDelivery, request: HttpRequest) -> Result:
-    kind = f"{reminder.get_reminder_type_display()} {reminder.step or ''}".strip()
     return Result(
-        _("Reminder: %(kind)s") % {"kind": kind},
+        _("Reminder: %(kind)s") % {"kind": str(reminder)},
         state=reminder.status,
         label=reminder.get_status_display(),
         url=_url(reminder, request),

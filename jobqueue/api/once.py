@@ -13,15 +13,13 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue.api.problems import BadHeader
+from jobqueue.api.problems import INVALID_KEY, KEY_REUSED, BadHeader
 from jobqueue.models import AnyKeptAnswer
 from jobqueue.models.kept_answers import KEPT_FOR, LONGEST_KEY
 from jobqueue.sql.writing import writing
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
-INVALID_KEY: Final = "invalid_idempotency_key"
-KEY_REUSED: Final = "idempotency_key_reused"
 Shown = Callable[[Any], dict[str, Any]]
 
 

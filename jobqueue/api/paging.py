@@ -21,12 +21,13 @@ MOST_ROWS: Final = 200
 USUAL_ROWS: Final = 50
 LARGEST_ID: Final = 2**63 - 1
 _LONGEST_CURSOR = 300
+_NO_CURSOR = "invalid_cursor"
 
 
 class Cursor(serializers.CharField):
     """Where a page begins; whether that is a place in the list is seen when its key is read."""
 
-    default_error_messages = {"invalid_cursor": "It is no cursor of this list; take the one from `next`."}
+    default_error_messages = {_NO_CURSOR: "It is no cursor of this list; take the one from `next`."}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -108,8 +109,8 @@ def read_cursor(text: str, *kinds: Callable[[Any], Any]) -> list[Any]:
 
 def no_cursor() -> BadQuery:
     """The refusal of what is no cursor of a list."""
-    text = Cursor.default_error_messages["invalid_cursor"]
-    return BadQuery({"cursor": [serializers.ErrorDetail(text, "invalid_cursor")]})
+    text = str(Cursor.default_error_messages[_NO_CURSOR])
+    return BadQuery({"cursor": [serializers.ErrorDetail(text, _NO_CURSOR)]})
 
 
 def whole_id(value: Any) -> int:

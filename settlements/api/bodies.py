@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -98,15 +98,18 @@ class Amount(serializers.DecimalField):
         return super().to_internal_value(data)
 
 
+GIVEN_WHY: Final[dict[str, Any]] = dict.fromkeys(
+    ("required", "blank", "null"), "Say why: the reason is kept with the record."
+)
+
+
 class GivenReason(Strict):
     """Why something is done: it is required."""
 
     reason = Text(
         max_length=LONGEST_REASON,
         help_text="Stands in the history of the record.",
-        error_messages=dict.fromkeys(
-            ("required", "blank", "null"), "Say why: the reason is kept with the record."
-        ),
+        error_messages=GIVEN_WHY,
     )
 
 

@@ -61,7 +61,12 @@ class AuditLine(serializers.Serializer[Any]):
 
 
 @extend_schema_view(
-    list=described("What operators did, the latest first", page_of(AuditLine), query=AuditQuery)
+    list=described(
+        "What operators did, the latest first",
+        page_of(AuditLine),
+        query=AuditQuery,
+        codes={400: (BadQuery.default_code,)},
+    )
 )
 class AuditViewSet(OperatorViewSet):
     """The audit. What is older than it stands in the log of the admin, and on its page there."""

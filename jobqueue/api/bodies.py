@@ -19,6 +19,11 @@ from jobqueue.models.audit import LONGEST_REASON
 
 LARGEST_BODY: Final = 256 * 1024
 """Bytes of a body."""
+NO_OBJECT: Final = "no_object"
+"""The code of a body that is no object."""
+GIVEN_TWICE: Final = "given_twice"
+OF_FORMS: Final = {"field": ("unknown_field",), "parameter": ("unknown_parameter", GIVEN_TWICE)}
+"""The codes of a form as a whole, by what its parts are called."""
 _MOST_NAMED = 20
 _LONGEST_NAMED = 80
 
@@ -116,6 +121,8 @@ class Reason(Strict):
 class Whole(serializers.IntegerField):
     """A whole number of JSON: no text, fraction or `true` stands for one."""
 
+    never_said: ClassVar[tuple[str, ...]] = ("max_string_length",)
+
     default_error_messages = {"invalid": "Give a whole number, without quotes and point."}
 
     def to_internal_value(self, data: Any) -> int:
@@ -150,6 +157,9 @@ class Choice(serializers.ChoiceField):
 class AwareMoment(serializers.DateTimeField):
     """A time with its zone: without one it could be any of a day."""
 
+    never_said: ClassVar[tuple[str, ...]] = ("date", "make_aware", "overflow")
+    """Messages of Django REST Framework that nothing which is read leads to."""
+
     default_error_messages = {
         "invalid": "It is no time such as 2030-01-31T08:00:00Z.",
         "naive": "It has no time zone: write 2030-01-31T08:00:00Z, or 2030-01-31T08:00:00+01:00.",
@@ -165,6 +175,7 @@ class AwareMoment(serializers.DateTimeField):
 class CalendarMoment(AwareMoment):
     """One that every zone has: at the ends of the calendar some do not."""
 
+    never_said = ("date", "make_aware")
     default_error_messages = {"overflow": "It lies outside of the calendar, which has the years 1 to 9999."}
 
     def enforce_timezone(self, value: datetime) -> datetime:
@@ -181,7 +192,7 @@ def read_body(kind: type[Strict], request: Request) -> dict[str, Any]:
     """The fields of the body; InvalidBody names what is wrong."""
     if not isinstance(request.data, Mapping):
         text = 'The body must be an object of JSON, such as {"name": "value"}.'
-        raise InvalidBody({"non_field_errors": [serializers.ErrorDetail(text, "no_object")]})
+        raise InvalidBody({"non_field_errors": [serializers.ErrorDetail(text, NO_OBJECT)]})
     read = kind(data=request.data)
     if not read.is_valid():
         raise InvalidBody(read.errors)
@@ -191,7 +202,7 @@ def read_body(kind: type[Strict], request: Request) -> dict[str, Any]:
 def read_query(kind: type[StrictQuery], request: Request) -> dict[str, Any]:
     """The parameters of the address; BadQuery names what is wrong."""
     given = request.query_params
-    text = serializers.ErrorDetail("It is given more than once.", "given_twice")
+    text = serializers.ErrorDetail("It is given more than once.", GIVEN_TWICE)
     twice = {name: [text] for name in given if len(given.getlist(name)) > 1}
     if twice:
         raise BadQuery(twice)

@@ -101,9 +101,14 @@ class PlanShown(serializers.Serializer[Any]):
         status=202,
         body=BulkStart,
         others={200: BulkLine},
-        codes={409: (UNDER_WAY,), 422: (NOTHING_MATCHES, "unreadable_search", "failed_jobs_only")},
+        codes={409: (UNDER_WAY,), 422: (NOTHING_MATCHES, "unreadable_search", "failed_jobs_only", "invalid")},
     ),
-    plan=described("What an action would do, in numbers", PlanShown, query=PlanQuery),
+    plan=described(
+        "What an action would do, in numbers",
+        PlanShown,
+        query=PlanQuery,
+        codes={400: ("unreadable_search", "failed_jobs_only", BadQuery.default_code)},
+    ),
     stop=described(
         "Let an action end after the batch that is under way", BulkLine, body=Reason, codes={409: (_ENDED,)}
     ),

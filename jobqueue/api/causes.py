@@ -102,11 +102,12 @@ class Muted(serializers.Serializer[Any]):
 
 
 @extend_schema_view(
-    list=described("All failures by cause", Causes, query=CausesQuery),
+    list=described("All failures by cause", Causes, query=CausesQuery, codes={400: (BadQuery.default_code,)}),
     concerned=described(
         "Whom all failures of a cause are about, and what they are worth",
         ConcernedByCause,
         query=OfCauseQuery,
+        codes={400: (BadQuery.default_code,)},
     ),
     retry=described(
         "Retry all failed jobs of a cause, in the background",
@@ -114,7 +115,7 @@ class Muted(serializers.Serializer[Any]):
         status=202,
         body=CauseAction,
         others={200: BulkLine},
-        codes={409: (UNDER_WAY,), 422: (NOTHING_MATCHES,)},
+        codes={409: (UNDER_WAY,), 422: (NOTHING_MATCHES, "invalid")},
     ),
     discard=described(
         "Delete all failed jobs of a cause, in the background",
@@ -122,7 +123,7 @@ class Muted(serializers.Serializer[Any]):
         status=202,
         body=CauseAction,
         others={200: BulkLine},
-        codes={409: (UNDER_WAY,), 422: (NOTHING_MATCHES,)},
+        codes={409: (UNDER_WAY,), 422: (NOTHING_MATCHES, "invalid")},
     ),
     mute=described(
         "Let failures of a cause not count", Muted, body=CauseName, codes={409: (_SO_ALREADY[True],)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from jobqueue.api.bodies import AwareMoment, Strict, Whole, optional_reason
+from jobqueue.api.bodies import AwareMoment, CalendarMoment, Strict, Whole, optional_reason
 from jobqueue.operating.stops import LONGEST_STOP_REASON
 
 _MOST_COPIES = 2**31
@@ -26,7 +26,7 @@ class Move(Strict):
     """To which time a delayed job is moved, and why."""
 
     run_at = AwareMoment(help_text="A time ahead, with its zone.")
-    seen = AwareMoment(
+    seen = CalendarMoment(
         required=False,
         help_text="`run_at` of the job as it was read: if it has another by now, nothing is done (409,"
         " `moved_meanwhile`). Without it the last of several who move it wins.",

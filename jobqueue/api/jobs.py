@@ -17,10 +17,10 @@ from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import Reason, read_body, read_query
 from jobqueue.api.job_bodies import Copy, Hold, Move, Stop
 from jobqueue.api.job_shapes import JobInFull, JobLine, in_full, lines
-from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
+from jobqueue.api.once import once, once_for_a_key
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.previews import PreviewShape, previewed
-from jobqueue.api.problems import invalid
+from jobqueue.api.problems import INVALID_KEY, KEY_REUSED, invalid
 from jobqueue.api.searches import SEARCH, found_by
 from jobqueue.api.shapes import described, page_of
 from jobqueue.exceptions import InvalidPayload, InvalidRunAt
@@ -122,7 +122,7 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
         status=201,
         body=Copy,
         codes={
-            400: (INVALID_KEY, "malformed"),
+            400: (INVALID_KEY,),
             409: ("unique_key_held", "job_copy_refused", "job_move_refused"),
             422: (
                 "masked_payload",
@@ -130,7 +130,8 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
                 "payload_too_large",
                 "naive",
                 "invalid_run_at",
-                "invalid",
+                "unknown_processor",
+                "unknown_queue",
                 KEY_REUSED,
             ),
         },

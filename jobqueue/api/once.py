@@ -13,15 +13,15 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobqueue.api.problems import BadHeader
+from jobqueue.api.problems import INVALID_KEY, KEY_REUSED, BadHeader
 from jobqueue.models import AnyKeptAnswer
 from jobqueue.models.kept_answers import KEPT_FOR, LONGEST_KEY
 from jobqueue.sql.writing import writing
 
 HEADER: Final = "Idempotency-Key"
+PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
+"""What a key is, beside its length: printable ASCII that neither begins nor ends with a space."""
 REPLAYED: Final = "Idempotency-Replayed"
-INVALID_KEY: Final = "invalid_idempotency_key"
-KEY_REUSED: Final = "idempotency_key_reused"
 Shown = Callable[[Any], dict[str, Any]]
 
 
@@ -45,7 +45,7 @@ def once_for_a_key(what: str, status: int) -> list[OpenApiParameter]:
     return [
         OpenApiParameter(
             HEADER,
-            {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
+            {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": PATTERN},
             OpenApiParameter.HEADER,
             required=True,
             description=f"New for each {what}. {kept}",
@@ -106,7 +106,7 @@ def _key_of(request: Request) -> str:
     if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable() and key == key.strip()):
         text = (
             f"Give the header {HEADER}, new for each thing that is to be done once: 1 to {LONGEST_KEY} "
-            "printable ASCII characters."
+            "printable ASCII characters, without a space at either end."
         )
         raise InvalidKey({HEADER: [ErrorDetail(text, INVALID_KEY)]})
     return key

@@ -21,16 +21,27 @@ MOST_ROWS: Final = 200
 USUAL_ROWS: Final = 50
 LARGEST_ID: Final = 2**63 - 1
 _LONGEST_CURSOR = 300
+_NO_CURSOR = "invalid_cursor"
+
+
+class Cursor(serializers.CharField):
+    """Where a page begins; whether that is a place in the list is seen when its key is read."""
+
+    default_error_messages = {_NO_CURSOR: "It is no cursor of this list; take the one from `next`."}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            required=False,
+            max_length=_LONGEST_CURSOR,
+            help_text="Where the page begins: `next` of the page before it.",
+            **options,
+        )
 
 
 class PageQuery(StrictQuery):
     """Which page."""
 
-    cursor = serializers.CharField(
-        required=False,
-        max_length=_LONGEST_CURSOR,
-        help_text="Where the page begins: `next` of the page before it.",
-    )
+    cursor = Cursor()
     limit = serializers.IntegerField(
         required=False, min_value=1, max_value=MOST_ROWS, default=USUAL_ROWS, help_text="Rows of a page."
     )
@@ -93,8 +104,13 @@ def read_cursor(text: str, *kinds: Callable[[Any], Any]) -> list[Any]:
             raise ValueError
         return [kind(value) for kind, value in zip(kinds, key, strict=True)]
     except (ValueError, TypeError, OverflowError, RecursionError, AttributeError):
-        text = "It is no cursor of this list; take the one from `next`."
-        raise BadQuery({"cursor": [serializers.ErrorDetail(text, "invalid_cursor")]}) from None
+        raise no_cursor() from None
+
+
+def no_cursor() -> BadQuery:
+    """The refusal of what is no cursor of a list."""
+    text = str(Cursor.default_error_messages[_NO_CURSOR])
+    return BadQuery({"cursor": [serializers.ErrorDetail(text, _NO_CURSOR)]})
 
 
 def whole_id(value: Any) -> int:

@@ -34,6 +34,8 @@ from jobqueue.sql.troubles import Outage, outage_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 NOTHING_MATCHES: Final = "nothing_matches"
+INVALID_KEY: Final = "invalid_idempotency_key"
+KEY_REUSED: Final = "idempotency_key_reused"
 _LONGEST_NAME = 80
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 

@@ -60,7 +60,12 @@ class ProcessorLimitsBody(Reason):
 @extend_schema_view(
     list=described("Every processor with its limits and their use", Processors),
     retrieve=described("One processor with its limits and their use", ProcessorLine),
-    limits=described("Change the limits of this processor", ProcessorLine, body=ProcessorLimitsBody),
+    limits=described(
+        "Change the limits of this processor",
+        ProcessorLine,
+        body=ProcessorLimitsBody,
+        codes={422: ("invalid",)},
+    ),
 )
 class ProcessorViewSet(OperatorViewSet):
     """The processors that are registered or have limits."""

@@ -130,10 +130,10 @@ class Limits(Reason):
         "Start no more jobs of this queue; what runs ends as usual. Or change its pause",
         QueueLine,
         body=Pause,
-        codes={409: (ALREADY_PAUSED, NOT_PAUSED)},
+        codes={409: (ALREADY_PAUSED, NOT_PAUSED), 422: ("invalid_pause",)},
     ),
     resume=described("Start jobs of this queue again", QueueLine, body=Reason, codes={409: (NOT_PAUSED,)}),
-    limits=described("Change the limits of this queue", QueueLine, body=Limits),
+    limits=described("Change the limits of this queue", QueueLine, body=Limits, codes={422: ("invalid",)}),
 )
 class QueueViewSet(OperatorViewSet):
     """The queues of RQ_QUEUES."""

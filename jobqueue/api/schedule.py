@@ -135,7 +135,7 @@ def _of_day(verb: str, summary: str, body: type[ChangeDay] = ChangeDay) -> Any:
     act.__doc__ = f"{verb.capitalize()} them. The same that is under way is answered with 200."
     address = f"days/(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/{verb}"
     routed = action(detail=False, methods=["post"], url_path=address)(act)
-    codes = {422: (NOTHING_MATCHES, "required")}
+    codes = {422: (NOTHING_MATCHES, "required", "invalid")}
     return described(summary, BulkLine, status=202, body=body, others={200: BulkLine}, codes=codes)(routed)
 
 

@@ -16,7 +16,8 @@ from jobqueue.searching.query import why_refused
 SEARCH: Final = (
     f"Words, all of them required, at most {MOST_WORDS} and {LONGEST_SEARCH} characters: "
     f"`state:` ({', '.join(STATES)}; delayed ones may be held, "
-    "retried ones are in any state), `since:2h`, `until:2026-10-17` (`30s`, `15min`, `2h`, `3d`, `2w`, a "
+    "retried ones are in any state; completed ones may be shown as `skipped`, "
+    "active ones as `stuck`), `since:2h`, `until:2026-10-17` (`30s`, `15min`, `2h`, `3d`, `2w`, a "
     "day, or `2026-10-17T14:22` in the zone of the site), `queue:email`, `processor:reminders.send`, "
     '`error:"mailbox full"`, `about:"Rent"` (a record, its id or subject), `args.user_id:5`, '
     "`email:name@host`, `worker:web-1`, `id:123`, `bulk:12` (changed last by that bulk action); "

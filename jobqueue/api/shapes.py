@@ -16,7 +16,9 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from jobqueue.api.problems import MEDIA_TYPE, NOTHING_MATCHES
+from jobqueue.api.bodies import StrictQuery
+from jobqueue.api.named_codes import all_once, codes_of_body, codes_of_query
+from jobqueue.api.problems import INVALID_KEY, KEY_REUSED, MEDIA_TYPE, NOTHING_MATCHES
 from jobqueue.api.schema import OperatorSchema
 from jobqueue.api.told import CSRF_FAILED
 from jobqueue.operating.words import carried
@@ -50,8 +52,8 @@ _CODES = {
     503: ("unavailable",),
 }
 """What `code` is, by status, whatever was asked for."""
-_OF_ALL = (NOTHING_MATCHES,)
-"""Codes of 422 that are of the whole body, not of a field."""
+_OF_ALL = (NOTHING_MATCHES, INVALID_KEY, KEY_REUSED)
+"""Codes of 400 and 422 that are of the whole request; those of a key stand in `errors`, too."""
 _BY_FIELD = (400, 422)
 """The statuses whose own codes stand in `errors`."""
 
@@ -88,13 +90,15 @@ def described(
 ) -> Callable[[Any], Any]:
     """The entry of an action in the schema, with every refusal that there may be.
 
-    `codes` names, by status, those that are of this action alone: of 400 and 422 those in `errors`.
+    `codes` names, by status, those that are of this action alone: of 400 and 422 those in `errors`, beside
+    those that its query and its body themselves tell.
     """
+    of_forms = {400: codes_of_query(query or StrictQuery), 422: codes_of_body(body) if body else []}
+    of_this = {one: all_once((codes or {}).get(one, ()), of_forms.get(one, ())) for one in _REFUSALS}
     refusals = {
-        (status_code, MEDIA_TYPE): OpenApiResponse(
-            Problem, description=f"{text} {_named(status_code, (codes or {}).get(status_code, ()))}"
-        )
+        (status_code, MEDIA_TYPE): OpenApiResponse(Problem, description=f"{text} {told}")
         for status_code, text in _REFUSALS.items()
+        if (told := _named(status_code, of_this[status_code]))
     }
     extended = extend_schema(
         summary=summary,
@@ -112,9 +116,9 @@ def described(
 
 
 def _named(status: int, codes: Sequence[str]) -> str:
-    """What `code` may be; it is never empty, for what is refused by nothing else is refused by a name."""
+    """What `code` may be; empty for a status that this action does not answer with."""
     of_all = [*_CODES.get(status, ()), *(one for one in codes if status not in _BY_FIELD or one in _OF_ALL)]
-    by_field = [one for one in codes if one not in of_all]
+    by_field = [one for one in codes if status in _BY_FIELD and one != NOTHING_MATCHES]
     said = [f"`code` is {_one_of(of_all)}."] if of_all else []
     return " ".join([*said, *([f"In `errors` it may be {_one_of(by_field)}."] if by_field else [])])
 

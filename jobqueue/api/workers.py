@@ -64,7 +64,10 @@ class WorkerLine(serializers.Serializer[Any]):
         help_text=f"Those, the longest running first, at most {MOST_JOBS} of all workers of a page; none for "
         "who may not see jobs.",
     )
-    version = serializers.CharField(allow_blank=True, help_text="Of the site; empty if it says none.")
+    version = serializers.CharField(
+        allow_blank=True,
+        help_text='Of the site, by `JOBQUEUE["VERSION"]`; where that says none, that of the job queue.',
+    )
     memory = serializers.IntegerField(allow_null=True, help_text="Bytes in use at its last heartbeat.")
     started_at = Moment()
     heartbeat_at = Moment()

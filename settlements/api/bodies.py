@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -45,6 +45,8 @@ class Key(serializers.UUIDField):
 class UserKey(serializers.Field[Any, Any, Any, Any]):
     """The key of a user, whatever the users of the site have for one."""
 
+    default_error_messages = {"invalid": "It is no key of a user."}
+
     def to_internal_value(self, data: Any) -> Any:
         """The key as the column has it."""
         column = get_user_model()._meta.pk
@@ -53,7 +55,7 @@ class UserKey(serializers.Field[Any, Any, Any, Any]):
                 raise ValidationError("")
             return column.clean(column.to_python(data), None)
         except ValidationError:
-            raise serializers.ValidationError("It is no key of a user.", "invalid") from None
+            self.fail("invalid")
 
 
 class SettlementsQuery(PageQuery):
@@ -82,13 +84,23 @@ class EmailsQuery(PageQuery):
 class Amount(serializers.DecimalField):
     """An amount as a text, so that no digit of it is lost."""
 
+    default_error_messages = {
+        "not_a_text": 'Give the amount as a text, such as "84.50".',
+        "invalid": 'Give the amount in digits, such as "84.50".',
+    }
+
     def to_internal_value(self, data: Any) -> Decimal:
         """The amount."""
         if not isinstance(data, str):
-            raise serializers.ValidationError('Give the amount as a text, such as "84.50".', "not_a_text")
+            self.fail("not_a_text")
         if not _AMOUNT.fullmatch(data):
-            raise serializers.ValidationError('Give the amount in digits, such as "84.50".', "invalid")
+            self.fail("invalid")
         return super().to_internal_value(data)
+
+
+GIVEN_WHY: Final[dict[str, Any]] = dict.fromkeys(
+    ("required", "blank", "null"), "Say why: the reason is kept with the record."
+)
 
 
 class GivenReason(Strict):
@@ -97,9 +109,7 @@ class GivenReason(Strict):
     reason = Text(
         max_length=LONGEST_REASON,
         help_text="Stands in the history of the record.",
-        error_messages=dict.fromkeys(
-            ("required", "blank", "null"), "Say why: the reason is kept with the record."
-        ),
+        error_messages=GIVEN_WHY,
     )
 
 

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 
 from jobqueue.api.access import django_request
 from jobqueue.api.bodies import read_body
-from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
-from jobqueue.api.problems import InvalidBody, Refused
+from jobqueue.api.once import once, once_for_a_key
+from jobqueue.api.problems import INVALID_KEY, KEY_REUSED, InvalidBody, Refused
 from jobqueue.api.shapes import described
 from jobqueue.operating import carried_text
 from settlements.api.bodies import FailureAndReason, GivenReason, PartAndReason, key_of
@@ -53,7 +53,7 @@ def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, *, on
     codes: dict[int, tuple[str, ...]] = {409: move.codes}
     if once_for:
         refused = ("invalid_amount", "invalid_refund") if move.takes_amount else ("invalid",)
-        codes |= {400: (INVALID_KEY, "malformed"), 422: (*refused, KEY_REUSED)}
+        codes |= {400: (INVALID_KEY,), 422: (*refused, KEY_REUSED)}
     parameters = once_for_a_key(once_for, 200) if once_for else []
     named = _named(act, move, f"{summary}; {told}.")
     return described(summary, form, body=body, codes=codes, parameters=parameters)(named)

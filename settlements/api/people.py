@@ -10,16 +10,15 @@ from django.http import Http404
 from drf_spectacular.utils import extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
-from jobqueue.api.bodies import read_body
-from jobqueue.api.problems import InvalidBody, Refused
+from jobqueue.api.bodies import Text, read_body
+from jobqueue.api.problems import Refused
 from jobqueue.api.shapes import Moment, described
 from jobqueue.operating import carried_text, demand, shown_address
-from settlements.api.bodies import GivenReason
+from settlements.api.bodies import GIVEN_WHY, GivenReason
 from settlements.models import BarredAddress
 from settlements.operating import people
 from settlements.operating.owing import owed_by
@@ -66,12 +65,22 @@ class Person(serializers.Serializer[Any]):
     )
 
 
+class PauseReason(GivenReason):
+    """Why letters to a person are held back."""
+
+    reason = Text(
+        max_length=people.longest_pause_reason(),
+        help_text="Stands in the history of the person, and in the row of the pause behind who paused.",
+        error_messages=GIVEN_WHY,
+    )
+
+
 @extend_schema_view(
     retrieve=described("A person, and whether letters go out to them", Person),
     pause_letters=described(
         "Hold letters to the person's address back",
         Person,
-        body=GivenReason,
+        body=PauseReason,
         codes={409: (ALREADY_PAUSED, ALREADY_BARRED, NO_ADDRESS)},
     ),
     resume_letters=described(
@@ -109,12 +118,9 @@ class PersonViewSet(OperatorViewSet):
 
 
 def _changed(person: Any, verb: str, request: Request) -> Response:
-    asked, asking = read_body(GivenReason, request), django_request(request)
+    body = PauseReason if verb == people.PAUSE else GivenReason
+    asked, asking = read_body(body, request), django_request(request)
     demand(asking, people.permission_of(verb))
-    most = people.longest_reason(asking, verb)
-    if len(asked["reason"]) > most:
-        text = f"Say why, in at most {most} characters: who paused stands before it."
-        raise InvalidBody({"reason": [ErrorDetail(text, code="max_length")]})
     if not people.change_letters(asking, person, verb, asked["reason"]):
         raise _refused(verb, person)
     return Response(_shown(person, request))

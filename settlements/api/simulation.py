@@ -7,13 +7,12 @@ from typing import Any, Final
 from django.db import router
 from drf_spectacular.utils import extend_schema_view
 from rest_framework import serializers
-from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet
 from jobqueue.api.bodies import StrictQuery, read_query
-from jobqueue.api.paging import address_behind, read_cursor, stored_text
+from jobqueue.api.paging import Cursor, address_behind, no_cursor, read_cursor, stored_text
 from jobqueue.api.problems import BadQuery
 from jobqueue.api.shapes import as_one, described
 from jobqueue.jobs import database_now
@@ -31,9 +30,7 @@ class SimulationQuery(StrictQuery):
     days = serializers.IntegerField(required=False, min_value=1, max_value=DAYS, default=DAYS)
     follow_up = serializers.CharField(required=False, max_length=200, help_text=f"{_IN_PLACE} the beginning.")
     overdue = serializers.CharField(required=False, max_length=200, help_text=f"{_IN_PLACE} the due date.")
-    cursor = serializers.CharField(
-        required=False, max_length=300, help_text="Where the page begins: `next` of the page before it."
-    )
+    cursor = Cursor()
 
 
 class SimulatedDayLine(serializers.Serializer[Any]):
@@ -60,6 +57,7 @@ class SimulationShown(serializers.Serializer[Any]):
         "The reminders of the next days, simulated on the rows as they are",
         SimulationShown,
         query=SimulationQuery,
+        codes={400: (BadQuery.default_code,)},
     )
 )
 class SimulationViewSet(OperatorViewSet):
@@ -90,8 +88,7 @@ def _simulated(policy: Any, asked: dict[str, Any]) -> Simulation:
     try:
         return simulate(policy, database_now(using), asked["days"], using, after)
     except (ValueError, OverflowError):
-        text = "It is no cursor of this list; take the one from `next`."
-        raise BadQuery({"cursor": [ErrorDetail(text, "invalid_cursor")]}) from None
+        raise no_cursor() from None
 
 
 def _day(one: SimulatedDay) -> dict[str, Any]:

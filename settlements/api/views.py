@@ -16,9 +16,9 @@ from rest_framework.response import Response
 
 from jobqueue.api.access import OperatorViewSet, django_request
 from jobqueue.api.bodies import read_body, read_query
-from jobqueue.api.once import INVALID_KEY, KEY_REUSED, once, once_for_a_key
+from jobqueue.api.once import once, once_for_a_key
 from jobqueue.api.paging import LARGEST_ID, page, page_by_moment, read_cursor, whole_id
-from jobqueue.api.problems import InvalidBody
+from jobqueue.api.problems import INVALID_KEY, KEY_REUSED, InvalidBody
 from jobqueue.api.shapes import described, page_of
 from settlements.api.bodies import (
     EmailsQuery,
@@ -110,7 +110,7 @@ class SettlementViewSet(OperatorViewSet):
         status=201,
         body=NewPayment,
         codes={
-            400: (INVALID_KEY, "malformed"),
+            400: (INVALID_KEY,),
             422: ("invalid_amount", "no_settlement", "other_currency", "status_not_allowed", KEY_REUSED),
         },
         parameters=once_for_a_key("payment", 201),

@@ -26,6 +26,8 @@ PAUSE: Final = "pause"
 RESUME: Final = "resume"
 CLEAR: Final = "clear"
 MOST_SETTLEMENTS: Final = 100
+_USUAL_NAME: Final = 150
+_SHORTEST_LIMIT: Final = 100
 _CHANGES: Final = {
     PAUSE: f"Pause: {gettext_noop('letters go out')} → paused",
     RESUME: f"Resume: {gettext_noop('letters held back')} → {gettext_noop('go out')}",
@@ -128,6 +130,16 @@ def permission_of(verb: str) -> str:
 def to_end(barred: BarredAddress | None) -> str:
     """The verb that lets letters go out again: what an operator paused is resumed, other bars are cleared."""
     return RESUME if barred is None or barred.is_paused else CLEAR
+
+
+def longest_pause_reason() -> int:
+    """How long the reason of a pause may be whoever pauses: it fits behind the longest name of a user.
+
+    Where names may fill that row, 100 characters are taken, and their end is cut where it does not fit.
+    """
+    users: Any = get_user_model()
+    longest = users._meta.get_field(users.USERNAME_FIELD).max_length or _USUAL_NAME
+    return max(_SHORTEST_LIMIT, longest_why("x" * longest))
 
 
 def longest_reason(request: HttpRequest, verb: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import HttpResponse
 from django.test import Client
@@ -53,25 +53,40 @@ def problem(response: HttpResponse, status: int) -> Any:
     assert {"type", "title", "status", "detail", "code"} <= set(body)
     request = response.wsgi_request  # type: ignore[attr-defined]
     named = codes_of(request.method.lower(), request.path, str(status))
-    assert named is None or body["code"] in named, (request.method, request.path, body["code"], named)
+    asked = (request.method, request.path, status)
+    if named is not None:
+        assert body["code"] in named.of_all, (*asked, body["code"], named)
+        unnamed = {one["code"] for one in body.get("errors", [])} - named.in_errors
+        assert not unnamed, (*asked, unnamed, named)
     return body
 
 
-def codes_of(method: str, path: str, status: str) -> set[str] | None:
-    """The words of the schema on this refusal; None where it has no such action."""
+class Named(NamedTuple):
+    """The codes that the schema names of one refusal."""
+
+    of_all: frozenset[str]
+    in_errors: frozenset[str]
+
+
+def codes_of(method: str, path: str, status: str) -> Named | None:
+    """What the schema names of this refusal of an action; None where it has no such action."""
     for form, actions in _paths().items():
-        answer = actions.get(method, {}).get("responses", {}).get(status)
-        if answer and form.fullmatch(path.rstrip("/") + "/"):
-            return set(re.findall(r"\w+", answer["description"]))
+        if method in actions and form.fullmatch(path.rstrip("/") + "/"):
+            told = actions[method]["responses"].get(status, {}).get("description", "")
+            return Named(*(_codes_in(told, words) for words in ("`code` is ", "In `errors` it may be ")))
     return None
+
+
+def _codes_in(text: str, words: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text.partition(words)[2].partition(".")[0])) - {"or"}
 
 
 @cache
 def _paths() -> dict[re.Pattern[str], Any]:
+    """The actions by the form of their address, those of one address before those of many."""
     document = SchemaGenerator().get_schema(request=None, public=True)
-    return {
-        re.compile(re.sub(r"\{\w+\}", "[^/]+", path)): actions for path, actions in document["paths"].items()
-    }
+    paths = sorted(document["paths"], key=lambda path: path.count("{"))
+    return {re.compile(re.sub(r"\{\w+\}", "[^/]+", path)): document["paths"][path] for path in paths}
 
 
 def viewer() -> Client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -14,6 +15,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
+from jobqueue.api.once import PATTERN
 from jobqueue.models import AuditEntry, Job, KeptAnswer
 from tests.jobqueue.admin.steps import make_job, operator
 from tests.jobqueue.api.steps import VIEWER, ask, full_operator, problem
@@ -33,6 +35,13 @@ def test_the_same_key_makes_one_copy_and_is_answered_with_it() -> None:
     assert (first.json()["id"], again["Idempotency-Replayed"]) == (again.json()["id"], "true")
     assert Job.objects.filter(copied_from=job.pk).count() == AuditEntry.objects.count() == 1
     assert _copy(client, job, "two", reason="once more").json()["id"] != first.json()["id"]
+
+
+@pytest.mark.parametrize("key", ["k", "k 9", "~ !", "x" * 200, " k", "k ", " ", "k\t9", "ä", "k\x7f"])
+def test_the_schema_says_which_keys_are_taken(key: str) -> None:
+    job = make_job("failed", payload={})
+    answer = _copy(full_operator(), job, key)
+    assert (answer.status_code == 201) == bool(re.fullmatch(PATTERN, key)), key
 
 
 @pytest.mark.parametrize("key", [None, "", "x" * 201])

@@ -21,7 +21,7 @@ class JobQueueConfig(AppConfig):
         from jobqueue.counts import proof
         from jobqueue.management import preconditions
         from jobqueue.models import JobTally
-        from jobqueue.sql import zones
+        from jobqueue.sql import masked, zones
         from jobqueue.worker import logs
 
         assert checks and rule_checks and preconditions  # importing them registers the checks
@@ -29,6 +29,7 @@ class JobQueueConfig(AppConfig):
         _hear_of_the_admins_log()
         plain_rq.register()
         zones.listen()
+        masked.listen()
         post_migrate.connect(proof.after_migrate, sender=self)
         pre_save.connect(proof.before_save, sender=JobTally)
         autodiscover_modules("processors")

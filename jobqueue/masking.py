@@ -10,7 +10,7 @@ from typing import Any, Final
 from jobqueue.payloads import DEEPEST
 
 HIDDEN: Final = "•••"
-_MASK: Final = "(address)"
+MASK: Final = "(address)"
 
 _WORD: Final = r"""[^\s<>"(),:;\[\]]"""
 _BEGIN: Final = r"""(?<![^\s<>"'(),:;\[\]])[^\s<>"'(),:;\[\]]"""
@@ -39,7 +39,7 @@ _ADDRESS: Final = re.compile(f"{_LOCAL}{_AT}{_DOMAIN}|{_SPACED}", re.IGNORECASE)
 _HAS_AT: Final = re.compile(_AT, re.IGNORECASE)
 
 
-def mask_addresses(text: str, by: str = _MASK) -> str:
+def mask_addresses(text: str, by: str = MASK) -> str:
     """`text` without e-mail addresses: pages are looked at over shoulders, logs are kept elsewhere."""
     return _ADDRESS.sub(by, text) if _HAS_AT.search(text) else text
 
@@ -73,17 +73,17 @@ def has_masks(value: Any, original: Any) -> bool:
     """
     if isinstance(value, dict):
         before = original if isinstance(original, dict) else {}
-        is_new = _MASK in value and _MASK not in before
+        is_new = MASK in value and MASK not in before
         return is_new or any(has_masks(inner, before.get(key)) for key, inner in value.items())
     if isinstance(value, list):
         rows = original if isinstance(original, list) else []
         return any(has_masks(*pair) for pair in zip_longest(value, rows[: len(value)]))
-    return value in (HIDDEN, _MASK) and value != original
+    return value in (HIDDEN, MASK) and value != original
 
 
 def _mask_key(key: str) -> str:
     """The name of a value; nothing of it where an address may be in it, however it is written."""
-    return _MASK if _HAS_AT.search(key) else key
+    return MASK if _HAS_AT.search(key) else key
 
 
 def shown_keys(keys: Iterable[str]) -> list[str]:

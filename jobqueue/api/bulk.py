@@ -90,6 +90,10 @@ class PlanShown(serializers.Serializer[Any]):
     records_cut = serializers.BooleanField(
         help_text="Of the search: whether more people or records match than were looked at."
     )
+    errors_cut = serializers.BooleanField(
+        help_text="Of the search: whether errors were looked into for somebody without `view_payload`, and "
+        "of those with unusual addresses only what stands behind the addresses."
+    )
 
 
 @extend_schema_view(
@@ -173,6 +177,7 @@ class BulkViewSet(OperatorViewSet):
                 "must_be_confirmed": _must_be_confirmed(planned, asked),
                 "newest_only": found.newest_only,
                 "records_cut": found.records_cut,
+                "errors_cut": found.errors_cut,
             }
         )
 

@@ -84,6 +84,10 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
                 help_text="Whether more people or records match than were looked at: these are the jobs "
                 "about the newest of each kind."
             ),
+            errors_cut=serializers.BooleanField(
+                help_text="Whether errors were looked into for somebody without `view_payload`, and of those "
+                "with unusual addresses only what stands behind the addresses."
+            ),
         ),
         query=JobsQuery,
         codes={400: ("unreadable_search", "two_searches")},
@@ -182,7 +186,8 @@ class JobViewSet(OperatorViewSet):
             lambda job: [job.pk],
             lambda jobs: lines(jobs, request),
         )
-        return Response({**body, "newest_only": found.newest_only, "records_cut": found.records_cut})
+        limits = {name: getattr(found, name) for name in ("newest_only", "records_cut", "errors_cut")}
+        return Response({**body, **limits})
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One job."""

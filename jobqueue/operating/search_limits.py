@@ -23,4 +23,10 @@ def not_looked_at(found: Found) -> list[str]:
     if found.by_worker:
         text = gettext("Of a worker that has ended only those jobs are known that failed there.")
         texts.append(text)
+    if found.errors_cut:
+        text = gettext(
+            "Of an error in which an e-mail address has quotes or a comment, or is written in another odd "
+            "way, only what stands behind the addresses was looked into: they are hidden from you."
+        )
+        texts.append(text)
     return texts

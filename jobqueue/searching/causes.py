@@ -8,10 +8,9 @@ from typing import Any
 from django.db import connections
 from django.db.models import Case, Count, F, Q, QuerySet, TextField, Value, When
 
-from jobqueue.masking import AT_SIGNS
 from jobqueue.models import Job
 from jobqueue.searching import conditions
-from jobqueue.searching.conditions import says
+from jobqueue.searching.shown import name_says, says
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.known_values import known_values
 from jobqueue.sql.tolerant import AsText, as_text
@@ -42,20 +41,13 @@ class Failures:
     def by(self, text: str) -> Q:
         """Failed jobs with this text in their error, or in the name of its cause as the pages say it.
 
-        Names are few: to look into each row a second time took twice as long. Who may not read payloads
-        finds by none that has an address in it.
+        Names are few: to look into each row a second time took twice as long.
         """
         is_cut = len(self.causes) >= _MOST_CAUSES
-        named = [
-            name for name in self.causes if text.upper() in name.upper() and _is_shown(name, self.may_read)
-        ]
+        named = [name for name in self.causes if name_says(name, text, may_read=self.may_read)]
         of_cause = says("cause", text, may_read=self.may_read) if is_cut else Q(cause__in=named)
         said = says("reason", text, may_read=self.may_read)
         return Q(state=Job.State.FAILED) & (said | of_cause if named or is_cut else said)
-
-
-def _is_shown(name: str, may_read: bool) -> bool:
-    return may_read or not any(sign in name.lower() for sign in AT_SIGNS)
 
 
 def statement_of_failures(using: str, *, cause: int, number: int) -> str:

@@ -27,9 +27,9 @@ from django.db.models import (
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 
-from jobqueue.masking import AT_SIGNS
 from jobqueue.models import Attempt, Job, Worker, title_of
 from jobqueue.registry import all_processors
+from jobqueue.searching.shown import begins_with, says, subject_begins_with
 from jobqueue.sql.any_case import contains
 
 NEWEST = 100_000
@@ -99,16 +99,6 @@ def has_address(address: str) -> Q:
     return Q(Exact(Lower(ArgumentText("email")), Value(address.lower())))
 
 
-def says(column: str, text: str, *, may_read: bool) -> Q:
-    """Rows whose column has this text in it, in any case.
-
-    For who may not read payloads only where the column is shown as it is: he would spell out an address
-    letter by letter.
-    """
-    found = contains(column, text)
-    return found if may_read else found & ~any_of(contains(column, sign) for sign in AT_SIGNS)
-
-
 def of_processor(text: str) -> Q:
     """Jobs of the processors whose names have this text in them, or of one that is called so."""
     return Q(processor__in=processors_named(text) or [text])
@@ -169,8 +159,7 @@ def erred_with(text: str, *, may_read: bool) -> Q:
     name, colon, message = text.partition(": ")
     found = contains("error_class", text) | says("message", text, may_read=may_read)
     if colon and message:
-        printed = Q(error_class__iendswith=name, message__istartswith=message)
-        found |= printed & says("message", message, may_read=may_read)
+        found |= Q(error_class__iendswith=name) & begins_with("message", message, may_read=may_read)
     return found
 
 
@@ -190,9 +179,7 @@ def about_text(text: str, *, is_subject: bool, may_read: bool) -> Q:
     """Jobs whose subject is this text or, if no job is about exactly that, begins with it."""
     if ":" not in text or is_subject:
         return about_any([text])
-    # The lower bound lets the index find the start, whatever the database does with a prefix.
-    start = Q(subject__gte=text, subject__startswith=text) & ~Q(subject="")
-    return start if may_read else start & ~any_of(Q(subject__contains=sign) for sign in AT_SIGNS)
+    return subject_begins_with(text, may_read=may_read)
 
 
 def subjects_of_key(text: str) -> list[str]:

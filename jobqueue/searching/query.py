@@ -40,6 +40,7 @@ from jobqueue.searching.sources import FoundRecord, MaySee
 from jobqueue.searching.states import CONDITIONS, ENDED, STATES
 from jobqueue.searching.times import time_from
 from jobqueue.searching.words import Search, Word
+from jobqueue.sql.masked import is_exact
 
 VIEW_PAYLOAD = "jobqueue.view_payload"
 _MOST_SUBJECTS = 1_000
@@ -63,6 +64,8 @@ class Found:
     """The most frequent errors of failed jobs that have the plain text in them, if they were asked for."""
     by_worker: bool = False
     """Whether a worker was named: what one completed is known only until it ends."""
+    errors_cut: bool = False
+    """Whether errors were looked into for who sees no addresses, and of those with odd ones not all."""
 
 
 def find_jobs(
@@ -120,7 +123,9 @@ class _Query:
             rows = self._narrowed(rows, word)
         found = self._with_texts(rows, are_few=are_few)
         limits = self.looked_at.is_cut, self.looked_up.is_cut
-        return Found(found, self.records, *limits, self.causes, bool(self.search.named("worker")))
+        by_worker, by_error = bool(self.search.named("worker")), bool(self.search.named("error", ""))
+        errors_cut = by_error and not self.may_read and not is_exact(self.jobs.db)
+        return Found(found, self.records, *limits, self.causes, by_worker, errors_cut)
 
     def _has_index(self, word: Word) -> bool:
         if word.negated or not word.name:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from jobqueue.exceptions import JobTransitionRefused, MovedMeanwhile, NotDelayed, PastRunAt
+from jobqueue.exceptions import JobTransitionRefused, MovedMeanwhile, NotDelayed
 from jobqueue.jobs import check_run_at
 from jobqueue.models import Job, alias_of, due_time
 from jobqueue.sql.clock import database_now
@@ -24,13 +24,9 @@ def move_job(job: Job, moment: datetime, *, seen: datetime | None = None) -> Non
     using, moment = alias_of(job), check_run_at(moment)
     with writing(using):
         job.refresh_from_db(using=using)
-        now = database_now(using)
-        if why := why_not(job, now):
+        if why := why_not(job, database_now(using)):
             raise NotDelayed(why)
         check_seen(job, seen)
-        if moment <= now:
-            text = _("run_at %(moment)s is past: a job moves to a time ahead; “Run now” makes it due")
-            raise PastRunAt(text % {"moment": moment.isoformat()})
         move_as_seen(job, moment, seen)
 
 

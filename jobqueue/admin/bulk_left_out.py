@@ -9,14 +9,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
+from jobqueue.admin.asked import refused_text
 from jobqueue.models import BulkAction
 from jobqueue.operating.left_out import left_out, left_out_ids
-from jobqueue.operating.reading import shown_text
 
 
 def shown(action: BulkAction, request: HttpRequest, site: AdminSite) -> dict[str, Any]:
     """What the page of the action says of it: the reasons, and where the jobs are listed."""
-    reasons = [shown_text(reason.text, request) for reason in left_out(action)]
+    reasons = [refused_text(reason.text, request) for reason in left_out(action)]
     return {"reasons": reasons, "url": url_of(action, site)} if reasons else {}
 
 

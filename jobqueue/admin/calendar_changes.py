@@ -22,13 +22,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobqueue.admin.asked import refused_text
+from jobqueue.admin.asked import refusal_of, refused_text
 from jobqueue.admin.bulk_rate import rate_field, rate_of, trouble_with_rate
 from jobqueue.admin.calendar_shown import confirmed_by, facts_of, trouble_with_number, why_nothing_is_meant
 from jobqueue.admin.moments import YEARS, NotOnce, as_field, parse_moment, typed_moment
 from jobqueue.admin.reasons import trouble_with
 from jobqueue.admin.words import time_tag
-from jobqueue.exceptions import JobTransitionRefused, NothingLeft
+from jobqueue.exceptions import JobTransitionRefused, NothingLeft, PastRunAt
 from jobqueue.models import Job, JobQuerySet
 from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.models.holding import due_time
@@ -81,19 +81,19 @@ def change(pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay, verb: st
     if not facts["number"]:
         return _nothing_is_meant(pages, request, asked)
     problems: list[str] = []
+    not_ahead = ""
     if request.method == "POST":
-        shift, problems = _answer(request, asked, verb, facts)
-        if not problems and asked.job is not None:
-            refusal = _change_one(pages, request, asked, verb, shift)
-            if not refusal or verb != "move":
-                return HttpResponseRedirect(_url_of_day(pages, asked))
-            problems = [refusal]  # another time may do: what was entered stays
-        elif not problems:
+        moment, problems = _answer(request, asked, verb, facts)
+        if not problems:
             try:
-                return _begin(pages, request, asked, verb, facts)
+                return _carry_out(pages, request, asked, verb, facts, moment)
             except NothingLeft:
                 return _nothing_is_meant(pages, request, asked)
-    return _ask(pages, request, asked, verb, jobs, facts, problems)
+            except PastRunAt as error:
+                not_ahead = refusal_of(error, request)
+            except JobTransitionRefused as error:
+                problems = [_left_alone(asked, error, request)]  # another time may do: what was entered stays
+    return _ask(pages, request, asked, verb, jobs, facts, problems, not_ahead)
 
 
 def _nothing_is_meant(pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay) -> HttpResponse:
@@ -112,6 +112,7 @@ def _ask(
     jobs: JobQuerySet,
     facts: dict[str, Any],
     problems: list[str],
+    not_ahead: str,
 ) -> HttpResponse:
     first = jobs.first()
     first_at = due_time(first) if first is not None else timezone.now()
@@ -129,6 +130,7 @@ def _ask(
         "first": time_tag(first_at, about_now()),
         "seen": first_at.isoformat(),
         "problems": problems,
+        "not_ahead": not_ahead,
         "reason": request.POST.get("reason", "")[:LONGEST_REASON],
         **rate_field(request),
         "nobody_walks": asked.job is None and not is_a_worker_alive(Job.objects.db),
@@ -191,23 +193,38 @@ def _moment_of(request: HttpRequest, problems: list[str]) -> datetime | None:
     return moment
 
 
+def _carry_out(
+    pages: ModelAdmin[Any],
+    request: HttpRequest,
+    asked: OfADay,
+    verb: str,
+    facts: dict[str, Any],
+    moment: datetime | None,
+) -> HttpResponse:
+    """Change what is meant. Raises NothingLeft; PastRunAt; JobTransitionRefused where a move is refused."""
+    if asked.job is None:
+        return _begin(pages, request, asked, verb, facts)
+    _change_one(pages, request, asked, verb, moment)
+    return HttpResponseRedirect(_url_of_day(pages, asked))
+
+
 # Doing: one job -------------------------------------------------------------------------------------
 
 
 def _change_one(
     pages: ModelAdmin[Any], request: HttpRequest, asked: OfADay, verb: str, moment: datetime | None
-) -> str:
-    """Change the job, and say so; why it was left alone, if it was."""
+) -> None:
+    """Change the job, or leave it alone, and say so. Raises JobTransitionRefused where a move is refused."""
     job = Job.objects.filter(pk=asked.job or 0).first()
     if job is None:
         raise Http404
     try:
         _do(job, verb, moment, request)
     except JobTransitionRefused as error:
-        text = _("The job was left alone: %(why)s.") % {"why": f"#{job.pk}: {refused_text(error, request)}"}
-        if verb != "move":
-            pages.message_user(request, text, messages.WARNING)
-        return text
+        if verb == "move":
+            raise
+        pages.message_user(request, _left_alone(asked, error, request), messages.WARNING)
+        return
     done = {
         "move": _("1 job moved."),
         "cancel": _("1 job cancelled."),
@@ -215,11 +232,15 @@ def _change_one(
         "release": _("1 job released."),
     }
     pages.message_user(request, done[verb], messages.SUCCESS)
-    return ""
+
+
+def _left_alone(asked: OfADay, error: Exception, request: HttpRequest) -> str:
+    why = f"#{asked.job}: {refused_text(error, request)}"
+    return _("The job was left alone: %(why)s.") % {"why": why}
 
 
 def _do(job: Job, verb: str, moment: datetime | None, request: HttpRequest) -> None:
-    """Change the job and write it down. Raises JobTransitionRefused."""
+    """Change the job and write it down. Raises JobTransitionRefused, and PastRunAt."""
     reason = request.POST["reason"].strip()
     if moment is not None:
         seen = parse_moment(request.POST.get("seen", ""))

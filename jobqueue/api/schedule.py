@@ -21,9 +21,9 @@ from jobqueue.api.bulk import BulkLine, bulk_line
 from jobqueue.api.bulk_bodies import rate
 from jobqueue.api.job_shapes import JobLine, lines
 from jobqueue.api.paging import PageQuery, page_by_moment, whole_id
-from jobqueue.api.problems import NOTHING_MATCHES, InvalidBody, NothingMatches
+from jobqueue.api.problems import NOTHING_MATCHES, InvalidBody, NothingMatches, invalid
 from jobqueue.api.shapes import Moment, described, page_of
-from jobqueue.exceptions import NothingLeft
+from jobqueue.exceptions import NothingLeft, PastRunAt
 from jobqueue.models import BulkAction, Job
 from jobqueue.models.held import HELD_UNTIL
 from jobqueue.operating import bulk_plans
@@ -120,10 +120,13 @@ class ChangeDay(Strict):
 class MoveDay(ChangeDay):
     """By how many days, which kind of jobs, and why."""
 
-    days = Shift()
+    days = Shift(
+        help_text="At the same time of day. What would lie in the past by then is left out, as what an app "
+        "refuses; where all of it would, nothing is begun: `past_run_at`."
+    )
 
 
-def _of_day(verb: str, summary: str, body: type[ChangeDay] = ChangeDay) -> Any:
+def _of_day(verb: str, summary: str, body: type[ChangeDay] = ChangeDay, *codes: str) -> Any:
     """The action of a verb of the calendar on the jobs of a day."""
 
     def act(self: ScheduleViewSet, request: Request, day: str = "") -> Response:
@@ -135,8 +138,8 @@ def _of_day(verb: str, summary: str, body: type[ChangeDay] = ChangeDay) -> Any:
     act.__doc__ = f"{verb.capitalize()} them. The same that is under way is answered with 200."
     address = f"days/(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/{verb}"
     routed = action(detail=False, methods=["post"], url_path=address)(act)
-    codes = {422: (NOTHING_MATCHES, "required", "invalid")}
-    return described(summary, BulkLine, status=202, body=body, others={200: BulkLine}, codes=codes)(routed)
+    refused = {422: (NOTHING_MATCHES, "required", "invalid", *codes)}
+    return described(summary, BulkLine, status=202, body=body, others={200: BulkLine}, codes=refused)(routed)
 
 
 @extend_schema_view(
@@ -175,8 +178,9 @@ class ScheduleViewSet(OperatorViewSet):
 
     move_day = _of_day(
         "move",
-        "Move the jobs of a day, or those of a kind, by some days; what an app refuses is left out",
+        "Move the jobs of a day, or those of a kind, by some days to times ahead; what may not is left out",
         MoveDay,
+        "past_run_at",
     )
     cancel_day = _of_day("cancel", "Cancel the jobs of a day, or those of a kind")
     hold_day = _of_day("hold", "Let the jobs of a day, or those of a kind, not run until they are released")
@@ -239,6 +243,8 @@ def _begin(verb: str, meant: OfADay, asked: dict[str, Any], request: Request) ->
         return begin_and_log(django_request(request), meant, verb, **told)
     except NothingLeft:
         raise _nothing_matches(verb, meant) from None
+    except PastRunAt as error:
+        raise invalid("days", error) from None
 
 
 def _nothing_matches(verb: str, meant: OfADay) -> NothingMatches:

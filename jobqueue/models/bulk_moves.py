@@ -1,8 +1,8 @@
 """A bulk action that moves jobs by days: each in a transaction of its own, for the app that owns it is asked.
 
 Its record is locked before the job, as by whoever saves the record; a batch in one transaction would hold
-many of them at once. What the app refuses is left out, with its reason. What somebody keeps locked for
-longer than LOCK_SECONDS is come back to.
+many of them at once. What the app refuses is left out, with its reason, and so is what would move to a time
+that is past by then. What somebody keeps locked for longer than LOCK_SECONDS is come back to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from django.db import OperationalError, connections
 from django.utils import timezone, translation
 
-from jobqueue.exceptions import JobTransitionRefused
+from jobqueue.exceptions import JobTransitionRefused, PastRunAt
 from jobqueue.models import bulk
 from jobqueue.models.bulk import Batch, BulkAction, Step
 from jobqueue.models.holding import due_time
@@ -87,7 +87,7 @@ def one_by_one(
             if current is None:
                 raise NotOurs
             bulk.move_to(current, current.position, 1, using)
-    except JobTransitionRefused as error:
+    except (JobTransitionRefused, PastRunAt) as error:
         done.declined[number] = f"#{number}: {error}"
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") != _LOCK_NOT_AVAILABLE:

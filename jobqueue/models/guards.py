@@ -1,4 +1,4 @@
-"""Jobs that do not run before their time unasked: the app that owns them may say no, as to a move.
+"""Jobs that do not run before their time unasked: a move leads ahead, and the app that owns them may say no.
 
 "Run now", and a retry of what was cancelled before its time, bring a job forward: that is a move to this
 moment, and asks the listeners to `job_moving`, of each job by itself. What nobody guards is taken in batches.
@@ -11,13 +11,32 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from jobqueue import signals
+from jobqueue.exceptions import PastRunAt
 from jobqueue.sql.clock import database_now
 
 if TYPE_CHECKING:
     from jobqueue.models.job import Job
     from jobqueue.models.querysets import JobQuerySet
+
+NOT_AHEAD = gettext_noop("run_at %(moment)s is past: a job moves to a time ahead; “Run now” makes it due")
+
+
+def check_ahead(moment: datetime, using: str) -> None:
+    """Raise PastRunAt if a job that moved to that time would be due: to run it now is a verb of its own."""
+    if not is_ahead(moment, using):
+        raise PastRunAt(gettext(NOT_AHEAD) % {"moment": moment.isoformat()})
+
+
+def is_ahead(moment: datetime, using: str) -> bool:
+    """Whether that time lies ahead by the database's clock; without a zone it is one of the site's."""
+    aware = (
+        timezone.make_aware(moment, timezone.get_default_timezone()) if timezone.is_naive(moment) else moment
+    )
+    return aware > database_now(using)
 
 
 def guarded(jobs: JobQuerySet) -> JobQuerySet:

@@ -162,13 +162,14 @@ class Job(models.Model):
         self._bring_forward(transitions.run_now, NOT_RUN_NOW)
 
     def move(self, moment: datetime, *, seen: datetime | None = None) -> None:
-        """Let a waiting job run at another time, sooner or later; one that is past means now.
+        """Let a waiting job, held or not, run at another time ahead, sooner or later.
 
-        With `seen` only if that is still its time as the row is written. Raises JobMoveRefused where the app
-        that owns it does not allow that time.
+        With `seen` only if that is still its time as the row is written. Raises PastRunAt for a time that is
+        past, for which there is `run_now`, and JobMoveRefused where the app that owns it does not allow it.
         """
         using = self._written_to
         with writing(using):
+            guards.check_ahead(moment, using)
             signals.job_moving.send(Job, job=self, moment=moment, using=using)
             self._take(lambda jobs: transitions.reschedule(jobs.filter(still_at(seen)), moment), NOT_MOVED)
 

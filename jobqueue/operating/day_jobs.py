@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from django.db.models import Max
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jobqueue.exceptions import NothingLeft
+from jobqueue.exceptions import NothingLeft, PastRunAt
 from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_choice
+from jobqueue.models.bulk_moves import shifted
+from jobqueue.models.guards import is_ahead
 from jobqueue.models.holding import held_between
 from jobqueue.models.scheduled import between, of_kind
 from jobqueue.operating.audit import log_change
@@ -132,11 +135,11 @@ def begin_and_log(
 ) -> tuple[BulkAction, bool]:
     """Write a bulk action down, with one entry in the audit, or find the same under way. Whether it is new.
 
-    Raises NothingLeft where nothing of it is there any more when it would begin, and then nothing is written.
-    It takes the `number` of jobs that whoever asked was told of, none behind the id `newest`, and none that
-    comes to that day later: their ids are kept. A move goes by so many `days`, and at most so many jobs
-    `per_second` are taken, where that is asked for. More may have been `confirmed` by who saw them earlier:
-    so many are expected, and those that are not there any more the action tells as left out.
+    Raises NothingLeft where nothing of it is there any more when it would begin, PastRunAt where even the
+    last of it would move to a time that is past; then nothing is written. It takes the `number` of jobs that
+    whoever asked was told of, none behind the id `newest`, and none that comes to that day later: their ids
+    are kept. A move goes by so many `days`, at most so many jobs `per_second` are taken. More may have been
+    `confirmed` by who saw them earlier: so many are expected, and those that are gone are told as left out.
     """
     selection = asked.selection(verb)
     words = {**asked.words, "day": asked.day.isoformat(), "days": str(days)}
@@ -155,7 +158,7 @@ def begin_and_log(
         action, is_new = bulk.ask(action, Job.objects.db)
         if is_new:
             # Looked for now that the same is not under way: what somebody else did just now is done.
-            _expect(action, _ids(asked.meant_by(verb).filter(pk__lte=newest), number), confirmed)
+            _expect(action, _ids(asked.meant_by(verb).filter(pk__lte=newest), number, days), confirmed)
             _log(request, action, _told(verb, action.expected, days), selection)
     return action, is_new
 
@@ -182,6 +185,21 @@ def _expect(action: BulkAction, ids: list[int], confirmed: Confirmed) -> None:
     keep_choice(action, ids, Job.objects.db)
 
 
-def _ids(jobs: JobQuerySet, most: int) -> list[int]:
-    """Their ids in order, no more than were told."""
+def _check_ahead(jobs: JobQuerySet, days: int) -> None:
+    """Raise PastRunAt if even the last of these jobs, if there is one, would move to the past."""
+    last = jobs.order_by().aggregate(last=Max("run_at"))["last"] if days < 0 else None
+    if last is None:
+        return
+    moment = shifted(last, days, timezone.get_current_timezone_name())
+    if not is_ahead(moment, Job.objects.db):
+        text = _(
+            "even the last of these jobs would run %(moment)s, which is past: "
+            "a job moves to a time ahead; “Run now” makes it due"
+        )
+        raise PastRunAt(text % {"moment": moment.isoformat()})
+
+
+def _ids(jobs: JobQuerySet, most: int, days: int) -> list[int]:
+    """Their ids in order, no more than were told. Raises PastRunAt if none can move by so many days."""
+    _check_ahead(jobs, days)
     return list(jobs.order_by("pk").values_list("pk", flat=True)[:most])

@@ -33,7 +33,7 @@ def move_and_log(
 def shift_and_log(
     job: Job, request: HttpRequest, moment: datetime, *, seen: datetime | None = None, reason: str
 ) -> None:
-    """Move a job that waits, held or not, to any time: one that is past means now. Raises as `Job.move`.
+    """Move a job that waits, held or not, to a time ahead. Raises as `Job.move`.
 
     With `seen`, the time that it had when it was looked at, raises MovedMeanwhile if it has another by then.
     """

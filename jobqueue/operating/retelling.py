@@ -14,6 +14,7 @@ from django.utils.translation import gettext, gettext_noop, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import AuditEntry, Job
+from jobqueue.models.guards import NOT_AHEAD
 from jobqueue.models.job import NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW
 from jobqueue.operating.audit_entry import said_by
 from jobqueue.operating.retelling_failures import retold_failure
@@ -243,4 +244,4 @@ def _selected(text: str) -> str:
     return _word(text)
 
 
-tell_refusals(NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW)
+tell_refusals(NOT_MOVED, NOT_RETRIED, NOT_RUN_NOW, NOT_AHEAD)

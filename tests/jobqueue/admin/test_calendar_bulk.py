@@ -149,7 +149,7 @@ def test_very_many_take_their_number_typed(admin_client: Client) -> None:
     [
         ("hold", "Nothing of it goes out until somebody releases it"),
         ("cancel", "Nothing of it will go out."),
-        ("move", "what would lie in the past runs at once"),
+        ("move", "what would lie in the past stays"),
     ],
 )
 def test_the_consequences_are_said_before(admin_client: Client, verb: str, says: str) -> None:

@@ -13,6 +13,7 @@ from jobqueue.admin import names_kinds, tells_quiet_hours
 from jobqueue.models import AuditEntry, BulkAction, Job, holding
 from jobqueue.operating import kinds
 from jobqueue.operating.day_jobs import NothingLeft, OfADay, begin_and_log
+from jobqueue.sql.clock import pretend
 from tests.jobqueue.admin.steps import make_job, operator
 from tests.jobqueue.admin.test_calendar import tomorrow, walked
 from tests.jobqueue.api.steps import ask, full_operator, get, post, problem, viewer
@@ -93,6 +94,29 @@ def test_a_move_that_cannot_be_names_the_field(body: dict[str, Any], field: str)
     refused = problem(ask(full_operator(), "POST", _move(), {**MOVE, **body}), 422)
     assert field in [error["field"] for error in refused["errors"]]
     assert not BulkAction.objects.exists()
+
+
+def test_a_day_that_would_move_to_the_past_begins_nothing() -> None:
+    job = make_job(run_at=tomorrow())
+    client = operator("view_job", "move_job")
+    refused = problem(ask(client, "POST", _move(), {**MOVE, "days": -9}), 422)
+    [error] = refused["errors"]
+    assert (error["field"], error["code"]) == ("days", "past_run_at")
+    assert "a job moves to a time ahead" in error["detail"]
+    assert not BulkAction.objects.exists() and not AuditEntry.objects.exists()
+    assert Job.objects.get(pk=job.pk).run_at == tomorrow()
+
+
+def test_what_of_a_day_would_move_to_the_past_is_left_out_and_told() -> None:
+    early, late = make_job(run_at=tomorrow(11, days=3)), make_job(run_at=tomorrow(13, days=3))
+    client, day = operator("view_job", "move_job"), f"schedule/days/{early.run_at:%Y-%m-%d}/move/"
+    with pretend(tomorrow(12, days=2)):
+        begun = post(client, day, {**MOVE, "days": -1})
+        assert (begun["expected"], walked()) == (2, 1)
+    [left_out] = get(client, f"bulk/{begun['id']}/")["left_out"]
+    assert (left_out["code"], left_out["ids"]) == ("declined", [early.pk])
+    assert "a job moves to a time ahead" in left_out["text"]
+    assert Job.objects.get(pk=late.pk).run_at == tomorrow(13, days=2)
 
 
 # Holding, releasing, cancelling ---------------------------------------------------------------------

@@ -58,6 +58,12 @@ def entry_of(verb: Verb, job: Job, request: HttpRequest, reason: str = "") -> En
     return _entry(request, job, because(message, reason), flag)
 
 
+def entries_of(verb: Verb, jobs: Sequence[Job], request: HttpRequest, reason: str = "") -> dict[int, Entry]:
+    """The same of many jobs, by their keys; what was not loaded of them is read by one statement."""
+    _know_facts(jobs)
+    return {job.pk: entry_of(verb, job, request, reason) for job in jobs}
+
+
 def write_down(entries: Iterable[Entry]) -> list[int]:
     """Write many entries at once, and one in the audit for all that one operator did by one verb.
 
@@ -71,7 +77,9 @@ def write_down(entries: Iterable[Entry]) -> list[int]:
 
 def log_together(request: HttpRequest, jobs: Iterable[Job], message: str) -> None:
     """Write down one change that several jobs have a part in: an entry for each, and one in the audit."""
-    write_down([_entry(request, job, message) for job in jobs])
+    several = list(jobs)
+    _know_facts(several)
+    write_down([_entry(request, job, message) for job in several])
 
 
 def log_change_in_redis(request: HttpRequest, name: str, message: str) -> None:
@@ -152,10 +160,21 @@ def _admins_log() -> ModuleType | None:
 
 
 def _facts_of(record: models.Model) -> tuple[str, int]:
-    """What the audit says of the record beside its name: queue and number of jobs, without a query."""
+    """What the audit says of the record beside its name: queue and number of jobs, whatever was loaded."""
     if isinstance(record, BulkAction):
         queue = record.selection.get("queue", "") if isinstance(record.selection, dict) else ""
         return queue, record.expected
     if isinstance(record, Queue):
         return str(record.pk), 0
-    return (vars(record).get("queue", ""), 0) if isinstance(record, Job) else ("", 0)
+    return (record.queue, 0) if isinstance(record, Job) else ("", 0)
+
+
+def _know_facts(jobs: Sequence[Job]) -> None:
+    """Read of all of these what `_facts_of` asks, where a list loaded them without it: not job by job."""
+    unknown = [job for job in jobs if "queue" in job.get_deferred_fields()]
+    if not unknown:
+        return
+    rows = Job.objects.using(unknown[0]._state.db).filter(pk__in=[job.pk for job in unknown])
+    known = dict(rows.values_list("pk", "queue"))
+    for job in unknown:
+        job.queue = known.get(job.pk, "")

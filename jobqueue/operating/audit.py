@@ -11,8 +11,9 @@ from typing import Any
 from django.apps import apps
 from django.db import models
 from django.http import HttpRequest
+from django.utils.text import capfirst
 
-from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob
+from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob, bulk
 from jobqueue.models.audit import MOST_JOBS_NAMED, MOST_TOGETHER, entries_of_job
 from jobqueue.operating.audit_entry import (
     ADDITION,
@@ -88,11 +89,25 @@ def log_change_in_redis(request: HttpRequest, name: str, message: str) -> None:
     _write([Entry(request.user.pk, request.user.get_username(), label, name, name[:LONGEST_NAME], message)])
 
 
-def history_of(job: Job) -> list[Done]:
-    """What operators did to this job since there is an audit, the latest first."""
+def history_of(job: Job, last_in_bulk: BulkAction | None = None) -> list[Done]:
+    """What operators did to this job since there is an audit, the latest first.
+
+    Of bulk actions that is the last one, which the row of the job names; it is read if it is not given.
+    """
     entries = entries_of_job(job, _MOST_ENTRIES, MOST_TOGETHER)
     in_full = _said_of_each(entries, job)
-    return [Done(entry.at, entry.who, in_full.get(entry.pk) or _told(entry)) for entry in entries]
+    done = [Done(entry.at, entry.who, in_full.get(entry.pk) or _told(entry)) for entry in entries]
+    action = last_in_bulk or bulk.of_job(job, Job.objects.db)
+    if action is not None:
+        done.append(_in_bulk(action))
+    return sorted(done, key=lambda one: one.at, reverse=True)
+
+
+def _in_bulk(action: BulkAction) -> Done:
+    """What an operator asked for of a job among others: the audit has one entry for all of them."""
+    with in_english():
+        what = f"{capfirst(action.get_verb_display())}, by bulk action #{action.pk}"
+    return Done(action.asked_at, action.asked_by, because(what, action.reason))
 
 
 def _said_of_each(entries: Sequence[AuditEntry], job: Job) -> dict[int, str]:

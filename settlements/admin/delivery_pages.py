@@ -26,6 +26,7 @@ from jobqueue.masking import without_turns
 from jobqueue.operating import may_read
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, link_to
 from settlements.admin.letter_words import letter_word
+from settlements.admin.masked_fields import masked_column
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
@@ -92,7 +93,7 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     change_list_template = "admin/settlements/emails.html"
     list_display = (
         "letter",
-        "subject",
+        masked_column(EmailDelivery, "subject"),
         "hidden_recipient",
         "user",
         "shown_status",
@@ -109,6 +110,7 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
         "message_id", "provider_id", "job", "created_at", "sent_at",
     )  # fmt: skip
     readonly_fields = ("shown_status", "letter", "shown_about")
+    masked_fields = ("subject", "error")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -122,7 +124,7 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """What its page shows: addresses to who may read payloads, as everywhere."""
         fields: Any = super().get_fields(request, obj)
-        hidden = {} if may_read(request) else {"recipient": "hidden_recipient", "error": "hidden_error"}
+        hidden = {} if may_read(request) else {"recipient": "hidden_recipient"}
         return [hidden.get(name, name) for name in fields]
 
     def get_search_results(
@@ -156,11 +158,6 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     def hidden_recipient(self, delivery: EmailDelivery) -> str:
         """Enough of the address to recognise it, too little to read it off."""
         return mask_address(delivery.recipient)
-
-    @admin.display(description=_("error"))
-    def hidden_error(self, delivery: EmailDelivery) -> str:
-        """What the mail server said, without addresses."""
-        return mask_addresses(delivery.error) or NOTHING
 
 
 def deferred_now() -> BoundedCount:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from moneyed import Money
 
 from jobqueue.admin import LIVE_SECONDS, JobsPanelMixin, ShownMoments, live_answer, log_change, time_tag
+from jobqueue.operating import may_read, shown_text
 from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import InlinePaymentForm, KnownAutocomplete, SettlementForm
 from settlements.admin.formsets import PaymentFormSet
@@ -51,6 +52,12 @@ class PaymentInline(ShownMoments, PaymentTabularInline):
     readonly_fields = ("shown_refunded", "created_at")
     extra = 0
     show_change_link = True
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """The rows, with what their reader may read."""
+        formset: Any = super().get_formset(request, obj, **kwargs)
+        formset.form.may_read = may_read(request)
+        return formset
 
     @admin.display(description=_("refunded"))
     def shown_refunded(self, payment: Payment) -> SafeString | str:
@@ -168,6 +175,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
             ],
             "decided_at": time_tag(record.decided_at, timezone.now()),
             "decision": record if record.decided_status else None,
+            "decision_reason": shown_text(record.decision_reason, request),
         }
 
     def _letters(self, record: Settlement, request: HttpRequest) -> list[tuple[Any, str]]:

@@ -134,6 +134,11 @@ class Plan:
         return self.verb.mail.of(self.emails)
 
     @property
+    def means(self) -> str:
+        """What it means for the jobs."""
+        return self.verb.means(self.now)
+
+    @property
     def number(self) -> str:
         """How many jobs this request takes, in words."""
         return _jobs(self.now)

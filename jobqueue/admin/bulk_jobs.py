@@ -34,18 +34,18 @@ def shown(action: BulkAction, request: HttpRequest, site: AdminSite) -> dict[str
     """The list of exactly its jobs, and how many are in which state: of the first MOST_COUNTED. One query."""
     if not request.user.has_perm("jobqueue.view_job"):
         return {}
-    first = Job.objects.filter(bulk_action=action.pk).order_by("pk").values("pk")[: MOST_COUNTED + 1]
+    changed = Job.objects.filter(bulk_action=action.pk).order_by("pk").values("pk")
     counts = {word: Count("pk", filter=CONDITIONS[word]) for word in _WORDS}
-    found = Job.objects.filter(pk__in=first).order_by().aggregate(**counts)
+    found = Job.objects.filter(pk__in=changed[:MOST_COUNTED]).order_by().aggregate(**counts)
     number = sum(found.values())
     if not number:
         return {}
+    is_cut = number == MOST_COUNTED and action.changed > MOST_COUNTED
     states = [
         InState(grouped(found[word]), str(state_label(word)), _list(site, action, word))
         for word in _WORDS
         if found[word]
     ]
-    is_cut = number > MOST_COUNTED
     return {"url": _list(site, action), "states": states, "cut_at": grouped(MOST_COUNTED) if is_cut else ""}
 
 

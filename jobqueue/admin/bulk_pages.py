@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import bulk_jobs, bulk_left_out, bulk_start, live
@@ -34,6 +34,8 @@ from jobqueue.sql.clock import about_now, database_now
 
 REFRESH_SECONDS = 1
 _LONGEST_LEFT = 1e10
+_CONFIRMED = ("verb", "confirmed", "newest", "shown", "shown_at", "seen", "typed", "reason", "per_second")
+_OF_A_START = frozenset((*bulk_plans.WORDS, *_CONFIRMED, "csrfmiddlewaretoken"))
 _SHORTEST_WITH_RATE = timedelta(seconds=1)
 
 
@@ -82,12 +84,21 @@ class BulkActionAdmin(OwnPage):
         verb = bulk_plans.verb_of(request.POST.get("verb", ""))
         if verb is None:
             raise BadRequest(f"a bulk action on failed jobs is one of {', '.join(bulk_plans.OF_FAILURES)}")
+        if others := set(request.POST) - _OF_A_START:
+            # A filter that nobody knows would mean more jobs than whoever asks thinks.
+            return self._unknown(request, others)
         words = {name: request.POST[name] for name in bulk_plans.WORDS if request.POST.get(name)}
         planned = bulk_plans.plan(
             verb, words, request.POST.get("newest", ""), request.POST.get("shown_at", "")
         )
         at_once = request.POST.get("shown") == str(planned.number)
         return bulk_start.begin(self, request, planned, at_once=at_once)
+
+    def _unknown(self, request: HttpRequest, names: set[str]) -> HttpResponse:
+        words = {"names": ", ".join(sorted(names))[:200], "known": ", ".join(bulk_plans.WORDS)}
+        text = gettext("Nothing was begun: unknown %(names)s. Failed jobs are meant by %(known)s.")
+        self.message_user(request, text % words, messages.WARNING)
+        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:jobqueue_cause_changelist"))
 
     def stop_view(self, request: HttpRequest, number: int) -> HttpResponse:
         """Let an action end after its batch."""
@@ -230,7 +241,7 @@ def _who_stopped(action: BulkAction) -> str:
 
 def _sentence(action: BulkAction, now: datetime) -> str:
     """How far it is, how fast, and how it ended."""
-    done = gettext("%(done)s of %(all)s jobs") % {
+    done = ngettext("%(done)s of %(all)s job", "%(done)s of %(all)s jobs", action.expected) % {
         "done": grouped(action.changed),
         "all": grouped(action.expected),
     }

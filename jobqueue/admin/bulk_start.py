@@ -20,6 +20,7 @@ from jobqueue.models import BulkAction, Job
 from jobqueue.operating.bulk_plans import LONGEST_REASON, WORDS, Plan, write_down
 from jobqueue.operating.rights import demand, permissions_of
 from jobqueue.operating.words import typed_number
+from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import database_now
 
 
@@ -102,6 +103,7 @@ def _ask(pages: admin.ModelAdmin[Any], request: HttpRequest, plan: Plan, problem
         "typed": request.POST.get("typed", "")[:20],
         "reason": request.POST.get("reason", "")[:LONGEST_REASON],
         **rate_field(request),
+        "nobody_walks": not is_a_worker_alive(Job.objects.db),
         "shown_at": request.POST.get("shown_at") or database_now(Job.objects.db).isoformat(),
         "start_url": reverse(f"{pages.admin_site.name}:jobqueue_bulkaction_start"),
         "hidden": {**plan.words, "seen": plan.number},

@@ -41,6 +41,7 @@ from jobqueue.operating.kinds import bounds_of_moves
 from jobqueue.operating.moves import shift_and_log
 from jobqueue.operating.rights import demand, permissions_of
 from jobqueue.operating.words import grouped, typed_number
+from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now
 
 _ONE: dict[str, Callable[..., None]] = {
@@ -130,6 +131,7 @@ def _ask(
         "problems": problems,
         "reason": request.POST.get("reason", "")[:LONGEST_REASON],
         **rate_field(request),
+        "nobody_walks": asked.job is None and not is_a_worker_alive(Job.objects.db),
         "to": request.POST.get("to", as_field(first_at))[:30],
         "days": request.POST.get("days", "7")[:5],
         "back_url": _url_of_day(pages, asked),

@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin.words import mask_addresses
 from jobqueue.charting.folding import home
@@ -112,7 +112,11 @@ def _concerns(action: BulkAction, chosen: Chosen) -> bool:
 
 
 def _words_of(action: BulkAction) -> str:
-    text = gettext("bulk action %(number)s: %(verb)s, %(jobs)s jobs, by %(who)s")
+    text = ngettext(
+        "bulk action %(number)s: %(verb)s, %(jobs)s job, by %(who)s",
+        "bulk action %(number)s: %(verb)s, %(jobs)s jobs, by %(who)s",
+        action.expected,
+    )
     return text % {
         "number": action.pk,
         "verb": action.get_verb_display(),

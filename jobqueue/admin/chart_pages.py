@@ -16,7 +16,7 @@ from jobqueue.admin.chart_marks import MOST
 from jobqueue.admin.charts import Picture
 from jobqueue.admin.moments import parse_moment
 from jobqueue.admin.own_pages import OnePage
-from jobqueue.admin.words import state_label, time_tag
+from jobqueue.admin.words import time_tag
 from jobqueue.broker.chart import PERIOD
 from jobqueue.charting.folding import HOUR
 from jobqueue.charting.reading import DAY, Chosen, Span
@@ -124,10 +124,10 @@ def _and_chosen(names: list[str], chosen: str) -> list[str]:
 def _shown(seen: Picture) -> dict[str, Any]:
     return {
         "figures": [
-            (_("Throughput"), charts.ended_figure(seen), _legend(*charts.ENDED)),
-            (_("Failures"), charts.failures_figure(seen), _legend("failed")),
-            (_("Wait, from due to started"), charts.waits_figure(seen), _legend(*charts.SHARES)),
-            (_("Run time"), charts.runs_figure(seen), _legend(*charts.SHARES)),
+            (_("Throughput"), charts.ended_figure(seen), charts.legend(*charts.ENDED)),
+            (_("Failures"), charts.failures_figure(seen), charts.legend("failed")),
+            (_("Wait, from due to started"), charts.waits_figure(seen), charts.legend(*charts.SHARES)),
+            (_("Run time"), charts.runs_figure(seen), charts.legend(*charts.SHARES)),
         ],
         "sums": charts.sums(seen),
         "zone": charts.zone_in_words(),
@@ -138,8 +138,3 @@ def _shown(seen: Picture) -> dict[str, Any]:
         "is_of_redis": seen.span.is_of_redis,
         "is_known": seen.has_redis or not seen.span.is_of_redis,
     }
-
-
-def _legend(*kinds: str) -> list[tuple[str, str]]:
-    """What the colours of a figure mean."""
-    return [(kind, state_label(kind)) for kind in kinds]

@@ -108,6 +108,7 @@ def chart_of_a_day(request: HttpRequest, now: datetime | None = None) -> SafeStr
         "shown": ended_figure(seen),
         "has_redis": seen.has_redis,
         "sums": sums(seen),
+        "legend": legend(*ENDED),
         "zone": zone_in_words(),
     }
     return SafeString(render_to_string("admin/jobqueue/chart_of_a_day.html", context, request))
@@ -117,6 +118,11 @@ def sums(seen: Picture) -> dict[str, str]:
     """How many jobs ended in which way in the whole span."""
     names = ("completed", "failed", "retried", "stopped")
     return {name: grouped(sum(getattr(column, name) for column in seen.columns)) for name in names}
+
+
+def legend(*kinds: str) -> list[tuple[str, str]]:
+    """What the colours of a figure mean."""
+    return [(kind, state_label(kind)) for kind in kinds]
 
 
 def zone_in_words() -> str:

@@ -115,9 +115,9 @@ class AgeFilter(_ChosenFilter):
         self._states = _states_of(request, getattr(model_admin, "only_state", ""))
         self._is_by_end = bool(self._states.intersection(ENDED))
         if self._is_by_end:
-            self.title = _("ended")
+            self.title = _("time of end")
         if RETRIED in self._states:
-            self.title = _("retried")
+            self.title = _("time of retry")
 
     def expected_parameters(self) -> list[str | None]:
         """The words of an address that it understands."""
@@ -183,7 +183,7 @@ def _asks_for_a_time(request: HttpRequest) -> bool:
 class EndedFilter(admin.SimpleListFilter):
     """Jobs by when they ended, or were retried, from one time to another: where bars of charts lead to."""
 
-    title = _("ended")
+    title = _("time of end")
     parameter_name = _ENDED_FROM
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
@@ -192,7 +192,7 @@ class EndedFilter(admin.SimpleListFilter):
             self.used_parameters[_ENDED_TO] = params.pop(_ENDED_TO)[-1]
         self._is_of_retries = RETRIED in _states_of(request, getattr(model_admin, "only_state", ""))
         if self._is_of_retries:
-            self.title = _("retried")
+            self.title = _("time of retry")
 
     def expected_parameters(self) -> list[str | None]:
         """The words of an address that it understands."""

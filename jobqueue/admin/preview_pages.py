@@ -95,15 +95,18 @@ def _shown(previewed: Previewed, job: Job, site: AdminSite) -> dict[str, Any]:
 
 def _when(leaves: Departure, job: Job) -> SafeString | str:
     """When the letter leaves, as far as anybody can know it."""
-    queues = ", ".join(leaves.paused)
+    queues, now, due = ", ".join(leaves.paused), about_now(), due_time(job)
     if job.held_run_at is not None:
         return _("when somebody releases its job")
     if leaves.paused and not leaves.is_known:
-        return _("when the queue %(queues)s is resumed, which is paused") % {"queues": queues}
-    if leaves.paused:
+        if due <= now:
+            return _("when the queue %(queues)s is resumed, which is paused") % {"queues": queues}
+        text = _("{moment}, if the queue {queues}, which is paused, is resumed by then")
+        return format_html(text, queues=queues, moment=time_tag(due, now))
+    if leaves.paused and leaves.at > due:
         text = _("when the pause of the queue {queues} ends, {moment}")
-        return format_html(text, queues=queues, moment=time_tag(leaves.at, about_now()))
-    return time_tag(leaves.at, about_now()) if due_time(job) > about_now() else _("now: its job is due")
+        return format_html(text, queues=queues, moment=time_tag(leaves.at, now))
+    return time_tag(leaves.at, now) if due > now else _("now: its job is due")
 
 
 def _letter(job: Job, number: int) -> HttpResponse:

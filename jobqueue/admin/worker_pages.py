@@ -107,6 +107,7 @@ def _orders_of(request: HttpRequest) -> set[str]:
 class WorkerAdmin(FramedNotFound, BoundedSearch, WorkerModelAdmin):
     """Workers write themselves in and are forgotten a day after their last sign of life."""
 
+    empty_value_display = NOTHING
     list_display = (
         "hostname",
         "shown_name",

@@ -14,6 +14,7 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
 from django.urls import re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.utils import extend_schema
@@ -59,6 +60,15 @@ class DocsView(InEnglish, SpectacularSwaggerSplitView):
     template_name = "jobqueue/api_docs.html"
     permission_classes = [AllowAny]
     content_negotiation_class = ByHeaderAlone
+
+    @staticmethod
+    def _swagger_ui_resource(filename: str) -> str:
+        """The file of the sidecar, whatever SPECTACULAR_SETTINGS of the project say."""
+        return static(f"drf_spectacular_sidecar/swagger-ui-dist/{filename}")
+
+    @staticmethod
+    def _swagger_ui_favicon() -> str:
+        return DocsView._swagger_ui_resource("favicon-32x32.png")
 
 
 _READING: Final = ("GET", "HEAD")

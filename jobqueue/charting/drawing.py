@@ -79,7 +79,7 @@ def bars(
     width = _PLOT_WIDTH / max(1, len(columns))
     placed = [(_LEFT + number * width, bar) for number, bar in enumerate(columns) if bar.parts]
     drawn = mark_safe("".join(_bar(bar, left, width, top) for left, bar in placed))
-    grid = [(top * part / 2, shown(top * part // 2)) for part in range(3)]
+    grid = [(value, shown(value)) for value in (0, top // 2, top)]
     return _svg(_grid(grid, lambda value: value / top), drawn, ticks, marks)
 
 
@@ -181,18 +181,34 @@ def _path(line: Line, share: Callable[[float], float]) -> str:
     return "".join(parts)
 
 
-def _grid(values: Iterable[tuple[float, str]], share: Callable[[float], float]) -> SafeString:
-    rows = [(f"{_TOP + (1 - share(value)) * _PLOT_HEIGHT:.1f}", text) for value, text in values]
-    drawn = ((_LEFT, WIDTH - _RIGHT, y, y, _LEFT - 6, f"{float(y) + 4:.1f}", text) for y, text in rows)
-    return format_html_join(
+def _grid(
+    values: Iterable[tuple[float, str]], share: Callable[[float], float]
+) -> tuple[SafeString, SafeString]:
+    """The lines with their values at the left; and the values once more at the right.
+
+    A phone shows the newest part, the right one: there nobody would know what a line is without them.
+    """
+    rows = [(_TOP + (1 - share(value)) * _PLOT_HEIGHT, text) for value, text in values]
+    lines_and_values = format_html_join(
         "",
         '<line class="jq-chart-grid" x1="{}" x2="{}" y1="{}" y2="{}"></line>'
         '<text class="jq-chart-value" x="{}" y="{}" text-anchor="end">{}</text>',
-        drawn,
+        (
+            (_LEFT, WIDTH - _RIGHT, f"{y:.1f}", f"{y:.1f}", _LEFT - 6, f"{y + 4:.1f}", text)
+            for y, text in rows
+        ),
     )
+    at_the_right = format_html_join(
+        "",
+        '<text class="jq-chart-again" x="{}" y="{}" text-anchor="end">{}</text>',
+        ((WIDTH - _RIGHT, f"{y - 3:.1f}", text) for y, text in rows),
+    )
+    return lines_and_values, at_the_right
 
 
-def _svg(grid: SafeString, drawn: SafeString, ticks: Sequence[Tick], marks: Sequence[Mark]) -> SafeString:
+def _svg(
+    grid: tuple[SafeString, SafeString], drawn: SafeString, ticks: Sequence[Tick], marks: Sequence[Mark]
+) -> SafeString:
     below = format_html_join(
         "",
         '<text class="jq-chart-tick" x="{}" y="{}" text-anchor="{}">{}</text>',
@@ -208,8 +224,8 @@ def _svg(grid: SafeString, drawn: SafeString, ticks: Sequence[Tick], marks: Sequ
         ),
     )
     return format_html(
-        '<svg class="jq-chart" viewBox="0 0 {} {}" aria-hidden="true" focusable="false">{}{}{}{}</svg>',
-        *(WIDTH, HEIGHT, grid, drawn, over, below),
+        '<svg class="jq-chart" viewBox="0 0 {} {}" aria-hidden="true" focusable="false">{}{}{}{}{}</svg>',
+        *(WIDTH, HEIGHT, grid[0], drawn, over, below, grid[1]),
     )
 
 

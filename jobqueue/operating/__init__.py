@@ -21,6 +21,7 @@ from jobqueue.operating.previews import (
 )
 from jobqueue.operating.reading import carried_text, may_read, shown_address, shown_text
 from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals, told_reason
+from jobqueue.operating.retelling_failures import tell_failure
 from jobqueue.operating.retelling_names import tell_names
 from jobqueue.operating.rights import demand
 from jobqueue.operating.words import grouped, mask_address, state_word
@@ -46,6 +47,7 @@ __all__ = [
     "skips_of",
     "state_word",
     "tell_also",
+    "tell_failure",
     "tell_names",
     "tell_refusals",
     "tells_concerns",

@@ -76,6 +76,11 @@ class Plan:
         return sum(self.by_processor.values())
 
     @property
+    def means(self) -> str:
+        """What the verb means for the jobs."""
+        return self.verb.means(self.number)
+
+    @property
     def shown_number(self) -> str:
         """How many, to be read."""
         return grouped(self.number)

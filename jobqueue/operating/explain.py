@@ -24,6 +24,7 @@ from jobqueue.models import (
 from jobqueue.models.holding import due_time
 from jobqueue.models.unknown import UNKNOWN_AFTER, never_ran, why_unknown
 from jobqueue.operating.retelling import retold_reason, told_reason
+from jobqueue.operating.retelling_failures import retold_failure
 from jobqueue.operating.used_up import used_up_concurrency, used_up_of_processors, used_up_rate
 from jobqueue.operating.words import absolute, exact_span, relative, span
 from jobqueue.operating.workers import Crew, crews_of_queues, is_silent
@@ -193,7 +194,7 @@ def _unpublished(due_for: timedelta) -> str:
 def _unknown(job: Job, facts: Facts) -> str:
     """Of a job that no worker could run so far. Before each has had its time to see it nobody is blamed."""
     assert job.unfit_since is not None
-    since, why = facts.now - job.unfit_since, why_unknown(job.reason)
+    since, why = facts.now - job.unfit_since, retold_failure(why_unknown(job.reason))
     if since < UNKNOWN_AFTER:
         text = _(
             "A worker that does not know it handed it on: %(why)s. "

@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from jobqueue.exceptions import InvalidPayload, JobInterrupted, JobTimeout, UnknownProcessor
 
-_ERRORS = tuple(error.__name__ for error in (InvalidPayload, JobInterrupted, JobTimeout, UnknownProcessor))
-"""Errors whose texts are the queue's own, where it is one of these."""
+_ERRORS = {error.__name__ for error in (InvalidPayload, JobInterrupted, JobTimeout, UnknownProcessor)}
+"""Errors whose texts are the queue's own, or an app's, where it is one of these."""
 _TEXTS: tuple[tuple[str, Promise], ...] = (
     (r"worker (?P<worker>.+) is gone: no sign of life", _("worker %(worker)s is gone: no sign of life")),
     (
@@ -40,6 +40,11 @@ _TEXTS: tuple[tuple[str, Promise], ...] = (
         r"handed on by a worker that does not know it: (?P<why>.+)",
         _("handed on by a worker that does not know it: %(why)s"),
     ),
+    (r"there is no processor (?P<name>'.*')", _("there is no processor %(name)s")),
+    (
+        r"(?P<name>\S+) does not take this payload: (?P<refusal>.+)",
+        _("%(name)s does not take this payload: %(refusal)s"),
+    ),
     (r"handed back: its worker stopped", _("handed back: its worker stopped")),
     (
         r"handed back: its process was ended for another job, which could not be stopped",
@@ -57,7 +62,13 @@ _TEXTS: tuple[tuple[str, Promise], ...] = (
     (r"put back by (?P<who>[^:]+): (?P<said>.+)", _("put back by %(who)s: %(said)s")),
     (r"put back by (?P<who>[^:]+)", _("put back by %(who)s")),
 )
-_KNOWN = tuple((re.compile(pattern, re.S), told) for pattern, told in _TEXTS)
+_KNOWN = [(re.compile(pattern, re.S), told) for pattern, told in _TEXTS]
+
+
+def tell_failure(error: str, pattern: str, told: Promise) -> None:
+    """Tell also this text of an app's error of that name; what stands in the place `why` is told itself."""
+    _ERRORS.add(error)
+    _KNOWN.append((re.compile(pattern, re.S), told))
 
 
 def retold_failure(reason: str) -> str:
@@ -74,5 +85,6 @@ _RESCUED = "rescued: "
 def _told(text: str) -> str:
     for pattern, told in _KNOWN:
         if found := pattern.fullmatch(text):
-            return str(told) % found.groupdict()
+            places = found.groupdict().items()
+            return str(told) % {name: _told(text) if name == "why" else text for name, text in places}
     return text

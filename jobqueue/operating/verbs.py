@@ -9,7 +9,7 @@ from typing import Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import gettext_noop, ngettext, ngettext_lazy
 
 from jobqueue.delivery import rescue
 from jobqueue.models import Job, JobQuerySet, stopping
@@ -60,6 +60,7 @@ class Verb:
     mail: Mail
     is_dangerous: bool = False
     notice: Promise | str = ""
+    """What it means for the jobs, of one and of many."""
     states: tuple[str, ...] = ()
 
     @property
@@ -70,6 +71,10 @@ class Verb:
     def eligible(self, jobs: JobQuerySet) -> JobQuerySet:
         """Those of the jobs that it takes as they are now."""
         return TAKES[self.name](jobs)
+
+    def means(self, number: int) -> str:
+        """What it means for so many jobs."""
+        return f"{self.notice % {'number': number}}"
 
     def before(self, job: Job) -> str:
         """The job's state before, for the audit entry."""
@@ -101,7 +106,11 @@ VERBS = {
             apply=lambda jobs, _who, _why: jobs.retry_all(),
             mail=Mail.GOES_OUT,
             states=("failed", "cancelled"),
-            notice=_("They run at once, with a full budget of retries."),
+            notice=ngettext_lazy(
+                "It runs at once, with a full budget of retries.",
+                "They run at once, with a full budget of retries.",
+                "number",
+            ),
         ),
         Verb(
             name="run_now",
@@ -113,9 +122,12 @@ VERBS = {
             apply=lambda jobs, _who, _why: jobs.run_all_now(),
             mail=Mail.GOES_OUT,
             states=("delayed",),
-            notice=_(
+            notice=ngettext_lazy(
+                "It does not wait for its time. What may not come before others, as a reminder, is left "
+                "alone and told of.",
                 "They do not wait for their time. What may not come before others, as a reminder, is left "
-                "alone and told of."
+                "alone and told of.",
+                "number",
             ),
         ),
         Verb(
@@ -128,7 +140,11 @@ VERBS = {
             apply=lambda jobs, who, why: jobs.cancel_all(reason_of(who, why, "cancelled")),
             mail=Mail.STAYS_IN,
             states=("waiting", "delayed", "held"),
-            notice=_("They will not run unless somebody retries them."),
+            notice=ngettext_lazy(
+                "It will not run unless somebody retries it.",
+                "They will not run unless somebody retries them.",
+                "number",
+            ),
         ),
         Verb(
             name="release",
@@ -140,7 +156,11 @@ VERBS = {
             apply=lambda jobs, who, why: rescue.release(jobs, stopping.reason_of(who, why, "put back")),
             mail=Mail.GOES_OUT,
             states=("stuck",),
-            notice=_("They run again at once. What they did before they got stuck may happen a second time."),
+            notice=ngettext_lazy(
+                "It runs again at once. What it did before it got stuck may happen a second time.",
+                "They run again at once. What they did before they got stuck may happen a second time.",
+                "number",
+            ),
         ),
         Verb(
             name="fail",
@@ -153,7 +173,11 @@ VERBS = {
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("stuck",),
-            notice=_("They end as failed and stay for inspection."),
+            notice=ngettext_lazy(
+                "It ends as failed and stays for inspection.",
+                "They end as failed and stay for inspection.",
+                "number",
+            ),
         ),
         Verb(
             name="delete",
@@ -166,7 +190,11 @@ VERBS = {
             mail=Mail.STAYS_IN,
             is_dangerous=True,
             states=("waiting", "delayed", "held", "failed", "completed", "skipped", "cancelled"),
-            notice=_("Their payloads, errors and tracebacks are gone for good."),
+            notice=ngettext_lazy(
+                "Its payload, errors and tracebacks are gone for good.",
+                "Their payloads, errors and tracebacks are gone for good.",
+                "number",
+            ),
         ),
     )
 }
@@ -183,7 +211,11 @@ _OF_THE_CALENDAR = (
         apply=lambda jobs, who, why: hold_all(jobs, reason_of(who, why)),
         mail=Mail.STAYS_IN,
         states=("waiting", "delayed"),
-        notice=_("They do not run until somebody releases them."),
+        notice=ngettext_lazy(
+            "It does not run until somebody releases it.",
+            "They do not run until somebody releases them.",
+            "number",
+        ),
     ),
     Verb(
         name="let_go",
@@ -195,7 +227,11 @@ _OF_THE_CALENDAR = (
         apply=lambda jobs, _who, _why: release_all(jobs),
         mail=Mail.GOES_OUT,
         states=("held",),
-        notice=_("Each runs at the time that it had, or at once where that is past."),
+        notice=ngettext_lazy(
+            "It runs at the time that it had, or at once where that is past.",
+            "Each runs at the time that it had, or at once where that is past.",
+            "number",
+        ),
     ),
 )
 BULK_VERBS = VERBS | {verb.name: verb for verb in _OF_THE_CALENDAR}

@@ -18,8 +18,8 @@ from settlements.admin import (
     settlement_pages,
 )
 from settlements.admin.known_reasons import tell_known_reasons, tell_names_of_records
-from settlements.admin.letter_words import LETTER_WORDS
 from settlements.admin.user_page import show_barred_addresses_of_users
+from settlements.letter_words import LETTER_WORDS
 from settlements.models import ReminderType
 from settlements.reminders import current_policy, quiet_periods_between
 

@@ -25,10 +25,9 @@ from jobqueue.admin import (
 from jobqueue.masking import without_turns
 from jobqueue.operating import may_read
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, link_to
-from settlements.admin.letter_words import letter_word
-from settlements.admin.masked_fields import masked_column
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
+from settlements.letter_words import letter_word
 from settlements.models import EmailDelivery, ReminderDelivery, Settlement
 from settlements.rows import letters_to
 from settlements.searching import with_key, with_subject
@@ -93,7 +92,7 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     change_list_template = "admin/settlements/emails.html"
     list_display = (
         "letter",
-        masked_column(EmailDelivery, "subject"),
+        "shown_subject",
         "hidden_recipient",
         "user",
         "shown_status",
@@ -106,11 +105,11 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     search_fields = ("about", "recipient", "provider_id")
     search_help_text = _("The whole address of a recipient, the id of a settlement, or the provider's id.")
     fields = (
-        "letter", "subject", "recipient", "user", "shown_about", "shown_status", "tries", "error",
+        "letter", "shown_subject", "recipient", "user", "shown_about", "shown_status", "tries", "error",
         "message_id", "provider_id", "job", "created_at", "sent_at",
     )  # fmt: skip
-    readonly_fields = ("shown_status", "letter", "shown_about")
-    masked_fields = ("subject", "error")
+    readonly_fields = ("shown_status", "letter", "shown_subject", "whole_subject", "shown_about")
+    masked_fields = ("error",)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -124,8 +123,9 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """What its page shows: addresses to who may read payloads, as everywhere."""
         fields: Any = super().get_fields(request, obj)
-        hidden = {} if may_read(request) else {"recipient": "hidden_recipient"}
-        return [hidden.get(name, name) for name in fields]
+        whole, hidden = {"shown_subject": "whole_subject"}, {"recipient": "hidden_recipient"}
+        others = whole if may_read(request) else hidden
+        return [others.get(name, name) for name in fields]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[EmailDelivery], search_term: str
@@ -144,6 +144,16 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     def letter(self, delivery: EmailDelivery) -> str:
         """What the letter is called."""
         return letter_word(delivery.template_type)
+
+    @admin.display(description=EmailDelivery._meta.get_field("subject").verbose_name, ordering="subject")
+    def shown_subject(self, delivery: EmailDelivery) -> str:
+        """As the letter has it, without addresses."""
+        return mask_addresses(delivery.subject)
+
+    @admin.display(description=_("subject"))
+    def whole_subject(self, delivery: EmailDelivery) -> str:
+        """The same with addresses, but for what would turn the page's own words round."""
+        return without_turns(delivery.subject)
 
     @admin.display(description=_("about"))
     def shown_about(self, delivery: EmailDelivery) -> SafeString | str:

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import LiveRecordMixin, badge, mask_addresses
+from jobqueue.admin import NOTHING, LiveRecordMixin, badge, mask_addresses
 from jobqueue.masking import without_turns
 from jobqueue.operating import may_read
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, amount_tag, link_to
@@ -108,12 +108,12 @@ class DiscrepancyAdmin(LiveRecordMixin, FoundByKeyMixin, RecordPageMixin, ReadOn
     @admin.display(description=_("what was seen"), ordering="detail")
     def shown_detail(self, discrepancy: Discrepancy) -> str:
         """What else is known of it, without addresses."""
-        return mask_addresses(_told(discrepancy))
+        return mask_addresses(_told(discrepancy)) or NOTHING
 
     @admin.display(description=_("what was seen"))
     def whole_detail(self, discrepancy: Discrepancy) -> str:
         """The same with addresses, as a provider said it."""
-        return without_turns(_told(discrepancy))
+        return without_turns(_told(discrepancy)) or NOTHING
 
     @admin.display(description=_("settlement"))
     def shown_settlement(self, discrepancy: Discrepancy) -> SafeString | str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from jobqueue.operating import tell_also, tell_names, tell_refusals
+from jobqueue.operating import tell_also, tell_failure, tell_names, tell_refusals
 from settlements.moving import REFUSALS
 
 KNOWN = (
@@ -68,6 +68,11 @@ def tell_known_reasons() -> None:
     tell_also(r"user (?P<user>\S+) is inactive", _("user %(user)s is inactive"))
     tell_also(r"user (?P<user>\S+) has no e-mail address", _("user %(user)s has no e-mail address"))
     tell_also(r"user (?P<user>\S+) does not exist any more", _("user %(user)s does not exist any more"))
+    tell_failure(
+        "EmailNotSent",
+        r"not taken within (?P<limit>[\d.]+ (?:h|s)): (?P<answer>.+)",
+        _("not taken within %(limit)s: %(answer)s"),
+    )
     tell_also(r"failed, because “(?P<why>.+)”", _("failed, because “%(why)s”"))
     tell_also(r"(?P<how>\w+), (?P<amount>.+) refunded", _("%(how)s, %(amount)s refunded"))
     tell_also(r"Added with (?P<amount>.+), (?P<how>[^,]+)", _("Added with %(amount)s, %(how)s"))

@@ -33,10 +33,10 @@ from settlements.admin import person_asking, person_jobs
 from settlements.admin.base import link_to
 from settlements.admin.delivery_pages import PERSON, name_of
 from settlements.admin.letter_times import time_of, with_ends
-from settlements.admin.letter_words import letter_word
 from settlements.admin.notices import barred_text
 from settlements.admin.person_jobs import VIEW_JOB, jobs_of, moment_of
 from settlements.admin.ways_to_people import demand_to_see
+from settlements.letter_words import letter_word
 from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
 from settlements.operating import people
 from settlements.operating.people import barred_of

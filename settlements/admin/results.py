@@ -18,8 +18,9 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin import Result, address_of, mask_address, mask_addresses, tells_results
 from jobqueue.models import Job, alias_of
-from settlements.admin.letter_words import letter_word
+from jobqueue.operating import retold_reason
 from settlements.decisions import CHECKS, EMAILS, REMINDERS
+from settlements.letter_words import letter_word
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
 from settlements.operating.rights import may
 from settlements.templatetags.settlement_format import money
@@ -135,6 +136,7 @@ def _in_run(rows: QuerySet[Any], job: Job, moment: str = "created_at") -> Iterab
 
 def _letter(letter: EmailDelivery, request: HttpRequest) -> Result:
     may_read = request.user.has_perm("jobqueue.view_payload")
+    note = retold_reason(letter.error) if letter.status == EmailDelivery.Status.SKIPPED else letter.error
     address = letter.recipient if may_read else mask_address(letter.recipient)
     subject = (
         f": {_('“%(text)s”') % {'text': mask_addresses(letter.subject)}}"
@@ -148,14 +150,13 @@ def _letter(letter: EmailDelivery, request: HttpRequest) -> Result:
         label=letter.get_status_display(),
         url=_url(letter, request),
         at=letter.sent_at,
-        note=letter.error if may_read else mask_addresses(letter.error),
+        note=note if may_read else mask_addresses(note),
     )
 
 
 def _reminder(reminder: ReminderDelivery, request: HttpRequest) -> Result:
-    kind = f"{reminder.get_reminder_type_display()} {reminder.step or ''}".strip()
     return Result(
-        _("Reminder: %(kind)s") % {"kind": kind},
+        _("Reminder: %(kind)s") % {"kind": str(reminder)},
         state=reminder.status,
         label=reminder.get_status_display(),
         url=_url(reminder, request),

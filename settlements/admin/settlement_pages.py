@@ -19,7 +19,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from moneyed import Money
 
-from jobqueue.admin import LIVE_SECONDS, JobsPanelMixin, ShownMoments, live_answer, log_change, time_tag
+from jobqueue.admin import (
+    LIVE_SECONDS,
+    NOTHING,
+    JobsPanelMixin,
+    ShownMoments,
+    live_answer,
+    log_change,
+    time_tag,
+)
 from jobqueue.operating import may_read, shown_text
 from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import InlinePaymentForm, KnownAutocomplete, SettlementForm
@@ -62,7 +70,7 @@ class PaymentInline(ShownMoments, PaymentTabularInline):
     @admin.display(description=_("refunded"))
     def shown_refunded(self, payment: Payment) -> SafeString | str:
         """How much of it went back."""
-        return amount_tag(payment.refunded) if payment.refunded_amount else ""
+        return amount_tag(payment.refunded) if payment.refunded_amount else NOTHING
 
 
 @admin.register(Settlement)

@@ -23,9 +23,9 @@ from jobqueue.admin import (
 )
 from jobqueue.models import Job, subject_of
 from settlements.admin.letter_times import time_of, with_ends
-from settlements.admin.letter_words import letter_word
 from settlements.admin.saves import Save, with_saves
 from settlements.decisions import EMAILS, REMINDERS
+from settlements.letter_words import letter_word
 from settlements.models import EmailDelivery, Payment, Settlement
 from settlements.operating.rights import may
 from settlements.templatetags.settlement_format import money

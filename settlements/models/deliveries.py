@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import Job, WrittenManager
+from settlements.letter_words import letter_word
 from settlements.models.settlement import Settlement
 
 
@@ -74,7 +75,7 @@ class ReminderDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_reminder_type_display()} {self.step}"
+        return f"{self.get_reminder_type_display()} {self.step or ''}".strip()
 
 
 class Cancellation(models.Model):
@@ -138,7 +139,7 @@ class MovedReminder(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_reminder_type_display()} {self.step}"
+        return f"{self.get_reminder_type_display()} {self.step or ''}".strip()
 
 
 class EmailDeliveryManager(WrittenManager["EmailDelivery"]):
@@ -273,4 +274,4 @@ class EmailDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.template_type} ({self.get_status_display()})"
+        return f"{letter_word(self.template_type)} ({self.get_status_display()})"

@@ -8,13 +8,17 @@ from typing import Final, NoReturn
 
 from jobqueue.jobs import Discard, RetryLater, database_now
 from jobqueue.models import Job
-from settlements import addresses, deliveries
+from settlements import addresses, deliveries, emails
 from settlements.conf import get_settings
-from settlements.emails import EmailNotSent
 from settlements.mail_answers import Judgement, Kind, judge, names_an_address
 from settlements.models import BarredAddress, EmailDelivery
 
 logger = logging.getLogger("settlements.email")
+
+
+class EmailNotSent(emails.EmailNotSent, Discard):
+    """It is not tried again. It has the same name: what the mail server said is one cause."""
+
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
 """After 1, 2 and 4 s the pauses double up to this."""
@@ -23,8 +27,8 @@ LONGEST_PAUSE: Final = timedelta(hours=1)
 def settle(error: Exception, delivery: EmailDelivery, job: Job | None, using: str) -> NoReturn:
     """Note what the mail backend raised, and raise what the job queue is to do about it.
 
-    RetryLater: once more, for EMAIL_RETRY_FOR. Discard: never again. Anything else: three retries as for any
-    job.
+    RetryLater: once more, for EMAIL_RETRY_FOR. EmailNotSent that is a Discard: never again. Anything else:
+    three retries as for any job.
     """
     judgement = judge(error)
     if judgement.kind == Kind.SERVER:
@@ -42,7 +46,7 @@ def _refuse(judgement: Judgement, delivery: EmailDelivery, job: Job | None, usin
     deliveries.give_up_reminder(job, using)
     if judgement.bars_address:
         addresses.bar(delivery.recipient, BarredAddress.Cause.REFUSED, judgement.text, using=using)
-    raise Discard(judgement.text) from None
+    raise EmailNotSent(judgement.text) from None
 
 
 def _try_again(
@@ -55,7 +59,7 @@ def _try_again(
         text = f"not taken within {_in_words(limit)}: {judgement.text}"
         deliveries.mark_failed(delivery, text, using)
         deliveries.give_up_reminder(job, using)
-        raise Discard(text) from None
+        raise EmailNotSent(text) from None
     # The last try is at the end of the time; a provider's own wish is kept even beyond it.
     pause = min(_pause(delivery.tries - delivery.tries_before), limit - tried_for)
     deliveries.mark_deferred(delivery, judgement.text, using)
@@ -77,11 +81,11 @@ def _in_words(length: timedelta) -> str:
 
 
 def _without_address(error: Exception, judgement: Judgement) -> Exception:
-    return EmailNotSent(judgement.text) if names_an_address(error) else error
+    return emails.EmailNotSent(judgement.text) if names_an_address(error) else error
 
 
 def _raise_without_address(error: Exception, judgement: Judgement) -> NoReturn:
     """Raise the error, or its description if it quotes an address."""
     if names_an_address(error):
-        raise EmailNotSent(judgement.text) from None
+        raise emails.EmailNotSent(judgement.text) from None
     raise error

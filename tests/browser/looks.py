@@ -33,7 +33,7 @@ def faults(page: Page) -> list[str]:
         page.emulate_media(color_scheme=scheme)
         found += [
             f"{width} {scheme}: {fault}"
-            for fault in [*_axe(page, rules), *_beyond(page), *_small(page, width, rules)]
+            for fault in [*_axe(page, rules), *_beyond(page), *_cut(page), *_small(page, width, rules)]
         ]
     page.set_viewport_size({"width": WIDE, "height": HEIGHT})
     page.emulate_media(color_scheme="light")
@@ -60,6 +60,10 @@ def _axe(page: Page, options: dict[str, Any]) -> list[str]:
 
 def _beyond(page: Page) -> list[str]:
     return [f"wider than the window: {each}" for each in page.evaluate(_BEYOND)]
+
+
+def _cut(page: Page) -> list[str]:
+    return [f"cut, and scrolled to sideways: {each}" for each in page.evaluate(_CUT)]
 
 
 def _small(page: Page, width: int, rules: dict[str, Any]) -> list[str]:
@@ -98,6 +102,12 @@ _BEYOND = """() => {
     isBeyond(node) && ![...node.querySelectorAll("*")].some(isBeyond));
   return [`${document.documentElement.scrollWidth} px`, ...out.slice(0, 3).map(name)];
 }"""
+
+# Tables that are wider than the room that they have. Charts may be, their tables, and what programs wrote.
+_CUT = """() => [...document.querySelectorAll(".jq-scroll, #changelist .results")]
+  .filter(each => !each.querySelector(".jq-chart-table"))
+  .filter(each => each.scrollWidth > each.clientWidth + 1)
+  .map(each => `${each.ariaLabel || each.className} ${each.scrollWidth} > ${each.clientWidth}`)"""
 
 # What a finger or a hand would miss, also where it is folded away: links, buttons, fields, boxes with labels.
 # A link within a sentence is 24 px high; the trail of where one is is none, but the way round on a phone.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 from django.utils import translation
@@ -10,6 +12,7 @@ from jobqueue.delivery.rescue import DID_NOT_YIELD, PAST_ITS_LIMIT
 from jobqueue.models import Attempt, Job
 from jobqueue.models.unknown import NEVER_KNOWN, UNKNOWN_PREFIX
 from jobqueue.operating.retelling import told_reason
+from jobqueue.sql.clock import database_now
 from jobqueue.worker import claim_loop, in_hand
 from tests.jobqueue.admin.steps import STUCK, confirm, make_job, operator, page_of, text_of
 
@@ -22,6 +25,8 @@ TOLD = [
     ("JobTimeout: the job ran longer than its limit of 30 seconds", "länger als sein Limit von 30"),
     (f"UnknownProcessor: {NEVER_KNOWN}9 s (UNKNOWN_PROCESSOR_TIMEOUT): x", "kein Arbeitsprozess kannte"),
     (f"{UNKNOWN_PREFIX}x", "weitergegeben"),
+    (f"{UNKNOWN_PREFIX}there is no processor 'a.b'", "gibt keine Verarbeitung 'a.b'"),
+    (f"{UNKNOWN_PREFIX}a.b does not take this payload: no text", "a.b nimmt diese Nutzdaten nicht: no text"),
     ("rescued: worker w1 is gone: no sign of life", "gerettet: Arbeitsprozess w1 ist verschwunden"),
     (in_hand.WORKER_STOPPED, "zurückgegeben"),
     (in_hand.BESIDE_A_STUCK_JOB, "zurückgegeben"),
@@ -43,6 +48,21 @@ def test_it_is_told_in_german_and_in_english_as_it_was_written(kept: str, told: 
     if "cleared" not in kept:
         with translation.override("en"):
             assert told_reason(job) == kept
+
+
+def test_how_long_the_mail_server_was_asked_is_told_and_its_answer_stays() -> None:
+    job = Job(state="failed", reason="EmailNotSent: not taken within 24 h: SMTPDataError: 451 later")
+    with translation.override("de"):
+        told = told_reason(job)
+    assert told == "EmailNotSent: nicht angenommen innerhalb von 24 h: SMTPDataError: 451 later"
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_why_no_worker_knows_a_job_is_told_on_its_page(admin_client: Client) -> None:
+    since = database_now("default") - timedelta(minutes=2)
+    job = make_job(reason=f"{UNKNOWN_PREFIX}there is no processor 'a.b'", unfit_since=since)
+    page = admin_client.get(page_of(job), headers={"Accept-Language": "de"})
+    assert "es gibt keine Verarbeitung 'a.b'" in page.context["why"]
 
 
 @pytest.mark.parametrize("raised", ["ValueError: worker w1 is gone: no sign of life", "JobTimeout: 3"])

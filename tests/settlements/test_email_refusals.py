@@ -41,7 +41,7 @@ def test_refused_recipient_ends_the_job_without_a_retry(db: None, serve: Serve) 
     add()
     (outcome,) = drain()
     assert outcome.status == OutcomeStatus.FAILED
-    assert outcome.failure is not None and outcome.failure.error_class == "Discard"
+    assert outcome.failure is not None and outcome.failure.error_class == "EmailNotSent"
     assert mailbox.tries == 1
 
 
@@ -58,7 +58,7 @@ def test_refused_content_ends_the_job_without_a_retry(db: None, serve: Serve) ->
     serve(RefusingContent("554 5.7.1 looks like spam"))
     add()
     (outcome,) = drain()
-    assert outcome.reason == "Discard: SMTPDataError: 554 5.7.1 looks like spam"
+    assert outcome.reason == "EmailNotSent: SMTPDataError: 554 5.7.1 looks like spam"
 
 
 def test_refused_mailbox_bars_its_address(db: None, serve: Serve) -> None:

@@ -107,9 +107,30 @@ def test_a_preview_says_that_a_paused_queue_keeps_the_letter(
     pause(queue)
     job = follow_up(settlement)
     text = text_of(admin_client.get(f"{JOBS}{job.pk}/preview/"))
-    assert f"Would be sent when the queue {queue} is resumed, which is paused." in text
+    assert re.search(
+        rf"Would be sent <time.*?</time>.*?, if the queue {queue}, which is paused, is resumed by then.", text
+    )
     [shown] = get(operator("view_job", "view_payload"), f"jobs/{job.pk}/preview/")["letters"]
     assert (shown["leaves_at"], shown["paused_queues"]) == (None, [queue])
+
+
+def test_a_preview_of_a_due_job_says_that_it_waits_for_its_queue(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    job = add_letter_job(settlement, settlement.payer_id, "reminder_final", using="default")
+    pause("email")
+    text = text_of(admin_client.get(f"{JOBS}{job.pk}/preview/"))
+    assert "Would be sent when the queue email is resumed, which is paused." in text
+
+
+def test_a_pause_that_ends_before_the_letter_leaves_is_no_reason_to_name_it(
+    admin_client: Client, settlement: Settlement
+) -> None:
+    job = follow_up(settlement)
+    pause("email", until=job.run_at - DAY)
+    text = text_of(admin_client.get(f"{JOBS}{job.pk}/preview/"))
+    sent = re.search(r"Would be sent (.*?)</p>", text, re.DOTALL)
+    assert sent is not None and "pause" not in sent[1] and job.run_at.isoformat() in sent[1]
 
 
 def test_a_letter_behind_a_pause_is_shown_as_of_the_end_of_the_pause(

@@ -214,7 +214,7 @@ def _told(plan: Plan, called: str, request: HttpRequest) -> Iterator[str]:
     yield f"{label}: {plan.shown_number} job{'' if plan.number == 1 else 's'} ({_printed(plan.in_words)})."
     for processor, number in plan.by_processor.items():
         yield f"  {_printed(processor)}: {grouped(number)}"
-    yield str(plan.verb.notice)
+    yield plan.means
     for text in (plan.mail, plan.concerned(request)):
         if text:
             yield text

@@ -14,6 +14,7 @@ from tests.jobqueue.admin.bulk_steps import BULK, SMTP, forms_on, start
 from tests.jobqueue.admin.steps import (
     CAUSES,
     make_job,
+    make_worker,
     text_of,
 )
 from tests.jobqueue.hostile import ODD_TEXTS, spoil
@@ -55,6 +56,22 @@ def test_a_number_that_is_not_the_one_that_was_shown_is_asked_about(admin_client
     response = admin_client.post(f"{BULK}start/", {**form, "verb": "retry"})
     assert "Retry: <strong>1 job</strong>" in text_of(response)
     assert not BulkAction.objects.exists()
+
+
+def test_a_filter_that_nobody_knows_is_refused(admin_client: Client) -> None:
+    make_job("failed", cause=SMTP)
+    page = text_of(admin_client.get(_click(admin_client, about="Rent").headers["Location"]))
+    assert "Nothing was begun: unknown about. Failed jobs are meant by cause, queue, processor, age" in page
+    assert not BulkAction.objects.exists()
+
+
+@pytest.mark.parametrize("is_alive", [False, True])
+def test_the_question_says_that_no_worker_is_alive(admin_client: Client, is_alive: bool) -> None:
+    make_job("failed", cause=SMTP)
+    if is_alive:
+        make_worker()
+    text = text_of(_click(admin_client, "delete"))
+    assert ("No worker is alive: it begins as soon as one starts." in text) is not is_alive
 
 
 def test_discarding_always_asks_first(admin_client: Client) -> None:

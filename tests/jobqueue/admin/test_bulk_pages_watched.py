@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -159,6 +160,7 @@ def test_the_states_of_very_many_jobs_are_counted_among_the_first(
     monkeypatch.setattr(bulk_jobs, "MOST_COUNTED", 1)
     text = text_of(admin_client.get(f"{BULK}{action.pk}/change/"))
     assert "of the first 1 of them:" in text
+    assert re.findall(r"(\d+) waiting", text) == ["1"]
 
 
 def test_the_audit_says_how_many_jobs_an_action_changed_of_how_many(admin_client: Client) -> None:

@@ -60,7 +60,7 @@ def test_the_question_says_it_too(
 ) -> None:
     make_job("failed", subject="shop.invoice:1")
     text = text_of(admin_client.post(START, {"verb": "retry"}))
-    assert "They are about 1 person, 10.50 EUR." in text
+    assert "It is about 1 person, 10.50 EUR." in text
 
 
 def test_of_more_than_can_be_read_it_says_at_least(

@@ -114,7 +114,7 @@ def test_of_jobs_that_are_over_the_age_is_that_of_their_end(
     asked = {name: text.format(state) for name, text in query.items()}
     page = admin_client.get(JOBS, {**asked, "age": "hour"})
     assert ids_of(page) == {ended_lately.pk}
-    assert "By ended" in text_of(page)
+    assert "By time of end" in text_of(page)
     before = {"to": (now - timedelta(days=1)).isoformat()}
     assert ids_of(admin_client.get(JOBS, {**asked, **before})) == {ended_long_ago.pk}
 

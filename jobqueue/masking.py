@@ -1,4 +1,4 @@
-"""What is hidden where people look: e-mail addresses in any text, and what a job's payload says."""
+"""What is hidden where people look: addresses in any text, what a payload says or was searched for."""
 
 from __future__ import annotations
 
@@ -37,11 +37,23 @@ _SPACED: Final = (
 )
 _ADDRESS: Final = re.compile(f"{_LOCAL}{_AT}{_DOMAIN}|{_SPACED}", re.IGNORECASE)
 _HAS_AT: Final = re.compile(_AT, re.IGNORECASE)
+_SEARCH_IN_PAYLOADS: Final = "args."
+# args.number:5, args.note:"a b"; a bracket that ends what stands around it stays. Bounded as the above are.
+_SEARCHED: Final = re.compile(
+    r"(?<![\w.])(args(?=[\w.-]{1,200}:)(?:\.[\w-]+)+:)"
+    r"""(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)[^\s)]*|\S+?(?=(?:\)\.?)?(?:\s|\Z)))""",
+    re.DOTALL,
+)
 
 
 def mask_addresses(text: str, by: str = MASK) -> str:
     """`text` without e-mail addresses: pages are looked at over shoulders, logs are kept elsewhere."""
     return _ADDRESS.sub(by, text) if _HAS_AT.search(text) else text
+
+
+def mask_searched(text: str) -> str:
+    """`text` without what a search that stands in it looked for in payloads: `args.number:•••`."""
+    return _SEARCHED.sub(rf"\1{HIDDEN}", text) if _SEARCH_IN_PAYLOADS in text else text
 
 
 def has_address(text: str) -> bool:

@@ -26,7 +26,7 @@ from jobqueue.admin.search import limits_of
 from jobqueue.models import Job, JobQuerySet, bulk
 from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating import bulk_plans
-from jobqueue.operating.audit import entry_of, history_of, write_down
+from jobqueue.operating.audit import entries_of, history_of, write_down
 from jobqueue.operating.concerned import concerned
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.retelling import retold_message
@@ -329,8 +329,8 @@ def _one_batch(
         ours = list(eligible.select_for_update().order_by("pk").values_list("pk", flat=True))
         # Looked at again: what waited for its lock was taken by the time at which the wait began.
         rows = eligible.filter(pk__in=ours).order_by("pk")
-        batch = list(rows.only("processor", "state", "run_at", "held_run_at", "stop_asked_at"))
-        entries = {job.pk: entry_of(verb, job, request, reason) for job in batch}
+        batch = list(rows.only("processor", "queue", "state", "run_at", "held_run_at", "stop_asked_at"))
+        entries = entries_of(verb, batch, request, reason)
         if not entries:
             return
         progress.changed += verb.apply(

@@ -12,8 +12,7 @@ from jobqueue.admin.listing import listed
 from jobqueue.admin.words import badge
 from jobqueue.delivery.rescue import DID_NOT_YIELD
 from jobqueue.exceptions import JobInterrupted
-from jobqueue.models import Attempt, BulkAction, Job
-from jobqueue.models.bulk_verbs import BulkVerb
+from jobqueue.models import Attempt, Job
 from jobqueue.models.unknown import never_ran
 from jobqueue.operating.audit import Done
 
@@ -49,12 +48,10 @@ def badge_of_last(job: Job) -> SafeString:
 
 
 def put_back(
-    history: Sequence[Done], action: BulkAction | None, since: datetime | None, until: datetime | None
+    history: Sequence[Done], since: datetime | None, until: datetime | None
 ) -> Iterator[tuple[datetime, str]]:
     """When operators put it back between these times, and who, as far as anybody wrote it down."""
     done = [(each.at, each.who) for each in history if each.what.startswith(_PUT_BACK)]
-    if action is not None and action.verb == BulkVerb.RELEASE:
-        done.append((action.asked_at, action.asked_by))
     for at, who in sorted(done):
         if (since is None or at > since) and (until is None or at <= until):
             yield at, who

@@ -20,7 +20,7 @@ from jobqueue.admin.keyed_list import KeyedChangeList
 from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.own_pages import OwnPage
 from jobqueue.admin.reasons import kept_reason
-from jobqueue.admin.words import NOTHING, badge, mask_addresses, time_tag
+from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.left_out import left_out, stop_reasons
@@ -28,7 +28,7 @@ from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS
-from jobqueue.operating.words import exact_span, grouped, printable, span
+from jobqueue.operating.words import exact_span, grouped, mask_text, printable, span
 from jobqueue.operating.workers import is_a_worker_alive
 from jobqueue.sql.clock import about_now, database_now
 
@@ -201,8 +201,8 @@ class BulkActionAdmin(OwnPage):
 
     @admin.display(description=_("which jobs"))
     def which(self, action: BulkAction) -> str:
-        """Which jobs were meant, without addresses."""
-        return mask_addresses(bulk_plans.which(action)) or NOTHING
+        """Which jobs were meant, without addresses and what was searched in payloads; its page shows them."""
+        return printable(mask_text(bulk_plans.which(action))) or NOTHING
 
     @admin.display(description=_("asked for"))
     def asked(self, action: BulkAction) -> SafeString | str:
@@ -212,7 +212,7 @@ class BulkActionAdmin(OwnPage):
     @admin.display(description=_("reason"))
     def shown_reason(self, action: BulkAction) -> str:
         """Why it was asked for, without addresses; its page shows them to who may read payloads."""
-        return printable(mask_addresses(action.reason))
+        return printable(mask_text(action.reason))
 
 
 def _title(action: BulkAction) -> str:

@@ -44,9 +44,9 @@ def page_of(job: Job, besides: Besides, request: HttpRequest, pages: JobPermissi
     attempts, has_earlier = latest_attempts(job) if besides.has_failed else ([], False)
     last_error = attempts[-1].error_class if attempts else ""
     facts = _facts(job, last_error, request)
-    history, logs = history_of(job)[::-1], _logs_of(job, request) if besides.has_logged else {}
     action = bulk.of_job(job, Job.objects.db)
-    known = Known(job, facts.now, request, attempts, history, facts.worker, action, logs, has_earlier)
+    history, logs = history_of(job, action)[::-1], _logs_of(job, request) if besides.has_logged else {}
+    known = Known(job, facts.now, request, attempts, history, facts.worker, logs, has_earlier)
     return {
         "title": gettext("Job #%(number)s") % {"number": job.pk},
         "opts": pages.opts,

@@ -12,14 +12,13 @@ from datetime import datetime
 
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jobqueue.admin.attempt_ends import attempt_never_ran, badge_of, badge_of_last, put_back
 from jobqueue.admin.words import badge, time_tag
 from jobqueue.exceptions import DatabaseUnavailable
-from jobqueue.models import Attempt, BulkAction, Job, Worker
+from jobqueue.models import Attempt, Job, Worker
 from jobqueue.models.holding import due_time
 from jobqueue.models.parking import is_parked
 from jobqueue.models.transitions import HANDED_BACK
@@ -71,7 +70,6 @@ class Known:
     attempts: Sequence[Attempt] = ()
     history: Sequence[Done] = ()
     worker: Worker | None = None
-    bulk_action: BulkAction | None = None
     logs: Mapping[int, ShownLog] = field(default_factory=dict)
     """What attempts logged, by their number."""
     earlier: bool = False
@@ -100,18 +98,8 @@ def _past(known: Known) -> Iterator[Step]:
     for done in known.history:
         said = retold_message(known.shown(done.what))
         yield Step("", done.at, kind="action", text=said, who=printable(done.who))
-    if known.bulk_action is not None:
-        yield _in_bulk(known.bulk_action, known)
     if job.finished_at is not None and not _ran_last(job):
         yield Step(_("Ended"), job.finished_at, state=badge(job.state), text=known.shown(told_reason(job)))
-
-
-def _in_bulk(action: BulkAction, known: Known) -> Step:
-    """What an operator asked for of this job among others: the log has a line for all of them together."""
-    words = {"verb": capfirst(action.get_verb_display()), "number": action.pk}
-    said = _("%(verb)s, by bulk action #%(number)s") % words
-    said += f". {action.reason}" if action.reason else ""
-    return Step("", action.asked_at, kind="action", text=known.shown(said), who=printable(action.asked_by))
 
 
 def _coming(known: Known) -> Iterator[Step]:
@@ -314,7 +302,7 @@ def _tell_gap(known: Known, walk: _Walk, last: int, moment: datetime | None) -> 
     if missing <= 0:
         return
     is_latest = known.job.state == Job.State.WAITING and last == known.job.attempt - 1
-    back = list(put_back(known.history, known.bulk_action, walk.ended, None if is_latest else moment))
+    back = list(put_back(known.history, walk.ended, None if is_latest else moment))
     if len(back) == missing:
         for at, who in back:
             _tell_put_back(known, walk, at, who)

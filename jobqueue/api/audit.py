@@ -36,7 +36,9 @@ class AuditQuery(PageQuery):
     day = Day(required=False, max_length=40, help_text="A day in the zone of the site: 2026-11-26.")
     type = serializers.CharField(required=False, max_length=200, help_text="`object_type` of an entry.")
     object = serializers.CharField(
-        required=False, max_length=255, help_text="The key of an object, also of one among several."
+        required=False,
+        max_length=255,
+        help_text="The key of an object, also of one among several; of bulk actions on a job the last one.",
     )
     queue = serializers.CharField(required=False, max_length=100)
 

@@ -305,7 +305,10 @@ def _left_out_line(reason: LeftOut, request: Request) -> dict[str, Any]:
 
 
 def _shown_selection(one: BulkAction, request: Request) -> Any:
-    """As the row has it; what a list was searched for may name an address."""
-    if one.is_listed:
-        return {**one.selection, "listed": carried_text(str(one.selection["listed"]), request)}
-    return one.selection
+    """As the row has it; what a list was searched for, or a cause, may name what is in payloads."""
+    if not isinstance(one.selection, dict):
+        return one.selection
+    return {
+        name: carried_text(value, request) if isinstance(value, str) else value
+        for name, value in one.selection.items()
+    }

@@ -10,6 +10,7 @@ from django.db import connections, models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from jobqueue.models.bulk import BulkAction
 from jobqueue.models.job import Job
 from jobqueue.models.written import TolerantManager
 from jobqueue.sql.known_values import known_values as values_of
@@ -98,7 +99,8 @@ class NamesAny(models.Func):
 def about_object(entries: models.QuerySet[AuditEntry], key: str, kind: str) -> models.QuerySet[AuditEntry]:
     """Those of the entries that are about the object of this key, alone or with others.
 
-    `kind` is the label of its model, empty for those of all. PostgreSQL finds all of them by an index;
+    `kind` is the label of its model, empty for those of all. Of the bulk actions on a job that is the last
+    one, which its row names. PostgreSQL finds all of them by an index;
     elsewhere the newest MOST_TOGETHER actions on several are looked at.
     """
     known = AuditEntry.objects.filter(**({"object_type": kind} if kind else {})).order_by()
@@ -108,8 +110,21 @@ def about_object(entries: models.QuerySet[AuditEntry], key: str, kind: str) -> m
     else:
         many = known.filter(object_id="").order_by("-id").values("pk")[:MOST_TOGETHER]
         named = [AuditEntry.objects.filter(NamesAny([key]), pk__in=many).order_by()]
+    if kind in ("", Job._meta.label_lower) and (begun := _last_in_bulk(key)) is not None:
+        named.append(AuditEntry.objects.filter(pk=begun).order_by())
     alone = known.filter(object_id=key)
     return entries.filter(pk__in=alone.values("pk").union(*(some.values("pk") for some in named)))
+
+
+def _last_in_bulk(key: str) -> int | None:
+    """The id of the entry with which the bulk action began that last changed the job of this key."""
+    if not _LIKE_A_NUMBER.fullmatch(key):
+        return None
+    action = Job.objects.filter(pk=int(key)).values_list("bulk_action", flat=True).first()
+    if action is None:
+        return None
+    entries = AuditEntry.objects.filter(object_type=BulkAction._meta.label_lower, object_id=str(action))
+    return entries.order_by("pk").values_list("pk", flat=True).first()
 
 
 def entries_about(

@@ -26,7 +26,8 @@ class Selection:
 
     `kind` is a value of the payload under `kind_key`. With `held` the held jobs are meant, by the time at
     which they were to run; of those that are to run, held ones never are.
-    `listed` says in words which list showed them, where no other word does: their ids are kept beside it.
+    `listed` says in words which list showed them, where no other word does: their ids are kept beside it;
+    `queue` stands there too where that list was of one queue.
     """
 
     state: str = "failed"

@@ -11,8 +11,9 @@ from typing import Any
 from django.apps import apps
 from django.db import models
 from django.http import HttpRequest
+from django.utils.text import capfirst
 
-from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob
+from jobqueue.models import AuditEntry, BulkAction, Job, Queue, SetAsideJob, bulk
 from jobqueue.models.audit import MOST_JOBS_NAMED, MOST_TOGETHER, entries_of_job
 from jobqueue.operating.audit_entry import (
     ADDITION,
@@ -58,6 +59,12 @@ def entry_of(verb: Verb, job: Job, request: HttpRequest, reason: str = "") -> En
     return _entry(request, job, because(message, reason), flag)
 
 
+def entries_of(verb: Verb, jobs: Sequence[Job], request: HttpRequest, reason: str = "") -> dict[int, Entry]:
+    """The same of many jobs, by their keys; what was not loaded of them is read by one statement."""
+    _know_facts(jobs)
+    return {job.pk: entry_of(verb, job, request, reason) for job in jobs}
+
+
 def write_down(entries: Iterable[Entry]) -> list[int]:
     """Write many entries at once, and one in the audit for all that one operator did by one verb.
 
@@ -71,7 +78,9 @@ def write_down(entries: Iterable[Entry]) -> list[int]:
 
 def log_together(request: HttpRequest, jobs: Iterable[Job], message: str) -> None:
     """Write down one change that several jobs have a part in: an entry for each, and one in the audit."""
-    write_down([_entry(request, job, message) for job in jobs])
+    several = list(jobs)
+    _know_facts(several)
+    write_down([_entry(request, job, message) for job in several])
 
 
 def log_change_in_redis(request: HttpRequest, name: str, message: str) -> None:
@@ -80,11 +89,25 @@ def log_change_in_redis(request: HttpRequest, name: str, message: str) -> None:
     _write([Entry(request.user.pk, request.user.get_username(), label, name, name[:LONGEST_NAME], message)])
 
 
-def history_of(job: Job) -> list[Done]:
-    """What operators did to this job since there is an audit, the latest first."""
+def history_of(job: Job, last_in_bulk: BulkAction | None = None) -> list[Done]:
+    """What operators did to this job since there is an audit, the latest first.
+
+    Of bulk actions that is the last one, which the row of the job names; it is read if it is not given.
+    """
     entries = entries_of_job(job, _MOST_ENTRIES, MOST_TOGETHER)
     in_full = _said_of_each(entries, job)
-    return [Done(entry.at, entry.who, in_full.get(entry.pk) or _told(entry)) for entry in entries]
+    done = [Done(entry.at, entry.who, in_full.get(entry.pk) or _told(entry)) for entry in entries]
+    action = last_in_bulk or bulk.of_job(job, Job.objects.db)
+    if action is not None:
+        done.append(_in_bulk(action))
+    return sorted(done, key=lambda one: one.at, reverse=True)
+
+
+def _in_bulk(action: BulkAction) -> Done:
+    """What an operator asked for of a job among others: the audit has one entry for all of them."""
+    with in_english():
+        what = f"{capfirst(action.get_verb_display())}, by bulk action #{action.pk}"
+    return Done(action.asked_at, action.asked_by, because(what, action.reason))
 
 
 def _said_of_each(entries: Sequence[AuditEntry], job: Job) -> dict[int, str]:
@@ -152,10 +175,21 @@ def _admins_log() -> ModuleType | None:
 
 
 def _facts_of(record: models.Model) -> tuple[str, int]:
-    """What the audit says of the record beside its name: queue and number of jobs, without a query."""
+    """What the audit says of the record beside its name: queue and number of jobs, whatever was loaded."""
     if isinstance(record, BulkAction):
         queue = record.selection.get("queue", "") if isinstance(record.selection, dict) else ""
         return queue, record.expected
     if isinstance(record, Queue):
         return str(record.pk), 0
-    return (vars(record).get("queue", ""), 0) if isinstance(record, Job) else ("", 0)
+    return (record.queue, 0) if isinstance(record, Job) else ("", 0)
+
+
+def _know_facts(jobs: Sequence[Job]) -> None:
+    """Read of all of these what `_facts_of` asks, where a list loaded them without it: not job by job."""
+    unknown = [job for job in jobs if "queue" in job.get_deferred_fields()]
+    if not unknown:
+        return
+    rows = Job.objects.using(unknown[0]._state.db).filter(pk__in=[job.pk for job in unknown])
+    known = dict(rows.values_list("pk", "queue"))
+    for job in unknown:
+        job.queue = known.get(job.pk, "")

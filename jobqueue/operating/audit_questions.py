@@ -61,9 +61,12 @@ def _start(day: date) -> datetime:
 def in_audit(asked: Question) -> QuerySet[AuditEntry]:
     """The entries that are meant, without the ids of their jobs; an object may be one of several."""
     words = {_COLUMNS[name]: text for name, text in asked.words.items() if name in _COLUMNS}
+    key = asked.words.get("object")
+    # The type of an object narrows what is about it: a job's last bulk action is no entry of that type.
+    kind = words.pop("object_type", "") if key else ""
     entries: QuerySet[AuditEntry] = AuditEntry.objects.filter(**words)
-    if key := asked.words.get("object"):
-        entries = about_object(entries, key, asked.words.get("type", ""))
+    if key:
+        entries = about_object(entries, key, kind)
     if asked.begin is not None:
         entries = entries.filter(at__gte=asked.begin, at__lt=asked.end)
     return entries.defer("job_ids")

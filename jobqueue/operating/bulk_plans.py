@@ -23,6 +23,7 @@ from jobqueue.operating.failures import Question, question
 from jobqueue.operating.language import in_english
 from jobqueue.operating.verbs import VERBS, Mail, Verb
 from jobqueue.operating.words import absolute, grouped
+from jobqueue.searching import Search, parse
 from jobqueue.sql.blame import may_be_of_a_row
 from jobqueue.sql.clock import database_now
 from jobqueue.sql.tolerant import AsText, as_text
@@ -39,6 +40,8 @@ OF_ALL = gettext_noop("of all")
 LONGEST_REASON = 500
 MOST_PER_SECOND = 100_000
 _LONGEST_LISTED = 1_000
+_SEARCHES = ("search", "q")
+"""By which words of an address a list is searched: over HTTP and by commands, and in the admin."""
 _A_MOMENT = timedelta(minutes=1)
 """So long at most it takes from when an age is counted back to when its action is written down."""
 LONGEST_ID = len(str(2**63))
@@ -202,9 +205,18 @@ def plan_of_list(
     until = before.selection.ended_to
     if until is not None:
         jobs = jobs.filter(Q(finished_at__isnull=True) | Q(finished_at__lt=until))
-    return Plan(
-        verb, dict(words), Selection(state="", listed=text[:_LONGEST_LISTED]), before.newest, "", jobs
-    )
+    selection = Selection(state="", queue=_queue_of(words), listed=text[:_LONGEST_LISTED])
+    return Plan(verb, dict(words), selection, before.newest, "", jobs)
+
+
+def _queue_of(words: Mapping[str, str]) -> str:
+    """The queue that all of a list are in, by its filter or a word of its search; empty if none is named."""
+    named = {words["queue"]} if words.get("queue") else set()
+    for name in _SEARCHES:
+        search = parse(words.get(name, ""))
+        if isinstance(search, Search):
+            named |= {word.value for word in search.named("queue") if not word.negated}
+    return named.pop() if len(named) == 1 else ""
 
 
 def _moment(text: str) -> datetime | None:

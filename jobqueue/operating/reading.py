@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from jobqueue.operating.words import carried, mask_address, mask_addresses, printable
+from jobqueue.operating.words import carried, mask_address, mask_text, printable
 
 VIEW_PAYLOAD = "jobqueue.view_payload"
 
@@ -23,13 +23,16 @@ def may_read(request: Asked) -> bool:
 
 
 def shown_text(text: str, request: Asked) -> str:
-    """An error or a reason for a page, without addresses for whoever may not read payloads."""
+    """An error, a reason or a kept search for a page; whoever may not read payloads sees nothing of these.
+
+    Without addresses, and without what a search looked for in payloads.
+    """
     return printable(carried_text(text, request))
 
 
 def carried_text(text: str, request: Asked) -> str:
     """The same for an answer of the API, which is data: whoever shows it decides how."""
-    return carried(text if may_read(request) else mask_addresses(text))
+    return carried(text if may_read(request) else mask_text(text))
 
 
 def shown_address(address: str, request: Asked) -> str:

@@ -57,6 +57,10 @@ _WITH_PLACES: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"job #(?P<number>\d+), (?P<how>with .+)"), _("job #%(number)s, %(how)s")),
     (re.compile(r"with another (?P<names>.+)"), _("with another %(names)s")),
     (re.compile(r"job #(?P<number>\d+)"), _("job #%(number)s")),
+    (
+        re.compile(r"(?P<verb>[A-Z][a-z ]+), by bulk action #(?P<number>\d+)"),
+        _("%(verb)s, by bulk action #%(number)s"),
+    ),
     (re.compile(r"(?P<names>.+) and (?P<number>\d+) more", re.S), _("%(names)s and %(number)s more")),
 ]
 _NUMBERS = ("number", "all", "days")
@@ -207,8 +211,8 @@ def _is_known(text: str) -> bool:
 def _fragment(text: str) -> str:
     for pattern, told in _WITH_PLACES:
         if found := pattern.fullmatch(text):
-            is_number_of_a_job = pattern.pattern.startswith("job #")
-            told_as = _name_or_place if is_number_of_a_job else _place
+            is_number_of_a_row = "#(?P<number>" in pattern.pattern
+            told_as = _name_or_place if is_number_of_a_row else _place
             return str(told % {name: told_as(name, value) for name, value in found.groupdict().items()})
     head, colon, rest = text.partition(": ")
     return f"{_word(head)}{colon}{rest}"
@@ -234,6 +238,8 @@ def _place(name: str, value: str) -> str | int:
         return ", ".join(_selected(part) for part in value.split(", "))
     if name == "fields":
         return retold_fields(value)
+    if name == "verb":
+        return _word(value)
     return _fragment(value) if name in ("how", "by") else value
 
 

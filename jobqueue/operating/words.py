@@ -128,6 +128,11 @@ def mask_addresses(text: str) -> str:
     return masking.mask_addresses(text, gettext("(address)"))
 
 
+def mask_text(text: str) -> str:
+    """`text` for who may not read payloads: without addresses, and what a search looked for in payloads."""
+    return mask_addresses(masking.mask_searched(text))
+
+
 def mask_address(address: str) -> str:
     """Enough of one address to recognise it by, in the language of who looks."""
     return masking.mask_address(address, gettext("%(begin)s… at %(domain)s"))

@@ -29,10 +29,10 @@ def grouped(number: int) -> str:
 
 @register.filter
 def for_reader(text: str, may_read: bool) -> str:
-    """A reason or an error as it is for who may read payloads, and without addresses for others."""
+    """What is kept as it is for who may read payloads; for others without what `mask_text` hides."""
     from jobqueue.operating import words
 
-    return words.printable(text if may_read else words.mask_addresses(text))
+    return words.printable(text if may_read else words.mask_text(text))
 
 
 @register.simple_tag

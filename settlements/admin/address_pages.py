@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import LiveRecordMixin, badge, mask_address, mask_addresses
+from jobqueue.operating import may_read
 from settlements.addresses import bar
 from settlements.admin.base import ReadOnlyAdmin
 from settlements.admin.moves import action_for
@@ -132,13 +133,16 @@ class BarredAddressAdmin(LiveRecordMixin, RecordPageMixin, ReadOnlyAdmin):
     list_filter = (BarredFilter, CauseFilter)
     search_fields = ("address",)
     search_help_text = _("The whole address.")
-    readonly_fields = ("shown_status",)
+    readonly_fields = ("hidden_address", "shown_status")
+    masked_fields = ("detail", "clearing_reason")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What is entered by hand, and what is known later."""
+        """What is entered by hand, and what is known later; addresses to who may read payloads."""
         entered = ["address", "cause", "detail"]
-        later = ["barred_at", "shown_status", "cleared_at", "cleared_by", "clearing_reason"]
-        return entered if obj is None else [*entered, *later]
+        if obj is None:
+            return entered
+        shown = entered if may_read(request) else ["hidden_address", "cause", "detail"]
+        return [*shown, "barred_at", "shown_status", "cleared_at", "cleared_by", "clearing_reason"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Somebody may have complained by telephone."""

@@ -25,6 +25,7 @@ from jobqueue.admin import (
     tabs_of_field,
 )
 from jobqueue.operating import in_english
+from settlements.admin.masked_fields import MaskedColumns
 from settlements.admin.read_records import ReadRecords
 from settlements.searching import with_key
 from settlements.templatetags.settlement_format import money
@@ -35,7 +36,9 @@ else:
     AnyModelAdmin = admin.ModelAdmin
 
 
-class SettlementsAdmin(ReadRecords, ShownMoments, FramedNotFound, BoundedSearch, AnyModelAdmin):
+class SettlementsAdmin(
+    MaskedColumns, ReadRecords, ShownMoments, FramedNotFound, BoundedSearch, AnyModelAdmin
+):
     """Lists that stay quick, with statuses in colour and amounts with their currency."""
 
     paginator = BoundedPaginator

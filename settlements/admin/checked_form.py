@@ -14,6 +14,7 @@ from jobqueue.admin import SHOWN, UNKNOWN, Shown, ShownField, seal, unseal
 from settlements.admin.amounts import as_posted, names_posted
 from settlements.admin.changers import changed_by
 from settlements.admin.input_names import name_parts
+from settlements.admin.masked_fields import hidden, is_hidden, mask_inputs, names_address
 from settlements.admin.shown import as_python, difference, values_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class CheckedForm(AnyModelForm):
     """
 
     watched: ClassVar[tuple[str, ...]] = ()
+    masked: ClassVar[tuple[str, ...]] = ()
+    """Those of `watched` that may name addresses."""
+    may_read: ClassVar[bool] = True
+    """Whether it is shown to somebody who sees these."""
     refusal: ClassVar[str] = ""
     """Why the model did not take what an earlier try of this request had saved."""
 
@@ -47,10 +52,19 @@ class CheckedForm(AnyModelForm):
         if self.instance._state.adding:
             return
         # The instance is the row here; what was entered is put on it later.
-        self._now = values_of(self.instance, self.watched)
+        self._now = self._as_carried(values_of(self.instance, self.watched))
+        if not self.may_read:
+            mask_inputs(self, self.masked)
         self.initial[SHOWN] = seal(self._model, self.instance.pk, self._now)
         if self.is_bound:
             self._compare()
+
+    def _as_carried(self, values: dict[str, Any]) -> dict[str, Any]:
+        """What the page carries of the row, for all to read: of what it masks no more than a sign."""
+        if self.may_read:
+            return values
+        carried = {name: hidden(values[name]) for name in self.masked if names_address(values[name])}
+        return values | carried
 
     def prepare(self) -> None:
         """Fit the fields to the record, before anything looks at what was sent."""
@@ -94,13 +108,18 @@ class CheckedForm(AnyModelForm):
                 continue
             prefixed = self.add_prefix(name)
             sent = field.widget.value_from_datadict(self.data, self.files, prefixed)
-            before = as_python(self._model, name, shown.values[name])
-            if not field.has_changed(_as_shown(before, field), sent):
+            if not self._is_touched(name, field, shown.values[name], sent):
                 for key in names_posted(field, prefixed):
                     data.pop(key, None)
                 for key, text in as_posted(field, prefixed, self.initial[name]).items():
                     data[key] = text
         self.data = data
+
+    def _is_touched(self, name: str, field: forms.Field, shown: Any, sent: Any) -> bool:
+        """Whether another value was sent than the page had shown; what it masked was no input."""
+        if is_hidden(shown):
+            return False
+        return field.has_changed(_as_shown(as_python(self._model, name, shown), field), sent)
 
     def clean(self) -> dict[str, Any] | None:
         """Refuse what was entered without knowing the row as it is."""

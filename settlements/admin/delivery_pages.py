@@ -108,7 +108,8 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
         "letter", "shown_subject", "recipient", "user", "shown_about", "shown_status", "tries", "error",
         "message_id", "provider_id", "job", "created_at", "sent_at",
     )  # fmt: skip
-    readonly_fields = ("shown_status", "letter", "shown_subject", "shown_about")
+    readonly_fields = ("shown_status", "letter", "shown_subject", "whole_subject", "shown_about")
+    masked_fields = ("error",)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -122,8 +123,9 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """What its page shows: addresses to who may read payloads, as everywhere."""
         fields: Any = super().get_fields(request, obj)
-        hidden = {} if may_read(request) else {"recipient": "hidden_recipient", "error": "hidden_error"}
-        return [hidden.get(name, name) for name in fields]
+        whole, hidden = {"shown_subject": "whole_subject"}, {"recipient": "hidden_recipient"}
+        others = whole if may_read(request) else hidden
+        return [others.get(name, name) for name in fields]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[EmailDelivery], search_term: str
@@ -145,7 +147,12 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
 
     @admin.display(description=EmailDelivery._meta.get_field("subject").verbose_name, ordering="subject")
     def shown_subject(self, delivery: EmailDelivery) -> str:
-        """As the letter has it, but for what would turn the page's own words round."""
+        """As the letter has it, without addresses."""
+        return mask_addresses(delivery.subject)
+
+    @admin.display(description=_("subject"))
+    def whole_subject(self, delivery: EmailDelivery) -> str:
+        """The same with addresses, but for what would turn the page's own words round."""
         return without_turns(delivery.subject)
 
     @admin.display(description=_("about"))
@@ -161,11 +168,6 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     def hidden_recipient(self, delivery: EmailDelivery) -> str:
         """Enough of the address to recognise it, too little to read it off."""
         return mask_address(delivery.recipient)
-
-    @admin.display(description=_("error"))
-    def hidden_error(self, delivery: EmailDelivery) -> str:
-        """What the mail server said, without addresses."""
-        return mask_addresses(delivery.error) or NOTHING
 
 
 def deferred_now() -> BoundedCount:

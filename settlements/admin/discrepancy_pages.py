@@ -13,8 +13,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import NOTHING, LiveRecordMixin, badge
+from jobqueue.admin import NOTHING, LiveRecordMixin, badge, mask_addresses
 from jobqueue.masking import without_turns
+from jobqueue.operating import may_read
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, amount_tag, link_to
 from settlements.admin.moves import action_for
 from settlements.admin.record_page import RecordPageMixin
@@ -69,6 +70,7 @@ class DiscrepancyAdmin(LiveRecordMixin, FoundByKeyMixin, RecordPageMixin, ReadOn
     """Money that is too much, or that books and provider do not agree on."""
 
     moves = (CLOSE,)
+    masked_fields = ("closing_reason",)
     change_form_template = RecordPageMixin.change_form_template
     actions = [action_for(CLOSE)]
     list_display = (
@@ -85,8 +87,14 @@ class DiscrepancyAdmin(LiveRecordMixin, FoundByKeyMixin, RecordPageMixin, ReadOn
         "shown_status", "closed_at", "closed_by", "closing_reason",
     )  # fmt: skip
     readonly_fields = (
-        "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "shown_detail", "shown_status",
+        "shown_kind", "shown_settlement", "shown_payment", "shown_amount", "shown_detail", "whole_detail",
+        "shown_status",
     )  # fmt: skip
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What its page shows: addresses to who may read payloads, as everywhere."""
+        fields: Any = super().get_fields(request, obj)
+        return ["whole_detail" if name == "shown_detail" and may_read(request) else name for name in fields]
 
     def named(self, record: Discrepancy) -> str:
         """What it is, and of which settlement."""
@@ -99,10 +107,13 @@ class DiscrepancyAdmin(LiveRecordMixin, FoundByKeyMixin, RecordPageMixin, ReadOn
 
     @admin.display(description=_("what was seen"), ordering="detail")
     def shown_detail(self, discrepancy: Discrepancy) -> str:
-        """What else is known of it."""
-        if discrepancy.is_over:
-            return gettext(discrepancy.detail)
-        return without_turns(discrepancy.detail) or NOTHING
+        """What else is known of it, without addresses."""
+        return mask_addresses(_told(discrepancy)) or NOTHING
+
+    @admin.display(description=_("what was seen"))
+    def whole_detail(self, discrepancy: Discrepancy) -> str:
+        """The same with addresses, as a provider said it."""
+        return without_turns(_told(discrepancy)) or NOTHING
 
     @admin.display(description=_("settlement"))
     def shown_settlement(self, discrepancy: Discrepancy) -> SafeString | str:
@@ -125,3 +136,7 @@ class DiscrepancyAdmin(LiveRecordMixin, FoundByKeyMixin, RecordPageMixin, ReadOn
         if discrepancy.is_open:
             return badge("open", gettext("open"))
         return badge("closed", gettext("closed"))
+
+
+def _told(discrepancy: Discrepancy) -> str:
+    return gettext(discrepancy.detail) if discrepancy.is_over else discrepancy.detail

@@ -60,6 +60,7 @@ class SettlementForm(AmountForm):
         "description", "payer", "payee", "amount", "due_date", "status", "reminders_paused", "history",
         "decided_status", "decided_at", "decided_by", "decision_reason",
     )  # fmt: skip
+    masked = ("decision_reason",)
 
     def prepare(self) -> None:
         """The people of the record are known already."""
@@ -114,6 +115,7 @@ class PaymentForm(PaymentAmountForm):
     """A payment's form; its first status may be chosen, later actions change it."""
 
     watched = ("settlement", "amount", "refunded_amount", "status", "failure_reason")
+    masked = ("failure_reason",)
 
     def clean_refunded_amount(self) -> Any:
         """Left empty nothing was refunded."""
@@ -160,6 +162,7 @@ class InlinePaymentForm(PaymentAmountForm):
     """A payment on the page of its settlement: new ones have a first status, others show theirs."""
 
     watched = ("amount", "refunded_amount", "status", "failure_reason")
+    masked = ("failure_reason",)
 
     def prepare(self) -> None:
         """A status that is there is shown, and what is sent for it does not count."""

@@ -12,7 +12,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.admin import time_tag
-from jobqueue.masking import without_turns
 from jobqueue.operating import shown_text
 from settlements.admin.base import amount_tag, link_to
 from settlements.admin.ways_to_people import may_look
@@ -72,10 +71,10 @@ def _barred(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
 def _discrepancies(settlement: Settlement, request: HttpRequest) -> list[SafeString]:
     rows = Discrepancy.objects.open().filter(settlement=settlement)
     may_view = may(request, "view", Discrepancy)
-    return [_discrepancy(row, may_view) for row in rows[:MOST_DISCREPANCIES]]
+    return [_discrepancy(row, may_view, request) for row in rows[:MOST_DISCREPANCIES]]
 
 
-def _discrepancy(row: Discrepancy, may_view: bool) -> SafeString:
+def _discrepancy(row: Discrepancy, may_view: bool, request: HttpRequest) -> SafeString:
     """What somebody must look at; of what is over, that it waits for nothing but to be closed."""
     kind = link_to(row, row.get_kind_display()) if may_view else row.get_kind_display()
     if row.is_over:
@@ -85,5 +84,5 @@ def _discrepancy(row: Discrepancy, may_view: bool) -> SafeString:
         gettext("Somebody must look at this: {}, {}{}."),
         kind,
         amount_tag(row.amount, row.currency),
-        f" ({without_turns(row.detail)})" if row.detail else "",
+        f" ({shown_text(row.detail, request)})" if row.detail else "",
     )

@@ -29,6 +29,7 @@ class PaymentAdmin(
     """Payments."""
 
     form = PaymentForm
+    masked_fields = ("failure_reason",)
     moves = MOVES
     change_form_template = RecordPageMixin.change_form_template
     list_display = ("shown_amount", "settlement", "shown_status", "shown_refunded", "created_at")

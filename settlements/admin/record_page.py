@@ -11,7 +11,7 @@ from django.db import connections, models, router
 from django.http import HttpRequest, HttpResponse
 
 from jobqueue.admin import SHOWN
-from jobqueue.operating import demand
+from jobqueue.operating import demand, may_read
 from settlements.admin.moves import moves_of
 from settlements.exceptions import InvalidAmount, InvalidRefund
 from settlements.operating.moves import Move
@@ -103,8 +103,9 @@ class CheckedPageMixin(AnyAdmin):
         return fieldsets
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """The form, with what the model said of an earlier try."""
+        """The form, with what the model said of an earlier try, and what its reader may read."""
         form: Any = super().get_form(request, obj, change, **kwargs)
+        form.may_read = may_read(request)
         form.refusal = getattr(request, "_refusal", "")
         return form
 

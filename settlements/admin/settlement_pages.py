@@ -28,6 +28,7 @@ from jobqueue.admin import (
     log_change,
     time_tag,
 )
+from jobqueue.operating import may_read, shown_text
 from settlements.admin.base import FoundByKeyMixin, SettlementsAdmin, amount_tag
 from settlements.admin.forms import InlinePaymentForm, KnownAutocomplete, SettlementForm
 from settlements.admin.formsets import PaymentFormSet
@@ -59,6 +60,12 @@ class PaymentInline(ShownMoments, PaymentTabularInline):
     readonly_fields = ("shown_refunded", "created_at")
     extra = 0
     show_change_link = True
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """The rows, with what their reader may read."""
+        formset: Any = super().get_formset(request, obj, **kwargs)
+        formset.form.may_read = may_read(request)
+        return formset
 
     @admin.display(description=_("refunded"))
     def shown_refunded(self, payment: Payment) -> SafeString | str:
@@ -176,6 +183,7 @@ class SettlementAdmin(FoundByKeyMixin, CheckedPageMixin, RecordPageMixin, JobsPa
             ],
             "decided_at": time_tag(record.decided_at, timezone.now()),
             "decision": record if record.decided_status else None,
+            "decision_reason": shown_text(record.decision_reason, request),
         }
 
     def _letters(self, record: Settlement, request: HttpRequest) -> list[tuple[Any, str]]:

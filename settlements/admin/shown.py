@@ -14,6 +14,8 @@ from djmoney.models.fields import MoneyField
 from moneyed import Money
 
 from jobqueue.admin import NOTHING
+from jobqueue.masking import HIDDEN
+from settlements.admin.masked_fields import is_hidden
 from settlements.templatetags.settlement_format import money
 
 _LONGEST_VALUE = 80
@@ -60,6 +62,8 @@ def in_words(model: type[models.Model], name: str, plain: Any, currency: str = "
 def _in_words(field: Any, name: str, plain: Any, model: type[models.Model], currency: str) -> str:
     if plain is None or plain == "":
         return NOTHING
+    if is_hidden(plain):
+        return HIDDEN
     if isinstance(plain, bool):
         return gettext("yes") if plain else gettext("no")
     value = as_python(model, name, plain)

@@ -272,5 +272,5 @@ def test_a_bulk_action_that_retried_it_stands_between_its_attempts(
     action = ask(asked_by="pia", asked_at=after(begin, 15), reason="the server is back")
     Job.objects.filter(pk=job.pk).update(bulk_action=action.pk)
     said = [step.label or f"{step.who}: {step.text}" for step in steps_of(admin_client, job)]
-    retry = f"pia: Retry, by bulk action #{action.pk}. the server is back"
+    retry = f"pia: Retry, by bulk action #{action.pk}. Reason: the server is back"
     assert said == ["Created", "Attempt 1", retry, "Attempt 2"]

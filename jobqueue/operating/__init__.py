@@ -23,7 +23,7 @@ from jobqueue.operating.reading import carried_text, may_read, shown_address, sh
 from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals, told_reason
 from jobqueue.operating.retelling_names import tell_names
 from jobqueue.operating.rights import demand
-from jobqueue.operating.words import grouped, mask_address, state_word
+from jobqueue.operating.words import grouped, mask_address, span, state_word
 
 __all__ = [
     "Concern",
@@ -44,6 +44,7 @@ __all__ = [
     "shown_address",
     "shown_text",
     "skips_of",
+    "span",
     "state_word",
     "tell_also",
     "tell_names",

@@ -1,4 +1,4 @@
-"""What is wrong with reminders and addresses, told on the overview of the job queue."""
+"""What is wrong with reminders, e-mails and addresses, told on the overview of the job queue."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import router
-from django.db.models import Count, Min, Q, QuerySet, Subquery
-from django.db.models.functions import Now
+from django.db.models import Count, Min, Q, QuerySet, Subquery, Window
+from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from jobqueue.admin import Finding, address_of, lists_finding, register_finding
+from jobqueue.admin import COUNT_LIMIT, Finding, address_of, lists_finding, mask_addresses, register_finding
 from jobqueue.models import Cause, Job, JobQuerySet
-from jobqueue.operating import grouped
+from jobqueue.operating import grouped, shown_text, span
 from jobqueue.searching import columns_together, has_key
 from settlements.admin.concerns import key_of
+from settlements.conf import get_settings
 from settlements.decisions import REMINDERS
-from settlements.models import BarredAddress, ReminderDelivery, Settlement
+from settlements.deliveries import deferred_among_newest
+from settlements.models import BarredAddress, EmailDelivery, ReminderDelivery, Settlement
 from settlements.processors import reminders
 
 LATE = timedelta(minutes=15)
@@ -31,6 +33,11 @@ _MOST = 1_000
 _NEWEST = 10_000
 """Among so many of the newest reminders e-mails are looked for that did not get out."""
 _FEWEST_BOUNCES = 3
+_FEWEST_NOT_TAKEN, _NOT_TAKEN_FOR = 3, timedelta(minutes=5)
+"""So many e-mails that wait for the mail server, the oldest for so long, are a finding."""
+_ONE_NOT_TAKEN_FOR = timedelta(hours=1)
+"""Fewer are one when the oldest waits for so long: a letter that is greylisted is taken before."""
+_LONGEST_ANSWER = 200
 _BY_THE_SERVER = (BarredAddress.Cause.REFUSED, BarredAddress.Cause.BOUNCED, BarredAddress.Cause.COMPLAINED)
 
 
@@ -116,6 +123,46 @@ def _missed(subjects: set[str]) -> set[str]:
 
 
 @register_finding
+def emails_not_taken(request: HttpRequest) -> Iterator[Finding]:
+    """E-mails that the mail server did not take, and that are tried again."""
+    if not request.user.has_perm("settlements.view_emaildelivery"):
+        return
+    for waiting, since, answer, now in _not_taken():
+        waits = now - since
+        is_told = waits > (_NOT_TAKEN_FOR if waiting >= _FEWEST_NOT_TAKEN else _ONE_NOT_TAKEN_FOR)
+        if is_told:
+            text = ngettext(
+                "%(number)s e-mail was not taken and is tried again: %(answer)s",
+                "%(number)s e-mails were not taken and are tried again: %(answer)s",
+                waiting,
+            ) % {"number": _shown_up_to(COUNT_LIMIT, waiting), "answer": _quoted(answer, request)}
+            url = address_of(EmailDelivery, "changelist", status__exact=EmailDelivery.Status.DEFERRED)
+            yield Finding(77, text, url, since, _cure_of_not_taken())
+
+
+def _not_taken() -> QuerySet[EmailDelivery, tuple[Any, ...]]:
+    """One row, if any waits: how many, since when the oldest is tried, what was said last, and the time."""
+    waiting = deferred_among_newest(COUNT_LIMIT).annotate(
+        number=Window(Count("pk")),
+        since=Window(Min(Coalesce("trying_since", "created_at"))),
+        now=Now(),
+    )
+    return waiting.order_by("-pk").values_list("number", "since", "error", "now")[:1]
+
+
+def _quoted(answer: str, request: HttpRequest) -> str:
+    """What the mail server said, on a line, without addresses."""
+    return shown_text(" ".join(mask_addresses(answer).split()), request)[:_LONGEST_ANSWER] or _("no answer")
+
+
+def _cure_of_not_taken() -> str:
+    return _(
+        "See whether the mail server runs and takes mail of this site. They leave by themselves as soon as it"
+        " takes them; each is given up %(time)s after its first try (EMAIL_RETRY_FOR)."
+    ) % {"time": span(get_settings().email_retry_for)}
+
+
+@register_finding
 def bouncing_addresses(request: HttpRequest) -> Iterator[Finding]:
     """Addresses that mail servers refused or bounced, or whose owners complained, within a day."""
     if not request.user.has_perm("settlements.view_barredaddress"):
@@ -140,4 +187,9 @@ def _counted(rows: QuerySet[BarredAddress], moment: str) -> tuple[int, Any]:
 
 
 def _shown(number: int) -> str:
-    return f"{grouped(_MOST)}+" if number > _MOST else grouped(number)
+    return _shown_up_to(_MOST + 1, number)
+
+
+def _shown_up_to(end: int, number: int) -> str:
+    """A number that was counted up to an end."""
+    return f"{grouped(end - 1)}+" if number >= end else grouped(number)

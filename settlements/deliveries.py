@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, Q, QuerySet
+from django.db.models import Exists, F, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from jobqueue.jobs import RetryLater, database_now
@@ -205,8 +205,11 @@ def note_not_sent(job: Job | None, facts: dict[str, Any], status: str, reason: s
 
 def deferred_among_newest(most: int) -> QuerySet[EmailDelivery]:
     """Those of the newest e-mails, so many of them at most, that wait for the mail server."""
-    newest = EmailDelivery.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    rows = EmailDelivery.objects.filter(pk__gt=newest - most, status=EmailDelivery.Status.DEFERRED)
+    # With both ends: of those between two numbers that it does not know PostgreSQL expects few.
+    newest = Subquery(EmailDelivery.objects.order_by("-pk").values("pk")[:1])
+    rows = EmailDelivery.objects.filter(
+        pk__range=(newest - (most - 1), newest), status=EmailDelivery.Status.DEFERRED
+    )
     # Those whose job somebody cancelled, or which gave up, wait no more.
     waits = Q(job__isnull=True) | Q(job__state__in=[Job.State.WAITING, Job.State.ACTIVE])
     return rows.filter(waits).order_by()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from jobqueue.jobs import database_now
 from settlements.letters import Facts, Reminder, why_not
@@ -16,6 +17,9 @@ from settlements.models import BarredAddress
 from settlements.moves import moves_of
 from settlements.reminders import Moves, current_policy, out_of_quiet_hours, superseded_for
 from settlements.rows import Question, Rows, is_key_of, read
+
+QUIET_HOURS: Final = "quiet hours"
+"""The reason of a job that waits for their end."""
 
 
 @dataclass(frozen=True, slots=True)

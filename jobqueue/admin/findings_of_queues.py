@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from django.conf import settings as django_settings
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.http import urlencode
@@ -15,15 +17,15 @@ from django.utils.translation import gettext_lazy, ngettext
 from jobqueue.admin import set_aside
 from jobqueue.admin.findings import Finding, lists_finding
 from jobqueue.conf import get_settings
-from jobqueue.counts.signs import LATELY, MOST_COUNTED, USUALLY, Sign
-from jobqueue.models import Cause, JobQuerySet, ProcessorLimits
+from jobqueue.counts.signs import LATELY, MOST_COUNTED, SOON, USUALLY, Sign
+from jobqueue.models import Attempt, Cause, Job, JobQuerySet, ProcessorLimits
 from jobqueue.models.unknown import known_to_none
 from jobqueue.monitoring.overview import Overview, QueueNow
 from jobqueue.operating.reading import shown_text
 from jobqueue.operating.words import absolute, grouped, printable, span
 from jobqueue.registry import all_processors
 
-UNKNOWN, NOT_MUTED = "unknown", "not_muted"
+UNKNOWN, NOT_MUTED, TO_RETRY = "unknown", "not_muted", "to_retry"
 """What the list of jobs calls, in its address, those that the overview counts."""
 _FEWEST_FAILURES = 5
 """Fewer failures in an hour are no finding: the list of failed jobs tells of them."""
@@ -242,6 +244,14 @@ def jobs_whose_failures_count(jobs: JobQuerySet) -> JobQuerySet:
     """Those that are counted as failed: of a muted cause none is."""
     muted = Cause.objects.using(jobs.db).filter(muted_at__isnull=False).values("name")
     return jobs.failed().exclude(cause__in=muted)
+
+
+@lists_finding(TO_RETRY, gettext_lazy("jobs that are soon to be retried after an error"))
+def jobs_to_retry(jobs: JobQuerySet) -> JobQuerySet:
+    """Those that a tile counts as to be retried."""
+    soon = jobs.filter(state=Job.State.WAITING, run_at__gt=Now(), run_at__lte=Now() + SOON)
+    last = Attempt.objects.filter(job=OuterRef("pk"), number=OuterRef("attempt") - 1, is_retried=True)
+    return soon.filter(Exists(last), published_at=None, attempt__gt=1)
 
 
 def _jobs(seen: Overview, request: HttpRequest) -> Iterator[Finding]:

@@ -135,7 +135,21 @@ def _failed_title() -> str:
 
 
 def _started_title() -> str:
-    return _("About: what completed, failed or began in the last minute.")
+    return _(
+        "About: the runs that completed, failed, are followed by another after an error, or began in the last"
+        " minute. Those that only asked for another time are not counted."
+    )
+
+
+def _to_retry(queue: QueueNow, request: HttpRequest) -> list[Fact]:
+    """What runs again soon after a run that failed, where there is any: it has not failed, and is not due."""
+    if not queue.to_retry:
+        return []
+    jobs = request.user.has_perm("jobqueue.view_job")
+    finding = findings_of_queues.TO_RETRY
+    url = findings_of_queues.page(request, "job", queue=queue.name, finding=finding) if jobs else ""
+    title = _("Their last run failed, and the next one follows by itself within an hour.")
+    return [Fact(_("to be retried"), findings_of_queues.number(queue.to_retry), url, title=title)]
 
 
 def _running(queue: QueueNow, of_state: Callable[..., str]) -> list[Fact]:
@@ -165,6 +179,7 @@ def _tile(number: str, queue: QueueNow, seen: Overview, request: HttpRequest) ->
     facts = [
         Fact(_("waiting"), grouped(queue.counts.waiting), of_state("waiting")),
         Fact(_("oldest wait"), waits),
+        *_to_retry(queue, request),
         Fact(_("started a minute"), started, title=_started_title()),
         Fact(_("failed in 1 h"), failed, failed_url, bool(queue.failed.number), _failed_title()),
         *_running(queue, of_state),

@@ -22,6 +22,8 @@ from jobqueue.sql.tolerant import LAST, as_text
 MOST_COUNTED = 10_000
 LATELY = timedelta(hours=1)
 _HOUR = timedelta(hours=1)
+SOON = timedelta(hours=1)
+"""What is to be retried is looked for among the jobs whose time comes within so long."""
 USUALLY = timedelta(days=1)
 """What is usual is measured over so long before `LATELY`."""
 
@@ -68,7 +70,11 @@ class Signs:
     held_late: Sign = field(default_factory=Sign)
     """Held jobs that were to have run by now."""
     started: dict[str, int] = field(default_factory=dict)
-    """By queue how many of the jobs that run began in the last minute, and how many failed in it."""
+    """By queue how many of the jobs that run began in the last minute, how many failed in it, and how many
+    runs failed in it that others follow.
+    """
+    to_retry: dict[str, int] = field(default_factory=dict)
+    """By queue how many jobs will run again SOON whose last run failed, of the first MOST_COUNTED."""
 
 
 def read_signs(using: str, queues: Sequence[str]) -> Signs:
@@ -94,6 +100,8 @@ def _note(signs: Signs, kind: str, queue: str, number: int, since: datetime | No
         getattr(signs, kind)[queue] = Sign(number, since)
     elif kind == "started":
         signs.started[queue] = signs.started.get(queue, 0) + number
+    elif kind == "to_retry":
+        signs.to_retry[queue] = number
     elif kind in ("counted", "muted", "aside", "read_only"):
         setattr(signs, kind, number)
     elif kind in ("usual", "usual_muted", "unknown", "held", "held_late"):
@@ -112,9 +120,9 @@ def _moment(value: Any) -> datetime | None:
 
 
 def ago(vendor: str, seconds: float) -> str:
-    """The moment so many seconds ago."""
+    """The moment so many seconds ago; with a number below 0 it lies ahead."""
     if vendor == "sqlite":
-        return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-{seconds:.3f} seconds')"
+        return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '{-seconds:+.3f} seconds')"
     return f"STATEMENT_TIMESTAMP() - INTERVAL '{seconds:.3f} seconds'"
 
 
@@ -122,6 +130,7 @@ def _text_of(vendor: str, queues: int, *, has_hours: bool) -> str:
     """The statement, for so many queues; `has_hours` where the hours of the charts are kept."""
     settings = get_settings()
     parts = [_NOW, *[_OLDEST] * queues, _FAILED, _USUAL, _STUCK, _UNKNOWN, _HELD, _STARTED, _ASIDE, _MUTED]
+    parts += [_TO_RETRY]
     parts += [_COUNTED] if has_hours else []
     parts += [_READ_ONLY] if vendor == "postgresql" else []
     # SQLite keeps any bytes as a text, and cannot give back those that are none.
@@ -134,6 +143,7 @@ def _text_of(vendor: str, queues: int, *, has_hours: bool) -> str:
         first_hour=ago(vendor, (LATELY + _HOUR + USUALLY).total_seconds()),
         last_hour=ago(vendor, (LATELY + _HOUR).total_seconds()),
         a_minute_ago=ago(vendor, 60),
+        soon=ago(vendor, -SOON.total_seconds()),
         unknown_since=ago(vendor, UNKNOWN_AFTER.total_seconds()),
         silent_since=ago(vendor, settings.worker_silence),
         overdue_since=ago(vendor, settings.timeout_grace),
@@ -224,4 +234,20 @@ _STARTED = """
         SELECT queue FROM jobqueue_job WHERE state = 'failed' AND finished_at > {a_minute_ago}
         ORDER BY finished_at DESC LIMIT {most}
     ) AS failed_now GROUP BY queue
+    UNION ALL
+    SELECT 'started', {queue}, COUNT(*), NULL FROM (
+        SELECT job_id FROM jobqueue_attempt WHERE is_retried AND finished_at > {a_minute_ago}
+        ORDER BY finished_at DESC LIMIT {most}
+    ) AS retried_now JOIN jobqueue_job ON jobqueue_job.id = job_id GROUP BY queue
+"""
+# The index has no attempts: of what is due soon, next to nothing at most times, each row is looked at.
+_TO_RETRY = """
+    SELECT 'to_retry', {queue}, COUNT(*), NULL FROM (
+        SELECT id, queue, attempt FROM jobqueue_job
+        WHERE state = 'waiting' AND published_at IS NULL AND run_at > {now} AND run_at <= {soon}
+        ORDER BY run_at LIMIT {most}
+    ) AS soon WHERE attempt > 1 AND EXISTS (
+        SELECT 1 FROM jobqueue_attempt
+        WHERE job_id = soon.id AND number = soon.attempt - 1 AND is_retried
+    ) GROUP BY queue
 """

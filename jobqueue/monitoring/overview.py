@@ -50,7 +50,9 @@ class QueueNow:
     quiet: int = 0
     """Living workers that serve it and were told to claim nothing, or are ending."""
     started: int | None = None
-    """About how many jobs started in the last minute; None where Redis does not tell."""
+    """About how many runs started in the last minute; None where Redis does not tell."""
+    to_retry: int = 0
+    """How many jobs will run again soon whose last run failed."""
 
     @property
     def name(self) -> str:
@@ -208,6 +210,7 @@ def _add(found: Overview, told: _InDatabase, rows: dict[str, Queue]) -> None:
         queue.failed += signs.failed.get(name, Sign())
         queue.stuck += signs.stuck.get(name, Sign())
         queue.started = (queue.started or 0) + signs.started.get(name, 0)
+        queue.to_retry += signs.to_retry.get(name, 0)
         serving = [worker.is_available for worker in told.workers if name in worker.served]
         queue.workers = max(queue.workers, sum(serving))
         queue.quiet = max(queue.quiet, len(serving) - sum(serving))

@@ -24,7 +24,7 @@ from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals
 from jobqueue.operating.retelling_failures import tell_failure
 from jobqueue.operating.retelling_names import tell_names
 from jobqueue.operating.rights import demand
-from jobqueue.operating.words import grouped, mask_address, state_word
+from jobqueue.operating.words import grouped, mask_address, span, state_word
 
 __all__ = [
     "Concern",
@@ -45,6 +45,7 @@ __all__ = [
     "shown_address",
     "shown_text",
     "skips_of",
+    "span",
     "state_word",
     "tell_also",
     "tell_failure",

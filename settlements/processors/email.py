@@ -27,7 +27,7 @@ from settlements.models import EmailDelivery, ReminderDelivery
 from settlements.planning import plan_reminders
 from settlements.processors import refusals
 from settlements.rows import Question, Rows
-from settlements.truth import Verdict, look
+from settlements.truth import QUIET_HOURS, Verdict, look
 
 logger = logging.getLogger("settlements.email")
 
@@ -218,7 +218,7 @@ def _make_ready(letter: Letter) -> _Ready | Skipped | Discard:
     if verdict.skip is not None:
         return _skip(letter, verdict, verdict.skip)
     if verdict.wait is not None:
-        raise RetryLater(verdict.wait, "quiet hours")
+        raise RetryLater(verdict.wait, QUIET_HOURS)
     if (trouble := _trouble_with_address(letter, verdict)) is not None:
         return trouble
     rendered = emails.render(

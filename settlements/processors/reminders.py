@@ -16,7 +16,7 @@ from settlements.jobs import add_letter_job
 from settlements.letters import Reminder
 from settlements.models import ReminderDelivery, ReminderType, Settlement
 from settlements.rows import Question
-from settlements.truth import Verdict, look
+from settlements.truth import QUIET_HOURS, Verdict, look
 
 
 @processor(
@@ -51,7 +51,7 @@ def send(
             return Skipped(verdict.skip)
         _check_reachable(verdict, user_id)
         if verdict.wait is not None:
-            raise RetryLater(verdict.wait, "quiet hours")
+            raise RetryLater(verdict.wait, QUIET_HOURS)
         return _deliver(settlement, verdict.rows.person, reminder, using)
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -27,6 +28,14 @@ def test_each_queryset_keeps_its_order_and_its_slice(
         found = columns_together([rows[:3], Job.objects.none(), Job.objects.order_by("-run_at")[:2]], *NAMES)
     wanted = [*reversed(jobs[1:]), *jobs[:2]]
     assert found == [(job.pk, job.run_at, job.subject) for job in wanted]
+
+
+def test_they_may_be_annotations() -> None:
+    job = make_job(subject="a.b:1")
+    rows = Job.objects.annotate(due=Greatest("run_at", "created_at"))
+    assert columns_together([rows, rows.filter(pk=0)], "pk", "due") == [
+        (job.pk, max(job.run_at, job.created_at))
+    ]
 
 
 def test_nothing_is_asked_where_none_can_have_a_row(

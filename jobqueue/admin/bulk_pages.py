@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -132,6 +133,7 @@ class BulkActionAdmin(OwnPage):
         if action is None:
             self.raise_not_found(object_id)
         now = database_now(Job.objects.db)
+        jobs = bulk_jobs.shown(action, request, self.admin_site, now)
         context = {
             "title": _title(action),
             "action": action,
@@ -145,11 +147,11 @@ class BulkActionAdmin(OwnPage):
             "may_stop": action.is_open and may(request, Right.STOP_BULK_ACTION),
             "came_from": self._came_from(action),
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
-            "jobs": bulk_jobs.shown(action, request, self.admin_site),
+            "jobs": jobs,
             "done": action.changed,
             "of": max(action.expected, action.changed, 1),
-            "said": _said(action),
-            "seconds": REFRESH_SECONDS if action.is_open else 0,
+            "said": _said(action, jobs),
+            "seconds": REFRESH_SECONDS if action.is_open else jobs.get("seconds", 0),
             **(extra_context or {}),
         }
         return self.page(request, "bulk_action.html", context)
@@ -227,10 +229,13 @@ def _label(action: BulkAction) -> str:
     return capfirst(action.get_verb_display())
 
 
-def _said(action: BulkAction) -> str:
-    """What is read out of it: each per cent, as the page is looked at."""
+def _said(action: BulkAction, jobs: Mapping[str, Any]) -> str:
+    """What is read out of it: each per cent, as the page is looked at, then what became of its jobs."""
     if not action.is_open:
-        return gettext("It has ended.")
+        if jobs.get("seconds"):
+            return gettext("It has ended; its jobs go on.")
+        became = ", ".join(f"{state.number} {state.label}" for state in jobs.get("states", ()))
+        return " ".join(filter(None, [gettext("It has ended."), became]))
     return gettext("%(percent)s %% done") % {"percent": 100 * action.changed // max(action.expected, 1)}
 
 

@@ -266,8 +266,8 @@ def _jobs(seen: Overview, request: HttpRequest) -> Iterator[Finding]:
     yield from _failures(seen, request)
     if seen.unknown.number:
         text = ngettext(
-            "No worker knows %(number)s job: its processor, or one that takes its payload.",
-            "No worker knows %(number)s jobs: their processor, or one that takes their payload.",
+            "No worker can run %(number)s job: its code is missing there, or refuses the payload.",
+            "No worker can run %(number)s jobs: their code is missing there, or refuses the payload.",
             seen.unknown.number,
         ) % {"number": number(seen.unknown.number)}
         cure = _("Deploy the code that knows them, or cancel them.")

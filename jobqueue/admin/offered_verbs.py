@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Final
 
 from jobqueue.operating.verbs import Verb
-from jobqueue.searching import OF_ANY_STATE, STATES, Unreadable, parse
-
-_PART_OF: Final = {"held": "delayed", "stuck": "active", "skipped": "completed"}
-"""The states whose jobs a list of another state shows too."""
+from jobqueue.searching import OF_ANY_STATE, PART_OF, STATES, Unreadable, parse
 
 
 def offered(verbs: Iterable[Verb], state: str, text: str) -> list[Verb]:
@@ -31,9 +27,9 @@ def _states_of(state: str, text: str) -> set[str]:
 
 def _possible(asked: Collection[str], left_out: Collection[str]) -> set[str]:
     """The states that jobs can have which are in all of some, and in none of those that are left out."""
-    wider = {_PART_OF.get(word) for word in asked}
+    wider = {PART_OF.get(word) for word in asked}
     narrowest = {word for word in asked if word not in wider}
     if len(narrowest) > 1:
         return set()  # no job is in two
     found = narrowest or set(STATES).difference(OF_ANY_STATE)
-    return {word for word in found if not {word, _PART_OF.get(word)}.intersection(left_out)}
+    return {word for word in found if not {word, PART_OF.get(word)}.intersection(left_out)}

@@ -33,7 +33,7 @@ from jobqueue.operating.reading import shown_text
 from jobqueue.operating.rights import VIEW_JOB, VIEW_WORKER, Right, demand, may, permissions_of
 from jobqueue.operating.running import progress_words, runs_of
 from jobqueue.operating.stops import LONGEST_STOP_REASON, stop_and_log
-from jobqueue.operating.words import exact_span, grouped
+from jobqueue.operating.words import exact_span, grouped, printable
 from jobqueue.operating.workers import ORDERS, Order, is_silent, order_and_log
 from jobqueue.sql.clock import database_now
 
@@ -42,7 +42,7 @@ REFRESH_SECONDS = 2
 MOST_JOBS = 100
 """Rows that the page shows: 500 were 33,000 pixels long."""
 MOST_NAMED = 8
-"""Processes that the answer to an order names."""
+"""Processes that the answer to an order names, and jobs that the question before a stop does."""
 _FEW = 2
 TO_WORKERS = "workers"
 """Says that an order was given on the list of workers, so that it leads back there."""
@@ -235,9 +235,27 @@ def _stop(pages: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpR
         title=_("Stop job #%(number)d") % {"number": job.pk},
         job=job,
         grace=f"{grace:g}",
+        beside=_beside(job),
         back_url=_job_url(pages, job),
         longest=LONGEST_STOP_REASON,
     )
+
+
+def _beside(job: Job) -> str:
+    """The jobs that run in the same process, some by name; all that it claimed, if it does not tell.
+
+    What only is claimed does not begin anew: it has not begun.
+    """
+    if job.worker_id is None:
+        return ""
+    of_process = Job.objects.active().filter(worker_id=job.worker_id).exclude(pk=job.pk)
+    columns = ("pk", "state", "worker_id", "attempt", "processor")
+    others = list(of_process.only(*columns).order_by("started_at", "pk")[:MOST_JOBS])
+    told = runs_of([job, *others])
+    running = [other for other in others if other.pk in told] if told else others
+    names = ", ".join(f"#{other.pk} {printable(other.processor)}" for other in running[:MOST_NAMED])
+    more = len(running) - MOST_NAMED
+    return _("%(names)s and %(number)s more") % {"names": names, "number": more} if more > 0 else names
 
 
 def _stop_and_tell(pages: ModelAdmin[Any], request: HttpRequest, job: Job, reason: str) -> None:

@@ -18,7 +18,7 @@ from jobqueue.searching.sources import (
     title_of,
     unregister_source,
 )
-from jobqueue.searching.states import CONDITIONS, ENDED, OF_ANY_STATE, STATES
+from jobqueue.searching.states import CONDITIONS, ENDED, OF_ANY_STATE, PART_OF, STATES
 from jobqueue.searching.words import LONGEST_SEARCH, MOST_WORDS, NAMES, Search, Word, quoted
 from jobqueue.sql.any_case import contains
 from jobqueue.sql.columns_together import columns_together
@@ -33,6 +33,7 @@ __all__ = [
     "NAMES",
     "NEWEST",
     "OF_ANY_STATE",
+    "PART_OF",
     "RETRIED",
     "STATES",
     "Found",

@@ -54,5 +54,8 @@ STATES: Final[dict[str, Callable[[JobQuerySet], JobQuerySet]]] = {
 OF_ANY_STATE: Final = (RETRIED,)
 """What happened to jobs, whatever their state is by now."""
 
+PART_OF: Final = {"held": "delayed", "stuck": "active", "skipped": "completed"}
+"""The states whose jobs a list of another state shows too."""
+
 ENDED: Final = ("failed", "completed", "skipped", "cancelled")
 """The states whose jobs are over: when they ended is what people ask of them."""

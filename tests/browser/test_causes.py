@@ -88,6 +88,23 @@ def test_a_bulk_retry_above_the_limit_is_typed_watched_and_stopped(
     assert Job.objects.failed().count() == 1_500 - action.changed
 
 
+def test_a_reason_beside_the_buttons_fits_and_goes_with_the_one_that_is_pressed(open_page: Any) -> None:
+    _fail(SMTP, 3, 30)
+    _fail("ConnectionError: no route to # of a host with a rather long name in the middle of nowhere", 2, 90)
+    page = open_page(CAUSES, width=1280)
+    row = page.get_by_role("row", name=SMTP)
+    row.get_by_text("with a reason").click()
+    reason = row.get_by_label("Reason")
+    reason.fill("the mail server is back")
+    assert page.locator(".jq-cause-list").evaluate("(list) => list.scrollWidth <= list.clientWidth")
+
+    reason.press("Enter")
+    page.locator("h1").click()
+    assert page.url.endswith(CAUSES) and not BulkAction.objects.exists()
+    row.get_by_role("button", name="Retry 3").click()
+    expect(page.locator(".jq-facts")).to_contain_text("the mail server is back")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_pages_fit_their_width(

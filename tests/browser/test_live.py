@@ -330,6 +330,15 @@ def test_what_is_over_is_asked_for_no_more(opened: Opened, network: Network) -> 
     assert len(network.asked) == 1
 
 
+def test_what_is_asked_for_less_often_by_now_says_so(opened: Opened, network: Network) -> None:
+    network.changes_to("a")
+    network.body = network.body.replace(' data-region-seconds="4"', ' data-region-seconds="60"')
+    opened.wait()
+    opened.says("Refreshes every 60 s.")
+    opened.wait(30)
+    assert len(network.asked) == 1
+
+
 # What has an address of its own -------------------------------------------------------------------
 
 APART = """<small id="sum" data-region-seconds="60" data-region-url="/apart"{}>{}</small>"""

@@ -11,8 +11,10 @@ from playwright.sync_api import Page, expect
 
 from jobqueue.models import Job
 from jobqueue.models.pauses import pause, resume
+from jobqueue.sql.clock import database_now
 from settlements.models import Settlement
 from tests.jobqueue.admin.steps import make_job
+from tests.jobqueue.models.test_bulk import ask, walk
 
 pytestmark = [
     pytest.mark.browser,
@@ -64,6 +66,19 @@ def test_a_pause_by_somebody_else_and_its_end_are_shown_on_an_open_page(open_pag
     _look(page)
     expect(page.locator("#jq-banner")).to_have_count(0)
     expect(page.locator("[data-live-said]")).to_contain_text("Nothing is paused.")
+
+
+def test_a_bulk_action_that_has_ended_is_looked_at_until_its_jobs_have(open_page: Any) -> None:
+    make_job("failed")
+    action = ask()
+    walk(action)
+    page = open_page(f"/admin/jobqueue/bulkaction/{action.pk}/change/")
+    expect(page.locator("#jq-bulk-progress")).to_contain_text("1 waiting")
+    Job.objects.update(state="failed", finished_at=database_now("default"))
+    _look(page)
+    expect(page.locator("#jq-bulk-progress")).to_contain_text("1 failed again")
+    expect(page.locator("[data-live-state]")).to_have_text("Nothing changes here any more.")
+    expect(page.locator("[data-live-said]")).to_have_text("It has ended. 1 failed again")
 
 
 def test_who_is_logged_out_sees_what_was_there_and_is_told(open_page: Any) -> None:

@@ -14,6 +14,7 @@
   const bar = () => document.querySelector("[data-live]");
   const part = (name) => bar()?.querySelector(`[data-live-${name}]`);
   const word = (name) => bar()?.dataset[name] ?? "";
+  const runs = () => word("runs").replace("{}", seconds()); // as often as the regions say by now
   const tags = new Map(), askedAt = new Map();
   const gone = new Error("gone");
   let isPaused = false, isAsking = false, isOver = false;
@@ -210,7 +211,7 @@
       try {
         await refresh();
         failures = 0;
-        if (!isPaused) show(word("runs"));
+        if (!isPaused && regions().length) show(runs());
       } catch (error) {
         if (error === gone) { end(word("ended")); say(word("ended")); }
         else { failures += 1; show(word("failed")); if (failures === 1) say(word("failed")); }
@@ -227,7 +228,7 @@
     if (!button) return;
     button.textContent = word(isPaused ? "resume" : "pause");
     button.hidden = isOver;
-    show(word(isPaused ? "paused" : "runs"));
+    show(isPaused ? word("paused") : runs());
   };
   const remembered = (value) => {
     try {

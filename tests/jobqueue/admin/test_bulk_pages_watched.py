@@ -126,9 +126,10 @@ def test_the_page_says_that_no_worker_is_alive(admin_client: Client) -> None:
     assert "No worker is alive" in text_of(admin_client.get(f"{BULK}{action.pk}/change/"))
 
 
-def test_the_page_of_what_has_ended_is_not_asked_for_again_and_again(admin_client: Client) -> None:
+def test_the_page_of_what_has_ended_with_its_jobs_is_not_asked_for_again(admin_client: Client) -> None:
     action = _begun(admin_client)
     walk(action)
+    Job.objects.update(state="completed", finished_at=database_now("default"))
     text = text_of(admin_client.get(f"{BULK}{action.pk}/change/"))
     assert "2 of 2 jobs" in text
     assert "data-region-seconds" not in text

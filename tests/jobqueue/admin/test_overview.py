@@ -125,8 +125,9 @@ def test_stuck_jobs(admin_client: Client) -> None:
 def test_jobs_that_no_worker_knows(admin_client: Client) -> None:
     make_worker()
     make_job(unfit_since=_ago(minutes=2), run_at=database_now("default") + timedelta(seconds=9))
-    [finding] = _findings(admin_client)
-    assert finding.startswith("No worker knows 1 job")
+    assert _findings(admin_client) == [
+        "No worker can run 1 job: its code is missing there, or refuses the payload."
+    ]
 
 
 def test_what_one_worker_just_handed_on_is_not_known_to_none(admin_client: Client) -> None:
@@ -159,7 +160,7 @@ def test_what_no_worker_knows_is_not_late(admin_client: Client, settings: LazySe
     make_job(run_at=_ago(minutes=9), unfit_since=_ago(minutes=9))
     make_job(run_at=_ago(seconds=50))
     [finding] = _findings(admin_client)
-    assert finding.startswith("No worker knows 1 job")
+    assert finding.startswith("No worker can run 1 job")
     assert _facts(admin_client, "email")["oldest wait"] == "50 s"
 
 

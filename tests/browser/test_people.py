@@ -103,6 +103,17 @@ def test_the_icons_of_the_boxes_for_groups_have_a_role(open_page: Any, settlemen
     ).to_be_visible()
 
 
+def test_a_long_name_is_not_cut_on_a_phone(
+    open_page: Any, make_settlement: Callable[..., Settlement]
+) -> None:
+    settlement = make_settlement(description="The rent of March for the flat " * 3)
+    run_soon()
+    page = open_page(f"/admin/auth/user/{settlement.payer_id}/letters/", width=390)
+    name = page.locator(".jq-scroll td a").filter(has_text=settlement.description.strip()).first
+    expect(name).to_be_visible()
+    assert name.evaluate("node => node.getBoundingClientRect().right <= innerWidth")
+
+
 def _move(page: Page, job: Job, target: datetime) -> None:
     """From the day of the reminder, by the question that it leads to."""
     page.goto(f"{CALENDAR}{timezone.localtime(job.run_at):%Y-%m-%d}/")

@@ -45,15 +45,30 @@ def why_no_reminders(settlements: Collection[Settlement], using: str) -> dict[An
     found: dict[Any, str] = {one.pk: "" for one in settlements}
     for row in _as_seen(settlements, using):
         found[row.pk] = _why_none_ever(row) or why_unreachable(row.payer, is_barred=_is_barred(row, using))
-    asked = {subject_of(one): one.pk for one in settlements if not found[one.pk]}
-    letters = Job.objects.using(using).filter(subject__in=list(asked), processor=EMAILS)
-    lately = letters.filter(
-        Q(state__in=_UNFINISHED) | Q(created_at__gte=Now() - _JUST_NOW), payload__template_type=ASKED_FOR
-    )
-    states: dict[str, set[str]] = defaultdict(set)
-    for subject, state in lately.values_list("subject", "state") if asked else ():
-        states[subject].add(state)
-    return found | {key: _why_not_again(states[subject]) for subject, key in asked.items()}
+    asked = [one for one in settlements if not found[one.pk]]
+    lately = reminders_lately(asked).using(using).values_list("subject", "state") if asked else ()
+    return _none_again(settlements, found, lately)
+
+
+def why_no_reminders_to(
+    settlements: Collection[Settlement], lately: Iterable[Job], *, is_barred: bool
+) -> dict[Any, str]:
+    """The same of what one person owes, read `as_letters_see_them`; `lately` are the `reminders_lately`.
+
+    Whether nothing is sent to the person is known: no question is asked.
+    """
+    found = {
+        one.pk: _why_none_ever(one) or why_unreachable(one.payer, is_barred=is_barred) for one in settlements
+    }
+    return _none_again(settlements, found, [(job.subject, job.state) for job in lately])
+
+
+def reminders_lately(settlements: Iterable[Settlement]) -> QuerySet[Job]:
+    """The reminders of these that are on their way, or that somebody asked for a moment ago."""
+    subjects = [subject_of(one) for one in settlements]
+    letters = Job.objects.filter(subject__in=subjects, processor=EMAILS).exclude(subject="")
+    is_near = Q(state__in=_UNFINISHED) | Q(created_at__gte=Now() - _JUST_NOW)
+    return letters.filter(is_near, payload__template_type=ASKED_FOR)
 
 
 def why_unreachable(payer: Any, *, is_barred: bool) -> str:
@@ -94,6 +109,16 @@ def _why_none_ever(row: Any) -> str:
         return str(row.get_status_display())
     facts = Facts(settlement=row, standing=row.standing_now(row.counted), person=row.payer)
     return retold_reason(why_not(ASKED_FOR, facts) or "")
+
+
+def _none_again(
+    settlements: Iterable[Settlement], found: dict[Any, str], lately: Iterable[tuple[str, str]]
+) -> dict[Any, str]:
+    """What was found; of those without a reason what their reminders of a moment ago speak against one."""
+    states: dict[str, set[str]] = defaultdict(set)
+    for subject, state in lately:
+        states[subject].add(state)
+    return {one.pk: found[one.pk] or _why_not_again(states[subject_of(one)]) for one in settlements}
 
 
 def _why_not_again(states: set[str]) -> str:

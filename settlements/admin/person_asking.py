@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
-from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from jobqueue.operating import demand
-from settlements import asking
 from settlements.admin.base import amount_tag, link_to
 from settlements.admin.moves import carry_out_and_tell
 from settlements.models import Settlement
@@ -35,15 +33,19 @@ class Owed:
     why_not: str
 
 
-def owed_by(settlements: list[Settlement], request: HttpRequest) -> list[Owed]:
-    """These settlements, which the person is to pay, and why no reminder of them can be sent; one question.
+def owed_by(settlements: list[Settlement], reasons: dict[Any, str], request: HttpRequest) -> list[Owed]:
+    """These settlements, which the person is to pay, and why no reminder of them can be sent.
 
     They are named with their amounts, for who may see these.
     """
     if not request.user.has_perms(RIGHTS):
         return []
-    reasons = asking.why_no_reminders(settlements, router.db_for_read(Settlement))
     return [Owed(one, link_to(one), amount_tag(one.amount), reasons[one.pk]) for one in settlements]
+
+
+def may_remind(reasons: dict[Any, str], request: HttpRequest) -> bool:
+    """Whether a reminder of any of what the person owes can be sent now, by this user."""
+    return request.user.has_perms(RIGHTS) and not all(reasons.values())
 
 
 def remind(request: HttpRequest, person: Any, key: str, reason: str) -> None:

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 
 from jobqueue.models import SKIPPED_PREFIX, Job, JobQuerySet, due_time, subject_of
 from jobqueue.searching import read_together
+from settlements.asking import reminders_lately
 from settlements.decisions import EMAILS
 from settlements.letters import is_for
 from settlements.models import EmailDelivery, Settlement
@@ -26,29 +27,33 @@ _NOT_DONE: Final = (Job.State.FAILED, Job.State.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """By time what will come; what did not, the newest first."""
+    """By time what will come; what did not, the newest first; the `reminders_lately` of what is owed."""
 
     coming: list[Job]
     not_sent: list[Job]
     are_more: bool
+    lately: list[Job]
 
 
-def jobs_of(person: Any, settlements: list[Settlement], request: HttpRequest) -> Jobs:
+def jobs_of(person: Any, settlements: list[Settlement], owed: list[Settlement], request: HttpRequest) -> Jobs:
     """Of the jobs about person and settlements the next and the newest, by one question, or two.
 
-    None of them for who may not see jobs.
+    None of them for who may not see jobs; but why no reminder of what is `owed` can be sent is told to all.
     """
+    lately = reminders_lately(owed)
     if not request.user.has_perm(VIEW_JOB):
-        return Jobs(coming=[], not_sent=[], are_more=False)
+        return Jobs(coming=[], not_sent=[], are_more=False, lately=list(lately))
     about = {subject_of(one): one for one in settlements}
     rows = Job.objects.filter(subject__in=[*about, subject_of(person)], processor__in=PROCESSORS)
     rows = rows.exclude(subject="")
     next_ones, newest = rows.unfinished().order_by("run_at", "id"), _not_sent(rows).order_by("-id")
-    waiting, over = read_together([next_ones[: MOST_JOBS + 1], newest[: MOST_JOBS + 1]])
+    asked = [next_ones[: MOST_JOBS + 1], newest[: MOST_JOBS + 1], lately]
+    waiting, over, reminders = read_together(asked)
     return Jobs(
         coming=sorted(_of(person, waiting, about), key=due_time),
         not_sent=sorted(_without_told(person, _of(person, over, about)), key=moment_of, reverse=True),
         are_more=max(len(waiting), len(over)) > MOST_JOBS,
+        lately=reminders,
     )
 
 

@@ -28,6 +28,7 @@ from jobqueue.operating import (
     told_reason,
     would_be_skipped,
 )
+from jobqueue.searching import read_together
 from settlements import foreseen
 from settlements.admin import person_asking, person_jobs
 from settlements.admin.base import link_to
@@ -36,9 +37,11 @@ from settlements.admin.letter_times import time_of, with_ends
 from settlements.admin.notices import barred_text
 from settlements.admin.person_jobs import VIEW_JOB, jobs_of, moment_of
 from settlements.admin.ways_to_people import demand_to_see
+from settlements.asking import why_no_reminders_to
 from settlements.letter_words import letter_word
 from settlements.models import BarredAddress, EmailDelivery, ReminderType, Settlement
 from settlements.operating import people
+from settlements.operating.owing import Owing
 from settlements.operating.people import barred_of
 from settlements.operating.rights import may
 from settlements.rows import email_of, letters_to
@@ -50,6 +53,8 @@ BARRED = "barred_address"
 MOST = people.MOST_SETTLEMENTS
 MOST_NAMED = 5
 MOST_AT_A_GLANCE = 3
+_NEWEST = 20
+"""Of so many letters at a glance the last are shown: one that was tried for long came after newer ones."""
 
 
 def urls_of(pages: FramedNotFound) -> list[URLPattern]:
@@ -70,27 +75,32 @@ def urls_of(pages: FramedNotFound) -> list[URLPattern]:
 
 
 def at_a_glance(person: Any, request: HttpRequest, barred: BarredAddress | None) -> dict[str, Any]:
-    """For the page of the user: what keeps letters from the person, which come next, and which failed last.
+    """For the page of the user: what keeps letters back, which come next, which were last, what can be done.
 
     Seven questions at most, however many letters there are.
     """
     newest, owing = people.settlements_of(person)
     settlements = people.looked_at(newest, owing)
-    names, jobs = _names(settlements, request), jobs_of(person, settlements, request)
+    names, jobs = _names(settlements, request), jobs_of(person, settlements, owing.settlements, request)
+    sent, unsent = read_together([_letters_sent(person)[:_NEWEST], _letters_not_sent(person)[:_NEWEST]])
+    last = sorted(sent, key=time_of, reverse=True)[:MOST_AT_A_GLANCE]
     return {
         "troubles": people.troubles(person, owing, request),
         "address": _address(person, request),
+        "barred": barred_text(barred, request) if barred else "",
         "missing": "" if request.user.has_perm(VIEW_JOB) else VIEW_JOB,
         "coming": _rows_of(jobs.coming[:MOST_AT_A_GLANCE], names, settlements, person, barred),
-        "more": len(jobs.coming) - MOST_AT_A_GLANCE,
-        "unsent": _unsent(_letters_not_sent(person)[:MOST_AT_A_GLANCE], jobs, names)[:MOST_AT_A_GLANCE],
+        "sent": [_letter_row(one, names) for one in last],
+        "unsent": _unsent(unsent, jobs, names)[:MOST_AT_A_GLANCE],
+        "may_remind": person_asking.may_remind(_why_no_reminders(owing, jobs, barred), request),
+        **_may_change(person, barred, request),
     }
 
 
 def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResponse:
     newest, owing = people.settlements_of(person)
     settlements = people.looked_at(newest, owing)
-    names, jobs = _names(settlements, request), jobs_of(person, settlements, request)
+    names, jobs = _names(settlements, request), jobs_of(person, settlements, owing.settlements, request)
     barred = vars(person)[BARRED]
     context = {
         **pages.admin_site.each_context(request),
@@ -105,16 +115,27 @@ def _show(request: HttpRequest, pages: ModelAdmin[Any], person: Any) -> HttpResp
         "sharing": _sharing_in_words(people.sharing(person, MOST_NAMED)),
         "address": _address(person, request),
         "barred": barred_text(barred, request) if barred else "",
-        "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
-        "may_end": barred is not None and may(request, people.to_end(barred), BarredAddress),
         "to_end": people.to_end(barred),
         "longest_reason": people.longest_reason(request, people.PAUSE if barred is None else ""),
         "coming": _rows_of(jobs.coming, names, settlements, person, barred),
-        "owed": person_asking.owed_by(owing.settlements, request),
+        "owed": person_asking.owed_by(owing.settlements, _why_no_reminders(owing, jobs, barred), request),
+        **_may_change(person, barred, request),
         **_held(person, jobs, names),
         **_letters(pages, person, names),
     }
     return live_answer(request, TemplateResponse(request, "admin/settlements/person.html", context))
+
+
+def _may_change(person: Any, barred: BarredAddress | None, request: HttpRequest) -> dict[str, bool]:
+    """What this user can do about the letters: hold them back, or let them go out again."""
+    return {
+        "may_pause": bool(email_of(person)) and barred is None and may(request, "pause", BarredAddress),
+        "may_end": barred is not None and may(request, people.to_end(barred), BarredAddress),
+    }
+
+
+def _why_no_reminders(owing: Owing, jobs: person_jobs.Jobs, barred: BarredAddress | None) -> dict[Any, str]:
+    return why_no_reminders_to(owing.settlements, jobs.lately, is_barred=barred is not None)
 
 
 def _address(person: Any, request: HttpRequest) -> str:
@@ -156,6 +177,13 @@ def _all_jobs(pages: ModelAdmin[Any], person: Any, request: HttpRequest) -> str:
     if not may_read(request):
         return ""
     return address_of(Job, "changelist", site=pages.admin_site, q=f"args.user_id:{person.pk}")
+
+
+def _letters_sent(person: Any) -> QuerySet[EmailDelivery]:
+    """The letters that went out to the person and did not come back, the newest first."""
+    status = EmailDelivery.Status
+    rows = with_ends(EmailDelivery.objects.filter(letters_to(person)))
+    return rows.filter(status__in=[status.SENT, status.COMPLAINED]).order_by("-id")
 
 
 def _letters_not_sent(person: Any) -> QuerySet[EmailDelivery]:

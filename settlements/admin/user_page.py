@@ -5,6 +5,8 @@ Whatever admin the users of the site have.
 
 from __future__ import annotations
 
+from copy import copy
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -18,7 +20,7 @@ from django.utils.module_loading import module_has_submodule
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import FramedNotFound
+from jobqueue.admin import FramedNotFound, LiveRecordMixin
 from settlements.admin.input_names import name_parts
 from settlements.admin.notices import barred_text
 from settlements.admin.person_page import BARRED, at_a_glance, urls_of
@@ -27,15 +29,18 @@ from settlements.operating.people import barred_of
 
 _NOTICE = "barred_address_notice"
 _PANEL = "letters_panel"
+_STORED = "user_as_stored"
+"""A form that is refused has written into the user what nobody saved."""
 
 
-class BarredAddressMixin(FramedNotFound):
-    """Adds to a user's page that nothing is sent to the address, since when and why."""
+class BarredAddressMixin(LiveRecordMixin, FramedNotFound):
+    """Adds the letters to a user's page; for who may not see these, why nothing is sent to the address."""
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """The user, with what is to be said of the address."""
         user = super().get_object(request, object_id, from_field)
         if user is not None:
+            vars(user)[_STORED] = copy(user)
             row = vars(user)[BARRED] = barred_of(user)
             if row is not None:
                 vars(user)[_NOTICE] = barred_text(row, request)
@@ -54,8 +59,11 @@ class BarredAddressMixin(FramedNotFound):
         return form
 
     def _added(self, request: HttpRequest, user: Any) -> list[str]:
-        notice = ["shown_barred_address"] if _is_barred(user) else []
-        return [*notice, "shown_letters"] if user is not None and may_look(request) else notice
+        if user is None:
+            return []
+        if may_look(request):
+            return ["shown_letters"]
+        return ["shown_barred_address"] if _NOTICE in vars(user) else []
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
@@ -63,8 +71,8 @@ class BarredAddressMixin(FramedNotFound):
         """The page; for who may see letters with what the panel says of them."""
         user = context.get("original")
         if user is not None and may_look(request):
-            shown = {**at_a_glance(user, request, vars(user).get(BARRED)), "is_barred": _is_barred(user)}
-            vars(user)[_PANEL] = render_to_string("admin/settlements/person_panel.html", shown, request)
+            shown = at_a_glance(vars(user).get(_STORED, user), request, vars(user).get(BARRED))
+            vars(user)[_PANEL] = partial(_drawn, shown, context, request)
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response
 
@@ -79,8 +87,8 @@ class BarredAddressMixin(FramedNotFound):
 
     @admin.display(description=_("Letters"))
     def shown_letters(self, user: Any) -> SafeString:
-        """What comes next, what failed or was skipped last and why, and the way to all of it."""
-        panel: SafeString = vars(user)[_PANEL]
+        """What comes next, what was sent last and what was not and why, and the ways to change that."""
+        panel: SafeString = vars(user)[_PANEL]()
         return panel
 
     @admin.display(description=_("E-mail"))
@@ -96,10 +104,13 @@ class BarredAddressMixin(FramedNotFound):
 
 class _Media:
     css: ClassVar[dict[str, list[str]]] = {"all": ["jobqueue/admin.css"]}
+    js: ClassVar[list[str]] = ["settlements/icon_roles.js"]
 
 
-def _is_barred(user: Any) -> bool:
-    return user is not None and _NOTICE in vars(user)
+def _drawn(shown: dict[str, Any], context: dict[str, Any], request: HttpRequest) -> SafeString:
+    """The panel, drawn with the page, which says by then how often it is asked for anew."""
+    shown["seconds"] = context.get("seconds")
+    return render_to_string("admin/settlements/person_panel.html", shown, request)
 
 
 def show_barred_addresses_of_users(site: admin.AdminSite) -> None:
@@ -113,4 +124,6 @@ def show_barred_addresses_of_users(site: admin.AdminSite) -> None:
     found = type(site.get_model_admin(user_model))
     if not issubclass(found, BarredAddressMixin):
         site.unregister(user_model)
-        site.register(user_model, type(found.__name__, (BarredAddressMixin, found), {"Media": _Media}))
+        # The panel brings what is kept up to date: the page keeps the template that the site gave it.
+        own = {"Media": _Media, "change_form_template": found.change_form_template}
+        site.register(user_model, type(found.__name__, (BarredAddressMixin, found), own))

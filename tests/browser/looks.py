@@ -77,12 +77,12 @@ def small(page: Page, width: int) -> list[str]:
     return [f"under {least} px: {each}" for each in page.evaluate(_SMALL, [least, _LEAST[WIDE]])]
 
 
-# The form of a user is Django's own, and so is the menu: it is looked at with the index.
+# The menu is Django's own, and the same on every page: it is looked at with the index and the form of a user.
 _ASK_AXE = """async (options) => {
   const main = document.querySelector("#content-start");
   const isIndex = document.body.classList.contains("dashboard") && !location.pathname.includes("jobqueue");
-  const part = {include: [["#content-start"], ["#header"]], exclude: [[".search-label-icon"]]};
-  const where = main && !isIndex ? part : document;
+  const isWhole = isIndex || document.body.matches(".model-user.change-form");
+  const where = main && !isWhole ? {include: [["#content-start"], ["#header"]]} : document;
   return (await axe.run(where, {...options, iframes: false})).violations;
 }"""
 

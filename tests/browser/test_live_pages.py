@@ -12,7 +12,8 @@ from playwright.sync_api import Page, expect
 from jobqueue.models import Job
 from jobqueue.models.pauses import pause, resume
 from jobqueue.sql.clock import database_now
-from settlements.models import Settlement
+from settlements.addresses import bar
+from settlements.models import BarredAddress, Settlement
 from tests.jobqueue.admin.steps import make_job
 from tests.jobqueue.models.test_bulk import ask, walk
 
@@ -89,6 +90,21 @@ def test_who_is_logged_out_sees_what_was_there_and_is_told(open_page: Any) -> No
     expect(page.locator("[data-live-state]")).to_contain_text("you are logged out")
     expect(page.locator("#result_list tbody tr")).to_have_count(1)
     expect(page.locator("#id_username")).to_have_count(0)
+
+
+def test_the_letters_of_a_user_go_on_beside_a_form_that_is_filled_in(
+    open_page: Any, settlement: Settlement
+) -> None:
+    payer = settlement.payer
+    page = open_page(f"/admin/auth/user/{payer.pk}/change/")
+    page.fill("#id_first_name", "half a na")
+    page.locator("h1").click()
+    page.evaluate("() => document.activeElement.blur()")
+    bar(payer.email, BarredAddress.PAUSED, "on holiday", using="default")
+    expect(page.locator(".jq-letters")).to_contain_text("Letters go out to")
+    _look(page)
+    expect(page.locator(".jq-letters")).to_contain_text("paused since")
+    expect(page.locator("#id_first_name")).to_have_value("half a na")
 
 
 def test_head_and_timeline_of_a_settlement_go_on_beside_a_form_that_is_filled_in(

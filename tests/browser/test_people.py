@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -84,6 +85,33 @@ def test_why_did_alice_get_no_reminder(open_page: Any, settlement: Settlement, k
     skip(page)
     press(page, page.get_by_role("link", name="why something was not sent"))
     expect(page.locator("#content-main")).to_contain_text("skipped: reminders are paused")
+
+
+def test_pause_the_letters_to_a_user(open_page: Any, settlement: Settlement) -> None:
+    page = open_page(f"/admin/auth/user/{settlement.payer_id}/change/")
+    skip(page)
+    go(page, page.get_by_role("link", name="Pause letters …"))
+    write(page, page.locator("#hold").get_by_label("Reason"), "on holiday")
+    go(page, page.get_by_role("button", name="Pause letters to this person"))
+    expect(page.locator(".messagelist .success")).to_contain_text("Letters to this address are paused.")
+
+
+def test_the_icons_of_the_boxes_for_groups_have_a_role(open_page: Any, settlement: Settlement) -> None:
+    page = open_page(f"/admin/auth/user/{settlement.payer_id}/change/")
+    expect(
+        page.get_by_role("img", name=re.compile("filter down the list of available groups"))
+    ).to_be_visible()
+
+
+def test_a_long_name_is_not_cut_on_a_phone(
+    open_page: Any, make_settlement: Callable[..., Settlement]
+) -> None:
+    settlement = make_settlement(description="The rent of March for the flat " * 3)
+    run_soon()
+    page = open_page(f"/admin/auth/user/{settlement.payer_id}/letters/", width=390)
+    name = page.locator(".jq-scroll td a").filter(has_text=settlement.description.strip()).first
+    expect(name).to_be_visible()
+    assert name.evaluate("node => node.getBoundingClientRect().right <= innerWidth")
 
 
 def _move(page: Page, job: Job, target: datetime) -> None:

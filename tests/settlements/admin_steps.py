@@ -194,3 +194,10 @@ def buttons_of(response: HttpResponse) -> list[str]:
 def processors_of(settlement: Settlement) -> set[str]:
     """The processors of the jobs about a settlement that are not finished."""
     return set(Job.objects.about(settlement).unfinished().values_list("processor", flat=True))
+
+
+def panel(client: Client, person: User) -> str:
+    """What the page of the user says of the letters, but for the way to all of them."""
+    response = client.get(f"{USERS}{person.pk}/change/")
+    text = response.content.decode()
+    return text.partition('class="jq-letters"')[2].partition('<a href="../letters/"')[0]

@@ -24,7 +24,7 @@ from settlements.models import BarredAddress, EmailDelivery, Settlement
 from settlements.operating import people
 from tests.jobqueue.admin.steps import JOBS, ids_of, operator, text_of
 from tests.jobqueue.groups import OPERATORS, member_of
-from tests.settlements.admin_steps import EVIL, USERS, history_of, said
+from tests.settlements.admin_steps import EVIL, USERS, history_of, panel, said
 from tests.settlements.steps import REMINDER, domain_settings, run_soon, waiting_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -49,12 +49,6 @@ def letters(person: User) -> str:
 def test_the_page_of_a_user_leads_to_the_letters(admin_client: Client, payer: User) -> None:
     assert "../letters/" in text_of(admin_client.get(f"{USERS}{payer.pk}/change/"))
     assert admin_client.get(letters(payer)).status_code == 200
-
-
-def panel(client: Client, person: User) -> str:
-    """What the page of the user says of the letters."""
-    text = text_of(client.get(f"{USERS}{person.pk}/change/"))
-    return text.partition('class="jq-letters"')[2].partition("../letters/")[0]
 
 
 def test_the_page_of_a_user_shows_the_next_letters_and_whether_they_go_out(

@@ -30,7 +30,7 @@ URL = re.compile(r'data-region-url="([^"]+)"')
 # Forms, questions, what is over, and what takes long to add up.
 NOT_LIVE = re.compile(
     r"_(add|delete|copy|move|preview|stop|history|change|simulation|concerned)$|"
-    r"^(index|user|move of one|hold of a day|settlements_simulation|jobqueue_job_calendar_change)$"
+    r"^(index|move of one|hold of a day|settlements_simulation|jobqueue_job_calendar_change)$"
 )
 _RECORDS = ("settlement", "payment", "discrepancy", "barredaddress", "emaildelivery", "reminderdelivery")
 LIVE_THOUGH = {

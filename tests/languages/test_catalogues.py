@@ -82,4 +82,4 @@ def test_a_label_of_the_style_sheet_is_said_in_german_too() -> None:
 
 def test_a_time_that_ends_is_no_addressee_in_german() -> None:
     sheet = (ROOT / "jobqueue/static/jobqueue/admin.css").read_text()
-    assert ':lang(de) .jq-cause-list td:nth-child(4)::before { content: "bis "; }' in sheet
+    assert ':lang(de) :is(.jq-cause-list, .jq-errors) td:nth-child(4)::before { content: "bis "; }' in sheet

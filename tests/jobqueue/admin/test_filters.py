@@ -44,7 +44,7 @@ LATER_TO_EARLIER = "2026-11-28T10:00", "2026-11-27T10:00"
         (JOBS, {"stopped": "zzz"}, "stopped may be running, not zzz."),
         (JOBS, {"audit": "zzz"}, "audit may be a number, such as 12, not zzz."),
         (JOBS, {"left_out": "zzz"}, "left_out may be a number, such as 12, not zzz."),
-        (JOBS, {"finding": "zzz"}, "finding may be late_reminders, not_muted, unknown, not zzz."),
+        (JOBS, {"finding": "zzz"}, "finding may be late_reminders, not_muted, to_retry, unknown, not zzz."),
         (
             JOBS,
             dict(zip(("ended_from", "ended_to"), LATER_TO_EARLIER, strict=True)),

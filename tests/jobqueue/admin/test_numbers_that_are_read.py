@@ -26,4 +26,4 @@ def test_the_number_of_a_job_has_none() -> None:
 
 @pytest.mark.parametrize(("changed", "said"), [(120, "12 % done"), (999, "99 % done")])
 def test_a_bulk_action_tells_whole_per_cents(changed: int, said: str) -> None:
-    assert _said(BulkAction(expected=1000, changed=changed)) == said
+    assert _said(BulkAction(expected=1000, changed=changed), {}) == said

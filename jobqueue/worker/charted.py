@@ -33,6 +33,8 @@ def chart_of(counted: Sequence[Outcome]) -> list[Record]:
 def _tallies(counted: Iterable[Outcome]) -> dict[tuple[int, Group], Tally]:
     alike: dict[tuple[str, str, str, OutcomeStatus], list[Outcome]] = {}
     for outcome in counted:
+        if _only_asked_for_later(outcome):
+            continue
         job = outcome.job
         alike.setdefault((outcome.using, job.queue, job.processor, outcome.status), []).append(outcome)
     tallies: dict[tuple[int, Group], Tally] = {}
@@ -40,6 +42,11 @@ def _tallies(counted: Iterable[Outcome]) -> dict[tuple[int, Group], Tally]:
         group = group_of(queue, processor, str(status))
         _add(tallies.setdefault((period_of(using), group), Tally()), outcomes)
     return tallies
+
+
+def _only_asked_for_later(outcome: Outcome) -> bool:
+    """Whether it left nothing that a list could show: no failed attempt, and no end of its job."""
+    return outcome.status == OutcomeStatus.RETRIED and outcome.failure is None
 
 
 def _add(tally: Tally, outcomes: Sequence[Outcome]) -> None:

@@ -13,7 +13,7 @@ from jobqueue.jobs import enqueue
 from jobqueue.models import Job, transitions
 from jobqueue.worker import performing
 from jobqueue.worker.claiming import Claim
-from tests.jobqueue.processors_for_tests import FAIL, FAIL_WITHOUT_RETRY, SKIP, SUCCEED
+from tests.jobqueue.processors_for_tests import FAIL, FAIL_WITHOUT_RETRY, RETRY_LATER, SKIP, SUCCEED
 from tests.jobqueue.reading import charted
 from tests.jobqueue.steps import IDENTITY, OTHER_IDENTITY, claim_row, claimed, run, settle
 
@@ -31,6 +31,13 @@ def test_each_outcome_is_counted_by_queue_and_processor(processor: str, outcome:
     assert {group: tally.jobs for group, tally in charted().items()} == {
         Group(job.queue, processor, outcome): 1
     }
+
+
+def test_what_only_asked_for_a_later_time_is_not_counted_for_no_list_has_it() -> None:
+    job = claimed(RETRY_LATER, seconds=60, reason="quiet hours")
+    run(job)
+
+    assert (job.state, charted()) == ("waiting", {})
 
 
 def test_a_job_whose_stop_was_asked_for_is_counted_as_stopped() -> None:

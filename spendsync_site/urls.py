@@ -1,7 +1,9 @@
 """The site's addresses."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from jobqueue.api.routes import not_found
@@ -23,6 +25,8 @@ urlpatterns = [
         "settlements/<path:object_id>/",
         RedirectView.as_view(pattern_name="admin:settlements_settlement_change"),
     ),
+    # Pages name their icon; who asks for it without having read one asks here.
+    path("favicon.ico", require_safe(RedirectView.as_view(url=f"{settings.STATIC_URL}jobqueue/favicon.svg"))),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
 ]
 

@@ -27,6 +27,7 @@ NO_SUCH_ROW: Row = ((302, 403, 403, 403, 404), (302, 403, 403, 403, 404))
 READ_BY_STAFF: Row = (LOGIN + (200,) * 4, LOGIN + (405,) * 4)
 OTHERS: dict[str, Row] = {
     "/": LEADS_ON,
+    "/favicon.ico": ((302,) * 5, (405,) * 5),
     "/settlements/1/": LEADS_ON,
     **dict.fromkeys(("/health/queues", "/health/live", "/health/ready", "/metrics"), FOR_ALL),
     "/api/nothing/": NOT_THERE,

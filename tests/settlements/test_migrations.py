@@ -92,9 +92,9 @@ class Past:
         executor.migrate(AFTER)
 
 
-@pytest.fixture(params=["default", "other"])
+@pytest.fixture
 def past(request: pytest.FixtureRequest) -> Iterator[Past]:
-    using = request.param
+    using = getattr(request, "param", "default")
     made = Past(using)
     yield made
     executor = MigrationExecutor(connections[using])
@@ -124,6 +124,7 @@ DECIDED: dict[str, tuple[str, tuple[tuple[str, int, str], ...], tuple[str, int]]
 }
 
 
+@pytest.mark.parametrize("past", ["default", "other"], indirect=True)
 def test_what_is_closed_without_cover_counts_as_decided(past: Past) -> None:
     rows = {name: past.settlement(status, *payments) for name, (status, payments, _) in DECIDED.items()}
     past.migrate()

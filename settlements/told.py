@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Final
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from jobqueue.models import Job
 from settlements.letters import OF_REFUNDS
@@ -88,8 +88,12 @@ def told_before(news: News, using: str) -> Told:
 
 
 def _told_since(news: News, rows: QuerySet[EmailDelivery]) -> Told:
-    """What became of letters about the terms that were made ready after this one was decided on."""
-    since = rows.filter(template_type__in=OF_TERMS, created_at__gt=news.asked_at).exclude(job=news.job_id)
+    """What became of letters about the terms that were made ready after this one was decided on.
+
+    What is tried again is made ready anew, after its job began so: the row tells the first time alone.
+    """
+    made_ready = Q(created_at__gt=news.asked_at) | Q(job__started_at__gt=news.asked_at)
+    since = rows.filter(made_ready, template_type__in=OF_TERMS).exclude(job=news.job_id)
     found = set(since.values_list("status", "job__state"))
     if any(status != EmailDelivery.Status.SENDING for status, _state in found):
         return Told.ALREADY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from jobqueue.jobs import RetryLater, running
 from jobqueue.models import Job
 from jobqueue.registry import get_processor
 from jobqueue.testing import run_job
+from settlements import emails
 from settlements.models import EmailDelivery, Settlement
 from settlements.previews import letters_of
 from tests.settlements.settlement_steps import MakePayment
@@ -43,6 +45,11 @@ def change_amount(settlement: Settlement, amount: int) -> None:
     settlement.amount = Money(amount, "EUR")
     settlement.save()
     run_but_emails()
+
+
+def refuse(*_arguments: object) -> None:
+    """What a mail server does that is away."""
+    raise ConnectionRefusedError(111, "Connection refused")
 
 
 def letters_to_payer(settlement: Settlement, template_type: str = UPDATED) -> list[Job]:
@@ -87,6 +94,19 @@ class TestTwoChanges:
             run_but_emails()
         run_soon()
         assert len(told(PAYER, UPDATED)) == 1
+
+    def test_one_that_the_mail_server_did_not_take_at_first_tells_what_changed_meanwhile(
+        self, agreed: Settlement, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change_amount(agreed, 70)
+        [first] = letters_to_payer(agreed)
+        with monkeypatch.context() as away:
+            away.setattr(emails, "send", refuse)
+            run_job(first)
+        change_amount(agreed, 50)
+        for job in letters_to_payer(agreed):
+            run_job(job)
+        assert [letter.body.count("€50.00") > 0 for letter in mail.outbox] == [True]
 
     def test_the_preview_says_that_it_was_told(self, agreed: Settlement) -> None:
         change_amount(agreed, 70)
@@ -176,7 +196,7 @@ def test_of_two_that_leave_at_the_same_moment_one_is_sent(agreed: Settlement) ->
         except RetryLater as later:
             return later
 
-    answers = at_once(*[lambda job=job: send(job) for job in jobs])  # type: ignore[misc]
+    answers = at_once(*[partial(send, job) for job in jobs])
     assert len(jobs) == 2
     assert len(mail.outbox) == 1, answers
 

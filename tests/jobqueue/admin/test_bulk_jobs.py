@@ -108,7 +108,7 @@ def test_it_is_said_what_became_of_the_jobs_once_they_have_ended(admin_client: C
 
 def test_what_was_retried_and_failed_is_said_to_have_failed_again(admin_client: Client) -> None:
     action = _ended(admin_client, 2)
-    Job.objects.filter(pk=Job.objects.first().pk).update(state="failed")  # type: ignore[union-attr]
+    Job.objects.filter(pk__in=Job.objects.values("pk")[:1]).update(state="failed")
     assert _numbers(admin_client, action) == [("1", "waiting"), ("1", "failed again")]
 
 

@@ -128,6 +128,7 @@ def _ask(
         "is_large": asked.job is None and facts["number"] > TYPED_ABOVE,
         "typed": request.POST.get("typed", "")[:20],
         "first": time_tag(first_at, about_now()),
+        "is_held": asked.job is not None and first is not None and first.held_run_at is not None,
         "seen": first_at.isoformat(),
         "problems": problems,
         "not_ahead": not_ahead,

@@ -10,7 +10,7 @@ from django.db.models import Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
-ALLOWED_TIMES: Final = "30s, 15min, 2h, 3d, 2w, 2026-10-17 or 2026-10-17T14:22"
+ALLOWED_TIMES: Final = "30s, 15min, 2h, 3d, 2w, 2026-10-17, 2026-10-17T14:22"
 
 _AGE = re.compile(r"(\d{1,6})(s|min|h|d|w)", re.ASCII)
 _UNITS: Final = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -192,7 +192,8 @@ def _quoted(answer: str, request: HttpRequest) -> str:
 def _cure_of_not_taken() -> str:
     return _(
         "See whether the mail server runs and takes mail of this site. They leave by themselves as soon as it"
-        " takes them; each is given up %(time)s after its first try (EMAIL_RETRY_FOR)."
+        " takes them, unless their queue is paused; each is given up %(time)s after its first try"
+        " (EMAIL_RETRY_FOR)."
     ) % {"time": span(get_settings().email_retry_for)}
 
 

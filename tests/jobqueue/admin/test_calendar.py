@@ -165,6 +165,17 @@ def test_a_job_moves_to_a_time(admin_client: Client) -> None:
     assert "Reason: the office is closed" in entries_of(job)[0]
 
 
+@pytest.mark.parametrize("verb", ["move", "cancel"])
+def test_of_a_held_job_it_is_not_said_that_it_runs_if_nothing_is_done(
+    verb: str, admin_client: Client
+) -> None:
+    job = make_job(run_at=tomorrow())
+    change(admin_client, day_url(tomorrow(), "hold/", job=job.pk))
+    text = text_of(admin_client.get(day_url(tomorrow(), f"{verb}/", job=job.pk)))
+    assert "It is held, and was to run" in text and "if nothing is done" not in text
+    assert ("It stays held: released, it goes out at the new time." in text) is (verb == "move")
+
+
 def test_a_kind_of_a_day_moves_by_days(admin_client: Client) -> None:
     jobs = [
         make_job(processor="reminders.send", payload={"reminder_type": kind}, run_at=tomorrow())

@@ -26,7 +26,7 @@ from spendsync_site.demo.redis_server import RedisServer
 from tests.integration.postgresql import ON_POSTGRESQL
 from tests.migrated import migrations_are_copied
 from tests.nursery import Nursling, can_start, nursery
-from tests.processes import processes_of
+from tests.processes import processes_of, put_to_sleep
 from tests.servers import REDIS_DATABASE, ROOT, main_redis, subprocess_environment
 
 if TYPE_CHECKING:
@@ -224,7 +224,11 @@ class WorkerProcess:
         if self.is_running():
             # Asleep it neither replaces the others nor lets them go: they stop in order when it ends.
             self._process.send_signal(signal.SIGSTOP)
-        for process in {*self.children(), *processes_of(self.pid, self._printed)}:
+        asleep: set[psutil.Process] = set()
+        while awake := {*self.children(), *processes_of(self.pid, self._printed)} - asleep:
+            put_to_sleep(awake)  # what is awake may start another one while it is looked for
+            asleep |= awake
+        for process in asleep:
             if process.pid != self.pid:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()

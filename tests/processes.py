@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,13 @@ def processes_of(leader: int, pipe: int) -> list[psutil.Process]:
     own = os.getsid(0)
     known = {leader, *(session for process, session in sessions.items() if _prints_into(process.pid, pipe))}
     return [process for process, session in sessions.items() if session in known and session != own]
+
+
+def put_to_sleep(processes: Iterable[psutil.Process]) -> None:
+    """Let them do nothing any more, not even start another process."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
 
 
 def _session(pid: int) -> int | None:

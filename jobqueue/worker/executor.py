@@ -177,7 +177,7 @@ class Executor:
     def _enforce_limits(self) -> float:
         if self._stop.is_overdue():
             logger.warning("Redis or the database does not answer; not waiting for it any longer")
-            os._exit(EXIT_JOBS_LEFT)
+            processes.end_with_descendants(EXIT_JOBS_LEFT)
         limits = self._threads.limits
         children.kill_those_of(limits.enforce())
         overrun = limits.overrun(get_settings().timeout_grace)
@@ -189,7 +189,7 @@ class Executor:
         """A thread that does not take JobTimeout or JobStopped cannot be stopped, only its process can."""
         processes.kill_descendants()  # before anybody else runs the jobs that started them
         stuck_jobs.interrupt(stuck, self._in_hand.claims, self.identity, self.options)
-        os._exit(EXIT_STUCK_JOB)
+        processes.end_with_descendants(EXIT_STUCK_JOB)
 
     # Stop -----------------------------------------------------------------------------------------
 
@@ -299,6 +299,6 @@ def _or_end_process(body: Callable[[], None]) -> Callable[[], None]:
             body()
         except BaseException:
             logger.exception("the thread %r failed; this executor ends", threading.current_thread().name)
-            os._exit(EXIT_BROKEN)
+            processes.end_with_descendants(EXIT_BROKEN)
 
     return run

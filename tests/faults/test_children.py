@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ from jobqueue.jobs import enqueue
 from jobqueue.models import Attempt
 from tests.conftest import StartWorker, wait_until
 from tests.faults.steps import ONE_JOB, QUICK, executor_of
+from tests.servers import RedisServer
 from tests.workload.children import marked
 from tests.workload.fixtures import Workload, note, wait_until_done
 
@@ -75,6 +77,22 @@ def test_a_command_ends_when_its_supervisor_was_killed(
     os.kill(worker.pid, signal.SIGKILL)
 
     wait_until(lambda: not marked(f"orphan-{how}"))
+
+
+@pytest.mark.parametrize("how", ["run", "session"])
+def test_a_command_ends_when_its_supervisor_was_killed_and_its_executor_cannot_end_in_order(
+    how: str, rqworker: StartWorker, workload: Workload, private_redis: Callable[..., RedisServer]
+) -> None:
+    server = private_redis()
+    worker = rqworker(*ONE_JOB, "--shutdown-timeout", "0.5", redis=server)
+    enqueue("workload.long_command", name=f"hung-{how}", how=how)
+    workload.wait_for_start(f"hung-{how}")
+    wait_until(lambda: marked(f"hung-{how}"))
+
+    server.pause()
+    os.kill(worker.pid, signal.SIGKILL)
+
+    wait_until(lambda: not marked(f"hung-{how}"))
 
 
 def test_what_a_job_left_ends_with_the_worker_and_is_reaped(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -150,3 +151,30 @@ def test_the_niceness_of_a_session_is_what_the_system_tells(
         file.write_text(text)
     monkeypatch.setattr(processes, "_AUTOGROUP", file)
     assert processes.niceness_of_session() == expected
+
+
+def test_a_process_that_ends_at_once_takes_along_what_it_started_in_sessions_of_their_own() -> None:
+    from_session, into_pipe = os.pipe()
+
+    def start_and_end() -> int:
+        subprocess.Popen(["sleep", "600"], start_new_session=True, pass_fds=[into_pipe])
+        processes.end_with_descendants(7)
+
+    assert _code_of(lambda: None, start_and_end) == 7
+    os.close(into_pipe)
+    with os.fdopen(from_session, "rb") as reader:
+        assert reader.read() == b""  # it comes to its end once nobody has the other end open
+
+
+def test_a_process_that_ends_at_once_ends_though_the_system_tells_nothing_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_roots: object = None) -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(processes, "kill_descendants", fail)
+
+    def end() -> int:
+        processes.end_with_descendants(7)
+
+    assert _code_of(lambda: None, end) == 7

@@ -128,3 +128,18 @@ def test_a_conflict_with_another_transaction_costs_a_job_nothing(
     group.refresh_from_db()
     assert group.name == "together with others renamed"
     assert workload.effects() == {"together": 1}
+
+
+def test_a_process_of_multiprocessing_reads_by_a_connection_of_its_own(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    rqworker(*ONE_JOB)
+    job = enqueue("workload.multiprocessing", name="pool", reads=True)
+    workload.wait_for_start("pool")
+    workload.wait_for_effects(2)
+    workload.open_gate("pool")
+    wait_until_done()
+
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == ("completed", 1)
+    assert workload.effects()["pool read 1"] == 1

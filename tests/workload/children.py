@@ -137,23 +137,27 @@ async def fork_in_loop(name: str, how: str) -> None:
     fork.function(name, how)
 
 
-def _tell(name: str) -> None:
+def _tell(name: str, reads: bool) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     ours = handlers == [signal.SIG_DFL, signal.default_int_handler]
     ports = sorted({other.raddr.port for other in psutil.Process().net_connections() if other.raddr})
     _have_effect(f"{name}: {'plain' if ours else handlers}, {len(ports)} connections")
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-        _have_effect(f"{name} read {cursor.fetchone()[0]}")
+    if reads:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            _have_effect(f"{name} read {cursor.fetchone()[0]}")
     signal.pause()
 
 
 @processor("workload.multiprocessing", queue="settlement")
-def use_multiprocessing(name: str) -> None:
-    """Has a process of multiprocessing tell what it inherited, and ends it once the gate is open."""
+def use_multiprocessing(name: str, reads: bool = False) -> None:
+    """Has a process of multiprocessing tell what it inherited, and ends it once the gate is open.
+
+    `reads`: it asks the database too, which in a fork may hang for ever where that is SQLite.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    child = multiprocessing.get_context("fork").Process(target=_tell, args=(name,))
+    child = multiprocessing.get_context("fork").Process(target=_tell, args=(name, reads))
     child.start()
     _note_start(name)
     client().blpop([gate_key(name)], timeout=20)

@@ -164,8 +164,9 @@ def begin_and_log(
 
 
 def _told(verb: str, number: int, days: int) -> str:
-    by = f" by {counted(days, 'day', 'days')}" if days else ""
-    return f"{verb.capitalize()}: {counted(number, 'job', 'jobs')}{by}"
+    by = f" by {counted(abs(days), 'day', 'days')}" if days else ""
+    back = " back" if days < 0 else ""
+    return f"{verb.capitalize()}: {counted(number, 'job', 'jobs')}{by}{back}"
 
 
 def _log(request: HttpRequest, action: BulkAction, what: str, selection: Selection) -> None:

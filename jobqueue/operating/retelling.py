@@ -44,10 +44,14 @@ _WITH_PLACES: list[tuple[re.Pattern[str], Any]] = [
         ),
     ),
     (
-        re.compile(r"(?P<number>\d+) jobs? by (?P<by>-?\d+ days?) \((?P<which>.*)\)", re.S),
+        re.compile(r"(?P<number>\d+) jobs? by (?P<by>-?\d+ days?(?: back)?) \((?P<which>.*)\)", re.S),
         ngettext_lazy(
             "%(number)s job by %(by)s (%(which)s)", "%(number)s jobs by %(by)s (%(which)s)", "number"
         ),
+    ),
+    (
+        re.compile(r"(?P<days>\d+) days? back"),
+        ngettext_lazy("%(days)s day back", "%(days)s days back", "days"),
     ),
     (re.compile(r"(?P<days>-?\d+) days?"), ngettext_lazy("%(days)s day", "%(days)s days", "days")),
     (

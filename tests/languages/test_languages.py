@@ -71,6 +71,8 @@ KEPT_AND_TOLD = [
     ),
     ("Move: 1 job by 1 day (kind x)", "Verschieben: 1 Auftrag um 1 Tag (Art x)"),
     ("Move: 5 jobs by -7 days (kind x)", "Verschieben: 5 Aufträge um -7 Tage (Art x)"),
+    ("Move: 5 jobs by 7 days back (kind x)", "Verschieben: 5 Aufträge um 7 Tage zurück (Art x)"),
+    ("Move: 1 job by 1 day back (kind x)", "Verschieben: 1 Auftrag um 1 Tag zurück (Art x)"),
     ("Resume: 1 process on vm", "Fortsetzen: 1 Prozess auf vm"),
     ("Stop: 0 of 1 job was changed", "Stoppen: 0 von 1 Auftrag wurde geändert"),
     (

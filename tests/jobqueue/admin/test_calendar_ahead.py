@@ -89,3 +89,4 @@ def test_it_is_judged_when_the_turn_of_a_job_comes(admin_client: Client) -> None
     job.refresh_from_db()
     assert job.run_at == tomorrow(13, days=3)
     assert BulkAction.objects.get().left_out["declined"]["ids"] == [job.pk]
+    assert "Move: 1 job by 1 day back (" in AuditEntry.objects.get().text

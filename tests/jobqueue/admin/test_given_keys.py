@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -20,8 +20,8 @@ from tests.jobqueue.groups import OPERATORS, member_of
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 NO_KEYS = ("", "abc", "\x00", "9" * 21, "1e9", "\ud800", "x" * 1_000_000)
 TEXTS = (*NO_KEYS, "-1")
-ALONE = ("\x00", "9" * 21)
-"""What each field is sent alone; the others all fields at once."""
+ALONE = {"postgresql": "\x00", "sqlite": "9" * 21}
+"""What each field is sent alone, which is what that database cannot take; the others all fields at once."""
 CHOSEN = "_selected_action"
 OF_PEOPLE = ("auth_user_add", "auth_user_change", "auth_user_changelist", "auth_group_changelist")
 
@@ -72,10 +72,10 @@ def _fields(form: SentForm) -> list[str]:
 def test_no_field_of_a_form_fails_by_what_is_sent(here: World) -> None:
     client = client_of("superuser")
     client.raise_request_exception = False
-    failed, forms = set(), _forms(client, here)
+    failed, forms, alone_here = set(), _forms(client, here), ALONE[connection.vendor]
     for form in forms:
-        alone = [{name: [text]} for name in _fields(form) for text in ALONE]
-        together = [dict.fromkeys(_fields(form), [text]) for text in TEXTS if text not in ALONE]
+        alone = [{name: [alone_here]} for name in _fields(form)]
+        together = [dict.fromkeys(_fields(form), [text]) for text in TEXTS if text != alone_here]
         for changed in (*alone, *together):
             if _status(client, form, changed) >= 500:
                 failed.add((form.url, *(name for name in changed), _name(*changed[[*changed][0]])))

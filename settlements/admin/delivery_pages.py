@@ -19,12 +19,14 @@ from jobqueue.admin import (
     BoundedCount,
     LiveRecordMixin,
     TabsFilter,
+    badge,
     mask_address,
     mask_addresses,
 )
 from jobqueue.masking import without_turns
 from jobqueue.operating import may_read
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, link_to
+from settlements.admin.letter_times import error_of, with_ends
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
 from settlements.letter_words import letter_word
@@ -108,8 +110,12 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
         "letter", "shown_subject", "recipient", "user", "shown_about", "shown_status", "tries", "error",
         "message_id", "provider_id", "job", "created_at", "sent_at",
     )  # fmt: skip
-    readonly_fields = ("shown_status", "letter", "shown_subject", "whole_subject", "shown_about")
+    readonly_fields = ("shown_status", "letter", "shown_subject", "whole_subject", "shown_about", "not_known")
     masked_fields = ("error",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EmailDelivery]:
+        """E-mails, with what became of their jobs: one that was being sent when its job ended says so."""
+        return with_ends(super().get_queryset(request))
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -125,6 +131,8 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
         fields: Any = super().get_fields(request, obj)
         whole, hidden = {"shown_subject": "whole_subject"}, {"recipient": "hidden_recipient"}
         others = whole if may_read(request) else hidden
+        if obj is not None and obj.is_uncertain:
+            others = others | {"error": "not_known"}
         return [others.get(name, name) for name in fields]
 
     def get_search_results(
@@ -154,6 +162,16 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     def whole_subject(self, delivery: EmailDelivery) -> str:
         """The same with addresses, but for what would turn the page's own words round."""
         return without_turns(delivery.subject)
+
+    @admin.display(description=_("status"), ordering="status")
+    def shown_status(self, record: EmailDelivery) -> SafeString:
+        """What became of it, in colour and in words."""
+        return badge(record.status, record.status_in_words)
+
+    @admin.display(description=EmailDelivery._meta.get_field("error").verbose_name)
+    def not_known(self, delivery: EmailDelivery) -> str:
+        """Why nobody knows whether it was sent."""
+        return mask_addresses(error_of(delivery))
 
     @admin.display(description=_("about"))
     def shown_about(self, delivery: EmailDelivery) -> SafeString | str:

@@ -22,7 +22,6 @@ from jobqueue.operating import (
     demand,
     grouped,
     may_read,
-    retold_reason,
     shown_address,
     state_word,
     told_reason,
@@ -33,7 +32,7 @@ from settlements import foreseen
 from settlements.admin import person_asking, person_jobs
 from settlements.admin.base import link_to
 from settlements.admin.delivery_pages import PERSON, name_of
-from settlements.admin.letter_times import time_of, with_ends
+from settlements.admin.letter_times import error_of, time_of, with_ends
 from settlements.admin.notices import barred_text
 from settlements.admin.person_jobs import VIEW_JOB, jobs_of, moment_of
 from settlements.admin.ways_to_people import demand_to_see
@@ -276,15 +275,9 @@ def _letter_row(letter: EmailDelivery, names: dict[str, Settlement]) -> dict[str
         "what": letter_word(letter.template_type),
         "time": time_tag(time_of(letter), timezone.now()),
         "settlement": link_to(names.get(letter.about)),
-        "state": badge(letter.status, letter.get_status_display()),
-        "reason": mask_addresses(_told_error(letter)),
+        "state": badge(letter.status, letter.status_in_words),
+        "reason": mask_addresses(error_of(letter)),
     }
-
-
-def _told_error(letter: EmailDelivery) -> str:
-    """Why it was skipped, as the reader says it; what a server answered as it was."""
-    is_skipped = letter.status == EmailDelivery.Status.SKIPPED
-    return retold_reason(letter.error) if is_skipped else letter.error
 
 
 # Pausing ------------------------------------------------------------------------------------------

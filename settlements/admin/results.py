@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin import Result, address_of, mask_address, mask_addresses, tells_results
 from jobqueue.models import Job, alias_of
-from jobqueue.operating import retold_reason
+from settlements.admin.letter_times import error_of, with_ends
 from settlements.decisions import CHECKS, EMAILS, REMINDERS
 from settlements.letter_words import letter_word
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
@@ -34,7 +34,7 @@ _SLACK = timedelta(seconds=1)
 def of_email(job: Job, request: HttpRequest) -> Iterator[Result]:
     """The letter, and the reminder that it brings."""
     using = alias_of(job)
-    for letter in EmailDelivery.objects.using(using).filter(job=job):
+    for letter in with_ends(EmailDelivery.objects.using(using).filter(job=job)):
         yield _letter(letter, request)
     if str(job.payload.get("template_type", "")).startswith("reminder_"):
         for reminder in ReminderDelivery.objects.using(using).filter(email_job=job):
@@ -71,7 +71,8 @@ def of_notification(job: Job, request: HttpRequest) -> Iterator[Result]:
         asked = list(emails.filter(unique_key__startswith=f"email:{job.pk}:").order_by("pk")[:_MOST])
     else:
         asked = list(_in_run(emails, job))
-    letters = {one.job_id: one for one in EmailDelivery.objects.using(alias_of(job)).filter(job__in=asked)}
+    rows = EmailDelivery.objects.using(alias_of(job)).filter(job__in=asked)
+    letters = {one.job_id: one for one in with_ends(rows)}
     for one in asked:
         letter = letters.get(one.pk)
         named = _("Letter by job #%(number)s") % {"number": one.pk}
@@ -136,7 +137,7 @@ def _in_run(rows: QuerySet[Any], job: Job, moment: str = "created_at") -> Iterab
 
 def _letter(letter: EmailDelivery, request: HttpRequest) -> Result:
     may_read = request.user.has_perm("jobqueue.view_payload")
-    note = retold_reason(letter.error) if letter.status == EmailDelivery.Status.SKIPPED else letter.error
+    note = error_of(letter)
     address = letter.recipient if may_read else mask_address(letter.recipient)
     subject = (
         f": {_('“%(text)s”') % {'text': mask_addresses(letter.subject)}}"
@@ -147,7 +148,7 @@ def _letter(letter: EmailDelivery, request: HttpRequest) -> Result:
     return Result(
         (_("Letter “%(kind)s” to %(address)s") % words) + subject,
         state=letter.status,
-        label=letter.get_status_display(),
+        label=letter.status_in_words,
         url=_url(letter, request),
         at=letter.sent_at,
         note=note if may_read else mask_addresses(note),

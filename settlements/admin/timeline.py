@@ -22,7 +22,7 @@ from jobqueue.admin import (
     time_tag,
 )
 from jobqueue.models import Job, subject_of
-from settlements.admin.letter_times import time_of, with_ends
+from settlements.admin.letter_times import error_of, time_of, with_ends
 from settlements.admin.saves import Save, with_saves
 from settlements.decisions import EMAILS, REMINDERS
 from settlements.letter_words import letter_word
@@ -141,8 +141,8 @@ def _of_letter(letter: EmailDelivery) -> Happening:
         what=_("Letter: %(template)s") % {"template": letter_word(letter.template_type)},
         url=address_of(EmailDelivery, "change", letter.pk),
         who=mask_address(letter.recipient) if letter.recipient else "",
-        state=badge(letter.status, str(letter.get_status_display())),
-        detail=mask_addresses(letter.error or letter.subject),
+        state=badge(letter.status, letter.status_in_words),
+        detail=mask_addresses(error_of(letter) or letter.subject),
     )
 
 

@@ -67,6 +67,9 @@ class EmailLine(serializers.Serializer[Any]):
     about = serializers.CharField(allow_blank=True)
     job = serializers.IntegerField(allow_null=True)
     status = serializers.ChoiceField(EMAIL_STATES)
+    uncertain = serializers.BooleanField(
+        help_text="It is `sending`, but its job has ended: nobody knows whether the mail server took it."
+    )
     tries = serializers.IntegerField()
     error = serializers.CharField(allow_blank=True)
     created_at = Moment()
@@ -125,8 +128,9 @@ def email_line(one: EmailDelivery, request: Request) -> dict[str, Any]:
         "about": carried_text(one.about, request),
         "job": one.job_id,
         "status": one.status,
+        "uncertain": one.is_uncertain,
         "tries": one.tries,
-        "error": carried_text(one.error, request),
+        "error": carried_text(one.told_error, request),
         "created_at": Moment().to_representation(one.created_at),
         "sent_at": Moment().to_representation(one.sent_at),
     }

@@ -164,7 +164,9 @@ class EmailViewSet(OperatorViewSet):
     def list(self, request: Request) -> Response:
         """A page of them."""
         asked = read_query(EmailsQuery, request)
-        rows = _narrowed(EmailDelivery.objects, asked, "status", "about", template_type="template")
+        rows = _narrowed(
+            EmailDelivery.objects.with_job_states(), asked, "status", "about", template_type="template"
+        )
         if "user" in asked:
             rows = rows.filter(_to(asked["user"]))
         if "cursor" in asked:
@@ -176,7 +178,9 @@ class EmailViewSet(OperatorViewSet):
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One of them."""
-        found = EmailDelivery.objects.filter(pk=pk).first() if int(pk) <= LARGEST_ID else None
+        found = (
+            EmailDelivery.objects.with_job_states().filter(pk=pk).first() if int(pk) <= LARGEST_ID else None
+        )
         if found is None:
             raise Http404
         return Response(email_line(found, request))

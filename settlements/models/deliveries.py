@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import connections, models
 from django.db.models.functions import Upper
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from jobqueue.models import Job, WrittenManager
 from settlements.letter_words import letter_word
 from settlements.models.settlement import Settlement
+
+_UNDER_WAY_FOR: Final = timedelta(hours=1)
+PERHAPS_SENT: Final = "its job ended while the mail server was asked, so perhaps it was sent"
 
 
 class ReminderType(models.TextChoices):
@@ -188,6 +193,10 @@ class EmailDeliveryManager(WrittenManager["EmailDelivery"]):
         )
         return key is not None
 
+    def with_job_states(self) -> models.QuerySet[EmailDelivery]:
+        """E-mails with what became of their jobs, which tells the status of some."""
+        return self.annotate(job_state=models.F("job__state"))
+
     def _now(self) -> str:
         """When the letter was made ready: not when its transaction began, which waited for another letter."""
         is_sqlite = connections[self.db].vendor == "sqlite"
@@ -274,4 +283,33 @@ class EmailDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{letter_word(self.template_type)} ({self.get_status_display()})"
+        return f"{letter_word(self.template_type)} ({self.status_in_words})"
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether its job ended while it was with the mail server, so that nobody knows if that took it.
+
+        Its worker was killed for the last time then, or the job stopped. One without a job is
+        taken to be under way for an hour.
+        """
+        if self.status != self.Status.SENDING:
+            return False
+        if self.job_id is None:
+            return self.created_at < timezone.now() - _UNDER_WAY_FOR
+        return self._state_of_job() not in (Job.State.WAITING, Job.State.ACTIVE)
+
+    def _state_of_job(self) -> str | None:
+        with_it: dict[str, Any] = vars(self)
+        if "job_state" in with_it:
+            return str(with_it["job_state"])
+        return self.job.state if self.job is not None else None
+
+    @property
+    def status_in_words(self) -> str:
+        """What became of it, which are other ones for who is said to be sending and is not any more."""
+        return gettext("perhaps sent") if self.is_uncertain else self.get_status_display()
+
+    @property
+    def told_error(self) -> str:
+        """Why it is not sent, or that this is not known; empty if it is sent or under way."""
+        return PERHAPS_SENT if self.is_uncertain and not self.error else self.error

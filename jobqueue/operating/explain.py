@@ -166,7 +166,7 @@ def _waits_for(job: Job, facts: Facts) -> str:
         return _delayed(job, facts)
     words = {"span": span(facts.now - job.run_at), "queue": job.queue, "workers": facts.workers}
     if facts.is_paused or not facts.workers or not facts.is_configured or _limits(job, facts):
-        return _("Due since %(span)s.") % words
+        return _("Due for %(span)s.") % words
     if job.published_at is None:
         return _unpublished(facts.now - job.run_at) % words
     text = ngettext(
@@ -183,9 +183,9 @@ def _unpublished(due_for: timedelta) -> str:
     A relay looks once in RELAY_INTERVAL: some turns later something keeps it, and nobody here knows what.
     """
     if due_for <= timedelta(seconds=max(_SOON, _TURNS * get_settings().relay_interval)):
-        return _("Due since %(span)s: about to be published to queue %(queue)s.")
+        return _("Due for %(span)s: about to be published to queue %(queue)s.")
     return _(
-        "Due since %(span)s, and could not be published to queue %(queue)s yet: Redis may be away, no "
+        "Due for %(span)s, and could not be published to queue %(queue)s yet: Redis may be away, no "
         "worker's relay alive, or very many jobs due before it. It is not lost: it goes out when that has "
         "passed."
     )

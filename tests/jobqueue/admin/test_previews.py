@@ -42,6 +42,12 @@ def test_it_is_written_in_the_language_of_the_workers(admin_client: Client, shop
     assert "Invoice (en" in text_of(response)
 
 
+def test_its_labels_are_in_the_language_of_the_reader(admin_client: Client, shop: None) -> None:
+    job = make_job("delayed", processor="shop.invoice")
+    response = admin_client.get(f"{JOBS}{job.pk}/preview/", HTTP_ACCEPT_LANGUAGE="de")
+    assert "<dt>Empfänger</dt><dd>pia@example.com</dd>" in response.content.decode()
+
+
 def test_an_app_that_fails_takes_no_page_down(admin_client: Client, shop: None) -> None:
     job = make_job("delayed", processor="shop.invoice", payload={"broken": True})
     text = text_of(admin_client.get(f"{JOBS}{job.pk}/preview/"))

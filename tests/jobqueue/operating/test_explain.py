@@ -81,16 +81,16 @@ def test_a_due_job_that_is_published_waits_for_a_free_worker() -> None:
 
 def test_a_due_job_that_is_not_published_is_about_to_be() -> None:
     job = _job(run_at=NOW - timedelta(seconds=3))
-    assert explain(job, FACTS) == "Due since 3 s: about to be published to queue email."
+    assert explain(job, FACTS) == "Due for 3 s: about to be published to queue email."
 
 
 def test_a_job_that_is_due_for_long_and_not_published_is_not_about_to_be(settings: LazySettings) -> None:
     job = _job(run_at=NOW - timedelta(seconds=29))
     assert explain(job, FACTS).startswith(
-        "Due since 29 s, and could not be published to queue email yet: Redis may be away"
+        "Due for 29 s, and could not be published to queue email yet: Redis may be away"
     )
     settings.JOBQUEUE = {"RELAY_INTERVAL": 10.0}
-    assert explain(job, FACTS) == "Due since 29 s: about to be published to queue email."
+    assert explain(job, FACTS) == "Due for 29 s: about to be published to queue email."
 
 
 def test_a_job_without_a_worker_says_that_no_worker_serves_its_queue() -> None:
@@ -113,7 +113,7 @@ def test_while_all_workers_are_quiet_or_ending_it_says_so_alone_and_in_a_list(to
 
 def test_a_job_of_a_paused_queue_says_so() -> None:
     text = explain(_job(run_at=NOW - timedelta(seconds=3)), replace(FACTS, is_paused=True))
-    assert text == "Due since 3 s. The queue email is paused: resume it to let the job run."
+    assert text == "Due for 3 s. The queue email is paused: resume it to let the job run."
 
 
 def test_a_delayed_job_of_a_paused_queue_says_both() -> None:
@@ -125,14 +125,14 @@ def test_a_delayed_job_of_a_paused_queue_says_both() -> None:
 def test_a_job_that_a_rate_limit_holds_back_says_so() -> None:
     text = explain(_job(run_at=NOW - timedelta(seconds=3)), replace(FACTS, used_up_rate=10))
     assert text == (
-        "Due since 3 s. Held back by the queue's rate limit: no more than 10 jobs start in a second."
+        "Due for 3 s. Held back by the queue's rate limit: no more than 10 jobs start in a second."
     )
 
 
 def test_a_job_that_a_concurrency_limit_holds_back_says_so() -> None:
     text = explain(_job(run_at=NOW - timedelta(seconds=3)), replace(FACTS, used_up_concurrency=2))
     assert text == (
-        "Due since 3 s. Held back by the queue's concurrency limit: no more than 2 jobs run at once."
+        "Due for 3 s. Held back by the queue's concurrency limit: no more than 2 jobs run at once."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 from jobqueue.conf import get_settings
@@ -13,6 +14,7 @@ from jobqueue.values import shown
 # From here on Python writes floats with an exponent, and PostgreSQL stores them as integers, digit by digit.
 _FIRST_WITH_EXPONENT = 1e16
 _CARRIED_AS_THEY_ARE = frozenset({int, bool, type(None)})
+_TOO_MANY_DIGITS = "integer string conversion"
 DEEPEST = 64
 """Levels of lists and dicts, the payload's own counted: what lies deeper no page could show."""
 # json.dumps would make a new encoder for each payload.
@@ -35,6 +37,15 @@ def check_payload(payload: dict[str, Any]) -> dict[str, Any]:
             f"the payload has {size} bytes, allowed are {limit}; pass ids and look the rest up"
         )
     return payload
+
+
+def trouble_with_json(error: ValueError | RecursionError) -> str:
+    """Why Python reads no value out of a text, without what it advises programmers to do."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if _TOO_MANY_DIGITS in str(error):
+        return f"a number in it has more than {sys.get_int_max_str_digits()} digits"
+    return str(error)[:200]
 
 
 # Where a value stands: what holds it, and its key or index in there. Made into text for an error only.

@@ -12,6 +12,7 @@ from jobqueue.models import Job
 from jobqueue.operating.concerns import Sum, concerns_of
 from jobqueue.operating.consequences import count_emails
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.retelling_failures import retold_failure
 from jobqueue.operating.words import absolute
 
 _MOMENT = re.compile(r"\b(?:run_at )?(?P<moment>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))")
@@ -37,7 +38,7 @@ def refusal_of(error: Exception | str, request: HttpRequest) -> str:
 
 def refused_text(error: Exception | str, request: HttpRequest) -> str:
     """The same as part of a sentence. Programs read moments of ISO 8601, and the field of each."""
-    return _MOMENT.sub(_as_people_read_it, shown_text(str(error), request))
+    return _MOMENT.sub(_as_people_read_it, retold_failure(shown_text(str(error), request)))
 
 
 def _as_people_read_it(found: re.Match[str]) -> str:

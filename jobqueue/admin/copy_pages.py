@@ -28,7 +28,9 @@ from jobqueue.models import Job, due_time
 from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating.copies import copy_and_log
 from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.retelling_failures import retold_failure
 from jobqueue.operating.rights import Right, demand, may, permissions_of
+from jobqueue.payloads import trouble_with_json
 from jobqueue.sql.clock import database_now
 
 _MOST_DIGITS = 9
@@ -134,11 +136,12 @@ def _read_json(text: str) -> dict[str, Any]:
     except InvalidPayload:
         raise
     except json.JSONDecodeError as error:
-        place = {"what": error.msg, "line": error.lineno, "column": error.colno}
+        place = {"what": retold_failure(error.msg), "line": error.lineno, "column": error.colno}
         said = _("This is no JSON: %(what)s at line %(line)s, column %(column)s") % place
         raise InvalidPayload(said) from None
     except (RecursionError, ValueError) as error:
-        raise InvalidPayload(_("This is no JSON: %(what)s") % {"what": str(error)[:200]}) from None
+        what = retold_failure(trouble_with_json(error))
+        raise InvalidPayload(_("This is no JSON: %(what)s") % {"what": what}) from None
     if not isinstance(value, dict):
         raise InvalidPayload(_("A payload is an object of arguments, in curly braces, such as {}"))
     return value

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from jobqueue.api.problems import BadQuery, InvalidBody, TooLarge
 from jobqueue.models.audit import LONGEST_REASON
+from jobqueue.payloads import trouble_with_json
 
 LARGEST_BODY: Final = 256 * 1024
 """Bytes of a body."""
@@ -47,8 +48,7 @@ class StrictJSONParser(BaseParser):
                 raw.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_each_once
             )
         except (ValueError, RecursionError) as error:
-            reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise ParseError(f"The body is no JSON in UTF-8: {reason[:200]}.") from None
+            raise ParseError(f"The body is no JSON in UTF-8: {trouble_with_json(error)}.") from None
 
 
 def _refuse_constant(name: str) -> None:

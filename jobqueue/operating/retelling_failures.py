@@ -14,6 +14,48 @@ from jobqueue.exceptions import InvalidPayload, JobInterrupted, JobTimeout, Unkn
 
 _ERRORS = {error.__name__ for error in (InvalidPayload, JobInterrupted, JobTimeout, UnknownProcessor)}
 """Errors whose texts are the queue's own, or an app's, where it is one of these."""
+_OF_PAYLOADS: tuple[tuple[str, Promise], ...] = (
+    (
+        r"the payload has a NUL character, which the database cannot store",
+        _("the payload has a NUL character, which the database cannot store"),
+    ),
+    (
+        r"the payload has a lone surrogate, which is no valid text",
+        _("the payload has a lone surrogate, which is no valid text"),
+    ),
+    (
+        r"the payload is nested too deeply, or contains itself; allowed are (?P<levels>\d+) levels of .+",
+        _("the payload is nested too deeply, or contains itself; allowed are %(levels)s levels"),
+    ),
+    (
+        r"the payload has (?P<size>\d+) bytes, allowed are (?P<most>\d+); pass ids and look the rest up",
+        _("the payload has %(size)s bytes, allowed are %(most)s; pass ids and look the rest up"),
+    ),
+    (
+        r"the payload is no valid JSON: Out of range float values .+",
+        _("the payload is no valid JSON: a number in it is infinite, or none"),
+    ),
+    (
+        r"(?P<path>\S+) is (?P<value>\S+), which PostgreSQL gives back as another number; .+",
+        _("%(path)s is %(value)s, which PostgreSQL gives back as another number; pass an integer or text"),
+    ),
+)
+_OF_JSON: tuple[tuple[str, Promise], ...] = (
+    (r"it is nested too deeply", _("it is nested too deeply")),
+    (
+        r"a number in it has more than (?P<most>\d+) digits",
+        _("a number in it has more than %(most)s digits"),
+    ),
+    # What Python's json says.
+    (r"Expecting value", _("a value is expected")),
+    (r"Expecting property name enclosed in double quotes", _("a name in double quotes is expected")),
+    (r"Expecting '(?P<sign>[:,])' delimiter", _("a “%(sign)s” is expected")),
+    (r"Illegal trailing comma before end of (?:object|array)", _("the last comma is too many")),
+    (r"Unterminated string starting at", _("a text has no end, which begins")),
+    (r"Invalid control character at", _("a text has a control character")),
+    (r"Invalid \\(?:u\w+ )?escape.*", _("a backslash has no such letter behind it")),
+    (r"Extra data", _("something stands behind the end,")),
+)
 _TEXTS: tuple[tuple[str, Promise], ...] = (
     (r"worker (?P<worker>.+) is gone: no sign of life", _("worker %(worker)s is gone: no sign of life")),
     (
@@ -45,6 +87,16 @@ _TEXTS: tuple[tuple[str, Promise], ...] = (
         r"(?P<name>\S+) does not take this payload: (?P<refusal>.+)",
         _("%(name)s does not take this payload: %(refusal)s"),
     ),
+    (
+        r"missing a required (?:keyword-only )?argument: (?P<name>'.*?')\. It takes (?P<takes>.+)\.",
+        _("the argument %(name)s is missing. It takes %(takes)s."),
+    ),
+    (
+        r"got an unexpected keyword argument (?P<name>'.*?')\. It takes (?P<takes>.+)\.",
+        _("there is no argument %(name)s. It takes %(takes)s."),
+    ),
+    *_OF_PAYLOADS,
+    *_OF_JSON,
     (r"handed back: its worker stopped", _("handed back: its worker stopped")),
     (
         r"handed back: its process was ended for another job, which could not be stopped",
@@ -80,11 +132,12 @@ def retold_failure(reason: str) -> str:
 
 
 _RESCUED = "rescued: "
+_RETOLD = ("why", "refusal")
 
 
 def _told(text: str) -> str:
     for pattern, told in _KNOWN:
         if found := pattern.fullmatch(text):
             places = found.groupdict().items()
-            return str(told) % {name: _told(text) if name == "why" else text for name, text in places}
+            return str(told) % {name: _told(text) if name in _RETOLD else text for name, text in places}
     return text

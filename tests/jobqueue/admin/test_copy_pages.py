@@ -77,6 +77,42 @@ def test_what_is_wrong_with_the_payload_stands_beside_it(
     assert said in problems(admin_client, job, payload=payload)["payload"]
 
 
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ('{"marker": }', "Das ist kein JSON: ein Wert wird erwartet in Zeile 1, Spalte 12."),
+        (
+            "{",
+            "Das ist kein JSON: ein Name in doppelten Anführungszeichen wird erwartet in Zeile 1, Spalte 2.",
+        ),
+        ('{"a" 1}', "Das ist kein JSON: ein „:“ wird erwartet in Zeile 1, Spalte 6."),
+        ("{} {}", "Das ist kein JSON: etwas steht hinter dem Ende, in Zeile 1, Spalte 4."),
+        ("[" * 100_000, "Das ist kein JSON: es ist zu tief verschachtelt."),
+        ("9" * 5_000, "Das ist kein JSON: eine Zahl darin hat mehr als 4300 Stellen."),
+        (
+            '{"number": "\\u0000"}',
+            "die Nutzdaten haben ein NUL-Zeichen, das die Datenbank nicht speichern kann.",
+        ),
+        (
+            '{"number": NaN}',
+            "die Nutzdaten sind kein gültiges JSON: eine Zahl darin ist unendlich oder keine.",
+        ),
+        ('{"number": 1, "else": 2}', "ein Argument 'else' gibt es nicht. Sie nimmt (number: 'int')"),
+        ("{}", "das Argument 'number' fehlt. Sie nimmt (number: 'int')"),
+    ],
+)
+def test_what_is_wrong_with_the_payload_is_said_in_the_language_of_the_reader(
+    admin_client: Client, payload: str, said: str
+) -> None:
+    job = make_job(payload={"number": 1}, processor="sample.takes_a_number")
+    page = admin_client.post(
+        copy_page(job),
+        {"reason": "wrong", "seen": "0", "payload": payload},
+        headers={"Accept-Language": "de"},
+    )
+    assert said in page.context["problems"]["payload"]
+
+
 def test_a_refused_payload_stays_in_its_field(admin_client: Client) -> None:
     text = text_of(send(admin_client, make_job(), payload="{<marker>}"))
     assert 'aria-invalid="true">\n{&lt;marker&gt;}</textarea>' in text

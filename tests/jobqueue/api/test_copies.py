@@ -118,3 +118,19 @@ def test_a_unique_key_that_a_waiting_job_has_is_named_without_its_address() -> N
 
 def test_a_job_that_is_not_there_is_not_found() -> None:
     problem(_ask(full_operator(), 4711), 404)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [("9" * 5_000, "a number in it has more than 4300 digits"), ("[" * 100_000, "it is nested too deeply")],
+)
+def test_a_body_that_python_cannot_read_is_refused_without_what_programmers_may_do(
+    body: str, said: str
+) -> None:
+    answer = full_operator().post(
+        f"/api/jobs/{make_job().pk}/copy/",
+        f'{{"payload": {body}',
+        content_type="application/json",
+        headers={"Idempotency-Key": "a"},
+    )
+    assert said in problem(answer, 400)["detail"]

@@ -17,6 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from jobqueue.admin.bounded_search import refuse
 from jobqueue.admin.subjects import page_of_record, shown_title
 from jobqueue.models import subject_of
 from jobqueue.operating.reading import may_read, shown_text
@@ -89,6 +90,8 @@ def search_jobs(
     """
     asked = _ask(jobs, text, request, state)
     vars(request)["_asked"] = asked
+    if asked.refusal:
+        refuse(request, gettext("Nothing was looked for: %(why)s") % {"why": asked.refusal})
     return asked.found.jobs if asked.found else jobs.none()
 
 
@@ -144,7 +147,6 @@ class ShownSearch:
 
     chips: list[Chip]
     groups: list[Group]
-    refusal: str
     limits: list[str]
     """What was not looked at, a sentence each."""
     offer: Chip | None = None
@@ -159,7 +161,6 @@ def shown_search(request: HttpRequest, changes: ChangeList, site: AdminSite) -> 
     return ShownSearch(
         chips=[_chip(asked.search, word, changes) for word in asked.search],
         groups=list(_groups(asked, request, site)),
-        refusal=gettext("Nothing was looked for: %(why)s") % {"why": asked.refusal} if asked.refusal else "",
         limits=limits_of(request),
         offer=_offer(asked, request, changes),
     )

@@ -13,6 +13,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList, ChangeListSearchForm
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 
 from jobqueue.searching import LONGEST_SEARCH, why_too_long
@@ -26,6 +27,7 @@ Found = tuple[QuerySet[Any], bool]
 Search = TypeVar("Search", bound=Callable[..., Found])
 
 
+_REFUSALS = "_refusals_of_search"
 _LONGEST_TOLD = 40
 LONGEST_WORD = 1_000
 """Characters of any other word of an address: no filter takes a longer one."""
@@ -80,23 +82,33 @@ def _guarded(search: Search) -> Search:
         refusal = why_not_searched(search_term)
         if not refusal:
             return search(pages, request, queryset, search_term)
-        tell_once(request, refusal)
+        refuse(request, refusal)
         return queryset.none(), False
 
     return cast(Search, guarded)
 
 
-def tell_once(request: HttpRequest, refusal: str) -> None:
-    """Tell the user why nothing was looked for; once a request: a list asks for its rows more than once."""
-    if refusal not in (str(message) for message in getattr(request, "_messages", ())):
-        messages.warning(request, refusal, fail_silently=True)
+def refuse(request: HttpRequest, refusal: str) -> None:
+    """Keep why nothing was looked for, for the list to say: `cl.refusals`.
+
+    No message says it: each renewal of the list would drop that, and say "Nothing is here." in its place.
+    """
+    kept = vars(request).setdefault(_REFUSALS, [])
+    if refusal not in kept:  # a list asks for its rows more than once
+        kept.append(refusal)
+
+
+def tell_once(request: HttpRequest, text: str) -> None:
+    """Tell the user what was not looked at; once a request: a list asks for its rows more than once."""
+    if text not in (str(message) for message in getattr(request, "_messages", ())):
+        messages.warning(request, text, fail_silently=True)
 
 
 def tell_unreadable(request: HttpRequest, name: str, text: str, allowed: str) -> None:
-    """Tell the user that a filter of the address cannot be read, and what is allowed there."""
+    """Let the list say that a filter of the address cannot be read, and what is allowed there."""
     words = {"name": name, "allowed": allowed, "text": text[:_LONGEST_TOLD]}
     refusal = gettext("Nothing was looked for: %(name)s may be %(allowed)s, not %(text)s.")
-    tell_once(request, refusal % words)
+    refuse(request, refusal % words)
 
 
 class BoundedSearch(SearchedAdmin):
@@ -110,9 +122,15 @@ class BoundedSearch(SearchedAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The list, by an address whose words are short enough to be repeated in every link."""
+        """The list, by an address whose words are short enough to be repeated in every link.
+
+        Where nothing was looked for, it says why in place of its rows.
+        """
         shorten(request)
-        return super().changelist_view(request, extra_context)
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
+            response.context_data["cl"].refusals = vars(request).get(_REFUSALS, [])  # type: ignore[index]
+        return response
 
     get_search_results = _guarded(admin.ModelAdmin.get_search_results)
 

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin.bounded_search import tell_once, tell_unreadable
+from jobqueue.admin.bounded_search import refuse, tell_once, tell_unreadable
 from jobqueue.admin.failures import all_by_cause, of_error
 from jobqueue.admin.state_tabs import NO_FILTER
 from jobqueue.admin.words import breakable, state_label, time_tag
@@ -131,7 +131,7 @@ class AgeFilter(_ChosenFilter):
         """The jobs of that age; none, and why, for an age that cannot be read."""
         time = failing_time(self.used_parameters, queryset.db)
         if time.problem:
-            tell_once(request, gettext("Nothing was looked for: %(problem)s.") % {"problem": time.problem})
+            refuse(request, gettext("Nothing was looked for: %(problem)s.") % {"problem": time.problem})
             return queryset.none()
         if RETRIED in self._states and (time.begin or time.end):
             return queryset.filter(retried_between(time.begin, time.end))
@@ -223,7 +223,7 @@ class EndedFilter(admin.SimpleListFilter):
         }
         time = failing_time(asked, queryset.db)
         if time.problem:
-            tell_once(request, gettext("Nothing was looked for: %(problem)s.") % {"problem": time.problem})
+            refuse(request, gettext("Nothing was looked for: %(problem)s.") % {"problem": time.problem})
             return queryset.none()
         if self._is_of_retries and (time.begin or time.end):
             return queryset.filter(retried_between(time.begin, time.end))

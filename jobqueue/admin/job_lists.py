@@ -23,7 +23,7 @@ from jobqueue.admin.job_columns import JobColumns, read_details
 from jobqueue.admin.listing import BoundedPaginator
 from jobqueue.admin.offered_verbs import offered
 from jobqueue.admin.permissions import JobPermissions
-from jobqueue.admin.search import SEARCH_HELP, search_jobs, shown_search
+from jobqueue.admin.search import help_for, search_jobs, shown_search
 from jobqueue.admin.state_tabs import tabs_of_jobs
 from jobqueue.models import Job
 from jobqueue.operating.rights import demand
@@ -48,7 +48,6 @@ class JobList(JobColumns, JobPermissions):
     ordering: ClassVar[tuple[str, ...]] = ("-id",)
     sortable_by: ClassVar[tuple[str, ...]] = ("number",)
     search_fields = ("id",)
-    search_help_text = SEARCH_HELP
 
     class Media:
         css = {"all": ["jobqueue/admin.css"]}
@@ -115,6 +114,7 @@ class JobList(JobColumns, JobPermissions):
         context["set_aside"] = set_aside.notice(request, self.admin_site)
         read_details(context["cl"], request)
         context["tabs"] = tabs_of_jobs(context["cl"], request, self.admin_site.name)
+        context["cl"].search_help_text = help_for(request.user)
         context["searched"] = shown_search(request, context["cl"], self.admin_site)
         # Words say times themselves (`since:`): a search has as many questions of its own as a list may ask.
         # A date that is chosen stays in sight, for it narrows the search.

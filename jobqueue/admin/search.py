@@ -13,11 +13,11 @@ from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.db import models
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
-from django.utils.functional import lazy
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from jobqueue.admin.bounded_search import refuse
 from jobqueue.admin.subjects import page_of_record, shown_title
 from jobqueue.models import subject_of
 from jobqueue.operating.reading import may_read, shown_text
@@ -26,11 +26,13 @@ from jobqueue.searching import (
     Found,
     FoundCause,
     FoundRecord,
+    MaySee,
     Search,
     Unreadable,
     Word,
     find_jobs,
     parse,
+    sources_for,
     title_of,
     why_refused,
     with_addresses_named,
@@ -47,16 +49,27 @@ _EXAMPLES = (
     *('about:"Rent"', "queue:email", "processor:reminders.send", "worker:web-1", "id:123", "-queue:email"),
     "bulk:12",
 )
+_OF_RECORDS = 'about:"Rent"'
 
 
-def _help() -> SafeString:
-    examples = format_html_join(" · ", '<span class="jq-example">{}</span>', ((text,) for text in _EXAMPLES))
-    text = gettext("Text looks in people, records, ids, processors and errors. Or say what you mean:")
+def help_for(user: MaySee) -> SafeString:
+    """What this user may type into the box, and where text is looked for."""
+    places = [str(source.title) for source in sources_for(user)]
+    text = gettext("Text looks in ids, processors and errors. Or say what you mean:")
+    if places:
+        text = gettext("Text looks in ids, processors, errors and in: %(places)s. Or say what you mean:") % {
+            "places": ", ".join(places)
+        }
+    shown = [
+        example for example in _EXAMPLES if _may_ask(example, user) and (places or example != _OF_RECORDS)
+    ]
+    examples = format_html_join(" · ", '<span class="jq-example">{}</span>', ((one,) for one in shown))
     return format_html("<span>{} {}</span>", text, examples)  # one element: narrow pages align these
 
 
-SEARCH_HELP = lazy(_help, str)()
-"""What may be typed, for whoever stands before the box."""
+def _may_ask(example: str, user: MaySee) -> bool:
+    search = parse(example)
+    return isinstance(search, Search) and why_refused(search, user) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,8 @@ def search_jobs(
     """
     asked = _ask(jobs, text, request, state)
     vars(request)["_asked"] = asked
+    if asked.refusal:
+        refuse(request, gettext("Nothing was looked for: %(why)s") % {"why": asked.refusal})
     return asked.found.jobs if asked.found else jobs.none()
 
 
@@ -132,7 +147,6 @@ class ShownSearch:
 
     chips: list[Chip]
     groups: list[Group]
-    refusal: str
     limits: list[str]
     """What was not looked at, a sentence each."""
     offer: Chip | None = None
@@ -147,7 +161,6 @@ def shown_search(request: HttpRequest, changes: ChangeList, site: AdminSite) -> 
     return ShownSearch(
         chips=[_chip(asked.search, word, changes) for word in asked.search],
         groups=list(_groups(asked, request, site)),
-        refusal=gettext("Nothing was looked for: %(why)s") % {"why": asked.refusal} if asked.refusal else "",
         limits=limits_of(request),
         offer=_offer(asked, request, changes),
     )

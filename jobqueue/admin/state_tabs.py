@@ -81,6 +81,8 @@ def tabs_of_field(changes: ChangeList, parameter: str, choices: Iterable[tuple[s
 def _tab(label: str, url: str, is_current: bool, known: str, changes: ChangeList) -> Tab:
     number: Any = changes.result_count  # of a list that was cut as 10,000+
     counted = str(number) if isinstance(number, listing.BoundedCount) else grouped(number)
+    if getattr(changes, "refusals", None):
+        counted = ""  # nothing was counted
     return Tab(label, url, known or (counted if is_current else ""), is_current)
 
 

@@ -18,7 +18,7 @@ from jobqueue.api.bulk_bodies import NARROWING, OF_FAILURES_ALONE, VERBS, BulkSt
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.problems import NOTHING_MATCHES, BadQuery, InvalidBody, NothingMatches, Refused
 from jobqueue.api.schema import NamedChoice
-from jobqueue.api.searches import found_by
+from jobqueue.api.searches import NOT_LOOKED_IN, NotLookedIn, found_by, limits_of
 from jobqueue.api.shapes import AnyJSON, Moment, described, page_of
 from jobqueue.models import BulkAction, Job
 from jobqueue.operating import bulk_plans
@@ -94,6 +94,7 @@ class PlanShown(serializers.Serializer[Any]):
         help_text="Of the search: whether errors were looked into for somebody without `view_payload`, and "
         "of those with unusual addresses only what stands behind the addresses."
     )
+    not_looked_in = NotLookedIn(many=True, help_text=NOT_LOOKED_IN)
 
 
 @extend_schema_view(
@@ -175,9 +176,7 @@ class BulkViewSet(OperatorViewSet):
                 "mail": planned.mail,
                 "concerned": planned.concerned(django_request(request)),
                 "must_be_confirmed": _must_be_confirmed(planned, asked),
-                "newest_only": found.newest_only,
-                "records_cut": found.records_cut,
-                "errors_cut": found.errors_cut,
+                **limits_of(found),
             }
         )
 

@@ -21,7 +21,7 @@ from jobqueue.api.once import once, once_for_a_key
 from jobqueue.api.paging import LARGEST_ID, PageQuery, page, read_cursor, whole_id
 from jobqueue.api.previews import PreviewShape, previewed
 from jobqueue.api.problems import INVALID_KEY, KEY_REUSED, invalid
-from jobqueue.api.searches import SEARCH, found_by
+from jobqueue.api.searches import NOT_LOOKED_IN, SEARCH, NotLookedIn, found_by, limits_of
 from jobqueue.api.shapes import described, page_of
 from jobqueue.exceptions import InvalidPayload, InvalidRunAt
 from jobqueue.models import Job, KeptAnswer
@@ -88,6 +88,7 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
                 help_text="Whether errors were looked into for somebody without `view_payload`, and of those "
                 "with unusual addresses only what stands behind the addresses."
             ),
+            not_looked_in=NotLookedIn(many=True, help_text=NOT_LOOKED_IN),
         ),
         query=JobsQuery,
         codes={400: ("unreadable_search", "two_searches")},
@@ -186,8 +187,7 @@ class JobViewSet(OperatorViewSet):
             lambda job: [job.pk],
             lambda jobs: lines(jobs, request),
         )
-        limits = {name: getattr(found, name) for name in ("newest_only", "records_cut", "errors_cut")}
-        return Response({**body, **limits})
+        return Response({**body, **limits_of(found)})
 
     def retrieve(self, request: Request, pk: str = "") -> Response:
         """One job."""

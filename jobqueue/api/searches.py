@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
@@ -25,6 +25,27 @@ SEARCH: Final = (
     "`-` before a word leaves out what it finds."
 )
 """What a search may be, for the schema."""
+
+
+NOT_LOOKED_IN: Final = (
+    "The people and records that the search was not looked for in, as who asks may not see them."
+)
+
+
+class NotLookedIn(serializers.Serializer[Any]):
+    """People or records that a search was not looked for in."""
+
+    records = serializers.CharField(help_text="What they are called: `settlements.people`.")
+    permissions = serializers.ListField(
+        child=serializers.CharField(), help_text="What it takes to find them: one of these is enough."
+    )
+
+
+def limits_of(found: Found) -> dict[str, Any]:
+    """What the search did not look at, as an answer tells it beside what was found."""
+    hidden = [{"records": source.name, "permissions": list(source.permissions)} for source in found.hidden]
+    limits = {name: getattr(found, name) for name in ("newest_only", "records_cut", "errors_cut")}
+    return {**limits, "not_looked_in": hidden}
 
 
 def found_by(

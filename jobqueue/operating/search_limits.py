@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext
 
 from jobqueue.operating.words import grouped
-from jobqueue.searching import NEWEST, Found
+from jobqueue.searching import NEWEST, Found, RecordSource
 
 
 def not_looked_at(found: Found) -> list[str]:
@@ -29,4 +29,14 @@ def not_looked_at(found: Found) -> list[str]:
             "way, only what stands behind the addresses was looked into: they are hidden from you."
         )
         texts.append(text)
+    if found.hidden:
+        text = gettext("Not looked in, as you may not see them: %(places)s.")
+        texts.append(text % {"places": ", ".join(map(_not_seen, found.hidden))})
     return texts
+
+
+def _not_seen(source: RecordSource) -> str:
+    """What is there, and what it takes to see it."""
+    allowed = gettext(" or ").join(source.permissions)
+    text = gettext("%(what)s (that takes the permission %(allowed)s)")
+    return text % {"what": source.title, "allowed": allowed}

@@ -12,9 +12,11 @@ from jobqueue.searching.retried import RETRIED, retried_between
 from jobqueue.searching.sources import (
     FoundRecord,
     FoundRecords,
+    MaySee,
     RecordPage,
     RecordSource,
     register_source,
+    sources_for,
     title_of,
     unregister_source,
 )
@@ -30,6 +32,7 @@ __all__ = [
     "ENDED",
     "LONGEST_SEARCH",
     "MOST_WORDS",
+    "MaySee",
     "NAMES",
     "NEWEST",
     "OF_ANY_STATE",
@@ -55,6 +58,7 @@ __all__ = [
     "read_together",
     "register_source",
     "retried_between",
+    "sources_for",
     "title_of",
     "why_refused",
     "with_addresses_named",

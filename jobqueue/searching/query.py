@@ -36,7 +36,7 @@ from jobqueue.searching.looked_at import LookedAt
 from jobqueue.searching.parsing import JOB_NUMBER, Unreadable, refuse
 from jobqueue.searching.records import Records, processors_and_others, subjects_of
 from jobqueue.searching.retried import RETRIED, narrowed_by_retries
-from jobqueue.searching.sources import FoundRecord, MaySee
+from jobqueue.searching.sources import FoundRecord, MaySee, RecordSource
 from jobqueue.searching.states import CONDITIONS, ENDED, STATES
 from jobqueue.searching.times import time_from
 from jobqueue.searching.words import Search, Word
@@ -66,6 +66,8 @@ class Found:
     """Whether a worker was named: what one completed is known only until it ends."""
     errors_cut: bool = False
     """Whether errors were looked into for who sees no addresses, and of those with odd ones not all."""
+    hidden: list[RecordSource] = field(default_factory=list)
+    """The people and records that were not looked in, as the user may not see them."""
 
 
 def find_jobs(
@@ -125,7 +127,8 @@ class _Query:
         limits = self.looked_at.is_cut, self.looked_up.is_cut
         by_worker, by_error = bool(self.search.named("worker")), bool(self.search.named("error", ""))
         errors_cut = by_error and not self.may_read and not is_exact(self.jobs.db)
-        return Found(found, self.records, *limits, self.causes, by_worker, errors_cut)
+        hidden = self.looked_up.hidden
+        return Found(found, self.records, *limits, self.causes, by_worker, errors_cut, hidden)
 
     def _has_index(self, word: Word) -> bool:
         if word.negated or not word.name:

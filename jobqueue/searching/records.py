@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from jobqueue.searching.conditions import processors_named
-from jobqueue.searching.sources import FoundRecord, FoundRecords, MaySee, people_with, records_with
+from jobqueue.searching.sources import (
+    FoundRecord,
+    FoundRecords,
+    MaySee,
+    RecordSource,
+    people_with,
+    records_with,
+    sources_hidden_from,
+)
 from jobqueue.searching.words import Search
 
 
@@ -33,6 +41,16 @@ class Records:
         found = self._people[address]
         self.is_cut |= found.is_cut
         return list(found)
+
+    @property
+    def hidden(self) -> list[RecordSource]:
+        """Where the words would be looked for too, if the user might see what is there."""
+        is_for_all, is_for_people = any(_lookups(self._search)), bool(self._search.named("email"))
+        return [
+            source
+            for source in sources_hidden_from(self._user)
+            if is_for_all or (is_for_people and source.with_addresses)
+        ]
 
     @cached_property
     def _found(self) -> dict[tuple[str, ...], dict[str, FoundRecords]]:

@@ -107,8 +107,12 @@ class RecordSource:
 
     def is_for(self, user: MaySee) -> bool:
         """Whether this user may find them."""
-        permissions = (self.permission,) if isinstance(self.permission, str) else self.permission
-        return any(user.has_perm(one) for one in permissions)
+        return any(user.has_perm(one) for one in self.permissions)
+
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """What a user must be allowed to find them: one of these is enough."""
+        return (self.permission,) if isinstance(self.permission, str) else self.permission
 
 
 class MaySee(Protocol):
@@ -135,6 +139,11 @@ def unregister_source(name: str) -> None:
 def sources_for(user: MaySee) -> list[RecordSource]:
     """Where this user may look."""
     return [source for source in _sources.values() if source.is_for(user)]
+
+
+def sources_hidden_from(user: MaySee) -> list[RecordSource]:
+    """Where this user may not look."""
+    return [source for source in _sources.values() if not source.is_for(user)]
 
 
 def records_with(

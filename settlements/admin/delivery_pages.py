@@ -131,7 +131,7 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
         fields: Any = super().get_fields(request, obj)
         whole, hidden = {"shown_subject": "whole_subject"}, {"recipient": "hidden_recipient"}
         others = whole if may_read(request) else hidden
-        if obj is not None and obj.is_uncertain:
+        if obj is not None and obj.is_uncertain and not obj.error:
             others = others | {"error": "not_known"}
         return [others.get(name, name) for name in fields]
 
@@ -171,7 +171,7 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
     @admin.display(description=EmailDelivery._meta.get_field("error").verbose_name)
     def not_known(self, delivery: EmailDelivery) -> str:
         """Why nobody knows whether it was sent."""
-        return mask_addresses(error_of(delivery))
+        return error_of(delivery)
 
     @admin.display(description=_("about"))
     def shown_about(self, delivery: EmailDelivery) -> SafeString | str:

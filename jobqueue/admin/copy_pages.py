@@ -9,7 +9,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -27,7 +26,7 @@ from jobqueue.exceptions import InvalidJob, InvalidPayload, InvalidRunAt, JobCop
 from jobqueue.models import Job, due_time
 from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating.copies import copy_and_log
-from jobqueue.operating.reading import may_read, shown_text
+from jobqueue.operating.reading import VIEW_PAYLOAD, may_read, shown_text
 from jobqueue.operating.retelling_failures import retold_failure
 from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.payloads import trouble_with_json
@@ -120,8 +119,7 @@ def _answer(request: HttpRequest, job: Job) -> Answer:
             )
             answer.problems["run_at"] = text % {"year": YEARS.stop}
     if "payload" in words:
-        if not may_read(request):
-            raise PermissionDenied
+        demand(request, VIEW_PAYLOAD)
         try:
             answer.payload = _read_json(words["payload"])
         except InvalidPayload as error:

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.contrib.admin import AdminSite, ModelAdmin
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -19,8 +18,9 @@ from jobqueue.admin.words import time_tag
 from jobqueue.models import Job
 from jobqueue.models.holding import due_time
 from jobqueue.operating.previews import Departure, Previewed, departure_of, has_preview, preview_of
-from jobqueue.operating.reading import may_read
+from jobqueue.operating.reading import VIEW_PAYLOAD, may_read
 from jobqueue.operating.retelling import retold_reason
+from jobqueue.operating.rights import VIEW_JOB, demand
 from jobqueue.operating.words import carried, printable
 from jobqueue.sql.clock import about_now
 
@@ -53,8 +53,7 @@ def preview_url(job: Job, request: HttpRequest, site: AdminSite) -> str:
 
 def _job(request: HttpRequest, object_id: str) -> Job:
     """The job, for who may read payloads: letters show addresses. Raises Http404 if it has no preview."""
-    if not request.user.has_perm("jobqueue.view_job") or not may_read(request):
-        raise PermissionDenied
+    demand(request, VIEW_JOB, VIEW_PAYLOAD)
     job = Job.objects.filter(pk=object_id).first() if _JOB_ID.fullmatch(object_id) else None
     if job is None or not has_preview(job):
         text = _("There is no job %(number)s whose letters can be shown before they go.")

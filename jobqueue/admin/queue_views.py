@@ -19,6 +19,7 @@ from jobqueue.broker import counters, neighbours
 from jobqueue.counts.reading import QueueCounts, queue_counts
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Queue
+from jobqueue.operating.rights import VIEW_JOB, demand
 from jobqueue.operating.words import grouped
 from jobqueue.operating.workers import serving_workers
 
@@ -103,7 +104,6 @@ class QueueViews(QueueRows):
 
     def chart_view(self, request: HttpRequest) -> HttpResponse:
         """The overview's chart alone, for the same script."""
-        if not request.user.has_perm("jobqueue.view_job"):
-            raise PermissionDenied
+        demand(request, VIEW_JOB)
         context = self.admin_site.each_context(request) | overview.chart_of(request)
         return live.answer(request, TemplateResponse(request, "admin/jobqueue/chart_region.html", context))

@@ -10,7 +10,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -103,8 +102,7 @@ def _bound(
     page: Callable[..., HttpResponse], pages: ModelAdmin[Any], look: str = VIEW_JOB
 ) -> Callable[..., HttpResponse]:
     def bound(request: HttpRequest, **values: Any) -> HttpResponse:
-        if not request.user.has_perm(look):
-            raise PermissionDenied
+        demand(request, look)
         return page(pages, request, **values)
 
     return bound

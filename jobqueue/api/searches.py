@@ -35,7 +35,7 @@ NOT_LOOKED_IN: Final = (
 class NotLookedIn(serializers.Serializer[Any]):
     """People or records that a search was not looked for in."""
 
-    records = serializers.CharField(help_text="What they are called: `settlements.people`.")
+    records = serializers.CharField(help_text="The app and the name of them: `shop.orders`.")
     permissions = serializers.ListField(
         child=serializers.CharField(), help_text="What it takes to find them: one of these is enough."
     )

@@ -340,5 +340,5 @@ def test_find_a_job_by_argument_e_mail_error_text(
     assert rows.count() == Job.objects.about(settlement).count()
 
     look_for("colour:red")
-    expect(page.locator(".jq-searched [role=alert]")).to_contain_text("There is no colour:; allowed are id:")
+    expect(page.get_by_role("alert")).to_contain_text("There is no colour:; allowed are id:")
     expect(rows).to_have_count(0)

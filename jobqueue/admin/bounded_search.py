@@ -13,7 +13,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList, ChangeListSearchForm
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 
 from jobqueue.searching import LONGEST_SEARCH, why_too_long
@@ -128,8 +127,9 @@ class BoundedSearch(SearchedAdmin):
         """
         shorten(request)
         response = super().changelist_view(request, extra_context)
-        if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
-            response.context_data["cl"].refusals = vars(request).get(_REFUSALS, [])  # type: ignore[index]
+        context = getattr(response, "context_data", None) or {}
+        if "cl" in context:
+            context["cl"].refusals = vars(request).get(_REFUSALS, [])
         return response
 
     get_search_results = _guarded(admin.ModelAdmin.get_search_results)

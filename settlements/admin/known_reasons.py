@@ -59,7 +59,7 @@ KNOWN = (
     gettext_noop("money of it went back again"),
     gettext_noop("already sent"),
     gettext_noop("already told"),
-    gettext_noop("its job ended while the mail server was asked, so perhaps it was sent"),
+    gettext_noop("its run ended while the mail server was asked, so perhaps it was sent"),
 )
 
 

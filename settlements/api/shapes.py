@@ -68,7 +68,7 @@ class EmailLine(serializers.Serializer[Any]):
     job = serializers.IntegerField(allow_null=True)
     status = serializers.ChoiceField(EMAIL_STATES)
     uncertain = serializers.BooleanField(
-        help_text="It is `sending`, but its job has ended: nobody knows whether the mail server took it."
+        help_text="It is `sending`, but its job does not run: nobody knows whether the mail server took it."
     )
     tries = serializers.IntegerField()
     error = serializers.CharField(allow_blank=True)

@@ -18,7 +18,7 @@ from settlements.letter_words import letter_word
 from settlements.models.settlement import Settlement
 
 _UNDER_WAY_FOR: Final = timedelta(hours=1)
-PERHAPS_SENT: Final = "its job ended while the mail server was asked, so perhaps it was sent"
+PERHAPS_SENT: Final = "its run ended while the mail server was asked, so perhaps it was sent"
 
 
 class ReminderType(models.TextChoices):
@@ -287,16 +287,16 @@ class EmailDelivery(models.Model):
 
     @property
     def is_uncertain(self) -> bool:
-        """Whether its job ended while it was with the mail server, so that nobody knows if that took it.
+        """Whether a run of its job ended while it was with the mail server: nobody knows if that took it.
 
-        Its worker was killed for the last time then, or the job stopped. One without a job is
-        taken to be under way for an hour.
+        Its worker was killed then, or the job stopped; perhaps it runs again, or waits for that. One without
+        a job is taken to be under way for an hour.
         """
         if self.status != self.Status.SENDING:
             return False
         if self.job_id is None:
             return self.created_at < timezone.now() - _UNDER_WAY_FOR
-        return self._state_of_job() not in (Job.State.WAITING, Job.State.ACTIVE)
+        return self._state_of_job() != Job.State.ACTIVE
 
     def _state_of_job(self) -> str | None:
         with_it: dict[str, Any] = vars(self)

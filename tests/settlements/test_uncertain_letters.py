@@ -109,4 +109,4 @@ def test_a_letter_that_was_sent_is_sent_whatever_became_of_its_job(settlement: S
 def test_its_reader_is_told_in_german(admin_client: Client, settlement: Settlement) -> None:
     url = f"{EMAILS}{_letter(settlement, 'cancelled').pk}/change/"
     text = text_of(admin_client.get(url, headers={"Accept-Language": "de"}))
-    assert "vielleicht versandt" in text and "perhaps" not in text
+    assert "vielleicht verschickt" in text and "perhaps" not in text

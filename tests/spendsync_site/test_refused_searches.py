@@ -15,6 +15,7 @@ from tests.spendsync_site.test_searches import SEARCHED
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 REFUSED = '<p class="jq-notice" role="alert"><bdi>Nothing was looked for: '
+_BELOW = re.compile(r'class="paginator"|class="jq-pages"')
 _TABS_WITH_NUMBERS = re.compile(r"All\s*(?:<[^>]*>\s*)*0\b")
 
 
@@ -31,6 +32,7 @@ def _check(page: str) -> None:
     assert "No job meets all of this" not in page
     assert ">0 results" not in page or "jq-results" not in page  # Django's own lists count as ever
     assert not _TABS_WITH_NUMBERS.search(page)
+    assert not _BELOW.search(page)
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "word " * 11, "w" * 201], ids=["NUL", "words", "characters"])

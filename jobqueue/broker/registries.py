@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from operator import attrgetter, itemgetter
 
 from django.conf import settings as django_settings
@@ -12,7 +11,7 @@ from redis import Redis
 from jobqueue.broker import keys, scripts
 from jobqueue.broker.answers import id_of, raw, text_of
 from jobqueue.broker.connections import answers_of, by_server, client_for, on_each
-from jobqueue.broker.message import Message
+from jobqueue.broker.message import MESSAGE_ID, Message
 from jobqueue.broker.scripts import Script
 from jobqueue.broker.strange_keys import mending
 from jobqueue.conf import get_settings
@@ -40,19 +39,33 @@ def unknown(messages: Sequence[Message], living_workers: Sequence[str]) -> list[
     return answers_of(by_server(messages, attrgetter("queue")), ask)
 
 
+def taken_by(worker_id: str) -> list[Message]:
+    """What this worker took from Redis and did not end; of a server that is away nothing."""
+
+    def ask(queue: str) -> list[Message]:
+        ids = [id_of(entry).rpartition(":")[0] for entry in _entries_of(queue, worker_id)]
+        return [Message.parse(queue, each) for each in ids if MESSAGE_ID.fullmatch(each)]
+
+    return answers_of(django_settings.RQ_QUEUES, ask)
+
+
 def forget_worker(worker_id: str) -> int:
     """Remove what a lost worker left in RQ's started registries. Returns how many entries went."""
 
     def forget(queue: str) -> int:
-        client, key = client_for(queue), keys.started(queue)
-        return mending(client, {key: "zset"}, partial(_forget_entries, client, key, f"*:{worker_id}"))
+        entries = _entries_of(queue, worker_id)
+        return int(client_for(queue).zrem(keys.started(queue), *entries)) if entries else 0
 
     return on_each(django_settings.RQ_QUEUES, forget)
 
 
-def _forget_entries(client: Redis, key: str, pattern: str) -> int:
-    entries = [entry for entry, _ in client.zscan_iter(key, match=pattern, count=1000)]
-    return int(client.zrem(key, *entries)) if entries else 0
+def _entries_of(queue: str, worker_id: str) -> list[bytes]:
+    client, key = client_for(queue), keys.started(queue)
+
+    def scan() -> list[bytes]:
+        return [entry for entry, _ in client.zscan_iter(key, match=f"*:{worker_id}", count=1000)]
+
+    return mending(client, {key: "zset"}, scan)
 
 
 def started(patience: float, interval: float) -> list[tuple[str, str]]:

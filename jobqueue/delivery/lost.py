@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from django.db import connections
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from jobqueue.broker import queues, registries
+from jobqueue.broker import registries
 from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
 from jobqueue.delivery.apart import blame, take_apart
-from jobqueue.delivery.publishable import messages_in, publishable
-from jobqueue.models import Job, Worker, jobs_in, transitions
+from jobqueue.delivery.outbox import push
+from jobqueue.delivery.publishable import message_of, messages_in, publishable
+from jobqueue.models import Worker, jobs_in, transitions
 from jobqueue.models.parking import limited_processors
+from jobqueue.sql.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -50,35 +53,43 @@ class LostMessages:
         )
         messages = [message for message, _published_at in rows]
         living = [worker.id.hex for worker in alive.only("id")]
-        lost = self._still_waiting(registries.unknown(messages, living))
+        return self._publish(registries.unknown(messages, living))
+
+    def _publish(self, unknown: list[Message]) -> int:
+        """Publish those of them that still wait; one that cannot be marked so is set aside."""
+        found = take_apart(unknown, self._take)
+        lost = [message for messages in found.done for message in messages]
         if lost:
             logger.warning("publishing %d jobs again that Redis had lost", len(lost))
-            queues.publish(lost)
-            self._note([message.job_id for message in lost])
-        return len(lost)
-
-    def _note(self, ids: Sequence[int]) -> None:
-        """They are published; one that cannot be marked so is set aside, so that the others are."""
-
-        def mark(some: Sequence[int]) -> int:
-            return transitions.mark_published(jobs_in(self.using).filter(pk__in=some))
-
-        found = take_apart(ids, mark)
-        for job_id, error in found.refused:
-            blame(jobs_in(self.using).waiting().filter(pk=job_id), error, lambda job: mark([job.pk]))
+            # After the commit: a worker that met the row locked would drop the message as stale.
+            push(lost, self.using)
+        for message, error in found.refused:
+            row = jobs_in(self.using).waiting().filter(pk=message.job_id)
+            blame(row, error, lambda job: self._take([message_of(job, self.using)]))
         if found.error is not None:
             raise found.error
+        return len(lost)
+
+    def _take(self, unknown: Sequence[Message]) -> list[Message]:
+        """Mark as published those that did not just run: Redis forgets a message once its job is settled.
+
+        What somebody has locked is left for the next walk.
+        """
+        wanted = {message.job_id: message for message in unknown}
+        with writing(self.using):
+            rows = jobs_in(self.using).waiting().filter(pk__in=wanted, published_at__isnull=False)
+            if connections[self.using].features.has_select_for_update_skip_locked:
+                rows = rows.select_for_update(skip_locked=True)
+            attempts = rows.values_list("pk", "attempt")
+            lost = [wanted[pk] for pk, attempt in attempts if wanted[pk].attempt == attempt]
+            if lost:
+                ids = [message.job_id for message in lost]
+                transitions.mark_published(jobs_in(self.using).filter(pk__in=ids))
+        return lost
 
     def clock_stepped_back(self, seconds: float) -> None:
         """Look at what was published before that too, which the database's clock takes for the future."""
         self._future_until = time.monotonic() + seconds + get_settings().lost_after
-
-    def _still_waiting(self, unknown: list[Message]) -> list[Message]:
-        """Those that did not just run: Redis forgets a message as soon as its job is settled."""
-        ids = [message.job_id for message in unknown]
-        rows = Job.objects.using(self.using).waiting().filter(pk__in=ids, published_at__isnull=False)
-        attempts = dict(rows.values_list("pk", "attempt")) if ids else {}
-        return [message for message in unknown if attempts.get(message.job_id) == message.attempt]
 
     def _rows_of_the_future(self, limit: int) -> list[tuple[Message, datetime]]:
         if limit <= 0:

@@ -34,6 +34,7 @@ __all__ = [
     "bring_forward",
     "publish_due",
     "publish_on_commit",
+    "push",
     "set_aside_never_due",
     "unpublish",
     "upcoming",
@@ -133,7 +134,6 @@ def _are_others(away: set[str]) -> bool:
 
 
 def _publish_batch(due: JobQuerySet) -> int:
-    using = due.db
     try:
         messages = _take(due[: get_settings().relay_batch])
     except Exception as error:
@@ -142,12 +142,17 @@ def _publish_batch(due: JobQuerySet) -> int:
         messages = _take_apart(due)
     # After the commit: a worker that met the row locked would drop the message as stale.
     if messages:
-        try:
-            queues.publish(messages)
-        except BrokerUnavailable:
-            _mark_unpublished([message.job_id for message in messages], using)
-            raise
+        push(messages, due.db)
     return len(messages)
+
+
+def push(messages: Sequence[Message], using: str) -> None:
+    """Push messages whose rows are marked as published. Raises BrokerUnavailable; then they are not."""
+    try:
+        queues.publish(messages)
+    except BrokerUnavailable:
+        _mark_unpublished([message.job_id for message in messages], using)
+        raise
 
 
 def _take(due: JobQuerySet) -> list[Message]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 
 from jobqueue.broker import lead, registries, server
+from jobqueue.broker.message import Message
 from jobqueue.conf import get_settings
-from jobqueue.delivery import rescue
+from jobqueue.delivery import outbox, rescue
 from jobqueue.exceptions import BrokerUnavailable
 from jobqueue.models import Job, Worker, bulk
 from jobqueue.sql.databases import OUTAGES, databases
@@ -93,12 +95,23 @@ def _forget(executor_id: uuid.UUID) -> None:
     try:
         server.ping()
         lead.give_up(executor_id.hex)  # its relay may have led: another leads at once, not after its lease
+        _leave_to_the_relay(registries.taken_by(executor_id.hex))
         registries.forget_worker(executor_id.hex)
     except BrokerUnavailable:
         # Its row stays, so that the rescue does that when Redis is back.
         return
     for using in databases():
         Worker.objects.using(using).filter(pk=executor_id).delete()
+
+
+def _leave_to_the_relay(taken: Sequence[Message]) -> None:
+    """Have published anew what was taken from Redis and not claimed yet, not only once it counts as lost."""
+    by_database: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for message in taken:
+        by_database[message.using].append((message.job_id, message.attempt))
+    for using in databases():
+        if using in by_database:
+            outbox.unpublish(by_database[using], using)
 
 
 def _leave_to_the_rescue(error: Exception) -> None:

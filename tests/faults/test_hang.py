@@ -34,6 +34,22 @@ def test_jobs_taken_from_redis_by_a_worker_that_is_lost_then_are_done_within_60_
     assert set(Job.objects.values_list("state", "attempt")) == {("completed", 1)}
 
 
+def test_jobs_taken_from_redis_by_an_executor_that_is_killed_then_are_published_anew_at_once(
+    rqworker: StartWorker, workload: Workload
+) -> None:
+    names = note_jobs(len(QUEUES))
+    rqworker("--processes", "1", WORKLOAD_HANG_AT=TAKEN_FROM_REDIS)
+    executor = psutil.Process(workload.wait_for_hang())
+
+    executor.kill()
+    workload.end_hang()
+    workload.wait_for_effects(len(QUEUES), timeout=5)  # they would count as lost after 15 s
+    wait_until_done()
+
+    assert workload.effects() == dict.fromkeys(names, 1)
+    assert set(Job.objects.values_list("state", "attempt")) == {("completed", 1)}
+
+
 def test_jobs_claimed_by_a_worker_that_is_lost_before_it_starts_them_are_done_within_60_seconds(
     rqworker: StartWorker, workload: Workload
 ) -> None:

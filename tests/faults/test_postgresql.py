@@ -13,6 +13,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import redis
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models.functions import Now
@@ -259,3 +260,34 @@ def test_a_running_job_is_not_doubled_after_the_database_was_away_for_longer_tha
     job.refresh_from_db()
     assert (job.state, job.attempt, job.failures) == ("completed", 1, 0)
     assert len(workload.start_times("slow")) == 1
+
+
+@pytest.fixture
+def slow_to_publish() -> Iterator[None]:
+    """Whoever writes that a job is published holds its row for half a second."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION hold_the_row() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER hold_the_row BEFORE UPDATE OF published_at ON jobqueue_job"
+            " FOR EACH ROW EXECUTE FUNCTION hold_the_row()"
+        )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER hold_the_row ON jobqueue_job")
+        cursor.execute("DROP FUNCTION hold_the_row")
+
+
+def test_what_redis_lost_is_lost_once_though_its_row_is_slow_to_write(
+    rqworker: StartWorker, workload: Workload, slow_to_publish: None, redis_client: redis.Redis
+) -> None:
+    names = note_jobs(3)
+    redis_client.flushdb()
+    worker = rqworker(jobqueue=SOON)
+
+    wait_until_done()
+
+    assert workload.effects() == Counter(names)
+    assert worker.output.count("that Redis had lost") == 1

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 from django.db import OperationalError, connections
 from django.db.models.functions import Now
 
+from jobqueue.broker import queues
+from jobqueue.delivery.outbox import publish_due
+from jobqueue.delivery.publishable import message_of
 from jobqueue.models import Job, Worker
 from jobqueue.worker.claiming import Identity
 from jobqueue.worker.in_hand import BESIDE_A_STUCK_JOB, WORKER_STOPPED
 from jobqueue.worker.left_behind import bring_back, interrupt
 from jobqueue.worker.options import EXIT_BROKEN, EXIT_JOBS_LEFT, EXIT_RETIRED, EXIT_STUCK_JOB
-from tests.jobqueue.steps import QUEUES, claimed, make_worker
+from tests.jobqueue.steps import QUEUES, claimed, list_of, make_worker, published
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -122,3 +127,40 @@ def test_a_database_that_is_away_does_not_keep_the_jobs_of_another_from_going_ba
         bring_back(identity.id, WHO, 1, [job.pk])
 
     assert _fate(job) == ("waiting", 2, 1)
+
+
+@pytest.mark.parametrize("using", ["default", "other"])
+def test_what_was_taken_from_redis_and_not_claimed_yet_is_published_anew_at_once(
+    identity: Identity, using: str, redis_client: redis.Redis
+) -> None:
+    job = published(using=using)
+    queues.claim(QUEUES, 10, identity.id.hex, identity.name)
+
+    bring_back(identity.id, WHO, -9, [])
+
+    assert publish_due(using) == 1
+    assert list_of(redis_client) == [message_of(job, using).id]
+    assert _fate(job) == ("waiting", 1, 0)
+
+
+def test_what_another_took_from_redis_is_left_to_it(identity: Identity) -> None:
+    published()
+    queues.claim(QUEUES, 10, uuid.uuid4().hex, "another")
+
+    bring_back(identity.id, WHO, -9, [])
+
+    assert publish_due("default") == 0
+
+
+@pytest.mark.parametrize("code", [1, -9])
+def test_the_message_of_what_was_claimed_comes_once(
+    identity: Identity, code: int, redis_client: redis.Redis
+) -> None:
+    ran, unstarted = (claimed(identity=identity) for _ in range(2))
+
+    bring_back(identity.id, WHO, code, [ran.pk])
+    Job.objects.update(run_at=Now() - timedelta(minutes=1))
+    while publish_due("default"):
+        pass
+
+    assert sorted(list_of(redis_client)) == [f"{ran.pk}-2", f"{unstarted.pk}-1"]

@@ -45,6 +45,8 @@ def trouble_with_json(error: ValueError | RecursionError) -> str:
         return "it is nested too deeply"
     if _TOO_MANY_DIGITS in str(error):
         return f"a number in it has more than {sys.get_int_max_str_digits()} digits"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start + 1} is 0x{error.object[error.start]:02x}, which belongs to no character"
     return str(error)[:200]
 
 

@@ -1,16 +1,19 @@
-"""What no row has: a page that says so, with the ways on, inside the frame of the admin.
+"""What is not there, not allowed or not to be opened: a page that says so, inside the frame of the admin.
 
 One rule for every page of ours: whatever raises Http404 below the address of a `FramedNotFound`, in its own
-pages and in those that Django makes, is answered so. Django itself leads to the index, with a message there,
-as if that were found.
+pages and in those that Django makes, is answered so, with the ways on. Django itself leads to the index, with
+a message there, as if that were found. A refusal names the permission that it takes, and an address that
+takes what a button sends says so to who opens it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, NoReturn
 
+from django.contrib.admin import ModelAdmin
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,6 +26,8 @@ from jobqueue.admin.given_keys import GivenKeys
 from jobqueue.operating.words import printable
 
 _LONGEST_NUMBER = 80
+_FORMS = ("add", "change", "delete")
+"""The pages of Django's that write."""
 
 
 class FramedNotFound(GivenKeys):
@@ -30,6 +35,8 @@ class FramedNotFound(GivenKeys):
 
     view_permission = ""
     """What it takes to look, where that is not Django's permission to view the model."""
+    form_permissions: Mapping[str, str] = {}
+    """What it takes to `add`, `change` or `delete`, where Django is not asked; what is missing nobody may."""
 
     @property
     def urls(self) -> list[URLPattern]:
@@ -38,38 +45,73 @@ class FramedNotFound(GivenKeys):
 
     def _framed(self, pattern: URLPattern) -> URLPattern:
         if isinstance(pattern, URLPattern):  # Django's own list ends with a redirect that may be more
-            pattern.callback = self._answering(pattern.callback)
+            form = (pattern.name or "").removeprefix(f"{self.opts.app_label}_{self.opts.model_name}_")
+            pattern.callback = self._answering(pattern.callback, form if form in _FORMS else "")
         return pattern
 
-    def _answering(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    def _answering(self, view: Callable[..., HttpResponse], form: str) -> Callable[..., HttpResponse]:
         @wraps(view)
         def answering(request: HttpRequest, *arguments: Any, **values: Any) -> HttpResponse:
             try:
-                return view(request, *arguments, **values)
+                answer = view(request, *arguments, **values)
             except Http404 as error:
                 return self._not_found_page(request, error)
             except PermissionDenied as refused:
-                raise PermissionDenied(*(refused.args or self._missing(request))) from None
+                raise PermissionDenied(*(refused.args or self._why_refused(request, form))) from None
+            if answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.method in ("GET", "HEAD"):
+                return self._not_to_open_page(request, answer)
+            return answer
 
         return answering
 
-    def _missing(self, request: HttpRequest) -> tuple[str, ...]:
-        """What a refusal says that names no permission: that to look, if the user lacks it."""
-        name = self.view_permission or f"{self.opts.app_label}.{get_permission_codename('view', self.opts)}"
-        if request.user.has_perm(name):
-            return ()
-        return (_("That takes the permission %(name)s.") % {"name": name},)
+    def _why_refused(self, request: HttpRequest, form: str) -> tuple[str, ...]:
+        """What a refusal says that names no permission: the one that the user lacks, if it is one."""
+        view = self.view_permission or f"{self.opts.app_label}.{get_permission_codename('view', self.opts)}"
+        needed = [view]
+        if form and not (form == "change" and request.method == "GET"):
+            its_own = self._permission_of(form)
+            if its_own is None:
+                return (_("Nobody may do that, whatever permissions they have."),)
+            needed = [view, its_own] if form == "change" else [its_own, view]
+        for name in needed:
+            if not request.user.has_perm(name):
+                return (_("That takes the permission %(name)s.") % {"name": name},)
+        return ()
+
+    def _permission_of(self, form: str) -> str | None:
+        """What it takes to send such a form; None if nobody may."""
+        method = f"has_{form}_permission"
+        if getattr(type(self), method) is getattr(ModelAdmin, method):
+            return f"{self.opts.app_label}.{get_permission_codename(form, self.opts)}"
+        return self.form_permissions.get(form)
 
     def _not_found_page(self, request: HttpRequest, error: Http404) -> HttpResponse:
         said = error.args[0] if error.args and isinstance(error.args[0], str) else ""
         context = {
-            **self.admin_site.each_context(request),
             "title": _("Not found"),
-            "opts": self.opts,
-            "said": printable(said),
-            "ways": list(self._ways(request)),
+            "said": printable(said) or _("There is nothing at this address, or not any more."),
+            "hint": _(
+                "What is over is deleted after a while, and what somebody deleted is gone. Look for it where"
+                " there are others."
+            ),
         }
-        return TemplateResponse(request, "admin/jobqueue/not_found.html", context, status=404)
+        return self._page_with_ways(request, context, HTTPStatus.NOT_FOUND)
+
+    def _not_to_open_page(self, request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+        """To who comes back here after a log-in, or opens the address of a button."""
+        context = {
+            "title": _("Nothing was done"),
+            "said": _("This address takes what a button sends, and shows nothing by itself."),
+            "hint": _("If you had to log in first, go back to where the button is and press it again."),
+        }
+        page = self._page_with_ways(request, context, answer.status_code)
+        page.headers["Allow"] = answer.headers["Allow"]
+        return page
+
+    def _page_with_ways(self, request: HttpRequest, context: dict[str, Any], status: int) -> HttpResponse:
+        frame = {**self.admin_site.each_context(request), "opts": self.opts}
+        context = {**frame, **context, "ways": list(self._ways(request))}
+        return TemplateResponse(request, "admin/jobqueue/not_found.html", context, status=status)
 
     def _ways(self, request: HttpRequest) -> Iterator[tuple[str, str]]:
         """Where to go on from here: what there is of its kind, and the pages of its app."""

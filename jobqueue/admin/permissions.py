@@ -29,6 +29,7 @@ class JobPermissions(FramedNotFound, BoundedSearch, JobModelAdmin):
     """The permissions of every page of jobs; `verbs` names what its jobs can take."""
 
     view_permission = VIEW_JOB
+    form_permissions = {"delete": Right.DELETE}
     verbs: tuple[str, ...] = tuple(VERBS)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -64,6 +64,7 @@ class ProcessorLimitsAdmin(LiveRecordMixin, OwnChangesPage, FramedNotFound, Proc
             },
         ),
     )
+    form_permissions = {"change": Right.LIMIT_PROCESSOR}
     sortable_by = ()
     actions = None
     show_full_result_count = False

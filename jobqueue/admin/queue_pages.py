@@ -85,6 +85,7 @@ class QueueAdmin(LiveRecordMixin, OwnChangesPage, QueueViews):
     sortable_by = ()
     actions = ("pause", "resume")
     action_form = ActionWithReason
+    form_permissions = {"change": Right.LIMIT_QUEUE}
     show_full_result_count = False
 
     class Media:

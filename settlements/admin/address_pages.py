@@ -126,6 +126,7 @@ class BarredAddressAdmin(LiveRecordMixin, RecordPageMixin, ReadOnlyAdmin):
     """Addresses that nothing is sent to. The list hides most of an address."""
 
     form = BarredAddressForm
+    form_permissions = {"add": "settlements.add_barredaddress"}
     moves = (CLEAR, RESUME)
     change_form_template = RecordPageMixin.change_form_template
     actions = [action_for(CLEAR), action_for(RESUME)]

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.jobqueue.admin.steps import JOBS, make_job, operator
+from tests.jobqueue.admin.world import address, build
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 UNKNOWN = {
@@ -81,3 +82,28 @@ def test_what_is_found_is_shown_as_before(admin_client: Client, admin_user: User
     job = make_job("failed")
     assert admin_client.get(reverse("admin:jobqueue_job_change", args=[job.pk])).status_code == 200
     assert admin_client.get(reverse("admin:auth_user_change", args=[admin_user.pk])).status_code == 200
+
+
+OF_BUTTONS = (
+    "jobqueue_bulkaction_start",
+    "jobqueue_bulkaction_stop",
+    "jobqueue_queue_pause",
+    "jobqueue_queue_resume",
+    "jobqueue_worker_order",
+)
+
+
+@pytest.mark.parametrize("page", OF_BUTTONS)
+def test_who_opens_the_address_of_a_button_is_told_that_nothing_was_done(
+    admin_client: Client, page: str
+) -> None:
+    answer = admin_client.get(address(page, build()))
+    text = answer.content.decode()
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert "This address takes what a button sends, and shows nothing by itself." in text
+    assert 'class="jq-button" href="/admin/jobqueue/' in text
+    assert 'id="nav-sidebar"' in text
+
+
+def test_another_method_of_such_an_address_is_answered_in_short(admin_client: Client) -> None:
+    assert admin_client.put(address("jobqueue_queue_pause", build())).content == b""

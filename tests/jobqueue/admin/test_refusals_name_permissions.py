@@ -11,8 +11,14 @@ from tests.jobqueue.admin.world import World, address, build
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 
-FORMS_OF_DJANGO = {"GET": ("_add", "_delete"), "POST": ("_add", "_delete", "_change")}
-"""Most of them nobody may open or send, whatever they hold."""
+NOBODY = "Nobody may do that, whatever permissions they have."
+MAY_BE_HELD = {
+    "GET": {"jobqueue_job_delete", "settlements_barredaddress_add"},
+    "POST": {"jobqueue_job_delete", "jobqueue_queue_change", "jobqueue_processorlimits_change"},
+}
+"""Forms of Django's that somebody may open or send; most of them nobody may, whatever they hold."""
+REFUSED_FOR_THE_JOB = {"jobqueue_stuckjob_delete", "jobqueue_setasidejob_delete"}
+"""Who may delete jobs does not delete one that runs."""
 
 
 @pytest.fixture
@@ -27,10 +33,39 @@ def test_a_refusal_names_the_permission_that_is_missing(role: str, method: str, 
     refused = {
         name: answer.content.decode()
         for name, answer in answers(client_of(role), here, method).items()
-        if answer.status_code == 403 and not name.endswith(FORMS_OF_DJANGO[method])
+        if answer.status_code == 403
     }
     assert len(refused) > 1
-    assert [name for name, page in refused.items() if "That takes" not in page] == []
+    assert [name for name, page in refused.items() if "That takes" not in page and NOBODY not in page] == []
+    assert [name for name in MAY_BE_HELD[method] & refused.keys() if NOBODY in refused[name]] == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_nobody_may_is_refused_to_a_superuser_in_these_words(method: str, here: World) -> None:
+    refused = {
+        name: answer.content.decode()
+        for name, answer in answers(client_of("superuser"), here, method).items()
+        if answer.status_code == 403
+    }
+    assert {name for name, page in refused.items() if NOBODY not in page} <= REFUSED_FOR_THE_JOB
+
+
+@pytest.mark.parametrize(
+    ("page", "method", "missing"),
+    [
+        ("jobqueue_job_delete", "GET", "jobqueue.delete_job"),
+        ("jobqueue_queue_change", "POST", "jobqueue.limit_queue"),
+        ("jobqueue_processorlimits_change", "POST", "jobqueue.limit_processor"),
+        ("settlements_barredaddress_add", "GET", "settlements.add_barredaddress"),
+        ("settlements_settlement_delete", "POST", "settlements.delete_settlement"),
+        ("settlements_settlement_change", "POST", "settlements.change_settlement"),
+    ],
+)
+def test_a_form_of_django_names_its_own_permission(page: str, method: str, missing: str, here: World) -> None:
+    looking = ["view_job", "view_queue", "settlements.view_settlement", "settlements.view_barredaddress"]
+    refused = operator(*looking).generic(method, address(page, here))
+    assert refused.status_code == 403
+    assert f"That takes the permission {missing}." in refused.content.decode()
 
 
 def test_a_page_below_another_names_its_own_permission(here: World) -> None:

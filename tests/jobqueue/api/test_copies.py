@@ -122,14 +122,18 @@ def test_a_job_that_is_not_there_is_not_found() -> None:
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [("9" * 5_000, "a number in it has more than 4300 digits"), ("[" * 100_000, "it is nested too deeply")],
+    [
+        (b"9" * 5_000, "a number in it has more than 4300 digits"),
+        (b"[" * 100_000, "it is nested too deeply"),
+        (b'{"name": "M\xfcller"}}', "byte 24 is 0xfc, which belongs to no character"),
+    ],
 )
 def test_a_body_that_python_cannot_read_is_refused_without_what_programmers_may_do(
-    body: str, said: str
+    body: bytes, said: str
 ) -> None:
     answer = full_operator().post(
         f"/api/jobs/{make_job().pk}/copy/",
-        f'{{"payload": {body}',
+        b'{"payload": ' + body,
         content_type="application/json",
         headers={"Idempotency-Key": "a"},
     )

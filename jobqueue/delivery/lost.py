@@ -73,18 +73,18 @@ class LostMessages:
     def _take(self, unknown: Sequence[Message]) -> list[Message]:
         """Mark as published those that did not just run: Redis forgets a message once its job is settled.
 
-        What somebody has locked is left for the next walk.
+        In the order given. What somebody has locked is left for the next walk.
         """
-        wanted = {message.job_id: message for message in unknown}
+        ids = [message.job_id for message in unknown]
         with writing(self.using):
-            rows = jobs_in(self.using).waiting().filter(pk__in=wanted, published_at__isnull=False)
+            rows = jobs_in(self.using).waiting().filter(pk__in=ids, published_at__isnull=False)
             if connections[self.using].features.has_select_for_update_skip_locked:
                 rows = rows.select_for_update(skip_locked=True)
-            attempts = rows.values_list("pk", "attempt")
-            lost = [wanted[pk] for pk, attempt in attempts if wanted[pk].attempt == attempt]
+            attempts = dict(rows.values_list("pk", "attempt"))
+            lost = [message for message in unknown if attempts.get(message.job_id) == message.attempt]
             if lost:
-                ids = [message.job_id for message in lost]
-                transitions.mark_published(jobs_in(self.using).filter(pk__in=ids))
+                marked = [message.job_id for message in lost]
+                transitions.mark_published(jobs_in(self.using).filter(pk__in=marked))
         return lost
 
     def clock_stepped_back(self, seconds: float) -> None:

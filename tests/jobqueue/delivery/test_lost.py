@@ -41,6 +41,18 @@ def test_after_a_flush_everything_that_waits_is_published_again(
     assert sorted(list_of(redis_client)) == sorted(job.message_id for job in jobs)
 
 
+def test_what_was_published_first_is_published_again_first(
+    at_once: LazySettings, redis_client: redis.Redis
+) -> None:
+    jobs = _lose_all(redis_client, 5)
+    for minutes, job in enumerate(jobs, start=1):
+        Job.objects.filter(pk=job.pk).update(published_at=Now() - timedelta(minutes=minutes))
+
+    LostMessages("default").publish_again()
+
+    assert list_of(redis_client) == [job.message_id for job in reversed(jobs)]
+
+
 def _lose_list(redis_client: redis.Redis, count: int) -> list[Job]:
     """Jobs whose messages went with their list, as when it was evicted or deleted; their hashes stayed."""
     jobs = enqueue_many([(SUCCEED, {})] * count)

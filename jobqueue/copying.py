@@ -13,7 +13,7 @@ from django.db import connections
 from django.utils.translation import gettext as _
 
 from jobqueue.delivery.outbox import publish_on_commit
-from jobqueue.exceptions import JobCopyRefused, MaskedPayload, UniqueKeyHeld
+from jobqueue.exceptions import JobCopyRefused, MaskedPayload, PastRunAt, UniqueKeyHeld
 from jobqueue.jobs import NewJob, build
 from jobqueue.masking import HIDDEN, has_masks
 from jobqueue.models import Job, JobQuerySet, alias_of, guards, jobs_in, transitions
@@ -30,13 +30,14 @@ def copy_job(
 ) -> Job:
     """Enqueue a job of the same processor, queue, subject and unique key as this one, in any state of it.
 
-    `payload` takes the place of its own; `run_at` is an aware datetime, without it the copy runs at once.
+    `payload` takes the place of its own; `run_at` is an aware datetime ahead, without it it runs at once.
     With `copies_seen`, how many copies of the job the caller knew of, a second click makes no second copy.
 
-    Raises what `enqueue` raises of the processor, the queue, the payload and the time; MaskedPayload if a
-    value is what pages show in place of a hidden one; UniqueKeyHeld if a job that waits has the unique key;
-    JobCopyRefused if there are more copies by now than were seen; JobMoveRefused if the job's own time lies
-    ahead and the app that owns it does not let it run at that of the copy. Then nothing is written.
+    Raises what `enqueue` raises of the processor, the queue, the payload and the time; PastRunAt for a time
+    that is past; MaskedPayload if a value is what pages show in place of a hidden one; UniqueKeyHeld if a job
+    that waits has the unique key; JobCopyRefused if there are more copies by now than were seen;
+    JobMoveRefused if the job's own time lies ahead and the app that owns it does not let it run at that of
+    the copy. Then nothing is written.
     """
     using = alias_of(job)
     given = job.payload if payload is None else payload
@@ -49,6 +50,7 @@ def copy_job(
     with writing(using):
         if copies_seen is not None:
             _refuse_second(job, copies_seen, using)
+        _refuse_past(run_at, using)
         guards.ask(job, using, run_at)
         _insert(copy, job, using)
     return copy
@@ -71,6 +73,13 @@ def _insert(copy: Job, job: Job, using: str) -> None:
     jobs.filter(pk=copy.pk).update(copied_from=job.pk)
     copy.copied_from = job.pk
     publish_on_commit([copy], using)
+
+
+def _refuse_past(run_at: datetime | None, using: str) -> None:
+    """Raise PastRunAt for a time at which the copy would run at once: a wrong year sends a letter."""
+    if run_at is not None and not guards.is_ahead(run_at, using):
+        text = _("run_at %(moment)s is past: a copy runs at a time ahead, or at once if no time is given")
+        raise PastRunAt(text % {"moment": run_at.isoformat()})
 
 
 def _refuse_second(job: Job, copies_seen: int, using: str) -> None:

@@ -26,13 +26,18 @@ from anymail.webhooks.mailgun import MailgunTrackingWebhookView
 from anymail.webhooks.sendgrid import SendGridTrackingWebhookView
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
+from jobqueue.api.streamed import LengthRequired, give_length
+
 logger = logging.getLogger("settlements.webhooks")
+_LARGEST_REPORT = 2_621_440
+"""Bytes, where the project sets no limit."""
 
 View = Callable[..., HttpResponse]
 
@@ -146,7 +151,10 @@ def _guarded(view_class: type[Any], lack: Callable[[], str]) -> View:
             logger.warning("refused a webhook of %s: %s", provider, missing)
             return HttpResponse(status=403)
         try:
+            give_length(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE or _LARGEST_REPORT)
             return report(request)  # type: ignore[no-any-return]
+        except LengthRequired:
+            return HttpResponse(status=411)
         except _BadReport as error:
             logger.warning("refused a webhook of %s: %s", provider, error)
             return HttpResponse(status=400)

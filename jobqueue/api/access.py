@@ -19,8 +19,9 @@ from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
-from jobqueue.api.bodies import StrictJSONParser, StrictQuery, read_query
+from jobqueue.api.bodies import LARGEST_BODY, StrictJSONParser, StrictQuery, read_query
 from jobqueue.api.problems import handle
+from jobqueue.api.streamed import give_length
 
 READING: Final = "api-read"
 CHANGING: Final = "api-change"
@@ -144,6 +145,7 @@ class OperatorViewSet(InEnglish, ViewSet):
             raise
         self.check_throttles(request)
         self.check_permissions(request)
+        give_length(django_request(request), LARGEST_BODY)
         act = getattr(self, self.action or "", None)  # none for OPTIONS, which is refused after this
         if act is not None and not getattr(act, "takes_query", False):
             read_query(StrictQuery, request)

@@ -15,6 +15,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from jobqueue.api.problems import BadQuery, InvalidBody, TooLarge
+from jobqueue.api.streamed import drop_rest
 from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.payloads import trouble_with_json
 
@@ -42,6 +43,7 @@ class StrictJSONParser(BaseParser):
         """The value; ParseError or TooLarge if there is none."""
         raw = stream.read(LARGEST_BODY + 1)
         if len(raw) > LARGEST_BODY:
+            drop_rest(stream)
             raise TooLarge(f"A body may have {LARGEST_BODY:,} bytes.")
         try:
             return json.loads(

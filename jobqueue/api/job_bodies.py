@@ -40,7 +40,7 @@ class Copy(Strict):
     payload = serializers.DictField(
         required=False, help_text="In place of that of the job; takes the permission to read payloads."
     )
-    run_at = AwareMoment(required=False, help_text="When it runs, with its zone; without it at once.")
+    run_at = AwareMoment(required=False, help_text="A time ahead, with its zone; without it at once.")
     copies_seen = Whole(
         required=False,
         min_value=0,

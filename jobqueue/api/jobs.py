@@ -134,6 +134,7 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
                 "invalid_payload",
                 "payload_too_large",
                 "naive",
+                "past_run_at",
                 "invalid_run_at",
                 "unknown_processor",
                 "unknown_queue",

@@ -47,6 +47,7 @@ _CODES: Final[dict[int, str]] = {
     405: "method_not_allowed",
     406: "not_acceptable",
     409: "refused",
+    411: "length_required",
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid",

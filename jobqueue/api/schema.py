@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from jobqueue.api.bodies import Strict
 
-_OF_CHANGES: Final = ("409", "413", "415", "422")
+_OF_CHANGES: Final = ("409", "411", "413", "415", "422")
 """Refusals of what has a body, or changes something."""
 _HEADERS: Final = {
     "401": ("WWW-Authenticate", "string", "By which scheme to log in."),

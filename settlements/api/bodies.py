@@ -136,6 +136,33 @@ class FailureAndReason(GivenReason):
     )
 
 
+_SEEN: Final[dict[str, Any]] = {
+    "required": False,
+    "help_text": "`status` as it was read: if it is another by now, nothing is done"
+    " (409, `changed_meanwhile`).",
+}
+
+
+class SettlementMove(GivenReason):
+    """Why something is done to a settlement, and how it stood when that was decided."""
+
+    seen = Choice(SETTLEMENT_STATES, **_SEEN)
+
+
+class PaymentMove(GivenReason):
+    """Why something is done to a payment, and how it stood when that was decided."""
+
+    seen = Choice(PAYMENT_STATES, **_SEEN)
+
+
+class PaymentPart(PartAndReason, PaymentMove):
+    """The same of a part of its money."""
+
+
+class PaymentFailure(FailureAndReason, PaymentMove):
+    """The same with what the payer reads."""
+
+
 class NewPayment(Strict):
     """A payment towards a settlement."""
 
@@ -154,6 +181,12 @@ class NewPayment(Strict):
         error_messages={
             "invalid_choice": f"“{{input}}” is no first status of a payment: {', '.join(FIRST_STATES)}."
         },
+    )
+    reason = Text(
+        required=False,
+        allow_blank=True,
+        max_length=LONGEST_REASON,
+        help_text="Stands in the history of the payment.",
     )
 
 

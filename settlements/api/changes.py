@@ -17,10 +17,24 @@ from jobqueue.api.once import once, once_for_a_key
 from jobqueue.api.problems import INVALID_KEY, KEY_REUSED, InvalidBody, Refused
 from jobqueue.api.shapes import described
 from jobqueue.operating import carried_text
-from settlements.api.bodies import FailureAndReason, GivenReason, PartAndReason, key_of
+from settlements.api.bodies import (
+    GivenReason,
+    PaymentFailure,
+    PaymentMove,
+    PaymentPart,
+    SettlementMove,
+    key_of,
+)
 from settlements.exceptions import InvalidAmount, InvalidRefund
-from settlements.models import KeptAnswer
-from settlements.operating.moves import Answer, LeftAlone, Move, left_alone, move_one
+from settlements.models import KeptAnswer, Payment
+from settlements.operating.moves import (
+    CHANGED_MEANWHILE,
+    Answer,
+    LeftAlone,
+    Move,
+    left_alone,
+    move_one,
+)
 from settlements.operating.rights import right
 
 _CODES: Final = {InvalidAmount: "invalid_amount", InvalidRefund: "invalid_refund"}
@@ -38,7 +52,7 @@ def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, *, on
     What could have a second effect the second time is done `once_for` a key: another part of the money goes
     back, another letter goes out.
     """
-    body = _body_of(move)
+    body = _body_of(move, model)
 
     def act(self: Any, request: Request, pk: str = "") -> Response:
         asked = read_body(body, request)
@@ -50,7 +64,7 @@ def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, *, on
         )
 
     told = "without an amount all that is left of it" if move.takes_amount else _in_the_admin(move)
-    codes: dict[int, tuple[str, ...]] = {409: move.codes}
+    codes: dict[int, tuple[str, ...]] = {409: (*move.codes, CHANGED_MEANWHILE)}
     if once_for:
         refused = ("invalid_amount", "invalid_refund") if move.takes_amount else ("invalid",)
         codes |= {400: (INVALID_KEY,), 422: (*refused, KEY_REUSED)}
@@ -59,10 +73,12 @@ def move_at(move: Move, model: Any, shown: Shown, form: Any, summary: str, *, on
     return described(summary, form, body=body, codes=codes, parameters=parameters)(named)
 
 
-def _body_of(move: Move) -> type[GivenReason]:
+def _body_of(move: Move, model: Any) -> type[GivenReason]:
+    if model is not Payment:
+        return SettlementMove
     if move.takes_amount:
-        return PartAndReason
-    return FailureAndReason if move.tells_payer else GivenReason
+        return PaymentPart
+    return PaymentFailure if move.tells_payer else PaymentMove
 
 
 def _in_the_admin(move: Move) -> str:

@@ -17,6 +17,7 @@ from jobqueue.operating import grouped, in_english, log_change
 
 LONGEST_REASON: Final = 500
 WRONG_STATE: Final = "wrong_state"
+CHANGED_MEANWHILE: Final = "changed_meanwhile"
 MOST_NAMED: Final = 5
 
 
@@ -37,6 +38,8 @@ class Answer:
     amount: Decimal | None = None
     failure_reason: str = ""
     """What the payer reads of a payment that fails; the reason is for the history alone."""
+    seen: str = ""
+    """The status that the record had when it was looked at, if it is to have that still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ def move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Mo
         record = model._default_manager.select_for_update(no_key=True).filter(pk=key).first()
         if record is None:
             return None
+        _refuse_if_changed(record, answer.seen)
         trouble = move.trouble(record)
         if trouble:
             raise LeftAlone(named(record, trouble), getattr(trouble, "code", WRONG_STATE))
@@ -86,6 +90,12 @@ def move_one(request: HttpRequest, model: type[models.Model], key: Any, move: Mo
             done = move.verb or capfirst(str(move.done))
         log_change(request, record, f"{done}: {change}. Reason: {answer.reason}")
     return record
+
+
+def _refuse_if_changed(record: Any, seen: str) -> None:
+    if seen and record.status != seen:
+        words = {"status": record.get_status_display(), "seen": dict(record.Status.choices)[seen]}
+        raise LeftAlone(named(record, gettext("%(status)s by now, not %(seen)s") % words), CHANGED_MEANWHILE)
 
 
 def named(record: Any, trouble: str) -> str:

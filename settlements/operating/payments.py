@@ -25,9 +25,15 @@ class NotAdded(Exception):
 
 
 def add_payment(
-    request: HttpRequest, *, settlement: Any, amount: Decimal, status: str, currency: str = ""
+    request: HttpRequest,
+    *,
+    settlement: Any,
+    amount: Decimal,
+    status: str,
+    currency: str = "",
+    reason: str = "",
 ) -> Payment:
-    """Save a payment towards the settlement of this key, with its jobs, and write down who added it.
+    """Save a payment towards the settlement of this key, with its jobs, and write down who added it, and why.
 
     The settlement is locked: whoever deletes it waits, or was first, and then there is none. Without a
     currency it is that of the settlement. Raises NotAdded, and then nothing was saved.
@@ -45,9 +51,10 @@ def add_payment(
             text = f"{str(error)[:1].upper()}{str(error)[1:]}."
             raise NotAdded("amount", "invalid_amount", text) from None
         with in_english():
-            log_addition(
-                request, payment, f"Added with {money(payment.amount)}, {payment.get_status_display()}."
-            )
+            message = f"Added with {money(payment.amount)}, {payment.get_status_display()}."
+            if reason.strip():
+                message = f"{message} Reason: {reason.strip()}"
+            log_addition(request, payment, message)
     return payment
 
 

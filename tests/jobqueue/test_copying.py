@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.utils import timezone
 
 from jobqueue.copying import copies_of, copy_job
 from jobqueue.exceptions import (
@@ -15,6 +16,7 @@ from jobqueue.exceptions import (
     JobCopyRefused,
     JobQueueError,
     MaskedPayload,
+    PastRunAt,
     PayloadTooLarge,
     UniqueKeyHeld,
     UnknownProcessor,
@@ -119,3 +121,11 @@ def test_of_two_who_copy_at_once_one_makes_a_copy() -> None:
     with pytest.raises(JobCopyRefused, match=f"as job {copy.pk}"):
         copy_job(job, copies_seen=0)
     assert copy_job(job, copies_seen=1).copied_from == job.pk
+
+
+def test_a_time_that_is_past_is_refused() -> None:
+    """A copy that was meant for next year would run at once."""
+    job = make_job()
+    with pytest.raises(PastRunAt, match=r"run_at .+ is past: a copy runs at a time ahead, or at once"):
+        copy_job(job, run_at=timezone.now() - timedelta(days=365))
+    assert Job.objects.get() == job

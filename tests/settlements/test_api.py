@@ -248,3 +248,14 @@ def test_a_settlement_stays_while_a_payment_is_added_to_it(
 
     assert (added.status_code, Payment.objects.get().settlement) == (201, settlement)
     assert beside[0].startswith("waits")
+
+
+@pytest.mark.parametrize("reason", ["paid in cash: at the office", ""])
+def test_why_a_payment_was_added_stands_in_its_history(
+    payments: Client, settlement: Settlement, reason: str
+) -> None:
+    ask(payments, "POST", "payments/", _body(settlement, reason=reason), **KEY)
+
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.reason) == ("Add", reason)
+    assert entry.text == "Added with €10.00, pending."

@@ -237,3 +237,36 @@ def test_of_two_requests_at_once_one_makes_the_effect(make_row: Rows, kind: str,
 
     assert sorted(at_once(of("ann"), of("ben"))) == [200, 409]
     assert len(history_of(row)) == AuditEntry.objects.count() == 1
+
+
+STALE = [("settlement", "complete", "pending", "cancelled"), ("payment", "fail", "completed", "pending")]
+
+
+@pytest.mark.parametrize(("kind", "verb", "status", "seen"), STALE)
+def test_who_saw_another_status_changes_nothing(
+    make_row: Rows, kind: str, verb: str, status: str, seen: str
+) -> None:
+    """Whoever means to fail a payment that is pending does not take back one that was completed meanwhile."""
+    row = make_row(kind, status)
+    refused = problem(do(client_for(kind, verb), row, verb, {**REASON, "seen": seen}), 409)
+    row.refresh_from_db()
+    assert (refused["code"], row.status) == ("changed_meanwhile", status)
+    assert f"{status} by now, not {seen}" in refused["detail"]
+    assert not history_of(row)
+
+
+@pytest.mark.parametrize(
+    ("kind", "verb", "seen"), [("settlement", "complete", "pending"), ("payment", "fail", "pending")]
+)
+def test_who_saw_its_status_changes_it(make_row: Rows, kind: str, verb: str, seen: str) -> None:
+    row = make_row(kind, seen)
+    assert read(do(client_for(kind, verb), row, verb, {**REASON, "seen": seen}))["status"] != seen
+
+
+@pytest.mark.parametrize("seen", ["paid", "", 1])
+def test_a_status_that_is_none_is_refused(make_row: Rows, seen: object) -> None:
+    refused = problem(
+        do(client_for("payment", "fail"), make_row("payment", "pending"), "fail", {**REASON, "seen": seen}),
+        422,
+    )
+    assert [one["field"] for one in refused["errors"]] == ["seen"]

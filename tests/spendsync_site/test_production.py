@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import subprocess
@@ -14,7 +15,9 @@ from urllib.parse import urlencode
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
+from knox.models import AuthToken
 
+from jobqueue.api.bodies import LARGEST_BODY
 from spendsync_site.demo.processes import LOOPBACK, free_port
 from tests.conftest import wait_until
 from tests.servers import ROOT, subprocess_environment
@@ -214,3 +217,34 @@ def test_check_deploy_has_nothing_to_say(production: dict[str, str]) -> None:
 
     assert run.returncode == 0, run.stderr
     assert "no issues" in run.stdout
+
+
+def _refused(site: http.client.HTTPConnection, olga: User, body: object) -> tuple[int, dict[str, object]]:
+    """Ask for a bulk action that is none: its body is read, and nothing is written."""
+    headers = {
+        "Host": HOST,
+        "X-Forwarded-Proto": "https",
+        "Authorization": f"Token {AuthToken.objects.create(olga)[1]}",
+        "Content-Type": "application/json",
+    }
+    site.request("POST", "/api/bulk/", body, headers, encode_chunked=True)  # type: ignore[arg-type]
+    answer = site.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def test_a_body_that_comes_in_parts_is_heard(port: int, olga: User) -> None:
+    site = http.client.HTTPConnection(LOOPBACK, port, timeout=20)
+    status, shown = _refused(site, olga, iter([b'{"verb": "no', b'ne", "search": "a"}']))
+    assert status == 422
+    assert shown["detail"] == "Nothing was done: the body asks for what cannot be. See verb."
+
+
+@pytest.mark.parametrize("is_in_parts", [False, True])
+def test_after_a_body_that_is_too_large_the_connection_goes_on(
+    port: int, olga: User, is_in_parts: bool
+) -> None:
+    site = http.client.HTTPConnection(LOOPBACK, port, timeout=20)
+    large = b'{"reason": "' + 2 * LARGEST_BODY * b"x" + b'"}'
+    for _number in range(3):
+        assert _refused(site, olga, iter([large]) if is_in_parts else large)[0] == 413
+    assert _refused(site, olga, b"{}")[0] == 422

@@ -119,7 +119,14 @@ def test_a_refused_payload_stays_in_its_field(admin_client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("run_at", "soon"), ("reason", " "), ("reason", "x" * 501), ("reason", "\x00")]
+    ("field", "value"),
+    [
+        ("run_at", "soon"),
+        ("run_at", "2020-01-31T09:00"),
+        ("reason", " "),
+        ("reason", "x" * 501),
+        ("reason", "\x00"),
+    ],
 )
 def test_what_is_wrong_with_another_field_stands_beside_that(
     admin_client: Client, field: str, value: str

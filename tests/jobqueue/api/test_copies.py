@@ -74,6 +74,7 @@ def test_who_may_not_read_payloads_sends_none() -> None:
         ({"payload": {"marker": "x" * 200_000}}, "payload", "payload_too_large"),
         ({"run_at": "2030-01-31T08:00:00"}, "run_at", "naive"),
         ({"run_at": "9999-12-31T23:59:59Z"}, "run_at", "invalid_run_at"),
+        ({"run_at": "2020-01-31T08:00:00Z"}, "run_at", "past_run_at"),
         ({"copies_seen": "1"}, "copies_seen", "invalid"),
         ({"reason": "x" * 501}, "reason", "max_length"),
         ({"queue": "email"}, "queue", "unknown_field"),

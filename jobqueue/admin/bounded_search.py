@@ -132,11 +132,11 @@ class BoundedSearch(SearchedAdmin):
             context["cl"].refusals = vars(request).get(_REFUSALS, [])
         return response
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *where: Any) -> Any:
         """Do what was chosen. Where nothing was looked for, nothing is meant, and that is said."""
         refusals = vars(request).get(_REFUSALS, [])
         if not refusals:
-            return super().response_action(request, queryset)
+            return super().response_action(request, queryset, *where)
         for refusal in refusals:
             messages.warning(request, gettext("Nothing was done. %(why)s") % {"why": refusal})
         return HttpResponseRedirect(request.get_full_path())

@@ -107,6 +107,10 @@ class MovedMeanwhile(JobTransitionRefused):
     """Somebody moved the job after whoever asks had looked at it: its time is another than was seen."""
 
 
+class AlreadyAtThatTime(JobTransitionRefused):
+    """The job has the time already to which it is to be moved: nothing is changed or written down."""
+
+
 class NotWaiting(JobTransitionRefused):
     """What takes a job that waits was asked of one that runs or has ended."""
 

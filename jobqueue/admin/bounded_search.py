@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList, ChangeListSearchForm
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils.translation import gettext
 
 from jobqueue.searching import LONGEST_SEARCH, why_too_long
@@ -131,6 +131,15 @@ class BoundedSearch(SearchedAdmin):
         if "cl" in context:
             context["cl"].refusals = vars(request).get(_REFUSALS, [])
         return response
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *where: Any) -> Any:
+        """Do what was chosen. Where nothing was looked for, nothing is meant, and that is said."""
+        refusals = vars(request).get(_REFUSALS, [])
+        if not refusals:
+            return super().response_action(request, queryset, *where)
+        for refusal in refusals:
+            messages.warning(request, gettext("Nothing was done. %(why)s") % {"why": refusal})
+        return HttpResponseRedirect(request.get_full_path())
 
     get_search_results = _guarded(admin.ModelAdmin.get_search_results)
 

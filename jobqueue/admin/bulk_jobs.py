@@ -12,7 +12,7 @@ from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import Count, Exists, Q
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from jobqueue.admin import live
 from jobqueue.admin.words import state_label
@@ -25,7 +25,7 @@ MOST_COUNTED = 10_000
 SOON = timedelta(minutes=5)
 """A delayed job that is due by then is waited for as one that waits."""
 SELDOM_SECONDS = 60
-"""So often is looked whether jobs that are due later run by now."""
+"""So often is looked whether jobs that are due later run, and whether those that are held are released."""
 _WORDS = ("waiting", "delayed", "held", "active", "completed", "skipped", "failed", "cancelled")
 """Each job is in one of these, if what is a part of another is not counted there too."""
 _PARTS = {word: PART_OF[word] for word in _WORDS if word in PART_OF}
@@ -51,15 +51,34 @@ def shown(action: BulkAction, request: HttpRequest, site: AdminSite, now: dateti
     for part, whole in _PARTS.items():
         found[whole] -= found[part]
     number = sum(found[word] for word in _WORDS)
-    if not number:
+    gone = _gone(action, number)
+    if not number and not gone:
         return {}
     is_cut = number == MOST_COUNTED and action.changed > MOST_COUNTED
     return {
-        "url": _list(site, action),
+        "url": _list(site, action) if number else "",
+        "gone": gone,
         "states": [_in_state(site, action, word, found) for word in _WORDS if _is_told(word, found)],
         "cut_at": grouped(MOST_COUNTED) if is_cut else "",
         "seconds": _seconds(found),
+        "go_on": _go_on(found),
     }
+
+
+def _gone(action: BulkAction, number: int) -> str:
+    """What is said of those that it changed and that point to it no more: a row knows its last action alone.
+
+    Empty where it deleted them itself, and where not all were counted.
+    """
+    gone = action.changed - number
+    if action.verb == BulkVerb.DELETE or number >= MOST_COUNTED or gone <= 0:
+        return ""
+    text = ngettext(
+        "%(n)s of the %(all)s that it changed was changed by another bulk action since, or is deleted.",
+        "%(n)s of the %(all)s that it changed were changed by another bulk action since, or are deleted.",
+        gone,
+    )
+    return text % {"n": grouped(gone), "all": grouped(action.changed)}
 
 
 def _counted(action: BulkAction, now: datetime) -> dict[str, int]:
@@ -80,7 +99,12 @@ def _counted(action: BulkAction, now: datetime) -> dict[str, int]:
 def _seconds(found: Mapping[str, int]) -> int:
     if found["soon"] or found.get("others_soon"):
         return live.SECONDS
-    return SELDOM_SECONDS if found["delayed"] else 0
+    return SELDOM_SECONDS if found["delayed"] or found["held"] else 0
+
+
+def _go_on(found: Mapping[str, int]) -> bool:
+    """Whether any of them is to run by itself: what is held waits for somebody."""
+    return bool(found["soon"] or found.get("others_soon") or found["delayed"])
 
 
 def _is_told(word: str, found: Mapping[str, int]) -> bool:

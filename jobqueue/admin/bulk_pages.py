@@ -24,8 +24,10 @@ from jobqueue.admin.reasons import kept_reason
 from jobqueue.admin.words import NOTHING, badge, time_tag
 from jobqueue.models import BulkAction, Job, bulk
 from jobqueue.operating import bulk_plans
+from jobqueue.operating.audit_entry import by_days
 from jobqueue.operating.left_out import left_out, stop_reasons
 from jobqueue.operating.reading import shown_text
+from jobqueue.operating.retelling import retold
 from jobqueue.operating.rights import Right, demand, may, permissions_of
 from jobqueue.operating.stops import stop_bulk_and_log
 from jobqueue.operating.verbs import BULK_VERBS
@@ -148,6 +150,7 @@ class BulkActionAdmin(OwnPage):
             "came_from": self._came_from(action),
             "left_out": bulk_left_out.shown(action, request, self.admin_site),
             "jobs": jobs,
+            **_moved_by(action),
             "done": action.changed,
             "of": max(action.expected, action.changed, 1),
             "said": _said(action, jobs),
@@ -222,6 +225,15 @@ def _title(action: BulkAction) -> str:
     return gettext("Bulk action #%(number)s: %(verb)s") % words
 
 
+def _moved_by(action: BulkAction) -> dict[str, str]:
+    """By how many days a move leads, as the audit has it, and in which zone; nothing of another verb."""
+    details = action.details if isinstance(action.details, dict) else {}
+    days = details.get("days")
+    if not isinstance(days, int) or not days:
+        return {}
+    return {"by": retold(by_days(days)), "zone": str(details.get("zone", ""))}
+
+
 def _label(action: BulkAction) -> str:
     """What its verb is called; newer code may ask for others."""
     if action.verb in BULK_VERBS:
@@ -232,7 +244,7 @@ def _label(action: BulkAction) -> str:
 def _said(action: BulkAction, jobs: Mapping[str, Any]) -> str:
     """What is read out of it: each per cent, as the page is looked at, then what became of its jobs."""
     if not action.is_open:
-        if jobs.get("seconds"):
+        if jobs.get("go_on"):
             return gettext("It has ended; its jobs go on.")
         became = ", ".join(f"{state.number} {state.label}" for state in jobs.get("states", ()))
         return " ".join(filter(None, [gettext("It has ended."), became]))

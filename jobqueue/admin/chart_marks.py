@@ -112,15 +112,12 @@ def _concerns(action: BulkAction, chosen: Chosen) -> bool:
 
 
 def _words_of(action: BulkAction) -> str:
-    text = ngettext(
-        "bulk action %(number)s: %(verb)s, %(jobs)s job, by %(who)s",
-        "bulk action %(number)s: %(verb)s, %(jobs)s jobs, by %(who)s",
-        action.expected,
-    )
-    return text % {
+    """How many it changed by now, of how many that were expected, as its page and the audit have it."""
+    jobs = ngettext("%(done)s of %(all)s job", "%(done)s of %(all)s jobs", action.expected)
+    return gettext("bulk action %(number)s: %(verb)s, %(jobs)s, by %(who)s") % {
         "number": action.pk,
         "verb": action.get_verb_display(),
-        "jobs": grouped(action.expected),
+        "jobs": jobs % {"done": grouped(action.changed), "all": grouped(action.expected)},
         "who": action.asked_by,
     }
 

@@ -154,9 +154,12 @@ def _of_bulk_actions(jobs: Iterable[Job], request: HttpRequest, site: AdminSite)
     numbers = Counter(job.bulk_action for job in jobs if job.bulk_action)
     actions = BulkAction.objects.in_bulk(list(numbers)) if numbers else {}
     for number, action in actions.items():
+        changed = max(action.changed, numbers[number])
         said = ngettext(
-            "about this: %(n)s of its %(all)s job", "about this: %(n)s of its %(all)s jobs", action.expected
-        ) % {"n": grouped(numbers[number]), "all": grouped(action.expected)}
+            "about this: %(n)s of the %(all)s job that it changed",
+            "about this: %(n)s of the %(all)s jobs that it changed",
+            changed,
+        ) % {"n": grouped(numbers[number]), "all": grouped(changed)}
         reason = shown_text(action.reason, request)
         yield Happening(
             at=action.began_at or action.asked_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -25,8 +26,9 @@ from jobqueue.admin.preview_pages import preview_url
 from jobqueue.admin.results import shown_results
 from jobqueue.admin.running_pages import REFRESH_SECONDS, running_facts, stop_url
 from jobqueue.admin.words import badge
-from jobqueue.models import Job, bulk
+from jobqueue.models import Attempt, Job, bulk
 from jobqueue.operating.audit import history_of
+from jobqueue.operating.counted import counts_each
 from jobqueue.operating.explain import Facts, explain, gather
 from jobqueue.operating.logs import ShownLog, shown_logs
 from jobqueue.operating.reading import may_read, shown_text
@@ -42,8 +44,7 @@ def page_of(job: Job, besides: Besides, request: HttpRequest, pages: JobPermissi
     others = newest_about(job.subject, without=job.pk) if job.subject else []
     prepare([job, *others], request, site)
     attempts, has_earlier = latest_attempts(job) if besides.has_failed else ([], False)
-    last_error = attempts[-1].error_class if attempts else ""
-    facts = _facts(job, last_error, request)
+    facts = _facts(job, _error_before(job, attempts), request)
     action = bulk.of_job(job, Job.objects.db)
     history, logs = history_of(job, action)[::-1], _logs_of(job, request) if besides.has_logged else {}
     known = Known(job, facts.now, request, attempts, history, facts.worker, logs, has_earlier)
@@ -78,6 +79,11 @@ def page_of(job: Job, besides: Besides, request: HttpRequest, pages: JobPermissi
     }
 
 
+def _error_before(job: Job, attempts: Sequence[Attempt]) -> str:
+    """The class of the error that the run before this one ended with; empty if it ended without one."""
+    return attempts[-1].error_class if attempts and attempts[-1].number == job.attempt - 1 else ""
+
+
 def _facts(job: Job, last_error: str, request: HttpRequest) -> Facts:
     """What else its state depends on; what is decided about its queue, every page has read."""
     seen, decided = listed(job), on_every_page.decided_about(job.queue, request)
@@ -98,6 +104,7 @@ def _state(job: Job, request: HttpRequest) -> dict[str, Any]:
     """Its state, how far it is, and how often that is looked at again: what is over may be retried."""
     return {
         "state": badge(state_of(job)),
+        "counts_each": counts_each(job),
         "seconds": _SECONDS.get(job.state, live.SECONDS),
         **running_facts(job, request),
     }

@@ -199,7 +199,7 @@ def _tell_failed(attempt: Attempt, known: Known, walk: _Walk) -> None:
             label % {"number": attempt.number},
             ended or begun,
             kind="attempt",
-            state=badge_of(attempt, job, is_outage=is_outage),
+            state=badge_of(attempt, job, known.history, is_outage=is_outage),
             facts=_facts_of_failed(attempt, known, walk),
             text=known.shown(retold_failure(f"{attempt.error_class}: {attempt.message}")).removesuffix(": "),
             details=known.shown(attempt.traceback),

@@ -29,7 +29,7 @@ from jobqueue.admin.moments import (
 from jobqueue.admin.not_found import FramedNotFound
 from jobqueue.admin.reasons import reason_of
 from jobqueue.admin.words import time_tag
-from jobqueue.exceptions import InvalidRunAt, JobMoveRefused, JobTransitionRefused
+from jobqueue.exceptions import AlreadyAtThatTime, InvalidRunAt, JobMoveRefused, JobTransitionRefused
 from jobqueue.models import Job
 from jobqueue.moving import why_not
 from jobqueue.operating.kinds import bounds_of_moves
@@ -106,7 +106,7 @@ def _make(request: HttpRequest, job: Job, answer: Answer) -> bool:
     assert answer.moment is not None
     try:
         move_and_log(job, request, answer.moment, seen=answer.seen, reason=answer.reason)
-    except (InvalidRunAt, JobMoveRefused) as error:
+    except (InvalidRunAt, JobMoveRefused, AlreadyAtThatTime) as error:
         answer.problems["to"] = refusal_of(error, request)
     except JobTransitionRefused as error:
         answer.problems["all"] = refusal_of(error, request)

@@ -23,6 +23,7 @@ from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 
 from jobqueue.admin.given_keys import GivenKeys
+from jobqueue.operating.rights import told_lacking
 from jobqueue.operating.words import printable
 
 _LONGEST_NUMBER = 80
@@ -65,7 +66,7 @@ class FramedNotFound(GivenKeys):
         return answering
 
     def _why_refused(self, request: HttpRequest, form: str) -> tuple[str, ...]:
-        """What a refusal says that names no permission: the one that the user lacks, if it is one."""
+        """What a refusal says that names no permission: those that the user lacks, if it is for these."""
         view = self.view_permission or f"{self.opts.app_label}.{get_permission_codename('view', self.opts)}"
         needed = [view]
         if form and not (form == "change" and request.method == "GET"):
@@ -73,10 +74,8 @@ class FramedNotFound(GivenKeys):
             if its_own is None:
                 return (_("Nobody may do that, whatever permissions they have."),)
             needed = [view, its_own] if form == "change" else [its_own, view]
-        for name in needed:
-            if not request.user.has_perm(name):
-                return (_("That takes the permission %(name)s.") % {"name": name},)
-        return ()
+        lacking = told_lacking(request, *needed)
+        return (lacking,) if lacking else ()
 
     def _permission_of(self, form: str) -> str | None:
         """What it takes to send such a form; None if nobody may."""

@@ -25,7 +25,9 @@ class Hold(Strict):
 class Move(Strict):
     """To which time a delayed job is moved, and why."""
 
-    run_at = AwareMoment(help_text="A time ahead, with its zone.")
+    run_at = AwareMoment(
+        help_text="A time ahead, with its zone; not the one that it has (409, `already_at_that_time`)."
+    )
     seen = CalendarMoment(
         required=False,
         help_text="`run_at` of the job as it was read: if it has another by now, nothing is done (409,"

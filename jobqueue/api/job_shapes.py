@@ -45,7 +45,10 @@ class JobLine(serializers.Serializer[Any]):
     about = serializers.CharField(allow_blank=True, help_text="The record that it is about: app.model:key.")
     run_at = Moment(help_text="When it runs; of a held one when it was to run.")
     attempt = serializers.IntegerField(help_text="Number of the run that it is in, or that would be next.")
-    failures = serializers.IntegerField(help_text="Failed runs since it was last put on the road.")
+    failures = serializers.IntegerField(
+        help_text="Failed runs that count against its retries: since it was retried by hand, and without "
+        "those that cost none."
+    )
     time_limit = serializers.FloatField(help_text="Seconds.")
     reason = serializers.CharField(allow_blank=True, help_text="Of its last failure, skip or cancellation.")
     cause = serializers.CharField(allow_blank=True, help_text="By what its failure is counted.")

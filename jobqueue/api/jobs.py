@@ -148,7 +148,7 @@ def _verb(name: str, summary: str, called: str = "") -> Any:
         JobInFull,
         body=Move,
         codes={
-            409: ("moved_meanwhile", "not_delayed", "job_move_refused", "refused"),
+            409: ("moved_meanwhile", "already_at_that_time", "not_delayed", "job_move_refused", "refused"),
             422: ("naive", "past_run_at", "invalid_run_at", "invalid", "required"),
         },
     ),

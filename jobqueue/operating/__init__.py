@@ -23,7 +23,7 @@ from jobqueue.operating.reading import carried_text, may_read, shown_address, sh
 from jobqueue.operating.retelling import retold_reason, tell_also, tell_refusals, told_reason
 from jobqueue.operating.retelling_failures import tell_failure
 from jobqueue.operating.retelling_names import tell_names
-from jobqueue.operating.rights import demand
+from jobqueue.operating.rights import demand, told_lacking
 from jobqueue.operating.words import grouped, mask_address, span, state_word
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "tells_preview",
     "tells_quiet_hours",
     "tells_skips",
+    "told_lacking",
     "told_reason",
     "what_keeps",
     "would_be_skipped",

@@ -51,6 +51,12 @@ def counted(number: int, thing: str, things: str) -> str:
     return f"{number} {thing if number == 1 else things}"
 
 
+def by_days(days: int) -> str:
+    """`2 days`, or `1 day back`: by how far jobs are moved, as it is written down."""
+    back = " back" if days < 0 else ""
+    return f"{counted(abs(days), 'day', 'days')}{back}"
+
+
 def said_by(message: str) -> tuple[str, str]:
     """What was done, and the reason; empty if none was given."""
     what, _word, reason = message.partition(REASON)

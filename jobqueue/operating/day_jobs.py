@@ -22,7 +22,7 @@ from jobqueue.models.guards import is_ahead
 from jobqueue.models.holding import held_between
 from jobqueue.models.scheduled import between, of_kind
 from jobqueue.operating.audit import log_change
-from jobqueue.operating.audit_entry import because, counted
+from jobqueue.operating.audit_entry import because, by_days, counted
 from jobqueue.operating.bulk_plans import in_words
 from jobqueue.operating.days import edge_of, kind_keys
 from jobqueue.operating.kinds import name_of
@@ -164,9 +164,8 @@ def begin_and_log(
 
 
 def _told(verb: str, number: int, days: int) -> str:
-    by = f" by {counted(abs(days), 'day', 'days')}" if days else ""
-    back = " back" if days < 0 else ""
-    return f"{verb.capitalize()}: {counted(number, 'job', 'jobs')}{by}{back}"
+    by = f" by {by_days(days)}" if days else ""
+    return f"{verb.capitalize()}: {counted(number, 'job', 'jobs')}{by}"
 
 
 def _log(request: HttpRequest, action: BulkAction, what: str, selection: Selection) -> None:

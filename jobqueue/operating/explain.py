@@ -23,6 +23,7 @@ from jobqueue.models import (
 )
 from jobqueue.models.holding import due_time
 from jobqueue.models.unknown import UNKNOWN_AFTER, never_ran, why_unknown
+from jobqueue.operating.counted import told_retry
 from jobqueue.operating.retelling import retold_reason, told_reason
 from jobqueue.operating.retelling_failures import retold_failure
 from jobqueue.operating.used_up import used_up_concurrency, used_up_of_processors, used_up_rate
@@ -50,6 +51,7 @@ class Facts:
     """Living workers that serve its queue and claim nothing: they are quiet, or ending."""
     max_retries: int = 3
     last_error: str = ""
+    """The class of the error that the run before ended with; empty if it ended without one."""
     used_up_rate: int | None = None
     """The queue's rate limit, if so many jobs have started just now."""
     used_up_concurrency: int | None = None
@@ -91,7 +93,7 @@ def gather(
 
 
 def _last_error(job: Job, using: str) -> str:
-    failed = Attempt.objects.using(using).filter(job=job).order_by("-number")
+    failed = Attempt.objects.using(using).filter(job=job, number=job.attempt - 1)
     return failed.values_list("error_class", flat=True).first() or ""
 
 
@@ -220,8 +222,7 @@ def _delayed(job: Job, facts: Facts) -> str:
         )
         return text % {"when": when, "why": why}
     if job.attempt > 1 and job.failures and facts.last_error:
-        words = {"number": job.failures, "of": facts.max_retries, "when": when, "error": facts.last_error}
-        return _("Retry %(number)s of %(of)s %(when)s after %(error)s.") % words
+        return told_retry(job, when, facts.last_error, facts.max_retries)
     if job.attempt > 1 and job.reason:
         return _("Runs again %(when)s: %(why)s.") % {"when": when, "why": told_reason(job)}
     return _("Delayed until %(moment)s, %(when)s.") % {"moment": absolute(job.run_at), "when": when}

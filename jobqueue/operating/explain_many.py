@@ -22,7 +22,7 @@ def facts_of_waiting(jobs: Iterable[Job], now: datetime, using: str) -> dict[int
     if not waiting:
         return {}
     by_queue = _facts_of_queues({job.queue for job in waiting}, now, using)
-    errors = _last_errors([job.pk for job in waiting if job.failures], using)
+    errors = _last_errors([job for job in waiting if job.failures], using)
     used_up = used_up_of_processors({job.processor for job in waiting if job.run_at <= now}, using)
     return {
         job.pk: _of_job(
@@ -81,9 +81,11 @@ def _running(queues: list[str], using: str) -> dict[str, int]:
     return dict(rows.values_list("queue").annotate(number=Count("pk")))
 
 
-def _last_errors(ids: list[int], using: str) -> dict[int, str]:
-    """By job the class of its last error; few jobs of a list were tried before."""
-    if not ids:
+def _last_errors(jobs: list[Job], using: str) -> dict[int, str]:
+    """By job the class of the error that its run before ended with; few jobs of a list were tried before."""
+    if not jobs:
         return {}
-    failed = Attempt.objects.using(using).filter(job__in=ids).order_by("number")
-    return dict(failed.values_list("job_id", "error_class"))
+    before = {job.pk: job.attempt - 1 for job in jobs}
+    failed = Attempt.objects.using(using).filter(job__in=list(before), number__in=set(before.values()))
+    rows = failed.values_list("job_id", "number", "error_class")
+    return {job: error for job, number, error in rows if number == before[job]}

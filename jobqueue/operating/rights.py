@@ -12,7 +12,7 @@ from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 
 @unique
@@ -65,7 +65,17 @@ def may(request: HttpRequest, right: str) -> bool:
 
 
 def demand(request: HttpRequest, *permissions: str) -> None:
-    """Raise PermissionDenied, which names what is missing, if the user lacks one of these."""
-    for permission in permissions:
-        if not request.user.has_perm(permission):
-            raise PermissionDenied(_("That takes the permission %(name)s.") % {"name": str(permission)})
+    """Raise PermissionDenied, which names all that is missing, if the user lacks one of these."""
+    if lacking := told_lacking(request, *permissions):
+        raise PermissionDenied(lacking)
+
+
+def told_lacking(request: HttpRequest, *permissions: str) -> str:
+    """Which of these the user lacks, in a sentence; empty where none is missing."""
+    names = [str(name) for name in dict.fromkeys(permissions) if not request.user.has_perm(name)]
+    if not names:
+        return ""
+    text = ngettext(
+        "That takes the permission %(names)s.", "That takes the permissions %(names)s.", len(names)
+    )
+    return text % {"names": ", ".join(names)}

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from jobqueue.operating import demand
+from jobqueue.operating import told_lacking
 from settlements.operating.rights import may
 from settlements.searching import LETTERS, VIEW_PERSON
 
@@ -34,12 +34,14 @@ def may_see(person: Any, request: HttpRequest, pages: ModelAdmin[Any]) -> bool:
 
 
 def demand_to_see(person: Any, request: HttpRequest, pages: ModelAdmin[Any]) -> None:
-    """Raise PermissionDenied, which names what is missing, if the letters are not for this user to see."""
-    demand(request, *LETTERS.permissions)
+    """Raise PermissionDenied, which names all that is missing, if this user may not see the letters."""
+    said = [told_lacking(request, *LETTERS.permissions)]
     if not may_see(person, request, pages):
         users = pages.opts
         either = f"{VIEW_PERSON}, {users.app_label}.{get_permission_codename('view', users)}"
-        raise PermissionDenied(_("That takes one of the permissions %(names)s.") % {"names": either})
+        said.append(_("That takes one of the permissions %(names)s.") % {"names": either})
+    if any(said):
+        raise PermissionDenied(" ".join(filter(None, said)))
 
 
 def letters_of(person: Any, request: HttpRequest, site: AdminSite) -> str:

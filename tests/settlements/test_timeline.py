@@ -104,13 +104,19 @@ def test_what_was_done_to_several_records_at_once_stands_in_it_with_their_names(
 def test_a_bulk_action_is_one_line_with_its_page(admin_client: Client, settlement: Settlement) -> None:
     run_soon()
     action = BulkAction.objects.create(
-        verb="retry", key="k", highest_id=10**6, expected=400, asked_by="pia", reason="the server is back"
+        verb="retry",
+        key="k",
+        highest_id=10**6,
+        expected=400,
+        changed=398,
+        asked_by="pia",
+        reason="the server is back",
     )
     jobs = [job.pk for job in waiting_of(settlement, REMINDER)[:2]]
     Job.objects.filter(pk__in=jobs).update(bulk_action=action.pk)
     [line] = [line for line in timeline(admin_client, settlement).past if line.who == "pia"]
     assert line.what == f"Bulk action: {action}"
-    assert line.detail == "about this: 2 of its 400 jobs – the server is back"
+    assert line.detail == "about this: 2 of the 398 jobs that it changed – the server is back"
     assert line.url == f"/admin/jobqueue/bulkaction/{action.pk}/change/"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.contrib.messages import get_messages
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -14,7 +15,7 @@ from tests.jobqueue.admin.steps import JOBS, make_job, text_of
 from tests.spendsync_site.test_searches import SEARCHED
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
-REFUSED = '<p class="jq-notice" role="alert"><bdi>Nothing was looked for: '
+REFUSED = '<p class="jq-notice" role="alert" data-live-say><bdi>Nothing was looked for: '
 _BELOW = re.compile(r'class="paginator"|class="jq-pages"')
 _TABS_WITH_NUMBERS = re.compile(r"All\s*(?:<[^>]*>\s*)*0\b")
 
@@ -69,3 +70,32 @@ def test_a_list_that_found_nothing_says_that(admin_client: Client) -> None:
     make_job()
     page = _page(admin_client, JOBS, q="state:failed")
     assert "No job meets all of this" in page and REFUSED not in page
+
+
+@pytest.mark.parametrize("name", ["job", "failedjob", "stuckjob"])
+def test_what_is_read_out_of_it_is_why_and_no_number(admin_client: Client, name: str) -> None:
+    page = _page(admin_client, reverse(f"admin:jobqueue_{name}_changelist"), q="foo:bar")
+    said = re.findall(r"data-live-say>(.*?)</(?:p|span)>", page)
+    assert len(said) == 1 and "Nothing was looked for: " in said[0]
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Nothing was done. Nothing was looked for: "),
+        ("de", "Nichts wurde getan. Nichts wurde gesucht: "),
+    ],
+)
+@pytest.mark.parametrize("query", ["?q=foo:bar", "?state=soon", "?q=a%00b"])
+def test_an_action_on_it_does_nothing_and_says_why(
+    admin_client: Client, language: str, said: str, query: str
+) -> None:
+    job = make_job("delayed")
+    chosen = {"action": "cancel", "select_across": "1", "_selected_action": "0", "index": "0"}
+    for more in ({}, {"confirmed": "cancel"}, {"select_across": "0", "_selected_action": str(job.pk)}):
+        answer = admin_client.post(JOBS + query, chosen | more, headers={"accept-language": language})
+        assert answer.status_code == 302 and answer["Location"] == JOBS + query
+    texts = [str(message) for message in get_messages(answer.wsgi_request)]
+    assert texts and all(text.startswith(said) for text in texts)
+    job.refresh_from_db()
+    assert job.state == "waiting"

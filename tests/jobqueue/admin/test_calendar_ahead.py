@@ -44,6 +44,24 @@ def test_one_job_stays_where_it_would_move_to_the_past(is_held: bool) -> None:
     assert not entries_of(job)
 
 
+@pytest.mark.parametrize("is_held", [False, True], ids=["delayed", "held"])
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "has that time already"), ("de", "hat diese Zeit schon")]
+)
+def test_one_job_that_keeps_its_time_is_not_said_to_be_moved(
+    admin_client: Client, is_held: bool, language: str, said: str
+) -> None:
+    job = make_job(run_at=tomorrow() + timedelta(microseconds=123_456))
+    if is_held:
+        holding.hold(job, "pia", "", "default")
+    before, url = Job.objects.values().get(), day_url(tomorrow(), "move/", job=job.pk)
+    asked = admin_client.get(url).context
+    told = {"reason": "x", "shown": asked["shown"], "to": asked["to"], "seen": asked["seen"]}
+    response = admin_client.post(url, told, headers={"accept-language": language})
+    assert said in response.context["problems"][0]
+    assert Job.objects.values().get() == before and not entries_of(job)
+
+
 @pytest.mark.parametrize("words", [{}, {"processor": "sample.succeed"}], ids=["day", "kind"])
 def test_nothing_is_begun_where_even_the_last_would_move_to_the_past(words: dict[str, str]) -> None:
     for hour in (9, 23):

@@ -11,7 +11,7 @@ from django.test import Client
 
 from jobqueue import signals
 from jobqueue.exceptions import JobMoveRefused
-from jobqueue.models import AuditEntry, BulkAction, Job
+from jobqueue.models import AuditEntry, BulkAction, Job, holding
 from jobqueue.models.bulk_moves import shifted
 from tests.jobqueue.admin.steps import JOBS, entries_of, ids_of, make_job, operator, page_of, text_of
 from tests.jobqueue.admin.test_calendar import CALENDAR, change, day_url, tomorrow, walked
@@ -200,3 +200,13 @@ def test_by_days_is_at_the_same_time_of_day_when_the_clocks_change() -> None:
     before = datetime(2026, 3, 28, 7, 0, tzinfo=UTC)
     moved = shifted(before, 1, "Europe/Berlin")
     assert moved.isoformat() == "2026-03-29T08:00:00+02:00"
+
+
+@pytest.mark.parametrize(("jobs", "said"), [(1, "It was to run "), (0, "The first was to run ")])
+def test_the_question_before_a_release_says_when_it_was_to_run(
+    admin_client: Client, jobs: int, said: str
+) -> None:
+    job = make_job(run_at=tomorrow())
+    holding.hold(job, "pia", "", "default")
+    page = text_of(admin_client.get(day_url(tomorrow(), "release/", **({"job": job.pk} if jobs else {}))))
+    assert f"<li>{said}" in page

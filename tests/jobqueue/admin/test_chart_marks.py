@@ -12,9 +12,11 @@ from django.test import RequestFactory
 
 from jobqueue.admin import chart_marks
 from jobqueue.charting.reading import Chosen
+from jobqueue.models.bulk_verbs import BulkVerb
 from jobqueue.operating.limits import change_limits
 from jobqueue.operating.pausing import pause_and_log
 from jobqueue.sql.clock import database_now
+from tests.jobqueue.models.test_bulk import ask
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -35,3 +37,10 @@ def test_a_mark_is_of_the_kind_of_what_was_done_whatever_was_said(
     change(request)
     [mark] = chart_marks.happened(database_now("default") - timedelta(hours=1), None, Chosen()).shown
     assert mark.kind == kind
+
+
+@pytest.mark.parametrize(("changed", "said"), [(0, "0 of 8 jobs"), (8, "8 of 8 jobs")])
+def test_the_mark_of_a_bulk_action_says_what_it_changed(changed: int, said: str) -> None:
+    action = ask(verb=BulkVerb.MOVE, expected=8, changed=changed, asked_by="pia")
+    [mark] = chart_marks.happened(action.asked_at - timedelta(minutes=1), None, Chosen()).shown
+    assert mark.text == f"bulk action {action.pk}: move, {said}, by pia"

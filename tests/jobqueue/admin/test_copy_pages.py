@@ -176,3 +176,9 @@ def test_the_form_escapes_what_a_payload_says(admin_client: Client) -> None:
     evil = "</textarea><script>alert(1)</script>"
     job = make_job(payload={"marker": evil}, subject=evil, processor=evil, unique_key=evil)
     assert "<script>alert" not in text_of(admin_client.get(copy_page(job)))
+
+
+@pytest.mark.parametrize("page", ["copy", "move"])
+def test_a_reason_that_is_required_is_labelled_so(admin_client: Client, page: str) -> None:
+    found = text_of(admin_client.get(f"{JOBS}{make_job('delayed').pk}/{page}/"))
+    assert '<label for="jq-reason">Reason (required)</label>' in found

@@ -76,6 +76,16 @@ def test_what_is_wrong_stands_beside_its_field(
     assert time_of(job) == job.run_at and entries_of(job) == []
 
 
+@pytest.mark.parametrize("zone", ["", "UTC"])
+def test_the_time_that_it_has_is_no_other(admin_client: Client, zone: str) -> None:
+    job = make_job("delayed", run_at=datetime(2090, 7, 1, 9, 0, 0, 123_456, tzinfo=UTC))
+    found = send(admin_client, job, zone=zone, to="2090-07-01T09:00:00").context["problems"]
+    assert found == {
+        "to": f"job {job.pk} has that time already, 2090-07-01 09:00:00 UTC: nothing was changed."
+    }
+    assert time_of(job) == job.run_at and entries_of(job) == []
+
+
 def test_a_time_that_somebody_else_gave_it_stays(admin_client: Client) -> None:
     job = make_job("delayed")
     send(admin_client, job)

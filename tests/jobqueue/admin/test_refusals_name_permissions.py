@@ -81,3 +81,15 @@ def test_a_preview_names_the_permission_to_read_payloads(role: str, here: World)
     found = answers(client_of(role), here, "GET")
     for name in ("jobqueue_job_preview", "jobqueue_job_letter"):
         assert "That takes the permission jobqueue.view_payload." in found[name].content.decode()
+
+
+def test_a_refusal_names_all_that_is_missing(here: World) -> None:
+    answer = operator().get(address("jobqueue_job_preview", here))
+    both = "That takes the permissions jobqueue.view_job, jobqueue.view_payload."
+    assert both in answer.content.decode()
+
+
+def test_the_letters_of_a_person_name_all_that_is_missing(here: World) -> None:
+    page = operator().get(address("settlements_person_letters", here)).content.decode()
+    assert "That takes the permission settlements.view_emaildelivery." in page
+    assert "That takes one of the permissions settlements.view_person, auth.view_user." in page

@@ -110,6 +110,15 @@ def test_a_job_that_was_moved_since_it_was_read_stays() -> None:
     assert len(entries_of(job)) == 1
 
 
+def test_a_job_is_not_moved_to_the_time_that_it_has() -> None:
+    client, job = full_operator(), make_job("delayed")
+    asked = {"run_at": job.run_at.isoformat(), "reason": "x"}
+    refused = problem(ask(client, "POST", f"jobs/{job.pk}/move/", asked), 409)
+    assert refused["code"] == "already_at_that_time"
+    assert f"Job {job.pk} has that time already" in refused["detail"]
+    assert entries_of(job) == []
+
+
 def test_a_time_of_another_zone_is_the_same_moment() -> None:
     job = make_job("delayed")
 

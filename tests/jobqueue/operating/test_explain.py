@@ -246,7 +246,7 @@ def test_only_living_workers_of_the_queue_count() -> None:
 @pytest.mark.django_db
 def test_the_facts_know_a_paused_queue_and_the_last_error() -> None:
     Queue.objects.create(name="email", paused=True)
-    job = make_job()
+    job = make_job(attempt=3, failures=2)
     add_attempt(job, 1, "TimeoutError")
     add_attempt(job, 2, "ConnectionError")
     facts = gather(job)

@@ -118,21 +118,28 @@ def test_a_worker_that_is_started_meanwhile_waits_says_so_and_begins(
     assert "Traceback" not in worker.output
 
 
-def test_meanwhile_saves_succeed_at_once_and_the_queues_are_down(
-    workload: Workload, loading: Loading, client: Client
-) -> None:
-    note("before")
-    loading.stop()
-    loading.start(loads_for=6)
-
+def _seconds_of_ten(prefix: str) -> list[float]:
+    """How long each of ten saves took."""
     took = []
     for number in range(10):
         begin = time.monotonic()
-        note(f"during-{number}")
+        note(f"{prefix}-{number}")
         took.append(time.monotonic() - begin)
+    return took
+
+
+def test_meanwhile_saves_succeed_at_once_and_the_queues_are_down(
+    workload: Workload, loading: Loading, client: Client
+) -> None:
+    usual = _seconds_of_ten("before")
+    loading.stop()
+    loading.start(loads_for=6)
+
+    took = _seconds_of_ten("during")
     answer = client.get("/health/queues")
 
     assert loading.is_loading()
-    assert Job.objects.waiting().count() == 11
-    assert sorted(took)[-2] < 0.1
+    assert Job.objects.waiting().count() == 20
+    # One may be the one that found it loading. A busy machine makes each slower, with and without Redis.
+    assert sorted(took)[-2] < sorted(usual)[-2] + 0.1
     assert (answer.status_code, answer.json()["status"]) == (503, "DOWN")

@@ -60,6 +60,7 @@ KNOWN = (
     gettext_noop("already sent"),
     gettext_noop("already told"),
     gettext_noop("its run ended while the mail server was asked, so perhaps it was sent"),
+    gettext_noop("perhaps an earlier run sent it"),
 )
 
 

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from jobqueue.jobs import RetryLater, database_now
 from jobqueue.models import Job
 from settlements.models import EmailDelivery, ReminderDelivery
+from settlements.models.deliveries import IN_VAIN, NOT_AGAIN, ONCE_MORE
 from settlements.truth import Verdict
 
 BUSY_DELAY: Final = timedelta(seconds=30)
@@ -83,14 +84,21 @@ def _claim(delivery: EmailDelivery, job: Job | None, facts: dict[str, Any], usin
         # A subquery, not a join: PostgreSQL then checks status and tries again after it waited for the row.
         seen = seen.filter(Exists(Job.objects.using(using).filter(pk=job.pk, attempt=job.attempt)))
     values = {name: facts[name] for name in ("recipient", "user_id", "subject")}
-    if delivery.status in _ENDED and not (job and job.failures):
+    if _has_ended(delivery) and not (job and job.failures):
         # Somebody asked for it once more: the time for which it is tried begins anew. After an error of ours,
         # which counts as a failure of the job, it goes on.
         values |= {"tries_before": F("tries"), "trying_since": database_now(using)}
     sending = EmailDelivery.Status.SENDING
     if not seen.update(status=sending, tries=F("tries") + 1, error="", **values):
         raise RetryLater(BUSY_DELAY, "another run of this job is sending the e-mail")
+    delivery.was_interrupted = delivery.status == sending and delivery.tries > 0
     delivery.status, delivery.tries = sending, delivery.tries + 1
+
+
+def _has_ended(delivery: EmailDelivery) -> bool:
+    """Whether nothing was to become of it any more."""
+    is_doubted = delivery.status == EmailDelivery.Status.SENDING
+    return delivery.status in _ENDED or (is_doubted and delivery.error.startswith((NOT_AGAIN, IN_VAIN)))
 
 
 def mark_sent(delivery: EmailDelivery, provider_id: str, job: Job | None, using: str) -> None:
@@ -132,16 +140,21 @@ def note_taken(job: Job | None, using: str) -> None:
 
 def mark_deferred(delivery: EmailDelivery, error: str, using: str) -> None:
     """The mail server asked for another time, or was not there."""
-    _mark(delivery, EmailDelivery.Status.DEFERRED, error, using)
+    _mark(delivery, EmailDelivery.Status.DEFERRED, error, ONCE_MORE, using)
 
 
 def mark_failed(delivery: EmailDelivery, error: str, using: str) -> None:
     """It was not taken, or something of ours went wrong."""
-    _mark(delivery, EmailDelivery.Status.FAILED, error, using)
+    _mark(delivery, EmailDelivery.Status.FAILED, error, IN_VAIN, using)
 
 
-def _mark(delivery: EmailDelivery, status: str, error: str, using: str) -> None:
-    """Only while the row is still this run's: another may have sent the e-mail meanwhile."""
+def _mark(delivery: EmailDelivery, status: str, error: str, in_doubt: str, using: str) -> None:
+    """Only while the row is still this run's: another may have sent the e-mail meanwhile.
+
+    Where an earlier run was interrupted, perhaps that one sent it, and this stays so.
+    """
+    if delivery.was_interrupted:
+        status, error = EmailDelivery.Status.SENDING, f"{in_doubt}{error}"
     EmailDelivery.objects.using(using).filter(
         pk=delivery.pk, status=EmailDelivery.Status.SENDING, tries=delivery.tries
     ).update(status=status, error=error)
@@ -169,9 +182,13 @@ def give_up_reminders_of_ended(using: str) -> int:
 
 
 def note_cancelled(jobs: Sequence[Job], reason: str, using: str) -> None:
-    """Show on e-mails that waited for another try that somebody cancelled them."""
-    rows = EmailDelivery.objects.using(using).filter(job__in=jobs, status=EmailDelivery.Status.DEFERRED)
-    rows.update(status=EmailDelivery.Status.SKIPPED, error=reason)
+    """Show on e-mails that waited for another try that somebody cancelled them, or stopped that one."""
+    rows = EmailDelivery.objects.using(using).filter(job__in=jobs)
+    rows.filter(status=EmailDelivery.Status.DEFERRED).update(
+        status=EmailDelivery.Status.SKIPPED, error=reason
+    )
+    in_doubt = rows.filter(status=EmailDelivery.Status.SENDING, tries__gt=0)
+    in_doubt.filter(Q(error="") | Q(error__startswith=ONCE_MORE)).update(error=f"{NOT_AGAIN}{reason}")
 
 
 def note_tried_again(job: Job | None, using: str) -> None:
@@ -188,19 +205,19 @@ def _settle_reminder(job: Job, status: str, using: str) -> None:
     ReminderDelivery.objects.using(using).filter(email_job_id=job.pk).update(status=status)
 
 
-def note_not_sent(job: Job | None, facts: dict[str, Any], status: str, reason: str, using: str) -> bool:
-    """Write down why an e-mail is not sent; False if it went out already."""
+def note_not_sent(job: Job | None, facts: dict[str, Any], status: str, reason: str, using: str) -> str | None:
+    """Write down why an e-mail is not sent; the status that it has then, None if it went out already."""
     rows = EmailDelivery.objects.db_manager(using)
     if job is None:
         rows.create(**facts, status=status, error=reason, tries=0)
-        return True
+        return status
     if not carries_reminder(job):
         return rows.end(job, status, reason, **facts)
     with transaction.atomic(using=using):
-        is_noted = rows.end(job, status, reason, **facts)
-        if is_noted:
+        noted = rows.end(job, status, reason, **facts)
+        if noted is not None:
             give_up_reminder(job, using)
-        return is_noted
+        return noted
 
 
 def deferred_among_newest(most: int) -> QuerySet[EmailDelivery]:

@@ -37,7 +37,7 @@ from jobqueue.admin.ways import address_of
 from jobqueue.admin.words import NOTHING, badge, mask_address, mask_addresses, time_tag
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.concerns import Concern, Groups, Total, sums_concerns, tells_concerns
-from jobqueue.operating.consequences import sends_emails
+from jobqueue.operating.consequences import sends_emails, tells_perhaps_sent
 from jobqueue.operating.kinds import names_kinds, tells_quiet_hours
 from jobqueue.operating.previews import Preview, tells_preview
 
@@ -92,6 +92,7 @@ __all__ = [
     "queue_pages",
     "register_finding",
     "sends_emails",
+    "tells_perhaps_sent",
     "set_aside_pages",
     "stuck_jobs",
     "sums_concerns",

@@ -28,7 +28,7 @@ from jobqueue.models.audit import LONGEST_REASON
 from jobqueue.operating import bulk_plans
 from jobqueue.operating.audit import entries_of, history_of, write_down
 from jobqueue.operating.concerned import concerned
-from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.consequences import count_emails, count_perhaps_sent
 from jobqueue.operating.retelling import retold_message
 from jobqueue.operating.verbs import BULK_VERBS, Mail, Verb
 from jobqueue.operating.words import grouped
@@ -101,6 +101,8 @@ class Plan:
     eligible: BoundedCount
     by_processor: dict[str, int]
     emails: int
+    perhaps_sent: int
+    """How many of these perhaps went out already."""
     newest: int
     ids: list[int]
     stopped: int
@@ -131,7 +133,7 @@ class Plan:
     @property
     def mail(self) -> str:
         """What happens to e-mails."""
-        return self.verb.mail.of(self.emails)
+        return self.verb.mail.of(self.emails, self.perhaps_sent)
 
     @property
     def means(self) -> str:
@@ -154,10 +156,19 @@ def plan(jobs: JobQuerySet, verb: Verb) -> Plan:
         eligible=count_up_to_limit(eligible) if len(rows) == MOST_PER_REQUEST else BoundedCount(len(rows)),
         by_processor=dict(Counter(job.processor for job in rows).most_common()),
         emails=count_emails(Counter(job.processor for job in rows if _has_mail(verb, job))),
+        perhaps_sent=_perhaps_sent(eligible, verb, rows),
         newest=jobs.order_by("-pk").values_list("pk", flat=True).first() or 0,
         ids=[job.pk for job in rows],
         stopped=sum(map(verb.ends_stopped, rows)),
     )
+
+
+def _perhaps_sent(eligible: JobQuerySet, verb: Verb, rows: list[Job]) -> int:
+    """Of how many of these jobs the e-mail perhaps went out already, where it would go out once more."""
+    if verb.mail is not Mail.GOES_OUT:
+        return 0
+    ids = [job.pk for job in rows]
+    return count_perhaps_sent(eligible.filter(pk__in=ids), {job.processor for job in rows})
 
 
 def _has_mail(verb: Verb, job: Job) -> bool:

@@ -17,7 +17,7 @@ from jobqueue.models import BulkAction, Job, JobQuerySet, Selection, bulk, keep_
 from jobqueue.operating.audit import log_change
 from jobqueue.operating.audit_entry import because, counted
 from jobqueue.operating.concerned import concerned
-from jobqueue.operating.consequences import count_emails
+from jobqueue.operating.consequences import count_emails, count_perhaps_sent
 from jobqueue.operating.failing_times import YEARS, length_of_age
 from jobqueue.operating.failures import Question, question
 from jobqueue.operating.language import in_english
@@ -85,11 +85,13 @@ class Plan:
         """How many, to be read."""
         return grouped(self.number)
 
-    @property
+    @cached_property
     def mail(self) -> str:
         """What happens to e-mails; to discard jobs that are over holds back none."""
-        is_out = self.verb.mail is Mail.GOES_OUT
-        return self.verb.mail.of(count_emails(self.by_processor if is_out else self._held_back()))
+        if self.verb.mail is not Mail.GOES_OUT:
+            return self.verb.mail.of(count_emails(self._held_back()))
+        perhaps_sent = count_perhaps_sent(self.jobs, self.by_processor)
+        return self.verb.mail.of(count_emails(self.by_processor), perhaps_sent)
 
     def _held_back(self) -> dict[str, int]:
         if self.verb.name != "delete":

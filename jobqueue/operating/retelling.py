@@ -126,7 +126,7 @@ def tell_refusals(*texts: str) -> None:
 def tell_also(pattern: str, told: Promise) -> None:
     """Tell what an app writes down: what the pattern finds as a whole, with its named groups as places.
 
-    What stands in the place `how` is told itself, and in `fields` what a form calls its fields.
+    What stands in the places `how` and `by` is told itself, and in `fields` what a form calls its fields.
     """
     _WITH_PLACES.append((re.compile(pattern), told))
 

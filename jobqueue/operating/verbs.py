@@ -25,10 +25,12 @@ class Mail(Enum):
     GOES_OUT = "goes out"
     STAYS_IN = "stays in"
 
-    def of(self, emails: int) -> str:
-        """What happens to so many e-mails, in a sentence; empty without one."""
-        if not emails:
-            return ""
+    def of(self, emails: int, perhaps_sent: int = 0) -> str:
+        """What happens to so many e-mails, of which some perhaps went out already; empty without any."""
+        told = [self._of(emails) if emails else "", _perhaps(perhaps_sent) if perhaps_sent else ""]
+        return " ".join(filter(None, told))
+
+    def _of(self, emails: int) -> str:
         if self is Mail.GOES_OUT:
             text = ngettext(
                 "Up to %(number)s e-mail will go out.", "Up to %(number)s e-mails will go out.", emails
@@ -40,6 +42,15 @@ class Mail(Enum):
                 emails,
             )
         return text % {"number": grouped(emails)}
+
+
+def _perhaps(number: int) -> str:
+    text = ngettext(
+        "%(number)s e-mail perhaps went out already: its run ended while the mail server was asked.",
+        "%(number)s e-mails perhaps went out already: their runs ended while the mail server was asked.",
+        number,
+    )
+    return text % {"number": grouped(number)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from datetime import datetime
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from jobqueue.admin import names_kinds, sends_emails, tells_quiet_hours
+from jobqueue.admin import names_kinds, sends_emails, tells_perhaps_sent, tells_quiet_hours
+from jobqueue.models import JobQuerySet
 from settlements.admin import (
     address_pages,
     concerns,
@@ -20,7 +21,7 @@ from settlements.admin import (
 from settlements.admin.known_reasons import tell_known_reasons, tell_names_of_records
 from settlements.admin.user_page import show_barred_addresses_of_users
 from settlements.letter_words import LETTER_WORDS
-from settlements.models import ReminderType
+from settlements.models import EmailDelivery, ReminderType
 from settlements.reminders import current_policy, quiet_periods_between
 
 __all__ = [
@@ -42,6 +43,14 @@ admin.site.index_title = _("Settlements and their jobs")
 sends_emails("email.notification")
 sends_emails("reminders.send")
 sends_emails("settlement.settlement_notification", at_most=2)
+
+
+@tells_perhaps_sent("email.notification")
+def perhaps_sent(chosen: JobQuerySet) -> int:
+    """How many of these jobs have a letter that an interrupted run perhaps sent."""
+    letters = EmailDelivery.objects.using(chosen.db).filter(EmailDelivery.perhaps_sent())
+    return letters.filter(job__in=chosen.order_by().values("pk")).count()
+
 
 names_kinds("email.notification", _("E-mail"), LETTER_WORDS)
 names_kinds(

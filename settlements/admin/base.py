@@ -67,9 +67,12 @@ class SettlementsAdmin(
         response = super().changelist_view(request, {"title": title, **(extra_context or {})})
         context = getattr(response, "context_data", None) or {}
         if self.has_status_tabs and "cl" in context:
-            choices = self.model._meta.get_field("status").flatchoices
-            context["tabs"] = tabs_of_field(context["cl"], "status__exact", choices)
+            context["tabs"] = tabs_of_field(context["cl"], "status__exact", self.status_choices())
         return live_answer(request, response)
+
+    def status_choices(self) -> list[tuple[str, Any]]:
+        """The statuses that stand above the list, and what each is called."""
+        return list(self.model._meta.get_field("status").flatchoices)
 
     # What is kept names a record in English, whoever changed it: its name says how it stands.
 
@@ -100,7 +103,8 @@ class SettlementsAdmin(
     @admin.display(description=_("status"), ordering="status")
     def shown_status(self, record: Any) -> SafeString:
         """The status in colour and in words."""
-        return badge(record.status, record.get_status_display())
+        in_words = getattr(record, "status_in_words", None)
+        return badge(record.status, in_words or record.get_status_display())
 
 
 class FoundByKeyMixin(AnyModelAdmin):

@@ -19,14 +19,13 @@ from jobqueue.admin import (
     BoundedCount,
     LiveRecordMixin,
     TabsFilter,
-    badge,
     mask_address,
     mask_addresses,
 )
 from jobqueue.masking import without_turns
 from jobqueue.operating import may_read
 from settlements.admin.base import FoundByKeyMixin, ReadOnlyAdmin, link_to
-from settlements.admin.letter_times import error_of, with_ends
+from settlements.admin.letter_times import error_of, with_ends, with_letters
 from settlements.deliveries import deferred_among_newest
 from settlements.emails import TEMPLATE_TYPES
 from settlements.letter_words import letter_word
@@ -53,6 +52,20 @@ class TemplateFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The e-mails of that template."""
         return queryset.filter(template_type=self.value()) if self.value() else queryset
+
+
+_PERHAPS_SENT: Final = "perhaps_sent"
+
+
+class StatusFilter(TabsFilter):
+    """The statuses of e-mails, and those of which nobody knows whether they were sent."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The e-mails of that status."""
+        if self.used_parameters.get(self.lookup_kwarg) in (_PERHAPS_SENT, [_PERHAPS_SENT]):
+            return queryset.filter(EmailDelivery.perhaps_sent())
+        found = super().queryset(request, queryset)
+        return queryset if found is None else found
 
 
 PERSON: Final = "person"
@@ -102,7 +115,7 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
         "sent_at",
     )
     has_status_tabs = True
-    list_filter = (("status", TabsFilter), TemplateFilter, PersonFilter)
+    list_filter = (("status", StatusFilter), TemplateFilter, PersonFilter)
     list_select_related = ("user",)
     search_fields = ("about", "recipient", "provider_id")
     search_help_text = _("The whole address of a recipient, the id of a settlement, or the provider's id.")
@@ -110,12 +123,25 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
         "letter", "shown_subject", "recipient", "user", "shown_about", "shown_status", "tries", "error",
         "message_id", "provider_id", "job", "created_at", "sent_at",
     )  # fmt: skip
-    readonly_fields = ("shown_status", "letter", "shown_subject", "whole_subject", "shown_about", "not_known")
+    readonly_fields = (
+        "shown_status",
+        "letter",
+        "shown_subject",
+        "whole_subject",
+        "shown_about",
+        "ours",
+        "ours_masked",
+    )
     masked_fields = ("error",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EmailDelivery]:
         """E-mails, with what became of their jobs: one that was being sent when its job ended says so."""
         return with_ends(super().get_queryset(request))
+
+    def status_choices(self) -> list[tuple[str, Any]]:
+        """The statuses; beside what is being sent, what perhaps was."""
+        sending, *others = super().status_choices()
+        return [sending, (_PERHAPS_SENT, _("perhaps sent")), *others]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -131,8 +157,8 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
         fields: Any = super().get_fields(request, obj)
         whole, hidden = {"shown_subject": "whole_subject"}, {"recipient": "hidden_recipient"}
         others = whole if may_read(request) else hidden
-        if obj is not None and obj.is_uncertain and not obj.error:
-            others = others | {"error": "not_known"}
+        if obj is not None and obj.status in (obj.Status.SENDING, obj.Status.SKIPPED):
+            others = others | {"error": "ours" if may_read(request) else "ours_masked"}
         return [others.get(name, name) for name in fields]
 
     def get_search_results(
@@ -163,15 +189,15 @@ class EmailDeliveryAdmin(LiveRecordMixin, ReadOnlyAdmin):
         """The same with addresses, but for what would turn the page's own words round."""
         return without_turns(delivery.subject)
 
-    @admin.display(description=_("status"), ordering="status")
-    def shown_status(self, record: EmailDelivery) -> SafeString:
-        """What became of it, in colour and in words."""
-        return badge(record.status, record.status_in_words)
+    @admin.display(description=EmailDelivery._meta.get_field("error").verbose_name)
+    def ours(self, delivery: EmailDelivery) -> str:
+        """Why it was skipped, or that nobody knows whether it was sent, as the reader says it."""
+        return error_of(delivery) or NOTHING
 
     @admin.display(description=EmailDelivery._meta.get_field("error").verbose_name)
-    def not_known(self, delivery: EmailDelivery) -> str:
-        """Why nobody knows whether it was sent."""
-        return error_of(delivery)
+    def ours_masked(self, delivery: EmailDelivery) -> str:
+        """The same without addresses, which the reason that somebody gave may name."""
+        return mask_addresses(error_of(delivery)) or NOTHING
 
     @admin.display(description=_("about"))
     def shown_about(self, delivery: EmailDelivery) -> SafeString | str:
@@ -220,3 +246,7 @@ class ReminderDeliveryAdmin(LiveRecordMixin, FoundByKeyMixin, ReadOnlyAdmin):
         "created_at",
     )  # fmt: skip
     readonly_fields = ("shown_status",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReminderDelivery]:
+        """Reminders, with what became of their e-mails: one that is perhaps sent says so."""
+        return with_letters(super().get_queryset(request))

@@ -60,12 +60,31 @@ KNOWN = (
     gettext_noop("already sent"),
     gettext_noop("already told"),
     gettext_noop("its run ended while the mail server was asked, so perhaps it was sent"),
+    gettext_noop("perhaps an earlier run sent it"),
+    gettext_noop("payer or the payee"),
 )
+
+_WAITING = (
+    (r"quiet hours", _("quiet hours")),
+    (r"another run of this job is sending the e-mail", _("another run of this job is sending the e-mail")),
+    (
+        r"another letter to the person is just being sent",
+        _("another letter to the person is just being sent"),
+    ),
+    (r"the payment is unsettled", _("the payment is unsettled")),
+    (r"the payment is unsettled; (?P<answer>.+)", _("the payment is unsettled; %(answer)s")),
+)
+"""Why a job asked for a later time."""
 
 
 def tell_known_reasons() -> None:
     """Let pages tell those that name something."""
     tell_also(r"due date moved to (?P<moment>.+)", _("due date moved to %(moment)s"))
+    tell_also(r"payment is (?P<how>[a-z ]+), not (?P<by>[a-z]+)", _("payment is %(how)s, not %(by)s"))
+    tell_also(
+        r"user (?P<user>\S+) is not the (?P<how>[a-z ]+) of the settlement",
+        _("user %(user)s is not the %(how)s of the settlement"),
+    )
     tell_also(r"user (?P<user>\S+) is inactive", _("user %(user)s is inactive"))
     tell_also(r"user (?P<user>\S+) has no e-mail address", _("user %(user)s has no e-mail address"))
     tell_also(r"user (?P<user>\S+) does not exist any more", _("user %(user)s does not exist any more"))
@@ -74,6 +93,8 @@ def tell_known_reasons() -> None:
         r"not taken within (?P<limit>[\d.]+ (?:h|s)): (?P<answer>.+)",
         _("not taken within %(limit)s: %(answer)s"),
     )
+    for waits_for, told in _WAITING:
+        tell_failure("RetryLater", waits_for, told)
     tell_also(r"failed, because “(?P<why>.+)”", _("failed, because “%(why)s”"))
     tell_also(r"(?P<how>\w+), (?P<amount>.+) refunded", _("%(how)s, %(amount)s refunded"))
     tell_also(r"Added with (?P<amount>.+), (?P<how>[^,]+)", _("Added with %(amount)s, %(how)s"))

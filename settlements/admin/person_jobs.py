@@ -64,8 +64,11 @@ def moment_of(job: Job) -> datetime:
 
 
 def _not_sent(rows: JobQuerySet) -> JobQuerySet:
-    """Those that ended without a letter, but for e-mails of which their own row tells it."""
-    told = EmailDelivery.objects.filter(job=OuterRef("pk")).exclude(status__in=EmailDelivery.UNDECIDED)
+    """Those that ended without a letter, but for e-mails of which their own row tells it.
+
+    One that is with the mail server though its job has ended is perhaps sent, and is told so there.
+    """
+    told = EmailDelivery.objects.filter(job=OuterRef("pk")).exclude(status=EmailDelivery.Status.DEFERRED)
     skipped = Q(state=Job.State.COMPLETED, reason__startswith=SKIPPED_PREFIX)
     ended = rows.filter(Q(state__in=_NOT_DONE) | skipped)
     return ended.filter(~Q(processor=EMAILS) | ~Exists(told.order_by()))

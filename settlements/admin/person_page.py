@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -179,10 +179,12 @@ def _all_jobs(pages: ModelAdmin[Any], person: Any, request: HttpRequest) -> str:
 
 
 def _letters_sent(person: Any) -> QuerySet[EmailDelivery]:
-    """The letters that went out to the person and did not come back, the newest first."""
+    """The letters that went out to the person, or perhaps did, and did not come back, the newest first."""
     status = EmailDelivery.Status
     rows = with_ends(EmailDelivery.objects.filter(letters_to(person)))
-    return rows.filter(status__in=[status.SENT, status.COMPLAINED]).order_by("-id")
+    went_out = Q(status__in=[status.SENT, status.COMPLAINED])
+    perhaps = EmailDelivery.perhaps_sent() & ~Q(job__state=Job.State.WAITING)  # that one will come
+    return rows.filter(went_out | perhaps).order_by("-id")
 
 
 def _letters_not_sent(person: Any) -> QuerySet[EmailDelivery]:

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from jobqueue.admin import Result, address_of, mask_address, mask_addresses, tells_results
 from jobqueue.models import Job, alias_of
-from settlements.admin.letter_times import error_of, with_ends
+from settlements.admin.letter_times import error_of, with_ends, with_letters
 from settlements.decisions import CHECKS, EMAILS, REMINDERS
 from settlements.letter_words import letter_word
 from settlements.models import EmailDelivery, Payment, ReminderDelivery, Settlement
@@ -37,7 +37,7 @@ def of_email(job: Job, request: HttpRequest) -> Iterator[Result]:
     for letter in with_ends(EmailDelivery.objects.using(using).filter(job=job)):
         yield _letter(letter, request)
     if str(job.payload.get("template_type", "")).startswith("reminder_"):
-        for reminder in ReminderDelivery.objects.using(using).filter(email_job=job):
+        for reminder in with_letters(ReminderDelivery.objects.using(using)).filter(email_job=job):
             yield _reminder(reminder, request)
 
 
@@ -47,7 +47,7 @@ def of_reminder(job: Job, request: HttpRequest) -> Iterator[Result]:
     if not _did_something(job):
         return
     using, payload = alias_of(job), job.payload
-    rows = ReminderDelivery.objects.using(using).filter(
+    rows = with_letters(ReminderDelivery.objects.using(using)).filter(
         settlement=payload["settlement_id"],
         reminder_type=payload["reminder_type"],
         step=payload.get("step", 0),
@@ -159,7 +159,7 @@ def _reminder(reminder: ReminderDelivery, request: HttpRequest) -> Result:
     return Result(
         _("Reminder: %(kind)s") % {"kind": str(reminder)},
         state=reminder.status,
-        label=reminder.get_status_display(),
+        label=reminder.status_in_words,
         url=_url(reminder, request),
     )
 

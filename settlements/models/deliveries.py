@@ -19,6 +19,10 @@ from settlements.models.settlement import Settlement
 
 _UNDER_WAY_FOR: Final = timedelta(hours=1)
 PERHAPS_SENT: Final = "its run ended while the mail server was asked, so perhaps it was sent"
+NOT_AGAIN: Final = "not tried again: "
+IN_VAIN: Final = "tried again in vain: "
+ONCE_MORE: Final = "will be tried again: "
+"""How the error of an e-mail begins that is perhaps sent: what came of it after the interrupted run."""
 
 
 class ReminderType(models.TextChoices):
@@ -81,6 +85,23 @@ class ReminderDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_reminder_type_display()} {self.step or ''}".strip()
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether it was given up, but a run of its e-mail ended while that was with the mail server."""
+        if self.status != self.Status.NOT_DELIVERED or self.email_job_id is None:
+            return False
+        with_letter: dict[str, Any] = vars(self)
+        if "letter_status" in with_letter:
+            is_with_server = bool(with_letter["letter_status"] == EmailDelivery.Status.SENDING)
+            return is_with_server and bool(with_letter["job_state"] != Job.State.ACTIVE)
+        letter = EmailDelivery.objects.using(self._state.db).filter(job=self.email_job_id).first()
+        return letter is not None and letter.is_uncertain
+
+    @property
+    def status_in_words(self) -> str:
+        """What became of it: of who is said to be not delivered that is not always known."""
+        return gettext("perhaps sent") if self.is_uncertain else self.get_status_display()
 
 
 class Cancellation(models.Model):
@@ -174,24 +195,30 @@ class EmailDeliveryManager(WrittenManager["EmailDelivery"]):
             return None
         return self.model(pk=key, job=job, status=EmailDelivery.Status.SENDING, tries=1, **facts)
 
-    def end(self, job: Job, status: str, reason: str, **facts: Any) -> bool:
-        """Write into the row of a job, or a new one, why its e-mail is not sent; False if it was sent.
+    def end(self, job: Job, status: str, reason: str, **facts: Any) -> str | None:
+        """Write into the row of a job, or a new one, why its e-mail is not sent; the status that it has then.
 
-        Of a row that is there only status and reason change. Who sends it at this moment still says what
-        came of it.
+        None if it was sent. Of a row that is there only status and reason change. One that is with the mail
+        server stays so: who sends it at this moment says what came of it, and where an earlier run was
+        interrupted meanwhile nobody knows.
         """
-        key = self._write(
+        is_with_server = (
+            "settlements_emaildelivery.status = 'sending' AND settlements_emaildelivery.tries > 0"
+        )
+        written = self._write(
             f"""
             INSERT INTO settlements_emaildelivery
                 (job_id, status, tries, error, created_at, {", ".join(facts)})
             VALUES (%s, %s, 0, %s, CURRENT_TIMESTAMP, {", ".join(["%s"] * len(facts))})
-            ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, error = excluded.error
+            ON CONFLICT (job_id) DO UPDATE SET
+                status = CASE WHEN {is_with_server} THEN 'sending' ELSE excluded.status END,
+                error = CASE WHEN {is_with_server} THEN %s ELSE excluded.error END
             WHERE settlements_emaildelivery.status NOT IN ({", ".join(["%s"] * len(EmailDelivery.TAKEN))})
-            RETURNING id
+            RETURNING status
             """,
-            [job.pk, status, reason, *facts.values(), *EmailDelivery.TAKEN],
+            [job.pk, status, reason, *facts.values(), f"{NOT_AGAIN}{reason}", *EmailDelivery.TAKEN],
         )
-        return key is not None
+        return None if written is None else str(written)
 
     def with_job_states(self) -> models.QuerySet[EmailDelivery]:
         """E-mails with what became of their jobs, which tells the status of some."""
@@ -202,8 +229,8 @@ class EmailDeliveryManager(WrittenManager["EmailDelivery"]):
         is_sqlite = connections[self.db].vendor == "sqlite"
         return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now')" if is_sqlite else "STATEMENT_TIMESTAMP()"
 
-    def _write(self, statement: str, parameters: list[Any]) -> int | None:
-        """The key of the row that the statement wrote, if it wrote one."""
+    def _write(self, statement: str, parameters: list[Any]) -> Any:
+        """What the statement gives back of the row that it wrote; None if it wrote none."""
         with connections[self.db].cursor() as cursor:
             cursor.execute(statement, parameters)
             row = cursor.fetchone()
@@ -211,7 +238,11 @@ class EmailDeliveryManager(WrittenManager["EmailDelivery"]):
 
 
 class EmailDelivery(models.Model):
-    """One e-mail: written `sending` before it is sent and `sent` after, or `skipped` and why."""
+    """One e-mail: written `sending` before it is sent and `sent` after, or `skipped` and why.
+
+    Where a run is interrupted in between, it stays `sending` until it is known that it was sent: whatever
+    becomes of later runs, nobody knows whether that one sent it. `error` says what came of them.
+    """
 
     class Status(models.TextChoices):
         SENDING = "sending", _("sending")
@@ -267,6 +298,9 @@ class EmailDelivery(models.Model):
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
 
+    was_interrupted = False
+    """For who has taken the right to send it: whether an earlier run ended while it was with the server."""
+
     objects = EmailDeliveryManager()
 
     class Meta:
@@ -295,8 +329,16 @@ class EmailDelivery(models.Model):
         if self.status != self.Status.SENDING:
             return False
         if self.job_id is None:
-            return self.created_at < timezone.now() - _UNDER_WAY_FOR
+            return bool(self.error) or self.created_at < timezone.now() - _UNDER_WAY_FOR
         return self._state_of_job() != Job.State.ACTIVE
+
+    @classmethod
+    def perhaps_sent(cls) -> models.Q:
+        """Those that are uncertain."""
+        over = [state for state in Job.State if state != Job.State.ACTIVE]
+        is_old = ~models.Q(error="") | models.Q(created_at__lt=timezone.now() - _UNDER_WAY_FOR)
+        is_over = models.Q(job__state__in=over) | (models.Q(job__isnull=True) & is_old)
+        return models.Q(status=cls.Status.SENDING) & is_over
 
     def _state_of_job(self) -> str | None:
         with_it: dict[str, Any] = vars(self)
@@ -311,5 +353,7 @@ class EmailDelivery(models.Model):
 
     @property
     def told_error(self) -> str:
-        """Why it is not sent, or that this is not known; empty if it is sent or under way."""
-        return PERHAPS_SENT if self.is_uncertain and not self.error else self.error
+        """Why it is not sent, or that this is not known, and what came of it then; empty while it is sent."""
+        if self.is_uncertain:
+            return "; ".join(filter(None, (PERHAPS_SENT, self.error)))
+        return "" if self.status == self.Status.SENDING else self.error

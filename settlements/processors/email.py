@@ -4,7 +4,8 @@ The road, top-down: the letter that is asked for, what the rows say of it right 
 the right to send it, the mail server, and what came of it. An `EmailDelivery` row is claimed before the
 mail server is spoken to and marked afterwards, each in a transaction of its own: none is open meanwhile.
 Where a worker dies between "the server has it" and "the row says so", nobody can know which it was; the
-e-mail then goes out again under the same Message-ID, by which mailboxes recognise a repeat.
+e-mail then goes out again under the same Message-ID, by which mailboxes recognise a repeat. Where it does
+not, for it is not true any more or was refused, it is still told as perhaps sent.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 from django.db import router, transaction
 
+from jobqueue.exceptions import JobTimeout
 from jobqueue.jobs import Discard, RetryLater, Skipped, TypeCounter, current_database, current_job, processor
 from jobqueue.models import Job
 from settlements import deliveries, emails, rows, told
@@ -33,6 +35,7 @@ logger = logging.getLogger("settlements.email")
 
 SENT: Final = None
 ALREADY_SENT: Final = Skipped("already sent")
+PERHAPS_BEFORE: Final = "perhaps an earlier run sent it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +163,10 @@ def _reminder_before(job: Job | None, subject: str, template_type: str, using: s
 def _skip(letter: Letter, verdict: Verdict, reason: str) -> Skipped:
     """Note on the delivery why the letter is not sent, unless it went out already."""
     job, using = letter.job, letter.using
-    is_noted = deliveries.note_not_sent(
-        job, letter.facts(verdict), EmailDelivery.Status.SKIPPED, reason, using
-    )
-    skipped = Skipped(reason) if is_noted else _already_sent(letter)
+    noted = deliveries.note_not_sent(job, letter.facts(verdict), EmailDelivery.Status.SKIPPED, reason, using)
+    is_in_doubt = noted == EmailDelivery.Status.SENDING
+    skipped = Skipped(f"{reason}; {PERHAPS_BEFORE}" if is_in_doubt else reason)
+    skipped = _already_sent(letter) if noted is None else skipped
     _plan_anew(letter, verdict)
     return skipped
 
@@ -271,8 +274,11 @@ def _hand_over(rendered: emails.RenderedEmail, address: str, delivery: EmailDeli
     """What the mail server calls it, or what went wrong.
 
     Not raised: whatever we raise about it would carry it along, and with it the address that it may quote.
+    But the time limit of the job is no answer: as after any interruption nobody knows whether it was taken.
     """
     try:
         return emails.send(rendered, address, delivery.message_id)
+    except JobTimeout:
+        raise
     except Exception as error:
         return error

@@ -90,7 +90,7 @@ def test_a_letter_that_waits_or_went_out_is_none_that_was_not_sent(
 
 @pytest.mark.parametrize(
     ("status", "tells_itself"),
-    [(status, status not in ("sending", "deferred")) for status in EmailDelivery.Status.values],
+    [(status, status != "deferred") for status in EmailDelivery.Status.values],
 )
 def test_the_job_tells_it_as_long_as_the_row_of_the_letter_does_not(
     admin_client: Client, settlement: Settlement, payer: User, status: str, tells_itself: bool

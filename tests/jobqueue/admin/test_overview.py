@@ -155,13 +155,13 @@ def test_the_jobs_that_no_worker_knows_are_listed_and_no_others(admin_client: Cl
 
 
 def test_what_no_worker_knows_is_not_late(admin_client: Client, settings: LazySettings) -> None:
-    settings.JOBQUEUE = {"LATE_AFTER": 60}
+    settings.JOBQUEUE = {"LATE_AFTER": 600}
     make_worker()
-    make_job(run_at=_ago(minutes=9), unfit_since=_ago(minutes=9))
-    make_job(run_at=_ago(seconds=50))
+    make_job(run_at=_ago(minutes=90), unfit_since=_ago(minutes=90))
+    make_job(run_at=_ago(minutes=5))
     [finding] = _findings(admin_client)
     assert finding.startswith("No worker can run 1 job")
-    assert _facts(admin_client, "email")["oldest wait"] == "50 s"
+    assert _facts(admin_client, "email")["oldest wait"] == "5 min"
 
 
 def test_what_is_set_aside(admin_client: Client) -> None:

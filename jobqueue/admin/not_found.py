@@ -68,13 +68,14 @@ class FramedNotFound(GivenKeys):
     def _why_refused(self, request: HttpRequest, form: str) -> tuple[str, ...]:
         """What a refusal says that names no permission: those that the user lacks, if it is for these."""
         view = self.view_permission or f"{self.opts.app_label}.{get_permission_codename('view', self.opts)}"
-        needed = [view]
+        lacking = ""
         if form and not (form == "change" and request.method == "GET"):
             its_own = self._permission_of(form)
             if its_own is None:
                 return (_("Nobody may do that, whatever permissions they have."),)
-            needed = [view, its_own] if form == "change" else [its_own, view]
-        lacking = told_lacking(request, *needed)
+            lacking = told_lacking(request, its_own)
+        # Not both at once: to add what one may not see Django asks for no more than to add.
+        lacking = lacking or told_lacking(request, view)
         return (lacking,) if lacking else ()
 
     def _permission_of(self, form: str) -> str | None:

@@ -145,7 +145,8 @@ class OperatorViewSet(InEnglish, ViewSet):
             raise
         self.check_throttles(request)
         self.check_permissions(request)
-        give_length(django_request(request), LARGEST_BODY)
+        if request.method not in _SAFE:
+            give_length(django_request(request), LARGEST_BODY)
         act = getattr(self, self.action or "", None)  # none for OPTIONS, which is refused after this
         if act is not None and not getattr(act, "takes_query", False):
             read_query(StrictQuery, request)

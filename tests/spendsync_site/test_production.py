@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -219,7 +220,7 @@ def test_check_deploy_has_nothing_to_say(production: dict[str, str]) -> None:
     assert "no issues" in run.stdout
 
 
-def _refused(site: http.client.HTTPConnection, olga: User, body: object) -> tuple[int, dict[str, object]]:
+def _refused(site: http.client.HTTPConnection, olga: User, body: Any) -> tuple[int, dict[str, object]]:
     """Ask for a bulk action that is none: its body is read, and nothing is written."""
     headers = {
         "Host": HOST,
@@ -227,7 +228,7 @@ def _refused(site: http.client.HTTPConnection, olga: User, body: object) -> tupl
         "Authorization": f"Token {AuthToken.objects.create(olga)[1]}",
         "Content-Type": "application/json",
     }
-    site.request("POST", "/api/bulk/", body, headers, encode_chunked=True)  # type: ignore[arg-type]
+    site.request("POST", "/api/bulk/", body, headers, encode_chunked=True)
     answer = site.getresponse()
     return answer.status, json.loads(answer.read())
 

@@ -68,6 +68,13 @@ def test_a_form_of_django_names_its_own_permission(page: str, method: str, missi
     assert f"That takes the permission {missing}." in refused.content.decode()
 
 
+def test_who_may_add_need_not_see_what_is_there(here: World) -> None:
+    page = address("settlements_barredaddress_add", here)
+    refused = operator().get(page).content.decode()
+    assert "That takes the permission settlements.add_barredaddress." in refused
+    assert operator("settlements.add_barredaddress", username="ole").get(page).status_code == 200
+
+
 def test_a_page_below_another_names_its_own_permission(here: World) -> None:
     orders = operator("view_job").get(address("jobqueue_worker_order", here))
     chart = operator("view_queue", username="ole").get(address("jobqueue_queue_chart", here))

@@ -62,10 +62,13 @@ class StatusFilter(TabsFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The e-mails of that status."""
-        if self.used_parameters.get(self.lookup_kwarg) in (_PERHAPS_SENT, [_PERHAPS_SENT]):
+        asked = self.used_parameters.get(self.lookup_kwarg)
+        if asked in (_PERHAPS_SENT, [_PERHAPS_SENT]):
             return queryset.filter(EmailDelivery.perhaps_sent())
         found = super().queryset(request, queryset)
-        return queryset if found is None else found
+        found = queryset if found is None else found
+        sending = EmailDelivery.Status.SENDING
+        return found.exclude(EmailDelivery.perhaps_sent()) if asked in (sending, [sending]) else found
 
 
 PERSON: Final = "person"

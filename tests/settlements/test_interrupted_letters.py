@@ -293,6 +293,13 @@ def test_the_list_finds_what_is_perhaps_sent(reminder: ReminderDelivery, admin_c
     assert (tab.label, tab.number) == ("Perhaps sent", "1")
 
 
+def test_it_is_not_among_those_that_are_being_sent(reminder: ReminderDelivery, admin_client: Client) -> None:
+    about = subject_of(reminder.settlement)
+    now = EmailDelivery.objects.create(message_id="<now@example.com>", about=about)
+    page = admin_client.get(EMAILS, {"status__exact": "sending"})
+    assert [one.pk for one in page.context["cl"].result_list] == [now.pk]
+
+
 def test_its_reader_is_told_in_german(reminder: ReminderDelivery, admin_client: Client) -> None:
     delivery = EmailDelivery.objects.get(job=reminder.email_job_id)
     german = {"Accept-Language": "de"}
